@@ -1,0 +1,56 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class ObservationKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OBSERVATION_KIND_UNSPECIFIED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_IMPORTED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_CREATED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_UPDATED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_DELETED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_UNDELETED: _ClassVar[ObservationKind]
+    OBSERVATION_KIND_CONFLICT: _ClassVar[ObservationKind]
+OBSERVATION_KIND_UNSPECIFIED: ObservationKind
+OBSERVATION_KIND_IMPORTED: ObservationKind
+OBSERVATION_KIND_CREATED: ObservationKind
+OBSERVATION_KIND_UPDATED: ObservationKind
+OBSERVATION_KIND_DELETED: ObservationKind
+OBSERVATION_KIND_UNDELETED: ObservationKind
+OBSERVATION_KIND_CONFLICT: ObservationKind
+
+class OpportunityObserved(_message.Message):
+    __slots__ = ("opportunity_id", "kind", "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by", "committed_at", "change_id")
+    OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
+    STAGE_KEY_FIELD_NUMBER: _ClassVar[int]
+    CRM_STAGE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    CLOSE_DATE_FIELD_NUMBER: _ClassVar[int]
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_AT_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    opportunity_id: str
+    kind: ObservationKind
+    pipeline_key: str
+    stage_key: str
+    crm_stage: str
+    amount: str
+    close_date: str
+    owner_id: str
+    changed_fields: _containers.RepeatedScalarFieldContainer[str]
+    changed_by: str
+    committed_at: _timestamp_pb2.Timestamp
+    change_id: str
+    def __init__(self, opportunity_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., amount: _Optional[str] = ..., close_date: _Optional[str] = ..., owner_id: _Optional[str] = ..., changed_fields: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ...) -> None: ...

@@ -1,0 +1,117 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from stagecraft.scoring.v1 import submission_scored_pb2 as _submission_scored_pb2
+from stagecraft.stage.v1 import stage_changed_pb2 as _stage_changed_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
+    OUTCOME_ACCEPTED: _ClassVar[Outcome]
+    OUTCOME_PROPOSED: _ClassVar[Outcome]
+    OUTCOME_REJECTED: _ClassVar[Outcome]
+    OUTCOME_NO_OP: _ClassVar[Outcome]
+
+class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    INPUT_KIND_UNSPECIFIED: _ClassVar[InputKind]
+    INPUT_KIND_SUBMISSION: _ClassVar[InputKind]
+    INPUT_KIND_OBSERVATION: _ClassVar[InputKind]
+    INPUT_KIND_COMMAND: _ClassVar[InputKind]
+OUTCOME_UNSPECIFIED: Outcome
+OUTCOME_ACCEPTED: Outcome
+OUTCOME_PROPOSED: Outcome
+OUTCOME_REJECTED: Outcome
+OUTCOME_NO_OP: Outcome
+INPUT_KIND_UNSPECIFIED: InputKind
+INPUT_KIND_SUBMISSION: InputKind
+INPUT_KIND_OBSERVATION: InputKind
+INPUT_KIND_COMMAND: InputKind
+
+class StageDecided(_message.Message):
+    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage")
+    DECISION_ID_FIELD_NUMBER: _ClassVar[int]
+    OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DECISION_NO_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_STAGE_FIELD_NUMBER: _ClassVar[int]
+    EARNED_STAGE_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    NEAR_MISSES_FIELD_NUMBER: _ClassVar[int]
+    INPUT_KIND_FIELD_NUMBER: _ClassVar[int]
+    INPUT_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBMISSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    ACTOR_FIELD_NUMBER: _ClassVar[int]
+    CRM_TARGET_STAGE_FIELD_NUMBER: _ClassVar[int]
+    CRM_EXPECTED_STAGE_FIELD_NUMBER: _ClassVar[int]
+    decision_id: str
+    opportunity_id: str
+    pipeline_key: str
+    pipeline_version: int
+    decision_no: int
+    outcome: Outcome
+    reasons: _containers.RepeatedCompositeFieldContainer[Reason]
+    rule_id: str
+    from_stage: str
+    to_stage: str
+    proposed_stage: str
+    earned_stage: str
+    revision: int
+    margin: str
+    near_misses: _containers.RepeatedCompositeFieldContainer[NearMiss]
+    input_kind: InputKind
+    input_id: str
+    submission: _submission_scored_pb2.SubmissionScored
+    change: _stage_changed_pb2.StageChanged
+    decided_at: _timestamp_pb2.Timestamp
+    actor: str
+    crm_target_stage: str
+    crm_expected_stage: str
+    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ...) -> None: ...
+
+class Reason(_message.Message):
+    __slots__ = ("code", "fact", "margin", "message")
+    CODE_FIELD_NUMBER: _ClassVar[int]
+    FACT_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    code: str
+    fact: str
+    margin: str
+    message: str
+    def __init__(self, code: _Optional[str] = ..., fact: _Optional[str] = ..., margin: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+
+class NearMiss(_message.Message):
+    __slots__ = ("rule_id", "to_stage", "fact", "cell", "actual", "margin", "question_keys")
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    FACT_FIELD_NUMBER: _ClassVar[int]
+    CELL_FIELD_NUMBER: _ClassVar[int]
+    ACTUAL_FIELD_NUMBER: _ClassVar[int]
+    MARGIN_FIELD_NUMBER: _ClassVar[int]
+    QUESTION_KEYS_FIELD_NUMBER: _ClassVar[int]
+    rule_id: str
+    to_stage: str
+    fact: str
+    cell: str
+    actual: str
+    margin: str
+    question_keys: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, rule_id: _Optional[str] = ..., to_stage: _Optional[str] = ..., fact: _Optional[str] = ..., cell: _Optional[str] = ..., actual: _Optional[str] = ..., margin: _Optional[str] = ..., question_keys: _Optional[_Iterable[str]] = ...) -> None: ...
