@@ -23,15 +23,18 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(stagecraft/crm/v1/crm_write_parked.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd9\x01\n\x0e\x43rmWriteParked\x12\x11\n\tintent_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\x15\n\rsubmission_id\x18\x04 \x01(\t\x12\x11\n\tstage_key\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12-\n\tparked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(stagecraft/crm/v1/crm_write_parked.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\x8f\x02\n\x0e\x43rmWriteParked\x12\x11\n\tintent_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x03 \x01(\t\x12\x15\n\rsubmission_id\x18\x04 \x01(\t\x12\x11\n\tstage_key\x18\x05 \x01(\t\x12\x10\n\x08revision\x18\x06 \x01(\x03\x12\x0c\n\x04\x63ode\x18\x07 \x01(\t\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12-\n\tparked_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp:4\xa2\xbb\x18\x30\n\x1estagecraft.crm.write-parked.v1\x12\x0eopportunity_idb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stagecraft.crm.v1.crm_write_parked_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CRMWRITEPARKED']._serialized_start=97
-  _globals['_CRMWRITEPARKED']._serialized_end=314
+  _globals['_CRMWRITEPARKED']._loaded_options = None
+  _globals['_CRMWRITEPARKED']._serialized_options = b'\242\273\0300\n\036stagecraft.crm.write-parked.v1\022\016opportunity_id'
+  _globals['_CRMWRITEPARKED']._serialized_start=131
+  _globals['_CRMWRITEPARKED']._serialized_end=402
 # @@protoc_insertion_point(module_scope)

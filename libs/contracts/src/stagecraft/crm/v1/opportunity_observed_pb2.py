@@ -23,17 +23,20 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/crm/v1/opportunity_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x02\n\x13OpportunityObserved\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x11\n\tstage_key\x18\x04 \x01(\t\x12\x11\n\tcrm_stage\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\x12\x12\n\nclose_date\x18\x07 \x01(\t\x12\x10\n\x08owner_id\x18\x08 \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/crm/v1/opportunity_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xf4\x02\n\x13OpportunityObserved\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x11\n\tstage_key\x18\x04 \x01(\t\x12\x11\n\tcrm_stage\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\x12\x12\n\nclose_date\x18\x07 \x01(\t\x12\x10\n\x08owner_id\x18\x08 \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t:0\xa2\xbb\x18,\n\x1astagecraft.crm.observed.v1\x12\x0eopportunity_id*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stagecraft.crm.v1.opportunity_observed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OBSERVATIONKIND']._serialized_start=426
-  _globals['_OBSERVATIONKIND']._serialized_end=661
-  _globals['_OPPORTUNITYOBSERVED']._serialized_start=101
-  _globals['_OPPORTUNITYOBSERVED']._serialized_end=423
+  _globals['_OPPORTUNITYOBSERVED']._loaded_options = None
+  _globals['_OPPORTUNITYOBSERVED']._serialized_options = b'\242\273\030,\n\032stagecraft.crm.observed.v1\022\016opportunity_id'
+  _globals['_OBSERVATIONKIND']._serialized_start=510
+  _globals['_OBSERVATIONKIND']._serialized_end=745
+  _globals['_OPPORTUNITYOBSERVED']._serialized_start=135
+  _globals['_OPPORTUNITYOBSERVED']._serialized_end=507
 # @@protoc_insertion_point(module_scope)

@@ -23,17 +23,20 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4stagecraft/recommendation/v1/stage_recommended.proto\x12\x1cstagecraft.recommendation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf3\x02\n\x10StageRecommended\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x15\n\rcurrent_stage\x18\x04 \x01(\t\x12\x19\n\x11recommended_stage\x18\x05 \x01(\t\x12\x11\n\tabstained\x18\x06 \x01(\x08\x12\x17\n\x0f\x61\x62stention_code\x18\x07 \x01(\t\x12\x0f\n\x07support\x18\x08 \x01(\x03\x12\x45\n\rprobabilities\x18\t \x03(\x0b\x32..stagecraft.recommendation.v1.StageProbability\x12\x15\n\rmodel_version\x18\n \x01(\t\x12\x15\n\rsubmission_id\x18\x0b \x01(\t\x12\x32\n\x0erecommended_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\":\n\x10StageProbability\x12\x11\n\tstage_key\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n4stagecraft/recommendation/v1/stage_recommended.proto\x12\x1cstagecraft.recommendation.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xb3\x03\n\x10StageRecommended\x12\x19\n\x11recommendation_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x15\n\rcurrent_stage\x18\x04 \x01(\t\x12\x19\n\x11recommended_stage\x18\x05 \x01(\t\x12\x11\n\tabstained\x18\x06 \x01(\x08\x12\x17\n\x0f\x61\x62stention_code\x18\x07 \x01(\t\x12\x0f\n\x07support\x18\x08 \x01(\x03\x12\x45\n\rprobabilities\x18\t \x03(\x0b\x32..stagecraft.recommendation.v1.StageProbability\x12\x15\n\rmodel_version\x18\n \x01(\t\x12\x15\n\rsubmission_id\x18\x0b \x01(\t\x12\x32\n\x0erecommended_at\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp:>\xa2\xbb\x18:\n(stagecraft.recommendation.recommended.v1\x12\x0eopportunity_id\":\n\x10StageProbability\x12\x11\n\tstage_key\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stagecraft.recommendation.v1.stage_recommended_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STAGERECOMMENDED']._serialized_start=120
-  _globals['_STAGERECOMMENDED']._serialized_end=491
-  _globals['_STAGEPROBABILITY']._serialized_start=493
-  _globals['_STAGEPROBABILITY']._serialized_end=551
+  _globals['_STAGERECOMMENDED']._loaded_options = None
+  _globals['_STAGERECOMMENDED']._serialized_options = b'\242\273\030:\n(stagecraft.recommendation.recommended.v1\022\016opportunity_id'
+  _globals['_STAGERECOMMENDED']._serialized_start=154
+  _globals['_STAGERECOMMENDED']._serialized_end=589
+  _globals['_STAGEPROBABILITY']._serialized_start=591
+  _globals['_STAGEPROBABILITY']._serialized_end=649
 # @@protoc_insertion_point(module_scope)

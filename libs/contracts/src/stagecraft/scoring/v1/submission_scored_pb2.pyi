@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from stagecraft.common.v1 import answer_pb2 as _answer_pb2
+from stagecraft.common.v1 import event_pb2 as _event_pb2
 from stagecraft.common.v1 import visit_pb2 as _visit_pb2
 from stagecraft.scoring.v1 import scoring_profile_published_pb2 as _scoring_profile_published_pb2
 from google.protobuf.internal import containers as _containers

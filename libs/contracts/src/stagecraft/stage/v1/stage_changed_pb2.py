@@ -23,20 +23,23 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 from stagecraft.stage.v1 import pipeline_published_pb2 as stagecraft_dot_stage_dot_v1_dot_pipeline__published__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/stage/v1/stage_changed.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a,stagecraft/stage/v1/pipeline_published.proto\"\x9a\x04\n\x0cStageChanged\x12\x15\n\rtransition_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x05\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x31\n\x04kind\x18\x06 \x01(\x0e\x32#.stagecraft.stage.v1.TransitionKind\x12\x12\n\nfrom_stage\x18\x07 \x01(\t\x12\x10\n\x08to_stage\x18\x08 \x01(\t\x12\x32\n\x0bto_category\x18\t \x01(\x0e\x32\x1d.stagecraft.stage.v1.Category\x12\x16\n\x0eskipped_stages\x18\n \x03(\t\x12\x10\n\x08visit_no\x18\x0b \x01(\x05\x12\x10\n\x08\x63ycle_no\x18\x0c \x01(\x05\x12)\n\x05\x63\x61use\x18\r \x01(\x0e\x32\x1a.stagecraft.stage.v1.Cause\x12\x0f\n\x07rule_id\x18\x0e \x01(\t\x12\x15\n\rsubmission_id\x18\x0f \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x10 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x13\n\x0breason_code\x18\x12 \x01(\t\x12\x14\n\x0c\x65\x61rned_stage\x18\x13 \x01(\t\x12.\n\nchanged_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x9a\x02\n\x0eTransitionKind\x12\x1f\n\x1bTRANSITION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRANSITION_KIND_ADVANCE\x10\x01\x12\x18\n\x14TRANSITION_KIND_SKIP\x10\x02\x12\x1b\n\x17TRANSITION_KIND_REGRESS\x10\x03\x12\x1d\n\x19TRANSITION_KIND_CLOSE_WON\x10\x04\x12\x1e\n\x1aTRANSITION_KIND_CLOSE_LOST\x10\x05\x12\x1d\n\x19TRANSITION_KIND_WALK_AWAY\x10\x06\x12\x1a\n\x16TRANSITION_KIND_REOPEN\x10\x07\x12\x19\n\x15TRANSITION_KIND_ADOPT\x10\x08*a\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x0e\n\nCAUSE_RULE\x10\x01\x12\x10\n\x0c\x43\x41USE_PERSON\x10\x02\x12\r\n\tCAUSE_CRM\x10\x03\x12\x10\n\x0c\x43\x41USE_IMPORT\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/stage/v1/stage_changed.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\x1a,stagecraft/stage/v1/pipeline_published.proto\"\xcd\x04\n\x0cStageChanged\x12\x15\n\rtransition_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x05\x12\x10\n\x08revision\x18\x05 \x01(\x03\x12\x31\n\x04kind\x18\x06 \x01(\x0e\x32#.stagecraft.stage.v1.TransitionKind\x12\x12\n\nfrom_stage\x18\x07 \x01(\t\x12\x10\n\x08to_stage\x18\x08 \x01(\t\x12\x32\n\x0bto_category\x18\t \x01(\x0e\x32\x1d.stagecraft.stage.v1.Category\x12\x16\n\x0eskipped_stages\x18\n \x03(\t\x12\x10\n\x08visit_no\x18\x0b \x01(\x05\x12\x10\n\x08\x63ycle_no\x18\x0c \x01(\x05\x12)\n\x05\x63\x61use\x18\r \x01(\x0e\x32\x1a.stagecraft.stage.v1.Cause\x12\x0f\n\x07rule_id\x18\x0e \x01(\t\x12\x15\n\rsubmission_id\x18\x0f \x01(\t\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x10 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x11 \x01(\t\x12\x13\n\x0breason_code\x18\x12 \x01(\t\x12\x14\n\x0c\x65\x61rned_stage\x18\x13 \x01(\t\x12.\n\nchanged_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp:1\xa2\xbb\x18-\n\x1bstagecraft.stage.changed.v1\x12\x0eopportunity_id*\x9a\x02\n\x0eTransitionKind\x12\x1f\n\x1bTRANSITION_KIND_UNSPECIFIED\x10\x00\x12\x1b\n\x17TRANSITION_KIND_ADVANCE\x10\x01\x12\x18\n\x14TRANSITION_KIND_SKIP\x10\x02\x12\x1b\n\x17TRANSITION_KIND_REGRESS\x10\x03\x12\x1d\n\x19TRANSITION_KIND_CLOSE_WON\x10\x04\x12\x1e\n\x1aTRANSITION_KIND_CLOSE_LOST\x10\x05\x12\x1d\n\x19TRANSITION_KIND_WALK_AWAY\x10\x06\x12\x1a\n\x16TRANSITION_KIND_REOPEN\x10\x07\x12\x19\n\x15TRANSITION_KIND_ADOPT\x10\x08*a\n\x05\x43\x61use\x12\x15\n\x11\x43\x41USE_UNSPECIFIED\x10\x00\x12\x0e\n\nCAUSE_RULE\x10\x01\x12\x10\n\x0c\x43\x41USE_PERSON\x10\x02\x12\r\n\tCAUSE_CRM\x10\x03\x12\x10\n\x0c\x43\x41USE_IMPORT\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stagecraft.stage.v1.stage_changed_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRANSITIONKIND']._serialized_start=685
-  _globals['_TRANSITIONKIND']._serialized_end=967
-  _globals['_CAUSE']._serialized_start=969
-  _globals['_CAUSE']._serialized_end=1066
-  _globals['_STAGECHANGED']._serialized_start=144
-  _globals['_STAGECHANGED']._serialized_end=682
+  _globals['_STAGECHANGED']._loaded_options = None
+  _globals['_STAGECHANGED']._serialized_options = b'\242\273\030-\n\033stagecraft.stage.changed.v1\022\016opportunity_id'
+  _globals['_TRANSITIONKIND']._serialized_start=770
+  _globals['_TRANSITIONKIND']._serialized_end=1052
+  _globals['_CAUSE']._serialized_start=1054
+  _globals['_CAUSE']._serialized_end=1151
+  _globals['_STAGECHANGED']._serialized_start=178
+  _globals['_STAGECHANGED']._serialized_end=767
 # @@protoc_insertion_point(module_scope)

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from stagecraft.common.v1 import event_pb2 as _event_pb2
 from stagecraft.scoring.v1 import submission_scored_pb2 as _submission_scored_pb2
 from stagecraft.stage.v1 import stage_changed_pb2 as _stage_changed_pb2
 from google.protobuf.internal import containers as _containers
