@@ -1,0 +1,88 @@
+"""Reads deploy/kafka/topics.yaml and creates what it declares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+TOPICS_FILE = Path(__file__).parents[4] / "deploy" / "kafka" / "topics.yaml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    """One topic: `writer` may produce to it, the consumer groups named like `readers` may read it."""
+
+    name: str
+    partitions: int
+    configs: dict[str, str] = field(default_factory=dict)
+    writer: str
+    readers: tuple[str, ...] = ()
+
+
+def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
+    """Every topic of the platform: facts, one dead-letter topic for each group that reads one, partners' topics."""
+    document: dict[str, Any] = yaml.safe_load(file.read_text())
+    facts = [_topic(entry) for entry in document["topics"]]
+    dead_letters = [
+        _topic({**document["dead_letters"], "name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]})
+        for fact in facts
+        for group in fact.readers
+    ]
+    partners = [_topic({**entry, "name": entry["topic"]}) for entry in document["partners"]]
+    return facts + dead_letters + partners
+
+
+async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "") -> list[str]:
+    """Create those that do not exist yet and return their names; `prefix` gives each test worker its own set.
+
+    Raises KafkaError when a broker refuses one for another reason than that it exists.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = [topic for topic in topics if prefix + topic.name not in existing]
+        if not missing:
+            return []
+        requested = [
+            NewTopic(
+                name=prefix + topic.name,
+                num_partitions=topic.partitions,
+                replication_factor=1,
+                topic_configs=topic.configs,
+            )
+            for topic in missing
+        ]
+        response = await admin.create_topics(requested)
+    finally:
+        await admin.close()
+    return [name for name, *error in response.topic_errors if _was_created(name, *error)]
+
+
+def _topic(entry: dict[str, Any]) -> Topic:
+    configs = {"cleanup.policy": entry.get("cleanup_policy", "delete")}
+    if "retention_ms" in entry:
+        configs["retention.ms"] = str(entry["retention_ms"])
+    return Topic(
+        name=entry["name"],
+        partitions=entry["partitions"],
+        configs=configs,
+        writer=entry["writer"],
+        readers=tuple(entry.get("readers", ())),
+    )
+
+
+def _was_created(name: str, code: int, message: str | None = None) -> bool:
+    """False when another process was first, which is as good."""
+    error: type[KafkaError] = for_code(code)
+    if error is TopicAlreadyExistsError:
+        return False
+    if code != 0:
+        raise error(f"{name}: {message}")
+    return True
