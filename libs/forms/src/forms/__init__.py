@@ -1,0 +1,1 @@
+"""What an assessment form means: definition, answers, visibility and checks. Pure."""
