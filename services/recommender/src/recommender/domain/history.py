@@ -1,0 +1,184 @@
+"""What one deal went through, and the cases the model may learn from it.
+
+A case pairs what was known when an assessment was captured (stage, assessment, score band) with where the
+deal durably ended up next. Cases are a pure function of the set of facts in the history, so the order in
+which topics deliver those facts cannot change the final counts.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Category(StrEnum):
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+    ABANDONED = "abandoned"
+
+
+class VisitEntry(StrEnum):
+    """How a visit began, as far as it changes what earlier visits taught."""
+
+    MOVE = "move"
+    REGRESS = "regress"
+    REOPEN = "reopen"
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One stay in one stage. It ends when the next visit begins."""
+
+    visit_no: int
+    stage_key: str
+    category: Category
+    entry: VisitEntry
+    pipeline_key: str
+    pipeline_version: int
+    cycle_no: int
+    revision: int
+    entered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A scored submission as of its capture. Without `band` its scoring profile has not arrived yet."""
+
+    submission_id: str
+    score_id: str
+    assessment_key: str
+    band: str | None
+    stage_key: str
+    visit_no: int
+    captured_at: datetime
+    attempt_no: int
+    scored_at: datetime
+
+    @property
+    def order(self) -> tuple[datetime, int, str]:
+        """Of two captures in one visit the greater replaces the other."""
+        return self.captured_at, self.attempt_no, self.submission_id
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """What was known at capture: the finest place where the model counts."""
+
+    pipeline_key: str
+    stage_key: str
+    assessment_key: str
+    band: str
+
+
+class Total(StrEnum):
+    """Per pipeline: visits the model learned from, and closed deals by outcome."""
+
+    ENDED_VISITS = "ended_visits"
+    WON = "won"
+    LOST = "lost"
+    ABANDONED = "abandoned"
+
+
+@dataclass(frozen=True, slots=True)
+class Lessons:
+    """What deals add to the model: cases by (cell, stage it led to) and totals by (pipeline, total)."""
+
+    cases: Counter[tuple[Cell, str]] = field(default_factory=Counter)
+    totals: Counter[tuple[str, Total]] = field(default_factory=Counter)
+
+    def add(self, other: "Lessons") -> None:
+        self.cases.update(other.cases)
+        self.totals.update(other.totals)
+
+    def subtract(self, other: "Lessons") -> None:
+        self.cases.subtract(other.cases)
+        self.totals.subtract(other.totals)
+
+
+@dataclass(slots=True)
+class History:
+    """The facts known of one deal, each kept once however often it arrives."""
+
+    opportunity_id: str
+    visits: dict[int, Visit] = field(default_factory=dict)
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+
+    def enter(self, visit: Visit) -> bool:
+        """Keeps the visit; of two reports of one visit the later revision. Says whether anything changed."""
+        known = self.visits.get(visit.visit_no)
+        if known is not None and known.revision >= visit.revision:
+            return False
+        self.visits[visit.visit_no] = visit
+        return True
+
+    def score(self, evidence: Evidence) -> bool:
+        """Keeps the score; a later scoring replaces an earlier one. Says whether anything changed."""
+        known = self.evidence.get(evidence.submission_id)
+        if known is not None and (known.scored_at, known.score_id) >= (evidence.scored_at, evidence.score_id):
+            return False
+        self.evidence[evidence.submission_id] = evidence
+        return True
+
+    @property
+    def current(self) -> Visit | None:
+        return self.visits[max(self.visits)] if self.visits else None
+
+    def left_at(self, visit: Visit) -> datetime | None:
+        """When the visit ended; None while it lasts."""
+        successor = self.visits.get(visit.visit_no + 1)
+        return successor.entered_at if successor else None
+
+    def led_to(self, visit: Visit) -> str | None:
+        """The stage in which the deal durably was found after the visit; None while it lasts.
+
+        A move undone by a regress was not earned, and an outcome retracted by reopening is none: both pass on
+        to the stage the deal returned to.
+        """
+        successor = self.visits.get(visit.visit_no + 1)
+        if successor is None:
+            return None
+        undo = self.visits.get(successor.visit_no + 1)
+        while undo is not None and undo.entry is not VisitEntry.MOVE:
+            successor, undo = undo, self.visits.get(undo.visit_no + 1)
+        return successor.stage_key
+
+
+def lessons(history: History) -> Lessons:
+    """What the deal teaches so far: only from open-stage visits that ended after the evidence was captured.
+
+    Evidence replaced by a later capture of the same assessment in the same visit left the deal where it was:
+    its label is the visit's own stage. The evidence in force when the visit ended has the stage the deal went
+    to.
+    """
+    learned = Lessons()
+    for visit in history.visits.values():
+        settled = _settled(history, visit)
+        if settled:
+            learned.totals[visit.pipeline_key, Total.ENDED_VISITS] += 1
+            learned.cases.update(settled)
+    current = history.current
+    if current is not None and current.category is not Category.OPEN:
+        learned.totals[current.pipeline_key, Total(current.category.value)] += 1
+    return learned
+
+
+def _settled(history: History, visit: Visit) -> Counter[tuple[Cell, str]]:
+    cases: Counter[tuple[Cell, str]] = Counter()
+    left_at, led_to = history.left_at(visit), history.led_to(visit)
+    if visit.category is not Category.OPEN or left_at is None or led_to is None:
+        return cases
+    in_force: set[str] = set()
+    known_then = [
+        evidence
+        for evidence in history.evidence.values()
+        if (evidence.visit_no, evidence.stage_key) == (visit.visit_no, visit.stage_key)
+        and evidence.captured_at <= left_at
+    ]
+    for evidence in sorted(known_then, key=lambda known: known.order, reverse=True):
+        label = visit.stage_key if evidence.assessment_key in in_force else led_to
+        in_force.add(evidence.assessment_key)
+        if evidence.band is not None:
+            cell = Cell(visit.pipeline_key, visit.stage_key, evidence.assessment_key, evidence.band)
+            cases[cell, label] += 1
+    return cases
