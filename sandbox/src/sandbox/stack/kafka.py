@@ -1,7 +1,7 @@
 """A Kafka broker on 127.0.0.1: which one can be had here, and how it is started.
 
-Without instruction, in this order: the brokers KAFKA_BOOTSTRAP_SERVERS names, Apache Kafka on a Java runtime, Apache
-Kafka in Docker, Tansu. KAFKA_BACKEND asks for one of them by name.
+Without instruction, in this order: the brokers KAFKA_BOOTSTRAP_SERVERS names, Apache Kafka on a Java runtime,
+Apache Kafka in Docker, Tansu. KAFKA_BACKEND asks for one of them by name.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Kafka:
 
     @property
     def supports_idempotence(self) -> bool:
-        """Whether producers may be idempotent or transactional; Tansu, which keeps all in memory, refuses both."""
+        """Whether producers may be idempotent or transactional; Tansu, in memory only, refuses both."""
         return self.backend is not KafkaBackend.TANSU
 
     async def answers(self) -> bool:
@@ -58,7 +58,8 @@ def resolve_kafka(
 ) -> Kafka:
     """Choose a broker and prepare its data in `directory`; nothing is started yet.
 
-    Raises KafkaUnavailable when the one asked for, or every one, cannot be had; the first use downloads Kafka.
+    Raises KafkaUnavailable when the one asked for, or every one, cannot be had; the first use downloads
+    Kafka.
     """
     given = environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
     asked = environ.get("KAFKA_BACKEND", "") or (KafkaBackend.EXTERNAL if given else "")
@@ -98,7 +99,8 @@ def resolve_kafka(
 
 
 def _prepare_docker(directory: Path, broker_port: int, controller_port: int) -> tuple[str, list[str]]:
-    if not (shutil.which("docker") and _succeeds("docker", "info") and _succeeds("docker", "compose", "version")):
+    questions = (("docker", "info"), ("docker", "compose", "version"))
+    if not (shutil.which("docker") and all(_succeeds(*question) for question in questions)):
         raise KafkaUnavailable("no Docker engine with compose answers")
     properties = kafka_jvm.server_properties(broker_port, controller_port, "/var/lib/kafka/data")
     # Inside the container the port is open on every interface; outside it is published on loopback only.
@@ -115,7 +117,8 @@ def _prepare_docker(directory: Path, broker_port: int, controller_port: int) -> 
     compose = directory / "compose.yaml"
     document = {"name": f"stagecraft-{broker_port}", "services": {"kafka": service}, "volumes": {"data": {}}}
     compose.write_text(yaml.safe_dump(document, sort_keys=False))
-    return f"Apache Kafka {kafka_jvm.KAFKA_VERSION} in Docker", ["docker", "compose", "-f", str(compose), "up"]
+    command = ["docker", "compose", "-f", str(compose), "up"]
+    return f"Apache Kafka {kafka_jvm.KAFKA_VERSION} in Docker", command
 
 
 def _prepare_tansu(broker_port: int) -> tuple[str, list[str]]:

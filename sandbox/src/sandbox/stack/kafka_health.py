@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 async def answers(bootstrap_servers: str) -> bool:
     """Whether a broker answers for its cluster: its port opens some time before it can."""
-    host, _, port = bootstrap_servers.split(",")[0].rpartition(":")
+    host, _, port = bootstrap_servers.split(",", maxsplit=1)[0].rpartition(":")
     # aiokafka logs an error for every refused connection; a bare one is quiet.
     _, writer = await asyncio.open_connection(host, int(port))
     writer.close()

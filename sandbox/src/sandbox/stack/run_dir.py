@@ -1,4 +1,4 @@
-"""What one stack remembers on disk between `up` and `down`: ports, passwords, addresses, the state of its processes.
+"""What one stack remembers on disk: ports, passwords, addresses, the state of its processes.
 
 ```
 .run/
@@ -40,7 +40,7 @@ class Phase(StrEnum):
 
 @dataclass
 class Status:
-    """How far the supervisor is, whether it runs services or infrastructure only, and what became of each process."""
+    """How far the supervisor is, whether it runs the services too, and what became of each process."""
 
     phase: Phase = Phase.STOPPED
     services: bool = False
@@ -64,6 +64,10 @@ class RunDir:
         return self.root / "issuer"
 
     @property
+    def org_credentials(self) -> Path:
+        return self.root / "org-credentials"
+
+    @property
     def pid_file(self) -> Path:
         return self.root / "supervisor.pid"
 
@@ -75,7 +79,7 @@ class RunDir:
             port = remembered.get(name)
             if port is None or not is_free(port):
                 if port is not None:
-                    logger.warning("port %d of %s is taken by another program; choosing a new one", port, name)
+                    logger.warning("port %d of %s is taken by another program", port, name)
                 taken = set(remembered.values())
                 port = next(free for free in free_ports(len(taken) + 1) if free not in taken)
                 remembered[name] = port
@@ -110,11 +114,11 @@ class RunDir:
         read = self._read("status.json")
         if not read:
             return Status()
-        processes = [ProcessStatus(**process) for process in read.pop("processes")]
-        return Status(**{**read, "phase": Phase(read["phase"]), "processes": processes})
+        processes = [ProcessStatus(**process) for process in read["processes"]]
+        return Status(Phase(read["phase"]), read["services"], read["error"], processes)
 
     def supervisor_pid(self) -> int | None:
-        """The supervisor's pid while it lives. A lock decides, since a pid may have gone to another process."""
+        """The supervisor's pid while it lives. A lock decides: a pid may have gone to another process."""
         if not self.pid_file.exists():
             return None
         with self.pid_file.open() as file:

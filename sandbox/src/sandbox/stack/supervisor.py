@@ -1,4 +1,4 @@
-"""Keeps a list of processes running: start in order, wait for health, restart after a crash, stop in reverse."""
+"""Keeps processes running: start in order, wait for health, restart after a crash, stop in reverse."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,6 +23,7 @@ POLL_SECONDS = 0.05
 FIRST_BACKOFF_SECONDS = 0.2
 LONGEST_BACKOFF_SECONDS = 10.0
 STEADY_SECONDS = 30.0
+ORPHAN_SECONDS = 20.0
 LOG_LINES = 25
 
 
@@ -29,8 +31,8 @@ LOG_LINES = 25
 class ProcessSpec:
     """One process: how it starts, how it shows that it is ready, how it wants to be stopped.
 
-    `environment` is laid over the supervisor's own. `ready` answers whether the process serves now; an OSError
-    from it counts as "not yet".
+    `environment` is laid over the supervisor's own. `ready` answers whether the process serves now; an
+    OSError from it counts as "not yet".
     """
 
     name: str
@@ -51,7 +53,7 @@ class ProcessState(StrEnum):
 
 @dataclass
 class ProcessStatus:
-    """What `status` shows of a process. `pid_created` tells the process from a later one with the same pid."""
+    """What `status` shows of a process. `pid_created` tells it from a later one with the same pid."""
 
     name: str
     state: ProcessState
@@ -223,19 +225,25 @@ class Supervisor:
             await supervised.stop()
 
 
+def find_process(status: ProcessStatus) -> psutil.Process | None:
+    """The process of that status while it lives, never a later one with its pid."""
+    try:
+        process = psutil.Process(status.pid) if status.pid else None
+        same = process is not None and process.create_time() == status.pid_created
+        return process if same else None
+    except psutil.NoSuchProcess:
+        return None
+
+
 def end_orphans(statuses: Sequence[ProcessStatus]) -> None:
-    """End processes that outlived their supervisor, recognised by pid and creation time."""
-    left: list[psutil.Process] = []
-    for status in statuses:
-        try:
-            process = psutil.Process(status.pid) if status.pid else None
-            if process is not None and process.create_time() == status.pid_created:
-                process.terminate()
-                left.append(process)
-        except psutil.NoSuchProcess:
-            continue
-    for process in psutil.wait_procs(left, timeout=20)[1]:
-        process.kill()
+    """End processes that outlived their supervisor."""
+    left = [process for status in statuses if (process := find_process(status)) is not None]
+    for process in left:
+        with suppress(psutil.NoSuchProcess):
+            process.terminate()
+    for process in psutil.wait_procs(left, timeout=ORPHAN_SECONDS)[1]:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def last_lines(log: Path, count: int = LOG_LINES) -> str:

@@ -26,11 +26,14 @@ class Topic:
 
 
 def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
-    """Every topic of the platform: facts, one dead-letter topic for each group that reads one, partners' topics."""
+    """Every topic: facts, a dead-letter topic for each group that reads one, partners' topics."""
     document: dict[str, Any] = yaml.safe_load(file.read_text())
     facts = [_topic(entry) for entry in document["topics"]]
     dead_letters = [
-        _topic({**document["dead_letters"], "name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]})
+        _topic(
+            document["dead_letters"]
+            | {"name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]}
+        )
         for fact in facts
         for group in fact.readers
     ]
@@ -62,7 +65,8 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix:
         response = await admin.create_topics(requested)
     finally:
         await admin.close()
-    return [name for name, *error in response.topic_errors if _was_created(name, *error)]
+    errors = response.topic_errors  # pyright: ignore[reportAttributeAccessIssue] - comes from the schema
+    return [name for name, *error in errors if _was_created(name, *error)]
 
 
 def _topic(entry: dict[str, Any]) -> Topic:
