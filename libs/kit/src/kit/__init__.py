@@ -1,0 +1,1 @@
+"""The runtime every Stagecraft service shares. It knows no service; see README.md for a tour."""

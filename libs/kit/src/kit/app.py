@@ -1,0 +1,218 @@
+"""`create_app`: a service from its settings, routers, handlers and tasks."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+
+from kit import operations
+from kit.auth import TokenVerifier
+from kit.consumer import Consumer, Handlers
+from kit.db import Database
+from kit.errors import install_problem_handlers
+from kit.housekeeping import prune
+from kit.kafka import new_consumer, start_producer
+from kit.migrations import check_schema
+from kit.outbox import Relay
+from kit.resources import Resources
+from kit.settings import ServiceSettings
+from kit.telemetry import configure_logging, configure_tracing
+from kit.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 5 * 1024 * 1024
+_SHUTDOWN_SECONDS = 25
+
+
+class Runtime:
+    """Everything of a running service that is not a request: database, relay, consumer, tasks."""
+
+    def __init__(self, settings: ServiceSettings, handlers: Handlers) -> None:
+        self.settings = settings
+        self.resources = Resources()
+        self.resources.put(settings)
+        self.resources.put(self)
+        self.database = Database(settings, self.resources)
+        self.watchdog = Watchdog()
+        self.verifier = TokenVerifier(settings)
+        self.relay = Relay(self.database, settings.service, lambda: start_producer(settings), self.watchdog)
+        self.database.on_events = self.relay.wake
+        self.consumer = (
+            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog)
+            if handlers
+            else None
+        )
+        self.started = False
+        self.stopping = False
+
+    async def unready(self) -> list[str]:
+        """Why no work should be sent here; empty when ready."""
+        reasons = []
+        if not self.started or self.stopping:
+            reasons.append("stopping" if self.stopping else "starting")
+        if not self.relay.connected:
+            reasons.append("the producer has no connection to the broker")
+        if self.consumer is not None and not self.consumer.assigned:
+            reasons.append("the consumer has not joined its group")
+        try:
+            async with self.database.engine.connect() as connection:
+                await asyncio.wait_for(connection.execute(text("SELECT 1")), 2)
+        except Exception as error:
+            reasons.append(f"the database does not answer: {type(error).__name__}")
+        return reasons + self.watchdog.complaints()
+
+    async def measure(self) -> None:
+        """Bring the gauges up to date that nobody sets on the way."""
+        try:
+            await asyncio.wait_for(self.relay.measure(), 2)
+        except Exception as error:
+            log.warning("the outbox could not be measured: %s", error)
+
+    async def status(self) -> dict[str, Any]:
+        """Readiness, lag, outbox and dead letters in plain words and numbers."""
+        await self.measure()
+        unready = await self.unready()
+        return {
+            "service": self.settings.service,
+            "ready": not unready,
+            "reasons": unready,
+            "lag": _total("consumer_lag_events", self.settings.service),
+            "outbox_events": _total("outbox_events", self.settings.service),
+            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", self.settings.service),
+            "dead_letters": _total("dead_letters_total", self.settings.service),
+            "last_error": self.consumer.last_error if self.consumer else "",
+        }
+
+
+Task = Callable[[Runtime, asyncio.Event], Awaitable[None]]
+
+
+def _total(metric: str, service: str) -> float:
+    return sum(
+        sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == metric and sample.labels.get("service") == service
+    )
+
+
+def create_app(
+    settings: ServiceSettings,
+    *,
+    description: str,
+    routers: Sequence[APIRouter],
+    handlers: Handlers | None = None,
+    tasks: Sequence[Task] = (),
+) -> FastAPI:
+    """A service, complete with identity, problems, relay, consumer, health and metrics.
+
+    `handlers` maps event classes to batch handlers. `tasks` run beside them until their event is set; one that
+    fails is started again after a second.
+    """
+    provider = configure_tracing(settings)
+    runtime = Runtime(settings, handlers or {})
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        configure_logging(settings)
+        await check_schema(runtime.database.engine, settings.package)
+        async with _running(runtime, tasks):
+            yield
+        await runtime.database.close()
+        await asyncio.to_thread(provider.shutdown)
+
+    app = FastAPI(
+        title=f"Stagecraft {settings.service}",
+        version="1.0.0",
+        description=description,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+        telemetry=_telemetry(provider),
+    )
+    app.state.runtime = runtime
+    app.state.database = runtime.database
+    app.state.verifier = runtime.verifier
+    install_problem_handlers(app)
+    for router in (*routers, operations.api, operations.probes):
+        app.include_router(router)
+    return app
+
+
+def _telemetry(provider: TracerProvider) -> Any:
+    probes = {"/livez", "/readyz", "/metrics", "/statusz"}
+    return {
+        "tracer_provider": provider,
+        # Our metrics are Prometheus; spans inside a request cost as much as the request.
+        "metrics": False,
+        "logs": False,
+        "operation_spans": False,
+        "exclude": lambda scope: scope.get("path") in probes,
+    }
+
+
+@asynccontextmanager
+async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[None]:
+    """Run all loops. On the way out: readiness off; the consumer ends its batch and leaves the group; then the
+    relay drains the outbox; then everything else ends. One supervisor, no task without an owner."""
+    stop, stop_relay = asyncio.Event(), asyncio.Event()
+    try:
+        await runtime.verifier.refresh()
+    except Exception as error:
+        log.warning("starting without the issuer's keys: %s", error)
+    work = [asyncio.create_task(_supervised(task, runtime, stop)) for task in tasks]
+    work.append(asyncio.create_task(_ticking(runtime, stop)))
+    work.append(asyncio.create_task(runtime.verifier.run(stop)))
+    work.append(asyncio.create_task(prune(runtime.database, stop)))
+    if runtime.consumer is not None:
+        work.append(asyncio.create_task(runtime.consumer.run(stop)))
+    relay = asyncio.create_task(runtime.relay.run(stop_relay))
+    runtime.started = True
+    try:
+        yield
+    finally:
+        runtime.stopping = True
+        stop.set()
+        await _finish(work)
+        stop_relay.set()
+        runtime.relay.wake()
+        await _finish([relay])
+
+
+async def _finish(work: list[asyncio.Task[None]]) -> None:
+    _, late = await asyncio.wait(work, timeout=_SHUTDOWN_SECONDS)
+    for task in late:
+        log.warning("ended by force: %s", task.get_coro())
+        task.cancel()
+    for outcome in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(outcome, Exception):
+            log.error("ended with %s: %s", type(outcome).__name__, outcome)
+
+
+async def _supervised(task: Task, runtime: Runtime, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        try:
+            await task(runtime, stop)
+            if not stop.is_set():
+                return
+        except Exception:
+            log.exception("task %s failed and starts again", getattr(task, "__name__", task))
+            try:
+                await asyncio.wait_for(stop.wait(), 1)
+            except TimeoutError:
+                continue
+
+
+async def _ticking(runtime: Runtime, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        runtime.watchdog.beat("event loop")
+        try:
+            await asyncio.wait_for(stop.wait(), 5)
+        except TimeoutError:
+            continue

@@ -1,0 +1,260 @@
+"""The consumer loop: takes batches from Kafka, gives them to handlers in one transaction each, and owns
+assignment, retries, dead letters and shutdown. Handlers own nothing of that.
+
+For every polled batch of one partition, in this order: open a transaction; claim the event ids in the inbox; call
+the handler with those that are new; write outgoing events to the outbox; commit; then commit the offset. A crash
+anywhere repeats the batch, and the inbox makes the repetition void.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from google.protobuf.message import Message
+
+from kit import inbox
+from kit.db import Database, UnitOfWork, is_transient
+from kit.dead_letters import dead_letter
+from kit.errors import ConsumerHalted, InvalidEvent, RetryableError
+from kit.events import Received, Record, decode, event_type, headers_of
+from kit.ids import utc_now
+from kit.settings import ServiceSettings
+from kit.telemetry import (
+    BATCH_SECONDS,
+    CONSUMER_LAG,
+    CONSUMER_RETRIES,
+    CONSUMER_UP,
+    DEAD_LETTERS,
+    DUPLICATES,
+    EVENT_AGE,
+    EVENTS_CONSUMED,
+    consumer_span,
+)
+from kit.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
+Handlers = Mapping[type[Message], Handler]
+
+BATCH = 500
+ATTEMPTS = 3
+# So many invalid events in a row mean that our code or a producer is broken, not that events are.
+HALT_AFTER_INVALID = 100
+
+
+class Consumer(ConsumerRebalanceListener):
+    """One member of the service's consumer group. `HANDLERS` of the service maps message classes to functions
+    that receive the events of one partition and one tenant, in order."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        database: Database,
+        handlers: Handlers,
+        new_consumer: Callable[[], AIOKafkaConsumer],
+        watchdog: Watchdog,
+    ) -> None:
+        self._service = settings.service
+        self._prefix = settings.topic_prefix
+        self.group = f"{settings.topic_prefix}{settings.service}"
+        self._database = database
+        self._handlers = {event_type(m).name: handler for m, handler in handlers.items()}
+        self.topics = [settings.topic_prefix + event_type(m).topic for m in handlers]
+        self._new_consumer = new_consumer
+        self._watchdog = watchdog
+        self._lock = asyncio.Lock()
+        self._generation = 0
+        self._invalid_in_a_row = 0
+        self.assigned = False
+        self.last_error = ""
+
+    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+        """Wait for the batch at work, then void whatever was fetched: another member may own it from here on."""
+        async with self._lock:
+            self._generation += 1
+
+    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+        """Ready: this member knows its share."""
+        self.assigned = True
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Consume until told to stop. Broker faults are waited out; ConsumerHalted ends it for good."""
+        while not stop.is_set():
+            consumer = self._new_consumer()
+            try:
+                await consumer.start()
+                consumer.subscribe(self.topics, listener=self)
+                CONSUMER_UP.labels(self._service).set(1)
+                await self._consume(consumer, stop)
+            except ConsumerHalted as halt:
+                CONSUMER_UP.labels(self._service).set(0)
+                self._watchdog.fail("consumer", str(halt))
+                log.critical("consumer halted: %s", halt)
+                return
+            except Exception as error:
+                self.last_error = f"{type(error).__name__}: {error}"
+                log.warning("consumer restarts: %s", self.last_error)
+                await _sleep(stop, 1)
+            finally:
+                self.assigned = False
+                await _close(consumer)
+        self._watchdog.forget("consumer")
+
+    async def _consume(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
+        failures = 0
+        while not stop.is_set():
+            self._watchdog.beat("consumer")
+            generation = self._generation
+            fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+            for partition, records in fetched.items():
+                async with self._lock:
+                    if generation != self._generation:
+                        break
+                    try:
+                        await self._handle(consumer, partition, records)
+                        failures = 0
+                    except Exception as error:
+                        if not _passes_by_itself(error):
+                            raise
+                        failures += 1
+                        self.last_error = f"{type(error).__name__}: {error}"
+                        CONSUMER_RETRIES.labels(self._service, partition.topic).inc()
+                        log.warning("%s will be repeated: %s", partition.topic, self.last_error)
+                        consumer.seek(partition, records[0].offset)
+                if failures:
+                    # Order is kept per partition by the seek; the pause spares whoever is down.
+                    await _sleep(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
+                self._watchdog.beat("consumer")
+
+    async def _handle(
+        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]
+    ) -> None:
+        batch = [_record(r) for r in records]
+        with BATCH_SECONDS.labels(self._service, partition.topic).time():
+            try:
+                await self._apply(batch, partition.partition, [r.offset for r in records])
+            except Exception as error:
+                if _passes_by_itself(error) or isinstance(error, ConsumerHalted):
+                    raise
+                await self._one_by_one(consumer, partition, records, error)
+        await consumer.commit({partition: records[-1].offset + 1})
+        highwater = consumer.highwater(partition)
+        if highwater is not None:
+            lag = max(0, highwater - records[-1].offset - 1)
+            CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition)).set(lag)
+
+    async def _one_by_one(
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        records: Sequence[ConsumerRecord[Any, Any]],
+        error: Exception,
+    ) -> None:
+        """Find the poison: each record in its own transaction, the failing ones into the dead letters."""
+        log.warning("a batch of %d from %s failed, going one by one: %s", len(records), partition.topic, error)
+        for raw in records:
+            record = _record(raw)
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    await self._apply([record], partition.partition, [raw.offset])
+                    break
+                except InvalidEvent as invalid:
+                    await self._bury(record, invalid, attempt, partition.partition, raw.offset)
+                    break
+                except Exception as failure:
+                    if _passes_by_itself(failure) or isinstance(failure, ConsumerHalted):
+                        raise
+                    log.exception("%s failed at offset %d, attempt %d", partition.topic, raw.offset, attempt)
+                    if attempt == ATTEMPTS:
+                        fault = InvalidEvent("handler_failed", f"{type(failure).__name__}: {failure}")
+                        await self._bury(record, fault, attempt, partition.partition, raw.offset)
+            await consumer.commit({partition: raw.offset + 1})
+            self._watchdog.beat("consumer")
+
+    async def _apply(self, batch: Sequence[Record], partition: int, offsets: Sequence[int]) -> None:
+        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters with it."""
+        events: list[Received[Message]] = []
+        for record, offset in zip(batch, offsets, strict=True):
+            try:
+                events.append(decode(record, partition, offset))
+            except InvalidEvent as invalid:
+                await self._bury(record, invalid, 1, partition, offset)
+        # A stable sort keeps each tenant's events in order.
+        events.sort(key=lambda event: event.tenant_id)
+        for tenant_id, group in groupby(events, key=lambda event: event.tenant_id):
+            await self._apply_for(tenant_id, list(group))
+
+    async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
+        topic = events[0].record.topic
+        async with self._database.unit_of_work(tenant_id) as uow:
+            unclaimed = await inbox.claim(uow.session, tenant_id, self.group, [e.id for e in events])
+            fresh = []
+            for event in events:
+                if event.id in unclaimed:
+                    unclaimed.discard(event.id)
+                    fresh.append(event)
+            if fresh:
+                await self._call(uow, fresh)
+        self._invalid_in_a_row = 0
+        EVENTS_CONSUMED.labels(self._service, topic).inc(len(fresh))
+        if len(fresh) < len(events):
+            DUPLICATES.labels(self._service, topic).inc(len(events) - len(fresh))
+        now = utc_now()
+        for event in fresh:
+            EVENT_AGE.labels(self._service, topic).observe(max(0.0, (now - event.time).total_seconds()))
+
+    async def _call(self, uow: UnitOfWork, events: list[Received[Message]]) -> None:
+        kind = events[0].message.DESCRIPTOR.full_name
+        handler = self._handlers.get(kind)
+        if handler is None:
+            raise InvalidEvent("unexpected_type", f"{kind} does not belong on {events[0].record.topic}")
+        if any(event.message.DESCRIPTOR.full_name != kind for event in events):
+            raise InvalidEvent("unexpected_type", f"{events[0].record.topic} carries more than {kind}")
+        with consumer_span(f"process {kind}", events[0].traceparent) as span:
+            if len(events) > 1 and span.is_recording():
+                span.set_attribute("messaging.batch.message_count", len(events))
+            await handler(uow, events)
+
+    async def _bury(
+        self, record: Record, invalid: InvalidEvent, attempts: int, partition: int, offset: int
+    ) -> None:
+        self._invalid_in_a_row += 1
+        self.last_error = f"{record.topic}[{partition}]@{offset}: {invalid}"
+        if self._invalid_in_a_row > HALT_AFTER_INVALID:
+            raise ConsumerHalted(
+                f"{self._invalid_in_a_row - 1} invalid events in a row, the last at {self.last_error}; "
+                "nothing further was put aside. Mend the cause, then restart"
+            )
+        await dead_letter(self._database, self.group, record, invalid, attempts, partition, offset)
+        DEAD_LETTERS.labels(self._service, record.topic, invalid.code).inc()
+        log.error("dead letter: %s", self.last_error)
+
+
+def _passes_by_itself(error: BaseException) -> bool:
+    return is_transient(error) or isinstance(error, RetryableError)
+
+
+def _record(raw: ConsumerRecord[Any, Any]) -> Record:
+    key = raw.key.decode("utf-8", "backslashreplace") if raw.key else ""
+    return Record(raw.topic, key, raw.value or b"", headers_of(raw.headers))
+
+
+async def _sleep(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stop.wait(), seconds)
+    except TimeoutError:
+        return
+
+
+async def _close(consumer: AIOKafkaConsumer) -> None:
+    try:
+        await asyncio.wait_for(consumer.stop(), 10)
+    except Exception as error:
+        log.warning("the consumer did not close cleanly: %s", error)
+

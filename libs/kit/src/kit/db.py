@@ -1,0 +1,145 @@
+"""Transactions: one per request or consumed batch, always on behalf of one tenant.
+
+Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from google.protobuf.message import Message
+from sqlalchemy import Select, insert, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+
+from kit.events import Event, Received
+from kit.resources import Resources
+from kit.settings import ServiceSettings
+from kit.tables import outbox
+from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
+
+_SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
+# Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock).
+_TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03")
+
+
+class UnitOfWork:
+    """A transaction of one tenant with the events it causes: both are committed, or neither is."""
+
+    def __init__(
+        self, session: AsyncSession, tenant_id: str, source: str, prefix: str, resources: Resources
+    ) -> None:
+        self.session = session
+        self.tenant_id = tenant_id
+        self.resources = resources
+        self._source = source
+        self._prefix = prefix
+        self._outgoing: list[Event] = []
+        self._callbacks: list[Callable[[], None]] = []
+
+    def publish(
+        self,
+        message: Message,
+        *,
+        sequence: int,
+        cause: Received[Any] | None = None,
+        topic: str = "",
+        **given: Any,
+    ) -> Event:
+        """Queue an event for the outbox. `cause` is the consumed event it follows from, whose trace it continues;
+        without one it continues the trace of the request. `topic` overrides the contract's (partner feeds);
+        `id` and `time` may be given."""
+        traceparent = cause.traceparent if cause is not None else current_traceparent()
+        event = Event(self.tenant_id, message, sequence, traceparent, topic, **given)
+        self._outgoing.append(event)
+        return event
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once the transaction is durable; it must not block or fail."""
+        self._callbacks.append(callback)
+
+    async def flush_events(self) -> int:
+        """Write the queued events as outbox rows, in the order they were published; their number."""
+        events, self._outgoing = self._outgoing, []
+        rows = []
+        for event in events:
+            record = event.record(self._source, self._prefix)
+            rows.append(
+                {
+                    "tenant_id": self.tenant_id,
+                    "event_id": event.id,
+                    "topic": record.topic,
+                    "key": record.key,
+                    "value": record.value,
+                    "headers": dict(record.headers),
+                }
+            )
+            EVENTS_PUBLISHED.labels(self._source, record.topic).inc()
+        if rows:
+            await self.session.execute(insert(outbox), rows)
+        return len(rows)
+
+    def committed(self) -> None:
+        """Run the callbacks; called by the edge that committed."""
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+
+class Database:
+    """The service's database, reached as its application role."""
+
+    def __init__(self, settings: ServiceSettings, resources: Resources | None = None) -> None:
+        self.resources = resources or Resources()
+        self._source = settings.service
+        self._prefix = settings.topic_prefix
+        self._relay_role = f"{settings.package}_relay"
+        self.engine = create_async_engine(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+            max_overflow=settings.database_pool_size,
+            connect_args={"server_settings": {"application_name": settings.service}},
+        )
+        self.on_events: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def unit_of_work(self, tenant_id: str) -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits at the end of the block, with its events, or rolls back on any error."""
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
+            uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
+            await self.set_tenant(session, tenant_id)
+            yield uow
+            events = await uow.flush_events()
+            await session.commit()
+        if events:
+            self.on_events()
+        uow.committed()
+
+    @staticmethod
+    async def set_tenant(session: AsyncSession, tenant_id: str) -> None:
+        """Let the rest of the transaction see this tenant's rows and no others."""
+        await session.execute(_SET_TENANT, {"tenant_id": tenant_id})
+
+    @asynccontextmanager
+    async def as_relay(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction in the role that sees every tenant's outbox and nothing else but what is to be pruned."""
+        async with self.engine.begin() as connection:
+            await connection.execute(text(f'SET LOCAL ROLE "{self._relay_role}"'))
+            yield connection
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same statement may succeed later without anybody mending anything."""
+    if isinstance(error, DBAPIError):
+        state = str(getattr(error.orig, "sqlstate", "") or "")
+        return error.connection_invalidated or not state or state.startswith(_TRANSIENT_STATES)
+    return isinstance(error, OSError | TimeoutError)
+
+
+async def rows(session: AsyncSession, statement: Select[Any]) -> list[dict[str, Any]]:
+    """The result as plain dictionaries, for column selects on hot paths."""
+    return [dict(row) for row in (await session.execute(statement)).mappings()]

@@ -1,0 +1,226 @@
+"""Everything that can go wrong, and how an API client is told (RFC 9457).
+
+    Problem                       an expected refusal; rendered as application/problem+json
+    ├── InvalidProblem       422  the content breaks a rule; says where
+    ├── UnauthenticatedProblem 401
+    ├── ForbiddenProblem     403
+    ├── NotFoundProblem      404  also for what belongs to another tenant
+    ├── ConflictProblem      409
+    ├── PreconditionFailedProblem 412, PreconditionRequiredProblem 428
+    └── UnavailableProblem   503  try again later
+
+    InvalidEvent                  a consumed event that no repetition can make good: dead-lettered
+    RetryableError                a passing fault while consuming: the event is tried again, in order
+    ConsumerHalted                too many invalid events in a row: the consumer stops and a person looks
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from opentelemetry import trace
+from starlette.exceptions import HTTPException
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with the request; pointer is a JSON pointer (RFC 6901) into what it names first:
+    `/body/...`, `/query/...`, `/path/...` or `/header/...`."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal the caller can act on. Subclasses fix `status` and `title`; `code` is stable API."""
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request cannot be carried out"
+    code: str = "bad_request"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+
+class InvalidProblem(Problem):
+    status = 422
+    title = "The content breaks a rule"
+    code = "validation_failed"
+
+
+class UnauthenticatedProblem(Problem):
+    status = 401
+    title = "A valid access token is needed"
+    code = "unauthenticated"
+
+
+class ForbiddenProblem(Problem):
+    status = 403
+    title = "The token does not permit this"
+    code = "forbidden"
+
+
+class NotFoundProblem(Problem):
+    status = 404
+    title = "There is no such resource"
+    code = "not_found"
+
+
+class ConflictProblem(Problem):
+    status = 409
+    title = "The resource is in another state"
+    code = "conflict"
+
+
+class PreconditionFailedProblem(Problem):
+    status = 412
+    title = "The resource has changed since it was read"
+    code = "precondition_failed"
+
+
+class PreconditionRequiredProblem(Problem):
+    status = 428
+    title = "If-Match is required"
+    code = "precondition_required"
+
+
+class UnavailableProblem(Problem):
+    status = 503
+    title = "The service cannot answer right now"
+    code = "unavailable"
+
+
+class InvalidEvent(Exception):
+    """A consumed event breaks its contract or a rule; repeating cannot help. `code` names why."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}")
+        self.code = code
+        self.detail = detail
+
+
+class RetryableError(Exception):
+    """A passing fault while an event was handled."""
+
+
+class ConsumerHalted(Exception):
+    """The consumer stopped itself rather than dead-letter a whole topic."""
+
+
+@dataclass
+class ProblemBody:
+    """The problem document; its fields are those of RFC 9457 plus `code`, `errors` and `trace_id`."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    instance: str
+    errors: tuple[FieldError, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def response(self, headers: Mapping[str, str] | None = None) -> JSONResponse:
+        document: dict[str, Any] = {
+            "type": f"urn:stagecraft:problem:{self.code}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.detail,
+            "instance": self.instance,
+            "code": self.code,
+            "errors": [vars(error) for error in self.errors],
+            **self.extra,
+        }
+        context = trace.get_current_span().get_span_context()
+        if context.is_valid:
+            document["trace_id"] = format(context.trace_id, "032x")
+        return JSONResponse(document, self.status, headers, media_type=PROBLEM_MEDIA_TYPE)
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail", "instance", "code", "errors"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:stagecraft:problem:validation_failed"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "instance": {"type": "string"},
+        "code": {"type": "string", "description": "Stable; branch on this"},
+        "trace_id": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["pointer", "code", "detail"],
+                "properties": {
+                    "pointer": {"type": "string", "examples": ["/body/answers/hours"]},
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def pointer(*location: str | int) -> str:
+    """A JSON pointer from path parts, escaped as RFC 6901 asks."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of the application, also the framework's own, leave as a problem document."""
+
+    async def on_problem(request: Request, problem: Exception) -> JSONResponse:
+        assert isinstance(problem, Problem)
+        body = ProblemBody(
+            problem.status, problem.code, problem.title, problem.detail, request.url.path,
+            problem.errors, problem.extra,
+        )  # fmt: skip
+        return body.response(problem.headers)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        errors = tuple(FieldError(pointer(*e["loc"]), e["type"], e["msg"]) for e in error.errors())
+        malformed = any(e.code == "json_invalid" for e in errors)
+        code = "malformed_json" if malformed else InvalidProblem.code
+        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "see errors"
+        body = ProblemBody(422, code, InvalidProblem.title, detail, request.url.path, errors)
+        return body.response()
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        codes = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+        code = codes.get(error.status_code, "http_error")
+        title = str(error.detail)
+        body = ProblemBody(error.status_code, code, title, title, request.url.path)
+        return body.response(error.headers)
+
+    async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+        detail = "The fault is ours and has been recorded; quote the trace_id when you report it."
+        body = ProblemBody(500, "internal_error", "Something failed inside", detail, request.url.path)
+        return body.response()
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_unexpected)

@@ -1,0 +1,153 @@
+"""Events on the wire: protobuf values in the CloudEvents 1.0 Kafka binding, binary mode.
+
+Which messages are events, their topic and the aggregate that orders them stand in proto/ as message options; the
+registry here only reads them.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import stagecraft
+from google.protobuf.message import DecodeError, Message
+from stagecraft.common.v1 import event_pb2
+
+from kit.errors import InvalidEvent
+from kit.ids import utc_now, uuid7
+
+M = TypeVar("M", bound=Message)
+CONTENT_TYPE = "application/protobuf"
+
+
+@dataclass(frozen=True)
+class EventType:
+    """One kind of event: its protobuf class, its topic and the field that holds the aggregate's id."""
+
+    message: type[Message]
+    topic: str
+    aggregate_field: str
+
+    @property
+    def name(self) -> str:
+        """The `ce_type`."""
+        return self.message.DESCRIPTOR.full_name
+
+
+@lru_cache(1)
+def registry() -> Mapping[str, EventType]:
+    """Every event of proto/, by `ce_type`."""
+    found: dict[str, EventType] = {}
+    for module in pkgutil.walk_packages(stagecraft.__path__, "stagecraft."):
+        if not module.name.endswith("_pb2"):
+            continue
+        for value in vars(importlib.import_module(module.name)).values():
+            if not (isinstance(value, type) and issubclass(value, Message)):
+                continue
+            options = value.DESCRIPTOR.GetOptions()
+            if options.HasExtension(event_pb2.event):
+                option = options.Extensions[event_pb2.event]
+                kind = EventType(value, option.topic, option.aggregate_field)
+                found[kind.name] = kind
+    return found
+
+
+def event_type(message: type[Message]) -> EventType:
+    """The registry entry of a message class; KeyError when it is no event."""
+    return registry()[message.DESCRIPTOR.full_name]
+
+
+@dataclass(frozen=True)
+class Event:
+    """An event on its way out. `sequence` is the aggregate's version that this event made."""
+
+    tenant_id: str
+    message: Message
+    sequence: int
+    traceparent: str = ""
+    topic: str = ""
+    id: UUID = field(default_factory=uuid7)
+    time: datetime = field(default_factory=utc_now)
+
+    def record(self, source: str, prefix: str = "") -> "Record":
+        """The Kafka record that carries it."""
+        kind = event_type(type(self.message))
+        aggregate_id = str(getattr(self.message, kind.aggregate_field))
+        headers = {
+            "ce_specversion": "1.0",
+            "ce_id": str(self.id),
+            "ce_source": f"/stagecraft/{source}",
+            "ce_type": kind.name,
+            "ce_time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "ce_subject": aggregate_id,
+            "ce_sequence": str(self.sequence),
+            "ce_tenantid": self.tenant_id,
+            "content-type": CONTENT_TYPE,
+        }
+        if self.traceparent:
+            headers["ce_traceparent"] = self.traceparent
+        key = f"{self.tenant_id}:{aggregate_id}"
+        value = self.message.SerializeToString(deterministic=True)
+        return Record(prefix + (self.topic or kind.topic), key, value, headers)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What Kafka stores: topic, key, value bytes and text headers."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Received(Generic[M]):
+    """A decoded event and where it came from."""
+
+    id: UUID
+    tenant_id: str
+    message: M
+    sequence: int
+    time: datetime
+    traceparent: str
+    record: Record
+    partition: int
+    offset: int
+
+
+def headers_of(pairs: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
+    """Kafka headers as text; bytes that are no UTF-8 are kept readable, never fatal."""
+    return {name: (value or b"").decode("utf-8", "backslashreplace") for name, value in pairs}
+
+
+def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
+    """Read a record. InvalidEvent with code `missing_header`, `bad_header`, `unknown_type`, `bad_payload` or
+    `key_mismatch`. Fields this version does not know are kept and ignored, as protobuf does."""
+    headers = record.headers
+    for name in ("ce_id", "ce_type", "ce_time", "ce_sequence", "ce_tenantid"):
+        if not headers.get(name):
+            raise InvalidEvent("missing_header", f"{name} is absent or empty")
+    kind = registry().get(headers["ce_type"])
+    if kind is None:
+        raise InvalidEvent("unknown_type", f"no contract is named {headers['ce_type']!r}")
+    try:
+        event_id, sequence = UUID(headers["ce_id"]), int(headers["ce_sequence"])
+        time = datetime.fromisoformat(headers["ce_time"])
+    except ValueError as error:
+        raise InvalidEvent("bad_header", str(error)) from error
+    try:
+        message = kind.message.FromString(record.value)
+    except DecodeError as error:
+        raise InvalidEvent("bad_payload", f"not a {kind.name}: {error}") from error
+    aggregate_id = getattr(message, kind.aggregate_field)
+    if not aggregate_id or record.key != f"{headers['ce_tenantid']}:{aggregate_id}":
+        raise InvalidEvent("key_mismatch", "the key is not tenant and aggregate of the event")
+    return Received(
+        event_id, headers["ce_tenantid"], message, sequence, time, headers.get("ce_traceparent", ""),
+        record, partition, offset,
+    )  # fmt: skip

@@ -1,0 +1,56 @@
+"""Kafka clients with the settings the delivery guarantees rest on."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from kit.settings import ServiceSettings
+
+
+def _connection(settings: ServiceSettings) -> dict[str, Any]:
+    connection: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap_servers}
+    if settings.kafka_username:
+        connection |= {
+            "security_protocol": "SASL_PLAINTEXT",
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return connection
+
+
+async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
+    """A started producer: all replicas acknowledge, and retries keep the order where the broker can."""
+    producer = AIOKafkaProducer(
+        **_connection(settings),
+        client_id=settings.service,
+        acks="all",
+        enable_idempotence=settings.kafka_idempotence,
+        linger_ms=1,
+        max_batch_size=256 * 1024,
+        max_request_size=5 * 1024 * 1024,
+    )
+    try:
+        await producer.start()
+    except BaseException:
+        await producer.stop()
+        raise
+    return producer
+
+
+def new_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
+    """A consumer of the service's group, not yet started; offsets are committed by hand only."""
+    return AIOKafkaConsumer(
+        **_connection(settings),
+        client_id=settings.service,
+        group_id=f"{settings.topic_prefix}{settings.service}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=50,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+        session_timeout_ms=10_000,
+        heartbeat_interval_ms=2_000,
+        # Longer than the longest batch, or a slow batch is handled twice at once.
+        rebalance_timeout_ms=60_000,
+        metadata_max_age_ms=30_000,
+    )

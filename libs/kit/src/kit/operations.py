@@ -1,0 +1,99 @@
+"""What operators ask a running service: is it alive, is it ready, what did it measure, what did it put aside."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+
+from kit import audit as audit_log
+from kit.auth import requires
+from kit.dead_letters import list_dead_letters, replay_dead_letter
+from kit.pagination import Page, Paging
+from kit.web import Uow, router
+
+probes = APIRouter(tags=["operations"], generate_unique_id_function=lambda route: route.name)
+api = router("operations")
+
+
+@probes.get("/livez", summary="Whether every loop still runs")
+async def livez(request: Request) -> JSONResponse:
+    """503 with the reasons when a loop has stopped or is stuck: the process should be restarted."""
+    complaints = request.app.state.runtime.watchdog.complaints()
+    return JSONResponse({"alive": not complaints, "reasons": complaints}, 503 if complaints else 200)
+
+
+@probes.get("/readyz", summary="Whether the service takes work now")
+async def readyz(request: Request) -> JSONResponse:
+    """503 with the reasons while starting, stopping, or cut off from the database or the broker."""
+    reasons = await request.app.state.runtime.unready()
+    return JSONResponse({"ready": not reasons, "reasons": reasons}, 503 if reasons else 200)
+
+
+@probes.get("/metrics", summary="Prometheus metrics")
+async def metrics(request: Request) -> Response:
+    """Every metric of the process in the text format."""
+    await request.app.state.runtime.measure()
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@probes.get("/statusz", summary="One look for a person: readiness, lag, outbox, dead letters, last error")
+async def statusz(request: Request) -> dict[str, Any]:
+    """The same facts as the metrics, in words, of this process."""
+    return await request.app.state.runtime.status()
+
+
+class DeadLetter(BaseModel):
+    """An event put aside, without its payload."""
+
+    dead_letter_id: UUID
+    topic: str
+    partition: int
+    offset: int
+    code: str
+    detail: str
+    attempts: int
+    at: datetime
+    replayed_at: datetime | None
+
+
+class AuditEntry(BaseModel):
+    """Who changed what."""
+
+    audit_id: UUID
+    actor: str
+    action: str
+    subject: str
+    detail: dict[str, Any]
+    trace_id: str
+    at: datetime
+
+
+@api.get("/dead-letters", dependencies=[requires("dead-letters:read")])
+async def list_the_dead_letters(
+    uow: Uow, paging: Paging, replayed: Annotated[bool, Query(description="also those replayed")] = False
+) -> Page[DeadLetter]:
+    """Events that could not be handled, with their origin and the reason."""
+    after = UUID(paging.after[0]) if paging.after else None
+    found = await list_dead_letters(uow.session, after, paging.limit + 1, replayed=replayed)
+    return paging.page(found, lambda row: [row["dead_letter_id"]], lambda row: DeadLetter(**row))
+
+
+@api.post(
+    "/dead-letters/{dead_letter_id}/replay", status_code=202, dependencies=[requires("dead-letters:write")]
+)
+async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow) -> dict[str, str]:
+    """Send the event again to the topic it came from, after the cause was mended."""
+    await replay_dead_letter(uow.session, uow.tenant_id, dead_letter_id)
+    return {"status": "queued"}
+
+
+@api.get("/audit-entries", dependencies=[requires("audit:read")])
+async def list_audit_entries(uow: Uow, paging: Paging) -> Page[AuditEntry]:
+    """Who changed what in this service, oldest first."""
+    after = UUID(paging.after[0]) if paging.after else None
+    found = await audit_log.list_entries(uow.session, after, paging.limit + 1)
+    return paging.page(found, lambda row: [row["audit_id"]], lambda row: AuditEntry(**row))

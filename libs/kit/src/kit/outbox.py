@@ -1,0 +1,134 @@
+"""The relay: moves committed events from the outbox table to Kafka, at least once and in order."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from aiokafka import AIOKafkaProducer
+from sqlalchemy import RowMapping, text
+
+from kit.db import Database
+from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
+from kit.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+BATCH = 500
+POLL_SECONDS = 0.5
+# Any constant serves; each service has a database of its own.
+_LOCK = text("SELECT pg_try_advisory_xact_lock(7235940121)")
+# Deleting, not skipping ahead with a cursor: positions are taken before commit, so a cursor would pass by a row
+# that commits late.
+_TAKE = text(
+    "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT :batch)"
+    " RETURNING position, topic, key, value, headers"
+)
+_STATE = text("SELECT count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) FROM outbox")
+
+
+class Relay:
+    """Sends what the outbox holds. Any number of instances may run: a transaction-scoped lock lets one send at a
+    time, so events of one key leave in order. A crash between acknowledgement and commit sends a batch again
+    under the same ids, which every inbox recognises."""
+
+    def __init__(
+        self,
+        database: Database,
+        service: str,
+        new_producer: Callable[[], Awaitable[AIOKafkaProducer]],
+        watchdog: Watchdog,
+    ) -> None:
+        self._database = database
+        self._service = service
+        self._new_producer = new_producer
+        self._watchdog = watchdog
+        self._producer: AIOKafkaProducer | None = None
+        self._wake = asyncio.Event()
+        self.connected = False
+
+    def wake(self) -> None:
+        """Look now: somebody committed an event."""
+        self._wake.set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Relay until told to stop, then once more until the outbox is empty."""
+        failures = 0
+        try:
+            while not stop.is_set():
+                self._watchdog.beat("relay")
+                try:
+                    self._wake.clear()
+                    sent = await self.round()
+                    failures = 0
+                except Exception as error:
+                    failures += 1
+                    RELAY_FAILURES.labels(self._service).inc()
+                    log.warning("relay failed, round %d: %s", failures, error)
+                    await self._drop_producer()
+                    sent = 0
+                if sent < BATCH:
+                    await self._pause(stop, min(POLL_SECONDS * 2**failures, 10) if failures else POLL_SECONDS)
+            while not failures and await self.round() == BATCH:
+                pass
+        finally:
+            await self._drop_producer()
+
+    async def round(self) -> int:
+        """Send one batch; the number of events sent, 0 also when another instance holds the lock."""
+        producer = await self._connected_producer()
+        async with self._database.as_relay() as connection:
+            if not (await connection.execute(_LOCK)).scalar_one():
+                return 0
+            batch = list((await connection.execute(_TAKE, {"batch": BATCH})).mappings())
+            batch.sort(key=lambda row: row["position"])
+            await self._send(producer, batch)
+        EVENTS_RELAYED.labels(self._service).inc(len(batch))
+        return len(batch)
+
+    async def _send(self, producer: AIOKafkaProducer, batch: list[RowMapping]) -> None:
+        acknowledgements = [
+            await producer.send(
+                row["topic"],
+                row["value"],
+                key=row["key"].encode(),
+                headers=[(name, value.encode()) for name, value in row["headers"].items()],
+            )
+            for row in batch
+        ]
+        await asyncio.gather(*acknowledgements)
+
+    async def measure(self) -> None:
+        """Set the gauges of depth and age."""
+        async with self._database.as_relay() as connection:
+            depth, age = (await connection.execute(_STATE)).one()
+        OUTBOX_DEPTH.labels(self._service).set(depth)
+        OUTBOX_AGE.labels(self._service).set(float(age))
+
+    async def topic_exists(self, topic: str) -> bool:
+        """Whether the broker knows the topic: an event for an unknown one would hold up all that follow."""
+        producer = await self._connected_producer()
+        await producer.client.fetch_all_metadata()
+        return topic in producer.client.cluster.topics()
+
+    async def _connected_producer(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            self._producer = await self._new_producer()
+            self.connected = True
+        return self._producer
+
+    async def _drop_producer(self) -> None:
+        # An idempotent producer may stay stuck on OutOfOrderSequenceNumber after a broker outage: never reuse it.
+        producer, self._producer, self.connected = self._producer, None, False
+        if producer is not None:
+            try:
+                await asyncio.wait_for(producer.stop(), 5)
+            except Exception as error:
+                log.warning("the producer did not close cleanly: %s", error)
+
+    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())]
+        try:
+            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()

@@ -1,0 +1,46 @@
+"""What a service is told from outside, read from environment variables of the same names."""
+
+from typing import Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Settings every service has. A subclass sets `service` and adds its own.
+
+    Defaults suit one machine. `ENVIRONMENT=production` refuses what is only safe there.
+    """
+
+    model_config = SettingsConfigDict(extra="ignore")
+
+    service: str = Field(description="kebab-case name: consumer group, telemetry name and event source")
+    environment: Literal["local", "test", "production"] = "local"
+    database_url: SecretStr = Field(
+        SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"), description="login of the application role"
+    )
+    database_pool_size: int = Field(8, ge=2, description="connections kept open")
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
+    kafka_idempotence: bool = Field(True, description="off only for brokers without producer ids")
+    kafka_username: str = Field("", description="SCRAM-SHA-512 user; empty for a broker without authentication")
+    kafka_password: SecretStr = SecretStr("")
+    topic_prefix: str = Field("", description="put before every topic and group, so that tests can share a broker")
+    oidc_issuer: str = Field("https://issuer.stagecraft.local", description="required `iss`")
+    oidc_audience: str = Field("stagecraft", description="required `aud`")
+    oidc_jwks_url: str = Field("file:///dev/null", description="https URL, or file URL of the local issuer")
+    log_level: str = "INFO"
+    trace_sample_ratio: float = Field(0.1, ge=0, le=1, description="share of new traces that are recorded")
+    otel_exporter_otlp_endpoint: str = Field("", description="OTLP/HTTP collector; empty exports nothing")
+
+    @property
+    def package(self) -> str:
+        """Import name of the service."""
+        return self.service.replace("-", "_")
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> "ServiceSettings":
+        if self.environment == "production" and not self.oidc_jwks_url.startswith("https://"):
+            raise ValueError(
+                "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted"
+            )
+        return self

@@ -1,0 +1,142 @@
+"""What every route gets: the transaction of its caller's tenant, and answers that survive a retry.
+
+A POST with an `Idempotency-Key` stores its answer in the transaction of its effects; the same key then returns that
+answer without acting again (draft-ietf-httpapi-idempotency-key-header).
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from kit.auth import Caller
+from kit.db import Database, UnitOfWork
+from kit.errors import PROBLEM_MEDIA_TYPE, PROBLEM_SCHEMA, FieldError, InvalidProblem, NotFoundProblem
+from kit.tables import idempotency
+
+REPLAY_HEADER = "Idempotent-Replay"
+_MAX_KEY = 255
+# An odd number of backslashes before u0000: an escaped NUL, which PostgreSQL cannot store.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+class _Replay(Exception):
+    def __init__(self, response: Response) -> None:
+        super().__init__("answered before")
+        self.response = response
+
+
+async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+    database: Database = request.app.state.database
+    async with database.unit_of_work(caller.tenant_id) as uow:
+        key = request.headers.get("idempotency-key")
+        if key is not None and request.method == "POST":
+            await _claim_key(request, uow, caller.subject, key)
+            request.state.remember = (uow, caller.subject, key)
+        yield uow
+
+
+# scope="function": the transaction ends before the answer is sent, so whoever has the answer can rely on it.
+Uow = Annotated[UnitOfWork, Depends(_unit_of_work, scope="function")]
+
+
+async def _claim_key(request: Request, uow: UnitOfWork, subject: str, key: str) -> None:
+    if not 0 < len(key) <= _MAX_KEY:
+        _refuse_key("bad_idempotency_key", f"the key must have 1 to {_MAX_KEY} characters")
+    digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
+    digest.update(await request.body())
+    fingerprint = digest.hexdigest()
+    table = idempotency
+    names = {"tenant_id": uow.tenant_id, "subject": subject, "key": key}
+    # A twin that is still running holds this row: the insert waits for its outcome.
+    claim = insert(table).values(**names, fingerprint=fingerprint).on_conflict_do_nothing()
+    if (await uow.session.execute(claim.returning(table.c.key))).scalar() is not None:
+        return
+    stored = (
+        await uow.session.execute(select(table).where(*(table.c[name] == value for name, value in names.items())))
+    ).one()
+    if stored.fingerprint != fingerprint:
+        _refuse_key("idempotency_key_reused", "this key was used for another request: make a new one")
+    raise _Replay(Response(stored.body, stored.status, {**stored.headers, REPLAY_HEADER: "true"}))
+
+
+def _refuse_key(code: str, detail: str) -> None:
+    raise InvalidProblem(
+        detail, code=code, errors=[FieldError("/header/idempotency-key", code, detail)]
+    )
+
+
+class _Route(APIRoute):
+    """Refuses text that cannot be stored, and stores or replays answers by idempotency key."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def wrapped(request: Request) -> Response:
+            if request.method in ("POST", "PUT", "PATCH") and _NUL.search(await request.body()):
+                detail = "text must not contain the character U+0000"
+                raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
+            if "\x00" in request.url.path or "%00" in request.url.query:
+                raise NotFoundProblem("no such resource")
+            try:
+                response = await handle(request)
+            except _Replay as replay:
+                return replay.response
+            remember = getattr(request.state, "remember", None)
+            if remember is not None:
+                await _store_answer(*remember, response)
+            return response
+
+        return wrapped
+
+
+async def _store_answer(uow: UnitOfWork, subject: str, key: str, response: Response) -> None:
+    kept = {name: response.headers[name] for name in ("content-type", "etag", "location") if name in response.headers}
+    table = idempotency
+    await uow.session.execute(
+        update(table)
+        .where(table.c.tenant_id == uow.tenant_id, table.c.subject == subject, table.c.key == key)
+        .values(status=response.status_code, headers=kept, body=bytes(response.body))
+    )
+
+
+_PROBLEM = {"content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, **_PROBLEM}
+    for status, description in {
+        401: "No valid token",
+        403: "The token lacks the scope",
+        404: "Not found, or another tenant's",
+        409: "In another state",
+        412: "Changed since it was read",
+        413: "The body is too large",
+        422: "The request breaks a rule",
+        428: "If-Match is missing",
+        503: "Not able to answer now",
+    }.items()
+}
+
+
+def router(tag: str, **options: Any) -> APIRouter:
+    """A router under /v1 whose operations are named after their functions and document their problems."""
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=_Route,
+        responses=_PROBLEMS,
+        generate_unique_id_function=lambda route: route.name,
+        **options,
+    )
+
+
+def fingerprint(document: Any) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no blanks, UTF-8): equal content, equal fingerprint."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
