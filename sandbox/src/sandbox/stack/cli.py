@@ -62,11 +62,9 @@ def status(stack: Stack, _: argparse.Namespace) -> int:
     print(f"stack is {shown.phase}" + (f": {shown.error}" if shown.error else ""))
     for process in shown.processes:
         memory = f"{_memory_mib(process.pid):5.0f} MiB" if process.pid else ""
-        restarts = f"{process.restarts} restarts, last exit {process.last_exit}" if process.restarts else ""
-        pid = process.pid or "-"
-        print(
-            f"  {process.name:16} {process.state:11} pid {pid:<8} {memory:10} since {process.since}  {restarts}"
-        )
+        crashes = f"restarted {process.restarts}x, last exit {process.last_exit}" if process.restarts else ""
+        line = f"{process.name:16} {process.state:11} pid {process.pid or '-':<8} {memory:10} since"
+        print(f"  {line} {process.since}  {crashes}".rstrip())
     if shown.phase is Phase.READY:
         _print_addresses(stack)
     return 0 if shown.phase is Phase.READY else 1

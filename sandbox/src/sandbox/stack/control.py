@@ -88,7 +88,7 @@ class Stack:
                 path.unlink(missing_ok=True)
 
     def status(self) -> Status:
-        """The supervisor's last word. Without a supervisor: STOPPED or FAILED, with the processes it left behind."""
+        """The supervisor's last word. Without one: STOPPED or FAILED, with the processes it left behind."""
         status = self.run.status()
         if self.run.supervisor_pid() is None:
             phase = Phase.FAILED if status.phase is Phase.FAILED else Phase.STOPPED
