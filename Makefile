@@ -1,0 +1,84 @@
+# Needs Python 3.11 or newer, make and git; everything else comes from the lock file.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+export UV_PYTHON_DOWNLOADS := never
+
+PYTHON ?= python3
+ROLE ?= admin
+TENANT ?= acme
+WORKERS ?= 2
+
+TOOLS := .cache/tools
+UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
+SYNCED := .venv/.synced
+RUN := .venv/bin/python
+STACK := $(RUN) -m sandbox.stack
+
+.PHONY: help setup demo up down status logs token reset test test-fast lint fmt types proto openapi asyncapi ci
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(TOOLS)/bin/uv:
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet 'uv>=0.13,<0.14'
+
+# uv itself is a prerequisite only where it is not on PATH.
+$(SYNCED): uv.lock pyproject.toml $(wildcard libs/*/pyproject.toml services/*/pyproject.toml sandbox/pyproject.toml) $(filter $(TOOLS)/bin/uv,$(UV))
+	$(UV) sync --frozen
+	@touch $@
+
+setup: $(SYNCED) ## install everything from the lock file into .venv
+
+demo: $(SYNCED) ## play the field example through the whole system
+	$(RUN) -m sandbox.story.demo
+
+up: $(SYNCED) ## start everything on this machine and leave it running
+	@$(STACK) up
+
+down: $(SYNCED) ## stop everything, keep the data
+	@$(STACK) down
+
+status: $(SYNCED) ## show what runs and where
+	@$(STACK) status || true
+
+logs: $(SYNCED) ## follow the logs; SERVICE=scoring for one
+	@$(STACK) logs $(SERVICE) --follow
+
+token: $(SYNCED) ## print a bearer token; ROLE=admin TENANT=acme
+	@$(STACK) token --role $(ROLE) --tenant $(TENANT)
+
+reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
+	@$(STACK) reset
+
+test: $(SYNCED) ## run every test: unit, integration, end to end
+	$(RUN) -m pytest -n $(WORKERS) tests
+
+test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
+	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e" tests
+
+# The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
+# binaries are dependencies nobody imports (DEP002).
+lint: $(SYNCED) ## check style, layers and declared dependencies
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
+	@for project in libs/kit services/* sandbox; do (cd $$project && $(CURDIR)/.venv/bin/deptry --ignore DEP002,DEP003 src) || exit 1; done
+
+fmt: $(SYNCED) ## format and fix what can be fixed
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+types: $(SYNCED) ## check types
+	.venv/bin/basedpyright
+
+proto: $(SYNCED) ## lint the event contracts and generate their Python
+	$(RUN) tools/proto.py
+
+openapi: $(SYNCED) ## generate docs/openapi
+	$(RUN) tools/openapi.py
+
+asyncapi: $(SYNCED) ## generate docs/asyncapi.yaml
+	$(RUN) tools/asyncapi.py
+
+ci: lint types test ## what a change must pass
