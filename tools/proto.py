@@ -35,9 +35,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         wanted = generate(fresh)
-        present = sorted(
-            p.relative_to(TARGET) for p in TARGET.rglob("*") if p.is_file() and p.suffix != ".pyc"
-        )
+        present = sorted(p.relative_to(TARGET) for p in TARGET.rglob("*") if p.is_file() and p.suffix != ".pyc")
         stale = sorted(
             {p for p in wanted if not (TARGET / p).exists() or not filecmp.cmp(fresh / p, TARGET / p, False)}
             | set(present) - set(wanted)

@@ -133,7 +133,10 @@ class Consumer(ConsumerRebalanceListener):
                 self._watchdog.beat("consumer")
 
     async def _handle(
-        self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[ConsumerRecord[Any, Any]]
+        self,
+        consumer: AIOKafkaConsumer,
+        partition: TopicPartition,
+        records: Sequence[ConsumerRecord[Any, Any]],
     ) -> None:
         batch = [_record(r) for r in records]
         with BATCH_SECONDS.labels(self._service, partition.topic).time():
@@ -221,9 +224,7 @@ class Consumer(ConsumerRebalanceListener):
                 span.set_attribute("messaging.batch.message_count", len(events))
             await handler(uow, events)
 
-    async def _bury(
-        self, record: Record, invalid: InvalidEvent, attempts: int, partition: int, offset: int
-    ) -> None:
+    async def _bury(self, record: Record, invalid: InvalidEvent, attempts: int, partition: int, offset: int) -> None:
         self._invalid_in_a_row += 1
         self.last_error = f"{record.topic}[{partition}]@{offset}: {invalid}"
         if self._invalid_in_a_row > HALT_AFTER_INVALID:
@@ -231,7 +232,7 @@ class Consumer(ConsumerRebalanceListener):
                 f"{self._invalid_in_a_row - 1} invalid events in a row, the last at {self.last_error}; "
                 "nothing further was put aside. Mend the cause, then restart"
             )
-        await dead_letter(self._database, self.group, record, invalid, attempts, partition, offset)
+        await dead_letter(self._database, self._service, record, invalid, attempts, partition, offset)
         DEAD_LETTERS.labels(self._service, record.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
 
@@ -257,4 +258,3 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
         await asyncio.wait_for(consumer.stop(), 10)
     except Exception as error:
         log.warning("the consumer did not close cleanly: %s", error)
-

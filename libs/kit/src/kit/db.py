@@ -26,9 +26,7 @@ _TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03")
 class UnitOfWork:
     """A transaction of one tenant with the events it causes: both are committed, or neither is."""
 
-    def __init__(
-        self, session: AsyncSession, tenant_id: str, source: str, prefix: str, resources: Resources
-    ) -> None:
+    def __init__(self, session: AsyncSession, tenant_id: str, source: str, prefix: str, resources: Resources) -> None:
         self.session = session
         self.tenant_id = tenant_id
         self.resources = resources

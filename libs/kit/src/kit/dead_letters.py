@@ -4,8 +4,20 @@ listed and replayed by a person after the cause is mended."""
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Column, DateTime, Integer, LargeBinary, String, Table, Uuid, func, select, text, update
-from sqlalchemy import BigInteger
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    DateTime,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Uuid,
+    func,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -1,17 +1,17 @@
 """Everything that can go wrong, and how an API client is told (RFC 9457).
 
-    Problem                       an expected refusal; rendered as application/problem+json
-    ├── InvalidProblem       422  the content breaks a rule; says where
-    ├── UnauthenticatedProblem 401
-    ├── ForbiddenProblem     403
-    ├── NotFoundProblem      404  also for what belongs to another tenant
-    ├── ConflictProblem      409
-    ├── PreconditionFailedProblem 412, PreconditionRequiredProblem 428
-    └── UnavailableProblem   503  try again later
+Problem                       an expected refusal; rendered as application/problem+json
+├── InvalidProblem       422  the content breaks a rule; says where
+├── UnauthenticatedProblem 401
+├── ForbiddenProblem     403
+├── NotFoundProblem      404  also for what belongs to another tenant
+├── ConflictProblem      409
+├── PreconditionFailedProblem 412, PreconditionRequiredProblem 428
+└── UnavailableProblem   503  try again later
 
-    InvalidEvent                  a consumed event that no repetition can make good: dead-lettered
-    RetryableError                a passing fault while consuming: the event is tried again, in order
-    ConsumerHalted                too many invalid events in a row: the consumer stops and a person looks
+InvalidEvent                  a consumed event that no repetition can make good: dead-lettered
+RetryableError                a passing fault while consuming: the event is tried again, in order
+ConsumerHalted                too many invalid events in a row: the consumer stops and a person looks
 """
 
 from collections.abc import Mapping, Sequence

@@ -44,9 +44,7 @@ class LocalIssuer:
         """What to set OIDC_JWKS_URL to."""
         return self.jwks_path.resolve().as_uri()
 
-    def token(
-        self, tenant_id: str, subject: str, roles: Sequence[str], lifetime_seconds: int = 12 * 3600
-    ) -> str:
+    def token(self, tenant_id: str, subject: str, roles: Sequence[str], lifetime_seconds: int = 12 * 3600) -> str:
         """An access token for a person or system of a tenant."""
         now = int(time.time())
         claims = {

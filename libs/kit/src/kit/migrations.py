@@ -18,7 +18,13 @@ _TENANT = "current_setting('app.tenant_id', true)"
 def create_kit_tables(package: str) -> None:
     """Create outbox, inbox, idempotency, audit and dead letters, with their rights. For a service's first migration."""
     app, relay = f"{package}_app", f"{package}_relay"
-    for table in (tables.outbox, tables.inbox, tables.idempotency, tables.audit, dead_letters.dead_letter_table):
+    for table in (
+        tables.outbox,
+        tables.inbox,
+        tables.idempotency,
+        tables.audit,
+        dead_letters.dead_letter_table,
+    ):
         table.create(op.get_bind())
         isolate(table.name)
     op.execute(f'GRANT SELECT, INSERT ON outbox, inbox, audit TO "{app}"')
@@ -40,9 +46,7 @@ def isolate(table: str) -> None:
     """Force row-level security: a row is visible to its tenant's transactions only, also for the owner."""
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
-    op.execute(
-        f"CREATE POLICY tenant ON {table} USING (tenant_id = {_TENANT}) WITH CHECK (tenant_id = {_TENANT})"
-    )
+    op.execute(f"CREATE POLICY tenant ON {table} USING (tenant_id = {_TENANT}) WITH CHECK (tenant_id = {_TENANT})")
 
 
 def create_tables(package: str, *service_tables: Table, append_only: tuple[str, ...] = ()) -> None:

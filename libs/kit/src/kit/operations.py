@@ -82,9 +82,7 @@ async def list_the_dead_letters(
     return paging.page(found, lambda row: [row["dead_letter_id"]], lambda row: DeadLetter(**row))
 
 
-@api.post(
-    "/dead-letters/{dead_letter_id}/replay", status_code=202, dependencies=[requires("dead-letters:write")]
-)
+@api.post("/dead-letters/{dead_letter_id}/replay", status_code=202, dependencies=[requires("dead-letters:write")])
 async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow) -> dict[str, str]:
     """Send the event again to the topic it came from, after the cause was mended."""
     await replay_dead_letter(uow.session, uow.tenant_id, dead_letter_id)

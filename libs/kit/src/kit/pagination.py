@@ -33,9 +33,7 @@ class PageRequest:
         self.after = after
         self.limit = limit
 
-    def page(
-        self, found: Sequence[R], key: Callable[[R], Sequence[Any]], item: Callable[[R], T]
-    ) -> Page[T]:
+    def page(self, found: Sequence[R], key: Callable[[R], Sequence[Any]], item: Callable[[R], T]) -> Page[T]:
         """A page from up to `limit + 1` rows in key order; the extra row only tells that there are more."""
         shown = found[: self.limit]
         more = len(found) > self.limit

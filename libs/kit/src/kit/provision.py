@@ -1,8 +1,8 @@
 """A database for a service, with its three roles.
 
-    <service>_owner   owns the tables and runs migrations
-    <service>_app     what the service logs in as: neither owner nor able to bypass row-level security
-    <service>_relay   no login; the application role may take it for the outbox, which serves all tenants
+<service>_owner   owns the tables and runs migrations
+<service>_app     what the service logs in as: neither owner nor able to bypass row-level security
+<service>_relay   no login; the application role may take it for the outbox, which serves all tenants
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,13 @@ class Provisioned:
 
 
 def provision_database(
-    admin_url: str, package: str, *, app_password: str, owner_password: str, database: str = "", template: str = ""
+    admin_url: str,
+    package: str,
+    *,
+    app_password: str,
+    owner_password: str,
+    database: str = "",
+    template: str = "",
 ) -> Provisioned:
     """Create roles and database where they are missing, and set the passwords. `database` defaults to the
     package's name; `template` is a database of the same service to clone."""

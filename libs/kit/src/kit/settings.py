@@ -17,7 +17,8 @@ class ServiceSettings(BaseSettings):
     service: str = Field(description="kebab-case name: consumer group, telemetry name and event source")
     environment: Literal["local", "test", "production"] = "local"
     database_url: SecretStr = Field(
-        SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"), description="login of the application role"
+        SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
+        description="login of the application role",
     )
     database_pool_size: int = Field(8, ge=2, description="connections kept open")
     kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
@@ -40,7 +41,5 @@ class ServiceSettings(BaseSettings):
     @model_validator(mode="after")
     def _safe_in_production(self) -> "ServiceSettings":
         if self.environment == "production" and not self.oidc_jwks_url.startswith("https://"):
-            raise ValueError(
-                "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted"
-            )
+            raise ValueError("OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted")
         return self

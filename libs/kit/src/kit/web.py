@@ -67,9 +67,7 @@ async def _claim_key(request: Request, uow: UnitOfWork, subject: str, key: str) 
 
 
 def _refuse_key(code: str, detail: str) -> None:
-    raise InvalidProblem(
-        detail, code=code, errors=[FieldError("/header/idempotency-key", code, detail)]
-    )
+    raise InvalidProblem(detail, code=code, errors=[FieldError("/header/idempotency-key", code, detail)])
 
 
 class _Route(APIRoute):
@@ -139,4 +137,3 @@ def fingerprint(document: Any) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no blanks, UTF-8): equal content, equal fingerprint."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
-

@@ -1,0 +1,1 @@
+"""What tests of services use: real PostgreSQL, real Kafka, a running service."""
