@@ -90,15 +90,11 @@ def _question_problems(question: Question, value: Value | None) -> Iterator[Answ
         case QuestionType.TEXT, str():
             limit = question.max_length or MAX_TEXT_LENGTH
             if len(value) > limit:
-                yield AnswerProblem(
-                    question.key, "too_long", f"a text of at most {limit} characters is allowed"
-                )
+                yield AnswerProblem(question.key, "too_long", f"a text of at most {limit} characters is allowed")
         case QuestionType.BOOLEAN, bool():
             pass
         case _:
-            yield AnswerProblem(
-                question.key, "wrong_type", f"a {question.type.value} question cannot have this value"
-            )
+            yield AnswerProblem(question.key, "wrong_type", f"a {question.type.value} question cannot have this value")
 
 
 def _choice_problems(question: Question, taken: tuple[str, ...]) -> Iterator[AnswerProblem]:
@@ -109,18 +105,14 @@ def _choice_problems(question: Question, taken: tuple[str, ...]) -> Iterator[Ans
     if len(set(taken)) < len(taken):
         yield AnswerProblem(question.key, "too_many_choices", "a choice is taken twice")
     if question.max_choices and len(taken) > question.max_choices:
-        yield AnswerProblem(
-            question.key, "too_many_choices", f"at most {question.max_choices} choices may be taken"
-        )
+        yield AnswerProblem(question.key, "too_many_choices", f"at most {question.max_choices} choices may be taken")
     if len(taken) > 1 and any(choices[key].exclusive for key in taken):
         yield AnswerProblem(question.key, "exclusive_choice", "a choice is taken that excludes the others")
 
 
 def _number_problems(question: Question, value: Decimal) -> Iterator[AnswerProblem]:
     if not value.is_finite() or not _is_short(value):
-        yield AnswerProblem(
-            question.key, "out_of_range", f"a number of at most {MAX_NUMBER_LENGTH} digits is allowed"
-        )
+        yield AnswerProblem(question.key, "out_of_range", f"a number of at most {MAX_NUMBER_LENGTH} digits is allowed")
     elif question.minimum is not None and value < question.minimum:
         yield AnswerProblem(question.key, "out_of_range", f"the least allowed is {question.minimum:f}")
     elif question.maximum is not None and value > question.maximum:

@@ -254,15 +254,27 @@ class _Parser:
         raise self._expected("a text, number, true, false or {question}")
 
 
-def references(condition: Condition) -> frozenset[str]:
-    """Keys of the questions a condition looks at."""
+def leaves(condition: Condition) -> Iterator[Comparison | Emptiness | Truth]:
+    """The tests on operands that a condition is built of."""
     match condition:
         case And(parts) | Or(parts):
-            return frozenset().union(*map(references, parts))
+            for part in parts:
+                yield from leaves(part)
         case Not(part):
-            return references(part)
-        case Comparison(_, left, right):
-            operands: tuple[Operand, ...] = (left, right)
-        case Emptiness(operand) | Truth(operand):
-            operands = (operand,)
-    return frozenset(operand.question_key for operand in operands if isinstance(operand, Reference))
+            yield from leaves(part)
+        case _:
+            yield condition
+
+
+def references(condition: Condition) -> frozenset[str]:
+    """Keys of the questions a condition looks at."""
+    return frozenset(
+        operand.question_key
+        for leaf in leaves(condition)
+        for operand in operands(leaf)
+        if isinstance(operand, Reference)
+    )
+
+
+def operands(leaf: Comparison | Emptiness | Truth) -> tuple[Operand, ...]:
+    return (leaf.left, leaf.right) if isinstance(leaf, Comparison) else (leaf.operand,)

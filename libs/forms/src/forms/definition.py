@@ -134,8 +134,7 @@ def questions_to_proto(questions: Iterable[Question]) -> list[pb.Question]:
             help_text=question.help_text,
             section=question.section,
             choices=[
-                pb.Choice(key=choice.key, text=choice.text, exclusive=choice.exclusive)
-                for choice in question.choices
+                pb.Choice(key=choice.key, text=choice.text, exclusive=choice.exclusive) for choice in question.choices
             ],
             visible_if=question.visible_if,
             minimum=_bound_text(question.minimum),
@@ -179,8 +178,7 @@ def _question_to_json(question: Question) -> dict[str, Any]:
         "help_text": question.help_text,
         "section": question.section,
         "choices": [
-            {"key": choice.key, "text": choice.text, "exclusive": choice.exclusive}
-            for choice in question.choices
+            {"key": choice.key, "text": choice.text, "exclusive": choice.exclusive} for choice in question.choices
         ],
         "visible_if": question.visible_if,
         "minimum": _bound_text(question.minimum) or None,

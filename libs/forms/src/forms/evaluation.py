@@ -59,7 +59,8 @@ def _is_true(value: Literal | None) -> bool:
     return bool(value)
 
 
-def _number(value: Literal | None) -> Decimal | None:
+def number_of(value: Literal | None) -> Decimal | None:
+    """The number a value compares as, or None when it is none."""
     if isinstance(value, bool):
         return Decimal(value)
     if isinstance(value, Decimal):
@@ -75,7 +76,7 @@ def _equal(left: Literal | None, right: Literal | None) -> bool:
         return _is_empty(left) and _is_empty(right)
     if isinstance(left, tuple) or isinstance(right, tuple):
         return isinstance(left, tuple) and isinstance(right, tuple) and _same_items(left, right)
-    left_number, right_number = _number(left), _number(right)
+    left_number, right_number = number_of(left), number_of(right)
     if left_number is not None and right_number is not None:
         return left_number == right_number
     return _text(left) == _text(right)
@@ -92,14 +93,14 @@ def _same_items(left: tuple[str | Decimal | bool, ...], right: tuple[str | Decim
 
 
 def _item(item: str | Decimal | bool) -> str:
-    number = _number(item)
+    number = number_of(item)
     return str(item) if number is None else plain(number)
 
 
 def _less(left: Literal | None, right: Literal | None) -> bool:
     if _is_empty(left) or _is_empty(right):
         return False
-    left_number, right_number = _number(left), _number(right)
+    left_number, right_number = number_of(left), number_of(right)
     if left_number is not None and right_number is not None:
         return left_number < right_number
     return isinstance(left, str) and isinstance(right, str) and left.strip() < right.strip()
@@ -115,9 +116,7 @@ def _has(value: Literal | None, item: str | Decimal | bool) -> bool:
 
 def _contains(left: Literal | None, right: Literal | None) -> bool:
     if isinstance(left, str):
-        return bool(left) and all(
-            _text(part) != "" and _text(part) in left.lower() for part in _items(right or ())
-        )
+        return bool(left) and all(_text(part) != "" and _text(part) in left.lower() for part in _items(right or ()))
     return _all_of(left, right)
 
 

@@ -53,9 +53,7 @@ def _warning(code: str, pointer: str, message: str) -> Finding:
 
 def _key_findings(key: str, earlier: set[str], pointer: str) -> Iterator[Finding]:
     if not _KEY.fullmatch(key):
-        yield _error(
-            "bad_key", pointer, "a key starts with a letter and has letters, digits, '_', '.' and '-'"
-        )
+        yield _error("bad_key", pointer, "a key starts with a letter and has letters, digits, '_', '.' and '-'")
     if key in earlier:
         yield _error("duplicate_key", pointer, f"the key {key!r} is used twice")
 
@@ -63,9 +61,7 @@ def _key_findings(key: str, earlier: set[str], pointer: str) -> Iterator[Finding
 def _choice_findings(question: Question, pointer: str) -> Iterator[Finding]:
     if question.type not in CHOICE_TYPES:
         if question.choices:
-            yield _error(
-                "choices_unused", f"{pointer}/choices", f"a {question.type.value} question has no choices"
-            )
+            yield _error("choices_unused", f"{pointer}/choices", f"a {question.type.value} question has no choices")
         return
     if not question.choices:
         yield _error("no_choices", f"{pointer}/choices", "a choice question needs choices")
@@ -95,9 +91,7 @@ def _limit_findings(question: Question, pointer: str) -> Iterator[Finding]:
         yield _error("negative_limit", pointer, "a limit cannot be negative")
 
 
-def _condition_findings(
-    question: Question, earlier: set[str], all_keys: set[str], pointer: str
-) -> Iterator[Finding]:
+def _condition_findings(question: Question, earlier: set[str], all_keys: set[str], pointer: str) -> Iterator[Finding]:
     if not question.visible_if:
         return
     try:

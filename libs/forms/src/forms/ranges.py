@@ -114,9 +114,7 @@ def _common(first: LabelRange, second: LabelRange) -> Decimal | None:
 
 
 def _contains(found: LabelRange, number: Decimal) -> bool:
-    if found.lower is not None and (
-        number < found.lower or (number == found.lower and not found.includes_lower)
-    ):
+    if found.lower is not None and (number < found.lower or (number == found.lower and not found.includes_lower)):
         return False
     return found.upper is None or number < found.upper or (number == found.upper and found.includes_upper)
 
@@ -125,11 +123,7 @@ def _between(first: LabelRange, second: LabelRange) -> Decimal | None:
     """A number above `first` and below `second`, a whole one where there is one."""
     lower, upper = first.upper, second.lower
     assert lower is not None and upper is not None  # noqa: S101 - they do not overlap
-    start = (
-        lower.to_integral_value(ROUND_FLOOR) + 1
-        if first.includes_upper
-        else lower.to_integral_value(ROUND_CEILING)
-    )
+    start = lower.to_integral_value(ROUND_FLOOR) + 1 if first.includes_upper else lower.to_integral_value(ROUND_CEILING)
     if start < upper or (start == upper and not second.includes_lower):
         return start
     whole = lower == lower.to_integral_value() and upper == upper.to_integral_value()

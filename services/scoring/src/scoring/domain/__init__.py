@@ -1,0 +1,1 @@
+"""The arithmetic of scoring: pure, Decimal only, no I/O."""
