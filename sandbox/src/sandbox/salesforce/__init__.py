@@ -1,0 +1,1 @@
+"""A simulated Salesforce org: REST, OAuth, Pub/Sub and change events, as a process of its own."""

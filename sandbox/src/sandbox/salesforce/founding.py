@@ -1,0 +1,140 @@
+"""The first records of an org, and the bulk load that gives it a sales team's history."""
+
+from typing import Any
+
+from sandbox.salesforce import schema
+from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.ids import full_id
+from sandbox.salesforce.rules import Record, coerce
+from sandbox.salesforce.schema import SObject
+from sandbox.salesforce.store import Org, Transaction
+
+INTEGRATION_USERNAME = "integration@stagecraft.example"
+ADMIN_USERNAME = "admin@stagecraft.example"
+
+# ApiName, DefaultProbability, ForecastCategory, ForecastCategoryName
+STANDARD_STAGES = (
+    ("Prospecting", 10, "Pipeline", "Pipeline"),
+    ("Discovery", 25, "Pipeline", "Pipeline"),
+    ("Demo", 50, "BestCase", "Best Case"),
+    ("Negotiation", 75, "Forecast", "Commit"),
+    ("Closed Won", 100, "Closed", "Closed"),
+    ("Closed Lost", 0, "Omitted", "Omitted"),
+)
+# What a load may set although the API would not let a client.
+_AUDIT = frozenset(
+    {
+        "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp",
+        "LastStageChangeDate",
+    }
+)  # fmt: skip
+
+
+def found(org: Org) -> None:
+    """Creates the organization, its two users and the standard stages."""
+    own = Transaction(org, user="", origin="", emits=False)
+    own.insert(
+        schema.ORGANIZATION,
+        {
+            "Name": "Acme Sales",
+            "InstanceName": "SBX1",
+            "IsSandbox": True,
+            "OrganizationType": "Enterprise Edition",
+        },
+    )
+    for username, first, last in (
+        (ADMIN_USERNAME, "Avery", "Admin"),
+        (INTEGRATION_USERNAME, "Stagecraft", "Integration"),
+    ):
+        body = {"Username": username, "FirstName": first, "LastName": last, "Email": username}
+        own.insert(schema.USER, {**body, "IsActive": True})
+    org.commit(own)
+    org.replace_stages(
+        stage_rows(
+            org,
+            [
+                {
+                    "ApiName": name,
+                    "DefaultProbability": probability,
+                    "ForecastCategory": category,
+                    "ForecastCategoryName": label,
+                    "IsClosed": name.startswith("Closed"),
+                    "IsWon": name == "Closed Won",
+                }
+                for name, probability, category, label in STANDARD_STAGES
+            ],
+        )
+    )
+
+
+def user_named(org: Org, username: str) -> Record | None:
+    """Finds a user by Username, or by id."""
+    for user in org.tables["User"].values():
+        if username in {user["Username"], user["Id"]}:
+            return user
+    return None
+
+
+def stage_rows(org: Org, given: list[dict[str, Any]]) -> list[Record]:
+    """Completes stages given by at least ApiName; the order given is the sort order."""
+    transaction = Transaction(org, user="", origin="", emits=False)
+    for position, row in enumerate(given, start=1):
+        if not row.get("ApiName"):
+            raise ApiError("REQUIRED_FIELD_MISSING", "Required fields are missing: [ApiName]")
+        transaction.insert(
+            schema.STAGE,
+            {
+                "MasterLabel": row["ApiName"],
+                "SortOrder": position,
+                "IsActive": True,
+                "IsClosed": False,
+                "IsWon": False,
+                "DefaultProbability": 0,
+                "ForecastCategory": "Pipeline",
+                "ForecastCategoryName": "Pipeline",
+            }
+            | {name: value for name, value in row.items() if name not in _AUDIT},
+        )
+    return [record for _, record in transaction.written.values()]
+
+
+def load(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
+    """Creates records in bulk, without change events; gives their ids in the order given.
+
+    Keys: `stages` (replace all there are), `users`, `accounts`, `opportunities`, `history` (takes
+    the place of the rows the load would leave for the same opportunities). A row may set its `Id`
+    and audit stamps. One bad row refuses the whole load.
+    """
+    # Stages first: an opportunity's probability comes from them.
+    if rows.get("stages"):
+        org.replace_stages(stage_rows(org, rows["stages"]))
+    transaction = Transaction(org, user=user, origin="", emits=False)
+    ids: dict[str, list[str]] = {}
+    for name, obj in (
+        ("users", schema.USER),
+        ("accounts", schema.ACCOUNT),
+        ("opportunities", schema.OPPORTUNITY),
+    ):
+        ids[name] = [_insert(transaction, obj, row) for row in rows.get(name, [])]
+    history = rows.get("history", [])
+    told = {full_id(str(row.get("OpportunityId", ""))) for row in history}
+    for record_id, (obj, record) in list(transaction.written.items()):
+        if obj is schema.HISTORY and record["OpportunityId"] in told:
+            del transaction.written[record_id]
+    ids["history"] = [_insert(transaction, schema.HISTORY, row) for row in history]
+    org.commit(transaction)
+    return ids
+
+
+def _insert(transaction: Transaction, obj: SObject, row: dict[str, Any]) -> str:
+    audit: Record = {}
+    body: dict[str, Any] = {}
+    for name, value in row.items():
+        field = obj.find(name)
+        if field is None or field.name not in _AUDIT:
+            body[name] = value
+        elif value is not None:
+            audit[field.name] = full_id(value) if field.kind == "id" else coerce(field, value)
+    if "Id" in audit and transaction.find(obj, audit["Id"]) is not None:
+        raise ApiError("DUPLICATE_VALUE", f"duplicate value found: Id {audit['Id']}")
+    return transaction.insert(obj, body, audit)
