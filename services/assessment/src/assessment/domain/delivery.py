@@ -1,0 +1,134 @@
+"""Which assessment an opportunity is due now, and why: a pure reading of stage, versions and evidence."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from assessment.domain.capture import Visit
+from assessment.domain.outcome import Attempt, Standing, StandingKind, standing_of
+
+
+class NextReason(StrEnum):
+    """Why this assessment is due, or why none is."""
+
+    NOT_STARTED = "not_started"
+    RETAKE = "retake"
+    WAITING_FOR_DECISION = "waiting_for_decision"
+    ALL_PASSED = "all_passed"
+    NO_ASSESSMENT_IN_STAGE = "no_assessment_in_stage"
+    NOT_PUBLISHED = "not_published"
+    OPPORTUNITY_CLOSED = "opportunity_closed"
+    OPPORTUNITY_DELETED = "opportunity_deleted"
+    STAGE_UNKNOWN = "stage_unknown"
+    PIPELINE_UNKNOWN = "pipeline_unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage of a published pipeline; category is open, won, lost or abandoned."""
+
+    key: str
+    name: str
+    category: str
+    assessment_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Available:
+    """The newest published version of an assessment that is not retired."""
+
+    assessment_key: str
+    version: int
+    title: str
+    definition_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityState:
+    """What the replica holds of an opportunity; visit is None until the stage engine has placed it."""
+
+    opportunity_id: str
+    owner_id: str | None
+    visit: Visit | None
+    closed: bool
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The assessment to answer now, pinned: all of it is sent back with the answers."""
+
+    assessment: Available
+    visit: Visit
+    attempt_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextAssessment:
+    """The answer to "which assessment now?": one due or none, always with its reason and every standing."""
+
+    reason: NextReason
+    message: str
+    due: Due | None
+    stage: Stage | None
+    standings: tuple[Standing, ...]
+
+
+def next_assessment(
+    state: OpportunityState,
+    stage: Stage | None,
+    available: Mapping[str, Available],
+    attempts: Sequence[Attempt],
+) -> NextAssessment:
+    """Choose what is due: the first assessment of the stage not yet started, else the first to retake.
+
+    stage is None when the pinned pipeline version is not known here or lacks the stage; attempts are those of
+    this opportunity, of any visit.
+    """
+    if state.visit is None or stage is None or state.closed or state.deleted or not stage.assessment_keys:
+        reason, message = _unassessable(state, stage)
+        return NextAssessment(reason, message, None, stage, ())
+    visit = state.visit
+    standings = tuple(standing_of(key, visit, attempts) for key in stage.assessment_keys)
+    startable = [standing for standing in standings if standing.assessment_key in available]
+    for kind, reason, words in _DUE:
+        for standing in startable:
+            if standing.kind is kind:
+                chosen = available[standing.assessment_key]
+                message = words.format(title=chosen.title, stage=stage.name, why=standing.why)
+                due = Due(chosen, visit, _next_attempt(chosen.assessment_key, attempts))
+                return NextAssessment(reason, message, due, stage, standings)
+    reason, message = _nothing_due(stage, standings)
+    return NextAssessment(reason, message, None, stage, standings)
+
+
+_DUE = (
+    (StandingKind.NOT_STARTED, NextReason.NOT_STARTED, "{title} counts in {stage} and was not answered yet."),
+    (StandingKind.FAILED, NextReason.RETAKE, "{title} did not pass: {why}. It may be answered again."),
+)
+
+
+def _unassessable(state: OpportunityState, stage: Stage | None) -> tuple[NextReason, str]:
+    if state.deleted:
+        return NextReason.OPPORTUNITY_DELETED, "The opportunity was deleted in the CRM."
+    if state.visit is None:
+        return NextReason.STAGE_UNKNOWN, "The stage engine has not placed this opportunity in a stage yet."
+    if state.closed:
+        return NextReason.OPPORTUNITY_CLOSED, "The opportunity is closed; nothing is left to assess."
+    if stage is None:
+        return NextReason.PIPELINE_UNKNOWN, f"The pipeline version of stage {state.visit.stage_key} is not here yet."
+    return NextReason.NO_ASSESSMENT_IN_STAGE, f"No assessment counts in {stage.name}."
+
+
+def _nothing_due(stage: Stage, standings: Sequence[Standing]) -> tuple[NextReason, str]:
+    kinds = {standing.kind for standing in standings}
+    if StandingKind.PENDING in kinds:
+        return NextReason.WAITING_FOR_DECISION, "The answers are in; their decision is on its way."
+    if kinds == {StandingKind.PASSED}:
+        return NextReason.ALL_PASSED, f"Every assessment of {stage.name} has passed in this visit."
+    return NextReason.NOT_PUBLISHED, f"What is left to answer in {stage.name} has no published version."
+
+
+def _next_attempt(assessment_key: str, attempts: Sequence[Attempt]) -> int:
+    """Attempts at one assessment are counted over all visits, so that a late one never outranks a newer one."""
+    return 1 + max((a.attempt_no for a in attempts if a.assessment_key == assessment_key), default=0)

@@ -1,0 +1,198 @@
+"""What became of submissions: how an assessment stands in a visit, and how a rep is told in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from assessment.domain.capture import Visit
+
+REASON_WORDS = {
+    "NOT_CURRENT_STAGE": "the answers belong to an earlier visit and move nothing",
+    "SUPERSEDED": "newer answers replaced these",
+    "EXPIRED": "the answers are too old to count",
+    "OVERRIDE_ACTIVE": "a person has set the stage and newer evidence is needed",
+    "TERMINAL": "the opportunity is closed",
+    "ON_HOLD": "the opportunity is on hold",
+    "SKIP_FORBIDDEN": "stages may not be skipped",
+    "APPROVAL_PENDING": "it waits for approval",
+    "SYNC_BLOCKED": "the CRM has refused an earlier change",
+    "BREAKER_OPEN": "automatic moves are paused",
+    "RULE_SHADOW": "the rule only observes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a decision came out so. margin is signed: -4 is four points short; None when nothing was compared."""
+
+    code: str
+    fact: str
+    margin: Decimal | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class NearMiss:
+    """A rule that a little more would have made true; question_keys lost the points, most first."""
+
+    rule_id: str
+    to_stage: str
+    fact: str
+    cell: str
+    actual: str
+    margin: Decimal | None
+    question_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the stage engine decided on a submission; outcome is accepted, proposed, rejected or no_op."""
+
+    decision_id: UUID
+    outcome: str
+    from_stage: str
+    to_stage: str
+    proposed_stage: str
+    reasons: tuple[Reason, ...]
+    near_misses: tuple[NearMiss, ...]
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """The newest score of a submission; value is None when an unanswered question blocks it."""
+
+    score_id: UUID
+    value: Decimal | None
+    scale: str
+    reachable_max: Decimal | None
+    complete: bool
+    unanswered: tuple[str, ...]
+    scored_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One submission with what is known of it so far."""
+
+    submission_id: UUID
+    assessment_key: str
+    visit: Visit | None
+    attempt_no: int
+    received_at: datetime
+    score: Score | None
+    decision: Decision | None
+
+
+class StandingKind(StrEnum):
+    """How an assessment stands in the current visit."""
+
+    NOT_STARTED = "not_started"
+    PENDING = "pending"
+    PASSED = "passed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """One thing that keeps an opportunity where it is; short_by in points or percent, by the score's scale."""
+
+    code: str
+    fact: str
+    short_by: Decimal | None
+    text: str
+    question_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An assessment of the stage with its latest attempt in this visit."""
+
+    assessment_key: str
+    kind: StandingKind
+    attempts: int
+    latest: Attempt | None
+    why: str
+
+
+def standing_of(assessment_key: str, visit: Visit, attempts: Sequence[Attempt]) -> Standing:
+    """How an assessment stands: judged by its last attempt in the visit, in the order of attempt, then receipt."""
+    mine = sorted(
+        (a for a in attempts if a.assessment_key == assessment_key and a.visit == visit),
+        key=lambda a: (a.attempt_no, a.received_at),
+    )
+    if not mine:
+        return Standing(assessment_key, StandingKind.NOT_STARTED, 0, None, "not answered yet")
+    latest = mine[-1]
+    if latest.decision is None:
+        return Standing(assessment_key, StandingKind.PENDING, len(mine), latest, "waiting for its decision")
+    failed = _fails(latest, assessment_key)
+    kind = StandingKind.FAILED if failed else StandingKind.PASSED
+    return Standing(assessment_key, kind, len(mine), latest, outcome_in_words(latest, {}))
+
+
+def _fails(attempt: Attempt, assessment_key: str) -> bool:
+    """A pass is an accepted or proposed move, or one that other facts alone hold back."""
+    decision = attempt.decision
+    if decision is None or decision.outcome in {"accepted", "proposed"}:
+        return False
+    if attempt.score is not None and not attempt.score.complete:
+        return True
+    own = [r for r in decision.reasons if r.fact.partition(".")[0] == assessment_key]
+    others = [r for r in decision.reasons if r.code in {"MISSING", "FAILED"} and r not in own]
+    return bool(own) or not others
+
+
+def missing_of(attempt: Attempt) -> tuple[Missing, ...]:
+    """What a decision says is missing, one entry per failed or unknown fact; empty when it moved the opportunity."""
+    decision = attempt.decision
+    if decision is None or decision.outcome in {"accepted", "proposed"}:
+        return ()
+    unit = "percentage points" if attempt.score is not None and attempt.score.scale == "percent" else "points"
+    questions = {near.fact: near.question_keys for near in reversed(decision.near_misses)}
+    found = [_missing(reason, unit, questions.get(reason.fact, ())) for reason in decision.reasons]
+    if attempt.score is not None and not attempt.score.complete:
+        keys = attempt.score.unanswered
+        found.insert(0, Missing("INCOMPLETE", "", None, f"{len(keys)} unanswered: {', '.join(keys)}", keys))
+    return tuple(found)
+
+
+def _missing(reason: Reason, unit: str, question_keys: tuple[str, ...]) -> Missing:
+    subject, _, attribute = reason.fact.partition(".")
+    short_by = abs(reason.margin) if reason.code == "FAILED" and reason.margin is not None else None
+    if short_by is not None and reason.margin is not None:
+        measure = unit if attribute == "score" else attribute or "points"
+        if short_by == 0:
+            text = "just at the limit, which must be exceeded"
+        else:
+            text = f"{_plain(short_by)} {_counted(measure, short_by)} {'short' if reason.margin < 0 else 'over'}"
+    elif reason.code == "MISSING":
+        text = f"{subject} was not answered yet" if attribute == "score" else f"{attribute or subject} is empty"
+    else:
+        text = REASON_WORDS.get(reason.code) or reason.message or reason.code.lower().replace("_", " ")
+    return Missing(reason.code, reason.fact, short_by, text, question_keys)
+
+
+def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
+    """The state of a submission as a rep would say it; stage keys stand in where a name is not known."""
+    decision = attempt.decision
+    if decision is None:
+        return "waiting for its decision" if attempt.score is not None else "waiting for its score"
+    if decision.outcome == "accepted":
+        return f"moved to {stage_names.get(decision.to_stage, decision.to_stage)}"
+    if decision.outcome == "proposed":
+        target = stage_names.get(decision.proposed_stage, decision.proposed_stage)
+        return f"passed; the move to {target} waits for a person to confirm it"
+    return "; ".join(missing.text for missing in missing_of(attempt)) or "moved nothing"
+
+
+def _plain(number: Decimal) -> str:
+    text = format(number, "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _counted(unit: str, number: Decimal) -> str:
+    return unit.removesuffix("s") if number == 1 else unit

@@ -1,0 +1,116 @@
+"""Authoring over HTTP."""
+
+from typing import Annotated, Any
+
+from fastapi import Path, Response
+from forms.lint import Finding, Severity
+from kit.auth import Caller, requires
+from kit.etag import IfMatch, etag
+from kit.pagination import Page, Paging
+from kit.web import Uow, router
+
+from assessment.repository.authoring import Row
+from assessment.schemas import authoring as schemas
+from assessment.schemas.capture import MAX_INTEGER
+from assessment.service.authoring import Authoring, findings_of, template, templates
+
+router = router("authoring")
+
+Key = Annotated[str, Path(max_length=64, examples=["prospecting"])]
+Number = Annotated[int, Path(ge=1, le=MAX_INTEGER, description="the version", examples=[1])]
+
+
+@router.get("/assessment-templates", dependencies=[requires("assessments:read")])
+async def list_assessment_templates() -> Page[schemas.TemplateSummary]:
+    """Definitions that are shipped, to start from."""
+    items = [
+        schemas.TemplateSummary(**document, question_count=len(document["questions"]))
+        for document in templates().values()
+    ]
+    return Page(items=items, next_cursor=None)
+
+
+@router.get("/assessment-templates/{key}", dependencies=[requires("assessments:read")])
+async def get_assessment_template(key: Key) -> schemas.TemplateOut:
+    """A shipped definition whole: what POST /v1/assessments takes."""
+    return schemas.TemplateOut(**template(key))
+
+
+@router.post("/assessments", status_code=201, dependencies=[requires("assessments:write")])
+async def create_assessment(
+    body: schemas.NewAssessment, uow: Uow, caller: Caller, response: Response
+) -> schemas.AssessmentOut:
+    """A new assessment with its draft; nothing is published yet."""
+    row = await Authoring(uow, caller).create(body)
+    response.headers["Location"] = f"/v1/assessments/{row['assessment_key']}"
+    return _assessment(row, response)
+
+
+@router.get("/assessments", dependencies=[requires("assessments:read")])
+async def list_assessments(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.AssessmentSummary]:
+    """Assessments by key."""
+    after = paging.after[0] if paging.after else ""
+    found = await Authoring(uow, caller).drafts(after, paging.limit + 1)
+    return paging.page(found, lambda row: [row["assessment_key"]], lambda row: schemas.AssessmentSummary(**_named(row)))
+
+
+@router.get("/assessments/{key}", dependencies=[requires("assessments:read")])
+async def get_assessment(key: Key, uow: Uow, caller: Caller, response: Response) -> schemas.AssessmentOut:
+    """An assessment with its draft and what publishing it would say."""
+    return _assessment(await Authoring(uow, caller).draft(key), response)
+
+
+@router.put("/assessments/{key}/draft", dependencies=[requires("assessments:write")])
+async def change_assessment_draft(
+    key: Key, body: schemas.DraftBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
+) -> schemas.AssessmentOut:
+    """Replace the draft. Published versions stay as they are."""
+    return _assessment(await Authoring(uow, caller).change_draft(key, body, expected), response)
+
+
+@router.post("/assessments/{key}/publish", status_code=201, dependencies=[requires("assessments:write")])
+async def publish_assessment(key: Key, uow: Uow, caller: Caller, response: Response) -> schemas.PublishedOut:
+    """Make the draft the next version, immutable from now on; `warnings` are what its author should look at."""
+    row, findings = await Authoring(uow, caller).publish(key)
+    response.headers["Location"] = f"/v1/assessments/{key}/versions/{row['version']}"
+    warnings = [_finding(finding) for finding in findings if finding.severity is Severity.WARNING]
+    return schemas.PublishedOut(**_versioned(row), warnings=warnings)
+
+
+@router.get("/assessments/{key}/versions", dependencies=[requires("assessments:read")])
+async def list_assessment_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionSummary]:
+    """Published versions, oldest first."""
+    after = paging.after[0] if paging.after else 0
+    found = await Authoring(uow, caller).versions(key, after, paging.limit + 1)
+    return paging.page(found, lambda row: [row["version"]], lambda row: schemas.VersionSummary(**_versioned(row)))
+
+
+@router.get("/assessments/{key}/versions/{version}", dependencies=[requires("assessments:read")])
+async def get_assessment_version(key: Key, version: Number, uow: Uow, caller: Caller) -> schemas.VersionOut:
+    """A version as reps receive it, also after it was retired: devices may still hold answers to it."""
+    return schemas.VersionOut(**_versioned(await Authoring(uow, caller).version(key, version)))
+
+
+@router.post("/assessments/{key}/versions/{version}/retire", dependencies=[requires("assessments:write")])
+async def retire_assessment_version(key: Key, version: Number, uow: Uow, caller: Caller) -> schemas.VersionOut:
+    """No new starts from now on. Submissions captured before are still accepted."""
+    return schemas.VersionOut(**_versioned(await Authoring(uow, caller).retire(key, version)))
+
+
+def _named(row: Row) -> dict[str, Any]:
+    return {**row, "key": row["assessment_key"]}
+
+
+def _versioned(row: Row) -> dict[str, Any]:
+    return {**_named(row), "status": "published" if row["retired_at"] is None else "retired"}
+
+
+def _finding(finding: Finding) -> schemas.Finding:
+    return schemas.Finding(
+        severity=finding.severity.value, code=finding.code, pointer=finding.pointer, message=finding.message
+    )
+
+
+def _assessment(row: Row, response: Response) -> schemas.AssessmentOut:
+    response.headers["ETag"] = etag(row["draft_revision"])
+    return schemas.AssessmentOut(**_named(row), findings=[_finding(finding) for finding in findings_of(row)])

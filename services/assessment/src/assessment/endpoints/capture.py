@@ -1,0 +1,117 @@
+"""Capture over HTTP: one submission, or an offline queue."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Response
+from kit.auth import Caller, requires
+from kit.errors import pointer
+from kit.ids import utc_now
+from kit.web import REPLAY_HEADER, Uow, router
+from pydantic import ValidationError
+
+from assessment.domain.admission import CaptureRefused, Receipt
+from assessment.domain.capture import Capture
+from assessment.errors import field_errors, problem_of
+from assessment.schemas.capture import (
+    BatchBody,
+    BatchItem,
+    BatchOut,
+    ItemError,
+    ItemOut,
+    ReceiptOut,
+    SubmissionBody,
+)
+from assessment.service.capture import Taken, take_captures
+
+router = router("capture")
+
+_REPLAY = {
+    "description": "An exact retry: the original answer",
+    "headers": {REPLAY_HEADER: {"schema": {"type": "string"}}},
+}
+
+
+@router.put(
+    "/submissions/{submission_id}",
+    status_code=201,
+    response_model=ReceiptOut,
+    responses={200: {"model": ReceiptOut, **_REPLAY}},
+    dependencies=[requires("submissions:write")],
+)
+async def put_submission(
+    submission_id: Annotated[UUID, Path(description="made by the client, once, when the rep starts")],
+    body: SubmissionBody,
+    uow: Uow,
+    caller: Caller,
+    response: Response,
+) -> Any:
+    """Hand in a finished assessment. Repeat it until it is answered: the same id with the same body is the same
+    submission, and gets the original answer."""
+    [outcome] = await take_captures(uow, [body.capture(submission_id)], caller.subject, utc_now())
+    if isinstance(outcome, CaptureRefused):
+        raise problem_of(outcome)
+    if outcome.replayed:
+        response.status_code = 200
+        response.headers[REPLAY_HEADER] = "true"
+    return _receipt(outcome.receipt)
+
+
+@router.post("/submission-batches", dependencies=[requires("submissions:write")])
+async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
+    """Hand in an offline queue of up to 100 items. Each is judged alone and answered in its place: accepted,
+    duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to mend."""
+    answers: dict[int, ItemOut] = {}
+    captures: dict[int, Capture] = {}
+    for place, raw in enumerate(body.items):
+        try:
+            item = BatchItem.model_validate(raw)
+            captures[place] = item.capture(item.submission_id)
+        except ValidationError as error:
+            answers[place] = _malformed(place, raw, error)
+    if captures:
+        outcomes = await take_captures(uow, list(captures.values()), caller.subject, utc_now())
+        for (place, capture), outcome in zip(captures.items(), outcomes, strict=True):
+            answers[place] = _item(place, capture, outcome)
+    return BatchOut(items=[answers[place] for place in range(len(body.items))])
+
+
+def _receipt(receipt: Receipt) -> ReceiptOut:
+    return ReceiptOut.model_validate(receipt, from_attributes=True)
+
+
+def _item(place: int, capture: Capture, outcome: Taken | CaptureRefused) -> ItemOut:
+    submission_id = str(capture.submission_id)
+    if isinstance(outcome, Taken):
+        status = "duplicate" if outcome.replayed else "accepted"
+        return ItemOut(submission_id=submission_id, status=status, receipt=_receipt(outcome.receipt))
+    errors = [ItemError(**vars(error)) for error in field_errors(outcome, "body", "items", place)]
+    return ItemOut(
+        submission_id=submission_id,
+        status="rejected",
+        code=outcome.code,
+        detail=outcome.detail,
+        errors=errors,
+        stored_sha256=outcome.facts.get("stored_sha256"),
+        received_sha256=outcome.facts.get("received_sha256"),
+    )
+
+
+def _malformed(place: int, raw: Any, error: ValidationError) -> ItemOut:
+    submission_id = raw.get("submission_id") if isinstance(raw, dict) else None
+    errors = [
+        ItemError(pointer=pointer("body", "items", place, *_plain(e["loc"])), code=e["type"], detail=e["msg"])
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ItemOut(
+        submission_id=submission_id if isinstance(submission_id, str) else None,
+        status="rejected",
+        code="validation_failed",
+        detail="The item is not a submission.",
+        errors=errors,
+    )
+
+
+def _plain(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """The path to a value without the names of the types that were tried on an answer."""
+    return location[:2] if location[:1] == ("answers",) else location

@@ -1,0 +1,228 @@
+"""Delivery over HTTP: what is due, what is missing, what became of submissions."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Header, Path, Query, Response
+from kit.auth import Caller, requires
+from kit.errors import ForbiddenProblem
+from kit.pagination import Page, Paging
+from kit.web import Uow, fingerprint, router
+
+from assessment.domain.capture import Visit
+from assessment.domain.delivery import Due, Stage
+from assessment.domain.outcome import Attempt, Decision, Score, Standing, missing_of, outcome_in_words
+from assessment.repository.delivery import Row
+from assessment.schemas import delivery as schemas
+from assessment.schemas.capture import VisitBody
+from assessment.service.delivery import Delivery, Work
+
+router = router("delivery")
+
+READ_ANY_WORKLIST = "worklist:read-any"
+OpportunityId = Annotated[str, Path(max_length=128, examples=["006Qy00000AbCdEIAV"])]
+
+
+@router.get(
+    "/opportunities/{opportunity_id}/next-assessment",
+    response_model=schemas.NextAssessmentOut,
+    responses={304: {"description": "Unchanged since the ETag in If-None-Match"}},
+    dependencies=[requires("worklist:read")],
+)
+async def get_next_assessment(
+    opportunity_id: OpportunityId,
+    uow: Uow,
+    caller: Caller,
+    response: Response,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """Which assessment to answer now and why, or why none is due. Send the pinned version, hash, visit and attempt
+    back with the answers."""
+    answer = _next(await Delivery(uow, caller).next_assessment(opportunity_id))
+    tag = f'"{fingerprint(answer.model_dump(mode="json"))[:32]}"'
+    if if_none_match is not None and tag in (part.strip().removeprefix("W/") for part in if_none_match.split(",")):
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return answer
+
+
+@router.get("/worklist", dependencies=[requires("worklist:read")])
+async def list_worklist(
+    uow: Uow,
+    caller: Caller,
+    paging: Paging,
+    owner_id: Annotated[str | None, Query(max_length=128, description="another rep's; managers and admins")] = None,
+) -> Page[schemas.WorklistItem]:
+    """A rep's open opportunities by id: the stage, what is due, the last outcome in plain words, what is missing."""
+    owner = owner_id or caller.subject
+    if owner != caller.subject and not caller.may(READ_ANY_WORKLIST):
+        raise ForbiddenProblem(
+            f"the scope {READ_ANY_WORKLIST} is needed", code="missing_scope", extra={"scope": READ_ANY_WORKLIST}
+        )
+    after = paging.after[0] if paging.after else ""
+    found = await Delivery(uow, caller).worklist(owner, after, paging.limit + 1)
+    return paging.page(found, lambda work: [work.opportunity["opportunity_id"]], _worklist_item)
+
+
+@router.get("/opportunities/{opportunity_id}/timeline", dependencies=[requires("worklist:read")])
+async def list_timeline(
+    opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
+) -> Page[schemas.TimelineItem]:
+    """Submissions, scores, decisions and stage changes of an opportunity as they are known here, oldest first."""
+    after = None
+    if paging.after:
+        at, kind, fact_id = paging.after
+        after = (datetime.fromisoformat(at), kind, fact_id)
+    found = await Delivery(uow, caller).timeline(opportunity_id, after, paging.limit + 1)
+    return paging.page(
+        found, lambda row: [row["at"].isoformat(), row["kind"], row["id"]], lambda row: schemas.TimelineItem(**row)
+    )
+
+
+@router.get("/submissions/{submission_id}", dependencies=[requires("submissions:read")])
+async def get_submission(submission_id: UUID, uow: Uow, caller: Caller) -> schemas.SubmissionOut:
+    """How far a submission has come: received, scored, decided. Poll it to follow one."""
+    row, attempt = await Delivery(uow, caller).submission(submission_id)
+    status = "decided" if attempt.decision else "scored" if attempt.score else "received"
+    return schemas.SubmissionOut(
+        submission_id=row["submission_id"],
+        status=status,
+        opportunity_id=row["opportunity_id"],
+        assessment_key=row["assessment_key"],
+        assessment_version=row["assessment_version"],
+        visit=_visit(attempt.visit),
+        attempt_no=row["attempt_no"],
+        channel=row["channel"],
+        submitted_by=row["submitted_by"],
+        captured_at=row["captured_at"],
+        received_at=row["received_at"],
+        warnings=row["warnings"],
+        score=_score(attempt.score),
+        decision=_decision(attempt),
+    )
+
+
+def _visit(visit: Visit | None) -> VisitBody | None:
+    return VisitBody(stage_key=visit.stage_key, visit_no=visit.visit_no) if visit else None
+
+
+def _stage(stage: Stage | None) -> schemas.StageOut | None:
+    return schemas.StageOut(key=stage.key, name=stage.name) if stage else None
+
+
+def _missing(attempt: Attempt) -> list[schemas.MissingOut]:
+    return [schemas.MissingOut.model_validate(m, from_attributes=True) for m in missing_of(attempt)]
+
+
+def _due(due: Due | None) -> schemas.DueOut | None:
+    if due is None:
+        return None
+    return schemas.DueOut(
+        assessment_key=due.assessment.assessment_key,
+        assessment_version=due.assessment.version,
+        title=due.assessment.title,
+        definition_hash=due.assessment.definition_hash,
+        visit=VisitBody(stage_key=due.visit.stage_key, visit_no=due.visit.visit_no),
+        attempt_no=due.attempt_no,
+    )
+
+
+def _standing(standing: Standing) -> schemas.StandingOut:
+    latest = standing.latest
+    return schemas.StandingOut(
+        assessment_key=standing.assessment_key,
+        standing=standing.kind,
+        attempts=standing.attempts,
+        submission_id=latest.submission_id if latest else None,
+        score=latest.score.value if latest and latest.score else None,
+        words=standing.why,
+        missing=_missing(latest) if latest else [],
+    )
+
+
+def _next(work: Work) -> schemas.NextAssessmentOut:
+    return schemas.NextAssessmentOut(
+        opportunity_id=work.opportunity["opportunity_id"],
+        stage=_stage(work.next.stage),
+        visit=_visit(work.visit),
+        reason=work.next.reason,
+        message=work.next.message,
+        due=_due(work.next.due),
+        standings=[_standing(standing) for standing in work.next.standings],
+    )
+
+
+def _worklist_item(work: Work) -> schemas.WorklistItem:
+    row, visit = work.opportunity, work.visit
+    assert visit is not None, "only opportunities in an open stage are on a worklist"
+    name = work.stage_names.get(visit.stage_key, visit.stage_key)
+    return schemas.WorklistItem(
+        opportunity_id=row["opportunity_id"],
+        owner_id=row["owner_id"],
+        amount=row["amount"],
+        stage=schemas.StageOut(key=visit.stage_key, name=name),
+        visit=VisitBody(stage_key=visit.stage_key, visit_no=visit.visit_no),
+        reason=work.next.reason,
+        message=work.next.message,
+        next_assessment=_due(work.next.due),
+        last_outcome=_last_outcome(work),
+        recommendation=_recommendation(row),
+    )
+
+
+def _last_outcome(work: Work) -> schemas.LastOutcomeOut | None:
+    last = work.last
+    if last is None:
+        return None
+    moments = [last.received_at, last.score.scored_at if last.score else None]
+    moments.append(last.decision.decided_at if last.decision else None)
+    return schemas.LastOutcomeOut(
+        submission_id=last.submission_id,
+        assessment_key=last.assessment_key,
+        score=last.score.value if last.score else None,
+        words=outcome_in_words(last, work.stage_names),
+        missing=_missing(last),
+        at=max(moment for moment in moments if moment is not None),
+    )
+
+
+def _recommendation(row: Row) -> schemas.RecommendationOut | None:
+    if row["recommended_at"] is None:
+        return None
+    return schemas.RecommendationOut(
+        recommended_stage=row["recommended_stage"] or None,
+        probability=row["probability"],
+        abstention_code=row["abstention_code"] or None,
+        support=row["support"],
+        recommended_at=row["recommended_at"],
+    )
+
+
+def _score(score: Score | None) -> schemas.ScoreOut | None:
+    if score is None:
+        return None
+    return schemas.ScoreOut(
+        score_id=score.score_id,
+        score=score.value,
+        scale=score.scale,  # pyright: ignore[reportArgumentType] - checked when it was stored
+        reachable_max=score.reachable_max,
+        complete=score.complete,
+        scored_at=score.scored_at,
+    )
+
+
+def _decision(attempt: Attempt) -> schemas.DecisionOut | None:
+    decision: Decision | None = attempt.decision
+    if decision is None:
+        return None
+    return schemas.DecisionOut(
+        decision_id=decision.decision_id,
+        outcome=decision.outcome,  # pyright: ignore[reportArgumentType] - checked when it was stored
+        from_stage=decision.from_stage,
+        to_stage=decision.to_stage,
+        proposed_stage=decision.proposed_stage or None,
+        words=outcome_in_words(attempt, {}),
+        missing=_missing(attempt),
+        decided_at=decision.decided_at,
+    )

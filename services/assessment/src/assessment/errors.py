@@ -1,0 +1,78 @@
+"""How this service refuses.
+
+NotFoundProblem
+├── AssessmentNotFound, VersionNotFound, TemplateNotFound
+└── OpportunityNotFound, SubmissionNotFound
+ConflictProblem
+├── AssessmentKeyTaken
+├── VersionAlreadyRetired
+└── SubmissionMismatch     the same id with another body
+InvalidProblem
+├── DefinitionInvalid      a draft that cannot be published
+└── SubmissionInvalid      answers, version or definition that cannot be accepted
+"""
+
+from collections.abc import Sequence
+
+from forms.lint import Finding
+from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, Problem, pointer
+
+from assessment.domain.admission import CaptureRefused
+
+
+class AssessmentNotFound(NotFoundProblem):
+    code = "assessment_not_found"
+
+
+class VersionNotFound(NotFoundProblem):
+    code = "version_not_found"
+
+
+class TemplateNotFound(NotFoundProblem):
+    code = "template_not_found"
+
+
+class OpportunityNotFound(NotFoundProblem):
+    code = "opportunity_not_found"
+
+
+class SubmissionNotFound(NotFoundProblem):
+    code = "not_found"
+
+
+class AssessmentKeyTaken(ConflictProblem):
+    code = "assessment_key_taken"
+
+
+class VersionAlreadyRetired(ConflictProblem):
+    code = "version_already_retired"
+
+
+class SubmissionMismatch(ConflictProblem):
+    code = "payload_mismatch"
+
+
+class DefinitionInvalid(InvalidProblem):
+    code = "definition_invalid"
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        errors = [FieldError(f"/draft{f.pointer}", f.code, f.message) for f in findings]
+        super().__init__(f"The draft has {len(errors)} errors and cannot be published.", errors=errors)
+
+
+class SubmissionInvalid(InvalidProblem):
+    code = "validation_failed"
+
+
+_PROBLEM_OF: dict[str, type[Problem]] = {"not_found": SubmissionNotFound, "payload_mismatch": SubmissionMismatch}
+
+
+def problem_of(refusal: CaptureRefused) -> Problem:
+    """A refused capture as the answer to a single call; every other code is a 422."""
+    kind = _PROBLEM_OF.get(refusal.code, SubmissionInvalid)
+    return kind(refusal.detail, code=refusal.code, errors=field_errors(refusal, "body"), extra=refusal.facts)
+
+
+def field_errors(refusal: CaptureRefused, *base: str | int) -> list[FieldError]:
+    """The faults with JSON pointers from where the capture stands in the request."""
+    return [FieldError(pointer(*base, *fault.path), fault.code, fault.message) for fault in refusal.faults]

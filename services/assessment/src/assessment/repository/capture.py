@@ -1,0 +1,117 @@
+"""The hot path: what is known of arriving captures, and their bulk insert."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from forms.definition import form_from_json
+from kit.db import rows
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from assessment.domain.admission import Admitted, Context, Published, Receipt, Stored
+from assessment.domain.capture import Capture, Place, visit_of
+from assessment.models import assessment_version, submission
+
+_KNOWN = text(
+    """
+    SELECT s.submitted_by, s.opportunity_id, s.stage_key, s.visit_no, s.captured_at, s.received_at, s.body_sha256,
+           s.warnings, o.opportunity_id AS known_opportunity, o.owner_id, o.stage_key AS now_stage_key,
+           o.visit_no AS now_visit_no, o.stage_category, o.deleted, v.retired_at, a.latest_version
+    FROM unnest(CAST(:submissions AS uuid[]), CAST(:opportunities AS text[]), CAST(:keys AS text[]),
+                CAST(:versions AS integer[]))
+         WITH ORDINALITY AS i(submission_id, opportunity_id, assessment_key, version, place)
+    LEFT JOIN submission s ON s.tenant_id = :tenant_id AND s.submission_id = i.submission_id
+    LEFT JOIN opportunity o ON o.tenant_id = :tenant_id AND o.opportunity_id = i.opportunity_id
+    LEFT JOIN assessment_version v
+           ON v.tenant_id = :tenant_id AND v.assessment_key = i.assessment_key AND v.version = i.version
+    LEFT JOIN assessment a ON a.tenant_id = :tenant_id AND a.assessment_key = i.assessment_key
+    ORDER BY i.place
+    """
+)
+
+
+class CaptureRepository:
+    """Submissions of one tenant, as they come in."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    async def contexts(self, captures: Sequence[Capture]) -> list[Context]:
+        """What is known of each capture, in their order: one statement for all."""
+        parameters = {
+            "tenant_id": self._tenant_id,
+            "submissions": [capture.submission_id for capture in captures],
+            "opportunities": [capture.opportunity_id for capture in captures],
+            "keys": [capture.assessment_key for capture in captures],
+            "versions": [capture.assessment_version for capture in captures],
+        }
+        found = (await self._session.execute(_KNOWN, parameters)).mappings()
+        return [_context(capture, row) for capture, row in zip(captures, found, strict=True)]
+
+    async def published(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Published]:
+        """The published versions among these (assessment_key, version) pairs."""
+        c = assessment_version.c
+        statement = select(c.assessment_key, c.version, c.title, c.description, c.questions, c.definition_hash)
+        statement = statement.where(
+            c.tenant_id == self._tenant_id, tuple_(c.assessment_key, c.version).in_(sorted(wanted))
+        )
+        return {
+            (row["assessment_key"], row["version"]): Published(
+                form_from_json({**row, "key": row["assessment_key"]}, row["version"]), row["definition_hash"]
+            )
+            for row in await rows(self._session, statement)
+        }
+
+    async def insert(self, admitted: Sequence[Admitted]) -> set[UUID]:
+        """Store these captures; the ids that were new. A twin that another transaction is storing is waited for."""
+        # One order for all, or two transactions that store overlapping batches deadlock.
+        values = [self._row(item) for item in sorted(admitted, key=lambda item: item.capture.submission_id)]
+        statement = insert(submission).on_conflict_do_nothing().returning(submission.c.submission_id)
+        return set((await self._session.execute(statement, values)).scalars())
+
+    def _row(self, item: Admitted) -> dict[str, Any]:
+        capture, receipt = item.capture, item.receipt
+        return {
+            "tenant_id": self._tenant_id,
+            "submission_id": capture.submission_id,
+            "opportunity_id": capture.opportunity_id,
+            "assessment_key": capture.assessment_key,
+            "assessment_version": capture.assessment_version,
+            "stage_key": receipt.visit.stage_key if receipt.visit else None,
+            "visit_no": receipt.visit.visit_no if receipt.visit else None,
+            "attempt_no": capture.attempt_no,
+            "channel": capture.channel.value,
+            "submitted_by": item.submitted_by,
+            "captured_at": receipt.captured_at,
+            "received_at": receipt.received_at,
+            "sent_at": capture.sent_at.isoformat() if capture.sent_at else None,
+            "body": item.body,
+            "body_sha256": receipt.body_sha256,
+            "warnings": list(receipt.warnings),
+        }
+
+
+def _context(capture: Capture, row: Any) -> Context:
+    stored = place = None
+    if row["submitted_by"] is not None:
+        receipt = Receipt(
+            capture.submission_id,
+            row["opportunity_id"],
+            visit_of(row["stage_key"], row["visit_no"]),
+            row["captured_at"],
+            row["received_at"],
+            row["body_sha256"],
+            tuple(row["warnings"]),
+        )
+        stored = Stored(row["submitted_by"], receipt)
+    if row["known_opportunity"] is not None:
+        place = Place(
+            row["owner_id"],
+            visit_of(row["now_stage_key"], row["now_visit_no"]),
+            closed=row["stage_category"] not in {None, "open"},
+            deleted=row["deleted"],
+        )
+    return Context(stored, place, row["retired_at"], row["latest_version"] or 0)

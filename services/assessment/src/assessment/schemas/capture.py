@@ -1,0 +1,138 @@
+"""Captures coming in, one by one or as an offline queue, and what is answered."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+
+from assessment.domain import capture as domain
+
+MAX_ITEMS = 100
+MAX_INTEGER = 2**31 - 1
+
+Answer = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | StrictStr | list[StrictStr]
+OpportunityId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$", examples=["006Qy00000AbCdEIAV"])]
+
+
+class VisitBody(BaseModel):
+    """One stay of an opportunity in one stage."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stage_key: str = Field(min_length=1, max_length=100, examples=["prospecting"])
+    visit_no: int = Field(ge=1, le=MAX_INTEGER, description="counts all visits of the opportunity")
+
+
+_EXAMPLE: dict[str, Any] = {
+    "opportunity_id": "006Qy00000AbCdEIAV",
+    "assessment_key": "prospecting",
+    "assessment_version": 1,
+    "answers": {"hours": "over_5", "compliance": "yes"},
+    "visit": {"stage_key": "prospecting", "visit_no": 1},
+    "captured_at": "2026-03-02T09:30:00Z",
+    "sent_at": "2026-03-02T09:30:01Z",
+    "attempt_no": 1,
+    "channel": "online",
+}
+
+
+class SubmissionBody(BaseModel):
+    """A finished assessment. Send it again unchanged, as often as it takes, until an answer arrives."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    opportunity_id: OpportunityId
+    assessment_key: str = Field(min_length=1, max_length=64, examples=["prospecting"])
+    assessment_version: int = Field(ge=1, le=MAX_INTEGER, description="the version that was answered")
+    definition_hash: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="proof of what was answered")
+    answers: dict[str, Answer] = Field(
+        max_length=1000,
+        description="by question key: a choice's key, a list of them, a number (or decimal text), a text, a boolean",
+    )
+    visit: VisitBody | None = Field(None, description="where the rep worked; absent: the current visit")
+    captured_at: AwareDatetime = Field(description="when the rep finished, by the device's clock")
+    sent_at: AwareDatetime | None = Field(None, description="the device's clock now: tells how wrong it is")
+    attempt_no: int = Field(1, ge=1, le=MAX_INTEGER, description="as next-assessment gave it")
+    channel: domain.Channel = domain.Channel.ONLINE
+
+    def capture(self, submission_id: UUID) -> domain.Capture:
+        """The domain's view of it."""
+        visit = domain.Visit(self.visit.stage_key, self.visit.visit_no) if self.visit else None
+        return domain.Capture(
+            submission_id=submission_id,
+            opportunity_id=self.opportunity_id,
+            assessment_key=self.assessment_key,
+            assessment_version=self.assessment_version,
+            answers=self.answers,
+            captured_at=self.captured_at,
+            channel=self.channel,
+            attempt_no=self.attempt_no,
+            definition_hash=self.definition_hash,
+            visit=visit,
+            sent_at=self.sent_at,
+        )
+
+
+class BatchItem(SubmissionBody):
+    """A queued submission with the id the device gave it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"submission_id": "0197b7e0-51c4-7bb5-8a5e-3f6f5d1c2a10", **_EXAMPLE}]},
+    )
+
+    submission_id: UUID
+    channel: domain.Channel = domain.Channel.OFFLINE
+
+
+class BatchBody(BaseModel):
+    """An offline queue. Each item is judged alone; one that is malformed spoils no other."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    items: list[Any] = Field(
+        min_length=1,
+        max_length=MAX_ITEMS,
+        description="each as BatchItem; up to 5 MB in all",
+        json_schema_extra={"items": {"$ref": "#/components/schemas/BatchItem"}},
+    )
+
+
+class ReceiptOut(BaseModel):
+    """The acknowledgement of a submission: the same at every retry."""
+
+    submission_id: UUID
+    opportunity_id: str
+    visit: VisitBody | None = Field(description="null until the opportunity is known")
+    captured_at: datetime = Field(description="estimated on the server's clock")
+    received_at: datetime
+    body_sha256: str = Field(description="of the canonical JSON of what was captured")
+    warnings: list[str] = Field(examples=[["clock_skew"]])
+
+
+class ItemError(BaseModel):
+    """One thing wrong with an item."""
+
+    pointer: str = Field(examples=["/body/items/3/answers/hours"])
+    code: str
+    detail: str
+
+
+class ItemOut(BaseModel):
+    """What became of one item: accepted and duplicate have a receipt, rejected has code, detail and errors."""
+
+    submission_id: str | None = Field(description="null when the item had none that could be read")
+    status: Literal["accepted", "duplicate", "rejected"]
+    receipt: ReceiptOut | None = None
+    code: str | None = None
+    detail: str | None = None
+    errors: list[ItemError] = []
+    stored_sha256: str | None = None
+    received_sha256: str | None = None
+
+
+class BatchOut(BaseModel):
+    """One status per item, in the order of the items."""
+
+    items: list[ItemOut]

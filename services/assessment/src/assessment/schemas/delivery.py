@@ -1,0 +1,152 @@
+"""What is due, what is missing, and what became of submissions."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from assessment.domain.delivery import NextReason
+from assessment.domain.outcome import StandingKind
+from assessment.schemas.capture import VisitBody
+
+
+class StageOut(BaseModel):
+    """A stage of the opportunity's pipeline."""
+
+    key: str
+    name: str
+
+
+class MissingOut(BaseModel):
+    """One thing that keeps the opportunity where it is."""
+
+    code: str = Field(examples=["FAILED"])
+    fact: str = Field(examples=["prospecting.score"])
+    short_by: Decimal | None = Field(examples=["4"])
+    text: str = Field(examples=["4 points short"])
+    question_keys: list[str] = Field(description="questions whose answers lost points, most first")
+
+
+class DueOut(BaseModel):
+    """The assessment to answer now. Send version, definition_hash, visit and attempt_no back with the answers."""
+
+    assessment_key: str
+    assessment_version: int
+    title: str
+    definition_hash: str
+    visit: VisitBody
+    attempt_no: int
+
+
+class StandingOut(BaseModel):
+    """How an assessment of the stage stands in this visit."""
+
+    assessment_key: str
+    standing: StandingKind
+    attempts: int
+    submission_id: UUID | None = Field(description="the latest attempt")
+    score: Decimal | None
+    words: str = Field(examples=["4 points short"])
+    missing: list[MissingOut]
+
+
+class NextAssessmentOut(BaseModel):
+    """Which assessment now, and why; `due` is null when there is none, and `reason` says why not."""
+
+    opportunity_id: str
+    stage: StageOut | None
+    visit: VisitBody | None
+    reason: NextReason
+    message: str
+    due: DueOut | None
+    standings: list[StandingOut]
+
+
+class RecommendationOut(BaseModel):
+    """Where opportunities with such evidence were found in the past; it never moves a stage."""
+
+    recommended_stage: str | None
+    probability: float | None
+    abstention_code: str | None
+    support: int
+    recommended_at: datetime
+
+
+class LastOutcomeOut(BaseModel):
+    """The newest submission of the opportunity and what became of it."""
+
+    submission_id: UUID
+    assessment_key: str
+    score: Decimal | None
+    words: str = Field(examples=["4 points short"])
+    missing: list[MissingOut]
+    at: datetime
+
+
+class WorklistItem(BaseModel):
+    """One open opportunity and what to do about it."""
+
+    opportunity_id: str
+    owner_id: str
+    amount: Decimal | None
+    stage: StageOut
+    visit: VisitBody
+    reason: NextReason
+    message: str
+    next_assessment: DueOut | None
+    last_outcome: LastOutcomeOut | None
+    recommendation: RecommendationOut | None
+
+
+class TimelineItem(BaseModel):
+    """One thing that happened to the opportunity."""
+
+    at: datetime
+    kind: Literal["submission", "score", "decision", "stage_change"]
+    id: str
+    detail: dict[str, Any]
+
+
+class ScoreOut(BaseModel):
+    """The newest score of a submission."""
+
+    score_id: UUID
+    score: Decimal | None = Field(description="null while an unanswered question blocks it")
+    scale: Literal["raw", "percent"]
+    reachable_max: Decimal | None
+    complete: bool
+    scored_at: datetime
+
+
+class DecisionOut(BaseModel):
+    """The newest decision on a submission."""
+
+    decision_id: UUID
+    outcome: Literal["accepted", "proposed", "rejected", "no_op"]
+    from_stage: str
+    to_stage: str
+    proposed_stage: str | None
+    words: str
+    missing: list[MissingOut]
+    decided_at: datetime
+
+
+class SubmissionOut(BaseModel):
+    """A submission and how far it has come: received, then scored, then decided."""
+
+    submission_id: UUID
+    status: Literal["received", "scored", "decided"]
+    opportunity_id: str
+    assessment_key: str
+    assessment_version: int
+    visit: VisitBody | None
+    attempt_no: int
+    channel: str
+    submitted_by: str
+    captured_at: datetime
+    received_at: datetime
+    warnings: list[str]
+    score: ScoreOut | None
+    decision: DecisionOut | None

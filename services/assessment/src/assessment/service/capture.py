@@ -1,0 +1,140 @@
+"""Taking captures in: the same few statements for one submission and for a hundred."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from forms.answers import answers_to_proto
+from kit.db import UnitOfWork
+from stagecraft.assessment.v1.assessment_submitted_pb2 import (
+    CHANNEL_OFFLINE,
+    CHANNEL_ONLINE,
+    AssessmentSubmitted,
+)
+from stagecraft.common.v1.visit_pb2 import Visit
+
+from assessment.domain.admission import Admitted, CaptureRefused, Context, Published, Receipt, admit, not_found, replay
+from assessment.domain.capture import Capture, Channel
+from assessment.repository.capture import CaptureRepository
+
+_CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
+_CACHED_VERSIONS = 1000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A capture that is stored; replayed when it was before this call, or earlier in the same batch."""
+
+    receipt: Receipt
+    replayed: bool
+
+
+class PublishedVersions:
+    """Published versions of all tenants in memory. They never change, so an entry is never stale."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str, int], Published] = {}
+
+    async def load(
+        self, repository: CaptureRepository, tenant_id: str, captures: Sequence[Capture]
+    ) -> Mapping[tuple[str, int], Published]:
+        """The versions these captures answered; one that does not exist is asked for again next time."""
+        wanted = {(capture.assessment_key, capture.assessment_version) for capture in captures}
+        found = {pair: held for pair in wanted if (held := self._held.get((tenant_id, *pair)))}
+        if len(found) < len(wanted):
+            loaded = await repository.published(wanted - found.keys())
+            if len(self._held) + len(loaded) > _CACHED_VERSIONS:
+                self._held.clear()
+            self._held.update({(tenant_id, *pair): version for pair, version in loaded.items()})
+            found |= loaded
+        return found
+
+
+async def take_captures(
+    uow: UnitOfWork, captures: Sequence[Capture], submitted_by: str, received_at: datetime
+) -> list[Taken | CaptureRefused]:
+    """Store and publish what is new, replay what is not, and say why not for the rest: one outcome per capture, in
+    their order. Items of a batch count as received a microsecond apart, so that their order is kept downstream."""
+    repository = CaptureRepository(uow.session, uow.tenant_id)
+    versions = await uow.resources.get(PublishedVersions).load(repository, uow.tenant_id, captures)
+    contexts = await repository.contexts(captures)
+    outcomes: dict[int, Taken | CaptureRefused] = {}
+    admitted: dict[int, Admitted] = {}
+    first_of: dict[UUID, int] = {}
+    twins: list[int] = []
+    for place, (capture, context) in enumerate(zip(captures, contexts, strict=True)):
+        if capture.submission_id in first_of:
+            twins.append(place)
+            continue
+        version = versions.get((capture.assessment_key, capture.assessment_version))
+        moment = received_at + timedelta(microseconds=place)
+        result = _judge(capture, version, context, submitted_by, moment)
+        if isinstance(result, Admitted):
+            admitted[place] = result
+            first_of[capture.submission_id] = place
+        else:
+            outcomes[place] = result
+    if admitted:
+        new = await repository.insert(list(admitted.values()))
+        for place, item in admitted.items():
+            if item.capture.submission_id in new:
+                outcomes[place] = Taken(item.receipt, replayed=False)
+                uow.publish(submitted_event(item), sequence=_microseconds(item.receipt.received_at))
+            else:
+                twins.append(place)
+    if twins:
+        # Statements see what others committed meanwhile, so what the insert waited for is visible now.
+        again = await repository.contexts([captures[place] for place in twins])
+        outcomes |= {
+            place: _replay(captures[place], context, submitted_by) for place, context in zip(twins, again, strict=True)
+        }
+    return [outcomes[place] for place in range(len(captures))]
+
+
+def _judge(
+    capture: Capture, version: Published | None, context: Context, submitted_by: str, received_at: datetime
+) -> Admitted | Taken | CaptureRefused:
+    try:
+        if context.stored is not None:
+            return Taken(replay(capture, context.stored, submitted_by), replayed=True)
+        return admit(capture, version, context, submitted_by, received_at)
+    except CaptureRefused as refusal:
+        return refusal
+
+
+def _replay(capture: Capture, context: Context, submitted_by: str) -> Taken | CaptureRefused:
+    if context.stored is None:
+        # Taken by another tenant, whose row nobody here may see.
+        return not_found(capture.submission_id)
+    try:
+        return Taken(replay(capture, context.stored, submitted_by), replayed=True)
+    except CaptureRefused as refusal:
+        return refusal
+
+
+def submitted_event(item: Admitted) -> AssessmentSubmitted:
+    """What the other services hear: the counted answers and the visit, never what logic had hidden."""
+    capture, receipt = item.capture, item.receipt
+    visit = Visit(stage_key=receipt.visit.stage_key, visit_no=receipt.visit.visit_no) if receipt.visit else None
+    event = AssessmentSubmitted(
+        submission_id=str(capture.submission_id),
+        opportunity_id=capture.opportunity_id,
+        assessment_key=capture.assessment_key,
+        assessment_version=capture.assessment_version,
+        answers=answers_to_proto(item.form, item.answers),
+        visible_questions=item.visible,
+        visit=visit,
+        submitted_by=item.submitted_by,
+        channel=_CHANNELS[capture.channel],
+        attempt_no=capture.attempt_no,
+    )
+    event.captured_at.FromDatetime(receipt.captured_at)
+    event.received_at.FromDatetime(receipt.received_at)
+    return event
+
+
+def _microseconds(moment: datetime) -> int:
+    """The sequence of a submission: the stream has no version of its own to count, so it counts by receipt."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
