@@ -122,7 +122,7 @@ def _tokens(source: str) -> Iterator[_Token]:
                 )
             yield _Token("word", word, match.start("word"))
         else:
-            assert kind is not None  # noqa: S101 - every alternative of the pattern is named
+            assert kind is not None
             yield _Token(kind, match[kind], match.start(kind))
             if kind == "end":
                 return

@@ -103,7 +103,7 @@ def _common(first: LabelRange, second: LabelRange) -> Decimal | None:
     if first.lower is None and second.lower is None:
         return min(first.upper or Decimal(0), second.upper or Decimal(0)) - 1
     lower = second.lower
-    assert lower is not None  # noqa: S101 - unbounded lower ends sort first
+    assert lower is not None
     uppers = [each for each in (first, second) if each.upper is not None]
     if not uppers:
         return lower + 1
@@ -122,7 +122,7 @@ def _contains(found: LabelRange, number: Decimal) -> bool:
 def _between(first: LabelRange, second: LabelRange) -> Decimal | None:
     """A number above `first` and below `second`, a whole one where there is one."""
     lower, upper = first.upper, second.lower
-    assert lower is not None and upper is not None  # noqa: S101 - they do not overlap
+    assert lower is not None and upper is not None
     start = lower.to_integral_value(ROUND_FLOOR) + 1 if first.includes_upper else lower.to_integral_value(ROUND_CEILING)
     if start < upper or (start == upper and not second.includes_lower):
         return start

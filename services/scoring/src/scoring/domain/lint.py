@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from forms.definition import CHOICE_TYPES, Form, Question, QuestionType, plain
 from forms.lint import Finding, Severity
+
 from scoring.domain.plan import ScoringPlan, compile_plan
 from scoring.domain.profile import ZERO, Band, Profile, QuestionPoints, TotalOver, UnansweredPolicy
 from scoring.domain.reach import Reachable, reachable

@@ -1,0 +1,172 @@
+"""The API of scoring profiles and scores."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Query, Response, status
+from kit.auth import Caller, requires
+from kit.etag import IfMatch, etag
+from kit.pagination import Page, Paging
+from kit.web import Uow, router
+
+from scoring.errors import ProfileTemplateNotFound, ScoreNotFound, ScorePending
+from scoring.repository import Row, ScoringRepository
+from scoring.schemas import (
+    FindingView,
+    PreviewRequest,
+    ProfileBody,
+    ProfileChange,
+    ProfileDraft,
+    ProfileStatus,
+    ProfileSummary,
+    ProfileView,
+    ReachableView,
+    ScoreTrace,
+    ScoreView,
+    TemplateSummary,
+    TemplateView,
+)
+from scoring.service.profiles import ProfileService
+from scoring.service.records import trace_of
+from scoring.templates import profile_templates
+
+router = router("scoring")
+_READ = [requires("profiles:read")]
+_WRITE = [requires("profiles:write")]
+_SCORES = [requires("scores:read")]
+
+
+def _status(row: Row) -> ProfileStatus:
+    return ProfileStatus.DRAFT if row["version"] is None else ProfileStatus.PUBLISHED
+
+
+async def _view(service: ProfileService, row: Row, response: Response) -> ProfileView:
+    response.headers["ETag"] = etag(row["revision"])
+    found = await service.check(row)
+    reach = found.reachable if found else None
+    return ProfileView(
+        **{key: value for key, value in row.items() if key in ProfileSummary.model_fields},
+        status=_status(row),
+        profile=ProfileBody.model_validate(row["points"]),
+        findings=found
+        and [
+            FindingView(severity=each.severity.value, code=each.code, pointer=each.pointer, message=each.message)
+            for each in found.findings
+        ],
+        reachable=reach
+        and ReachableView(minimum=reach.minimum, maximum=reach.maximum, scores=list(reach.scores), exact=reach.exact),
+    )
+
+
+@router.post("/scoring-profiles", status_code=status.HTTP_201_CREATED, dependencies=_WRITE)
+async def create_scoring_profile(draft: ProfileDraft, uow: Uow, caller: Caller, response: Response) -> ProfileView:
+    """Start a draft for one version of an assessment."""
+    service = ProfileService(uow, caller)
+    row = await service.create(
+        draft.assessment_key, draft.assessment_version, draft.title, draft.profile.model_dump(mode="json")
+    )
+    response.headers["Location"] = f"/v1/scoring-profiles/{row['profile_id']}"
+    return await _view(service, row, response)
+
+
+@router.get("/scoring-profiles", dependencies=_READ)
+async def list_scoring_profiles(
+    uow: Uow,
+    caller: Caller,
+    paging: Paging,
+    assessment_key: Annotated[str | None, Query(max_length=100)] = None,
+    assessment_version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
+) -> Page[ProfileSummary]:
+    """Drafts and published profiles in the order they were created."""
+    after = UUID(paging.after[0]) if paging.after else None
+    found = await ProfileService(uow, caller).list(assessment_key, assessment_version, after, paging.limit + 1)
+    return paging.page(found, lambda row: [row["profile_id"]], lambda row: ProfileSummary(**row, status=_status(row)))
+
+
+@router.get("/scoring-profiles/{profile_id}", dependencies=_READ)
+async def get_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, response: Response) -> ProfileView:
+    """One profile with its findings and the totals it can give."""
+    service = ProfileService(uow, caller)
+    return await _view(service, await service.get(profile_id), response)
+
+
+@router.put("/scoring-profiles/{profile_id}", dependencies=_WRITE)
+async def replace_scoring_profile(
+    profile_id: UUID, change: ProfileChange, revision: IfMatch, uow: Uow, caller: Caller, response: Response
+) -> ProfileView:
+    """Replace the points of a draft."""
+    service = ProfileService(uow, caller)
+    points = change.profile.model_dump(mode="json")
+    return await _view(service, await service.change(profile_id, revision, change.title, points), response)
+
+
+@router.post("/scoring-profiles/{profile_id}/publish", dependencies=_WRITE)
+async def publish_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, response: Response) -> ProfileView:
+    """Freeze a draft and score by it from now on, also what has been waiting for a profile.
+
+    409 `assessment_unknown` until the assessment's publication has arrived here: retry.
+    """
+    service = ProfileService(uow, caller)
+    return await _view(service, await service.publish(profile_id), response)
+
+
+@router.post("/scoring-profiles/{profile_id}/preview", dependencies=_READ)
+async def preview_score(profile_id: UUID, request: PreviewRequest, uow: Uow, caller: Caller) -> ScoreTrace:
+    """The score these answers would get, with its trace. Nothing is stored."""
+    profile, found = await ProfileService(uow, caller).preview(profile_id, request.answers)
+    return ScoreTrace(scale=profile.scale, **trace_of(found))
+
+
+@router.get("/profile-templates", dependencies=_READ)
+async def list_profile_templates() -> Page[TemplateSummary]:
+    """Ready profiles, each for the assessment template of the same key."""
+    return Page(
+        items=[
+            TemplateSummary(
+                key=each.key, title=each.title, description=each.description, assessment_key=each.assessment_key
+            )
+            for each in profile_templates().values()
+        ],
+        next_cursor=None,
+    )
+
+
+@router.get("/profile-templates/{key}", dependencies=_READ)
+async def get_profile_template(key: str) -> TemplateView:
+    """A ready profile, to be sent as `profile` of a draft."""
+    template = profile_templates().get(key)
+    if template is None:
+        raise ProfileTemplateNotFound("there is no such template")
+    return TemplateView(
+        key=template.key,
+        title=template.title,
+        description=template.description,
+        assessment_key=template.assessment_key,
+        profile=ProfileBody.model_validate(template.profile),
+    )
+
+
+@router.get("/submissions/{submission_id}/score", dependencies=_SCORES)
+async def get_submission_score(submission_id: UUID, uow: Uow) -> ScoreView:
+    """The newest score of a submission, with every answer's part in it.
+
+    404 `score_pending` while the submission waits for a published profile.
+    """
+    repository = ScoringRepository(uow.session, uow.tenant_id)
+    row = await repository.newest_score(submission_id)
+    if row is None:
+        if await repository.is_parked(submission_id):
+            raise ScorePending("the submission waits for a published scoring profile of its assessment version")
+        raise ScoreNotFound("the submission has no score here")
+    return ScoreView.model_validate(row)
+
+
+@router.get("/scores", dependencies=_SCORES)
+async def list_scores(
+    opportunity_id: Annotated[str, Query(min_length=1, max_length=200)], uow: Uow, paging: Paging
+) -> Page[ScoreView]:
+    """Scores of an opportunity, newest first."""
+    after = (datetime.fromisoformat(paging.after[0]), UUID(paging.after[1])) if paging.after else None
+    found = await ScoringRepository(uow.session, uow.tenant_id).scores(opportunity_id, after, paging.limit + 1)
+    return paging.page(found, lambda row: [row["scored_at"].isoformat(), row["score_id"]], ScoreView.model_validate)

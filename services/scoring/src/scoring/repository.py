@@ -1,0 +1,191 @@
+"""Every query of the service. Rows come back as plain dictionaries; conversions are the callers'."""
+
+import hashlib
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from kit.db import rows
+from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from scoring.models import assessment, parked_submission, score, scoring_profile
+
+Row = dict[str, Any]
+# An assessment's key and version: what a profile is for.
+AssessmentVersion = tuple[str, int]
+
+
+class ScoringRepository:
+    """Row-level security confines every statement to the transaction's tenant; writes name it."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    # Assessments
+
+    async def upsert_assessments(self, found: Sequence[Row]) -> None:
+        """Add published versions; of a known one only a later revision's retirement is taken over."""
+        statement = upsert(assessment).values([{"tenant_id": self._tenant_id, **row} for row in found])
+        await self._session.execute(
+            statement.on_conflict_do_update(
+                index_elements=["tenant_id", "assessment_key", "version"],
+                set_={"retired": statement.excluded.retired, "revision": statement.excluded.revision},
+                where=assessment.c.revision < statement.excluded.revision,
+            )
+        )
+
+    async def definition(self, key: str, version: int) -> dict[str, Any] | None:
+        return (
+            await self._session.execute(
+                select(assessment.c.definition).where(
+                    assessment.c.assessment_key == key, assessment.c.version == version
+                )
+            )
+        ).scalar()
+
+    # Profiles
+
+    async def add_profile(self, row: Row) -> None:
+        await self._session.execute(insert(scoring_profile).values(tenant_id=self._tenant_id, **row))
+
+    async def profile(self, profile_id: UUID, *, for_update: bool = False) -> Row | None:
+        statement = select(scoring_profile).where(scoring_profile.c.profile_id == profile_id)
+        found = await rows(self._session, statement.with_for_update() if for_update else statement)
+        return found[0] if found else None
+
+    async def profiles(
+        self, assessment_key: str | None, assessment_version: int | None, after: UUID | None, limit: int
+    ) -> list[Row]:
+        """Profiles in the order they were created."""
+        table = scoring_profile
+        statement = select(table).order_by(table.c.profile_id).limit(limit)
+        if assessment_key is not None:
+            statement = statement.where(table.c.assessment_key == assessment_key)
+        if assessment_version is not None:
+            statement = statement.where(table.c.assessment_version == assessment_version)
+        if after is not None:
+            statement = statement.where(table.c.profile_id > after)
+        return await rows(self._session, statement)
+
+    async def change_profile(self, profile_id: UUID, **values: Any) -> Row:
+        """Set the values and count the revision up; the row as it is then."""
+        table = scoring_profile
+        statement = (
+            update(table)
+            .where(table.c.profile_id == profile_id)
+            .values(**values, revision=table.c.revision + 1, updated_at=func.now())
+            .returning(table)
+        )
+        return dict((await self._session.execute(statement)).mappings().one())
+
+    async def last_version(self, of: AssessmentVersion) -> int:
+        """Number of the newest published profile, 0 when there is none."""
+        table = scoring_profile
+        statement = select(func.coalesce(func.max(table.c.version), 0)).where(
+            table.c.assessment_key == of[0], table.c.assessment_version == of[1]
+        )
+        return (await self._session.execute(statement)).scalar_one()
+
+    async def profiles_in_force(self, of: Collection[AssessmentVersion]) -> dict[AssessmentVersion, tuple[UUID, int]]:
+        """Id and version of the newest published profile of each assessment version that has one."""
+        table = scoring_profile
+        statement = (
+            select(table.c.assessment_key, table.c.assessment_version, table.c.profile_id, table.c.version)
+            .distinct(table.c.assessment_key, table.c.assessment_version)
+            .where(
+                tuple_(table.c.assessment_key, table.c.assessment_version).in_(list(of)), table.c.version.is_not(None)
+            )
+            .order_by(table.c.assessment_key, table.c.assessment_version, table.c.version.desc())
+        )
+        found = (await self._session.execute(statement)).all()
+        return {(row.assessment_key, row.assessment_version): (row.profile_id, row.version) for row in found}
+
+    async def profiles_with_definitions(self, profile_ids: Collection[UUID]) -> list[Row]:
+        """Points and definition of each profile: all that scoring needs of it."""
+        table = scoring_profile
+        statement: Select[*tuple[Any, ...]] = (
+            select(
+                table.c.profile_id,
+                table.c.assessment_key,
+                table.c.assessment_version,
+                table.c.points,
+                assessment.c.definition,
+            )
+            .join(
+                assessment,
+                (assessment.c.tenant_id == table.c.tenant_id)
+                & (assessment.c.assessment_key == table.c.assessment_key)
+                & (assessment.c.version == table.c.assessment_version),
+            )
+            .where(table.c.profile_id.in_(list(profile_ids)))
+        )
+        return await rows(self._session, statement)
+
+    async def lock(self, of: Collection[AssessmentVersion], *, shared: bool) -> None:
+        """Keep publishing a profile and parking submissions of the same assessment version apart until commit.
+
+        Parkers share the lock, a publisher has it alone; so a submission is either parked before the publisher
+        looks, or its parker sees the profile. Taken in one order, so that two transactions cannot wait for each
+        other.
+        """
+        function = "pg_advisory_xact_lock_shared" if shared else "pg_advisory_xact_lock"
+        for key, version in sorted(of):
+            name = f"{self._tenant_id}\n{key}\n{version}".encode()
+            number = int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), signed=True)
+            await self._session.execute(text(f"SELECT {function}(:number)"), {"number": number})
+
+    # Scores
+
+    async def scored(self, submission_ids: Collection[UUID]) -> set[UUID]:
+        """Those of the submissions that have a score."""
+        statement = select(score.c.submission_id).where(score.c.submission_id.in_(list(submission_ids)))
+        return set((await self._session.execute(statement)).scalars())
+
+    async def add_scores(self, found: Sequence[Row]) -> None:
+        await self._session.execute(insert(score), [{"tenant_id": self._tenant_id, **row} for row in found])
+
+    async def newest_score(self, submission_id: UUID) -> Row | None:
+        statement = (
+            select(score)
+            .where(score.c.submission_id == submission_id)
+            .order_by(score.c.scored_at.desc(), score.c.score_id)
+            .limit(1)
+        )
+        found = await rows(self._session, statement)
+        return found[0] if found else None
+
+    async def scores(self, opportunity_id: str, after: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
+        """Scores of an opportunity, newest first."""
+        order = (score.c.scored_at, score.c.score_id)
+        statement = select(score).where(score.c.opportunity_id == opportunity_id)
+        if after is not None:
+            statement = statement.where(tuple_(*order) < after)
+        return await rows(self._session, statement.order_by(*(column.desc() for column in order)).limit(limit))
+
+    # Parked submissions
+
+    async def park(self, found: Sequence[Row]) -> None:
+        """Keep submissions until their profile is published; those already kept stay as they are."""
+        statement = upsert(parked_submission).values([{"tenant_id": self._tenant_id, **row} for row in found])
+        await self._session.execute(statement.on_conflict_do_nothing())
+
+    async def take_parked(self, of: AssessmentVersion, limit: int) -> list[Row]:
+        """Remove and return up to `limit` submissions that wait for this assessment version, oldest first."""
+        table = parked_submission
+        chosen = (
+            select(table.c.submission_id)
+            .where(table.c.assessment_key == of[0], table.c.assessment_version == of[1])
+            .order_by(table.c.submission_id)
+            .limit(limit)
+        )
+        statement = delete(table).where(table.c.submission_id.in_(chosen)).returning(table)
+        taken = (await self._session.execute(statement)).mappings()
+        return sorted((dict(row) for row in taken), key=lambda row: (row["parked_at"], row["submission_id"]))
+
+    async def is_parked(self, submission_id: UUID) -> bool:
+        statement = select(parked_submission.c.submission_id).where(parked_submission.c.submission_id == submission_id)
+        return (await self._session.execute(statement)).scalar() is not None

@@ -1,0 +1,1 @@
+"""The use cases. They never commit: that is the edge's."""
