@@ -66,9 +66,7 @@ def test_a_blocked_score_has_a_band_of_its_own():
     scores=st.lists(decimals, min_size=2, max_size=20),
 )
 def test_bands_partition_every_score_in_order(percent, bounds, listed, scores):
-    bands = banding(
-        percent=percent, reachable_min=bounds[0], reachable_max=bounds[1], reachable_scores=listed
-    )
+    bands = banding(percent=percent, reachable_min=bounds[0], reachable_max=bounds[1], reachable_scores=listed)
     assert len(set(bands.names)) == len(bands.names) == len(bands.edges) <= MOST_BANDS
     positions = [bands.names.index(bands.band(score)) for score in sorted(scores)]
     assert positions == sorted(positions)

@@ -52,9 +52,7 @@ def skill(older: Sequence[Deal], newer: Sequence[Deal]) -> float:
 
 @pytest.mark.parametrize("fields", [("product",), ("sales_agent",), ("product", "account")], ids="+".join)
 def test_maven_outcomes_cannot_be_told_from_the_deal(fields):
-    closed = [
-        row for row in data_set("maven_crm/sales_pipeline.csv", ",") if row["deal_stage"] in ("Won", "Lost")
-    ]
+    closed = [row for row in data_set("maven_crm/sales_pipeline.csv", ",") if row["deal_stage"] in ("Won", "Lost")]
     closed.sort(key=lambda row: datetime.strptime(row["close_date"], "%d-%m-%y").date())  # noqa: DTZ007
     deals = [("/".join(row[field] for field in fields), row["deal_stage"].lower()) for row in closed]
     cut = len(deals) * 7 // 10

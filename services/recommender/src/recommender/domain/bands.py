@@ -1,5 +1,6 @@
 """Score bands: a score as one of at most ten classes, few enough that past cases accumulate in each."""
 
+import re
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 MOST_BANDS = 10
+_LOWEST = re.compile(r"\[?(-?\d+(?:\.\d+)?)")
 
 #: The band of a submission whose score an unanswered question blocks: a class of its own, never imputed.
 INCOMPLETE = "incomplete"
@@ -42,6 +44,12 @@ def banding(
     if reachable_scores:
         return _listed(sorted(set(reachable_scores)), unit)
     return _tenths(Decimal(0), Decimal(100), unit) if percent else _tenths(reachable_min, reachable_max, unit)
+
+
+def band_order(name: str) -> tuple[bool, Decimal]:
+    """A key that sorts band names by their lowest score, the blocked ones first."""
+    lowest = _LOWEST.match(name)
+    return (True, Decimal(lowest.group(1))) if lowest else (False, Decimal(0))
 
 
 def _listed(scores: Sequence[Decimal], unit: str) -> Banding:

@@ -1,0 +1,12 @@
+"""Histories of deals, the counts learned from them, and recommendations."""
+
+from kit.migrations import create_kit_tables, create_tables
+from recommender.models import Base
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_kit_tables("recommender")
+    create_tables("recommender", *Base.metadata.sorted_tables, append_only=("recommendation",))

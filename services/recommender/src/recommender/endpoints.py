@@ -1,0 +1,176 @@
+"""HTTP in and out. Every route reads; a recommendation never moves a stage."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query
+from kit.auth import requires
+from kit.errors import FieldError, InvalidProblem
+from kit.pagination import Page, Paging
+from kit.web import Uow, router
+
+from recommender.domain.history import Total
+from recommender.domain.model import CHAMPION_0
+from recommender.schemas import (
+    Advised,
+    Alternative,
+    CellVerdicts,
+    ModelCell,
+    ModelState,
+    PipelineModel,
+    PriorStrengths,
+    Reasons,
+    RecommendationPreview,
+    StageRecommendation,
+)
+from recommender.service import Reading
+from recommender.service.advice import ranked
+from recommender.service.reading import CellPlace, CellState, PipelineState, cell_place
+
+router = router("recommendations", dependencies=[requires("recommendations:read")])
+
+Row = Mapping[str, Any]
+
+
+@router.get("/opportunities/{opportunity_id}/recommendation")
+async def get_recommendation(opportunity_id: str, uow: Uow) -> StageRecommendation:
+    """The latest recommendation for an opportunity, with its reasons."""
+    return _recommendation(await Reading(uow).latest(opportunity_id))
+
+
+@router.get("/recommendations")
+async def list_recommendations(paging: Paging, uow: Uow) -> Page[StageRecommendation]:
+    """Recommendations of all opportunities, newest first."""
+    found = await Reading(uow).newest(_moment_and_id(paging.after), paging.limit + 1)
+    return paging.page(found, lambda row: [row["recommended_at"], row["recommendation_id"]], _recommendation)
+
+
+@router.post("/recommendations/preview")
+async def preview_recommendation(preview: RecommendationPreview, uow: Uow) -> Advised:
+    """What would be recommended for such evidence. Nothing is stored or published."""
+    cell, estimate, version = await Reading(uow).preview(
+        preview.pipeline_key, preview.stage_key, preview.assessment_key, preview.score
+    )
+    return Advised(
+        pipeline_key=cell.pipeline_key,
+        stage_at_capture=cell.stage_key,
+        recommended_stage=estimate.recommended_stage,
+        abstention_code=estimate.abstention,
+        reasons=Reasons(
+            assessment_key=cell.assessment_key,
+            band=cell.band,
+            level=estimate.level,
+            support=estimate.support,
+            counts=estimate.counts,
+            lower_bound=estimate.lower_bound,
+            runner_up=estimate.runner_up,
+        ),
+        alternatives=_alternatives(ranked(estimate.probabilities)),
+        model_version=version,
+    )
+
+
+@router.get("/model")
+async def get_model(uow: Uow) -> ModelState:
+    """How much the model knows of each pipeline, and where it abstains."""
+    reading = Reading(uow)
+    return ModelState(
+        priors=PriorStrengths(**asdict(CHAMPION_0)),
+        pipelines=[_pipeline(state) for state in await reading.state()],
+        waiting=await reading.waiting(),
+    )
+
+
+@router.get("/model/cells")
+async def list_model_cells(
+    paging: Paging,
+    uow: Uow,
+    stage: Annotated[str, Query(max_length=200, description="stage at capture", examples=["prospecting"])],
+    pipeline: Annotated[
+        str | None, Query(max_length=200, description="the tenant's default pipeline when left out")
+    ] = None,
+) -> Page[ModelCell]:
+    """The table itself for one stage: past cases by assessment and score band, and where they led."""
+    cells = await Reading(uow).cells(pipeline, stage)
+    after = _place_in_table(paging.after)
+    rest = [state for state in cells if after is None or state.place > after]
+    return paging.page(rest, lambda state: [state.cell.assessment_key, state.cell.band], _cell)
+
+
+def _recommendation(row: Row) -> StageRecommendation:
+    reasons = Reasons.model_validate({name: row[name] for name in Reasons.model_fields})
+    told = {name: row[name] for name in StageRecommendation.model_fields if name in row}
+    return StageRecommendation.model_validate(
+        {
+            **told,
+            "stage_at_capture": row["stage_key"],
+            "reasons": reasons,
+            "alternatives": _alternatives(row["probabilities"]),
+        }
+    )
+
+
+def _alternatives(probabilities: Iterable[tuple[str, float]]) -> list[Alternative]:
+    return [Alternative(stage_key=stage, probability=probability) for stage, probability in probabilities]
+
+
+def _pipeline(state: PipelineState) -> PipelineModel:
+    pipeline, totals = state.pipeline, state.totals
+    return PipelineModel(
+        pipeline_key=pipeline.pipeline_key,
+        name=pipeline.name,
+        pipeline_version=pipeline.version,
+        is_default=pipeline.is_default,
+        model_version=state.model_version,
+        is_cold=state.is_cold,
+        ended_visits=totals[Total.ENDED_VISITS],
+        won=totals[Total.WON],
+        lost=totals[Total.LOST],
+        abandoned=totals[Total.ABANDONED],
+        cases=state.cases,
+        cells=CellVerdicts(recommending=state.recommending, abstaining=state.abstaining),
+    )
+
+
+def _cell(state: CellState) -> ModelCell:
+    estimate = state.estimate
+    return ModelCell(
+        assessment_key=state.cell.assessment_key,
+        assessment_title=state.assessment_title,
+        band=state.cell.band,
+        cases=sum(state.counts.values()),
+        counts=state.counts,
+        recommended_stage=estimate.recommended_stage,
+        abstention_code=estimate.abstention,
+        level=estimate.level,
+        support=estimate.support,
+        alternatives=_alternatives(ranked(estimate.probabilities)),
+    )
+
+
+def _moment_and_id(after: list[Any] | None) -> tuple[datetime, UUID] | None:
+    if after is None:
+        return None
+    try:
+        moment, recommendation_id = after
+        return datetime.fromisoformat(moment), UUID(recommendation_id)
+    except (TypeError, ValueError) as error:
+        raise _foreign_cursor() from error
+
+
+def _place_in_table(after: list[Any] | None) -> CellPlace | None:
+    if after is None:
+        return None
+    try:
+        assessment_key, band = after
+        return cell_place(str(assessment_key), str(band))
+    except ValueError as error:
+        raise _foreign_cursor() from error
+
+
+def _foreign_cursor() -> InvalidProblem:
+    detail = "this cursor belongs to another list"
+    return InvalidProblem(detail, code="invalid_cursor", errors=[FieldError("/query/cursor", "invalid_cursor", detail)])

@@ -1,0 +1,226 @@
+"""Tables: what other services published, each deal's history, the counts learned from it, and what was said."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from kit.tables import table_base
+from sqlalchemy import BigInteger, Column, DateTime, Index, Numeric, String, Uuid, func
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+Base = table_base()
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(sa_type=DateTime(timezone=True), nullable=nullable)  # pyright: ignore[reportArgumentType]
+
+
+def _created() -> Any:
+    return Field(sa_type=DateTime(timezone=True), sa_column_kwargs={"server_default": func.now()})  # pyright: ignore[reportArgumentType]
+
+
+def _key() -> Any:
+    return Field(sa_type=String, primary_key=True)
+
+
+class Pipeline(Base, table=True):
+    """The newest version of a pipeline, as far as the model needs it."""
+
+    tenant_id: str = _key()
+    pipeline_key: str = _key()
+    version: int
+    name: str
+    is_default: bool
+    #: In rank order: `{"key", "name", "category"}`.
+    stages: list[dict[str, str]] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = _created()
+
+
+class Assessment(Base, table=True):
+    """The newest title of an assessment, so that the table of counts can be read."""
+
+    tenant_id: str = _key()
+    assessment_key: str = _key()
+    version: int
+    title: str
+    retired: bool
+    revision: int = Field(sa_type=BigInteger)
+    created_at: datetime = _created()
+
+
+class ScoringProfile(Base, table=True):
+    """The bands of one version of a profile; immutable."""
+
+    __tablename__ = "scoring_profile"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = _key()
+    profile_id: str = _key()
+    assessment_key: str
+    assessment_version: int
+    version: int
+    #: Lowest scores as decimal text, and the names, of the bands in ascending order.
+    band_edges: list[str] = Field(sa_column=Column(JSONB, nullable=False))
+    band_names: list[str] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = _created()
+
+
+class Opportunity(Base, table=True):
+    """Where a deal stands: by the stage engine, and by the CRM. Empty until the engine first reports it."""
+
+    tenant_id: str = _key()
+    opportunity_id: str = _key()
+    pipeline_key: str | None
+    current_stage: str | None
+    #: `open`, or the outcome of the present cycle: `won`, `lost`, `abandoned`.
+    category: str | None
+    visit_no: int
+    cycle_no: int
+    claimed_stage: str | None
+    crm_deleted: bool
+    observed_sequence: int = Field(sa_type=BigInteger)
+    #: Number of the latest recommendation: the `sequence` of its event.
+    recommendation_no: int = Field(sa_type=BigInteger)
+    created_at: datetime = _created()
+
+
+class Visit(Base, table=True):
+    """One stay in one stage. It was left when the next visit was entered."""
+
+    tenant_id: str = _key()
+    opportunity_id: str = _key()
+    visit_no: int = Field(primary_key=True)
+    pipeline_key: str
+    pipeline_version: int
+    stage_key: str
+    category: str
+    entry: str
+    cycle_no: int
+    revision: int = Field(sa_type=BigInteger)
+    entered_at: datetime = _moment()
+    created_at: datetime = _created()
+
+
+class Submission(Base, table=True):
+    """A scored assessment of a deal: the features as of its capture, and the answers behind them."""
+
+    __table_args__ = (Index("submission_opportunity", "tenant_id", "opportunity_id"),)
+
+    tenant_id: str = _key()
+    submission_id: str = _key()
+    opportunity_id: str
+    assessment_key: str
+    assessment_version: int
+    profile_id: str
+    score_id: str
+    score: Decimal | None = Field(sa_type=Numeric, nullable=True)  # pyright: ignore[reportArgumentType]
+    #: Empty until the scoring profile is known.
+    band: str | None
+    stage_key: str
+    visit_no: int
+    captured_at: datetime = _moment()
+    attempt_no: int
+    scored_at: datetime = _moment()
+    answers: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
+    created_at: datetime = _created()
+
+
+class Decision(Base, table=True):
+    """What the stage engine made of a submission, to stand beside the recommendation."""
+
+    tenant_id: str = _key()
+    submission_id: str = _key()
+    opportunity_id: str
+    decision_no: int = Field(sa_type=BigInteger)
+    outcome: str
+    #: The stage the rules moved or would move the deal to.
+    stage_key: str
+    earned_stage: str
+    decided_at: datetime = _moment()
+    created_at: datetime = _created()
+
+
+class VisitCount(Base, table=True):
+    """The model: how many past cases of a cell led to each stage."""
+
+    __tablename__ = "visit_count"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = _key()
+    pipeline_key: str = _key()
+    stage_key: str = _key()
+    assessment_key: str = _key()
+    band: str = _key()
+    label: str = _key()
+    cases: int = Field(sa_type=BigInteger)
+
+
+class PipelineTotal(Base, table=True):
+    """Ended visits and closed deals of a pipeline, which say whether it has enough history."""
+
+    __tablename__ = "pipeline_total"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = _key()
+    pipeline_key: str = _key()
+    total: str = _key()
+    count: int = Field(sa_type=BigInteger)
+
+
+class ParkedSubmission(Base, table=True):
+    """A submission whose recommendation waits for what another topic has not delivered yet."""
+
+    __tablename__ = "parked_submission"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (Index("parked_submission_missing", "tenant_id", "missing", "missing_key"),)
+
+    tenant_id: str = _key()
+    submission_id: str = _key()
+    opportunity_id: str
+    #: `profile`, `visit` or `pipeline`, and which one.
+    missing: str
+    missing_key: str
+    parked_at: datetime = _created()
+
+
+class Recommendation(Base, table=True):
+    """What was recommended, or why nothing was, with all it rested on at the time."""
+
+    __table_args__ = (
+        Index("recommendation_latest", "tenant_id", "opportunity_id", "recommendation_no", unique=True),
+        Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),
+    )
+
+    tenant_id: str = _key()
+    recommendation_id: UUID = Field(sa_type=Uuid, primary_key=True)
+    opportunity_id: str
+    recommendation_no: int = Field(sa_type=BigInteger)
+    submission_id: str
+    score_id: str
+    pipeline_key: str
+    stage_key: str
+    assessment_key: str
+    band: str
+    recommended_stage: str | None
+    abstention_code: str | None
+    level: str
+    support: int = Field(sa_type=BigInteger)
+    counts: dict[str, int] = Field(sa_column=Column(JSONB, nullable=False))
+    #: `[stage, probability]`, most probable first.
+    probabilities: list[list[Any]] = Field(sa_column=Column(JSONB, nullable=False))
+    lower_bound: float
+    runner_up: float
+    model_version: str
+    recommended_at: datetime = _moment()
+
+
+_tables = Base.metadata.tables
+pipeline = _tables["pipeline"]
+assessment = _tables["assessment"]
+scoring_profile = _tables["scoring_profile"]
+opportunity = _tables["opportunity"]
+visit = _tables["visit"]
+submission = _tables["submission"]
+decision = _tables["decision"]
+visit_count = _tables["visit_count"]
+pipeline_total = _tables["pipeline_total"]
+parked_submission = _tables["parked_submission"]
+recommendation = _tables["recommendation"]

@@ -1,0 +1,135 @@
+"""Queries of what deals went through."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+
+from sqlalchemy import Text, delete, func, literal, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from recommender import models as t
+from recommender.domain.history import Category, Evidence, History, Visit, VisitEntry
+from recommender.facts import ScoredSubmission
+from recommender.repository.base import Row, TenantRepository, among
+
+
+class HistoryRepository(TenantRepository):
+    """Visits and scored submissions of deals, and submissions that wait for another topic."""
+
+    async def lock(self) -> None:
+        """Let one transaction at a time work on the tenant's histories and counts, until it ends."""
+        name = func.hashtextextended(f"histories/{self._tenant_id}", 0)
+        await self._session.execute(select(func.pg_advisory_xact_lock(name)))
+
+    async def histories(self, opportunity_ids: Collection[str]) -> dict[str, History]:
+        """All that is known of these deals; an empty history of one never heard of."""
+        histories = {opportunity_id: History(opportunity_id) for opportunity_id in opportunity_ids}
+        for table, facts, keep in (
+            (t.visit, _VISIT_FACTS, _enter),
+            (t.submission, _EVIDENCE_FACTS, _score),
+        ):
+            columns = [table.c[name] for name in ("opportunity_id", *facts)]
+            statement = select(*columns).where(self._own(table), among(table.c.opportunity_id, opportunity_ids))
+            for row in await self._rows(statement):
+                keep(histories[row.pop("opportunity_id")], row)
+        return histories
+
+    async def save_visits(self, visits: Sequence[tuple[str, Visit]]) -> None:
+        """Keep these visits, each with its opportunity's id."""
+        await self._upsert(
+            t.visit, [{"opportunity_id": deal, **asdict(visit)} for deal, visit in visits], newer="revision"
+        )
+
+    async def save_submissions(self, scored: Sequence[tuple[ScoredSubmission, Evidence]]) -> None:
+        """Keep these scores, with the band in the evidence when it is known."""
+        await self._upsert(
+            t.submission,
+            [
+                {
+                    "opportunity_id": fact.opportunity_id,
+                    "assessment_version": fact.assessment_version,
+                    "profile_id": fact.profile_id,
+                    "score": fact.score,
+                    "answers": fact.answers,
+                    **asdict(evidence),
+                }
+                for fact, evidence in scored
+            ],
+        )
+
+    async def unbanded(self, submission_ids: Collection[str]) -> list[tuple[str, str, Decimal | None]]:
+        """Submission, profile and score of those among these that have no band yet."""
+        c = t.submission.c
+        statement = select(c.submission_id, c.profile_id, c.score).where(
+            self._own(t.submission), among(c.submission_id, submission_ids), c.band.is_(None)
+        )
+        return [tuple(row) for row in await self._session.execute(statement)]
+
+    async def save_bands(self, bands: Mapping[str, str]) -> None:
+        """Fix the bands of these submissions, by id."""
+        if not bands:
+            return
+        found = func.unnest(literal(list(bands), ARRAY(Text)), literal(list(bands.values()), ARRAY(Text)))
+        value = found.table_valued("submission_id", "band", name="found").render_derived()
+        await self._session.execute(
+            update(t.submission)
+            .values(band=value.c.band)
+            .where(self._own(t.submission), t.submission.c.submission_id == value.c.submission_id)
+        )
+
+    async def save_standings(self, histories: Iterable[History]) -> None:
+        """Note where these deals stand now."""
+        current = [(deal.opportunity_id, deal.current) for deal in histories]
+        unclaimed = {"crm_deleted": False, "observed_sequence": 0, "recommendation_no": 0}
+        engine_facts = ("pipeline_key", "current_stage", "category", "visit_no", "cycle_no")
+        await self._upsert(
+            t.opportunity,
+            [
+                {
+                    **unclaimed,
+                    "opportunity_id": opportunity_id,
+                    "pipeline_key": visit.pipeline_key,
+                    "current_stage": visit.stage_key,
+                    "category": visit.category,
+                    "visit_no": visit.visit_no,
+                    "cycle_no": visit.cycle_no,
+                }
+                for opportunity_id, visit in current
+                if visit is not None
+            ],
+            update_only=engine_facts,
+        )
+
+    async def park(self, parked: Sequence[Row]) -> None:
+        """Note what these submissions wait for: submission_id, opportunity_id, missing, missing_key."""
+        await self._upsert(t.parked_submission, parked)
+
+    async def release(self, missing: str, keys: Collection[str]) -> list[tuple[str, str]]:
+        """Stop waiting for what has arrived; submission and opportunity ids, in the order of parking."""
+        c = t.parked_submission.c
+        statement = (
+            delete(t.parked_submission)
+            .where(self._own(t.parked_submission), c.missing == missing, among(c.missing_key, keys))
+            .returning(c.parked_at, c.submission_id, c.opportunity_id)
+        )
+        released = sorted(tuple(row) for row in await self._session.execute(statement))
+        return [(submission_id, opportunity_id) for _, submission_id, opportunity_id in released]
+
+    async def waiting(self) -> dict[str, int]:
+        """How many submissions wait, by what for."""
+        c = t.parked_submission.c
+        statement = select(c.missing, func.count().label("waiting")).where(self._own(t.parked_submission))
+        return {row["missing"]: row["waiting"] for row in await self._rows(statement.group_by(c.missing))}
+
+
+_VISIT_FACTS = tuple(Visit.__dataclass_fields__)
+_EVIDENCE_FACTS = tuple(Evidence.__dataclass_fields__)
+
+
+def _enter(history: History, row: Row) -> None:
+    row["category"], row["entry"] = Category(row["category"]), VisitEntry(row["entry"])
+    history.enter(Visit(**row))
+
+
+def _score(history: History, row: Row) -> None:
+    history.score(Evidence(**row))

@@ -1,0 +1,107 @@
+"""One recommendation: made from the counts, told as a row and as an event."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
+
+from recommender.domain.history import Cell, Evidence, Total
+from recommender.domain.model import CountTable, Estimate, estimate, model_version
+from recommender.facts import PublishedPipeline
+
+#: Namespace of recommendation ids: one per score of a tenant, the same whenever it is made.
+_RECOMMENDATIONS = uuid5(NAMESPACE_URL, "urn:stagecraft:recommendation")
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A recommendation or abstention, with its place in the deal's series and all it rests on."""
+
+    recommendation_id: UUID
+    opportunity_id: str
+    recommendation_no: int
+    submission_id: str
+    score_id: str
+    cell: Cell
+    estimate: Estimate
+    model_version: str
+    recommended_at: datetime
+
+
+def advise(
+    tenant_id: str,
+    opportunity_id: str,
+    recommendation_no: int,
+    evidence: Evidence,
+    pipeline: PublishedPipeline,
+    table: CountTable,
+    totals: Mapping[Total, int],
+    own: Counter[tuple[Cell, str]],
+    now: datetime,
+) -> Advice:
+    """What past cases, without the deal's own, say about this evidence. The evidence has its band."""
+    assert evidence.band is not None
+    cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
+    return Advice(
+        recommendation_id=uuid5(_RECOMMENDATIONS, f"{tenant_id}/{evidence.score_id}"),
+        opportunity_id=opportunity_id,
+        recommendation_no=recommendation_no,
+        submission_id=evidence.submission_id,
+        score_id=evidence.score_id,
+        cell=cell,
+        estimate=estimate(table.levels(cell, own), totals, pipeline.stage_keys),
+        model_version=model_version(pipeline.pipeline_key, pipeline.version),
+        recommended_at=now,
+    )
+
+
+def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
+    """Stages with their probabilities, most probable first; equals in the order of the pipeline."""
+    return sorted(probabilities.items(), key=lambda item: -item[1])
+
+
+def row_of(advice: Advice) -> dict[str, Any]:
+    """The recommendation as it is stored."""
+    found = advice.estimate
+    return {
+        "recommendation_id": advice.recommendation_id,
+        "opportunity_id": advice.opportunity_id,
+        "recommendation_no": advice.recommendation_no,
+        "submission_id": advice.submission_id,
+        "score_id": advice.score_id,
+        **asdict(advice.cell),
+        "recommended_stage": found.recommended_stage,
+        "abstention_code": found.abstention,
+        "level": found.level,
+        "support": found.support,
+        "counts": found.counts,
+        "probabilities": ranked(found.probabilities),
+        "lower_bound": found.lower_bound,
+        "runner_up": found.runner_up,
+        "model_version": advice.model_version,
+        "recommended_at": advice.recommended_at,
+    }
+
+
+def event_of(advice: Advice) -> StageRecommended:
+    """The recommendation as it is published; `current_stage` is that of the capture, as all its features are."""
+    found = advice.estimate
+    message = StageRecommended(
+        recommendation_id=str(advice.recommendation_id),
+        opportunity_id=advice.opportunity_id,
+        pipeline_key=advice.cell.pipeline_key,
+        current_stage=advice.cell.stage_key,
+        recommended_stage=found.recommended_stage or "",
+        abstained=found.abstention is not None,
+        abstention_code=found.abstention or "",
+        support=found.support,
+        probabilities=[StageProbability(stage_key=s, probability=p) for s, p in ranked(found.probabilities)],
+        model_version=advice.model_version,
+        submission_id=advice.submission_id,
+    )
+    message.recommended_at.FromDatetime(advice.recommended_at)
+    return message
