@@ -24,10 +24,10 @@ from kit.resources import Resources
 from kit.settings import ServiceSettings
 from kit.telemetry import configure_logging, configure_tracing
 from kit.watchdog import Watchdog
+from kit.web import BodyLimit
 
 log = logging.getLogger(__name__)
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
 _SHUTDOWN_SECONDS = 25
 
 
@@ -133,13 +133,13 @@ def create_app(
         version="1.0.0",
         description=description,
         lifespan=lifespan,
-        max_body_size=MAX_BODY_BYTES,
         telemetry=_telemetry(provider),
     )
     app.state.runtime = runtime
     app.state.database = runtime.database
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
+    app.add_middleware(BodyLimit)
     for router in (*routers, operations.api, operations.probes):
         app.include_router(router)
     return app

@@ -115,6 +115,7 @@ class Consumer(ConsumerRebalanceListener):
             for partition, records in fetched.items():
                 async with self._lock:
                     if generation != self._generation:
+                        _fetch_again(consumer, fetched)
                         break
                     try:
                         await self._handle(consumer, partition, records)
@@ -235,6 +236,16 @@ class Consumer(ConsumerRebalanceListener):
         await dead_letter(self._database, self._service, record, invalid, attempts, partition, offset)
         DEAD_LETTERS.labels(self._service, record.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
+
+
+def _fetch_again(
+    consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]
+) -> None:
+    """Void what was fetched across a rebalance. What still is ours comes again; what another member handled
+    meanwhile, the inbox knows. Not `seek_to_committed`: it leaves a partition without a commit where it is."""
+    for partition, records in fetched.items():
+        if partition in consumer.assignment():
+            consumer.seek(partition, records[0].offset)
 
 
 def _passes_by_itself(error: BaseException) -> bool:

@@ -107,8 +107,7 @@ class Relay:
     async def topic_exists(self, topic: str) -> bool:
         """Whether the broker knows the topic: an event for an unknown one would hold up all that follow."""
         producer = await self._connected_producer()
-        await producer.client.fetch_all_metadata()
-        return topic in producer.client.cluster.topics()
+        return topic in (await producer.client.fetch_all_metadata()).topics()
 
     async def _connected_producer(self) -> AIOKafkaProducer:
         if self._producer is None:

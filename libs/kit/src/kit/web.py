@@ -14,6 +14,8 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
 from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.auth import Caller
 from kit.db import Database, UnitOfWork
@@ -22,8 +24,34 @@ from kit.tables import idempotency
 
 REPLAY_HEADER = "Idempotent-Replay"
 _MAX_KEY = 255
-# An odd number of backslashes before u0000: an escaped NUL, which PostgreSQL cannot store.
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+MAX_BODY_BYTES = 5 * 1024 * 1024
+# Escapes that are JSON but no text PostgreSQL could store: NUL, and halves of surrogate pairs. Each is preceded by an
+# even number of backslashes, or it would be no escape.
+_BAD_TEXT = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u0000|\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])"
+    rb"|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F])"
+)
+
+
+class BodyLimit:
+    """Refuses bodies over MAX_BODY_BYTES while they are read, whatever length they declare."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI interface."""
+        length = 0
+
+        async def limited() -> Message:
+            nonlocal length
+            message = await receive()
+            length += len(message.get("body", b""))
+            if length > MAX_BODY_BYTES:
+                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            return message
+
+        await self._app(scope, limited if scope["type"] == "http" else receive, send)
 
 
 class _Replay(Exception):
@@ -77,8 +105,8 @@ class _Route(APIRoute):
         handle = super().get_route_handler()
 
         async def wrapped(request: Request) -> Response:
-            if request.method in ("POST", "PUT", "PATCH") and _NUL.search(await request.body()):
-                detail = "text must not contain the character U+0000"
+            if request.method in ("POST", "PUT", "PATCH") and _BAD_TEXT.search(await request.body()):
+                detail = "text must not contain U+0000 or half a surrogate pair"
                 raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
             if "\x00" in request.url.path or "%00" in request.url.query:
                 raise NotFoundProblem("no such resource")

@@ -90,7 +90,7 @@ class ServiceUnderTest:
         found: list[Received[M]] = []
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WAIT_SECONDS
-        async with _reading(self.infrastructure.bootstrap_servers, name) as consumer:
+        async with self._reading(name) as consumer:
             while True:
                 fetched = await consumer.getmany(timeout_ms=int(settle_seconds * 1000))
                 new = [
@@ -107,25 +107,17 @@ class ServiceUnderTest:
                     return found
                 assert loop.time() < deadline, f"{len(found)} of {count} events on {name}"
 
-
-@asynccontextmanager
-async def _reading(bootstrap_servers: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        partitions = await _partitions(consumer, topic)
-        consumer.assign([TopicPartition(topic, partition) for partition in partitions])
-        await consumer.seek_to_beginning()
-        yield consumer
-    finally:
-        await consumer.stop()
-
-
-async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> set[int]:
-    await consumer.topics()
-    partitions = consumer.partitions_for_topic(topic)
-    assert partitions, f"there is no topic {topic}"
-    return partitions
+    @asynccontextmanager
+    async def _reading(self, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+        partitions = await self.producer.partitions_for(topic)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.infrastructure.bootstrap_servers)
+        await consumer.start()
+        try:
+            consumer.assign([TopicPartition(topic, partition) for partition in partitions])
+            await consumer.seek_to_beginning()
+            yield consumer
+        finally:
+            await consumer.stop()
 
 
 @asynccontextmanager

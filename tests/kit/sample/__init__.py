@@ -1,0 +1,1 @@
+"""A service small enough to see the runtime through: it notes submissions and answers with scores."""
