@@ -23,7 +23,7 @@ from sqlalchemy import (
     tuple_,
     union_all,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSONB, distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.domain.capture import visit_of
@@ -89,7 +89,7 @@ class DeliveryRepository:
         c = assessment_version.c
         statement = (
             select(c.assessment_key, c.version, c.title, c.definition_hash)
-            .distinct(c.assessment_key)
+            .ext(distinct_on(c.assessment_key))
             .where(
                 c.tenant_id == self._tenant_id,
                 c.assessment_key.in_(sorted(assessment_keys)),
