@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -160,7 +160,7 @@ async def authenticate(
 Caller = Annotated[Principal, Depends(authenticate)]
 
 
-def requires(scope: str) -> Callable[..., Any]:
+def requires(scope: str) -> Any:
     """A route dependency that admits only callers with this scope, and yields the caller."""
 
     async def check(caller: Caller) -> Principal:

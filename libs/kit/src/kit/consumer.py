@@ -74,12 +74,12 @@ class Consumer(ConsumerRebalanceListener):
         self.assigned = False
         self.last_error = ""
 
-    async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
+    async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the batch at work, then void whatever was fetched: another member may own it from here on."""
         async with self._lock:
             self._generation += 1
 
-    async def on_partitions_assigned(self, assigned: list[TopicPartition]) -> None:
+    async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ready: this member knows its share."""
         self.assigned = True
 

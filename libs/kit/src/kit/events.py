@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 from uuid import UUID
 
 import stagecraft
@@ -48,9 +48,9 @@ def registry() -> Mapping[str, EventType]:
         for value in vars(importlib.import_module(module.name)).values():
             if not (isinstance(value, type) and issubclass(value, Message)):
                 continue
-            options = value.DESCRIPTOR.GetOptions()
-            if options.HasExtension(event_pb2.event):
-                option = options.Extensions[event_pb2.event]
+            options, extension = value.DESCRIPTOR.GetOptions(), cast(Any, event_pb2.event)
+            if options.HasExtension(extension):
+                option = options.Extensions[extension]
                 kind = EventType(value, option.topic, option.aggregate_field)
                 found[kind.name] = kind
     return found

@@ -12,6 +12,8 @@ import psycopg
 from psycopg import sql
 
 _ROLES_LOCK = 7235940123
+_LOGIN = sql.SQL("CREATE ROLE {} LOGIN")
+_GROUP = sql.SQL("CREATE ROLE {} NOLOGIN")
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ def provision_database(
         # Roles are shared by the whole cluster, and tests create them in parallel.
         connection.execute("SELECT pg_advisory_lock(%s)", (_ROLES_LOCK,))
         present = {row[0] for row in connection.execute("SELECT rolname FROM pg_roles")}
-        for role, login in ((owner, "LOGIN"), (app, "LOGIN"), (relay, "NOLOGIN")):
+        for role, statement in ((owner, _LOGIN), (app, _LOGIN), (relay, _GROUP)):
             if role not in present:
-                connection.execute(sql.SQL("CREATE ROLE {} " + login).format(sql.Identifier(role)))
+                connection.execute(statement.format(sql.Identifier(role)))
         for role, password in ((owner, owner_password), (app, app_password)):
             statement = sql.SQL("ALTER ROLE {} PASSWORD {}")
             connection.execute(statement.format(sql.Identifier(role), sql.Literal(password)))

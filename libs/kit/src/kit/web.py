@@ -116,7 +116,8 @@ class _Route(APIRoute):
                 return replay.response
             remember = getattr(request.state, "remember", None)
             if remember is not None:
-                await _store_answer(*remember, response)
+                uow, subject, key = remember
+                await _store_answer(uow, subject, key, response)
             return response
 
         return wrapped

@@ -5,7 +5,7 @@ import importlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import httpx
@@ -93,16 +93,11 @@ class ServiceUnderTest:
         async with self._reading(name) as consumer:
             while True:
                 fetched = await consumer.getmany(timeout_ms=int(settle_seconds * 1000))
-                new = [
-                    decode(
-                        Record(r.topic, (r.key or b"").decode(), r.value, headers_of(r.headers)),
-                        r.partition,
-                        r.offset,
-                    )
-                    for records in fetched.values()
-                    for r in records
-                ]
-                found += [event for event in new if event.tenant_id == tenant]  # pyright: ignore[reportArgumentType]
+                for raw in (r for records in fetched.values() for r in records):
+                    record = Record(raw.topic, (raw.key or b"").decode(), raw.value or b"", headers_of(raw.headers))
+                    event = decode(record, raw.partition, raw.offset)
+                    if event.tenant_id == tenant:
+                        found.append(cast("Received[M]", event))
                 if len(found) >= count and not fetched:
                     return found
                 assert loop.time() < deadline, f"{len(found)} of {count} events on {name}"
