@@ -127,9 +127,7 @@ class Boot:
     async def _start_postgres(self, port: int) -> tuple[Postgres, dict[str, str]]:
         password = self._run.secret("postgres")
         directory = self._run.root / "postgres"
-        postgres = await asyncio.to_thread(
-            resolve_postgres, directory, port, password, durable=self._plan.durable
-        )
+        postgres = await asyncio.to_thread(resolve_postgres, directory, port, password, durable=self._plan.durable)
         if postgres.process is not None:
             await self._supervisor.start(postgres.process)
         elif not await postgres.answers():
@@ -155,9 +153,7 @@ class Boot:
     async def _start_services(
         self, kafka: Kafka, database_urls: dict[str, str], ports: dict[str, int], org: OrgAddress
     ) -> None:
-        common = common_environment(
-            self._run, kafka.bootstrap_servers, idempotence=kafka.supports_idempotence
-        )
+        common = common_environment(self._run, kafka.bootstrap_servers, idempotence=kafka.supports_idempotence)
         environments = {service: {**common, "DATABASE_URL": database_urls[service]} for service in SERVICES}
         environments["crm-connector"] |= connector_environment(self._run, org)
         specs = [service_process(name, ports[name], environments[name]) for name in SERVICES]

@@ -118,9 +118,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--run-dir", type=Path, default=DEFAULT_RUN_DIR, help="where it keeps all; default .run"
-    )
+    parser.add_argument("--run-dir", type=Path, default=DEFAULT_RUN_DIR, help="where it keeps all; default .run")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     start = commands.add_parser("up", help="start everything and return when it is ready")

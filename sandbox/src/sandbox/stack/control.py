@@ -39,9 +39,7 @@ class Stack:
     of progress.
     """
 
-    def __init__(
-        self, run_dir: Path, durable: bool = True, report: Callable[[str], None] = _silently
-    ) -> None:
+    def __init__(self, run_dir: Path, durable: bool = True, report: Callable[[str], None] = _silently) -> None:
         self.run = RunDir(run_dir)
         self._durable = durable
         self._report = report

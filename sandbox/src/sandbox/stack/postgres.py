@@ -130,7 +130,8 @@ def _unprivileged_prefix(directory: Path) -> list[str]:
     """What to put before a command so that it does not run as root, which PostgreSQL refuses.
 
     A user namespace in which root looks like user 1000 needs no change of owners. Where the kernel or the
-    container forbids it, the data directory goes to an ordinary user.
+    container forbids it, the data directory goes to an ordinary user, who keeps the right to pass through the
+    folders above it.
     """
     if os.geteuid() != 0:
         return []
@@ -138,14 +139,19 @@ def _unprivileged_prefix(directory: Path) -> list[str]:
     if _runs([*namespace, "true"]):
         _give(directory, 0, 0)
         return namespace
-    for name in ("postgres", "nobody"):
-        try:
-            user = pwd.getpwnam(name)
-        except KeyError:
-            continue
-        _give(directory, user.pw_uid, user.pw_gid)
-        return ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
-    raise PostgresUnavailable("PostgreSQL refuses to run as root and there is no user postgres or nobody")
+    passing = ["--inh-caps=+dac_override", "--ambient-caps=+dac_override"]
+    for user in _ordinary_users():
+        become = ["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}", "--clear-groups"]
+        for prefix in ([*become, *passing], become):
+            if _runs([*prefix, "true"]):
+                _give(directory, user.pw_uid, user.pw_gid)
+                return prefix
+    raise PostgresUnavailable("PostgreSQL refuses to run as root, and nothing here can make it another user")
+
+
+def _ordinary_users() -> list[pwd.struct_passwd]:
+    by_name = {user.pw_name: user for user in pwd.getpwall()}
+    return [by_name[name] for name in ("postgres", "nobody") if name in by_name]
 
 
 def _runs(command: list[str]) -> bool:

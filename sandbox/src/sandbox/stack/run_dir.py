@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.stack.ports import free_ports, is_free
-from sandbox.stack.supervisor import ProcessStatus
+from sandbox.stack.supervisor import ProcessState, ProcessStatus
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +114,9 @@ class RunDir:
         read = self._read("status.json")
         if not read:
             return Status()
-        processes = [ProcessStatus(**process) for process in read["processes"]]
+        processes = [
+            ProcessStatus(**{**process, "state": ProcessState(process["state"])}) for process in read["processes"]
+        ]
         return Status(Phase(read["phase"]), read["services"], read["error"], processes)
 
     def supervisor_pid(self) -> int | None:

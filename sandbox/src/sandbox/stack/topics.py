@@ -30,10 +30,7 @@ def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
     document: dict[str, Any] = yaml.safe_load(file.read_text())
     facts = [_topic(entry) for entry in document["topics"]]
     dead_letters = [
-        _topic(
-            document["dead_letters"]
-            | {"name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]}
-        )
+        _topic(document["dead_letters"] | {"name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]})
         for fact in facts
         for group in fact.readers
     ]
