@@ -103,29 +103,31 @@ def _less(left: Literal | None, right: Literal | None) -> bool:
     left_number, right_number = number_of(left), number_of(right)
     if left_number is not None and right_number is not None:
         return left_number < right_number
-    return isinstance(left, str) and isinstance(right, str) and left.strip() < right.strip()
+    return isinstance(left, str) and isinstance(right, str) and left < right
 
 
-def _items(value: Literal) -> tuple[str | Decimal | bool, ...]:
+def _items(value: Literal | None) -> tuple[str | Decimal | bool, ...]:
+    if value is None:
+        return ()
     return value if isinstance(value, tuple) else (value,)
 
 
 def _has(value: Literal | None, item: str | Decimal | bool) -> bool:
-    return not _is_empty(value) and value is not None and any(_equal(own, item) for own in _items(value))
+    return any(_equal(own, item) for own in _items(value))
 
 
 def _contains(left: Literal | None, right: Literal | None) -> bool:
     if isinstance(left, str):
-        return bool(left) and all(_text(part) != "" and _text(part) in left.lower() for part in _items(right or ()))
+        return all(_text(part) != "" and _text(part) in left.lower() for part in _items(right))
     return _all_of(left, right)
 
 
 def _any_of(left: Literal | None, right: Literal | None) -> bool:
-    return any(_has(left, item) for item in _items(() if right is None else right))
+    return any(_has(left, item) for item in _items(right))
 
 
 def _all_of(left: Literal | None, right: Literal | None) -> bool:
-    return all(_has(left, item) for item in _items(() if right is None else right))
+    return all(_has(left, item) for item in _items(right))
 
 
 _COMPARE: dict[str, Callable[[Literal | None, Literal | None], bool]] = {

@@ -87,7 +87,7 @@ def inspect_labels(labels: Sequence[str]) -> Iterator[Overlap | Hole]:
         return
     ranges.sort(key=lambda found: (found.lower is not None, found.lower or 0, not found.includes_lower))
     lowest = ranges[0]
-    if lowest.lower is not None and lowest.lower > 0:
+    if lowest.lower is not None and lowest.lower >= 0 and not _contains(lowest, Decimal(0)):
         yield Hole(None, lowest, Decimal(0))
     reach = lowest
     for found in ranges[1:]:
