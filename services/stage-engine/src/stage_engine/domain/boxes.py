@@ -1,0 +1,89 @@
+"""Exact algebra over cells: which values meet several cells at once, and an example of one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from stage_engine.domain.evaluate import margin
+from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, Range, is_empty
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """Values a fact can take: numbers between bounds (None: unbounded), or exactly the `values` when they are few."""
+
+    low: Decimal | None = None
+    high: Decimal | None = None
+    values: tuple[Decimal, ...] = ()
+    text: bool = False
+
+
+def intersect(cells: Sequence[Cell]) -> Cell | None:
+    """The one cell that holds where all of them do; None when that is nowhere."""
+    result: Cell = Blank()
+    for cell in cells:
+        if isinstance(cell, Blank):
+            continue
+        if isinstance(result, Blank):
+            result = cell
+        elif isinstance(result, OneOf) or isinstance(cell, OneOf):
+            one, other = (result, cell) if isinstance(result, OneOf) else (cell, result)
+            assert isinstance(one, OneOf)
+            values = tuple(v for v in one.values if margin(other, v)[0])
+            if not values:
+                return None
+            result = OneOf(values)
+        else:
+            result = _narrow(result, cell)
+            if is_empty(result):
+                return None
+    return result
+
+
+def _narrow(a: Range, b: Range) -> Range:
+    low, low_closed = a.low, a.low_closed
+    if b.low is not None and (low is None or b.low > low or (b.low == low and not b.low_closed)):
+        low, low_closed = b.low, b.low_closed
+    high, high_closed = a.high, a.high_closed
+    if b.high is not None and (high is None or b.high < high or (b.high == high and not b.high_closed)):
+        high, high_closed = b.high, b.high_closed
+    return Range(low, low_closed, high, high_closed)
+
+
+def within(domain: Domain) -> Cell:
+    """The domain as a cell."""
+    if domain.values:
+        return OneOf(domain.values)
+    if domain.low is None and domain.high is None:
+        return Blank()
+    return Range(domain.low, True, domain.high, True)
+
+
+def contains(outer: Cell, inner: Cell) -> bool:
+    """Whether every value of the inner cell is one of the outer."""
+    if isinstance(outer, Blank):
+        return True
+    if isinstance(inner, Blank):
+        return False
+    if isinstance(inner, OneOf):
+        return all(margin(outer, v)[0] for v in inner.values)
+    if isinstance(outer, OneOf):
+        return inner.low is not None and inner.low == inner.high and inner.low in outer.values
+    return _narrow(outer, inner) == inner
+
+
+def example(cell: Cell) -> Literal | None:
+    """A value that meets the cell; None for a blank one."""
+    if isinstance(cell, Blank):
+        return None
+    if isinstance(cell, OneOf):
+        return cell.values[0]
+    low, high = cell.low, cell.high
+    if low is not None and high is not None:
+        if cell.low_closed:
+            return low
+        return high if cell.high_closed else (low + high) / 2
+    if low is not None:
+        return low if cell.low_closed else low + 1
+    assert high is not None
+    return high if cell.high_closed else high - 1

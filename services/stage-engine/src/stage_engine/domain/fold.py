@@ -1,0 +1,35 @@
+"""A batch of inputs to one deal, applied in order."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import NamedTuple
+
+from stage_engine.domain.decide import decide
+from stage_engine.domain.decision import Decision
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Input
+from stage_engine.domain.state import Instance
+
+
+class Step(NamedTuple):
+    """One input, the deal as it was, and the decision."""
+
+    before: Instance | None
+    given: Input
+    decision: Decision
+
+
+def fold(
+    instance: Instance | None, inputs: Iterable[Input], rules: Ruleset, now: datetime, decided: set[str]
+) -> list[Step]:
+    """A step for every input that was not decided before. `decided` holds the identities of inputs that were, and
+    gains the new ones: the same input never costs a second decision."""
+    steps: list[Step] = []
+    for given in inputs:
+        if given.identity in decided:
+            continue
+        decided.add(given.identity)
+        decision = decide(instance, given, rules, now)
+        steps.append(Step(instance, given, decision))
+        instance = decision.instance
+    return steps

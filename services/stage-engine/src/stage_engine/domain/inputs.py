@@ -1,0 +1,99 @@
+"""What can make the engine decide: a scored submission, a sight of the deal in the CRM, a person's command."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Submission(NamedTuple):
+    """A submission with its score; `score` None when unanswered questions block it. `lost` are the questions that lost
+    points, with how many, most first; `unanswered` those that block."""
+
+    submission_id: str
+    opportunity_id: str
+    assessment_key: str
+    score: Decimal | None
+    stage_key: str
+    visit_no: int
+    attempt_no: int
+    captured_at: datetime
+    received_at: datetime
+    profile_id: str
+    profile_version: int
+    submitted_by: str
+    lost: tuple[tuple[str, Decimal], ...]
+    unanswered: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """The same answers under the same points are the same input."""
+        return f"submission:{self.submission_id}:{self.profile_id}:{self.profile_version}"
+
+    @property
+    def input_id(self) -> str:
+        return self.submission_id
+
+
+class Sight(StrEnum):
+    """Why the CRM was looked at."""
+
+    IMPORTED = "imported"
+    CREATED = "created"
+    UPDATED = "updated"
+    DELETED = "deleted"
+    UNDELETED = "undeleted"
+    CONFLICT = "conflict"
+
+
+class Observation(NamedTuple):
+    """The deal as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped."""
+
+    change_id: str
+    opportunity_id: str
+    sight: Sight
+    pipeline_key: str
+    stage_key: str
+    crm_stage: str
+    amount: Decimal | None
+    close_date: str
+    owner_id: str
+    changed_by: str
+    committed_at: datetime
+
+    @property
+    def identity(self) -> str:
+        """A conflict may show a change that was seen before, and still has to be answered."""
+        return f"{'conflict' if self.sight is Sight.CONFLICT else 'observation'}:{self.change_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.change_id
+
+
+class Command(NamedTuple):
+    """A person wants the deal in another stage. `override` puts it there without the evidence, `skip` agrees to pass
+    over stages."""
+
+    command_id: str
+    opportunity_id: str
+    to_stage: str
+    expected_revision: int
+    actor: str
+    role: str
+    reason_code: str
+    text: str
+    override: bool
+    skip: bool
+    expires_at: datetime | None
+
+    @property
+    def identity(self) -> str:
+        return f"command:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
+Input = Submission | Observation | Command

@@ -1,0 +1,152 @@
+"""The check of a pipeline before it is published: what cannot work is refused, what may surprise is told.
+
+Four parts, each assuming that the ones before found no error: the stages and where rules lead (`lint_structure`), the
+cells and whether they can ever hold (here), and how rules compete (`lint_overlap`).
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+
+from stage_engine.domain.boxes import contains, intersect, within
+from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
+from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, plain
+from stage_engine.domain.lint_overlap import overlap_findings
+from stage_engine.domain.lint_structure import structure_findings
+from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
+from stage_engine.domain.state import AMOUNT, OPPORTUNITY_FACTS
+
+Reach = Mapping[str, ScoreReach]
+# What the engine objects to in a cell; None when it accepts it.
+CellCheck = Callable[[str], str | None]
+
+_SCORE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\.score")
+
+
+def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[LintFinding]:
+    """Every finding, errors first. `reach` holds the assessments known, by key."""
+    findings = list(structure_findings(pipeline))
+    findings += _unknown_assessments(pipeline, reach)
+    for index, rule in enumerate(pipeline.rules):
+        findings += _cell_findings(index, rule, engine_objects)
+    if not any(f.severity is Severity.ERROR for f in findings):
+        for index, rule in enumerate(pipeline.rules):
+            findings += _evidence_findings(index, rule, pipeline)
+            findings += _satisfiability_findings(index, rule, reach)
+        findings += overlap_findings(pipeline)
+    order = list(Severity)
+    return sorted(findings, key=lambda f: order.index(f.severity))
+
+
+def assessment_of(fact: str) -> str | None:
+    """The assessment whose score the fact is; None for a fact of the opportunity."""
+    return None if fact in OPPORTUNITY_FACTS else fact.removesuffix(".score")
+
+
+def _unknown_assessments(pipeline: Pipeline, reach: Reach) -> Iterator[LintFinding]:
+    for i, stage in enumerate(pipeline.stages):
+        for j, key in enumerate(stage.assessment_keys):
+            if key not in reach:
+                text = f"no points are published for {key!r}, so nothing is known of the scores it can give"
+                yield warning("assessment_unknown", f"/stages/{i}/assessment_keys/{j}", text)
+
+
+def _cell_findings(index: int, rule: Rule, engine_objects: CellCheck) -> Iterator[LintFinding]:
+    for j, condition in enumerate(rule.conditions):
+        pointer = f"/rules/{index}/conditions/{j}"
+        if condition.fact not in OPPORTUNITY_FACTS and not _SCORE.fullmatch(condition.fact):
+            known = ", ".join((*OPPORTUNITY_FACTS, "<assessment>.score"))
+            yield error("fact_unknown", f"{pointer}/fact", f"{condition.fact!r} is no fact; there are {known}")
+            continue
+        try:
+            cell = parse(condition.cell)
+        except CellError as fault:
+            yield error("cell_invalid", f"{pointer}/cell", str(fault))
+            continue
+        objection = engine_objects(condition.cell)
+        if objection is not None:
+            yield error("cell_refused", f"{pointer}/cell", f"the engine refuses it: {objection}")
+        textual = condition.fact in OPPORTUNITY_FACTS and condition.fact != AMOUNT
+        if not isinstance(cell, Blank) and textual != _is_textual(cell):
+            kind = "a text, to be met by '...'" if textual else "a number"
+            yield error("cell_type_mismatch", f"{pointer}/cell", f"{condition.fact} is {kind}")
+
+
+def _is_textual(cell: Cell) -> bool:
+    return isinstance(cell, OneOf) and isinstance(cell.values[0], str)
+
+
+def _evidence_findings(index: int, rule: Rule, pipeline: Pipeline) -> Iterator[LintFinding]:
+    """A score counts only in a stage that lists its assessment: elsewhere the rule can never hold."""
+    if rule.mode is RuleMode.OFF:
+        return
+    needed = {
+        key: j
+        for j, condition in enumerate(rule.conditions)
+        if (key := assessment_of(condition.fact)) is not None and not isinstance(parse(condition.cell), Blank)
+    }
+    sources = [
+        s
+        for s in pipeline.stages
+        if s.category is Category.OPEN and rule.from_stage in (None, s.key) and s.key != rule.to_stage
+    ]
+    able = [s.key for s in sources if needed.keys() <= set(s.assessment_keys)]
+    if not able:
+        missing = next((k for k in needed if all(k not in s.assessment_keys for s in sources)), next(iter(needed)))
+        where = rule.from_stage or "any open stage"
+        text = f"{missing!r} is not among the assessments of {where}, so {rule.rule_id} can never hold"
+        yield error("evidence_not_in_stage", f"/rules/{index}/conditions/{needed[missing]}/fact", text)
+    elif rule.from_stage is None and len(able) < len(sources):
+        text = f"{rule.rule_id} can hold only in {', '.join(able)}: elsewhere its assessments do not count"
+        yield info("rule_limited_to_stages", f"/rules/{index}", text)
+
+
+def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[LintFinding]:
+    pointer = f"/rules/{index}"
+    for fact, conditions in conditions_by_fact(rule).items():
+        cells = [cell for _, cell in conditions]
+        place = f"{pointer}/conditions/{conditions[-1][0]}/cell"
+        joint = intersect(cells)
+        if joint is None:
+            yield error("rule_contradiction", place, f"no value of {fact} meets all its conditions")
+            continue
+        known = reach.get(assessment_of(fact) or "")
+        if known is None or isinstance(joint, Blank):
+            continue
+        domain = within(known.domain)
+        possible = intersect((joint, domain))
+        if possible is None:
+            yield _unreachable(place, fact, joint, known)
+        elif len(known.scores) > 1 and isinstance(possible, OneOf) and len(possible.values) == 1:
+            scores = ", ".join(map(plain, known.scores))
+            only = possible.values[0]
+            assert isinstance(only, Decimal)
+            text = f"only {plain(only)} of {scores} passes"
+            yield warning("threshold_selective", place, text, {fact: only})
+        elif contains(joint, domain):
+            low = known.scores[0] if known.scores else known.minimum
+            assert low is not None
+            text = f"every score that {assessment_of(fact)} can give passes, from {plain(low)} up"
+            yield warning("condition_always_true", place, text, {fact: low})
+    if rule.conditions and all(isinstance(parse(c.cell), Blank) for c in rule.conditions):
+        yield warning("rule_always_true", pointer, f"{rule.rule_id} holds whatever its facts are", {})
+
+
+def _unreachable(place: str, fact: str, cell: Cell, known: ScoreReach) -> LintFinding:
+    low = known.scores[0] if known.scores else known.minimum
+    high = known.scores[-1] if known.scores else known.maximum
+    bounds = f"{'?' if low is None else plain(low)} to {'?' if high is None else plain(high)}"
+    text = f"no score meets it: {assessment_of(fact)} gives {bounds}"
+    needs_less = isinstance(cell, Range) and cell.low is None
+    nearest = low if needs_less else high
+    if nearest is not None and not needs_less:
+        text = f"no score meets it: {assessment_of(fact)} gives at most {plain(nearest)}"
+    return error("threshold_unreachable", place, text, None if nearest is None else {fact: nearest})
+
+
+def conditions_by_fact(rule: Rule) -> dict[str, list[tuple[int, Cell]]]:
+    """The parsed conditions of a rule with their positions, by fact."""
+    found: dict[str, list[tuple[int, Cell]]] = {}
+    for j, condition in enumerate(rule.conditions):
+        found.setdefault(condition.fact, []).append((j, parse(condition.cell)))
+    return found

@@ -1,0 +1,102 @@
+"""Checks of the stages themselves and of where rules lead."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from stage_engine.domain.finding import LintFinding, error, info, warning
+from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, SkipPolicy
+
+
+def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    """Stages in order, rules between stages that exist, no way back, no way round in circles."""
+    yield from _stage_findings(pipeline)
+    rule_ids = Counter(r.rule_id for r in pipeline.rules)
+    for index, rule in enumerate(pipeline.rules):
+        pointer = f"/rules/{index}"
+        if rule_ids[rule.rule_id] > 1:
+            yield error("rule_duplicate_id", f"{pointer}/rule_id", f"{rule.rule_id!r} names more than one rule")
+        if not rule.conditions:
+            text = f"{rule.rule_id} has no condition, so nothing could ever trigger it"
+            yield error("rule_without_conditions", f"{pointer}/conditions", text)
+        unknown = [
+            error("stage_unknown", f"{pointer}/{name}", f"there is no stage {key!r}")
+            for name, key in (("from_stage", rule.from_stage), ("to_stage", rule.to_stage))
+            if key is not None and key not in pipeline
+        ]
+        yield from unknown or _direction_findings(pointer, rule, pipeline)
+    yield from _cycles(pipeline)
+    yield from _unled_stages(pipeline)
+
+
+def _stage_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    keys = Counter(s.key for s in pipeline.stages)
+    if not any(s.category is Category.OPEN for s in pipeline.stages):
+        yield error("no_open_stage", "/stages", "a deal needs an open stage to start in")
+    closed = False
+    for i, stage in enumerate(pipeline.stages):
+        if keys[stage.key] > 1:
+            yield error("stage_duplicate", f"/stages/{i}/key", f"{stage.key!r} names more than one stage")
+        if closed and stage.category is Category.OPEN:
+            text = f"{stage.key} stands after a closed stage; stages stand in the order of progress"
+            yield error("open_after_closed", f"/stages/{i}", text)
+        closed = closed or stage.category is not Category.OPEN
+
+
+def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterator[LintFinding]:
+    target = pipeline.stage(rule.to_stage)
+    to_open = target.category is Category.OPEN
+    if target.category is Category.WON and rule.mode is RuleMode.AUTO:
+        text = f"{rule.rule_id} closes deals as won without asking anybody; the default is to propose"
+        yield warning("won_is_automatic", f"{pointer}/mode", text)
+    if rule.from_stage is None:
+        if to_open:
+            text = f"{rule.rule_id} acts only in stages before {target.key}: rules never lead back"
+            yield info("rule_limited_to_stages", f"{pointer}/to_stage", text)
+        return
+    if rule.from_stage == rule.to_stage:
+        yield error("rule_goes_nowhere", f"{pointer}/to_stage", f"{rule.rule_id} leads to where it starts")
+    elif not pipeline.is_open(rule.from_stage):
+        text = f"{rule.from_stage} is closed: only a person reopens a deal"
+        yield error("rule_leaves_closed_stage", f"{pointer}/from_stage", text)
+    elif to_open and pipeline.rank(rule.to_stage) < pipeline.rank(rule.from_stage):
+        yield error("rule_goes_back", f"{pointer}/to_stage", "only a person takes a deal back to an earlier stage")
+    elif to_open and pipeline.skipped(rule.from_stage, rule.to_stage):
+        skipped = ", ".join(pipeline.skipped(rule.from_stage, rule.to_stage))
+        if pipeline.skip_policy is not SkipPolicy.IF_GUARDS_HOLD:
+            text = f"{rule.rule_id} skips {skipped}, which the pipeline's skip policy forbids"
+            yield error("rule_skips", f"{pointer}/to_stage", text)
+
+
+def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
+    """Circles among rules that act by themselves; each is told once, at the rule that closes it."""
+    follows: dict[str, list[tuple[int, Rule]]] = {}
+    for index, rule in enumerate(pipeline.rules):
+        if rule.mode is RuleMode.AUTO and rule.from_stage is not None:
+            follows.setdefault(rule.from_stage, []).append((index, rule))
+    finished: set[str] = set()
+
+    def walk(stage: str, path: list[str]) -> Iterator[LintFinding]:
+        for index, rule in follows.get(stage, []):
+            if rule.to_stage in path:
+                circle = " → ".join((*path[path.index(rule.to_stage) :], rule.to_stage))
+                yield error("rules_circular", f"/rules/{index}/to_stage", f"automatic rules go round: {circle}")
+            elif rule.to_stage not in finished:
+                yield from walk(rule.to_stage, [*path, rule.to_stage])
+        finished.add(stage)
+
+    for stage in list(follows):
+        if stage not in finished:
+            yield from walk(stage, [stage])
+
+
+def _unled_stages(pipeline: Pipeline) -> Iterator[LintFinding]:
+    targets = {r.to_stage for r in pipeline.rules if r.mode in (RuleMode.AUTO, RuleMode.PROPOSE)}
+    first = next((s.key for s in pipeline.stages if s.category is Category.OPEN), None)
+    for i, stage in enumerate(pipeline.stages):
+        if stage.key in targets or stage.key == first:
+            continue
+        text = f"no rule leads to {stage.key}: only a person takes a deal there"
+        if stage.category in (Category.LOST, Category.ABANDONED):
+            yield info("stage_without_rule", f"/stages/{i}", text)
+        else:
+            yield warning("stage_without_rule", f"/stages/{i}", text)

@@ -1,0 +1,206 @@
+"""A pipeline as published: its stages in rank order and the rules that move a deal between them. Immutable."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from stagecraft.stage.v1 import pipeline_published_pb2 as pb
+
+
+class Category(StrEnum):
+    """What a stage means for the outcome; abandoned is the walk-away."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+    ABANDONED = "abandoned"
+
+
+class RuleMode(StrEnum):
+    """How far a rule may go: unread, recorded, asking a person, acting."""
+
+    OFF = "off"
+    SHADOW = "shadow"
+    PROPOSE = "propose"
+    AUTO = "auto"
+
+
+class SkipPolicy(StrEnum):
+    """Whether open stages may be passed over."""
+
+    FORBID = "forbid"
+    IF_GUARDS_HOLD = "if_guards_hold"
+    OVERRIDE_ONLY = "override_only"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the sale. Evidence from `assessment_keys` counts while a deal is here."""
+
+    key: str
+    name: str
+    category: Category
+    assessment_keys: tuple[str, ...] = ()
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A fact such as `prospecting.score` and the cell it has to meet."""
+
+    fact: str
+    cell: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Moves a deal to `to_stage` once every condition holds. `from_stage` None: from any open stage.
+    A smaller priority goes first."""
+
+    rule_id: str
+    from_stage: str | None
+    to_stage: str
+    conditions: tuple[Condition, ...]
+    mode: RuleMode
+    priority: int = 0
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """One version of a pipeline. A deal stays pinned to the version it started with."""
+
+    key: str
+    version: int
+    name: str
+    stages: tuple[Stage, ...]
+    rules: tuple[Rule, ...]
+    skip_policy: SkipPolicy
+    is_default: bool = False
+    _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
+    _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_by_key", MappingProxyType({s.key: s for s in self.stages}))
+        object.__setattr__(self, "_ranks", MappingProxyType({s.key: i for i, s in enumerate(self.stages)}))
+
+    def __contains__(self, stage_key: object) -> bool:
+        return stage_key in self._by_key
+
+    def stage(self, key: str) -> Stage:
+        """The stage of this key; KeyError when there is none."""
+        return self._by_key[key]
+
+    def rank(self, key: str) -> int:
+        """The place in the order of stages, from 0."""
+        return self._ranks[key]
+
+    def is_open(self, key: str) -> bool:
+        """Whether a deal in this stage can still move by itself."""
+        return self._by_key[key].category is Category.OPEN
+
+    def further(self, first: str, second: str) -> str:
+        """Whichever stage is nearer to winning. Lost and abandoned stages are no progress at all."""
+        for key, other in ((second, first), (first, second)):
+            if self._by_key[key].category in (Category.LOST, Category.ABANDONED):
+                return other
+        return max(first, second, key=self.rank)
+
+    def first_stage(self) -> str:
+        """Where a deal starts that has proved nothing."""
+        return next(s.key for s in self.stages if s.category is Category.OPEN)
+
+    def skipped(self, source: str, target: str) -> tuple[str, ...]:
+        """Open stages that a move passes over; none when it goes back or gives the deal up."""
+        if self._by_key[target].category in (Category.LOST, Category.ABANDONED):
+            return ()
+        between = self.stages[self.rank(source) + 1 : self.rank(target)]
+        return tuple(s.key for s in between if s.category is Category.OPEN)
+
+
+_CATEGORIES = {
+    Category.OPEN: pb.CATEGORY_OPEN,
+    Category.WON: pb.CATEGORY_WON,
+    Category.LOST: pb.CATEGORY_LOST,
+    Category.ABANDONED: pb.CATEGORY_ABANDONED,
+}
+_MODES = {
+    RuleMode.OFF: pb.RULE_MODE_OFF,
+    RuleMode.SHADOW: pb.RULE_MODE_SHADOW,
+    RuleMode.PROPOSE: pb.RULE_MODE_PROPOSE,
+    RuleMode.AUTO: pb.RULE_MODE_AUTO,
+}
+_POLICIES = {
+    SkipPolicy.FORBID: pb.SKIP_POLICY_FORBID,
+    SkipPolicy.IF_GUARDS_HOLD: pb.SKIP_POLICY_IF_GUARDS_HOLD,
+    SkipPolicy.OVERRIDE_ONLY: pb.SKIP_POLICY_OVERRIDE_ONLY,
+}
+
+
+def category_proto(category: Category) -> pb.Category:
+    """The category as the contract names it."""
+    return _CATEGORIES[category]
+
+
+def to_proto(pipeline: Pipeline, published_at: datetime) -> pb.PipelinePublished:
+    """The event that makes this version known."""
+    message = pb.PipelinePublished(
+        pipeline_key=pipeline.key,
+        version=pipeline.version,
+        name=pipeline.name,
+        stages=[
+            pb.Stage(
+                key=s.key,
+                name=s.name,
+                category=_CATEGORIES[s.category],
+                description=s.description,
+                assessment_keys=s.assessment_keys,
+            )
+            for s in pipeline.stages
+        ],
+        rules=[
+            pb.Rule(
+                rule_id=r.rule_id,
+                from_stage=r.from_stage or "",
+                to_stage=r.to_stage,
+                conditions=[pb.Condition(fact=c.fact, cell=c.cell) for c in r.conditions],
+                mode=_MODES[r.mode],
+                priority=r.priority,
+            )
+            for r in pipeline.rules
+        ],
+        skip_policy=_POLICIES[pipeline.skip_policy],
+        is_default=pipeline.is_default,
+    )
+    message.published_at.FromDatetime(published_at.astimezone(UTC).replace(tzinfo=None))
+    return message
+
+
+def from_proto(message: pb.PipelinePublished) -> Pipeline:
+    """The version that an event told of; KeyError when it uses a category, mode or policy unknown here."""
+    categories = {number: name for name, number in _CATEGORIES.items()}
+    modes = {number: name for name, number in _MODES.items()}
+    policies = {number: name for name, number in _POLICIES.items()}
+    return Pipeline(
+        key=message.pipeline_key,
+        version=message.version,
+        name=message.name,
+        stages=tuple(
+            Stage(s.key, s.name, categories[s.category], tuple(s.assessment_keys), s.description)
+            for s in message.stages
+        ),
+        rules=tuple(
+            Rule(
+                r.rule_id,
+                r.from_stage or None,
+                r.to_stage,
+                tuple(Condition(c.fact, c.cell) for c in r.conditions),
+                modes[r.mode],
+                r.priority,
+            )
+            for r in message.rules
+        ),
+        skip_policy=policies[message.skip_policy],
+        is_default=message.is_default,
+    )

@@ -1,0 +1,125 @@
+"""Canonical JSON of everything a decision depends on and consists of: equal values, equal bytes.
+
+A stored decision is the deal before, the input, the answer, and the deal afterwards. Deciding again on the first two
+under the same pipeline version and time must give the bytes of the last two.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from functools import lru_cache
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+
+from stage_engine.domain.decide import decide
+from stage_engine.domain.decision import Decision
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Command, Input, Observation, Submission
+from stage_engine.domain.state import Instance
+
+T = TypeVar("T")
+_INPUTS: Mapping[str, type[Input]] = {
+    "submission": Submission,
+    "observation": Observation,
+    "command": Command,
+}
+_INPUT_NAMES = {kind: name for name, kind in _INPUTS.items()}
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
+
+
+class StoredDecision(NamedTuple):
+    """The four documents of one decision; `before` is None at first sight."""
+
+    before: str | None
+    given: str
+    decision: str
+    after: str | None
+
+
+def _plain(value: Any) -> Any:
+    kind = type(value)
+    if kind is str or kind is int or kind is bool or value is None:
+        return value
+    if kind is Decimal:
+        return str(value)
+    if kind is datetime:
+        return value.isoformat()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    fields = getattr(value, "_fields", None)
+    if fields is not None:
+        return {name: _plain(item) for name, item in zip(fields, value, strict=True)}
+    return [_plain(item) for item in value]
+
+
+def encode_instance(instance: Instance) -> str:
+    """The deal as canonical JSON."""
+    return _ENCODER.encode(_plain(instance))
+
+
+def encode_input(given: Input) -> str:
+    """The input as canonical JSON, tagged with its kind."""
+    return _ENCODER.encode({"kind": _INPUT_NAMES[type(given)], **_plain(given)})
+
+
+def encode_decision(decision: Decision) -> str:
+    """The decision as canonical JSON. The deal afterwards is a document of its own."""
+    return _ENCODER.encode(_plain(decision._replace(instance=None)))
+
+
+def decode_instance(document: str) -> Instance:
+    """The deal again."""
+    return _reader(Instance)(json.loads(document))
+
+
+def decode_input(document: str) -> Input:
+    """The input again."""
+    fields = json.loads(document)
+    kind = _INPUTS[fields.pop("kind")]
+    return cast(Input, _reader(kind)(fields))
+
+
+def decode_decision(document: str) -> Decision:
+    """The decision again, without the deal."""
+    return _reader(Decision)(json.loads(document))
+
+
+def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> tuple[StoredDecision, bool]:
+    """The decision made anew from what was stored, and whether it is the same to the byte."""
+    before = None if stored.before is None else decode_instance(stored.before)
+    decision = decide(before, decode_input(stored.given), rules, decided_at)
+    after = None if decision.instance is None else encode_instance(decision.instance)
+    again = StoredDecision(stored.before, stored.given, encode_decision(decision), after)
+    return again, again == stored
+
+
+@lru_cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    """What makes a value of this type from its JSON; only the types that occur in the values above."""
+    if kind in (str, int, bool):
+        return lambda value: value
+    if kind is Decimal:
+        return Decimal
+    if kind is datetime:
+        return datetime.fromisoformat
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        (inner,) = (_reader(a) for a in arguments if a is not type(None))
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple and arguments[-1] is Ellipsis:
+        each = _reader(arguments[0])
+        return lambda value: tuple(map(each, value))
+    if origin is tuple:
+        readers = tuple(map(_reader, arguments))
+        return lambda value: tuple(read(item) for read, item in zip(readers, value, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        each = _reader(arguments[1])
+        return lambda value: {key: each(item) for key, item in value.items()}
+    if issubclass(kind, Enum):
+        return kind
+    fields = [(name, _reader(hint)) for name, hint in get_type_hints(kind).items()]
+    return lambda value: kind(**{name: read(value[name]) for name, read in fields})

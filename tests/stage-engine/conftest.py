@@ -1,0 +1,120 @@
+"""Deals, inputs and pipelines to decide on."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+import pytest
+from stage_engine.domain.decide import decide
+from stage_engine.domain.decision import Decision
+from stage_engine.domain.document import from_document
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Command, Input, Observation, Sight, Submission
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.state import Instance
+from stage_engine.engine import compiled
+from stage_engine.templates import templates
+
+START = datetime(2026, 3, 2, 9, tzinfo=UTC)
+_ids = count(1)
+
+
+class World:
+    """The field example, and short ways to say what happens to a deal in it."""
+
+    start = START
+
+    def __init__(self) -> None:
+        self.rules = compiled(self.pipeline())
+
+    def document(self, **changes: Any) -> dict[str, Any]:
+        """The field example with parts replaced; `rule_<n>` changes one rule."""
+        document = {**templates()["field_example"]}
+        document["rules"] = [dict(rule) for rule in document["rules"]]
+        document["stages"] = [dict(stage) for stage in document["stages"]]
+        for name, value in changes.items():
+            if name.startswith("rule_"):
+                document["rules"][int(name.removeprefix("rule_"))].update(value)
+            else:
+                document[name] = value
+        return document
+
+    def pipeline(self, **changes: Any) -> Pipeline:
+        return from_document(self.document(**changes), 1)
+
+    def ruleset(self, **changes: Any) -> Ruleset:
+        return compiled(self.pipeline(**changes))
+
+    def at(self, minutes: float) -> datetime:
+        return START + timedelta(minutes=minutes)
+
+    def submission(self, assessment: str, score: str | None, deal: Instance | None = None, **given: Any) -> Submission:
+        """Captured in the deal's current visit unless told otherwise."""
+        number = next(_ids)
+        fields: dict[str, Any] = {
+            "submission_id": f"s{number}",
+            "opportunity_id": "o1",
+            "assessment_key": assessment,
+            "score": None if score is None else Decimal(score),
+            "stage_key": deal.stage_key if deal else "prospecting",
+            "visit_no": deal.visit_no if deal else 1,
+            "attempt_no": 1,
+            "captured_at": START + timedelta(seconds=number),
+            "received_at": START + timedelta(seconds=number),
+            "profile_id": "p1",
+            "profile_version": 1,
+            "submitted_by": "rita",
+            "lost": (),
+            "unanswered": (),
+        }
+        return Submission(**{**fields, **given})
+
+    def observation(self, stage: str, **given: Any) -> Observation:
+        fields: dict[str, Any] = {
+            "change_id": f"c{next(_ids)}",
+            "opportunity_id": "o1",
+            "sight": Sight.UPDATED,
+            "pipeline_key": "",
+            "stage_key": stage,
+            "crm_stage": stage.title(),
+            "amount": Decimal(1000),
+            "close_date": "2026-06-30",
+            "owner_id": "rita",
+            "changed_by": "carl",
+            "committed_at": START,
+        }
+        return Observation(**{**fields, **given})
+
+    def command(self, deal: Instance, to_stage: str, **given: Any) -> Command:
+        fields: dict[str, Any] = {
+            "command_id": f"m{next(_ids)}",
+            "opportunity_id": "o1",
+            "to_stage": to_stage,
+            "expected_revision": deal.revision,
+            "actor": "mona",
+            "role": "manager",
+            "reason_code": "",
+            "text": "",
+            "override": False,
+            "skip": False,
+            "expires_at": None,
+        }
+        return Command(**{**fields, **given})
+
+    def decide(
+        self, deal: Instance | None, given: Input, rules: Ruleset | None = None, now: datetime = START
+    ) -> Decision:
+        return decide(deal, given, rules or self.rules, now)
+
+    def deal(self, stage: str = "prospecting", rules: Ruleset | None = None, **given: Any) -> Instance:
+        """A deal first seen in this stage."""
+        seen = self.observation(stage, sight=Sight.IMPORTED, **given)
+        instance = decide(None, seen, rules or self.rules, START).instance
+        assert instance is not None
+        return instance
+
+
+@pytest.fixture(scope="session")
+def world() -> World:
+    return World()
