@@ -109,6 +109,7 @@ def scored(
     )
     captured_at = day(10 * visit[0] + 1 if at is None else at)
     message.captured_at.FromDatetime(captured_at)
+    message.received_at.FromDatetime(captured_at)
     message.scored_at.FromDatetime(captured_at + timedelta(minutes=scoring))
     return message
 
@@ -129,17 +130,16 @@ class World:
         self.told += 1
         return await self.service.publish(message, tenant=self.tenant, sequence=sequence or self.told, **given)
 
-    async def apply(self, *messages: Message) -> None:
+    async def apply(self, *messages: Message, sequence: int | None = None) -> None:
         """One batch of one topic, without the inbox: every event is new to it."""
         async with self.service.database.unit_of_work(self.tenant) as uow:
-            await consumers.HANDLERS[type(messages[0])](uow, [self.received(message) for message in messages])
+            await consumers.HANDLERS[type(messages[0])](uow, [self.received(m, sequence) for m in messages])
 
-    def received(self, message: Message) -> Received[Any]:
+    def received(self, message: Message, sequence: int | None = None) -> Received[Any]:
         self.told += 1
-        event = Event(self.tenant, message, self.told)
-        return Received(
-            event.id, self.tenant, message, self.told, event.time, "", event.record("test"), partition=0, offset=0
-        )
+        event = Event(self.tenant, message, sequence or self.told)
+        record = event.record("test")
+        return Received(event.id, self.tenant, message, event.sequence, event.time, "", record, 0, 0)
 
     async def define(self) -> None:
         """The pipeline, the assessment and its points."""

@@ -51,6 +51,7 @@ def evidence(
         visit_no=at.visit_no,
         captured_at=captured_at,
         attempt_no=1,
+        received_at=captured_at,
         scored_at=captured_at,
     )
 
@@ -91,6 +92,11 @@ class TestLabels:
             DISCOVERY,
         ]
         assert taught(*facts) == {("40", "prospecting"): 1, ("70", "discovery"): 1}
+
+    def test_attempts_of_a_device_are_ordered_by_number_not_by_arrival(self):
+        first = replace(evidence("s1", PROSPECTING, "40"), received_at=PROSPECTING.entered_at + timedelta(days=9))
+        second = replace(evidence("s2", PROSPECTING, "70"), attempt_no=2)
+        assert taught(PROSPECTING, first, second, DISCOVERY) == {("40", "prospecting"): 1, ("70", "discovery"): 1}
 
     def test_each_assessment_of_a_visit_has_its_own_evidence_in_force(self):
         facts = [

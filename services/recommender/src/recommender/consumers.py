@@ -188,6 +188,7 @@ def scored_submission(event: Received[SubmissionScored]) -> ScoredSubmission:
             visit_no=message.visit.visit_no,
             captured_at=_moment(message.captured_at, "captured_at"),
             attempt_no=message.attempt_no,
+            received_at=_moment(message.received_at, "received_at"),
             scored_at=_moment(message.scored_at, "scored_at"),
         ),
         assessment_version=message.assessment_version,

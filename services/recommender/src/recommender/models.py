@@ -121,6 +121,7 @@ class Submission(Base, table=True):
     visit_no: int
     captured_at: datetime = _moment()
     attempt_no: int
+    received_at: datetime = _moment()
     scored_at: datetime = _moment()
     answers: dict[str, Any] = Field(sa_column=Column(JSONB, nullable=False))
     created_at: datetime = _created()

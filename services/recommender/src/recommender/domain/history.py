@@ -53,12 +53,16 @@ class Evidence:
     visit_no: int
     captured_at: datetime
     attempt_no: int
+    received_at: datetime
     scored_at: datetime
 
     @property
-    def order(self) -> tuple[datetime, int, str]:
-        """Of two captures in one visit the greater replaces the other."""
-        return self.captured_at, self.attempt_no, self.submission_id
+    def order(self) -> tuple[int, datetime, str]:
+        """Of two captures of one assessment in one visit the greater replaces the other.
+
+        As the stage engine does: by the attempts of a device, then by arrival; a device's clock decides nothing.
+        """
+        return self.attempt_no, self.received_at, self.submission_id
 
 
 @dataclass(frozen=True, slots=True, order=True)

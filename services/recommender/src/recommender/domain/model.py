@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 from recommender.domain.beta import beta_quantile
 from recommender.domain.history import Cell, Total
@@ -152,6 +153,7 @@ def is_cold(totals: Mapping[Total, int], priors: Priors = CHAMPION_0) -> bool:
     return closed < priors.closed_floor and totals.get(Total.ENDED_VISITS, 0) < priors.visits_floor
 
 
+@lru_cache(maxsize=1_024)
 def model_version(pipeline_key: str, pipeline_version: int, priors: Priors = CHAMPION_0) -> str:
     """Names the rules an estimate was made by; the counts, which grow with every deal, are not part of it."""
     canonical = json.dumps([pipeline_key, pipeline_version, asdict(priors)], sort_keys=True)

@@ -1,7 +1,6 @@
 """Queries of what deals went through."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict
 from decimal import Decimal
 
 from sqlalchemy import Text, delete, func, literal, select, update
@@ -10,7 +9,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from recommender import models as t
 from recommender.domain.history import Category, Evidence, History, Visit, VisitEntry
 from recommender.facts import ScoredSubmission
-from recommender.repository.base import Row, TenantRepository, among
+from recommender.repository.base import Row, TenantRepository, among, columns
 
 
 class HistoryRepository(TenantRepository):
@@ -28,8 +27,8 @@ class HistoryRepository(TenantRepository):
             (t.visit, _VISIT_FACTS, _enter),
             (t.submission, _EVIDENCE_FACTS, _score),
         ):
-            columns = [table.c[name] for name in ("opportunity_id", *facts)]
-            statement = select(*columns).where(self._own(table), among(table.c.opportunity_id, opportunity_ids))
+            wanted = [table.c[name] for name in ("opportunity_id", *facts)]
+            statement = select(*wanted).where(self._own(table), among(table.c.opportunity_id, opportunity_ids))
             for row in await self._rows(statement):
                 keep(histories[row.pop("opportunity_id")], row)
         return histories
@@ -37,7 +36,7 @@ class HistoryRepository(TenantRepository):
     async def save_visits(self, visits: Sequence[tuple[str, Visit]]) -> None:
         """Keep these visits, each with its opportunity's id."""
         await self._upsert(
-            t.visit, [{"opportunity_id": deal, **asdict(visit)} for deal, visit in visits], newer="revision"
+            t.visit, [{"opportunity_id": deal, **columns(visit)} for deal, visit in visits], newer="revision"
         )
 
     async def save_submissions(self, scored: Sequence[tuple[ScoredSubmission, Evidence]]) -> None:
@@ -51,7 +50,7 @@ class HistoryRepository(TenantRepository):
                     "profile_id": fact.profile_id,
                     "score": fact.score,
                     "answers": fact.answers,
-                    **asdict(evidence),
+                    **columns(evidence),
                 }
                 for fact, evidence in scored
             ],
