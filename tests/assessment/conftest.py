@@ -1,7 +1,7 @@
 """A running assessment service and a tenant's world inside it."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -13,8 +13,19 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import uuid7
 from kit.testing.service import ServiceUnderTest
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_RULE, TRANSITION_KIND_ADVANCE, StageChanged
+from stagecraft.stage.v1.stage_decided_pb2 import (
+    INPUT_KIND_SUBMISSION,
+    OUTCOME_ACCEPTED,
+    OUTCOME_PROPOSED,
+    OUTCOME_REJECTED,
+    Outcome,
+    Reason,
+    StageDecided,
+)
 
 CAPTURED_AT = "2026-03-02T09:30:00Z"
 
@@ -30,13 +41,27 @@ QUESTIONS: list[dict[str, Any]] = [
             {"key": "many", "text": "> 5 hours"},
         ],
     },
-    {"key": "pains", "text": "Pains", "type": "multiple_choice", "choices": [
-        {"key": "cost", "text": "Cost"}, {"key": "time", "text": "Time"}, {"key": "none", "text": "None", "exclusive": True},
-    ]},
-    {"key": "budget", "text": "Budget", "type": "number", "minimum": "0", "maximum": "1000000", "visible_if": "{hours} = 'many'"},
+    {
+        "key": "pains",
+        "text": "Pains",
+        "type": "multiple_choice",
+        "choices": [
+            {"key": "cost", "text": "Cost"},
+            {"key": "time", "text": "Time"},
+            {"key": "none", "text": "None", "exclusive": True},
+        ],
+    },
+    {
+        "key": "budget",
+        "text": "Budget",
+        "type": "number",
+        "minimum": "0",
+        "maximum": "1000000",
+        "visible_if": "{hours} = 'many'",
+    },
     {"key": "note", "text": "Note", "type": "text", "max_length": 200},
     {"key": "compliance", "text": "Compliance?", "type": "boolean", "required": True},
-]  # fmt: skip
+]
 ANSWERS: dict[str, Any] = {"hours": "many", "pains": ["cost", "time"], "budget": "12.50", "compliance": True}
 
 
@@ -54,7 +79,6 @@ class World:
     service: ServiceUnderTest
     tenant: str
     eventually: Callable[..., Awaitable[Any]]
-    _sequence: dict[str, int] = field(default_factory=dict)
 
     def headers(self, role: str = "rep", subject: str = "") -> dict[str, str]:
         return self.service.headers(self.tenant, role, subject or role)
@@ -134,6 +158,54 @@ class World:
         )
         await self.service.publish(event, tenant=self.tenant, sequence=version)
 
+    async def scored(self, submission_id: str, score: str = "56", opportunity_id: str = "006A", **changes: Any) -> None:
+        """Scoring's word about a submission."""
+        fields = {
+            "score_id": str(uuid7()),
+            "assessment_key": "prospecting",
+            "scale": SCALE_RAW,
+            "raw_points": score,
+            "reachable_max": "70",
+            "percent": "80",
+            "complete": bool(score),
+            "scored_at": stamp(),
+            **changes,
+        }
+        event = SubmissionScored(submission_id=submission_id, opportunity_id=opportunity_id, score=score, **fields)
+        await self.service.publish(event, tenant=self.tenant)
+
+    async def decided(
+        self,
+        submission_id: str,
+        outcome: "Outcome" = OUTCOME_REJECTED,
+        *,
+        decision_no: int = 1,
+        opportunity_id: str = "006A",
+        reasons: tuple[tuple[str, str, str], ...] = (("FAILED", "prospecting.score", "-4"),),
+        **changes: Any,
+    ) -> None:
+        """The stage engine's decision on a submission; reasons are (code, fact, margin)."""
+        accepted = outcome in (OUTCOME_ACCEPTED, OUTCOME_PROPOSED)
+        fields = {
+            "decision_id": str(uuid7()),
+            "pipeline_key": "sales",
+            "pipeline_version": 1,
+            "input_kind": INPUT_KIND_SUBMISSION,
+            "from_stage": "prospecting",
+            "to_stage": "discovery" if outcome == OUTCOME_ACCEPTED else "prospecting",
+            "reasons": [] if accepted else [Reason(code=c, fact=f, margin=m) for c, f, m in reasons],
+            "decided_at": stamp(),
+            **changes,
+        }
+        event = StageDecided(
+            input_id=submission_id,
+            opportunity_id=opportunity_id,
+            outcome=outcome,
+            decision_no=decision_no,
+            **fields,
+        )
+        await self.service.publish(event, tenant=self.tenant, sequence=decision_no)
+
     async def next(self, opportunity_id: str = "006A", **options: Any) -> dict[str, Any]:
         answer = await self.call("GET", f"/opportunities/{opportunity_id}/next-assessment", **options)
         assert answer.status_code == 200, answer.text
@@ -172,8 +244,6 @@ async def assessment_service(start_service: Callable[..., Awaitable[ServiceUnder
 
 
 @pytest.fixture
-def world(
-    assessment_service: ServiceUnderTest, tenant: str, eventually: Callable[..., Awaitable[Any]]
-) -> World:
+def world(assessment_service: ServiceUnderTest, tenant: str, eventually: Callable[..., Awaitable[Any]]) -> World:
     """A fresh tenant of the running service."""
     return World(assessment_service, tenant, eventually)

@@ -39,7 +39,9 @@ class TestPutSubmission:
         await world.publish_form()
         submission_id = str(uuid7())
         first = await world.submit(submission_id, sent_at=utc_now().isoformat())
-        again = await world.submit(submission_id, sent_at=(utc_now() + timedelta(hours=1)).isoformat(), channel="offline")
+        again = await world.submit(
+            submission_id, sent_at=(utc_now() + timedelta(hours=1)).isoformat(), channel="offline"
+        )
         assert (first.status_code, again.status_code) == (201, 200)
         assert again.json() == first.json()
         assert again.headers["Idempotent-Replay"] == "true"

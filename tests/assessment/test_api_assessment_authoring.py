@@ -1,0 +1,174 @@
+"""Writing, publishing and retiring assessments."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from forms.definition import definition_hash, form_from_event
+from stagecraft.assessment.v1.assessment_published_pb2 import (
+    ASSESSMENT_STATUS_PUBLISHED,
+    ASSESSMENT_STATUS_RETIRED,
+    AssessmentPublished,
+)
+
+pytestmark = pytest.mark.stack
+
+QUESTION = {"key": "q", "text": "Q?", "type": "boolean", "required": True}
+OVERLAPPING = {
+    "key": "hours",
+    "text": "Hours?",
+    "type": "single_choice",
+    "choices": [{"key": "a", "text": "1-2"}, {"key": "b", "text": "2-4"}, {"key": "c", "text": "> 5"}],
+}
+
+
+async def create(world: Any, key: str = "fit", questions: Any = (QUESTION,), **options: Any) -> Any:
+    body = {"key": key, "title": "Fit", "questions": list(questions)}
+    return await world.call("POST", "/assessments", body, **{"role": "admin", **options})
+
+
+class TestDrafts:
+    async def test_create_read_change(self, world: Any) -> None:
+        created = await create(world)
+        assert (created.status_code, created.headers["ETag"]) == (201, '"1"')
+        assert created.headers["Location"] == "/v1/assessments/fit"
+        assert created.json()["latest_version"] == 0
+        draft = {"title": "Better fit", "description": "d", "questions": [QUESTION, OVERLAPPING]}
+        changed = await world.call("PUT", "/assessments/fit/draft", draft, role="admin", if_match='"1"')
+        assert (changed.status_code, changed.headers["ETag"]) == (200, '"2"')
+        read = await world.call("GET", "/assessments/fit")
+        assert read.json() == changed.json()
+        assert read.headers["ETag"] == '"2"'
+        assert {f["code"] for f in read.json()["findings"]} >= {"range_overlap", "range_hole"}
+
+    async def test_preconditions(self, world: Any) -> None:
+        await create(world)
+        draft = {"title": "T", "questions": [QUESTION]}
+        path = "/assessments/fit/draft"
+        assert (await world.call("PUT", path, draft, role="admin")).status_code == 428
+        assert (await world.call("PUT", path, draft, role="admin", if_match='"7"')).status_code == 412
+        answers = await asyncio.gather(
+            *(world.call("PUT", path, draft, role="admin", if_match='"1"') for _ in range(6))
+        )
+        assert sorted(a.status_code for a in answers) == [200] + [412] * 5
+
+    async def test_key_is_taken_once(self, world: Any) -> None:
+        answers = await asyncio.gather(*(create(world) for _ in range(4)))
+        assert sorted(a.status_code for a in answers) == [201, 409, 409, 409]
+        assert {a.json()["code"] for a in answers if a.status_code == 409} == {"assessment_key_taken"}
+
+    async def test_list_pages_by_key(self, world: Any) -> None:
+        for key in ("b", "c", "a"):
+            await create(world, key)
+        first = (await world.call("GET", "/assessments?limit=2")).json()
+        second = (await world.call("GET", f"/assessments?limit=2&cursor={first['next_cursor']}")).json()
+        assert [i["key"] for i in first["items"] + second["items"]] == ["a", "b", "c"]
+        assert second["next_cursor"] is None
+
+    async def test_only_admins_write(self, world: Any) -> None:
+        for role in ("rep", "manager"):
+            refused = await create(world, role=role)
+            assert (refused.status_code, refused.json()["code"]) == (403, "missing_scope")
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"key": "has.dot"},
+            {"title": ""},
+            {"questions": [{**QUESTION, "points": 5}]},
+            {"questions": [{**QUESTION, "type": "matrix"}]},
+            {"questions": [{**QUESTION, "minimum": "NaN"}]},
+        ],
+    )
+    async def test_rejects_malformed_drafts(self, world: Any, change: dict[str, Any]) -> None:
+        body = {"key": "fit", "title": "Fit", "questions": [QUESTION], **change}
+        answer = await world.call("POST", "/assessments", body, role="admin")
+        assert answer.status_code == 422
+        assert answer.json()["errors"][0]["pointer"].startswith("/body/")
+
+
+class TestPublish:
+    async def test_makes_immutable_versions_and_events(self, world: Any) -> None:
+        await create(world, questions=[OVERLAPPING])
+        first = (await world.call("POST", "/assessments/fit/publish", role="admin")).json()
+        assert (first["version"], first["status"]) == (1, "published")
+        assert {w["severity"] for w in first["warnings"]} == {"warning"}
+        assert "range_overlap" in {w["code"] for w in first["warnings"]}
+        draft = {"title": "Other", "questions": [QUESTION]}
+        await world.call("PUT", "/assessments/fit/draft", draft, role="admin", if_match='"1"')
+        second = (await world.call("POST", "/assessments/fit/publish", role="admin")).json()
+        assert (second["version"], second["title"], second["warnings"]) == (2, "Other", [])
+        kept = (await world.call("GET", "/assessments/fit/versions/1")).json()
+        assert (kept["title"], kept["definition_hash"]) == ("Fit", first["definition_hash"])
+        events = await world.service.events(AssessmentPublished, tenant=world.tenant, count=2)
+        assert [e.sequence for e in events] == [1, 2]
+        assert [e.message.version for e in events] == [1, 2]
+        for event, version in zip(events, (first, second), strict=True):
+            assert event.message.status == ASSESSMENT_STATUS_PUBLISHED
+            assert event.message.definition_hash == version["definition_hash"]
+            assert definition_hash(form_from_event(event.message)) == version["definition_hash"]
+
+    async def test_refuses_a_draft_with_errors(self, world: Any) -> None:
+        await create(world, questions=[{**QUESTION, "visible_if": "{nothing} = 1"}, QUESTION])
+        refused = await world.call("POST", "/assessments/fit/publish", role="admin")
+        assert (refused.status_code, refused.json()["code"]) == (422, "definition_invalid")
+        found = {(e["pointer"], e["code"]) for e in refused.json()["errors"]}
+        assert found == {
+            ("/draft/questions/0/visible_if", "unknown_reference"),
+            ("/draft/questions/1/key", "duplicate_key"),
+        }
+        assert (await world.call("GET", "/assessments/fit/versions")).json()["items"] == []
+
+    async def test_parallel_publications_take_turns(self, world: Any) -> None:
+        await create(world)
+        answers = await asyncio.gather(
+            *(world.call("POST", "/assessments/fit/publish", role="admin") for _ in range(5))
+        )
+        assert sorted(a.json()["version"] for a in answers) == [1, 2, 3, 4, 5]
+        events = await world.service.events(AssessmentPublished, tenant=world.tenant, count=5)
+        assert [e.sequence for e in events] == [1, 2, 3, 4, 5]
+
+    async def test_retire(self, world: Any) -> None:
+        await create(world)
+        await world.call("POST", "/assessments/fit/publish", role="admin")
+        path = "/assessments/fit/versions/1"
+        retired = await world.call("POST", f"{path}/retire", role="admin")
+        assert (retired.status_code, retired.json()["status"]) == (200, "retired")
+        assert (await world.call("GET", path)).json() == retired.json()
+        again = await world.call("POST", f"{path}/retire", role="admin")
+        assert (again.status_code, again.json()["code"]) == (409, "version_already_retired")
+        missing = await world.call("POST", "/assessments/fit/versions/9/retire", role="admin")
+        assert (missing.status_code, missing.json()["code"]) == (404, "version_not_found")
+        events = await world.service.events(AssessmentPublished, tenant=world.tenant, count=2)
+        assert [(e.sequence, e.message.status) for e in events] == [
+            (1, ASSESSMENT_STATUS_PUBLISHED),
+            (2, ASSESSMENT_STATUS_RETIRED),
+        ]
+
+    async def test_unknown_and_foreign_assessments(self, world: Any) -> None:
+        await create(world)
+        stranger = type(world)(world.service, f"{world.tenant}-b", world.eventually)
+        for path in ("/assessments/fit", "/assessments/fit/versions", "/assessments/fit/versions/1"):
+            assert (await stranger.call("GET", path)).status_code == 404
+        assert (await stranger.call("POST", "/assessments/fit/publish", role="admin")).status_code == 404
+
+    async def test_leaves_audit_entries(self, world: Any) -> None:
+        await create(world)
+        await world.call("POST", "/assessments/fit/publish", role="admin")
+        entries = (await world.call("GET", "/audit-entries", role="admin")).json()["items"]
+        assert [e["action"] for e in entries] == ["assessment.created", "assessment.published"]
+        assert {e["actor"] for e in entries} == {"admin"}
+
+
+class TestTemplates:
+    async def test_every_template_can_be_published(self, world: Any) -> None:
+        listed = (await world.call("GET", "/assessment-templates")).json()["items"]
+        assert {"prospecting", "discovery", "demo"} <= {t["key"] for t in listed}
+        for summary in listed:
+            whole = (await world.call("GET", f"/assessment-templates/{summary['key']}")).json()
+            assert len(whole["questions"]) == summary["question_count"]
+            created = await world.call("POST", "/assessments", whole, role="admin")
+            assert created.status_code == 201, created.text
+            published = await world.call("POST", f"/assessments/{summary['key']}/publish", role="admin")
+            assert published.status_code == 201, published.text
+        assert (await world.call("GET", "/assessment-templates/none")).json()["code"] == "template_not_found"

@@ -1,0 +1,105 @@
+"""Replicas stay right under re-delivery, disorder and bad events."""
+
+from typing import Any
+
+import pytest
+from kit.events import Event
+from kit.ids import uuid7
+from sqlalchemy import text
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, StageChanged
+
+pytestmark = pytest.mark.stack
+
+
+async def opportunity(world: Any, opportunity_id: str = "006A") -> dict[str, Any]:
+    async with world.service.database.unit_of_work(world.tenant) as uow:
+        statement = text("SELECT * FROM opportunity WHERE opportunity_id = :id")
+        found = (await uow.session.execute(statement, {"id": opportunity_id})).mappings().first()
+    assert found is not None
+    return dict(found)
+
+
+async def holds(world: Any, **expected: Any) -> None:
+    async def check() -> None:
+        row = await opportunity(world)
+        assert {name: row[name] for name in expected} == expected
+
+    await world.eventually(check)
+
+
+class TestOrder:
+    async def test_a_lower_revision_never_wins(self, world: Any) -> None:
+        await world.place(stage="discovery", revision=2)
+        await world.place(stage="prospecting", revision=1)
+        await world.place("006B", stage="demo", revision=1)
+        await holds(world, stage_key="discovery", visit_no=2, revision=2)
+
+        async def both_kept() -> None:
+            items = (await world.call("GET", "/opportunities/006A/timeline", role="admin")).json()["items"]
+            assert sorted(item["detail"]["revision"] for item in items) == [1, 2]
+
+        await world.eventually(both_kept)
+        await holds(world, stage_key="discovery", visit_no=2, revision=2)
+
+    async def test_an_older_observation_never_wins(self, world: Any) -> None:
+        await world.observe(sequence=5, owner_id="ann")
+        await world.observe(sequence=4, owner_id="bob")
+        await world.observe(sequence=6, owner_id="ann", amount="7")
+        await holds(world, owner_id="ann", observed_no=6)
+
+    async def test_either_side_may_come_first(self, world: Any) -> None:
+        await world.place(stage="demo", revision=3)
+        await holds(world, stage_key="demo", owner_id=None)
+        await world.observe(sequence=9, stage_key="negotiation")
+        await holds(world, stage_key="demo", revision=3, owner_id="rep", observed_no=9)
+
+    async def test_re_delivery_changes_nothing(self, world: Any) -> None:
+        change = StageChanged(
+            transition_id=str(uuid7()), opportunity_id="006A", revision=1, to_stage="demo", visit_no=1,
+            kind=8, cause=CAUSE_CRM, to_category=1,
+        )  # fmt: skip
+        event_id = await world.service.publish(change, tenant=world.tenant)
+        await world.service.publish(change, tenant=world.tenant, event_id=event_id)
+        # The same fact under another id, as after a restore of the producer's database.
+        await world.service.publish(change, tenant=world.tenant)
+        await world.place("006A", "discovery", revision=2)
+        await holds(world, stage_key="discovery")
+        items = (await world.call("GET", "/opportunities/006A/timeline", role="admin")).json()["items"]
+        assert [item["detail"]["revision"] for item in items] == [1, 2]
+
+
+class TestIsolation:
+    async def test_tenants_do_not_see_each_other(self, world: Any) -> None:
+        stranger = type(world)(world.service, f"{world.tenant}-b", world.eventually)
+        await world.place(stage="demo")
+        await stranger.place(stage="discovery")
+        await holds(world, stage_key="demo")
+        await holds(stranger, stage_key="discovery")
+        assert (await world.call("GET", "/assessments", role="admin")).json()["items"] == []
+
+    async def test_every_table_forces_row_security(self, world: Any) -> None:
+        statement = text(
+            "SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relforcerowsecurity"
+        )
+        async with world.service.database.unit_of_work(world.tenant) as uow:
+            assert list((await uow.session.execute(statement)).scalars()) == ["alembic_version"]
+
+
+class TestBadEvents:
+    async def test_are_put_aside_and_do_not_block(self, world: Any) -> None:
+        prefix = world.service.settings.topic_prefix
+        bad = OpportunityObserved(opportunity_id="006A", amount="a lot", kind=3)
+        record = Event(world.tenant, bad, 1).record("test", prefix)
+        await world.service.send(record)
+        await world.place("006A", "demo", cause=0)
+        await world.observe("006A", sequence=2)
+        await world.place("006A", "demo", revision=2)
+        await holds(world, stage_key="demo", owner_id="rep")
+
+        async def listed() -> None:
+            answer = (await world.call("GET", "/dead-letters", role="sre")).json()
+            assert {item["code"] for item in answer["items"]} == {"bad_decimal", "unknown_value"}
+
+        await world.eventually(listed)
