@@ -70,7 +70,7 @@ class RuleResult(NamedTuple):
 class Matcher(Protocol):
     """The engine: ids of the rules of a stage that hold for these facts, those that go first in front."""
 
-    def __call__(self, stage_key: str, facts: Facts) -> Sequence[str]: ...
+    def __call__(self, stage_key: str, facts: Facts, /) -> Sequence[str]: ...
 
 
 class EngineFault(Exception):

@@ -56,32 +56,36 @@ def _role(given: Command, what: str) -> tuple[Reason, ...]:
     return (Reason(Code.FAILED, "command.role", None, f"{what} takes {allowed}, not {given.role}"),)
 
 
-def _objections(before: Instance, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
-    pipeline = rules.pipeline
+def _standing_objection(before: Instance, given: Command, rules: Ruleset) -> Reason | None:
+    """Why nobody can command the deal at all, or not this."""
     if given.expected_revision != before.revision:
         text = f"the deal is at revision {before.revision}, the command was meant for {given.expected_revision}"
-        return (Reason(Code.STALE_REVISION, "", None, text),)
+        return Reason(Code.STALE_REVISION, "", None, text)
     if before.deleted:
-        return (Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM"),)
+        return Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
     if not before.stage_key or before.quarantined:
-        text = f"the CRM's stage {before.observed_stage!r} is not mapped"
-        return (Reason(Code.UNMAPPED_STAGE, "", None, text),)
-    source, target = before.stage_key, given.to_stage
-    if target not in pipeline:
-        return (Reason(Code.UNMAPPED_STAGE, "command.to_stage", None, f"{pipeline.key} has no stage {target!r}"),)
+        return Reason(Code.UNMAPPED_STAGE, "", None, f"the CRM's stage {before.observed_stage!r} is not mapped")
+    if given.to_stage not in rules.pipeline:
+        text = f"{rules.pipeline.key} has no stage {given.to_stage!r}"
+        return Reason(Code.UNMAPPED_STAGE, "command.to_stage", None, text)
+    return None
+
+
+def _objections(before: Instance, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+    standing = _standing_objection(before, given, rules)
+    if standing is not None:
+        return (standing,)
+    pipeline, source, target = rules.pipeline, before.stage_key, given.to_stage
     if source == target:
         return ()
     category = pipeline.stage(target).category
     if not pipeline.is_open(source):
         if category is not Category.OPEN:
-            text = f"the deal is closed in {source}; reopen it first"
-            return (Reason(Code.TERMINAL, "", None, text),)
-        why = "reopening needs a reason"
-        return _role(given, "reopening") + _missing("reason_code", given.reason_code, why)
-    if category in (Category.LOST, Category.ABANDONED):
-        return _missing("reason_code", given.reason_code, "closing without a win needs a reason")
-    if pipeline.rank(target) < pipeline.rank(source):
-        return _missing("reason_code", given.reason_code, "going back needs a reason")
+            return (Reason(Code.TERMINAL, "", None, f"the deal is closed in {source}; reopen it first"),)
+        return _role(given, "reopening") + _missing("reason_code", given.reason_code, "reopening needs a reason")
+    gives_up = category in (Category.LOST, Category.ABANDONED)
+    if gives_up or pipeline.rank(target) < pipeline.rank(source):
+        return _missing("reason_code", given.reason_code, "going back or giving up needs a reason")
     return _objections_to_progress(before, given, rules)
 
 

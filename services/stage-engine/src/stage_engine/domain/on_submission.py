@@ -1,12 +1,14 @@
 """Deciding on a scored submission."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from stage_engine.domain.by_rules import decide_by_rules, engine_fault, with_earned
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.explain import answer, facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.inputs import Submission
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.state import Instance, Score, facts_of, score_fact
 
 
@@ -14,26 +16,62 @@ def on_submission(before: Instance, given: Submission, rules: Ruleset, now: date
     """Evidence of the current visit is put to the rules; other evidence moves nothing, but may still earn the deal a
     stage that somebody claimed before."""
     pipeline = rules.pipeline
-    fact = score_fact(given.assessment_key)
-    instance = before._replace(decision_no=before.decision_no + 1)
+    decision_no = before.decision_no + 1
+    objection = _standing_objection(before, given, pipeline)
+    if objection is not None or given.score is None:
+        reasons = (objection or _incomplete(given),)
+        held = before._replace(decision_no=decision_no)
+        return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
+    score = _score(given, given.score)
+    reason = _not_current(before, given, pipeline)
+    previous = before.scores.get(given.assessment_key)
+    unheard_visit = given.visit_no > before.visit_no
+    if unheard_visit or (previous is not None and score.order < previous.order):
+        reasons = (reason or _reason(Code.SUPERSEDED, given, "a later attempt is in force"),)
+        held = before._replace(decision_no=decision_no)
+        return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
+    instance = before._replace(decision_no=decision_no, scores={**before.scores, given.assessment_key: score})
+    if before.quarantined:
+        reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {before.observed_stage!r} is not mapped")
+    if reason is not None:
+        return _earn_only(before, instance, given, rules, now, reason)
+    trigger = frozenset((score_fact(given.assessment_key),))
+    return decide_by_rules(
+        before, instance, rules, now, trigger, submission_id=given.submission_id, actor=given.submitted_by
+    )
 
-    def reject(code: Code, text: str) -> Decision:
-        reasons = (Reason(code, fact, None, text),)
-        return answer(pipeline, before, instance, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
 
-    if before.deleted or not before.stage_key:
-        if before.deleted:
-            return reject(Code.TERMINAL, "the opportunity was deleted in the CRM")
-        return reject(Code.UNMAPPED_STAGE, f"the CRM's stage {before.observed_stage!r} is not mapped")
-    stage = pipeline.stage(before.stage_key)
-    if not pipeline.is_open(stage.key):
-        return reject(Code.TERMINAL, f"the deal is closed in {stage.key}")
-    if given.score is None:
-        return reject(Code.MISSING, f"unanswered: {', '.join(given.unanswered) or 'required questions'}")
-    in_visit = given.visit_no == before.visit_no and given.stage_key == stage.key
-    current = in_visit and given.assessment_key in stage.assessment_keys
-    score = Score(
-        given.score,
+def _reason(code: Code, given: Submission, text: str) -> Reason:
+    return Reason(code, score_fact(given.assessment_key), None, text)
+
+
+def _standing_objection(before: Instance, given: Submission, pipeline: Pipeline) -> Reason | None:
+    """Why no evidence at all can be used on the deal."""
+    if before.deleted:
+        return _reason(Code.TERMINAL, given, "the opportunity was deleted in the CRM")
+    if not before.stage_key:
+        return _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {before.observed_stage!r} is not mapped")
+    if not pipeline.is_open(before.stage_key):
+        return _reason(Code.TERMINAL, given, f"the deal is closed in {before.stage_key}")
+    return None
+
+
+def _incomplete(given: Submission) -> Reason:
+    return _reason(Code.MISSING, given, f"unanswered: {', '.join(given.unanswered) or 'required questions'}")
+
+
+def _not_current(before: Instance, given: Submission, pipeline: Pipeline) -> Reason | None:
+    if given.visit_no != before.visit_no or given.stage_key != before.stage_key:
+        text = f"captured in visit {given.visit_no} of {given.stage_key or 'no stage'}; the deal is in visit"
+        return _reason(Code.NOT_CURRENT_STAGE, given, f"{text} {before.visit_no} of {before.stage_key}")
+    if given.assessment_key not in pipeline.stage(before.stage_key).assessment_keys:
+        return _reason(Code.NOT_CURRENT_STAGE, given, f"{given.assessment_key} does not count in {before.stage_key}")
+    return None
+
+
+def _score(given: Submission, score: Decimal) -> Score:
+    return Score(
+        score,
         given.submission_id,
         given.visit_no,
         given.attempt_no,
@@ -42,30 +80,6 @@ def on_submission(before: Instance, given: Submission, rules: Ruleset, now: date
         given.captured_at,
         given.lost,
     )
-    previous = before.scores.get(given.assessment_key)
-    not_current = f"captured in visit {given.visit_no} of {given.stage_key}; the deal is in visit {before.visit_no} of {stage.key}"
-    if given.visit_no > before.visit_no:
-        return reject(Code.NOT_CURRENT_STAGE, not_current)
-    if previous is not None and score.order < previous.order:
-        if current:
-            return reject(Code.SUPERSEDED, f"attempt {previous.attempt_no} is in force")
-        return reject(Code.NOT_CURRENT_STAGE, not_current)
-    instance = instance._replace(scores={**before.scores, given.assessment_key: score})
-    if current and not before.quarantined:
-        return decide_by_rules(
-            before,
-            instance,
-            rules,
-            now,
-            frozenset((fact,)),
-            submission_id=given.submission_id,
-            actor=given.submitted_by,
-        )
-    if before.quarantined:
-        reason = Reason(Code.UNMAPPED_STAGE, fact, None, f"the CRM's stage {before.observed_stage!r} is not mapped")
-    else:
-        reason = Reason(Code.NOT_CURRENT_STAGE, fact, None, not_current)
-    return _earn_only(before, instance, given, rules, now, reason)
 
 
 def _earn_only(

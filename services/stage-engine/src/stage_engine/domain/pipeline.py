@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from types import MappingProxyType
 
 from stagecraft.stage.v1 import pipeline_published_pb2 as pb
 
@@ -80,10 +79,12 @@ class Pipeline:
     is_default: bool = False
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    _open: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_by_key", MappingProxyType({s.key: s for s in self.stages}))
-        object.__setattr__(self, "_ranks", MappingProxyType({s.key: i for i, s in enumerate(self.stages)}))
+        object.__setattr__(self, "_by_key", {s.key: s for s in self.stages})
+        object.__setattr__(self, "_ranks", {s.key: i for i, s in enumerate(self.stages)})
+        object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
 
     def __contains__(self, stage_key: object) -> bool:
         return stage_key in self._by_key
@@ -98,14 +99,13 @@ class Pipeline:
 
     def is_open(self, key: str) -> bool:
         """Whether a deal in this stage can still move by itself."""
-        return self._by_key[key].category is Category.OPEN
+        return key in self._open
 
     def further(self, first: str, second: str) -> str:
-        """Whichever stage is nearer to winning. Lost and abandoned stages are no progress at all."""
-        for key, other in ((second, first), (first, second)):
-            if self._by_key[key].category in (Category.LOST, Category.ABANDONED):
-                return other
-        return max(first, second, key=self.rank)
+        """Whichever stage is nearer to winning; lost and abandoned stages are no progress at all."""
+        if self._by_key[second].category in (Category.LOST, Category.ABANDONED):
+            return first
+        return second if self._ranks[second] > self._ranks[first] else first
 
     def first_stage(self) -> str:
         """Where a deal starts that has proved nothing."""
@@ -115,8 +115,8 @@ class Pipeline:
         """Open stages that a move passes over; none when it goes back or gives the deal up."""
         if self._by_key[target].category in (Category.LOST, Category.ABANDONED):
             return ()
-        between = self.stages[self.rank(source) + 1 : self.rank(target)]
-        return tuple(s.key for s in between if s.category is Category.OPEN)
+        low, high = self._ranks[source] + 1, self._ranks[target]
+        return tuple(s.key for s in self.stages[low:high] if s.key in self._open) if low < high else ()
 
 
 _CATEGORIES = {

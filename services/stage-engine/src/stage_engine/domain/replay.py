@@ -38,7 +38,7 @@ class StoredDecision(NamedTuple):
     after: str | None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any) -> Any:  # noqa: PLR0911 - one for each type
     kind = type(value)
     if kind is str or kind is int or kind is bool or value is None:
         return value
@@ -98,7 +98,7 @@ def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> t
 
 
 @lru_cache
-def _reader(kind: Any) -> Callable[[Any], Any]:
+def _reader(kind: Any) -> Callable[[Any], Any]:  # noqa: PLR0911 - one for each type
     """What makes a value of this type from its JSON; only the types that occur in the values above."""
     if kind in (str, int, bool):
         return lambda value: value

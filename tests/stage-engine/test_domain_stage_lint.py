@@ -1,0 +1,180 @@
+"""What the check of a pipeline finds."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from stage_engine.domain.document import from_document
+from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
+from stage_engine.domain.lint import lint
+from stage_engine.engine import cell_fault
+from stage_engine.templates import templates
+
+PROSPECTING = ScoreReach(Decimal(10), Decimal(70), tuple(map(Decimal, (10, 20, 40, 50, 70))))
+REACH = {
+    "prospecting": PROSPECTING,
+    "discovery": ScoreReach(Decimal(0), Decimal(100)),
+    "demo": ScoreReach(Decimal(0), Decimal(100)),
+    "sales_feedback": ScoreReach(Decimal(0), Decimal(100)),
+}
+
+
+def check(document: dict[str, Any], reach: dict[str, ScoreReach] | None = None) -> list[LintFinding]:
+    return lint(from_document(document, 1), REACH if reach is None else reach, cell_fault)
+
+
+def found(findings: list[LintFinding], code: str) -> LintFinding:
+    matches = [f for f in findings if f.code == code]
+    assert len(matches) == 1, [f.code for f in findings]
+    return matches[0]
+
+
+def errors(findings: list[LintFinding]) -> list[str]:
+    return [f.code for f in findings if f.severity is Severity.ERROR]
+
+
+class TestTemplates:
+    @pytest.mark.parametrize("key", sorted(templates()))
+    def test_every_template_can_be_published(self, key: str) -> None:
+        assert errors(check(templates()[key])) == []
+
+    def test_the_field_example_warns_of_its_known_traps(self, world: Any) -> None:
+        findings = check(world.document())
+        won = found(findings, "won_is_automatic")
+        assert (won.severity, won.pointer) == (Severity.WARNING, "/rules/3/mode")
+        selective = found(findings, "threshold_selective")
+        assert selective.message == "only 70 of 10, 20, 40, 50, 70 passes"
+        assert selective.witness == {"prospecting.score": "70"}
+        lost = found(findings, "stage_without_rule")
+        assert (lost.severity, lost.pointer) == (Severity.INFO, "/stages/5")
+
+    def test_it_has_the_rules_verbatim(self, world: Any) -> None:
+        rules = [(r.from_stage, r.conditions[0], r.to_stage) for r in world.pipeline().rules]
+        assert [(f, c.fact, c.cell, t) for f, c, t in rules] == [
+            ("prospecting", "prospecting.score", "> 60", "discovery"),
+            ("discovery", "discovery.score", "> 75", "demo"),
+            ("demo", "demo.score", "> 80", "negotiation"),
+            (None, "sales_feedback.score", "= 100", "closed_won"),
+        ]
+
+
+class TestThresholds:
+    @pytest.mark.parametrize("cell", ["> 70", ">= 71", "= 100", "[80..90]", "65"])
+    def test_one_that_no_score_meets_is_refused_with_the_maximum(self, world: Any, cell: str) -> None:
+        rule = {"conditions": [{"fact": "prospecting.score", "cell": cell}]}
+        finding = found(check(world.document(rule_0=rule)), "threshold_unreachable")
+        assert (finding.severity, finding.pointer) == (Severity.ERROR, "/rules/0/conditions/0/cell")
+        assert "70" in finding.message
+        assert finding.witness == {"prospecting.score": "70"}
+
+    def test_one_below_every_score_is_refused_with_the_minimum(self, world: Any) -> None:
+        rule = {"conditions": [{"fact": "prospecting.score", "cell": "< 10"}]}
+        finding = found(check(world.document(rule_0=rule)), "threshold_unreachable")
+        assert finding.witness == {"prospecting.score": "10"}
+
+    def test_one_that_every_score_meets_is_told(self, world: Any) -> None:
+        rule = {"conditions": [{"fact": "prospecting.score", "cell": ">= 10"}]}
+        assert found(check(world.document(rule_0=rule)), "condition_always_true").severity is Severity.WARNING
+
+    def test_several_passing_scores_need_no_warning(self, world: Any) -> None:
+        rule = {"conditions": [{"fact": "prospecting.score", "cell": "> 40"}]}
+        assert "threshold_selective" not in [f.code for f in check(world.document(rule_0=rule))]
+
+    def test_unknown_assessments_are_only_warned_of(self, world: Any) -> None:
+        findings = check(world.document(), {})
+        assert errors(findings) == []
+        assert [f.pointer for f in findings if f.code == "assessment_unknown"] == [
+            f"/stages/{i}/assessment_keys/0" for i in range(4)
+        ]
+
+    def test_conditions_that_exclude_one_another_are_refused(self, world: Any) -> None:
+        both = [{"fact": "demo.score", "cell": "> 80"}, {"fact": "demo.score", "cell": "< 60"}]
+        finding = found(check(world.document(rule_2={"conditions": both})), "rule_contradiction")
+        assert finding.pointer == "/rules/2/conditions/1/cell"
+
+
+class TestCells:
+    @pytest.mark.parametrize(
+        ("condition", "code", "member"),
+        [
+            ({"fact": "prospecting.score", "cell": "> > 60"}, "cell_invalid", "cell"),
+            ({"fact": "prospecting.points", "cell": "> 60"}, "fact_unknown", "fact"),
+            ({"fact": "opportunity.colour", "cell": "> 60"}, "fact_unknown", "fact"),
+            ({"fact": "prospecting.score", "cell": "'high'"}, "cell_type_mismatch", "cell"),
+            ({"fact": "opportunity.owner_id", "cell": "> 5"}, "cell_type_mismatch", "cell"),
+            ({"fact": "demo.score", "cell": "> 60"}, "evidence_not_in_stage", "fact"),
+        ],
+    )
+    def test_are_refused_with_their_place(self, world: Any, condition: dict[str, str], code: str, member: str) -> None:
+        finding = found(check(world.document(rule_0={"conditions": [condition]})), code)
+        assert (finding.severity, finding.pointer) == (Severity.ERROR, f"/rules/0/conditions/0/{member}")
+
+
+class TestStructure:
+    @pytest.mark.parametrize(
+        ("changes", "code"),
+        [
+            ({"rule_0": {"to_stage": "nowhere"}}, "stage_unknown"),
+            ({"rule_0": {"from_stage": "nowhere"}}, "stage_unknown"),
+            ({"rule_0": {"to_stage": "prospecting"}}, "rule_goes_nowhere"),
+            ({"rule_0": {"from_stage": "closed_lost"}}, "rule_leaves_closed_stage"),
+            ({"rule_2": {"to_stage": "prospecting"}}, "rule_goes_back"),
+            ({"rule_0": {"to_stage": "demo"}}, "rule_skips"),
+            ({"rule_0": {"rule_id": "discovery_to_demo"}}, "rule_duplicate_id"),
+            ({"rule_0": {"conditions": []}}, "rule_without_conditions"),
+        ],
+    )
+    def test_rules_that_cannot_work_are_refused(self, world: Any, changes: dict[str, Any], code: str) -> None:
+        assert code in errors(check(world.document(**changes)))
+
+    def test_a_circle_of_automatic_rules_is_refused(self, world: Any) -> None:
+        findings = check(world.document(rule_1={"to_stage": "prospecting"}))
+        assert "prospecting → discovery → prospecting" in found(findings, "rules_circular").message
+
+    def test_stages_must_be_in_order_and_named_once(self, world: Any) -> None:
+        stages = world.document()["stages"]
+        assert "open_after_closed" in errors(check(world.document(stages=[stages[4], *stages[:4], stages[5]])))
+        assert "stage_duplicate" in errors(check(world.document(stages=[*stages, stages[0]])))
+        assert "no_open_stage" in errors(check(world.document(stages=stages[4:], rules=[])))
+
+    def test_an_open_stage_that_no_rule_leads_to_is_told(self, world: Any) -> None:
+        rules = world.document()["rules"]
+        findings = check(world.document(rules=[rules[0], *rules[2:]]))
+        assert (
+            found([f for f in findings if f.severity is Severity.WARNING], "stage_without_rule").pointer == "/stages/2"
+        )
+
+
+class TestCompetition:
+    def added(self, world: Any, **rule: Any) -> list[LintFinding]:
+        base = {"rule_id": "zz", "from_stage": "demo", "to_stage": "negotiation", "mode": "auto", "priority": 1}
+        return check(world.document(rules=[*world.document()["rules"], {**base, **rule}]))
+
+    def condition(self, cell: str) -> list[dict[str, str]]:
+        return [{"fact": "demo.score", "cell": cell}]
+
+    def test_equal_priority_and_kind_is_refused_with_a_witness(self, world: Any) -> None:
+        finding = found(self.added(world, conditions=self.condition("> 90"), priority=0), "rules_tie")
+        assert (finding.severity, finding.pointer) == (Severity.ERROR, "/rules/4/priority")
+        assert finding.witness == {"demo.score": "91"}
+
+    def test_no_tie_where_the_conditions_never_meet(self, world: Any) -> None:
+        findings = self.added(world, conditions=self.condition("< 20"), priority=0)
+        assert errors(findings) == []
+
+    def test_a_rule_behind_a_wider_one_never_acts(self, world: Any) -> None:
+        finding = found(self.added(world, conditions=self.condition("> 90")), "rule_masked")
+        assert (finding.severity, finding.pointer) == (Severity.WARNING, "/rules/4")
+
+    def test_the_same_rule_twice_is_refused(self, world: Any) -> None:
+        assert errors(self.added(world, conditions=self.condition("> 80"))) == ["rules_duplicate"]
+
+    def test_a_partial_overlap_to_another_stage_is_told_with_the_winner(self, world: Any) -> None:
+        findings = self.added(world, conditions=self.condition("[70..85]"), to_stage="closed_lost")
+        finding = found(findings, "rules_overlap")
+        assert "demo_to_negotiation goes first" in finding.message
+
+    def test_rules_on_different_evidence_do_not_compete(self, world: Any) -> None:
+        amount = [{"fact": "opportunity.amount", "cell": "> 0"}]
+        findings = self.added(world, conditions=amount, priority=0)
+        assert not {"rules_tie", "rules_overlap", "rule_masked"} & {f.code for f in findings}

@@ -1,0 +1,228 @@
+"""Any sequence of inputs: what holds whatever happens to a deal."""
+
+from datetime import timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from stage_engine.domain.decide import decide
+from stage_engine.domain.decision import Cause, Code, Outcome
+from stage_engine.domain.fold import Step, fold
+from stage_engine.domain.inputs import Input, Observation, Sight, Submission
+from stage_engine.domain.replay import (
+    StoredDecision,
+    decode_decision,
+    decode_input,
+    decode_instance,
+    encode_decision,
+    encode_input,
+    encode_instance,
+    run_again,
+)
+from stage_engine.domain.sync import write_confirmed, write_parked
+
+STAGES = ["prospecting", "discovery", "demo", "negotiation", "closed_won", "closed_lost"]
+ASSESSMENTS = ["prospecting", "discovery", "demo", "sales_feedback"]
+
+
+def machine_of(world: Any, policy: str) -> type[RuleBasedStateMachine]:
+    ruleset = world.ruleset(skip_policy=policy)
+
+    class Deal(RuleBasedStateMachine):
+        def __init__(self) -> None:
+            super().__init__()
+            self.now = world.start
+            self.instance: Any = None
+            self.decided: set[str] = set()
+            self.inputs: list[Input] = []
+            self.steps: list[Step] = []
+            self.ruleset = ruleset
+
+        def take(self, given: Input) -> None:
+            self.inputs.append(given)
+            before = self.instance
+            steps = fold(before, [given], self.ruleset, self.now, self.decided)
+            if not steps:
+                return
+            (step,) = steps
+            decision = step.decision
+            assert decision == decide(before, given, self.ruleset, self.now)
+            self.check(step)
+            self.steps.append(step)
+            self.instance = decision.instance
+
+        def check(self, step: Step) -> None:
+            before, given, decision = step
+            after = decision.instance
+            stored = StoredDecision(
+                None if before is None else encode_instance(before),
+                encode_input(given),
+                encode_decision(decision),
+                None if after is None else encode_instance(after),
+            )
+            assert run_again(stored, self.ruleset, self.now) == (stored, True)
+            assert decode_input(stored.given) == given
+            assert decode_decision(stored.decision) == decision._replace(instance=None)
+            if after is None:
+                assert before is None and not isinstance(given, Observation)
+                return
+            assert decode_instance(stored.after or "") == after
+            assert after.decision_no == (before.decision_no if before else 0) + 1
+            moved = decision.outcome is Outcome.ACCEPTED
+            assert (decision.transition is not None) == moved
+            assert after.revision == (before.revision if before else 0) + moved
+            assert after.visit_no == (before.visit_no if before else 0) + moved
+            assert bool(decision.reasons) or decision.outcome is not Outcome.REJECTED
+            if not moved:
+                assert before is None or after.stage_key == before.stage_key
+                return
+            transition = decision.transition
+            assert transition is not None and transition.to_stage == after.stage_key
+            assert before is None or transition.from_stage == before.stage_key
+            assert (decision.crm_target_stage == "") == (transition.cause in (Cause.CRM, Cause.IMPORT))
+            if before is not None and before.stage_key and transition.cause is Cause.RULE:
+                self.check_automation(step)
+
+        def check_automation(self, step: Step) -> None:
+            before, given, decision = step
+            pipeline = self.ruleset.pipeline
+            assert before is not None and decision.transition is not None
+            assert pipeline.is_open(before.stage_key) and not before.quarantined and not before.deleted
+            assert pipeline.rank(decision.transition.to_stage) > pipeline.rank(before.stage_key)
+            if isinstance(given, Submission):
+                assert (given.stage_key, given.visit_no) == (before.stage_key, before.visit_no)
+                override = before.override
+                live = override and not (override.expires_at and override.expires_at <= self.now)
+                assert not live or given.captured_at >= override.at  # pyright: ignore[reportOptionalMemberAccess]
+
+        @initialize(stage=st.sampled_from(STAGES))
+        def first_sight(self, stage: str) -> None:
+            self.take(world.observation(stage, sight=Sight.IMPORTED))
+
+        @rule(minutes=st.integers(0, 90))
+        def time_passes(self, minutes: int) -> None:
+            self.now += timedelta(minutes=minutes)
+
+        @rule(
+            assessment=st.sampled_from(ASSESSMENTS),
+            score=st.sampled_from(["0", "60", "61", "76", "81", "99.99", "100", None]),
+            current=st.integers(0, 3).map(bool),
+            age=st.integers(0, 120),
+            attempt=st.integers(1, 3),
+        )
+        def submits(self, assessment: str, score: str | None, current: bool, age: int, attempt: int) -> None:
+            at = self.now - timedelta(minutes=age)
+            given = world.submission(
+                assessment, score, self.instance, attempt_no=attempt, captured_at=at, received_at=at
+            )
+            if not current:
+                given = given._replace(visit_no=max(1, given.visit_no - 1))
+            self.take(given)
+
+        @rule()
+        def submits_what_passes(self) -> None:
+            keys = (
+                self.ruleset.pipeline.stage(self.instance.stage_key).assessment_keys if self.instance.stage_key else ()
+            )
+            if keys:
+                self.take(
+                    world.submission(
+                        keys[0], "100", self.instance, attempt_no=9, captured_at=self.now, received_at=self.now
+                    )
+                )
+
+        @rule(
+            stage=st.sampled_from([*STAGES, ""]),
+            sight=st.sampled_from([Sight.UPDATED, Sight.CONFLICT, Sight.DELETED, Sight.UNDELETED]),
+            amount=st.none() | st.integers(0, 3).map(Decimal),
+            skew=st.integers(-60, 60),
+        )
+        def edited_in_the_crm(self, stage: str, sight: Sight, amount: Decimal | None, skew: int) -> None:
+            at = self.now + timedelta(minutes=skew)
+            self.take(world.observation(stage, sight=sight, amount=amount, committed_at=at))
+
+        @rule(
+            stage=st.sampled_from([*STAGES, "unheard_of"]),
+            role=st.sampled_from(["rep", "manager", "admin"]),
+            override=st.booleans(),
+            skip=st.booleans(),
+            reason=st.sampled_from(["", "BECAUSE"]),
+            behind=st.integers(0, 3).map(lambda n: n == 0),
+            expires=st.none() | st.integers(1, 100),
+        )
+        def commanded(
+            self, stage: str, role: str, override: bool, skip: bool, reason: str, behind: bool, expires: int | None
+        ) -> None:
+            self.take(
+                world.command(
+                    self.instance,
+                    stage,
+                    role=role,
+                    override=override,
+                    skip=skip,
+                    reason_code=reason,
+                    text=reason,
+                    expected_revision=self.instance.revision - behind,
+                    expires_at=None if expires is None else self.now + timedelta(minutes=expires),
+                )
+            )
+
+        @rule(index=st.integers(0, 1000))
+        def delivered_again(self, index: int) -> None:
+            before, length = self.instance, len(self.steps)
+            self.take(self.inputs[index % len(self.inputs)])
+            assert (self.instance, len(self.steps)) == (before, length)
+
+        @rule(back=st.integers(0, 3))
+        def crm_confirms(self, back: int) -> None:
+            for revision, stage in self.instance.in_flight[-1 - back : len(self.instance.in_flight) - back]:
+                self.instance = write_confirmed(self.instance, revision, stage)
+                assert self.instance.base_stage == stage
+
+        @rule()
+        def crm_refuses(self) -> None:
+            for revision, stage in self.instance.in_flight[-1:]:
+                self.instance = write_parked(self.instance, revision, stage, "REFUSED", "no", self.now)
+
+        @invariant()
+        def history_has_no_gaps(self) -> None:
+            moves = [s.decision.transition for s in self.steps if s.decision.transition is not None]
+            assert [m.revision for m in moves] == list(range(1, len(moves) + 1))
+            assert all(a.to_stage == b.from_stage for a, b in pairwise(moves))
+            assert all(a.changed_at <= b.changed_at for a, b in pairwise(moves))
+            assert all(b.cycle_no - a.cycle_no in (0, 1) for a, b in pairwise(moves))
+
+        @invariant()
+        def the_deal_is_consistent(self) -> None:
+            if self.instance is None or not self.instance.stage_key:
+                return
+            assert self.instance.stage_key in self.ruleset.pipeline
+            assert self.instance.base_revision <= self.instance.revision
+            if self.instance.base_stage != self.instance.stage_key:
+                assert self.instance.in_flight or self.instance.sync_error
+
+    return Deal
+
+
+@pytest.mark.parametrize("policy", ["forbid", "if_guards_hold", "override_only"])
+def test_any_sequence_of_inputs_keeps_every_promise(world: Any, policy: str) -> None:
+    profile = settings(max_examples=40, stateful_step_count=25, deadline=None)
+    run_state_machine_as_test(machine_of(world, policy), settings=profile)
+
+
+def test_a_decision_on_other_rules_is_noticed(world: Any) -> None:
+    deal = world.deal()
+    given = world.submission("prospecting", "65", deal)
+    decision = world.decide(deal, given)
+    assert decision.instance is not None
+    stored = StoredDecision(
+        encode_instance(deal), encode_input(given), encode_decision(decision), encode_instance(decision.instance)
+    )
+    stricter = world.ruleset(rule_0={"conditions": [{"fact": "prospecting.score", "cell": "> 65"}]})
+    again, identical = run_again(stored, stricter, world.start)
+    assert not identical
+    assert decode_decision(again.decision).reasons[0].code is Code.FAILED
