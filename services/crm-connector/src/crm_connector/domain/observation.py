@@ -1,0 +1,189 @@
+"""What the CRM shows of an opportunity, and whether it is news.
+
+The connector keeps, per opportunity, the last facts it knows. A change of the CRM is folded into them and comes out
+as an observation, as the echo of our own write, or as nothing.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+# A write whose echo has not come by then is taken to have lost it.
+ECHO_PATIENCE = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the platform wants to know of an opportunity; the stage by the CRM's name."""
+
+    stage: str
+    amount: Decimal | None = None
+    close_date: date | None = None
+    owner_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CrmOpportunity:
+    """An opportunity as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds."""
+
+    opportunity_id: str
+    facts: Facts
+    modified_at: datetime
+    modified_by: str = ""
+    write_id: str = ""
+    deleted: bool = False
+
+
+class ChangeKind(StrEnum):
+    """What a change of the CRM says happened. GAP: something, read the record; OVERFLOW: anything, read them all."""
+
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    DELETED = "DELETED"
+    UNDELETED = "UNDELETED"
+    GAP = "GAP"
+    OVERFLOW = "OVERFLOW"
+
+
+@dataclass(frozen=True, slots=True)
+class CrmChange:
+    """One change of one record, in the order of commits.
+
+    `fields` holds what somebody changed, by the CRM's names: neither what the CRM derives by itself nor our own
+    bookkeeping. `facts` holds the changed ones among `Facts`. `write_id` is set when the change carries one of ours.
+    """
+
+    change_id: str
+    opportunity_id: str
+    kind: ChangeKind
+    committed_at: datetime
+    changed_by: str = ""
+    write_id: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ObservationKind(StrEnum):
+    """Why an observation is published."""
+
+    IMPORTED = "IMPORTED"
+    CREATED = "CREATED"
+    UPDATED = "UPDATED"
+    DELETED = "DELETED"
+    UNDELETED = "UNDELETED"
+    CONFLICT = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What we know of an opportunity before the next change.
+
+    `facts` is None before the first sight. `state_at` is the record's own time of the last read: changes committed
+    before it are contained in the facts. `awaited` is the write of a stage that the CRM confirmed and whose echo has
+    not come: until then the stream of changes is behind, and any stage in it is older than ours.
+    """
+
+    facts: Facts | None = None
+    deleted: bool = False
+    state_at: datetime | None = None
+    awaited: str = ""
+    awaited_since: datetime | None = None
+
+    def awaits_at(self, moment: datetime) -> bool:
+        """Whether a stage seen in a change of that moment is older than our own write."""
+        return bool(self.awaited) and self.awaited_since is not None and moment < self.awaited_since + ECHO_PATIENCE
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a change makes of what we knew. `kind` is set when it is to be published."""
+
+    known: Known
+    kind: ObservationKind | None = None
+    changed_fields: tuple[str, ...] = ()
+
+
+def is_echo(change: CrmChange, sent: Mapping[str, Any] | None) -> bool:
+    """Whether the change is nothing but our own write coming back.
+
+    The write id alone proves only that our write is in it: automation in the CRM may have changed more in the same
+    transaction, and that is news. `sent` is what that write sent, None when no write of ours has the id.
+    """
+    return sent is not None and not foreign_fields(change, sent)
+
+
+def foreign_fields(change: CrmChange, sent: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Names of the changed fields that our write did not set to just these values."""
+    ours = sent or {}
+    return tuple(name for name, value in change.fields.items() if name not in ours or ours[name] != value)
+
+
+def needs_read(known: Known, change: CrmChange) -> bool:
+    """Whether the change alone does not tell the facts, so that the record has to be read."""
+    if change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED):
+        return True
+    return change.kind is ChangeKind.UPDATED and (known.facts is None or known.deleted)
+
+
+def fold(known: Known, change: CrmChange, sent: Mapping[str, Any] | None) -> Step:
+    """The change's effect on what we know. Only for changes that need no read."""
+    known = _echoed(known, change.write_id)
+    if known.state_at is not None and change.committed_at < known.state_at:
+        return Step(known)
+    if change.kind is ChangeKind.DELETED:
+        kind = None if known.deleted else ObservationKind.DELETED
+        return Step(replace(known, deleted=True), kind)
+    patch = dict(change.facts)
+    if known.awaits_at(change.committed_at):
+        patch.pop("stage", None)
+    before = known.facts
+    facts = replace(before or Facts(""), **patch)
+    after = replace(known, facts=facts, deleted=False)
+    if facts == before or is_echo(change, sent):
+        return Step(after)
+    if before is None:
+        return Step(after, ObservationKind.CREATED)
+    return Step(after, ObservationKind.UPDATED, foreign_fields(change, sent))
+
+
+def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> Step:
+    """The effect of having read the record itself; `kind` is what to publish if it is news."""
+    known = _echoed(known, record.write_id)
+    if known.state_at is not None and record.modified_at < known.state_at:
+        return Step(known)
+    facts = record.facts
+    if known.facts is not None and known.awaits_at(record.modified_at):
+        facts = replace(facts, stage=known.facts.stage)
+    after = replace(known, facts=facts, deleted=record.deleted, state_at=record.modified_at)
+    if record.deleted:
+        kind = ObservationKind.DELETED
+        news = not known.deleted and known.facts is not None
+    else:
+        news = known.deleted or facts != known.facts
+    if not news:
+        return Step(after)
+    return Step(after, kind, changed_facts(known.facts, facts))
+
+
+def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
+    """Names of the facts that differ; none at first sight."""
+    if before is None:
+        return ()
+    names = ("stage", "amount", "close_date", "owner_id")
+    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+
+
+def written(known: Known, stage: str, write_id: str, at: datetime) -> Known:
+    """What we know once the CRM confirmed that it holds our stage. Before the first sight the other facts stay
+    unknown, so that the echo makes us read the record."""
+    facts = replace(known.facts, stage=stage) if known.facts else None
+    return replace(known, facts=facts, awaited=write_id, awaited_since=at)
+
+
+def _echoed(known: Known, write_id: str) -> Known:
+    if write_id and write_id == known.awaited:
+        return replace(known, awaited="", awaited_since=None)
+    return known

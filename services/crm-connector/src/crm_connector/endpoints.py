@@ -1,0 +1,162 @@
+"""The API: how the connection stands, imports, write intents, stage mappings."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Query, Response
+from kit import audit
+from kit.auth import Principal, requires
+from kit.etag import IfMatch, etag
+from kit.ids import utc_now, uuid7
+from kit.pagination import Page, Paging
+from kit.web import Uow
+from kit.web import router as kit_router
+
+from crm_connector import schemas
+from crm_connector.domain.intents import IntentState
+from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
+from crm_connector.repository.connection import ConnectionRepository
+from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
+from crm_connector.service import mapping, outbound
+from crm_connector.settings import Settings
+from crm_connector.signals import Signals
+
+router = kit_router("crm-connector")
+
+
+@router.get("/connection", dependencies=[requires("connection:read")])
+async def get_connection(uow: Uow) -> schemas.ConnectionState:
+    """Whether the CRM is connected, how fresh its changes are, and what went wrong last."""
+    row = await ConnectionRepository(uow.session, uow.tenant_id).get() or {}
+    unfinished = await IntentRepository(uow.session, uow.tenant_id).oldest_unfinished()
+    position_at = row.get("position_at")
+    return schemas.ConnectionState(
+        adapter=row.get("adapter", ""),
+        org_id=row.get("org_id", ""),
+        state=row.get("state") or "NOT_CONNECTED",
+        last_error=row.get("last_error", ""),
+        last_error_at=row.get("last_error_at"),
+        connected_at=row.get("connected_at"),
+        cursor_age_seconds=max((utc_now() - position_at).total_seconds(), 0) if position_at else None,
+        sweeping_since=row.get("sweep_since"),
+        unfinished_since=unfinished,
+    )
+
+
+@router.post("/imports", status_code=202)
+async def start_import(
+    uow: Uow, response: Response, caller: Annotated[Principal, requires("connection:write")]
+) -> schemas.Import:
+    """Read all opportunities of the CRM; what differs from what is known is published. One that is under way goes
+    on and is returned."""
+    if uow.resources.get(Settings).salesforce_tenant != uow.tenant_id:
+        raise TenantNotConnected("no CRM of this tenant is connected to this deployment")
+    run = await ConnectionRepository(uow.session, uow.tenant_id).start_import(uuid7(), caller.subject)
+    await audit.record(uow, caller, "import.requested", str(run["import_id"]))
+    uow.after_commit(uow.resources.get(Signals).attention.set)
+    response.headers["Location"] = f"/v1/imports/{run['import_id']}"
+    return schemas.Import.model_validate(run, extra="ignore")
+
+
+@router.get("/imports/{import_id}", dependencies=[requires("connection:read")])
+async def get_import(uow: Uow, import_id: UUID) -> schemas.Import:
+    """How far an import is."""
+    run = await ConnectionRepository(uow.session, uow.tenant_id).get_import(import_id)
+    if run is None:
+        raise ImportNotFound(f"there is no import {import_id}")
+    return schemas.Import.model_validate(run, extra="ignore")
+
+
+@router.get("/write-intents", dependencies=[requires("intents:read")])
+async def list_write_intents(
+    uow: Uow,
+    paging: Paging,
+    state: IntentState | None = None,
+    opportunity_id: Annotated[str | None, Query(max_length=200)] = None,
+) -> Page[schemas.WriteIntent]:
+    """What decisions asked of the CRM, the newest first."""
+    after = int(paging.after[0]) if paging.after else None
+    found = await IntentRepository(uow.session, uow.tenant_id).page(
+        after, paging.limit + 1, state.value if state else None, opportunity_id
+    )
+    return paging.page(found, lambda row: [row["position"]], _intent)
+
+
+@router.get("/write-intents/{intent_id}", dependencies=[requires("intents:read")])
+async def get_write_intent(uow: Uow, intent_id: UUID) -> schemas.WriteIntent:
+    """One write intent, with the CRM's words when it was refused."""
+    found = await IntentRepository(uow.session, uow.tenant_id).get(intent_id)
+    if found is None:
+        raise IntentNotFound(f"there is no write intent {intent_id}")
+    return _intent(found)
+
+
+@router.post("/write-intents/{intent_id}/retry")
+async def retry_write_intent(
+    uow: Uow, intent_id: UUID, caller: Annotated[Principal, requires("intents:write")]
+) -> schemas.WriteIntent:
+    """Send a parked intent again, after what the CRM objected to was mended."""
+    return _intent(await outbound.retry_intent(uow, caller, intent_id))
+
+
+@router.get("/stage-mappings/{pipeline_key}", dependencies=[requires("connection:read")])
+async def get_stage_mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.StageMapping:
+    """The mapping in force for a pipeline; by equal names until somebody sets one."""
+    return await _mapping(uow, response, pipeline_key)
+
+
+@router.put("/stage-mappings/{pipeline_key}")
+async def put_stage_mapping(
+    uow: Uow,
+    response: Response,
+    pipeline_key: str,
+    change: schemas.StageMappingChange,
+    revision: IfMatch,
+    caller: Annotated[Principal, requires("connection:write")],
+) -> schemas.StageMapping:
+    """Set a pipeline's mapping. Opportunities whose stage it reads differently are published anew."""
+    await mapping.replace_mapping(uow, caller, pipeline_key, change.stages, revision)
+    return await _mapping(uow, response, pipeline_key)
+
+
+@router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
+async def get_opportunity(uow: Uow, opportunity_id: str) -> schemas.Opportunity:
+    """What was last known of an opportunity in the CRM."""
+    row = await OpportunityRepository(uow.session, uow.tenant_id).get(opportunity_id)
+    if row is None:
+        raise OpportunityNotFound(f"there is no opportunity {opportunity_id!r}")
+    return _opportunity(row)
+
+
+async def _mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.StageMapping:
+    row, found = await mapping.read_mapping(uow, pipeline_key)
+    response.headers["ETag"] = etag(row.mapping_revision)
+    return schemas.StageMapping(
+        pipeline_key=row.pipeline_key,
+        pipeline_version=row.version,
+        is_default=row.mapping_revision == 0,
+        stages=dict(found.crm_by_key),
+        unmapped=[stage.key for stage in row.stages if found.crm_stage(stage.key) is None],
+    )
+
+
+def _intent(row: dict[str, Any]) -> schemas.WriteIntent:
+    return schemas.WriteIntent.model_validate(row, extra="ignore")
+
+
+def _opportunity(row: OpportunityRow) -> schemas.Opportunity:
+    facts = row.known.facts
+    return schemas.Opportunity(
+        opportunity_id=row.opportunity_id,
+        pipeline_key=row.pipeline_key,
+        stage_key=row.stage_key,
+        crm_stage=facts.stage if facts else None,
+        amount=facts.amount if facts else None,
+        close_date=facts.close_date if facts else None,
+        owner_id=facts.owner_id if facts else "",
+        deleted=row.known.deleted,
+        awaits_echo=bool(row.known.awaited),
+        sequence=row.sequence,
+        updated_at=row.updated_at or utc_now(),
+    )

@@ -1,0 +1,55 @@
+"""What the API refuses.
+
+Problem
+├── ConflictProblem
+│   ├── IntentNotParked
+│   └── TenantNotConnected
+├── NotFoundProblem
+│   ├── IntentNotFound, ImportNotFound, OpportunityNotFound, PipelineNotFound
+└── InvalidProblem
+    └── MappingInvalid
+"""
+
+from collections.abc import Sequence
+
+from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
+
+from crm_connector.domain.stages import MappingFault
+
+
+class IntentNotFound(NotFoundProblem):
+    code = "write_intent_not_found"
+
+
+class ImportNotFound(NotFoundProblem):
+    code = "import_not_found"
+
+
+class OpportunityNotFound(NotFoundProblem):
+    code = "opportunity_not_found"
+
+
+class PipelineNotFound(NotFoundProblem):
+    code = "pipeline_not_found"
+
+
+class IntentNotParked(ConflictProblem):
+    """Only what is parked waits for a person."""
+
+    code = "write_intent_not_parked"
+
+
+class TenantNotConnected(ConflictProblem):
+    """The tenant has no CRM behind this deployment."""
+
+    code = "tenant_not_connected"
+
+
+class MappingInvalid(InvalidProblem):
+    """Some pairs of a mapping cannot stand."""
+
+    code = "stage_mapping_invalid"
+
+    def __init__(self, faults: Sequence[MappingFault]) -> None:
+        errors = [FieldError(pointer("body", "stages", fault.stage_key), fault.code, fault.detail) for fault in faults]
+        super().__init__("; ".join(fault.detail for fault in faults[:3]), errors=errors)

@@ -1,0 +1,233 @@
+"""The tables. What this service owns: write_intent, write_attempt, stage_mapping, import_run and connection.
+`opportunity` is what it last knew of the CRM; pipeline and assessment_text are replicas fed by events."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from kit.tables import table_base
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, UniqueConstraint, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlmodel import Field
+
+Base = table_base()
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=nullable)  # pyright: ignore[reportArgumentType]
+
+
+def _now() -> Any:
+    column = {"server_default": func.now()}
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs=column)  # pyright: ignore[reportArgumentType]
+
+
+class WriteIntent(Base, table=True):
+    """What one decision asks of the CRM, and how far that is. `evidence` is the serialised SubmissionScored;
+    target_stage and expected_stage are stage keys of ours. `due_at` is when to act next: send when NEW, find out
+    when SENT."""
+
+    __tablename__ = "write_intent"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("write_intent_due", "tenant_id", "lane_rank", "position", postgresql_where=text("state = 'NEW'")),
+        Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
+        Index("write_intent_queue", "tenant_id", "opportunity_id", "decision_no", "position"),
+        Index("write_intent_state", "tenant_id", "state", "position"),
+        Index(
+            "write_intent_conflict",
+            "tenant_id",
+            "position",
+            postgresql_where=text("state = 'CONFLICT' AND conflict_observed_at IS NULL"),
+        ),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    intent_id: UUID = Field(primary_key=True)
+    position: int = Field(sa_column=Column(BigInteger, Identity(always=True), nullable=False))
+    opportunity_id: str
+    decision_id: UUID
+    decision_no: int = Field(sa_type=BigInteger)
+    revision: int = Field(sa_type=BigInteger)
+    submission_id: str
+    pipeline_key: str
+    lane: str
+    lane_rank: int
+    target_stage: str
+    expected_stage: str
+    assessment_key: str
+    assessment_version: int
+    evidence: bytes | None = Field(sa_column=Column(LargeBinary))
+    state: str
+    attempts: int
+    write_id: str
+    code: str
+    reason: str
+    follows: UUID | None
+    traceparent: str
+    due_at: datetime = _moment()
+    sent_at: datetime | None = _moment(nullable=True)
+    confirmed_at: datetime | None = _moment(nullable=True)
+    echoed_at: datetime | None = _moment(nullable=True)
+    conflict_observed_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class WriteAttempt(Base, table=True):
+    """The ledger of what was sent under which id: by it an echo is told from a change. `sent` holds the fields of
+    the opportunity by the CRM's names."""
+
+    __tablename__ = "write_attempt"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (Index("write_attempt_intent", "tenant_id", "intent_id"),)
+
+    tenant_id: str = Field(primary_key=True)
+    write_id: str = Field(primary_key=True)
+    intent_id: UUID
+    attempt: int
+    sent: dict[str, Any] = Field(sa_type=JSONB)
+    created_at: datetime = _now()
+
+
+class Opportunity(Base, table=True):
+    """The last known state of an opportunity in the CRM. `sequence` counts everything published about it;
+    stage_key is what was last published for crm_stage; crm_stage is null before the first sight. `awaited` is the
+    write whose echo is still to come."""
+
+    __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    pipeline_key: str
+    stage_key: str
+    crm_stage: str | None
+    stage_is_ours: bool
+    amount: Decimal | None = Field(sa_type=Numeric)
+    close_date: date | None
+    owner_id: str
+    deleted: bool
+    state_at: datetime | None = _moment(nullable=True)
+    awaited: str
+    awaited_since: datetime | None = _moment(nullable=True)
+    sequence: int = Field(sa_type=BigInteger)
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class ChangeSeen(Base, table=True):
+    """Changes of the CRM that were applied, for as long as the CRM could replay them."""
+
+    __tablename__ = "change_seen"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (Index("change_seen_created_at", "created_at", postgresql_using="brin"),)
+
+    tenant_id: str = Field(primary_key=True)
+    change_id: str = Field(primary_key=True)
+    created_at: datetime = _now()
+
+
+class Connection(Base, table=True):
+    """Where the connection to the CRM stands. `position` is the place in its stream of changes; `sweep_since` is set
+    while changes from that time on may have been missed."""
+
+    tenant_id: str = Field(primary_key=True)
+    adapter: str
+    org_id: str
+    state: str
+    last_error: str
+    last_error_at: datetime | None = _moment(nullable=True)
+    connected_at: datetime | None = _moment(nullable=True)
+    position: bytes | None = Field(sa_column=Column(LargeBinary))
+    position_at: datetime | None = _moment(nullable=True)
+    schema_id: str
+    sweep_since: datetime | None = _moment(nullable=True)
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class ImportRun(Base, table=True):
+    """One reading of all opportunities; it goes on after last_id."""
+
+    __tablename__ = "import_run"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("import_run_running", "tenant_id", unique=True, postgresql_where=text("state = 'RUNNING'")),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    import_id: UUID = Field(primary_key=True)
+    state: str
+    requested_by: str
+    last_id: str
+    read_count: int
+    published_count: int
+    last_error: str
+    finished_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class CrmStageRow(Base, table=True):
+    """The CRM's catalog of stages as it was last read."""
+
+    __tablename__ = "crm_stage"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    name: str = Field(primary_key=True)
+    label: str
+    sort_order: int
+    is_active: bool
+    is_closed: bool
+    is_won: bool
+    created_at: datetime = _now()
+
+
+class Pipeline(Base, table=True):
+    """The newest version of a pipeline. mapping_revision counts the changes of its mapping; 0 is the default one."""
+
+    tenant_id: str = Field(primary_key=True)
+    pipeline_key: str = Field(primary_key=True)
+    version: int
+    name: str
+    is_default: bool
+    stages: list[dict[str, str]] = Field(sa_type=JSONB)
+    mapping_revision: int
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class StageMapping(Base, table=True):
+    """One pair of a mapping that a person set; a pipeline without any has the default mapping."""
+
+    __tablename__ = "stage_mapping"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (UniqueConstraint("tenant_id", "pipeline_key", "crm_stage"),)
+
+    tenant_id: str = Field(primary_key=True)
+    pipeline_key: str = Field(primary_key=True)
+    stage_key: str = Field(primary_key=True)
+    crm_stage: str
+    created_at: datetime = _now()
+
+
+class AssessmentText(Base, table=True):
+    """How people read the questions of an assessment version: `{question: {"text", "choices": {key: text}}}`."""
+
+    __tablename__ = "assessment_text"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    assessment_key: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    title: str
+    questions: dict[str, Any] = Field(sa_type=JSONB)
+    created_at: datetime = _now()
+
+
+_tables = Base.metadata.tables
+write_intent = _tables["write_intent"]
+write_attempt = _tables["write_attempt"]
+opportunity = _tables["opportunity"]
+change_seen = _tables["change_seen"]
+connection = _tables["connection"]
+import_run = _tables["import_run"]
+crm_stage = _tables["crm_stage"]
+pipeline = _tables["pipeline"]
+stage_mapping = _tables["stage_mapping"]
+assessment_text = _tables["assessment_text"]

@@ -1,0 +1,216 @@
+"""Brings the CRM's changes in: first all opportunities, then the stream of changes from where it was left.
+
+Everything that is learned from the CRM is folded by this one task, in order, so a record that was read is never
+older than a change applied before. The stream is opened before the import begins; where its position is not known,
+or was lost, the records touched since are swept once the stream has shown that it lives, so nothing in between is
+missed.
+"""
+
+import asyncio
+import logging
+import random
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import timedelta
+from typing import Any
+
+from kit.db import Database, UnitOfWork
+from kit.ids import utc_now, uuid7
+
+from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, PositionLost
+from crm_connector.domain.observation import ChangeKind, CrmOpportunity, ObservationKind
+from crm_connector.repository.connection import ConnectionRepository
+from crm_connector.repository.intents import IntentRepository
+from crm_connector.service import inbound
+from crm_connector.service.mapping import load_maps
+from crm_connector.signals import Signals
+from crm_connector.telemetry import CHANGES, POSITION_LOST
+from crm_connector.waiting import Ahead, first_of
+
+log = logging.getLogger(__name__)
+
+# A record's stamp is set before its transaction commits, so a sweep looks back beyond the last commit seen.
+OVERLAP = timedelta(seconds=600)
+# The CRM replays changes for 72 hours; a day more than that is remembered.
+_SEEN_FOR = timedelta(hours=96)
+_MAINTENANCE = timedelta(minutes=10)
+_REFUSED_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 60.0
+_CONFLICTS = 100
+
+
+class Receiver:
+    """The one receiver of a tenant; whoever runs it holds the tenant's leadership."""
+
+    def __init__(self, database: Database, tenant_id: str, crm: Crm, signals: Signals, poll_seconds: float) -> None:
+        self._database = database
+        self._tenant_id = tenant_id
+        self._crm = crm
+        self._signals = signals
+        self._poll_seconds = poll_seconds
+        self._maintained_at = utc_now()
+        self._heard = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Receive until told to stop. Faults of the CRM are waited out; they never end this task."""
+        failures = 0
+        while not stop.is_set():
+            pause = 0.0
+            try:
+                await self._note(state="CONNECTING")
+                await self._session(stop)
+            except PositionLost as lost:
+                log.warning("the position in the stream of changes was lost: %s", lost)
+                POSITION_LOST.inc()
+                await self._lose_position(str(lost))
+            except CrmRefused as refused:
+                log.error("the CRM refuses us: %s", refused)
+                await self._fail("REFUSED", refused)
+                pause = _REFUSED_SECONDS
+            except CrmFault as fault:
+                failures = 0 if self._heard else failures + 1
+                log.warning("the connection to the CRM broke: %s", fault)
+                await self._fail("UNAVAILABLE", fault)
+                pause = min(0.2 * 2**failures, _LONGEST_PAUSE_SECONDS)
+            self._heard = False
+            await first_of(stop, seconds=pause * random.uniform(0.5, 1))  # noqa: S311
+
+    async def _session(self, stop: asyncio.Event) -> None:
+        """One connection, until it breaks."""
+        org_id = await self._crm.connect()
+        known = await self._connection()
+        if known.get("org_id") not in (None, "", org_id):
+            raise CrmRefused(f"this is the organisation {org_id}, but {known['org_id']} was imported")
+        await self._note(adapter=self._crm.name, org_id=org_id, connected_at=utc_now(), last_error="")
+        await self._maintain()
+        if known.get("position") is None and known.get("sweep_since") is None:
+            await self._note(sweep_since=utc_now() - OVERLAP)
+        async with aclosing(Ahead(self._crm.changes(known.get("position")))) as stream:
+            await self._first_import(stop)
+            await self._note(state="LIVE")
+            # What was asked for while nobody was connected.
+            self._signals.attention.set()
+            while not stop.is_set():
+                batch = await stream.next(stop, self._signals.attention, seconds=self._poll_seconds)
+                await self._attend(stop)
+                if batch is not None:
+                    await self._receive(batch)
+
+    async def _receive(self, batch: ChangeBatch) -> None:
+        # The stream has shown that it lives, so whatever comes after this sweep is in it.
+        await self._close_gap()
+        async with self._unit_of_work() as uow:
+            wanted = await inbound.ids_to_read(uow, batch.changes)
+        records = await self._read(wanted)
+        async with self._unit_of_work() as uow:
+            await inbound.apply_changes(uow, batch, records, self._crm.fact_fields, utc_now())
+        CHANGES.inc(len(batch.changes))
+        self._heard = True
+        if any(change.kind is ChangeKind.OVERFLOW for change in batch.changes):
+            await self._close_gap()
+
+    async def _close_gap(self) -> None:
+        since = (await self._connection()).get("sweep_since")
+        if since is None:
+            return
+        log.info("sweeping the opportunities touched since %s", since)
+        async for page in self._crm.opportunities(since=since):
+            async with self._unit_of_work() as uow:
+                names = self._crm.fact_fields
+                await inbound.apply_records(uow, page, ObservationKind.UPDATED, names, utc_now())
+        await self._note(sweep_since=None)
+
+    async def _attend(self, stop: asyncio.Event) -> None:
+        """Do what others asked for since: look at conflicts, run an import, keep house."""
+        if utc_now() - self._maintained_at >= _MAINTENANCE:
+            await self._maintain()
+        if not self._signals.attention.is_set():
+            return
+        self._signals.attention.clear()
+        await self._observe_conflicts()
+        await self._run_import(stop)
+
+    async def _observe_conflicts(self) -> None:
+        async with self._unit_of_work() as uow:
+            conflicts = await IntentRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
+        if not conflicts:
+            return
+        records = await self._read([conflict["opportunity_id"] for conflict in conflicts])
+        async with self._unit_of_work() as uow:
+            await inbound.observe_conflicts(uow, conflicts, records, self._crm.fact_fields, utc_now())
+        if len(conflicts) == _CONFLICTS:
+            self._signals.attention.set()
+
+    async def _first_import(self, stop: asyncio.Event) -> None:
+        """Import unless that was done; before the default pipeline is known, nothing can be said of a stage."""
+        while not stop.is_set():
+            self._signals.attention.clear()
+            async with self._unit_of_work() as uow:
+                connection = ConnectionRepository(uow.session, self._tenant_id)
+                done = await connection.was_imported()
+                ready = done or bool((await load_maps(uow)).default_key)
+                if ready and not done:
+                    await connection.start_import(uuid7(), "crm-connector")
+            if ready:
+                return await self._run_import(stop)
+            await self._note(state="WAITING_FOR_PIPELINE")
+            await first_of(stop, self._signals.attention, seconds=self._poll_seconds)
+
+    async def _run_import(self, stop: asyncio.Event) -> None:
+        """Go on with the import that is under way, if one is."""
+        async with self._unit_of_work() as uow:
+            run = await ConnectionRepository(uow.session, self._tenant_id).running_import()
+        if run is None:
+            return
+        await self._note(state="IMPORTING")
+        try:
+            async for page in self._crm.opportunities(after=run["last_id"]):
+                async with self._unit_of_work() as uow:
+                    names = self._crm.fact_fields
+                    await inbound.apply_import_page(uow, run["import_id"], page, names, utc_now())
+                if stop.is_set():
+                    return
+        except CrmFault as fault:
+            await self._update_import(run, last_error=str(fault))
+            raise
+        await self._update_import(run, state="COMPLETED", finished_at=utc_now(), last_error="")
+        await self._note(state="LIVE")
+
+    async def _update_import(self, run: dict[str, Any], **columns: Any) -> None:
+        async with self._unit_of_work() as uow:
+            connection = ConnectionRepository(uow.session, self._tenant_id)
+            await connection.update_import(run["import_id"], utc_now(), **columns)
+
+    async def _maintain(self) -> None:
+        """Read the CRM's stages again, which it changes without an event, and forget what is past its time."""
+        self._maintained_at = utc_now()
+        stages = await self._crm.stages()
+        async with self._unit_of_work() as uow:
+            connection = ConnectionRepository(uow.session, self._tenant_id)
+            if stages != await connection.stages():
+                await connection.replace_stages(stages)
+            await connection.forget_changes(utc_now() - _SEEN_FOR)
+
+    async def _lose_position(self, words: str) -> None:
+        known = await self._connection()
+        since = (known.get("position_at") or utc_now()) - OVERLAP
+        if known.get("sweep_since") is not None:
+            since = min(since, known["sweep_since"])
+        await self._note(position=None, sweep_since=since, last_error=words, last_error_at=utc_now())
+
+    async def _fail(self, state: str, fault: CrmFault) -> None:
+        await self._note(state=state, last_error=str(fault), last_error_at=utc_now())
+
+    async def _read(self, ids: list[str]) -> dict[str, CrmOpportunity]:
+        found = await self._crm.read(ids) if ids else []
+        return {record.opportunity_id: record for record in found}
+
+    async def _connection(self) -> dict[str, Any]:
+        async with self._unit_of_work() as uow:
+            return await ConnectionRepository(uow.session, self._tenant_id).get() or {}
+
+    async def _note(self, **columns: Any) -> None:
+        async with self._unit_of_work() as uow:
+            await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), **columns)
+
+    def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
+        return self._database.unit_of_work(self._tenant_id)

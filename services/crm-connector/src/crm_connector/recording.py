@@ -1,0 +1,48 @@
+"""An adapter that only takes note: every write counts as done and nothing ever changes elsewhere. It serves where
+no CRM is to be touched: a trial, a load test of the rest."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from crm_connector.crm import ChangeBatch
+from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.observation import CrmOpportunity
+from crm_connector.domain.stages import CrmStage
+from crm_connector.domain.writes import CrmWrite
+
+
+class RecordingCrm:
+    """A CRM that has no records and accepts everything."""
+
+    name = "recording"
+    fact_fields: Mapping[str, str] = {}
+
+    async def connect(self) -> str:
+        return ""
+
+    async def close(self) -> None:
+        return None
+
+    async def stages(self) -> list[CrmStage]:
+        return []
+
+    async def opportunities(
+        self, after: str = "", since: datetime | None = None
+    ) -> AsyncGenerator[list[CrmOpportunity], None]:
+        for page in ():
+            yield page
+
+    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+        return []
+
+    def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
+        return {"stage": write.stage.target} if write.stage else {}
+
+    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
+        return [WriteResult(write.write_id, Verdict.CONFIRMED) for write in writes]
+
+    async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
+        await asyncio.Event().wait()
+        yield ChangeBatch((), b"")

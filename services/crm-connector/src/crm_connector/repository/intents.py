@@ -1,0 +1,220 @@
+"""Write intents and the ledger of attempts."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, exists, func, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from crm_connector.domain.intents import UNFINISHED, IntentState
+from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
+from crm_connector.repository.bulk import update_each
+
+# How long answers wait for the texts of their questions; afterwards they go with the keys.
+TEXT_PATIENCE = timedelta(seconds=30)
+# A stage of these decides over an older one that comes late.
+_DECISIVE = (IntentState.SENT, IntentState.CONFIRMED, IntentState.ECHOED, IntentState.CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An intent on its way, with what each of its attempts sent, by write id."""
+
+    intent: Mapping[str, Any]
+    attempts: Mapping[str, Mapping[str, Any]]
+
+
+class IntentRepository:
+    """The intents of one tenant."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    async def add(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep new intents; those that are there already stay as they are. Whatever stands before a stage in its
+        opportunity's queue gets the stage's lane."""
+        if not rows:
+            return
+        given = [{"tenant_id": self._tenant_id, **row} for row in rows]
+        await self._session.execute(insert(write_intent).on_conflict_do_nothing(), given)
+        urgent = sorted({row["opportunity_id"] for row in rows if row["target_stage"]})
+        if urgent:
+            i = write_intent.c
+            await self._session.execute(
+                update(write_intent)
+                .where(
+                    i.tenant_id == self._tenant_id,
+                    i.opportunity_id.in_(urgent),
+                    i.state == IntentState.NEW,
+                    i.lane_rank > 0,
+                )
+                .values(lane_rank=0)
+            )
+
+    async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
+        """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
+        tells that a newer decision's stage went before."""
+        i, earlier, newer = write_intent.c, write_intent.alias("earlier"), write_intent.alias("newer")
+        same = (earlier.c.tenant_id == i.tenant_id) & (earlier.c.opportunity_id == i.opportunity_id)
+        waits = exists().where(
+            same,
+            earlier.c.state.in_(UNFINISHED),
+            tuple_(earlier.c.decision_no, earlier.c.position) < tuple_(i.decision_no, i.position),
+        )
+        overtaken = exists().where(
+            newer.c.tenant_id == i.tenant_id,
+            newer.c.opportunity_id == i.opportunity_id,
+            newer.c.decision_no > i.decision_no,
+            newer.c.target_stage != "",
+            newer.c.state.in_(_DECISIVE),
+        )
+        mappable = exists().where(pipeline.c.tenant_id == i.tenant_id, pipeline.c.pipeline_key == i.pipeline_key)
+        readable = exists().where(
+            assessment_text.c.tenant_id == i.tenant_id,
+            assessment_text.c.assessment_key == i.assessment_key,
+            assessment_text.c.version == i.assessment_version,
+        )
+        statement = (
+            select(write_intent, and_(i.target_stage != "", overtaken).label("superseded"))
+            .where(
+                i.tenant_id == self._tenant_id,
+                i.state == IntentState.NEW,
+                i.due_at <= now,
+                ~waits,
+                or_(i.target_stage == "", mappable),
+                or_(i.evidence.is_(None), i.created_at < now - TEXT_PATIENCE, readable),
+            )
+            .order_by(i.lane_rank, i.position)
+            .limit(limit)
+        )
+        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+
+    async def sent_due(self, now: datetime, limit: int) -> list[Sent]:
+        """Intents on their way whose outcome has to be found out by reading."""
+        i = write_intent.c
+        attempts = (
+            select(func.jsonb_object_agg(write_attempt.c.write_id, write_attempt.c.sent))
+            .where(write_attempt.c.tenant_id == i.tenant_id, write_attempt.c.intent_id == i.intent_id)
+            .scalar_subquery()
+        )
+        statement = (
+            select(write_intent, attempts.label("sent_as"))
+            .where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT, i.due_at <= now)
+            .order_by(i.due_at)
+            .limit(limit)
+        )
+        found = [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        return [Sent(row, row.pop("sent_as") or {}) for row in found]
+
+    async def attempts_of(self, intent_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
+        """The write ids of all attempts of each intent."""
+        a = write_attempt.c
+        statement = (
+            select(a.intent_id, func.array_agg(a.write_id))
+            .where(a.tenant_id == self._tenant_id, a.intent_id.in_(list(intent_ids)))
+            .group_by(a.intent_id)
+        )
+        return {row[0]: list(row[1]) for row in await self._session.execute(statement)}
+
+    async def postpone(self, intent_ids: Sequence[UUID], until: datetime) -> None:
+        """Leave intents on their way alone until then: somebody is finding out about them."""
+        if intent_ids:
+            i = write_intent.c
+            await self._session.execute(
+                update(write_intent)
+                .where(i.tenant_id == self._tenant_id, i.intent_id.in_(intent_ids), i.state == IntentState.SENT)
+                .values(due_at=until)
+            )
+
+    async def oldest_unfinished(self) -> datetime | None:
+        """When the oldest intent was made that the CRM has not taken yet."""
+        i = write_intent.c
+        statement = select(func.min(i.created_at)).where(i.tenant_id == self._tenant_id, i.state.in_(UNFINISHED))
+        return (await self._session.execute(statement)).scalar()
+
+    async def abandon_sent(self, now: datetime) -> int:
+        """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""
+        i = write_intent.c
+        statement = (
+            update(write_intent)
+            .where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT)
+            .values(due_at=now)
+            .returning(i.intent_id)
+        )
+        return len((await self._session.execute(statement)).all())
+
+    async def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Note what is about to be sent."""
+        if rows:
+            given = [{"tenant_id": self._tenant_id, **row} for row in rows]
+            await self._session.execute(insert(write_attempt), given)
+
+    async def move(self, rows: Sequence[Mapping[str, Any]], *from_states: IntentState) -> set[UUID]:
+        """Change intents, each to values of its own, where they still are in one of the states; their ids."""
+        i = write_intent.c
+        return await update_each(
+            self._session,
+            write_intent,
+            "intent_id",
+            rows,
+            i.tenant_id == self._tenant_id,
+            i.state.in_(from_states),
+        )
+
+    async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
+        """These intents by their ids."""
+        i = write_intent.c
+        statement = select(write_intent).where(i.tenant_id == self._tenant_id, i.intent_id.in_(list(intent_ids)))
+        return {row["intent_id"]: dict(row) for row in (await self._session.execute(statement)).mappings()}
+
+    async def ledger(self, write_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What we sent under these ids, with its intent, as far as they are ours."""
+        a = write_attempt.c
+        statement = (
+            select(a.write_id.label("attempt_id"), a.sent, write_intent)
+            .join(
+                write_intent,
+                and_(write_intent.c.tenant_id == a.tenant_id, write_intent.c.intent_id == a.intent_id),
+            )
+            .where(a.tenant_id == self._tenant_id, a.write_id.in_(list(write_ids)))
+        )
+        return {row["attempt_id"]: dict(row) for row in (await self._session.execute(statement)).mappings()}
+
+    async def conflicts(self, limit: int) -> list[dict[str, Any]]:
+        """Conflicts of which nobody was told yet what the CRM holds instead."""
+        i = write_intent.c
+        statement = (
+            select(i.intent_id, i.opportunity_id, i.write_id, i.traceparent)
+            .where(
+                i.tenant_id == self._tenant_id,
+                i.state == IntentState.CONFLICT,
+                i.conflict_observed_at.is_(None),
+            )
+            .order_by(i.position)
+            .limit(limit)
+        )
+        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+
+    async def get(self, intent_id: UUID) -> dict[str, Any] | None:
+        """One intent."""
+        return (await self.by_ids([intent_id])).get(intent_id)
+
+    async def page(
+        self, after: int | None, limit: int, state: str | None, opportunity_id: str | None
+    ) -> list[dict[str, Any]]:
+        """Intents, the newest first, before the position."""
+        i = write_intent.c
+        statement = select(write_intent).where(i.tenant_id == self._tenant_id)
+        if after is not None:
+            statement = statement.where(i.position < after)
+        if state is not None:
+            statement = statement.where(i.state == state)
+        if opportunity_id is not None:
+            statement = statement.where(i.opportunity_id == opportunity_id)
+        statement = statement.order_by(i.position.desc()).limit(limit)
+        return [dict(row) for row in (await self._session.execute(statement)).mappings()]

@@ -1,0 +1,130 @@
+"""The Pub/Sub API: one subscription with flow control, kept open, and schemas cached by id."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import grpc
+from pubsub_api import pubsub_api_pb2 as pb
+from pubsub_api import pubsub_api_pb2_grpc as pb_grpc
+
+from crm_connector.crm import CrmRefused, CrmUnavailable, PositionLost
+from crm_connector.salesforce.auth import Session, Sessions
+from crm_connector.salesforce.changes import EventSchema
+
+# The org lets no more than this be outstanding.
+WINDOW = 100
+# A quiet topic gives a sign of life every 270 seconds; silence beyond that is a dead stream.
+SILENCE_SECONDS = 300.0
+_REPLAY_CODES = ("replayid.corrupted", "replayid.validation.failed")
+_NEVER_CODES = (
+    "topic.not.found",
+    "subscription.limit.exceeded",
+    "tenant.license",
+    "topic.cannot.subscribe",
+    "concurrent.client.limit.exceeded",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Events in the order of commits, and the position to resume from."""
+
+    events: list[tuple[EventSchema, bytes]]
+    position: bytes
+    schema_id: str
+
+
+class PubSub:
+    """A client of one org's event bus. `endpoint` is host:port for TLS, or http://host:port without it."""
+
+    def __init__(self, endpoint: str, sessions: Sessions) -> None:
+        self._sessions = sessions
+        self._schemas: dict[str, EventSchema] = {}
+        url = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
+        self._channel = (
+            grpc.aio.insecure_channel(url.netloc)
+            if url.scheme == "http"
+            else grpc.aio.secure_channel(url.netloc, grpc.ssl_channel_credentials())
+        )
+        self._stub = pb_grpc.PubSubStub(self._channel)
+
+    async def close(self) -> None:
+        """Close the connection and whatever streams over it."""
+        await self._channel.close()
+
+    async def subscribe(self, topic: str, position: bytes | None) -> AsyncGenerator[Fetched, None]:
+        """Batches from beyond the position, or from now on. Ends only by an error: PositionLost, CrmRefused, or
+        CrmUnavailable, after which the caller resumes from what it stored."""
+        session = await self._sessions.current()
+        call = self._stub.Subscribe(metadata=_metadata(session))
+        try:
+            # The request side stays open for the life of the stream: a half-closed one gets nothing at all.
+            await call.write(_first_request(topic, position))
+            outstanding = WINDOW
+            while True:
+                async with asyncio.timeout(SILENCE_SECONDS):
+                    reply = await call.read()
+                if not isinstance(reply, pb.FetchResponse):
+                    # Ended by the org: the status tells why, and raises when it is an error.
+                    raise CrmUnavailable(f"the stream was closed: {await call.code()}")
+                outstanding -= len(reply.events)
+                yield await self._fetched(session, reply)
+                if outstanding <= WINDOW // 2:
+                    await call.write(pb.FetchRequest(topic_name=topic, num_requested=WINDOW - outstanding))
+                    outstanding = WINDOW
+        except TimeoutError as error:
+            raise CrmUnavailable(f"nothing was heard for {SILENCE_SECONDS:.0f} s") from error
+        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+            raise await self._fault(session, error) from error
+        finally:
+            call.cancel()
+
+    async def _fetched(self, session: Session, reply: pb.FetchResponse) -> Fetched:
+        events = [(await self._schema(session, item.event.schema_id), item.event.payload) for item in reply.events]
+        last = reply.events[-1] if reply.events else None
+        position = last.replay_id if last else reply.latest_replay_id
+        return Fetched(events, position, last.event.schema_id if last else "")
+
+    async def _schema(self, session: Session, schema_id: str) -> EventSchema:
+        # A schema never changes under its id.
+        if schema_id not in self._schemas:
+            request = pb.SchemaRequest(schema_id=schema_id)
+            info = await self._stub.GetSchema(request, metadata=_metadata(session))
+            self._schemas[schema_id] = EventSchema(info.schema_json)
+        return self._schemas[schema_id]
+
+    async def _fault(self, session: Session, error: Exception) -> Exception:
+        if not isinstance(error, grpc.aio.AioRpcError):
+            return CrmUnavailable(f"the stream broke: {error}")
+        code = error_code(error)
+        words = f"{code or error.code().name}: {error.details() or ''}"
+        if any(part in code for part in _REPLAY_CODES):
+            return PositionLost(words)
+        if any(part in code for part in _NEVER_CODES) or error.code() is grpc.StatusCode.PERMISSION_DENIED:
+            return CrmRefused(words)
+        if "auth" in code or error.code() is grpc.StatusCode.UNAUTHENTICATED:
+            await self._sessions.replace(session)
+        return CrmUnavailable(words)
+
+
+def error_code(error: grpc.aio.AioRpcError) -> str:
+    """Salesforce's own code from the trailer; empty when the error is of the transport."""
+    for name, value in error.trailing_metadata() or ():
+        if name == "error-code":
+            return value if isinstance(value, str) else value.decode()
+    return ""
+
+
+def _first_request(topic: str, position: bytes | None) -> pb.FetchRequest:
+    preset = pb.ReplayPreset.CUSTOM if position else pb.ReplayPreset.LATEST
+    return pb.FetchRequest(topic_name=topic, replay_preset=preset, replay_id=position or b"", num_requested=WINDOW)
+
+
+def _metadata(session: Session) -> tuple[tuple[str, str], ...]:
+    return (
+        ("accesstoken", session.token),
+        ("instanceurl", session.instance_url),
+        ("tenantid", session.org_id),
+    )

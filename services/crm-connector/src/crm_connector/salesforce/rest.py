@@ -1,0 +1,107 @@
+"""One authenticated HTTP connection to the org: a token on every call, one replay after a 401, and the API usage
+that every reply tells."""
+
+import json
+import re
+from decimal import Decimal
+from typing import Any
+
+import httpx
+
+from crm_connector.salesforce.auth import Sessions
+from crm_connector.salesforce.errors import (
+    ApiRefusal,
+    CrmRefused,
+    LimitExceeded,
+    NotReached,
+    OutcomeUnknown,
+    Remedy,
+    error_items,
+    remedy,
+)
+
+# Recognised in change events as the origin of our own writes.
+CLIENT = "stagecraft-connector"
+_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+
+
+class Rest:
+    """The org's REST API of one version."""
+
+    def __init__(self, http: httpx.AsyncClient, sessions: Sessions, version: str) -> None:
+        self._http = http
+        self._sessions = sessions
+        self._version = version
+        self.base = f"/services/data/v{version}"
+        # Calls used and allowed in the running 24 hours, as of the latest reply.
+        self.api_usage: tuple[int, int] | None = None
+
+    async def check_version(self) -> None:
+        """CrmRefused when the org does not offer the pinned version."""
+        offered = [entry.get("version") for entry in await self.get("/services/data")]
+        if self._version not in offered:
+            raise CrmRefused(f"the org does not offer API version {self._version}, only up to {offered[-1:]}")
+
+    async def get(self, path: str, params: dict[str, str] | None = None) -> Any:
+        """The reply's JSON, numbers with a point as Decimal. ApiRefusal and the CrmUnavailable errors."""
+        return _json(await self._send("GET", path, params=params))
+
+    async def post(self, path: str, body: Any) -> Any:
+        """As `get`, for a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
+        return _json(await self._send("POST", path, body=body))
+
+    async def _send(
+        self, method: str, path: str, params: dict[str, str] | None = None, body: Any = None
+    ) -> httpx.Response:
+        session = await self._sessions.current()
+        reply = await self._once(method, session.instance_url + path, session.token, params, body)
+        if reply.status_code == 401:
+            # The whole request was turned away at the door, so sending it once more repeats nothing.
+            session = await self._sessions.replace(session)
+            reply = await self._once(method, session.instance_url + path, session.token, params, body)
+        if reply.is_success:
+            return reply
+        raise _refusal(reply)
+
+    async def _once(
+        self, method: str, url: str, token: str, params: dict[str, str] | None, body: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}", "Sforce-Call-Options": f"client={CLIENT}"}
+        try:
+            reply = await self._http.request(method, url, params=params, json=body, headers=headers)
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            raise NotReached(f"the org cannot be reached: {error or type(error).__name__}") from error
+        except httpx.TransportError as error:
+            raise OutcomeUnknown(f"the reply was lost: {error or type(error).__name__}") from error
+        usage = _USAGE.search(reply.headers.get("Sforce-Limit-Info", ""))
+        if usage:
+            self.api_usage = int(usage[1]), int(usage[2])
+        return reply
+
+
+def _json(reply: httpx.Response) -> Any:
+    try:
+        return json.loads(reply.content, parse_float=Decimal)
+    except ValueError as error:
+        raise OutcomeUnknown(f"the org answered {reply.status_code} with something else than JSON") from error
+
+
+def _refusal(reply: httpx.Response) -> Exception:
+    try:
+        items = error_items(reply.json())
+    except ValueError:
+        items = []
+    if not items:
+        # A gateway's page: it may stand before or behind the work.
+        return OutcomeUnknown(f"the org answered {reply.status_code} without a code")
+    first = items[0]
+    refusal = ApiRefusal(reply.status_code, first.code, first.message, first.fields)
+    match remedy(reply.status_code, first.code, first.message):
+        case Remedy.AWAIT_LIMIT:
+            return LimitExceeded(str(refusal))
+        case Remedy.REAUTHENTICATE:
+            return NotReached(f"a fresh token is rejected too: {refusal}")
+        case Remedy.READ_FIRST:
+            return OutcomeUnknown(str(refusal))
+        case _:
+            return refusal

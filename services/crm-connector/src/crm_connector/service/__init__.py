@@ -1,0 +1,1 @@
+"""Use cases. None commits: the request, the consumed batch or the background loop does."""
