@@ -1,16 +1,10 @@
 """Faults an operator orders: errors, slowness, lost replies."""
 
 import re
-from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.salesforce.errors import MESSAGE_OF, STATUS_OF, ApiError
-
-
-def _pattern(text: str) -> str:
-    re.compile(text)
-    return text
 
 
 class Fault(BaseModel):
@@ -28,7 +22,7 @@ class Fault(BaseModel):
     message: str | None = None
     after_n: int = Field(0, ge=0)
     times: int | None = Field(1, ge=1)
-    match: Annotated[str, AfterValidator(_pattern)] = ".*"
+    match: re.Pattern[str] = re.compile("")
     latency_ms: int = Field(0, ge=0)
     drop_after_commit: bool = False
     html_503: bool = False
@@ -57,7 +51,7 @@ class Faults:
     def take(self, path: str) -> Fault | None:
         """Gives the fault this call meets and counts it."""
         for fault in self.ordered:
-            if not re.search(fault.match, path):
+            if not fault.match.search(path):
                 continue
             if fault.after_n > 0:
                 fault.after_n -= 1

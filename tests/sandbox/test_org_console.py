@@ -1,0 +1,145 @@
+"""Bulk load, a person's edits, the dump, and the pages."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+from sandbox.salesforce.ids import make_id
+from sandbox.salesforce.testing import RunningOrg
+
+New = Callable[..., Coroutine[Any, Any, str]]
+Key = Callable[[], str]
+
+STAGES = [
+    {"ApiName": "Lead", "DefaultProbability": 5},
+    {"ApiName": "Proof", "DefaultProbability": 40, "ForecastCategoryName": "Best Case"},
+    {"ApiName": "Won", "DefaultProbability": 100, "IsClosed": True, "IsWon": True},
+]
+
+
+async def sim(org: RunningOrg, path: str, body: Any = None, method: str = "POST") -> Any:
+    return await asyncio.to_thread(org.sim, path, body, method=method)
+
+
+class TestLoad:
+    async def test_a_team_s_year_is_loaded_with_its_own_ids_and_stamps(
+        self, own_org: RunningOrg, own_api: httpx.AsyncClient
+    ) -> None:
+        owner, account, record_id = (make_id(p, 70_000) for p in ("005", "001", "006"))
+        rows = {
+            "stages": STAGES,
+            "users": [{"Id": owner, "Username": "r@x", "FirstName": "Rita", "LastName": "Rep", "Email": "r@x"}],
+            "accounts": [{"Id": account, "Name": "Globex"}],
+            "opportunities": [
+                {
+                    "Id": record_id,
+                    "Name": "Big deal",
+                    "StageName": "Proof",
+                    "CloseDate": "2026-03-01",
+                    "Amount": 200,
+                    "AccountId": account,
+                    "OwnerId": owner,
+                    "CreatedDate": "2026-01-02T03:04:05Z",
+                    "LastStageChangeDate": "2026-02-02T03:04:05Z",
+                },
+                {"Name": "Small deal", "StageName": "Lead", "CloseDate": "2026-03-01"},
+            ],
+            "history": [
+                {"OpportunityId": record_id, "StageName": stage, "CreatedDate": f"2026-0{month}-02T00:00:00Z"}
+                for month, stage in ((1, "Lead"), (2, "Proof"))
+            ],
+        }
+        ids = await sim(own_org, "load", rows)
+        assert ids["opportunities"][0] == record_id
+        dump = await sim(own_org, "opportunities", method="GET")
+        assert dump["totalSize"] == 2
+        big = next(o for o in dump["opportunities"] if o["Id"] == record_id)
+        assert (big["Probability"], big["ExpectedRevenue"], big["ForecastCategory"]) == (40, 80.0, "BestCase")
+        assert big["CreatedDate"] == "2026-01-02T03:04:05.000+0000"
+        assert big["LastStageChangeDate"] == "2026-02-02T03:04:05.000+0000"
+        assert [h["StageName"] for h in big["history"]] == ["Lead", "Proof"]
+        small = next(o for o in dump["opportunities"] if o["Id"] != record_id)
+        assert len(small["history"]) == 1
+        # A new record gets an id beyond the loaded ones.
+        body = {"Name": "x", "StageName": "Lead", "CloseDate": "2026-12-01"}
+        made = (await own_api.post("/sobjects/Opportunity", json=body)).json()["id"]
+        assert made > record_id
+        text = "SELECT ApiName FROM OpportunityStage ORDER BY SortOrder"
+        found = (await own_api.get("/query", params={"q": text})).json()["records"]
+        assert [r["ApiName"] for r in found] == ["Lead", "Proof", "Won"]
+        await asyncio.to_thread(own_org.kill_and_restart)
+        again = await sim(own_org, f"opportunities?id={record_id}", method="GET")
+        assert again["opportunities"] == [big]
+
+    async def test_one_bad_row_refuses_the_load(self, org: RunningOrg, api: httpx.AsyncClient) -> None:
+        good = {"Name": "Only if all", "StageName": "Demo", "CloseDate": "2026-12-01"}
+        rows = {"opportunities": [good, {"Name": "x"}]}
+        reply = await api.post(f"{org.url}/_sim/load", json=rows)
+        assert reply.json()[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
+        text = "SELECT COUNT() FROM Opportunity WHERE Name = 'Only if all'"
+        assert (await api.get("/query", params={"q": text})).json()["totalSize"] == 0
+
+
+class TestEdit:
+    async def test_a_person_is_named_and_rules_hold(
+        self, org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New
+    ) -> None:
+        record_id = await new_opportunity()
+        edit = {"id": record_id, "fields": {"StageName": "Demo"}, "user": "admin@stagecraft.example"}
+        row = await sim(org, "edit", edit)
+        assert (row["StageName"], row["Probability"]) == ("Demo", 50)
+        text = f"SELECT LastModifiedBy.Name FROM Opportunity WHERE Id = '{record_id}'"
+        (found,) = (await api.get("/query", params={"q": text})).json()["records"]
+        assert found["LastModifiedBy"]["Name"] == "Avery Admin"
+        for broken in ({"fields": {"IsWon": True}}, {"user": "nobody"}, {"id": "006000000000001AAA"}):
+            reply = await api.post(f"{org.url}/_sim/edit", json=edit | broken)
+            assert reply.is_client_error
+
+
+class TestPages:
+    async def test_the_list_searches_filters_and_turns(
+        self, org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New, unique: Key
+    ) -> None:
+        tag = unique()
+        for number in range(27):
+            await new_opportunity(Name=f"<b>{tag}</b> {number}", StageName="Demo" if number else "Discovery")
+        page = (await api.get(f"{org.url}/", params={"q": tag})).text
+        assert "27 found" in page
+        assert "Page 1 of 2" in page
+        assert f"&lt;b&gt;{tag}&lt;/b&gt;" in page
+        assert f"<b>{tag}</b>" not in page
+        assert "http" not in page.replace("http-equiv", "")
+        second = (await api.get(f"{org.url}/", params={"q": tag, "page": 2})).text
+        assert second.count('href="/opportunity/') == 2
+        discovered = (await api.get(f"{org.url}/", params={"q": tag, "stage": "Discovery"})).text
+        assert "1 found" in discovered
+
+    async def test_a_record_shows_assessments_answers_and_history(
+        self, org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New, unique: Key
+    ) -> None:
+        record_id, key = await new_opportunity(Amount=1234567), unique()
+        await api.patch(
+            f"/sobjects/Stagecraft_Assessment__c/External_Id__c/{key}",
+            json={"Opportunity__c": record_id, "Score__c": 82.5, "Max_Score__c": 100, "Template_Key__c": "meddic"},
+        )  # fmt: skip
+        for question, value in (
+            ("Who pays?", {"Value_Text__c": "The <CFO>"}),
+            ("Budget?", {"Value_Number__c": 50000}),
+        ):
+            await api.post(
+                "/sobjects/Stagecraft_Answer__c",
+                json={
+                    "Assessment__r": {"External_Id__c": key},
+                    "External_Id__c": f"{key}:{question}",
+                    "Question_Text__c": question,
+                    **value,
+                },
+            )
+        await api.patch(f"/sobjects/Opportunity/{record_id}", json={"StageName": "Negotiation"})
+        page = (await api.get(f"{org.url}/opportunity/{record_id}")).text
+        for text in ("1,234,567", "82.5 / 100", "meddic", "The &lt;CFO&gt;", "50,000", "Who pays?"):
+            assert text in page
+        assert page.count("Prospecting") >= 2
+        assert "<span class=on>Negotiation</span>" in page
+        assert (await api.get(f"{org.url}/opportunity/{record_id}x")).status_code == 404
