@@ -76,7 +76,12 @@ def test_models_and_migrations_agree(database):
         for table in metadata.tables.values()
     }
     actual = {
-        name: {c for (c,) in connection.execute("SELECT column_name FROM information_schema.columns WHERE table_name = %s", (name,))}
+        name: {
+            c
+            for (c,) in connection.execute(
+                "SELECT column_name FROM information_schema.columns WHERE table_name = %s", (name,)
+            )
+        }
         for name, *_ in tables(connection)
-    }  # fmt: skip
+    }
     assert actual == declared

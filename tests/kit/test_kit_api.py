@@ -40,9 +40,15 @@ async def test_the_key_of_one_tenant_means_nothing_to_another(service, tenant):
 
 @pytest.mark.parametrize(
     ("token", "code"),
-    [("", "unauthenticated"), ("nonsense", "token_invalid"), ("expired", "token_expired"), ("forged", "token_invalid"),
-     ("audience", "token_invalid"), ("none", "token_invalid")],
-)  # fmt: skip
+    [
+        ("", "unauthenticated"),
+        ("nonsense", "token_invalid"),
+        ("expired", "token_expired"),
+        ("forged", "token_invalid"),
+        ("audience", "token_invalid"),
+        ("none", "token_invalid"),
+    ],
+)
 async def test_a_bad_token_is_refused_with_its_reason(service, tenant, tmp_path, token, code):
     none = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhIiwidGVuYW50X2lkIjoiYiIsInJvbGVzIjpbImFkbWluIl19."
     tokens = {
@@ -96,10 +102,15 @@ async def test_pages_follow_each_other_and_refuse_altered_cursors(service, tenan
 
 @pytest.mark.parametrize(
     ("body", "status", "code"),
-    [(b"{", 422, "malformed_json"), (b'{"text": 5}', 422, "validation_failed"), (b'{"text": "a\\u0000"}', 422, "bad_text"),
-     (b'{"text": "\\ud800"}', 422, "bad_text"), (b'{"text": "' + b"x" * 6_000_000 + b'"}', 413, "body_too_large"),
-     (b"[" * 100_000, 400, "malformed_json")],
-)  # fmt: skip
+    [
+        (b"{", 422, "malformed_json"),
+        (b'{"text": 5}', 422, "validation_failed"),
+        (b'{"text": "a\\u0000"}', 422, "bad_text"),
+        (b'{"text": "\\ud800"}', 422, "bad_text"),
+        (b'{"text": "' + b"x" * 6_000_000 + b'"}', 413, "body_too_large"),
+        (b"[" * 100_000, 400, "malformed_json"),
+    ],
+)
 async def test_bad_bodies_are_refused_as_problems(service, tenant, body, status, code):
     headers = service.headers(tenant) | {"content-type": "application/json"}
     answer = await service.client.post("/v1/notes", content=body, headers=headers)

@@ -65,7 +65,7 @@ def decode_cursor(tenant_id: str, cursor: str) -> list[Any]:
 
 
 def _check(tenant_id: str, body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=8, key=tenant_id.encode()[:64]).digest()
+    return hashlib.blake2b(body, digest_size=8, key=hashlib.sha256(tenant_id.encode()).digest()).digest()
 
 
 async def _page_request(

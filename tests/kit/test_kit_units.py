@@ -1,0 +1,110 @@
+"""Parts of the runtime that need neither database nor broker."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kit.errors import InvalidEvent, InvalidProblem, pointer
+from kit.events import Event, Record, decode, registry
+from kit.ids import uuid7
+from kit.pagination import decode_cursor, encode_cursor
+from kit.settings import ServiceSettings
+from kit.watchdog import LIMIT_SECONDS, Watchdog
+from kit.web import _BAD_TEXT
+from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
+
+
+def test_ids_are_ordered_and_of_version_7():
+    ids = [uuid7() for _ in range(10_000)]
+    assert ids == sorted(set(ids))
+    assert {i.version for i in ids} == {7}
+    assert {i.variant for i in ids} == {"specified in RFC 4122"}
+
+
+@given(st.text(min_size=1), st.text(min_size=1), st.integers(0, 2**60))
+def test_an_event_survives_the_wire(tenant, opportunity, sequence):
+    event = Event(tenant, StageChanged(opportunity_id=opportunity, revision=3), sequence, traceparent="00-a-b-01")
+    received = decode(event.record("stage-engine"), 0, 0)
+    assert (received.id, received.tenant_id, received.message, received.sequence, received.time) == (
+        event.id,
+        tenant,
+        event.message,
+        sequence,
+        event.time,
+    )
+    assert received.traceparent == "00-a-b-01"
+
+
+def test_a_future_schema_with_more_fields_passes():
+    record = Event("t", StageChanged(opportunity_id="o"), 1).record("x")
+    extended = Record(record.topic, record.key, record.value + bytes([0xFA, 0x3F, 2, 65, 66]), record.headers)
+    assert decode(extended, 0, 0).message.opportunity_id == "o"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ce_id": ""}, "missing_header"),
+        ({"ce_id": "7"}, "bad_header"),
+        ({"ce_type": "a.B"}, "unknown_type"),
+        ({"ce_sequence": "x"}, "bad_header"),
+        ({"ce_tenantid": "other"}, "key_mismatch"),
+    ],
+)
+def test_a_broken_event_is_refused_with_its_code(change, code):
+    record = Event("t", StageChanged(opportunity_id="o"), 1).record("x")
+    with pytest.raises(InvalidEvent) as caught:
+        decode(Record(record.topic, record.key, record.value, {**record.headers, **change}), 0, 0)
+    assert caught.value.code == code
+
+
+def test_every_event_has_a_topic_of_its_own_and_an_aggregate():
+    topics = [kind.topic for kind in registry().values()]
+    assert len(topics) == len(set(topics)) >= 10
+    for kind in registry().values():
+        assert kind.aggregate_field in kind.message.DESCRIPTOR.fields_by_name
+
+
+@given(st.lists(st.one_of(st.integers(), st.text())), st.text(min_size=1), st.integers(0, 200), st.integers(1, 255))
+def test_a_cursor_fits_its_tenant_only_and_no_byte_may_change(key, tenant, position, flip):
+    cursor = encode_cursor(tenant, key)
+    assert decode_cursor(tenant, cursor) == key
+    with pytest.raises(InvalidProblem):
+        decode_cursor(tenant + "x", cursor)
+    at = position % len(cursor)
+    altered = cursor[:at] + chr((ord(cursor[at]) + flip) % 128) + cursor[at + 1 :]
+    if altered != cursor:
+        try:
+            assert decode_cursor(tenant, altered) == key  # base64 ignores bits that carry nothing
+        except InvalidProblem:
+            pass
+
+
+@pytest.mark.parametrize("bad", [rb"\u0000", rb"\\\u0000", rb"\ud800", rb"\uDFFF", rb"\ud800x"])
+def test_text_that_cannot_be_stored_is_found(bad):
+    assert _BAD_TEXT.search(b'{"a": "' + bad + b'"}')
+
+
+@pytest.mark.parametrize("good", [rb"\\u0000", rb"\ud83d\ude00", rb"\u00e9", b"\xf0\x9f\x98\x80"])
+def test_text_that_can_be_stored_passes(good):
+    assert not _BAD_TEXT.search(b'{"a": "' + good + b'"}')
+
+
+def test_the_watchdog_names_who_is_overdue():
+    now = [0.0]
+    watchdog = Watchdog(lambda: now[0])
+    watchdog.beat("relay")
+    assert watchdog.complaints() == []
+    now[0] = LIMIT_SECONDS + 1
+    assert watchdog.complaints() == ["relay has not run for 31 s"]
+    watchdog.beat("relay")
+    watchdog.fail("consumer", "halted")
+    assert watchdog.complaints() == ["consumer stopped: halted"]
+
+
+def test_production_refuses_the_local_issuer():
+    with pytest.raises(ValueError, match="OIDC_JWKS_URL must be https"):
+        ServiceSettings(service="x", environment="production", oidc_jwks_url="file:///tmp/jwks.json")
+
+
+def test_pointers_escape_what_json_pointers_must():
+    assert pointer("body", "a/b", "m~n", 0) == "/body/a~1b/m~0n/0"
