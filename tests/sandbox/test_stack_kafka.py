@@ -26,7 +26,7 @@ case "$*" in
     for last; do :; done
     mkdir -p "$(sed -n 's/^log.dirs=//p' "$last")"; touch "$(sed -n 's/^log.dirs=//p' "$last")/meta.properties" ;;
   *ArchiveClassesAtExit*) echo record >> {calls}
-    for word; do case "$word" in -XX:ArchiveClassesAtExit=*) touch "${{word#*=}}" ;; esac; done ;;
+    for word; do case "$word" in -XX:ArchiveClassesAtExit=*) echo classes > "${{word#*=}}" ;; esac; done ;;
 esac
 """
 
@@ -163,6 +163,15 @@ class TestCache:
         next(kafka_jvm.cache_folder().glob("jars/a.jar")).unlink()
         kafka_jvm.prepare(tmp_path / "one", 20001, 20002)
         assert len(fetched) == 2
+
+    @pytest.mark.usefixtures("fetched")
+    def test_a_java_that_archives_no_classes_is_not_asked_again(self, tmp_path: Path) -> None:
+        java = tmp_path / "java-home" / "bin" / "java"
+        java.write_text(java.read_text().replace('echo classes > "${word#*=}"', ":"))
+        kafka_jvm.prepare(tmp_path / "one", 20001, 20002)
+        command = kafka_jvm.prepare(tmp_path / "one", 20001, 20002)[1]
+        assert (tmp_path / "calls").read_text().split() == ["format", "record"]
+        assert not any("SharedArchiveFile" in word for word in command)
 
     @pytest.mark.usefixtures("fetched")
     def test_data_that_is_there_stays(self, tmp_path: Path) -> None:

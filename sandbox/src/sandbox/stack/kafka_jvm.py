@@ -80,7 +80,7 @@ def prepare(directory: Path, broker_port: int, controller_port: int) -> tuple[st
     if not data.exists():
         _copy(formatted, data)
     properties = write_properties(directory, server_properties(broker_port, controller_port, str(data)))
-    sharing = (f"-XX:SharedArchiveFile={archive}", "-Xshare:auto")
+    sharing = (f"-XX:SharedArchiveFile={archive}", "-Xshare:auto") if archive.stat().st_size else ()
     command = [*java.command(jars, *sharing), "kafka.Kafka", str(properties)]
     return f"Apache Kafka {KAFKA_VERSION} on Java {java.major} ({java.binary})", command
 
@@ -195,7 +195,10 @@ def _formatted(cache: Path, java: Java, jars: list[str]) -> Path:
 
 
 def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) -> Path:
-    """The classes of a running broker, dumped by one that is started for this and stopped again."""
+    """The classes of a running broker, dumped by one that is started for this and stopped again.
+
+    An empty file stands for a Java that makes none, so that not every start tries again.
+    """
     key = hashlib.sha256("\n".join([str(java.binary), java.version, *jars]).encode()).hexdigest()[:16]
     archive = cache / f"classes-{key}.jsa"
     if archive.exists():
@@ -209,7 +212,8 @@ def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) ->
         properties = write_properties(
             directory, server_properties(broker_port, controller_port, str(directory / "data"))
         )
-        command = java.command(jars, f"-XX:ArchiveClassesAtExit={unfinished}")
+        base = _base_archive(cache / f"base-{key}.jsa", java, jars)
+        command = java.command(jars, *base, f"-XX:ArchiveClassesAtExit={unfinished}")
         command += ["kafka.Kafka", str(properties)]
         # Nobody reads its log: should it fail there is no archive, and brokers start slower.
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as broker:
@@ -221,9 +225,22 @@ def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) ->
                     broker.wait(TRAINING_SECONDS)
                 except subprocess.TimeoutExpired:
                     broker.kill()
-    if unfinished.exists():
-        unfinished.replace(archive)
+    unfinished.touch()
+    unfinished.replace(archive)
     return archive
+
+
+def _base_archive(archive: Path, java: Java, jars: list[str]) -> list[str]:
+    """The flag that names the JDK's own classes, on which the broker's archive builds.
+
+    A JDK has them ready; a runtime made by jlink, such as the packaged one, has not.
+    """
+    if any(java.binary.resolve().parents[1].glob("lib/*/classes.jsa")):
+        return []
+    flag = f"-XX:SharedArchiveFile={archive}"
+    dump = java.command(jars, flag, "-Xshare:dump")
+    made = subprocess.run(dump, capture_output=True, check=False).returncode == 0
+    return [flag] if made else []
 
 
 def _wait_for_broker(broker: subprocess.Popen[bytes], port: int) -> None:
