@@ -8,6 +8,7 @@ from uuid import UUID
 
 from kit.db import rows
 from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -95,7 +96,7 @@ class ScoringRepository:
         table = scoring_profile
         statement = (
             select(table.c.assessment_key, table.c.assessment_version, table.c.profile_id, table.c.version)
-            .distinct(table.c.assessment_key, table.c.assessment_version)
+            .ext(distinct_on(table.c.assessment_key, table.c.assessment_version))
             .where(
                 tuple_(table.c.assessment_key, table.c.assessment_version).in_(list(of)), table.c.version.is_not(None)
             )
