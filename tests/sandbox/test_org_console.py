@@ -74,11 +74,13 @@ class TestLoad:
 
     async def test_one_bad_row_refuses_the_load(self, org: RunningOrg, api: httpx.AsyncClient) -> None:
         good = {"Name": "Only if all", "StageName": "Demo", "CloseDate": "2026-12-01"}
-        rows = {"opportunities": [good, {"Name": "x"}]}
+        rows = {"stages": STAGES, "opportunities": [{**good, "StageName": "Proof"}, {"Name": "x"}]}
         reply = await api.post(f"{org.url}/_sim/load", json=rows)
         assert reply.json()[0]["errorCode"] == "REQUIRED_FIELD_MISSING"
         text = "SELECT COUNT() FROM Opportunity WHERE Name = 'Only if all'"
         assert (await api.get("/query", params={"q": text})).json()["totalSize"] == 0
+        text = "SELECT COUNT() FROM OpportunityStage WHERE ApiName IN ('Demo', 'Proof')"
+        assert (await api.get("/query", params={"q": text})).json()["totalSize"] == 1
 
 
 class TestEdit:

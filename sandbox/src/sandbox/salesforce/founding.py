@@ -105,9 +105,21 @@ def load(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str
     the place of the rows the load would leave for the same opportunities). A row may set its `Id`
     and audit stamps. One bad row refuses the whole load.
     """
-    # Stages first: an opportunity's probability comes from them.
-    if rows.get("stages"):
-        org.replace_stages(stage_rows(org, rows["stages"]))
+    stages = stage_rows(org, rows["stages"]) if rows.get("stages") else []
+    before = org.stages
+    # The opportunities take their probabilities from the stages they come with.
+    org.stages = {stage["ApiName"]: stage for stage in stages} or before
+    try:
+        transaction, ids = _gather(org, user, rows)
+    finally:
+        org.stages = before
+    if stages:
+        org.replace_stages(stages)
+    org.commit(transaction)
+    return ids
+
+
+def _gather(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> tuple[Transaction, dict[str, list[str]]]:
     transaction = Transaction(org, user=user, origin="", emits=False)
     ids: dict[str, list[str]] = {}
     for name, obj in (
@@ -122,8 +134,7 @@ def load(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str
         if obj is schema.HISTORY and record["OpportunityId"] in told:
             del transaction.written[record_id]
     ids["history"] = [_insert(transaction, schema.HISTORY, row) for row in history]
-    org.commit(transaction)
-    return ids
+    return transaction, ids
 
 
 def _insert(transaction: Transaction, obj: SObject, row: dict[str, Any]) -> str:

@@ -38,7 +38,7 @@ form{display:flex;gap:8px;margin:14px 0;flex-wrap:wrap}input,select,button{font:
 background:var(--card);border:1px solid var(--line);border-radius:8px;padding:8px 12px}
 input{flex:1;min-width:200px}button{background:var(--brand);color:var(--card);border-color:var(--brand);
 cursor:pointer}
-.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:14px 24px;padding:18px}
+.facts{display:grid;margin:0;grid-template-columns:repeat(auto-fill,minmax(200px,1fr));gap:14px 24px;padding:18px}
 .facts dt{font-size:12px;color:var(--soft)}.facts dd{margin:0;font-weight:550}
 .path{display:flex;gap:4px;margin:16px 0;overflow:auto}.path span{flex:1;text-align:center;padding:7px 12px;
 background:var(--card);border:1px solid var(--line);border-radius:8px;color:var(--soft);white-space:nowrap}
@@ -57,7 +57,7 @@ def pages_router(org: Org) -> APIRouter:
             rows = [r for r in rows if q.lower() in f"{r['Name']} {_account(org, r)} {r['Id']}".lower()]
         if stage:
             rows = [r for r in rows if r["StageName"] == stage]
-        rows.sort(key=lambda r: (r.get("Stagecraft_Last_Assessed__c", ""), r["Id"]), reverse=True)
+        rows.sort(key=_recency, reverse=True)
         pages = max(1, -(-len(rows) // PAGE_SIZE))
         page = min(max(page, 1), pages)
         shown = rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
@@ -71,6 +71,11 @@ def pages_router(org: Org) -> APIRouter:
         return HTMLResponse(_record_page(org, record))
 
     return router
+
+
+def _recency(record: Record) -> tuple[str, str, str]:
+    """Sorts by what happened last: an assessment, else any change."""
+    return record.get("Stagecraft_Last_Assessed__c", ""), record["LastModifiedDate"], record["Id"]
 
 
 def _document(title: str, body: str) -> str:
@@ -164,17 +169,14 @@ def _assessments(org: Org, record: Record) -> str:
             f'<td class="n">{_points(a.get("Weight__c"))}</td></tr>'
             for a in rows
         )
-        score = f"{_points(item.get('Score__c'))} / {_points(item.get('Max_Score__c'))}"
-        title = " · ".join(
-            (
-                f"<b>{escape(item['Name'])}</b>",
-                f"{_text(item.get('Template_Key__c'))} {_text(item.get('Template_Version__c'))}",
-                _text(item.get("Stage__c")),
-                f"score {score}",
-                _text(item.get("Result__c")),
-                _moment(item.get("Completed_At__c")),
-            )
-        )
+        score = _points(item.get("Score__c"))
+        if item.get("Max_Score__c") is not None:
+            score += f" / {_points(item['Max_Score__c'])}"
+        template = f"{item.get('Template_Key__c', '')} {item.get('Template_Version__c', '')}".strip()
+        completed = item.get("Completed_At__c")
+        told = [template, item.get("Stage__c"), f"score {score}", item.get("Result__c")]
+        told.append(_moment(completed) if completed else None)
+        title = " · ".join([f"<b>{escape(item['Name'])}</b>", *(escape(t) for t in told if t)])
         heads = _heads("Question", "Answer", "*Score", "*Weight")
         parts.append(f'<p>{title}</p><div class="card"><table>{heads}<tbody>{body}</tbody></table></div>')
     return "".join(parts)

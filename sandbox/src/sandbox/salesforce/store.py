@@ -157,7 +157,7 @@ class Transaction:
         """The live record for a GET. Raises NOT_FOUND."""
         record = self.find(obj, _id_for(obj, record_id))
         if record is None or record.get("IsDeleted"):
-            raise NotFound("Provided external ID field does not exist or is not accessible: " + record_id)
+            raise NotFound()
         return record
 
     def key_owner(self, obj: SObject, field: Field, value: str) -> str | None:
