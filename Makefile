@@ -63,7 +63,7 @@ lint: $(SYNCED) ## check style, layers and declared dependencies
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
-	@for project in libs/kit services/* sandbox; do (cd $$project && $(CURDIR)/.venv/bin/deptry --ignore DEP002,DEP003 src) || exit 1; done
+	@for project in libs/* services/* sandbox; do (cd $$project && $(CURDIR)/.venv/bin/deptry --ignore DEP002,DEP003 src) || exit 1; done
 
 fmt: $(SYNCED) ## format and fix what can be fixed
 	.venv/bin/ruff check --fix .

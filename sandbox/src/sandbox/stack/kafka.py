@@ -92,7 +92,7 @@ def resolve_kafka(
             ready=lambda: answers(bootstrap_servers),
             stop_seconds=30,
             # A first start in Docker pulls the image.
-            ready_seconds=300 if backend is KafkaBackend.DOCKER else 60,
+            ready_seconds=300 if backend is KafkaBackend.DOCKER else 120,
         )
         return Kafka(backend, bootstrap_servers, process)
     raise KafkaUnavailable("no Kafka can be had here\n" + "\n".join(reasons))

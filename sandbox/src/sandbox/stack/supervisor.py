@@ -41,7 +41,7 @@ class ProcessSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     stop_signal: signal.Signals = signal.SIGTERM
     stop_seconds: float = 20.0
-    ready_seconds: float = 60.0
+    ready_seconds: float = 120.0
 
 
 class ProcessState(StrEnum):
