@@ -24,7 +24,7 @@ from kit.resources import Resources
 from kit.settings import ServiceSettings
 from kit.telemetry import configure_logging, configure_tracing
 from kit.watchdog import Watchdog
-from kit.web import BodyLimit
+from kit.web import BodyLimit, document_problems
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +142,7 @@ def create_app(
     app.add_middleware(BodyLimit)
     for router in (*routers, operations.api, operations.probes):
         app.include_router(router)
+    app.openapi = lambda: document_problems(FastAPI.openapi(app))
     return app
 
 

@@ -15,16 +15,18 @@ ConsumerHalted                too many invalid events in a row: the consumer sto
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from opentelemetry import trace
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+_HTTP_CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 @dataclass(frozen=True)
@@ -126,60 +128,33 @@ class ConsumerHalted(Exception):
     """The consumer stopped itself rather than dead-letter a whole topic."""
 
 
-@dataclass
-class ProblemBody:
-    """The problem document; its fields are those of RFC 9457 plus `code`, `errors` and `trace_id`."""
+class ProblemDocument(BaseModel):
+    """The body of every error answer: RFC 9457 with `code`, `errors` and `trace_id`."""
 
-    status: int
-    code: str
+    type: str = Field(examples=["urn:stagecraft:problem:validation_failed"])
     title: str
+    status: int
     detail: str
     instance: str
+    code: str = Field(description="stable: branch on this")
     errors: tuple[FieldError, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    def response(self, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        document: dict[str, Any] = {
-            "type": f"urn:stagecraft:problem:{self.code}",
-            "title": self.title,
-            "status": self.status,
-            "detail": self.detail,
-            "instance": self.instance,
-            "code": self.code,
-            "errors": [vars(error) for error in self.errors],
-            **self.extra,
-        }
-        context = trace.get_current_span().get_span_context()
-        if context.is_valid:
-            document["trace_id"] = format(context.trace_id, "032x")
-        return JSONResponse(document, self.status, headers, media_type=PROBLEM_MEDIA_TYPE)
+    trace_id: str = ""
 
 
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail", "instance", "code", "errors"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:stagecraft:problem:validation_failed"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "instance": {"type": "string"},
-        "code": {"type": "string", "description": "Stable; branch on this"},
-        "trace_id": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "required": ["pointer", "code", "detail"],
-                "properties": {
-                    "pointer": {"type": "string", "examples": ["/body/answers/hours"]},
-                    "code": {"type": "string"},
-                    "detail": {"type": "string"},
-                },
-            },
-        },
-    },
-}
+def _respond(request: Request, status: int, code: str, title: str, detail: str, **more: Any) -> JSONResponse:
+    context = trace.get_current_span().get_span_context()
+    document = ProblemDocument(
+        type=f"urn:stagecraft:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        errors=more.get("errors", ()),
+        trace_id=format(context.trace_id, "032x") if context.is_valid else "",
+    )
+    body = document.model_dump() | more.get("extra", {})
+    return JSONResponse(body, status, more.get("headers"), media_type=PROBLEM_MEDIA_TYPE)
 
 
 def pointer(*location: str | int) -> str:
@@ -190,13 +165,10 @@ def pointer(*location: str | int) -> str:
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of the application, also the framework's own, leave as a problem document."""
 
-    async def on_problem(request: Request, problem: Exception) -> JSONResponse:
-        assert isinstance(problem, Problem)
-        body = ProblemBody(
-            problem.status, problem.code, problem.title, problem.detail, request.url.path,
-            problem.errors, problem.extra,
-        )  # fmt: skip
-        return body.response(problem.headers)
+    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        more = {"errors": error.errors, "extra": error.extra, "headers": error.headers}
+        return _respond(request, error.status, error.code, error.title, error.detail, **more)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -204,21 +176,16 @@ def install_problem_handlers(app: FastAPI) -> None:
         malformed = any(e.code == "json_invalid" for e in errors)
         code = "malformed_json" if malformed else InvalidProblem.code
         detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "see errors"
-        body = ProblemBody(422, code, InvalidProblem.title, detail, request.url.path, errors)
-        return body.response()
+        return _respond(request, 422, code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        codes = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-        code = codes.get(error.status_code, "http_error")
-        title = str(error.detail)
-        body = ProblemBody(error.status_code, code, title, title, request.url.path)
-        return body.response(error.headers)
+        code = _HTTP_CODES.get(error.status_code, "http_error")
+        return _respond(request, error.status_code, code, error.detail, error.detail, headers=error.headers)
 
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         detail = "The fault is ours and has been recorded; quote the trace_id when you report it."
-        body = ProblemBody(500, "internal_error", "Something failed inside", detail, request.url.path)
-        return body.response()
+        return _respond(request, 500, "internal_error", "Something failed inside", detail)
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(RequestValidationError, on_invalid)

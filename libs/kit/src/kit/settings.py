@@ -20,18 +20,20 @@ class ServiceSettings(BaseSettings):
         SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
         description="login of the application role",
     )
-    database_pool_size: int = Field(8, ge=2, description="connections kept open")
-    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", description="host:port, comma separated")
-    kafka_idempotence: bool = Field(True, description="off only for brokers without producer ids")
-    kafka_username: str = Field("", description="SCRAM-SHA-512 user; empty for a broker without authentication")
+    database_pool_size: int = Field(default=8, ge=2, description="connections kept open")
+    kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
+    kafka_idempotence: bool = Field(default=True, description="off only for brokers without producer ids")
+    kafka_username: str = Field(default="", description="SCRAM-SHA-512 user; empty for a broker without authentication")
     kafka_password: SecretStr = SecretStr("")
-    topic_prefix: str = Field("", description="put before every topic and group, so that tests can share a broker")
-    oidc_issuer: str = Field("https://issuer.stagecraft.local", description="required `iss`")
-    oidc_audience: str = Field("stagecraft", description="required `aud`")
-    oidc_jwks_url: str = Field("file:///dev/null", description="https URL, or file URL of the local issuer")
+    topic_prefix: str = Field(
+        default="", description="put before every topic and group, so that tests can share a broker"
+    )
+    oidc_issuer: str = Field(default="https://issuer.stagecraft.local", description="required `iss`")
+    oidc_audience: str = Field(default="stagecraft", description="required `aud`")
+    oidc_jwks_url: str = Field(default="file:///dev/null", description="https URL, or file URL of the local issuer")
     log_level: str = "INFO"
-    trace_sample_ratio: float = Field(0.1, ge=0, le=1, description="share of new traces that are recorded")
-    otel_exporter_otlp_endpoint: str = Field("", description="OTLP/HTTP collector; empty exports nothing")
+    trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
+    otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty exports nothing")
 
     @property
     def package(self) -> str:

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.auth import Caller
 from kit.db import Database, UnitOfWork
-from kit.errors import PROBLEM_MEDIA_TYPE, PROBLEM_SCHEMA, FieldError, InvalidProblem, NotFoundProblem
+from kit.errors import PROBLEM_MEDIA_TYPE, FieldError, InvalidProblem, NotFoundProblem, ProblemDocument
 from kit.tables import idempotency
 
 REPLAY_HEADER = "Idempotent-Replay"
@@ -133,7 +133,7 @@ async def _store_answer(uow: UnitOfWork, subject: str, key: str, response: Respo
     )
 
 
-_PROBLEM = {"content": {PROBLEM_MEDIA_TYPE: {"schema": PROBLEM_SCHEMA}}}
+_PROBLEM = {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, **_PROBLEM}
     for status, description in {
@@ -148,6 +148,14 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         503: "Not able to answer now",
     }.items()
 }
+
+
+def document_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the schema its problem answers refer to."""
+    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= schema.pop("$defs", {}) | {"ProblemDocument": schema}
+    return document
 
 
 def router(tag: str, **options: Any) -> APIRouter:
