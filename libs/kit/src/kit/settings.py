@@ -17,7 +17,7 @@ class ServiceSettings(BaseSettings):
     service: str = Field(description="kebab-case name: consumer group, telemetry name and event source")
     environment: Literal["local", "test", "production"] = "local"
     database_url: SecretStr = Field(
-        SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
+        default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
         description="login of the application role",
     )
     database_pool_size: int = Field(default=8, ge=2, description="connections kept open")
