@@ -27,11 +27,21 @@ async def scoring(start_service: StartService) -> ServiceUnderTest:
     return await start_service("scoring")
 
 
+@pytest.fixture(scope="session")
+def load_form() -> Callable[[str], Form]:
+    """Reads a shipped assessment, as its version 1."""
+
+    def load(key: str) -> Form:
+        document = json.loads((files("assessment") / "templates" / f"{key}.json").read_text(encoding="utf-8"))
+        return form_from_json(document, 1)
+
+    return load
+
+
 @pytest.fixture
-def field_form() -> Form:
-    """The prospecting assessment, version 1."""
-    document = json.loads((files("assessment") / "templates" / "prospecting.json").read_text(encoding="utf-8"))
-    return form_from_json(document, 1)
+def field_form(load_form: Callable[[str], Form]) -> Form:
+    """The field example's prospecting assessment."""
+    return load_form("prospecting")
 
 
 def published(form: Form) -> AssessmentPublished:

@@ -6,7 +6,9 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from forms.definition import Form
 from kit.testing.service import ServiceUnderTest
+from scoring.templates import profile_templates
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 
 pytestmark = pytest.mark.stack
@@ -103,6 +105,8 @@ class TestDraft:
         second = (await scoring.client.get(f"{url}&cursor={first['next_cursor']}", headers=headers)).json()
         assert [item["profile_id"] for item in first["items"] + second["items"]] == ids
         assert second["next_cursor"] is None
+        foreign = f"/v1/scores?opportunity_id=opp-1&cursor={first['next_cursor']}"
+        assert (await scoring.client.get(foreign, headers=headers)).json()["code"] == "invalid_cursor"
 
     async def test_is_written_by_admins_only_and_seen_by_its_tenant_only(
         self, scoring: ServiceUnderTest, draft: Draft, headers: dict[str, str], tenant: str
@@ -223,6 +227,25 @@ class TestPreview:
         refused = await scoring.client.post(url, json={"answers": answers}, headers=headers)
         assert refused.status_code == 422
         assert [(each["code"], each["pointer"]) for each in refused.json()["errors"]] == [(code, pointer)]
+
+    @pytest.mark.parametrize("number", [1, "1", 1.0, "1.00"])
+    async def test_takes_a_number_also_as_a_string(
+        self,
+        scoring: ServiceUnderTest,
+        headers: dict[str, str],
+        publish_assessment: Publish,
+        load_form: Callable[[str], Form],
+        number: object,
+    ) -> None:
+        await publish_assessment(load_form("discovery"))
+        points = profile_templates()["discovery"].profile
+        draft = {"assessment_key": "discovery", "assessment_version": 1, "profile": points}
+        made = await created(scoring, draft, headers)
+        url = f"/v1/scoring-profiles/{made['profile_id']}/preview"
+        body = {"answers": {"months_to_decision": number, "budget_approved": True, "pains": ["audit", "growth"]}}
+        trace = (await scoring.client.post(url, json=body, headers=headers)).json()
+        assert trace["score"] == "60"
+        assert [each["answer"] for each in trace["contributions"]][1:4] == [["audit", "growth"], "1", True]
 
 
 class TestTemplates:

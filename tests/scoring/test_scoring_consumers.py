@@ -1,6 +1,5 @@
 """Submissions become scores exactly once, also when they come early, twice or broken."""
 
-import asyncio
 import copy
 import dataclasses
 from collections.abc import Awaitable, Callable
@@ -9,15 +8,20 @@ from uuid import UUID, uuid5
 
 import pytest
 from forms.definition import Form, form_to_event_fields
+from kit.auth import Principal
 from kit.ids import uuid7
 from kit.testing.service import ServiceUnderTest
 from scoring.models import assessment, parked_submission, score
-from sqlalchemy import func, select
+from scoring.service.profiles import ProfileService
+from sqlalchemy import func, select, text
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_RETIRED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, SCALE_RAW
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+
+WAITING_FOR_A_NAMED_LOCK = """locktype = 'advisory' AND NOT granted
+    AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 pytestmark = pytest.mark.stack
 Publish = Callable[..., Awaitable[Any]]
@@ -99,23 +103,28 @@ async def test_a_submission_before_its_profile_waits_and_is_scored_on_publish(
     assert (await score_of(scoring, tenant, sent[0].submission_id)).json()["score"] == "70"
 
 
-async def test_publishing_while_submissions_arrive_loses_none(
+async def test_a_submission_that_meets_a_publication_half_done_is_scored(
     scoring: ServiceUnderTest,
     tenant: str,
     submission: Submission,
+    draft: dict[str, Any],
+    eventually: Eventually,
     publish_assessment: Publish,
-    publish_profile: Publish,
 ) -> None:
     await publish_assessment()
-    sent = [submission(f"opp-{number}") for number in range(40)]
+    made = await scoring.client.post("/v1/scoring-profiles", json=draft, headers=scoring.headers(tenant))
+    admin = Principal(tenant, "admin", frozenset(), frozenset())
+    async with scoring.database.unit_of_work(tenant) as uow:
+        await ProfileService(uow, admin).publish(UUID(made.json()["profile_id"]))
+        await scoring.publish(submission(), tenant=tenant)
 
-    async def submit() -> None:
-        for each in sent:
-            await scoring.publish(each, tenant=tenant)
+        async def consumer_waits() -> None:
+            waiting = select(func.count()).select_from(text("pg_locks")).where(text(WAITING_FOR_A_NAMED_LOCK))
+            assert (await uow.session.execute(waiting)).scalar_one() == 1
 
-    await asyncio.gather(submit(), publish_profile())
-    events = await scoring.events(SubmissionScored, tenant=tenant, count=len(sent))
-    assert sorted(each.message.submission_id for each in events) == sorted(each.submission_id for each in sent)
+        await eventually(consumer_waits)
+    (event,) = await scoring.events(SubmissionScored, tenant=tenant, count=1)
+    assert event.message.score == "70"
     assert await count(scoring, tenant, parked_submission) == 0
 
 

@@ -1,5 +1,6 @@
 """Which questions are visible for some answers, and what is wrong with the answers."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -11,6 +12,7 @@ from forms.evaluation import holds
 
 # The platform's limit for a text whose question sets none.
 MAX_TEXT_LENGTH = 10_000
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def _texts(value: Value) -> tuple[str, ...]:
 
 
 def _storable(text: str) -> bool:
-    return "\x00" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return _UNSTORABLE.search(text) is None
 
 
 def _question_problems(question: Question, value: Value | None) -> Iterator[AnswerProblem]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from forms.definition import plain
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StrictBool, model_validator
 from pydantic.config import JsonDict
 
 from scoring.domain.profile import Scale, SectionFunction, TotalOver, UnansweredPolicy
@@ -175,7 +175,8 @@ class TemplateView(TemplateSummary):
     profile: ProfileBody
 
 
-AnswerBody = str | bool | Decimal | list[str]
+# Strict, or the number 1 would be taken for true.
+AnswerBody = str | StrictBool | Decimal | list[str]
 _EXAMPLE_ANSWERS = {"hours": "over_5", "compliance": "yes"}
 
 
