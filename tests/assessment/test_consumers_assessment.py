@@ -6,8 +6,9 @@ import pytest
 from kit.events import Event
 from kit.ids import uuid7
 from sqlalchemy import text
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
-from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, StageChanged
+from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
+from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN
+from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, TRANSITION_KIND_ADOPT, StageChanged
 
 pytestmark = pytest.mark.stack
 
@@ -57,7 +58,7 @@ class TestOrder:
     async def test_re_delivery_changes_nothing(self, world: Any) -> None:
         change = StageChanged(
             transition_id=str(uuid7()), opportunity_id="006A", revision=1, to_stage="demo", visit_no=1,
-            kind=8, cause=CAUSE_CRM, to_category=1,
+            kind=TRANSITION_KIND_ADOPT, cause=CAUSE_CRM, to_category=CATEGORY_OPEN,
         )  # fmt: skip
         event_id = await world.service.publish(change, tenant=world.tenant)
         await world.service.publish(change, tenant=world.tenant, event_id=event_id)
@@ -90,7 +91,7 @@ class TestIsolation:
 class TestBadEvents:
     async def test_are_put_aside_and_do_not_block(self, world: Any) -> None:
         prefix = world.service.settings.topic_prefix
-        bad = OpportunityObserved(opportunity_id="006A", amount="a lot", kind=3)
+        bad = OpportunityObserved(opportunity_id="006A", amount="a lot", kind=OBSERVATION_KIND_UPDATED)
         record = Event(world.tenant, bad, 1).record("test", prefix)
         await world.service.send(record)
         await world.place("006A", "demo", cause=0)

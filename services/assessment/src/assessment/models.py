@@ -67,7 +67,7 @@ class AssessmentVersion(Base, table=True):
 
 class Submission(Base, table=True):
     """A capture as it was accepted. body is the canonical JSON that body_sha256 was taken of, hidden answers
-    included; captured_at is the estimate on the server's clock, the device's own time stands in device_times."""
+    included; captured_at is the estimate on the server's clock, the device's own stands in the body and in sent_at."""
 
     __tablename__ = "submission"
     __table_args__ = (

@@ -85,7 +85,7 @@ def _item(place: int, capture: Capture, outcome: Taken | CaptureRefused) -> Item
     if isinstance(outcome, Taken):
         status = "duplicate" if outcome.replayed else "accepted"
         return ItemOut(submission_id=submission_id, status=status, receipt=_receipt(outcome.receipt))
-    errors = [ItemError(**vars(error)) for error in field_errors(outcome, "body", "items", place)]
+    errors = tuple(ItemError(**vars(error)) for error in field_errors(outcome, "body", "items", place))
     return ItemOut(
         submission_id=submission_id,
         status="rejected",
@@ -99,10 +99,10 @@ def _item(place: int, capture: Capture, outcome: Taken | CaptureRefused) -> Item
 
 def _malformed(place: int, raw: Any, error: ValidationError) -> ItemOut:
     submission_id = raw.get("submission_id") if isinstance(raw, dict) else None
-    errors = [
+    errors = tuple(
         ItemError(pointer=pointer("body", "items", place, *_plain(e["loc"])), code=e["type"], detail=e["msg"])
         for e in error.errors(include_url=False, include_context=False, include_input=False)
-    ]
+    )
     return ItemOut(
         submission_id=submission_id if isinstance(submission_id, str) else None,
         status="rejected",

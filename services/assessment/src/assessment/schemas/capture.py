@@ -4,7 +4,19 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from assessment.domain import capture as domain
 
@@ -79,11 +91,20 @@ class BatchItem(SubmissionBody):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"examples": [{"submission_id": "0197b7e0-51c4-7bb5-8a5e-3f6f5d1c2a10", **_EXAMPLE}]},
+        json_schema_extra={
+            "examples": [{"submission_id": "0197b7e0-51c4-7bb5-8a5e-3f6f5d1c2a10", **_EXAMPLE, "channel": "offline"}]
+        },
     )
 
     submission_id: UUID
     channel: domain.Channel = domain.Channel.OFFLINE
+
+
+class _JudgedAlone:
+    """Documents an item as BatchItem and checks nothing yet: a malformed one must not refuse the whole batch."""
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(BatchItem.__pydantic_core_schema__)
 
 
 class BatchBody(BaseModel):
@@ -91,11 +112,8 @@ class BatchBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    items: list[Any] = Field(
-        min_length=1,
-        max_length=MAX_ITEMS,
-        description="each as BatchItem; up to 5 MB in all",
-        json_schema_extra={"items": {"$ref": "#/components/schemas/BatchItem"}},
+    items: list[Annotated[Any, _JudgedAlone()]] = Field(
+        min_length=1, max_length=MAX_ITEMS, description="up to 5 MB in all"
     )
 
 
@@ -127,7 +145,7 @@ class ItemOut(BaseModel):
     receipt: ReceiptOut | None = None
     code: str | None = None
     detail: str | None = None
-    errors: list[ItemError] = []
+    errors: tuple[ItemError, ...] = ()
     stored_sha256: str | None = None
     received_sha256: str | None = None
 
