@@ -103,7 +103,7 @@ def test_the_watchdog_names_who_is_overdue():
 
 def test_production_refuses_the_local_issuer():
     with pytest.raises(ValueError, match="OIDC_JWKS_URL must be https"):
-        ServiceSettings(service="x", environment="production", oidc_jwks_url="file:///tmp/jwks.json")
+        ServiceSettings(environment="production", oidc_jwks_url="file:///tmp/jwks.json")
 
 
 def test_pointers_escape_what_json_pointers_must():

@@ -1,5 +1,7 @@
+from typing import ClassVar
+
 from kit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    service: str = "sample"
+    service: ClassVar[str] = "sample"

@@ -1,6 +1,6 @@
 """What a service is told from outside, read from environment variables of the same names."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -14,7 +14,8 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(extra="ignore")
 
-    service: str = Field(description="kebab-case name: consumer group, telemetry name and event source")
+    # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
+    service: ClassVar[str]
     environment: Literal["local", "test", "production"] = "local"
     database_url: SecretStr = Field(
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),

@@ -1,7 +1,7 @@
 """What this service is told from outside."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 from kit.settings import ServiceSettings
 from pydantic import Field, model_validator
@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 class Settings(ServiceSettings):
     """Settings of the CRM connector. One deployment serves the one org of one tenant."""
 
-    service: str = "crm-connector"
+    service: ClassVar[str] = "crm-connector"
     crm_adapter: Literal["salesforce", "recording"] = Field(
         default="recording", description="`recording` counts every write as done and touches no CRM"
     )

@@ -1,7 +1,9 @@
 """What this service is told from outside."""
 
+from typing import ClassVar
+
 from kit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
-    service: str = "recommender"
+    service: ClassVar[str] = "recommender"

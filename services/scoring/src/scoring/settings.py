@@ -1,9 +1,11 @@
 """What this service is told from outside: nothing beyond what every service is."""
 
+from typing import ClassVar
+
 from kit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
     """Settings of the scoring service."""
 
-    service: str = "scoring"
+    service: ClassVar[str] = "scoring"
