@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.descriptor import FieldDescriptor
 from kit.events import CONTENT_TYPE, EventType, registry
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,7 +56,7 @@ def field_schema(field: FieldDescriptor) -> dict[str, Any]:
     return {"type": "array", "items": schema} if field.is_repeated else schema
 
 
-def message_schema(message: Descriptor) -> dict[str, Any]:
+def message_schema(message: Any) -> dict[str, Any]:
     """JSON Schema of a message."""
     return {"type": "object", "properties": {field.name: field_schema(field) for field in message.fields}}
 

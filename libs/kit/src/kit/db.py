@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from google.protobuf.message import Message
-from sqlalchemy import Select, insert, text
+from sqlalchemy import Executable, insert, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
@@ -138,6 +138,6 @@ def is_transient(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError)
 
 
-async def rows(session: AsyncSession, statement: Select[Any]) -> list[dict[str, Any]]:
+async def rows(session: AsyncSession, statement: Executable) -> list[dict[str, Any]]:
     """The result as plain dictionaries, for column selects on hot paths."""
     return [dict(row) for row in (await session.execute(statement)).mappings()]

@@ -1,21 +1,17 @@
-"""The local issuer: tokens for one machine, without any set-up. `python -m kit.issuer --help`.
+"""The local issuer: tokens for one machine, without any set-up (`make token`).
 
 It signs with a key generated at first use. Services verify its tokens by the same code as everybody's; in
 production they refuse its key file by its URL.
 """
 
-import argparse
 import json
 import os
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from joserfc import jwt
 from joserfc.jwk import KeySet, RSAKey
-
-from kit.auth import SCOPES_OF
 
 ISSUER = "https://issuer.stagecraft.local"
 AUDIENCE = "stagecraft"
@@ -57,25 +53,3 @@ class LocalIssuer:
             "exp": now + lifetime_seconds,
         }
         return jwt.encode({"alg": "RS256", "kid": self._key.kid}, claims, self._key)
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m kit.issuer",
-        description="Print a bearer token of the local issuer.",
-        epilog="example: python -m kit.issuer --directory .run/issuer --role admin --tenant acme",
-    )
-    parser.add_argument("--directory", type=Path, required=True, help="where the issuer's keys lie")
-    parser.add_argument("--role", choices=sorted(SCOPES_OF), default="admin")
-    parser.add_argument("--tenant", default="acme")
-    parser.add_argument("--subject", default="", help="who the token stands for; default: the role's name")
-    parser.add_argument("--lifetime-seconds", type=int, default=12 * 3600)
-    given = parser.parse_args()
-    issuer = LocalIssuer(given.directory)
-    token = issuer.token(given.tenant, given.subject or given.role, [given.role], given.lifetime_seconds)
-    sys.stdout.write(token + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())
