@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, column, update, values
+from sqlalchemy import ColumnElement, Table, cast, column, update, values
 from sqlalchemy.ext.asyncio import AsyncSession
 
 # PostgreSQL takes at most 32,767 parameters in a statement.
@@ -26,10 +26,11 @@ async def update_each(
         given = values(*(column(name, table.c[name].type) for name in names), name="given").data(
             [tuple(row[name] for name in names) for row in chunk]
         )
+        # A column that is null in every row has no type of its own, hence the casts.
         statement = (
             update(table)
             .where(table.c[key] == given.c[key], *conditions)
-            .values({name: given.c[name] for name in names if name != key})
+            .values({name: cast(given.c[name], table.c[name].type) for name in names if name != key})
             .returning(table.c[key])
         )
         changed |= set((await session.execute(statement)).scalars())

@@ -1,0 +1,182 @@
+"""Echo or news, and what a change makes of what was known."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from crm_connector.domain.observation import (
+    ECHO_PATIENCE,
+    ChangeKind,
+    CrmChange,
+    CrmOpportunity,
+    Facts,
+    Known,
+    ObservationKind,
+    fold,
+    fold_record,
+    is_echo,
+    needs_read,
+    written,
+)
+from hypothesis import given
+from hypothesis import strategies as st
+
+NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
+KNOWN = Known(Facts("Prospecting", Decimal(10), None, "005A"))
+SENT = {"StageName": "Discovery", "Stagecraft_Write_Id__c": "w1"}
+
+
+def change(kind: ChangeKind = ChangeKind.UPDATED, *, write_id: str = "", at: datetime = NOW, **facts: Any) -> CrmChange:
+    names = {"stage": "StageName", "amount": "Amount", "owner_id": "OwnerId"}
+    fields = {names[name]: value for name, value in facts.items()}
+    return CrmChange("tx:1:006", "006", kind, at, "005B", write_id, fields, facts)
+
+
+def record(stage: str, *, at: datetime = NOW, write_id: str = "", deleted: bool = False) -> CrmOpportunity:
+    return CrmOpportunity("006", Facts(stage), at, "005B", write_id, deleted)
+
+
+class TestEcho:
+    def test_our_write_alone_is_an_echo(self) -> None:
+        assert is_echo(change(write_id="w1", stage="Discovery"), SENT)
+
+    def test_without_the_ledger_nothing_is_an_echo(self) -> None:
+        assert not is_echo(change(write_id="w1", stage="Discovery"), None)
+
+    @pytest.mark.parametrize(
+        "facts", [{"amount": Decimal(5)}, {"stage": "Demo"}, {"stage": "Discovery", "amount": None}]
+    )
+    def test_what_a_flow_adds_in_the_same_transaction_is_news(self, facts: dict[str, Any]) -> None:
+        assert not is_echo(change(write_id="w1", **facts), SENT)
+
+    def test_answers_alone_change_nothing_we_follow(self) -> None:
+        assert is_echo(change(write_id="w1"), {"Stagecraft_Write_Id__c": "w1"})
+
+    def test_only_the_foreign_part_is_named(self) -> None:
+        step = fold(KNOWN, change(write_id="w1", stage="Discovery", amount=Decimal(5)), SENT)
+        assert step.kind is ObservationKind.UPDATED
+        assert step.changed_fields == ("Amount",)
+        assert step.known.facts == Facts("Discovery", Decimal(5), None, "005A")
+
+    def test_a_pure_echo_is_taken_in_silently(self) -> None:
+        step = fold(KNOWN, change(write_id="w1", stage="Discovery"), SENT)
+        assert step.kind is None
+        assert step.known.facts == replace(KNOWN.facts or Facts(""), stage="Discovery")
+
+
+class TestFold:
+    def test_no_change_of_facts_is_no_news(self) -> None:
+        assert fold(KNOWN, change(stage="Prospecting"), None).kind is None
+
+    def test_the_first_sight_of_a_new_record(self) -> None:
+        step = fold(Known(), change(ChangeKind.CREATED, stage="Demo", amount=Decimal(1)), None)
+        assert step.kind is ObservationKind.CREATED
+        assert step.known.facts == Facts("Demo", Decimal(1))
+
+    def test_a_change_from_before_the_last_read_is_contained_in_it(self) -> None:
+        known = replace(KNOWN, state_at=NOW)
+        step = fold(known, change(at=NOW - timedelta(seconds=1), stage="Demo"), None)
+        assert (step.kind, step.known) == (None, known)
+
+    def test_a_change_within_the_second_of_the_last_read_is_applied(self) -> None:
+        step = fold(replace(KNOWN, state_at=NOW), change(at=NOW + timedelta(milliseconds=1), stage="Demo"), None)
+        assert step.kind is ObservationKind.UPDATED
+
+    def test_deletion_is_told_once(self) -> None:
+        first = fold(KNOWN, change(ChangeKind.DELETED), None)
+        assert first.kind is ObservationKind.DELETED
+        assert fold(first.known, change(ChangeKind.DELETED), None).kind is None
+
+    def test_until_our_write_comes_back_older_stages_do_not_count(self) -> None:
+        known = written(KNOWN, "Discovery", "w1", NOW)
+        late = fold(known, change(stage="Prospecting", amount=Decimal(11)), None)
+        assert late.known.facts == Facts("Discovery", Decimal(11), None, "005A")
+        echo = fold(late.known, change(write_id="w1", stage="Discovery"), SENT)
+        assert (echo.kind, echo.known.awaited) == (None, "")
+        person = fold(echo.known, change(stage="Demo"), None)
+        assert person.kind is ObservationKind.UPDATED
+        assert person.known.facts is not None
+        assert person.known.facts.stage == "Demo"
+
+    def test_an_echo_that_never_comes_does_not_hide_people_for_ever(self) -> None:
+        known = written(KNOWN, "Discovery", "w1", NOW)
+        assert fold(known, change(at=NOW + ECHO_PATIENCE, stage="Demo"), None).kind is ObservationKind.UPDATED
+
+    def test_before_the_first_sight_a_write_teaches_no_facts(self) -> None:
+        assert written(Known(), "Discovery", "w1", NOW).facts is None
+
+
+class TestNeedsRead:
+    @pytest.mark.parametrize("kind", [ChangeKind.GAP, ChangeKind.UNDELETED])
+    def test_without_details(self, kind: ChangeKind) -> None:
+        assert needs_read(KNOWN, change(kind))
+
+    def test_of_what_was_never_seen(self) -> None:
+        assert needs_read(Known(), change(amount=Decimal(1)))
+        assert not needs_read(Known(), change(ChangeKind.CREATED))
+
+    def test_not_of_what_is_known(self) -> None:
+        assert not needs_read(KNOWN, change(amount=Decimal(1)))
+
+
+class TestRecord:
+    def test_first_sight_and_again(self) -> None:
+        first = fold_record(Known(), record("Demo"), ObservationKind.IMPORTED)
+        assert (first.kind, first.changed_fields) == (ObservationKind.IMPORTED, ())
+        assert fold_record(first.known, record("Demo"), ObservationKind.IMPORTED).kind is None
+
+    def test_a_difference_is_named(self) -> None:
+        step = fold_record(Known(Facts("Demo")), record("Discovery"), ObservationKind.UPDATED)
+        assert (step.kind, step.changed_fields) == (ObservationKind.UPDATED, ("stage",))
+
+    def test_an_older_read_does_not_count(self) -> None:
+        known = replace(KNOWN, state_at=NOW)
+        old = record("Demo", at=NOW - timedelta(seconds=1))
+        assert fold_record(known, old, ObservationKind.UPDATED).known == known
+
+    def test_a_deleted_record_that_was_known(self) -> None:
+        step = fold_record(KNOWN, record("Prospecting", deleted=True), ObservationKind.UPDATED)
+        assert step.kind is ObservationKind.DELETED
+        assert fold_record(step.known, record("Demo", deleted=True), ObservationKind.UPDATED).kind is None
+
+    def test_a_deleted_record_nobody_knew_is_no_news(self) -> None:
+        assert fold_record(Known(), record("Demo", deleted=True), ObservationKind.UPDATED).kind is None
+
+    def test_a_read_that_shows_our_write_is_its_echo(self) -> None:
+        known = written(KNOWN, "Discovery", "w1", NOW)
+        step = fold_record(known, record("Demo", write_id="w1"), ObservationKind.UPDATED)
+        assert step.known.awaited == ""
+        assert step.kind is ObservationKind.UPDATED
+
+
+stages = st.sampled_from(["A", "B", "C"])
+amounts = st.sampled_from([None, Decimal(1), Decimal(2)])
+steps = st.lists(st.fixed_dictionaries({}, optional={"stage": stages, "amount": amounts}), max_size=20)
+
+
+@given(steps)
+def test_facts_follow_the_stream_and_only_differences_are_told(sequence: list[dict[str, Any]]) -> None:
+    known = Known(Facts("A"))
+    for number, facts in enumerate(sequence):
+        step = fold(known, change(at=NOW + timedelta(seconds=number), **facts), None)
+        assert known.facts is not None
+        expected = replace(known.facts, **facts)
+        assert step.known.facts == expected
+        assert (step.kind is not None) == (expected != known.facts)
+        known = step.known
+
+
+@given(steps, st.integers(0, 20))
+def test_a_stream_read_twice_ends_in_the_same_facts(sequence: list[dict[str, Any]], again_from: int) -> None:
+    changes = [change(at=NOW + timedelta(seconds=n), **facts) for n, facts in enumerate(sequence)]
+    once = Known(Facts("A"))
+    for item in changes:
+        once = fold(once, item, None).known
+    twice = once
+    for item in changes[again_from:]:
+        twice = fold(twice, item, None).known
+    touched = {name for facts in sequence[again_from:] for name in facts}
+    for name in touched:
+        assert getattr(twice.facts, name) == getattr(once.facts, name)

@@ -1,0 +1,246 @@
+"""What people do in a real org process is observed once, in order, through every kind of interruption."""
+
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
+from stagecraft.crm.v1.opportunity_observed_pb2 import (
+    OBSERVATION_KIND_CREATED,
+    OBSERVATION_KIND_DELETED,
+    OBSERVATION_KIND_IMPORTED,
+    OBSERVATION_KIND_UPDATED,
+    OpportunityObserved,
+)
+
+pytestmark = pytest.mark.stack
+SUBSCRIBE = "PubSub/Subscribe"
+Eventually = Callable[..., Awaitable[Any]]
+LOADED = 2050
+
+
+@pytest.fixture(scope="module")
+def loaded(org: Any) -> list[str]:
+    """Opportunities that were there before the connector first came."""
+    rows = [{"Name": f"Old {n}", "StageName": "Demo", "CloseDate": "2027-01-31", "Amount": n} for n in range(LOADED)]
+    return org.sim("load", {"opportunities": rows})["opportunities"]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def receiving(loaded: list[str], linked: Any) -> AsyncIterator[Any]:
+    yield linked
+    linked.org.sim("faults", method="DELETE")
+
+
+def edit(linked: Any, deal: str, **fields: Any) -> None:
+    linked.org.sim("edit", {"id": deal, "fields": fields})
+
+
+class TestImport:
+    async def test_everything_there_is_imported_once(
+        self, receiving: Any, loaded: list[str], eventually: Eventually
+    ) -> None:
+        async def all_there() -> list[Any]:
+            tenant = receiving.tenant
+            events = await receiving.service.events(OpportunityObserved, tenant=tenant, count=LOADED)
+            return [e for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED]
+
+        imported = await eventually(all_there)
+        assert {e.message.opportunity_id for e in imported} >= set(loaded)
+        assert len(imported) == len({e.message.opportunity_id for e in imported})
+        first = next(e.message for e in imported if e.message.opportunity_id == loaded[7])
+        assert (first.stage_key, first.crm_stage, first.pipeline_key) == ("demo", "Demo", "sales")
+        assert (first.amount, first.close_date) == ("7", "2027-01-31")
+        assert first.owner_id.startswith("005")
+        assert not first.changed_fields
+
+    async def test_a_second_import_publishes_nothing_new(self, receiving: Any, eventually: Eventually) -> None:
+        reply = await receiving.service.client.post("/v1/imports", headers=receiving.headers)
+        assert reply.status_code == 202, reply.text
+        location = reply.headers["location"].removeprefix("/v1/")
+
+        async def completed() -> dict[str, Any]:
+            found = await receiving.get(location)
+            assert found["state"] == "COMPLETED"
+            return found
+
+        found = await eventually(completed)
+        assert found["read_count"] >= LOADED
+        assert found["published_count"] == 0
+
+
+class TestChanges:
+    async def test_a_persons_edit_is_observed(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        edit(receiving, deal, StageName="Demo", Amount=1234.5, NextStep="call")
+        created, edited = await receiving.observed(deal, 2)
+        assert created.kind == OBSERVATION_KIND_CREATED
+        assert edited.kind == OBSERVATION_KIND_UPDATED
+        assert (edited.crm_stage, edited.stage_key) == ("Demo", "demo")
+        assert edited.amount == "1234.5"
+        assert edited.close_date == "2027-03-31"
+        assert set(edited.changed_fields) == {"StageName", "Amount", "NextStep"}
+        assert edited.changed_by.startswith("005")
+        assert edited.change_id.endswith(deal)
+
+    async def test_what_we_do_not_follow_is_no_observation(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        edit(receiving, deal, NextStep="write")
+        edit(receiving, deal, CloseDate="2027-04-30")
+        _, edited = await receiving.observed(deal, 2)
+        assert list(edited.changed_fields) == ["CloseDate"]
+        assert edited.close_date == "2027-04-30"
+
+    async def test_a_value_taken_away_is_empty(self, receiving: Any) -> None:
+        deal = await receiving.created(Amount=10)
+        edit(receiving, deal, Amount=None)
+        _, edited = await receiving.observed(deal, 2)
+        assert (edited.amount, edited.crm_stage) == ("", "Prospecting")
+
+    async def test_a_deletion_is_observed(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        headers = {"Authorization": f"Bearer {receiving.org.token()}"}
+        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{deal}"
+        async with httpx.AsyncClient() as client:
+            assert (await client.delete(url, headers=headers)).status_code == 204
+        _, deleted = await receiving.observed(deal, 2)
+        assert deleted.kind == OBSERVATION_KIND_DELETED
+        await receiving.shows(deal, deleted=True)
+
+    async def test_a_gap_is_closed_by_reading(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
+        edit(receiving, deal, Amount=77)
+        receiving.org.sim("gap", {"change_type": "GAP_UPDATE", "record_ids": [deal]})
+        receiving.org.sim("faults", method="DELETE")
+        observations = await receiving.observed(deal, 2)
+        assert [o.amount for o in observations] == ["", "77"]
+
+    async def test_an_overflow_reads_everything_again(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        receiving.org.sim("load", {"opportunities": [{"Name": "Mass", "StageName": "Demo", "CloseDate": "2027-01-01"}]})
+        receiving.org.sim("gap", {"change_type": "GAP_OVERFLOW"})
+        edit(receiving, deal, Amount=5)
+        await receiving.observed(deal, 2)
+        found = receiving.org.sim("opportunities?stage=Demo&limit=5000", method="GET")["opportunities"]
+        silent = next(row["Id"] for row in found if row["Name"] == "Mass")
+        await receiving.shows(silent, crm_stage="Demo")
+
+
+class TestMapping:
+    async def test_an_unmapped_stage_is_told_and_told_again_once_mapped(
+        self, receiving: Any, make: SimpleNamespace, eventually: Eventually
+    ) -> None:
+        deal = await receiving.created()
+        edit(receiving, deal, StageName="Legal Review")
+        _, unmapped = await receiving.observed(deal, 2)
+        assert (unmapped.crm_stage, unmapped.stage_key) == ("Legal Review", "")
+        edit(receiving, deal, StageName="Negotiation")
+        await receiving.observed(deal, 3)
+        client, path = receiving.service.client, "/v1/stage-mappings/sales"
+        current = await client.get(path, headers=receiving.headers)
+        stages = current.json()["stages"]
+        assert current.json()["unmapped"] == []
+        del stages["negotiation"]
+        headers = {**receiving.headers, "If-Match": current.headers["etag"]}
+        changed = await client.put(path, json={"stages": stages}, headers=headers)
+        assert changed.status_code == 200, changed.text
+        assert (await receiving.observed(deal, 4))[-1].stage_key == ""
+        stale = await client.put(path, json={"stages": stages}, headers=headers)
+        assert stale.status_code == 412
+        stages["negotiation"] = "Negotiation"
+        headers["If-Match"] = changed.headers["etag"]
+        assert (await client.put(path, json={"stages": stages}, headers=headers)).status_code == 200
+        assert (await receiving.observed(deal, 5))[-1].stage_key == "negotiation"
+
+    async def test_a_mapping_that_disagrees_with_the_org_is_refused(self, receiving: Any) -> None:
+        client, path = receiving.service.client, "/v1/stage-mappings/sales"
+        current = await client.get(path, headers=receiving.headers)
+        headers = {**receiving.headers, "If-Match": current.headers["etag"]}
+        wrong = {"closed_won": "Demo", "demo": "Closed Won", "ghost": "Discovery", "discovery": "Nowhere"}
+        reply = await client.put(path, json={"stages": wrong}, headers=headers)
+        assert reply.status_code == 422
+        codes = {error["pointer"]: error["code"] for error in reply.json()["errors"]}
+        assert codes == {
+            "/body/stages/closed_won": "category_disagrees",
+            "/body/stages/demo": "category_disagrees",
+            "/body/stages/ghost": "unknown_stage",
+            "/body/stages/discovery": "unknown_crm_stage",
+        }
+
+
+class TestInterruptions:
+    async def test_a_token_that_expires_mid_stream(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        receiving.org.sim("tokens/expire")
+        edit(receiving, deal, StageName="Discovery")
+        receiving.org.sim("tokens/expire")
+        edit(receiving, deal, StageName="Demo")
+        observations = await receiving.observed(deal, 3)
+        assert [o.crm_stage for o in observations] == ["Prospecting", "Discovery", "Demo"]
+
+    async def test_a_killed_org_is_resumed_by_replay_id(self, receiving: Any) -> None:
+        deal = await receiving.created()
+        receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
+        edit(receiving, deal, StageName="Discovery")
+        edit(receiving, deal, StageName="Demo")
+        receiving.org.stop(signal.SIGKILL)
+        receiving.org.start()
+        observations = await receiving.observed(deal, 3)
+        assert [o.crm_stage for o in observations] == ["Prospecting", "Discovery", "Demo"]
+
+    async def test_a_lost_position_is_made_good_by_a_sweep(self, receiving: Any) -> None:
+        deal, gone = await receiving.created(), await receiving.created()
+        receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
+        edit(receiving, deal, StageName="Discovery")
+        edit(receiving, deal, StageName="Demo")
+        headers = {"Authorization": f"Bearer {receiving.org.token()}"}
+        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{gone}"
+        async with httpx.AsyncClient() as client:
+            assert (await client.delete(url, headers=headers)).status_code == 204
+        receiving.org.sim("faults", method="DELETE")
+        corrupt = {"match": SUBSCRIBE, "code": "subscription.fetch.replayid.corrupted"}
+        receiving.org.sim("faults", corrupt)
+        observations = await receiving.observed(deal, 2)
+        assert observations[-1].crm_stage == "Demo"
+        assert (await receiving.observed(gone, 2))[-1].kind == OBSERVATION_KIND_DELETED
+        edit(receiving, deal, Amount=9)
+        assert (await receiving.observed(deal, len(observations) + 1))[-1].amount == "9"
+
+    async def test_a_lost_reply_is_found_out_by_reading_alone(
+        self, receiving: Any, make: SimpleNamespace, eventually: Eventually
+    ) -> None:
+        deal = await receiving.created()
+        receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
+        edit(receiving, deal, Description="cuts the stream")
+        receiving.org.sim("faults", {"match": "composite/graph", "drop_after_commit": True})
+        await receiving.decide(make.decision(deal, target="discovery", expected="prospecting"))
+        (intent,) = await receiving.state_of(deal, "CONFIRMED")
+        assert intent["attempts"] == 1
+        receiving.org.sim("faults", method="DELETE")
+        await receiving.state_of(deal, "ECHOED")
+        assert len(receiving.record(deal)["history"]) == 2
+        events = await receiving.service.events(CrmWriteConfirmed, tenant=receiving.tenant, count=1)
+        assert len([e for e in events if e.message.opportunity_id == deal]) == 1
+        assert [o.crm_stage for o in await receiving.observed(deal, 1)] == ["Prospecting"]
+
+
+async def test_credentials_that_are_refused_are_offered_once(
+    receiving: Any, start_service: Any, make: SimpleNamespace, eventually: Eventually
+) -> None:
+    tenant = f"tenant-{uuid4().hex[:8]}"
+    settings = {**make.settings(receiving.org, tenant), "salesforce_client_id": "3MVG9nobody"}
+    service = await start_service("crm_connector", **settings)
+
+    async def refused() -> dict[str, Any]:
+        reply = await service.client.get("/v1/connection", headers=service.headers(tenant))
+        assert reply.json()["state"] == "REFUSED"
+        return reply.json()
+
+    found = await eventually(refused)
+    assert found["last_error"] == "invalid_client_id: client identifier invalid"
