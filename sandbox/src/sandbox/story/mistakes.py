@@ -1,0 +1,48 @@
+"""What goes wrong in a team: submissions that must be refused, claims without evidence, edits past the platform."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import UUID
+
+from kit.ids import uuid7
+
+from sandbox.story.api import Refused
+from sandbox.story.behaviour import spoiled
+from sandbox.story.org_load import OrgConsole
+from sandbox.story.reps import Desk, put, submission
+from sandbox.story.world import CRM_STAGE, BadSubmission, Deal, Edit, Flaw
+
+UNPUBLISHED_VERSION = 99
+FOREIGN_HASH = "0" * 64
+
+
+async def hand_in_badly(desk: Desk, deal: Deal, bad: BadSubmission) -> None:
+    """Send a submission that must be refused, and note with which code it was."""
+    body = submission(desk, deal, bad.assessment_key, bad.answers)
+    submission_id = str(uuid7())
+    if bad.flaw is Flaw.UNKNOWN_VERSION:
+        body |= {"assessment_version": UNPUBLISHED_VERSION, "definition_hash": None}
+    elif bad.flaw is Flaw.WRONG_HASH:
+        body["definition_hash"] = FOREIGN_HASH
+    elif bad.flaw is Flaw.OTHER_BODY:
+        await put(desk, deal, submission_id, body)
+        body["answers"] = spoiled(bad.answers)
+    await _expect_refusal(desk, deal, UUID(submission_id), body)
+
+
+async def _expect_refusal(desk: Desk, deal: Deal, submission_id: UUID, body: dict[str, object]) -> None:
+    try:
+        await desk.caller.send("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
+    except Refused as refusal:
+        desk.journal.refuse(desk.journal.refusals, refusal.code, str(refusal.problem.get("detail", "")))
+    else:
+        desk.journal.mistaken.append(f"a bad submission for {deal.key} was accepted")
+
+
+async def edit_in_org(console: OrgConsole, desk: Desk, deal: Deal, edit: Edit) -> None:
+    """Set the stage in Salesforce, by hand."""
+    stage_name = CRM_STAGE[edit.to_stage]
+    await console.edit(desk.ids.opportunities[deal.key], stage_name, desk.ids.users[edit.by])
+    desk.journal.edits += 1
+    await asyncio.sleep(0)

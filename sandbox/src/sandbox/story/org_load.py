@@ -1,0 +1,122 @@
+"""Fills the simulated Salesforce org with a world, as years of selling would have left it, and edits it by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import httpx
+
+from sandbox.story.world import CRM_STAGE, Account, Deal, Rep, World
+
+DUMP_PAGE = 1000
+
+
+@dataclass(frozen=True)
+class OrgIds:
+    """The org's record ids by our keys: users by rep, opportunities by deal."""
+
+    users: Mapping[str, str]
+    opportunities: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class OrgDeal:
+    """What the org holds of an opportunity: its stage by the org's name, and the submission ids of its assessments."""
+
+    name: str
+    stage_name: str
+    amount: float
+    submission_ids: tuple[str, ...]
+
+
+class OrgConsole:
+    """The operator's side of the simulated org, at its `/_sim` paths."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str) -> None:
+        self._http = http
+        self.url = url
+
+    async def fill(self, world: World) -> OrgIds:
+        """Load the world without change events; people and accounts first, as deals refer to their ids."""
+        first = await self._load(
+            users=[_user(rep) for rep in world.reps], accounts=[_account_row(account) for account in world.accounts]
+        )
+        users = dict(zip((rep.key for rep in world.reps), first["users"], strict=True))
+        accounts = dict(zip((account.key for account in world.accounts), first["accounts"], strict=True))
+        rows = [_opportunity_row(deal, users, accounts) for deal in world.deals]
+        loaded = (await self._load(opportunities=rows))["opportunities"]
+        return OrgIds(users, dict(zip((deal.key for deal in world.deals), loaded, strict=True)))
+
+    async def edit(self, opportunity_id: str, stage_name: str, user_id: str) -> None:
+        """A person sets the stage in Salesforce."""
+        body = {"id": opportunity_id, "fields": {"StageName": stage_name}, "user": user_id}
+        (await self._http.post(f"{self.url}/_sim/edit", json=body)).raise_for_status()
+
+    async def deals(self) -> dict[str, OrgDeal]:
+        """Everything the org holds, by opportunity id."""
+        found: dict[str, OrgDeal] = {}
+        while True:
+            page = await self._http.get(
+                f"{self.url}/_sim/opportunities", params={"limit": DUMP_PAGE, "offset": len(found)}
+            )
+            rows = page.raise_for_status().json()["opportunities"]
+            if not rows:
+                return found
+            found |= {row["Id"]: _org_deal(row) for row in rows}
+
+    async def record(self, opportunity_id: str) -> dict[str, Any]:
+        """One opportunity with its assessments, answers and history, by Salesforce's field names."""
+        page = await self._http.get(f"{self.url}/_sim/opportunities", params={"id": opportunity_id})
+        return page.raise_for_status().json()["opportunities"][0]
+
+    async def _load(self, **rows: list[dict[str, Any]]) -> dict[str, list[str]]:
+        return (await self._http.post(f"{self.url}/_sim/load", json=rows)).raise_for_status().json()
+
+
+def _user(rep: Rep) -> dict[str, Any]:
+    return {
+        "Username": rep.username,
+        "FirstName": rep.first_name,
+        "LastName": rep.last_name,
+        "Email": rep.username,
+        "Title": "Account Executive",
+        "Department": rep.region,
+        "IsActive": True,
+    }
+
+
+def _account_row(account: Account) -> dict[str, Any]:
+    return {
+        "Name": account.name,
+        "Industry": account.industry,
+        "BillingCountry": account.country,
+        "NumberOfEmployees": account.employees,
+        "AnnualRevenue": str(account.revenue),
+    }
+
+
+def _opportunity_row(deal: Deal, users: Mapping[str, str], accounts: Mapping[str, str]) -> dict[str, Any]:
+    changed = deal.created_on if deal.is_open else deal.close_on
+    return {
+        "Name": deal.name,
+        "AccountId": accounts.get(deal.account_key),
+        "OwnerId": users[deal.rep_key],
+        "StageName": CRM_STAGE[deal.claimed],
+        "Amount": str(deal.amount),
+        "CloseDate": deal.close_on.isoformat(),
+        "CreatedDate": _noon(deal.created_on),
+        "LastModifiedDate": _noon(changed),
+        "LastStageChangeDate": _noon(changed),
+    }
+
+
+def _noon(day: date) -> str:
+    return f"{day.isoformat()}T12:00:00.000+0000"
+
+
+def _org_deal(row: Mapping[str, Any]) -> OrgDeal:
+    submissions = tuple(item["External_Id__c"] for item in row["assessments"])
+    return OrgDeal(row["Name"], row["StageName"], row.get("Amount") or 0, submissions)

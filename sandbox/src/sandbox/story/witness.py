@@ -1,0 +1,82 @@
+"""What passed between the services, as their topics tell it: who was scored, decided and written, and when."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from google.protobuf.message import Message
+from kit.events import Received, event_type
+from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
+from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+
+from sandbox.story.stream import Reader
+
+Seen = tuple[Received[Any], float]
+
+
+class Witness:
+    """Events by what they are about, a repeated delivery counted once.
+
+    `scores` and `decisions` by submission hold every one there was; `confirmed` holds the first confirmation.
+    """
+
+    def __init__(self) -> None:
+        self.scores: dict[str, list[Seen]] = defaultdict(list)
+        self.decisions: dict[str, list[Seen]] = defaultdict(list)
+        self.other_decisions: list[Seen] = []
+        self.confirmed: dict[str, Seen] = {}
+        self.recommended: dict[str, Seen] = {}
+        self.parked: list[Received[CrmWriteParked]] = []
+        self.observed = 0
+        self.event_count = 0
+        self._seen: set[str] = set()
+
+    @property
+    def readers(self) -> dict[str, Reader]:
+        """What to read each topic with."""
+        readers: dict[type[Message], Callable[[Received[Any], float], None]] = {
+            SubmissionScored: self._score,
+            StageDecided: self._decision,
+            CrmWriteConfirmed: self._confirmation,
+            CrmWriteParked: self._parking,
+            OpportunityObserved: self._observation,
+            StageRecommended: self._recommendation,
+        }
+        return {event_type(message).topic: self._once(reader) for message, reader in readers.items()}
+
+    def _once(self, reader: Callable[[Received[Any], float], None]) -> Reader:
+        def read(event: Received[Message], now: float) -> None:
+            self.event_count += 1
+            if (event_id := str(event.id)) not in self._seen:
+                self._seen.add(event_id)
+                reader(event, now)
+
+        return read
+
+    def _score(self, event: Received[SubmissionScored], now: float) -> None:
+        self.scores[event.message.submission_id].append((event, now))
+
+    def _decision(self, event: Received[StageDecided], now: float) -> None:
+        if event.message.HasField("submission"):
+            self.decisions[event.message.submission.submission_id].append((event, now))
+        else:
+            self.other_decisions.append((event, now))
+
+    def _confirmation(self, event: Received[CrmWriteConfirmed], now: float) -> None:
+        if event.message.submission_id:
+            self.confirmed.setdefault(event.message.submission_id, (event, now))
+
+    def _parking(self, event: Received[CrmWriteParked], now: float) -> None:
+        self.parked.append(event)
+
+    def _observation(self, event: Received[OpportunityObserved], now: float) -> None:
+        self.observed += 1
+
+    def _recommendation(self, event: Received[StageRecommended], now: float) -> None:
+        self.recommended[event.message.submission_id] = (event, now)
