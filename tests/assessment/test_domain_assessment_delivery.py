@@ -120,9 +120,31 @@ class TestStanding:
 
     def test_an_incomplete_score_fails(self) -> None:
         blocked = replace(SCORE, value=None, complete=False, unanswered=("budget",))
-        tried = attempt(outcome=WAITS_FOR_PAIN, score=blocked)
+        tried = attempt(outcome=decision("rejected", ("MISSING", "fit.score", None)), score=blocked)
         assert standing_of("fit", HERE, [tried]).kind is StandingKind.FAILED
-        assert missing_of(tried)[0].text == "1 unanswered: budget"
+        assert [missing.text for missing in missing_of(tried)] == ["1 unanswered: budget"]
+
+    @pytest.mark.parametrize(
+        ("outcome", "kind"),
+        [
+            (FAILED, StandingKind.FAILED),
+            (WAITS_FOR_PAIN, StandingKind.PASSED),
+            (decision("rejected", ("OVERRIDE_ACTIVE", "fit.score", None)), StandingKind.FAILED),
+            (decision("rejected", ("MISSING", "opportunity.amount", None)), StandingKind.PASSED),
+            (decision("no_op"), StandingKind.PASSED),
+            (decision("no_op", ("RULE_SHADOW", "", None)), StandingKind.PASSED),
+            (decision("accepted", ("SYNC_BLOCKED", "", None)), StandingKind.PASSED),
+        ],
+    )
+    def test_fails_by_its_own_facts_only(self, outcome: Decision, kind: StandingKind) -> None:
+        assert standing_of("fit", HERE, [attempt(outcome=outcome)]).kind is kind
+
+    def test_a_rule_for_low_scores_is_no_goal(self) -> None:
+        low = NearMiss("lost", "closed_lost", "fit.score", "< 10", "65", Decimal(-55), ())
+        passed = decision("rejected", ("FAILED", "fit.score", "-55"), ("MISSING", "pain.score", None))
+        tried = attempt(outcome=replace(passed, near_misses=(low,)))
+        assert standing_of("fit", HERE, [tried]).kind is StandingKind.PASSED
+        assert outcome_in_words(tried, {}) == "pain was not answered yet"
 
 
 class TestWords:
@@ -136,7 +158,11 @@ class TestWords:
             (decision("rejected", ("FAILED", "fit.score", "-1")), "1 point short"),
             (decision("rejected", ("FAILED", "fit.score", "-0.50")), "0.5 points short"),
             (decision("rejected", ("FAILED", "fit.score", "0.00")), "just at the limit, which must be exceeded"),
-            (decision("rejected", ("FAILED", "fit.score", "3")), "3 points over"),
+            (decision("rejected", ("FAILED", "opportunity.amount", "-500")), "amount is 500 short"),
+            (decision("rejected", ("FAILED", "fit.score", "-24"), ("FAILED", "fit.score", "-4")), "4 points short"),
+            (decision("rejected", ("FAILED", "pain.score", "-2")), "pain: 2 points short"),
+            (decision("rejected", ("FAILED", "opportunity.amount", "0")), "amount is just at its limit"),
+            (decision("no_op", ("RULE_SHADOW", "", None)), "moved nothing"),
             (WAITS_FOR_PAIN, "pain was not answered yet"),
             (decision("rejected", ("MISSING", "opportunity.amount", None)), "amount is empty"),
             (decision("no_op", ("TERMINAL", "", None)), "the opportunity is closed"),
@@ -153,6 +179,10 @@ class TestWords:
 
     def test_waiting_for_the_score(self) -> None:
         assert outcome_in_words(attempt(score=None), {}) == "waiting for its score"
+
+    def test_too_few_answers_without_a_required_one(self) -> None:
+        blocked = replace(SCORE, value=None, complete=False)
+        assert outcome_in_words(attempt(outcome=decision("rejected"), score=blocked), {}) == "too few answers"
 
     def test_percent_is_named(self) -> None:
         percent = replace(SCORE, scale="percent")

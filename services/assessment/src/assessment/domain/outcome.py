@@ -20,13 +20,14 @@ REASON_WORDS = {
     "APPROVAL_PENDING": "it waits for approval",
     "SYNC_BLOCKED": "the CRM has refused an earlier change",
     "BREAKER_OPEN": "automatic moves are paused",
-    "RULE_SHADOW": "the rule only observes",
 }
+INCOMPLETE = "INCOMPLETE"
+"""The code of what is missing when unanswered questions block the score."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision came out so. margin is signed: -4 is four points short; None when nothing was compared."""
+    """Why a decision came out so. A failed comparison has a margin of at most 0: -4 is four points short."""
 
     code: str
     fact: str
@@ -135,45 +136,60 @@ def standing_of(assessment_key: str, visit: Visit, attempts: Sequence[Attempt]) 
 
 
 def _fails(attempt: Attempt, assessment_key: str) -> bool:
-    """A pass is an accepted or proposed move, or one that other facts alone hold back."""
-    decision = attempt.decision
-    if decision is None or decision.outcome in {"accepted", "proposed"}:
-        return False
-    if attempt.score is not None and not attempt.score.complete:
-        return True
-    own = [r for r in decision.reasons if r.fact.partition(".")[0] == assessment_key]
-    others = [r for r in decision.reasons if r.code in {"MISSING", "FAILED"} and r not in own]
-    return bool(own) or not others
+    """An attempt fails when its decision names the assessment's own facts: other facts may hold back a pass."""
+    return any(m.code == INCOMPLETE or m.fact.partition(".")[0] == assessment_key for m in missing_of(attempt))
 
 
 def missing_of(attempt: Attempt) -> tuple[Missing, ...]:
     """What a decision says is missing, one entry per failed or unknown fact; empty when it moved the opportunity."""
-    decision = attempt.decision
+    decision, score = attempt.decision, attempt.score
     if decision is None or decision.outcome in {"accepted", "proposed"}:
         return ()
-    unit = "percentage points" if attempt.score is not None and attempt.score.scale == "percent" else "points"
     questions = {near.fact: near.question_keys for near in reversed(decision.near_misses)}
-    found = [_missing(reason, unit, questions.get(reason.fact, ())) for reason in decision.reasons]
-    if attempt.score is not None and not attempt.score.complete:
-        keys = attempt.score.unanswered
-        found.insert(0, Missing("INCOMPLETE", "", None, f"{len(keys)} unanswered: {', '.join(keys)}", keys))
+    found = [_missing(reason, attempt, questions.get(reason.fact, ())) for reason in _open_reasons(decision)]
+    if score is not None and not score.complete:
+        # The score is unknown because of these questions, so that it is unknown need not be said as well.
+        found = [m for m in found if (m.code, m.fact) != ("MISSING", f"{attempt.assessment_key}.score")]
+        keys = score.unanswered
+        text = f"{len(keys)} unanswered: {', '.join(keys)}" if keys else "too few answers"
+        found.insert(0, Missing(INCOMPLETE, "", None, text, keys))
     return tuple(found)
 
 
-def _missing(reason: Reason, unit: str, question_keys: tuple[str, ...]) -> Missing:
+def _open_reasons(decision: Decision) -> list[Reason]:
+    """The reasons that someone could do something about: of several rules on one fact the nearest, and none that asks
+    for less, since a rule that takes low scores only is no goal."""
+    ceilings = {(near.fact, near.margin) for near in decision.near_misses if near.cell.lstrip().startswith("<")}
+    nearest: dict[tuple[str, str], Reason] = {}
+    for reason in decision.reasons:
+        if reason.code == "RULE_SHADOW" or (reason.fact, reason.margin) in ceilings:
+            continue
+        held = nearest.setdefault((reason.code, reason.fact), reason)
+        if None not in (held.margin, reason.margin) and abs(reason.margin or 0) < abs(held.margin or 0):
+            nearest[reason.code, reason.fact] = reason
+    return list(nearest.values())
+
+
+def _missing(reason: Reason, attempt: Attempt, question_keys: tuple[str, ...]) -> Missing:
     subject, _, attribute = reason.fact.partition(".")
     short_by = abs(reason.margin) if reason.code == "FAILED" and reason.margin is not None else None
-    if short_by is not None and reason.margin is not None:
-        measure = unit if attribute == "score" else attribute or "points"
-        if short_by == 0:
-            text = "just at the limit, which must be exceeded"
-        else:
-            text = f"{_plain(short_by)} {_counted(measure, short_by)} {'short' if reason.margin < 0 else 'over'}"
+    if short_by is not None:
+        text = _distance(short_by, subject, attribute, attempt)
     elif reason.code == "MISSING":
         text = f"{subject} was not answered yet" if attribute == "score" else f"{attribute or subject} is empty"
     else:
         text = REASON_WORDS.get(reason.code) or reason.message or reason.code.lower().replace("_", " ")
     return Missing(reason.code, reason.fact, short_by, text, question_keys)
+
+
+def _distance(short_by: Decimal, subject: str, attribute: str, attempt: Attempt) -> str:
+    own = subject == attempt.assessment_key
+    if attribute != "score":
+        return f"{attribute or subject} is {_plain(short_by) + ' short' if short_by else 'just at its limit'}"
+    percent = own and attempt.score is not None and attempt.score.scale == "percent"
+    unit = "percentage point" if percent else "point"
+    text = f"{_plain(short_by)} {unit}{'' if short_by == 1 else 's'} short"
+    return ("" if own else f"{subject}: ") + (text if short_by else "just at the limit, which must be exceeded")
 
 
 def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
@@ -192,7 +208,3 @@ def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
 def _plain(number: Decimal) -> str:
     text = format(number, "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-def _counted(unit: str, number: Decimal) -> str:
-    return unit.removesuffix("s") if number == 1 else unit
