@@ -191,9 +191,17 @@ def test_the_trace_names_every_visible_question_and_what_was_lost() -> None:
     ]
 
 
+def test_what_may_be_left_unanswered_may_give_less_than_its_least_answer() -> None:
+    both = QuestionPoints("flag", points_if_true=D(7), points_if_false=D(3))
+    assert run({}, questions=(both,)).reachable_min == 0
+    form = dataclasses.replace(FORM, questions=(dataclasses.replace(FORM.questions[3], required=True),))
+    assert run({"flag": True}, form, questions=(both,)).reachable_min == 3
+
+
 def test_the_inputs_hash_changes_with_answers_and_profile_only() -> None:
     one = run({"single": "b", "number": D("1.50")}).inputs_hash
     assert one == run({"number": D("1.5"), "single": "b"}).inputs_hash
+    assert run({"multi": ("a", "b")}).inputs_hash == run({"multi": ("b", "a")}).inputs_hash
     assert one != run({"single": "c", "number": D("1.5")}).inputs_hash
     assert one != run({"single": "b", "number": D("1.5")}, floor_zero=True).inputs_hash
 

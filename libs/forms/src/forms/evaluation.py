@@ -89,7 +89,7 @@ def _text(value: Literal | None) -> str:
 
 
 def _same_items(left: tuple[str | Decimal | bool, ...], right: tuple[str | Decimal | bool, ...]) -> bool:
-    return len(left) == len(right) and sorted(map(_item, left)) == sorted(map(_item, right))
+    return sorted(map(_item, left)) == sorted(map(_item, right))
 
 
 def _item(item: str | Decimal | bool) -> str:
