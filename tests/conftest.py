@@ -1,0 +1,19 @@
+"""Marks what needs more than Python, by the fixtures a test asks for."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+PROCESSES = {"infrastructure", "org", "own_org"}
+
+# Machines here are shared: a slow moment is no failure, and a property fails by its example, not by its time.
+settings.register_profile("stagecraft", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("stagecraft")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "system" in fixtures:
+            item.add_marker(pytest.mark.e2e)
+        elif fixtures & PROCESSES:
+            item.add_marker(pytest.mark.stack)
