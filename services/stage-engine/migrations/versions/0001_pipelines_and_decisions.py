@@ -1,0 +1,13 @@
+"""Pipelines, deals, decisions, transitions, parked events, score replicas and partner feeds."""
+
+from kit.migrations import create_kit_tables, create_tables
+from stage_engine.models import Base
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_kit_tables("stage_engine")
+    append_only = ("decision", "transition", "pipeline_version")
+    create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)

@@ -1,0 +1,21 @@
+"""The stage engine: decides when a deal changes its stage, and says why."""
+
+from fastapi import FastAPI
+from kit.app import create_app
+
+from stage_engine import consumers
+from stage_engine.endpoints import ROUTERS
+from stage_engine.settings import Settings
+
+
+def create(settings: Settings | None = None) -> FastAPI:
+    """The application, with settings from the environment unless given."""
+    return create_app(
+        settings or Settings(),
+        description="Moves opportunities through their stages on evidence, and explains every decision",
+        routers=ROUTERS,
+        handlers=consumers.HANDLERS,
+    )
+
+
+app = create()

@@ -1,0 +1,199 @@
+# SQLModel declares __tablename__ as a method, though a plain name is what it documents.
+# pyright: reportAssignmentType=false
+"""The tables. `pipeline_version`, `decision` and `transition` are append-only; `score_reach` is a replica of what the
+scoring service published; `parked_event` holds what waits for an opportunity or a pipeline."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from kit.tables import table_base
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, String, Text, func
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field
+
+Base = table_base()
+
+
+def _moment(*, nullable: bool = False) -> Any:
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=nullable)  # pyright: ignore[reportArgumentType]
+
+
+def _created() -> Any:
+    column = {"server_default": func.now()}
+    return Field(default=None, sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs=column)  # pyright: ignore[reportArgumentType]
+
+
+def _count() -> Any:
+    return Field(sa_type=BigInteger)
+
+
+class PipelineRow(Base, table=True):
+    """A pipeline with its draft. `revision` counts changes of the draft, for ETags."""
+
+    __tablename__ = "pipeline"
+
+    tenant_id: str = Field(primary_key=True)
+    pipeline_key: str = Field(primary_key=True)
+    draft: dict[str, Any] = Field(sa_type=JSONB)
+    revision: int
+    newest_version: int
+    created_at: datetime = _created()
+    created_by: str
+    updated_at: datetime = _created()
+    updated_by: str
+
+
+class PipelineVersionRow(Base, table=True):
+    """A published version, immutable."""
+
+    __tablename__ = "pipeline_version"
+
+    tenant_id: str = Field(primary_key=True)
+    pipeline_key: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    document: dict[str, Any] = Field(sa_type=JSONB)
+    is_default: bool
+    published_at: datetime = _moment()
+    published_by: str
+
+
+class OpportunityRow(Base, table=True):
+    """One deal. `state` is the whole instance as canonical JSON; the other columns are what queries need of it."""
+
+    __tablename__ = "opportunity"
+    __table_args__ = (
+        Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
+        Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
+        Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    pipeline_key: str
+    pipeline_version: int
+    stage_key: str
+    stage_rank: int
+    category: str
+    earned_stage: str
+    earned_rank: int
+    amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    owner_id: str
+    deleted: bool
+    revision: int = _count()
+    state: str = Field(sa_type=Text)
+    created_at: datetime = _created()
+    updated_at: datetime = _moment()
+
+
+class DecisionRow(Base, table=True):
+    """A decision with everything it rests on: `before`, `given`, `decision` and `after` are canonical JSON, so that
+    deciding again can be compared byte for byte."""
+
+    __tablename__ = "decision"
+    __table_args__ = (
+        Index("decision_number", "tenant_id", "opportunity_id", "decision_no", unique=True),
+        Index("decision_identity", "tenant_id", "opportunity_id", "identity", unique=True),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    decision_id: UUID = Field(primary_key=True)
+    opportunity_id: str
+    decision_no: int = _count()
+    identity: str
+    pipeline_key: str
+    pipeline_version: int
+    outcome: str
+    decided_at: datetime = _moment()
+    before: str | None = Field(sa_type=Text)
+    given: str = Field(sa_type=Text)
+    decision: str = Field(sa_type=Text)
+    after: str = Field(sa_type=Text)
+
+
+class TransitionRow(Base, table=True):
+    """One move. It opens a visit that lasts until the next revision of the deal."""
+
+    __tablename__ = "transition"
+    __table_args__ = (
+        Index("transition_revision", "tenant_id", "opportunity_id", "revision", unique=True),
+        Index("transition_entry", "tenant_id", "pipeline_key", "to_stage", "changed_at"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    transition_id: UUID = Field(primary_key=True)
+    opportunity_id: str
+    revision: int = _count()
+    decision_id: UUID
+    kind: str
+    from_stage: str
+    to_stage: str
+    from_rank: int | None
+    to_rank: int
+    to_category: str
+    skipped: list[str] = Field(sa_type=ARRAY(String))  # pyright: ignore[reportArgumentType]
+    visit_no: int
+    cycle_no: int
+    cause: str
+    rule_id: str
+    submission_id: str
+    actor: str
+    reason_code: str
+    earned_stage: str
+    pipeline_key: str
+    pipeline_version: int
+    changed_at: datetime = _moment()
+
+
+class ParkedEventRow(Base, table=True):
+    """An event that cannot be placed yet: a score of a deal never seen, or a sight of a deal before its pipeline is
+    published. `parked_no` keeps the order of arrival."""
+
+    __tablename__ = "parked_event"
+    __table_args__ = (Index("parked_event_opportunity", "tenant_id", "kind", "opportunity_id", "parked_no"),)
+
+    tenant_id: str = Field(primary_key=True)
+    parked_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    kind: str
+    opportunity_id: str
+    payload: bytes = Field(sa_type=LargeBinary)
+    parked_at: datetime = _created()
+
+
+class ScoreReachRow(Base, table=True):
+    """What scores the newest published points of an assessment can give, in the scale that rules compare."""
+
+    __tablename__ = "score_reach"
+
+    tenant_id: str = Field(primary_key=True)
+    assessment_key: str = Field(primary_key=True)
+    assessment_version: int
+    profile_version: int
+    minimum: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    maximum: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    scores: list[Decimal] = Field(sa_type=ARRAY(Numeric))  # pyright: ignore[reportArgumentType]
+    updated_at: datetime = _created()
+
+
+class PartnerFeedRow(Base, table=True):
+    """A topic that gets every stage change of the tenant."""
+
+    __tablename__ = "partner_feed"
+
+    tenant_id: str = Field(primary_key=True)
+    partner_key: str = Field(primary_key=True)
+    topic: str
+    created_at: datetime = _created()
+    created_by: str
+
+
+_TABLES = Base.metadata.tables
+pipeline = _TABLES["pipeline"]
+pipeline_version = _TABLES["pipeline_version"]
+opportunity = _TABLES["opportunity"]
+decision = _TABLES["decision"]
+transition = _TABLES["transition"]
+parked_event = _TABLES["parked_event"]
+score_reach = _TABLES["score_reach"]
+partner_feed = _TABLES["partner_feed"]

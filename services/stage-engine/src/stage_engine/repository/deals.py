@@ -1,0 +1,155 @@
+"""Deals, their decisions and what waits for them: set-based, for whole batches."""
+
+import hashlib
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from kit.db import rows
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from stage_engine.models import decision, opportunity, parked_event, partner_feed, transition
+
+Row = dict[str, Any]
+
+_LOCK = text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
+_UPSERT = upsert(opportunity)
+_UPSERT_DEAL = _UPSERT.on_conflict_do_update(
+    index_elements=["tenant_id", "opportunity_id"],
+    set_={
+        name: _UPSERT.excluded[name]
+        for name in opportunity.c.keys()
+        if name not in ("tenant_id", "opportunity_id", "created_at")
+    },
+)
+
+
+class DealRepository:
+    """Row-level security confines every statement to the transaction's tenant; writes name it."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    async def states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
+        """The deals' states by id, locked until the transaction ends.
+
+        Locks are taken in the order of ids, by everybody, so that batches and commands never deadlock. A deal that does
+        not exist is locked by its name: of two transactions that bring the deal and its first score at the same time,
+        the second sees what the first did.
+        """
+        found = await self._locked_states(opportunity_ids)
+        missing = sorted(set(opportunity_ids) - found.keys())
+        if missing:
+            await self._session.execute(_LOCK, {"keys": sorted(self._lock_key(f"deal:{each}") for each in missing)})
+            found |= await self._locked_states(missing)
+        return found
+
+    async def _locked_states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
+        statement = (
+            select(opportunity.c.opportunity_id, opportunity.c.state)
+            .where(opportunity.c.opportunity_id.in_(sorted(opportunity_ids)))
+            .order_by(opportunity.c.opportunity_id)
+            .with_for_update()
+        )
+        return {row.opportunity_id: row.state for row in (await self._session.execute(statement)).all()}
+
+    def _lock_key(self, name: str) -> int:
+        digest = hashlib.blake2b(f"{self._tenant_id}:{name}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest, signed=True)
+
+    async def lock_pipelines(self, *, exclusively: bool) -> None:
+        """Nobody publishes a pipeline while somebody decides that there is none to park for, and the other way."""
+        call = "pg_advisory_xact_lock" if exclusively else "pg_advisory_xact_lock_shared"
+        await self._session.execute(select(getattr(func, call)(self._lock_key("pipelines"))))
+
+    async def decided(self, opportunity_ids: Collection[str], identities: Collection[str]) -> set[str]:
+        """Which of these inputs had their decision before."""
+        statement = select(decision.c.identity).where(
+            decision.c.opportunity_id.in_(sorted(opportunity_ids)),
+            decision.c.identity.in_(sorted(identities)),
+        )
+        return set((await self._session.execute(statement)).scalars())
+
+    async def save(self, deals: Iterable[Row]) -> None:
+        """Write deals as they stand now."""
+        given = [{"tenant_id": self._tenant_id, **row} for row in deals]
+        if given:
+            await self._session.execute(_UPSERT_DEAL, given)
+
+    async def add_decisions(self, decisions: Sequence[Row], transitions: Sequence[Row]) -> None:
+        """Append to the log."""
+        for table, given in ((decision, decisions), (transition, transitions)):
+            if given:
+                await self._session.execute(insert(table), [{"tenant_id": self._tenant_id, **row} for row in given])
+
+    async def partner_topics(self) -> list[str]:
+        """Topics that get every change of the tenant."""
+        statement = select(partner_feed.c.topic).order_by(partner_feed.c.partner_key)
+        return list((await self._session.execute(statement)).scalars())
+
+    # Parked events
+
+    async def park(self, kind: str, events: Sequence[tuple[str, bytes]]) -> None:
+        """Keep events, each with its opportunity, in this order."""
+        given = [
+            {"tenant_id": self._tenant_id, "kind": kind, "opportunity_id": each, "payload": payload}
+            for each, payload in events
+        ]
+        await self._session.execute(insert(parked_event), given)
+
+    async def parked_count(self, kind: str, at_most: int) -> int:
+        """How many events of this kind wait; counted no further than asked."""
+        some = select(parked_event.c.parked_no).where(parked_event.c.kind == kind).limit(at_most).subquery()
+        return (await self._session.execute(select(func.count()).select_from(some))).scalar_one()
+
+    async def take_parked(
+        self, kind: str, opportunity_ids: Collection[str] | None = None, limit: int = 1000
+    ) -> list[bytes]:
+        """Remove waiting events and return them in the order they came; of these opportunities, or of all."""
+        chosen = select(parked_event.c.parked_no).where(parked_event.c.kind == kind)
+        if opportunity_ids is not None:
+            chosen = chosen.where(parked_event.c.opportunity_id.in_(sorted(opportunity_ids)))
+        chosen = chosen.order_by(parked_event.c.parked_no).limit(limit)
+        statement = (
+            delete(parked_event)
+            .where(parked_event.c.tenant_id == self._tenant_id, parked_event.c.parked_no.in_(chosen))
+            .returning(parked_event.c.parked_no, parked_event.c.payload)
+        )
+        found = sorted((await self._session.execute(statement)).all())
+        return [payload for _, payload in found]
+
+    async def parked_opportunities(self, kind: str, opportunity_ids: Collection[str]) -> set[str]:
+        """Which of these opportunities have events waiting."""
+        statement = select(parked_event.c.opportunity_id).where(
+            parked_event.c.kind == kind, parked_event.c.opportunity_id.in_(sorted(opportunity_ids))
+        )
+        return set((await self._session.execute(statement.distinct())).scalars())
+
+    # One deal
+
+    async def transitions_of(
+        self, opportunity_id: str | None, after: Any, limit: int, owner_id: str | None
+    ) -> list[Row]:
+        """Moves in the order they were made, each with the end of the visit it opened."""
+        following = transition.alias()
+        statement = (
+            select(transition, following.c.changed_at.label("visit_closed_at"))
+            .outerjoin(
+                following,
+                (following.c.tenant_id == transition.c.tenant_id)
+                & (following.c.opportunity_id == transition.c.opportunity_id)
+                & (following.c.revision == transition.c.revision + 1),
+            )
+            .order_by(transition.c.transition_id)
+            .limit(limit)
+        )
+        if opportunity_id is not None:
+            statement = statement.where(transition.c.opportunity_id == opportunity_id)
+        if owner_id is not None:
+            own = select(opportunity.c.opportunity_id).where(opportunity.c.owner_id == owner_id)
+            statement = statement.where(transition.c.opportunity_id.in_(own))
+        if after is not None:
+            statement = statement.where(transition.c.transition_id > after)
+        return await rows(self._session, statement)

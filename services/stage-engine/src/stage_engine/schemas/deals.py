@@ -1,0 +1,214 @@
+"""Deals, decisions, changes, commands."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
+from stage_engine.domain.pipeline import Category, RuleMode
+
+OpportunityId = Annotated[str, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+
+
+class TransitionRequest(BaseModel):
+    """Where a person wants the deal. Without `override` the evidence has to support it."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"to_stage": "discovery"},
+                {
+                    "to_stage": "negotiation",
+                    "override": True,
+                    "reason_code": "EXECUTIVE_SPONSOR",
+                    "text": "The board has approved the budget; the assessments follow.",
+                },
+            ]
+        },
+    )
+
+    to_stage: str = Field(min_length=1, max_length=64)
+    override: bool = Field(False, description="put it there although the evidence does not; takes a manager")
+    skip: bool = Field(False, description="agree to pass over open stages")
+    reason_code: str = Field("", max_length=64, description="needed to go back, give up, reopen or override")
+    text: str = Field("", max_length=2000, description="needed to override")
+    expires_at: AwareDatetime | None = Field(None, description="when the override ends by itself")
+
+
+class ReasonOut(BaseModel):
+    """Why; `margin` is the signed distance to what was needed: -4 is four short."""
+
+    code: Code
+    fact: str
+    margin: Decimal | None
+    message: str
+
+
+class NearMissOut(BaseModel):
+    """A rule that would have held with a little more, and the questions that lost points."""
+
+    rule_id: str
+    to_stage: str
+    fact: str
+    cell: str
+    actual: Decimal
+    margin: Decimal
+    question_keys: list[str]
+
+
+class TransitionOut(BaseModel):
+    """The move a decision made."""
+
+    kind: TransitionKind
+    from_stage: str
+    to_stage: str
+    skipped: list[str]
+    visit_no: int
+    cycle_no: int
+    revision: int
+    cause: Cause
+    rule_id: str
+    submission_id: str
+    actor: str
+    reason_code: str
+    changed_at: datetime
+
+
+class DecisionOut(BaseModel):
+    """What the engine answered to one input. `reasons` say what is missing when it was refused."""
+
+    decision_id: UUID
+    opportunity_id: str
+    decision_no: int
+    outcome: Outcome
+    reasons: list[ReasonOut]
+    near_misses: list[NearMissOut]
+    rule_id: str
+    margin: Decimal | None
+    facts: dict[str, str]
+    pipeline_key: str
+    pipeline_version: int
+    from_stage: str
+    to_stage: str
+    proposed_stage: str
+    earned_stage: str
+    revision: int
+    transition: TransitionOut | None
+    crm_target_stage: str
+    crm_expected_stage: str
+    actor: str
+    decided_at: datetime
+    input: dict[str, Any]
+
+
+class ReplayOut(BaseModel):
+    """A decision made again from what was stored. `identical` compares bytes."""
+
+    decision_id: UUID
+    identical: bool
+    stored: dict[str, Any]
+    replayed: dict[str, Any]
+
+
+class OverrideOut(BaseModel):
+    """A person put the deal where the evidence did not."""
+
+    stage_key: str
+    at: datetime
+    actor: str
+    role: str
+    reason_code: str
+    text: str
+    expires_at: datetime | None
+
+
+class ScoreOut(BaseModel):
+    """The evidence in force of one assessment; `current` when it belongs to this visit."""
+
+    score: Decimal
+    submission_id: UUID | str
+    visit_no: int
+    attempt_no: int
+    captured_at: datetime
+    current: bool
+
+
+class WayOut(BaseModel):
+    """A rule that leads on, and what it still lacks."""
+
+    rule_id: str
+    to_stage: str
+    mode: RuleMode
+    missing: list[ReasonOut]
+    near_misses: list[NearMissOut]
+
+
+class SyncOut(BaseModel):
+    """How the deal stands with the CRM: `agreed`, `pending`, `blocked` (the CRM refused) or `quarantined` (its stage is
+    not mapped)."""
+
+    state: str = Field(examples=["agreed"])
+    base_stage: str
+    observed_crm_stage: str
+    code: str = ""
+    reason: str = ""
+
+
+class OpportunitySummary(BaseModel):
+    """A deal in a list."""
+
+    opportunity_id: str
+    pipeline_key: str
+    pipeline_version: int
+    claimed_stage: str
+    category: Category | None
+    earned_stage: str
+    revision: int
+    amount: Decimal | None
+    owner_id: str
+    deleted: bool
+    updated_at: datetime
+
+
+class OpportunityOut(OpportunitySummary):
+    """A deal: what is claimed, what is earned, and what is missing now."""
+
+    is_closed: bool
+    visit_no: int
+    visit_opened_at: datetime
+    cycle_no: int
+    close_date: date | str | None
+    override: OverrideOut | None
+    scores: dict[str, ScoreOut]
+    ways_on: list[WayOut]
+    sync: SyncOut
+
+
+class ChangeOut(BaseModel):
+    """A move, and the visit it opened; `visit_closed_at` null while the deal is still there."""
+
+    transition_id: UUID
+    opportunity_id: str
+    revision: int
+    decision_id: UUID
+    kind: TransitionKind
+    from_stage: str
+    to_stage: str
+    to_category: Category
+    skipped: list[str]
+    visit_no: int
+    visit_closed_at: datetime | None
+    cycle_no: int
+    cause: Cause
+    rule_id: str
+    submission_id: str
+    actor: str
+    reason_code: str
+    earned_stage: str
+    pipeline_key: str
+    pipeline_version: int
+    changed_at: datetime

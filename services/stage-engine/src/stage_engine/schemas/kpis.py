@@ -1,0 +1,64 @@
+"""The funnel and the optimism gap."""
+
+from datetime import datetime
+from decimal import Decimal
+
+from pydantic import BaseModel, Field
+
+from stage_engine.domain.pipeline import Category
+
+
+class Total(BaseModel):
+    """Deals and the sum of their amounts; a deal without an amount counts with 0."""
+
+    deals: int
+    amount: Decimal
+
+
+class FunnelStage(BaseModel):
+    """One stage of the funnel. Conversions are null where no deal entered that can be judged yet."""
+
+    key: str
+    name: str
+    category: Category
+    claimed: Total
+    earned: Total
+    entered: int = Field(description="deals that entered within the window, each once")
+    censored: int = Field(description="still open and younger than the horizon: not judged yet")
+    reached_later: int = Field(description="reached a later open stage or won within the horizon")
+    reached_next: int = Field(description="did so without skipping a stage")
+    conversion: Decimal | None = Field(description="reached_later ÷ (entered − censored)")
+    strict_conversion: Decimal | None = Field(description="reached_next ÷ (entered − censored)")
+
+
+class Funnel(BaseModel):
+    """Where deals are, where the evidence puts them, and how they get on."""
+
+    pipeline_key: str
+    pipeline_version: int
+    since: datetime
+    until: datetime
+    horizon_days: int
+    stages: list[FunnelStage]
+
+
+class Gap(BaseModel):
+    """Open deals, and those of them that claim more than they earned."""
+
+    open: Total
+    ahead: Total
+    gap: Decimal | None = Field(description="amount ahead ÷ open amount; null without open amount", examples=["0.25"])
+    mean_rank_gap: Decimal | None = Field(description="stages that a deal is ahead on average", examples=["0.50"])
+
+
+class OwnerGap(Gap):
+    """The gap of one owner."""
+
+    owner_id: str
+
+
+class OptimismGap(BaseModel):
+    """How much of the open value is claimed further than the evidence reaches."""
+
+    overall: Gap
+    by_owner: list[OwnerGap]

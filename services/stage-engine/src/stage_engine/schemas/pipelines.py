@@ -1,0 +1,159 @@
+"""Pipelines, findings and partner feeds."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from stage_engine.domain.finding import Severity
+from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
+
+Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
+
+_STAGES = [
+    {"key": "prospecting", "name": "Prospecting", "category": "open", "assessment_keys": ["prospecting"]},
+    {"key": "discovery", "name": "Discovery", "category": "open", "assessment_keys": ["discovery"]},
+    {"key": "closed_won", "name": "Closed Won", "category": "won"},
+    {"key": "closed_lost", "name": "Closed Lost", "category": "lost"},
+]
+_RULES = [
+    {
+        "rule_id": "prospecting_to_discovery",
+        "from_stage": "prospecting",
+        "to_stage": "discovery",
+        "conditions": [{"fact": "prospecting.score", "cell": "> 60"}],
+        "mode": "auto",
+    }
+]
+_EXAMPLE = {"name": "New business", "skip_policy": "forbid", "is_default": True, "stages": _STAGES, "rules": _RULES}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class StageBody(_Strict):
+    """A stage; their order is the order of progress."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200)
+    category: Category
+    description: str = Field("", max_length=2000)
+    assessment_keys: list[Key] = Field(default=[], max_length=20, description="whose scores count in this stage")
+
+
+class ConditionBody(_Strict):
+    """A fact and the cell it must meet."""
+
+    fact: str = Field(max_length=100, examples=["prospecting.score", "opportunity.amount"])
+    cell: str = Field(max_length=500, examples=["> 60", "= 100", "[10..20)", "'a', 'b'"])
+
+
+class RuleBody(_Strict):
+    """Moves a deal once every condition holds."""
+
+    rule_id: Key
+    from_stage: Key | None = Field(None, description="null: from any open stage")
+    to_stage: Key
+    conditions: list[ConditionBody] = Field(max_length=20)
+    mode: RuleMode = Field(RuleMode.PROPOSE, description="how far the rule may go by itself")
+    priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
+
+
+class DraftBody(_Strict):
+    """The content of a pipeline. A draft may have errors; publishing refuses them."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+
+    name: str = Field(min_length=1, max_length=200)
+    skip_policy: SkipPolicy = SkipPolicy.FORBID
+    is_default: bool = Field(False, description="for opportunities that the CRM assigns to no pipeline")
+    stages: list[StageBody] = Field(min_length=1, max_length=50)
+    rules: list[RuleBody] = Field(default=[], max_length=200)
+
+
+class NewPipeline(DraftBody):
+    """A new pipeline with its first draft."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"key": "new_business", **_EXAMPLE}]})
+
+    key: Key
+
+
+class FindingOut(BaseModel):
+    """What the check found. `pointer` points into the draft, `witness` is an example of facts that show it."""
+
+    severity: Severity
+    code: str = Field(examples=["threshold_selective"])
+    pointer: str = Field(examples=["/rules/0/conditions/0/cell"])
+    message: str = Field(examples=["only 70 of 10, 20, 40, 50, 70 passes"])
+    witness: dict[str, str] | None = Field(None, examples=[{"prospecting.score": "70"}])
+
+
+class LintOut(BaseModel):
+    """Everything the check found, errors first."""
+
+    publishable: bool
+    findings: list[FindingOut]
+
+
+class PipelineOut(BaseModel):
+    """A pipeline with its draft; `newest_version` 0: never published."""
+
+    key: str
+    revision: int
+    newest_version: int
+    draft: dict[str, Any]
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+
+
+class VersionOut(BaseModel):
+    """A published version, immutable."""
+
+    key: str
+    version: int
+    is_default: bool
+    document: dict[str, Any]
+    published_at: datetime
+    published_by: str
+
+
+class PublishedOut(VersionOut):
+    """A version just published, with what its author should look at."""
+
+    findings: list[FindingOut]
+
+
+class TemplateSummary(BaseModel):
+    """A pipeline to start from."""
+
+    key: str
+    name: str
+    stage_count: int
+    rule_count: int
+
+
+class NewPartnerFeed(_Strict):
+    """A partner and the topic that gets every stage change of this tenant."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"partner_key": "northwind", "topic": "stagecraft.partner.acme.northwind.stage-changed.v1"}]
+        },
+    )
+
+    partner_key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
+
+
+class PartnerFeedOut(BaseModel):
+    """A partner's feed."""
+
+    partner_key: str
+    topic: str
+    created_at: datetime
+    created_by: str

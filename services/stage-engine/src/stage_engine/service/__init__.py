@@ -1,0 +1,1 @@
+"""Use cases. None of them commits: the edge does."""
