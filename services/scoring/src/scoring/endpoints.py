@@ -62,8 +62,8 @@ def _moment(text: str) -> datetime:
 
 async def _view(service: ProfileService, row: Row, response: Response) -> ProfileView:
     response.headers["ETag"] = etag(row["revision"])
-    found = await service.check(row)
-    reach = found.reachable if found else None
+    found = await service.analyse(row)
+    reach = found.ready.reachable if found and found.ready else None
     return ProfileView(
         **{key: value for key, value in row.items() if key in ProfileSummary.model_fields},
         status=_status(row),

@@ -1,6 +1,7 @@
 """What is wrong or doubtful about a profile for its form. Pointers lead into the profile's JSON."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
@@ -12,16 +13,39 @@ from scoring.domain.profile import ZERO, Band, Profile, QuestionPoints, TotalOve
 from scoring.domain.reach import Reachable, reachable
 
 
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """Everything known of a profile before anybody answers; `ready` is None while there are errors."""
+
+    findings: list[Finding]
+    ready: "ReadyProfile | None"
+
+    @property
+    def errors(self) -> list[Finding]:
+        return [finding for finding in self.findings if finding.severity is Severity.ERROR]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadyProfile:
+    plan: ScoringPlan
+    reachable: Reachable
+
+
+def analyse(form: Form, profile: Profile) -> Analysis:
+    """Check a profile against its form and work out what it can give. May take a second for a large form."""
+    findings = [*_question_entries(form, profile), *_sections(profile), *_coverage(form, profile)]
+    if any(finding.severity is Severity.ERROR for finding in findings):
+        return Analysis(findings, None)
+    plan = compile_plan(form, profile)
+    found = reachable(plan)
+    findings += _whole(plan, found)
+    analysis = Analysis(findings, ReadyProfile(plan, found))
+    return Analysis(findings, None) if analysis.errors else analysis
+
+
 def lint_profile(form: Form, profile: Profile) -> list[Finding]:
     """Errors forbid publishing, warnings do not."""
-    findings = [*_question_entries(form, profile), *_sections(form, profile), *_coverage(form, profile)]
-    if any(finding.severity is Severity.ERROR for finding in findings):
-        return findings
-    return findings + list(_whole(compile_plan(form, profile)))
-
-
-def has_errors(findings: list[Finding]) -> bool:
-    return any(finding.severity is Severity.ERROR for finding in findings)
+    return analyse(form, profile).findings
 
 
 def _error(code: str, pointer: str, message: str) -> Finding:
@@ -138,7 +162,7 @@ def _shared(first: Band, second: Band) -> str:
     return plain(min(uppers) - 1) if uppers else "every number"
 
 
-def _sections(form: Form, profile: Profile) -> Iterator[Finding]:
+def _sections(profile: Profile) -> Iterator[Finding]:
     scored = {points.question_key for points in profile.questions}
     placed: set[str] = set()
     keys: set[str] = set()
@@ -172,21 +196,14 @@ def _coverage(form: Form, profile: Profile) -> Iterator[Finding]:
         yield _error("default_unused", "/unanswered/points", "only the policy 'default' has points")
 
 
-def _whole(plan: ScoringPlan) -> Iterator[Finding]:
-    profile = plan.profile
-    if profile.minimum_answered > len(plan.scorers):
+def _whole(plan: ScoringPlan, found: Reachable) -> Iterator[Finding]:
+    if plan.profile.minimum_answered > len(plan.scorers):
         yield _error(
             "never_complete",
             "/minimum_answered",
             f"only {len(plan.scorers)} questions can be answered for points",
         )
-        return
-    found = reachable(plan)
-    if found.maximum <= 0:
+    elif found.maximum <= 0:
         yield _error("nothing_to_earn", "/questions", "no answers give more than 0 points")
-    elif always := _always(found):
-        yield _warning("always_the_same", "/questions", f"every submission scores {always}")
-
-
-def _always(found: Reachable) -> str | None:
-    return plain(found.minimum) if found.exact and found.minimum == found.maximum else None
+    elif found.exact and found.minimum == found.maximum:
+        yield _warning("always_the_same", "/questions", f"every submission scores {plain(found.minimum)}")

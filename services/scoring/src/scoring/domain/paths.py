@@ -16,7 +16,7 @@ from forms.evaluation import holds, number_of
 from scoring.domain.points import QuestionScorer, numbers_to_try
 from scoring.domain.profile import ZERO
 
-MAX_PATHS = 2000
+MAX_PATHS = 1000
 _MAX_SELECTION_CHOICES = 8
 
 # Weighted points of the scored gates on a path; None stands for a gate left unanswered.

@@ -8,7 +8,7 @@ from forms.definition import Form, QuestionType
 
 from scoring.domain.paths import GatePoints, Paths, find_paths
 from scoring.domain.points import QuestionScorer, question_scorer
-from scoring.domain.profile import ZERO, Profile, UnansweredPolicy
+from scoring.domain.profile import ZERO, Profile, TotalOver, UnansweredPolicy
 from scoring.domain.totals import total
 
 _MAX_CACHED_BOUNDS = 1024
@@ -84,13 +84,22 @@ class ScoringPlan:
     def _work_out_bounds(self, visible: tuple[str, ...], counted: frozenset[str]) -> Bounds:
         # In the form's order, so that sections see the same mapping whatever the order of a set.
         spans = {key: self.span(key) for key in self.scorers if key in counted}
-        fixed = list(self._gate_points(visible, counted)) or [{}]
-        lows = ({key: span.minimum for key, span in spans.items()} | gates for gates in fixed)
-        highs = ({key: span.maximum for key, span in spans.items()} | gates for gates in fixed)
+        least, most = self._extreme_gates(list(self._gate_points(visible, counted)) or [{}])
+        lows = {key: span.minimum for key, span in spans.items()}
+        highs = {key: span.maximum for key, span in spans.items()}
         return Bounds(
-            minimum=min(total(self.profile, points) for points in lows),
-            maximum=max(total(self.profile, points) for points in highs),
+            minimum=min(total(self.profile, lows | gates) for gates in least),
+            maximum=max(total(self.profile, highs | gates) for gates in most),
         )
+
+    def _extreme_gates(
+        self, combinations: list[dict[str, Decimal]]
+    ) -> tuple[list[dict[str, Decimal]], list[dict[str, Decimal]]]:
+        """The combinations that can give the least and the greatest total: one each where points simply add up."""
+        if self.profile.total_over is TotalOver.SECTIONS:
+            return combinations, combinations
+        by_sum = sorted(combinations, key=lambda points: sum(points.values(), ZERO))
+        return by_sum[:1], by_sum[-1:]
 
     def _gate_points(self, visible: tuple[str, ...], counted: frozenset[str]) -> Iterator[dict[str, Decimal]]:
         """Points the gates give on this path, for each combination in which exactly the counted ones count."""

@@ -1,15 +1,14 @@
 """Writing, checking, publishing and trying out scoring profiles."""
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from forms.answers import AnswerMalformed, Value, parse_number
 from forms.check import check_answers, visible_questions
-from forms.definition import Form, Question, QuestionType, form_from_json, plain
-from forms.lint import Finding, Severity
+from forms.definition import Question, QuestionType, form_from_json, plain
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit import audit
 from kit.auth import Principal
@@ -18,23 +17,13 @@ from kit.etag import check_revision
 from kit.ids import utc_now, uuid7
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import QuestionCeiling, ScoringProfilePublished
 
-from scoring.domain.lint import has_errors, lint_profile
-from scoring.domain.plan import ScoringPlan, compile_plan
+from scoring.domain.lint import Analysis, ReadyProfile, analyse
 from scoring.domain.profile import Profile, profile_from_json
-from scoring.domain.reach import Reachable, reachable
 from scoring.domain.score import Score, score
 from scoring.errors import AnswersInvalid, AssessmentUnknown, ProfileAlreadyPublished, ProfileInvalid, ProfileNotFound
 from scoring.repository import Row, ScoringRepository
 from scoring.service.records import SCALE_TO_PROTO
 from scoring.service.submissions import SubmissionService
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileCheck:
-    """What is known of a profile once its assessment is; `reachable` is None while there are errors."""
-
-    findings: list[Finding]
-    reachable: Reachable | None
 
 
 class ProfileService:
@@ -84,13 +73,7 @@ class ProfileService:
         """Make the draft the profile in force for its assessment version, and score what waited for one."""
         row = await self._draft(profile_id)
         of = (row["assessment_key"], row["assessment_version"])
-        form = await self._form(row)
-        if form is None:
-            raise AssessmentUnknown(*of)
-        profile = _profile(row)
-        errors = [finding for finding in lint_profile(form, profile) if finding.severity is Severity.ERROR]
-        if errors:
-            raise ProfileInvalid(errors)
+        ready = await self._ready(row)
         await self._repository.lock([of], shared=False)
         version = await self._repository.last_version(of) + 1
         published_at = utc_now()
@@ -101,37 +84,37 @@ class ProfileService:
             published_by=self._caller.subject,
             updated_by=self._caller.subject,
         )
-        self._uow.publish(_published_event(published, compile_plan(form, profile)), sequence=version)
+        self._uow.publish(_published_event(published, ready), sequence=version)
         parked = await SubmissionService(self._uow).score_parked(of)
         await self._audit("profile.published", profile_id, version=version, scored_parked=parked)
         return published
 
-    async def check(self, row: Row) -> ProfileCheck | None:
+    async def analyse(self, row: Row) -> Analysis | None:
         """Findings and reachable totals; None while the assessment is unknown here."""
-        form = await self._form(row)
-        if form is None:
+        key, version = row["assessment_key"], row["assessment_version"]
+        definition = await self._repository.definition(key, version)
+        if definition is None:
             return None
-        profile = _profile(row)
-        findings = lint_profile(form, profile)
-        if has_errors(findings):
-            return ProfileCheck(findings, None)
-        return ProfileCheck(findings, reachable(compile_plan(form, profile)))
+        form, profile = form_from_json(definition, version), profile_from_json(key, version, row["points"])
+        # In a thread: a large form must not hold up everybody else's requests.
+        return await asyncio.to_thread(analyse, form, profile)
 
     async def preview(self, profile_id: UUID, answers: Mapping[str, Any]) -> tuple[Profile, Score]:
         """The score these answers would get; nothing is stored. Answers may be incomplete, but not wrong."""
-        row = await self.get(profile_id)
-        form = await self._form(row)
-        if form is None:
-            raise AssessmentUnknown(row["assessment_key"], row["assessment_version"])
-        profile = _profile(row)
-        findings = lint_profile(form, profile)
-        if has_errors(findings):
-            raise ProfileInvalid([finding for finding in findings if finding.severity is Severity.ERROR])
-        values = {key: _value(form.question(key), value) for key, value in answers.items()}
-        problems = [found for found in check_answers(form, values) if found.code != "required_missing"]
+        plan = (await self._ready(await self.get(profile_id))).plan
+        values = {key: _value(plan.form.question(key), value) for key, value in answers.items()}
+        problems = [found for found in check_answers(plan.form, values) if found.code != "required_missing"]
         if problems:
             raise AnswersInvalid(problems)
-        return profile, score(compile_plan(form, profile), visible_questions(form, values), values)
+        return plan.profile, score(plan, visible_questions(plan.form, values), values)
+
+    async def _ready(self, row: Row) -> ReadyProfile:
+        analysis = await self.analyse(row)
+        if analysis is None:
+            raise AssessmentUnknown(row["assessment_key"], row["assessment_version"])
+        if analysis.ready is None:
+            raise ProfileInvalid(analysis.errors)
+        return analysis.ready
 
     async def _draft(self, profile_id: UUID) -> Row:
         row = await self._repository.profile(profile_id, for_update=True)
@@ -141,16 +124,8 @@ class ProfileService:
             raise ProfileAlreadyPublished("a published profile never changes: make a new draft")
         return row
 
-    async def _form(self, row: Row) -> Form | None:
-        definition = await self._repository.definition(row["assessment_key"], row["assessment_version"])
-        return None if definition is None else form_from_json(definition, row["assessment_version"])
-
     async def _audit(self, action: str, profile_id: UUID, **detail: Any) -> None:
         await audit.record(self._uow, self._caller, action, str(profile_id), **detail)
-
-
-def _profile(row: Row) -> Profile:
-    return profile_from_json(row["assessment_key"], row["assessment_version"], row["points"])
 
 
 def _value(question: Question | None, value: str | bool | Decimal | list[str]) -> Value:
@@ -165,8 +140,8 @@ def _value(question: Question | None, value: str | bool | Decimal | list[str]) -
     return value
 
 
-def _published_event(row: Row, plan: ScoringPlan) -> ScoringProfilePublished:
-    found = reachable(plan)
+def _published_event(row: Row, ready: ReadyProfile) -> ScoringProfilePublished:
+    plan, found = ready.plan, ready.reachable
     published_at = Timestamp()
     published_at.FromDatetime(row["published_at"])
     return ScoringProfilePublished(
