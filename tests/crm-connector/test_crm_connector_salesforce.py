@@ -33,6 +33,7 @@ from crm_connector.salesforce.errors import (
 from crm_connector.salesforce.rest import Rest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import REGISTRY
 
 BASE = "/services/data/v67.0"
 
@@ -153,6 +154,10 @@ class TestChangeEvent:
     def test_kinds_without_details(self, kind: str, expected: ChangeKind) -> None:
         (found,) = event(kind, [])
         assert (found.kind, found.fields) == (expected, {})
+
+    def test_a_wildcard_means_every_record(self) -> None:
+        (found,) = event("GAP_UPDATE", [], ids=("006*",))
+        assert found.kind is ChangeKind.OVERFLOW
 
 
 class TestErrors:
@@ -404,14 +409,14 @@ class TestRest:
         async with http:
             rest = Rest(http, sessions, "67.0")
             await rest.get("/x")
-            assert rest.api_usage == (18, 5000)
+        assert REGISTRY.get_sample_value("crm_api_calls_used") == 18
+        assert REGISTRY.get_sample_value("crm_api_calls_allowed") == 5000
 
 
-def test_numbers_that_are_none_are_refused(make: Any) -> None:
-    scored = make.scored("006A")
-    scored.score = "seventy"
-    with pytest.raises(ArithmeticError):
-        evidence_of(scored)
+@pytest.mark.parametrize("score", ["seventy", "NaN", "Infinity", "1e"])
+def test_numbers_that_are_none_are_refused(make: Any, score: str) -> None:
+    with pytest.raises(ValueError, match="is no decimal number"):
+        evidence_of(make.scored("006A", score=score))
 
 
 def test_a_limit_leaves_the_org_alone_for_a_while() -> None:

@@ -40,7 +40,7 @@ class Sender:
         self._signals = signals
         self._poll_seconds = poll_seconds
         self._breaker = Breaker(time.monotonic)
-        self._calls: set[asyncio.Task[None]] = set()
+        self.calls: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Send until told to stop, then wait for the calls that are out."""
@@ -54,14 +54,14 @@ class Sender:
                 if not await self._round():
                     await self._pause(stop)
         finally:
-            await asyncio.gather(*self._calls, return_exceptions=True)
+            await asyncio.gather(*self.calls, return_exceptions=True)
 
     async def _round(self) -> bool:
         """Start one call if there is anything to do and room for it; whether to look again at once."""
-        for call in [call for call in self._calls if call.done()]:
-            self._calls.discard(call)
+        for call in [call for call in self.calls if call.done()]:
+            self.calls.discard(call)
             call.result()
-        if self._breaker.is_open or len(self._calls) >= (1 if self._breaker.doubtful else CALLS):
+        if self._breaker.is_open or len(self.calls) >= (1 if self._breaker.doubtful else CALLS):
             return False
         async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
@@ -78,7 +78,7 @@ class Sender:
 
     def _start(self, call: Any) -> None:
         task = asyncio.create_task(call)
-        self._calls.add(task)
+        self.calls.add(task)
         task.add_done_callback(lambda _: self._signals.writes.set())
 
     async def _send(self, ready: Sequence[Prepared]) -> None:

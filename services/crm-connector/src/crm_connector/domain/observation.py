@@ -163,6 +163,8 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
         news = not known.deleted and known.facts is not None
     else:
         news = known.deleted or facts != known.facts
+        if known.deleted and kind is ObservationKind.UPDATED:
+            kind = ObservationKind.UNDELETED
     if not news:
         return Step(after)
     return Step(after, kind, changed_facts(known.facts, facts))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 
 from stagecraft.assessment.v1.assessment_published_pb2 import Question
@@ -79,7 +79,7 @@ class CrmWrite:
 
 
 def evidence_of(scored: SubmissionScored) -> Evidence:
-    """The evidence of a scored submission; InvalidOperation when a number is none."""
+    """The evidence of a scored submission; ValueError when a number is none."""
     answers = tuple(
         AnswerLine(part.question_key, *_typed(part.answer), _decimal(part.points), _decimal(part.max_points))
         for part in scored.contributions
@@ -112,7 +112,7 @@ def _typed(answer: Answer) -> tuple[AnswerType, str | bool | tuple[str, ...]]:
         case "choices":
             return AnswerType.CHOICES, tuple(answer.choices.keys)
         case "number":
-            return AnswerType.NUMBER, answer.number
+            return AnswerType.NUMBER, f"{_decimal(answer.number):f}"
         case "boolean":
             return AnswerType.BOOLEAN, answer.boolean
         case _:
@@ -120,4 +120,10 @@ def _typed(answer: Answer) -> tuple[AnswerType, str | bool | tuple[str, ...]]:
 
 
 def _decimal(text: str) -> Decimal:
-    return Decimal(text or "0")
+    try:
+        value = Decimal(text or "0")
+    except InvalidOperation:
+        value = Decimal("NaN")
+    if not value.is_finite():
+        raise ValueError(f"{text!r} is no decimal number")
+    return value

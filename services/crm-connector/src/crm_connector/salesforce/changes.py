@@ -83,7 +83,7 @@ def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
     """The changes in one event: one for each record it names, since equal changes of many records are merged."""
     event = schema.decode(payload)
     header = event[_HEADER]
-    kind = _kind(str(header["changeType"]))
+    kind = _kind(str(header["changeType"]), header["recordIds"])
     committed_at = datetime.fromtimestamp(header["commitTimestamp"] / 1000, UTC)
     changed = _changed(schema, event, kind)
     told = {name: value for name, value in changed.items() if name not in DERIVED_FIELDS | OWN_FIELDS}
@@ -103,8 +103,9 @@ def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
     ]
 
 
-def _kind(change_type: str) -> ChangeKind:
-    if change_type == "GAP_OVERFLOW":
+def _kind(change_type: str, record_ids: Sequence[str]) -> ChangeKind:
+    # A wildcard such as 006* means every record, after a field was converted to another type.
+    if change_type == "GAP_OVERFLOW" or any("*" in record_id for record_id in record_ids):
         return ChangeKind.OVERFLOW
     return _KINDS.get(change_type, ChangeKind.GAP)
 

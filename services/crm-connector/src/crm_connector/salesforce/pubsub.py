@@ -17,6 +17,12 @@ from crm_connector.salesforce.changes import EventSchema
 WINDOW = 100
 # A quiet topic gives a sign of life every 270 seconds; silence beyond that is a dead stream.
 SILENCE_SECONDS = 300.0
+_OPTIONS = (
+    # A window of events of at most 1 MB each.
+    ("grpc.max_receive_message_length", WINDOW * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.max_reconnect_backoff_ms", 5000),
+)
 _REPLAY_CODES = ("replayid.corrupted", "replayid.validation.failed")
 _NEVER_CODES = (
     "topic.not.found",
@@ -44,9 +50,9 @@ class PubSub:
         self._schemas: dict[str, EventSchema] = {}
         url = urlsplit(endpoint if "//" in endpoint else f"//{endpoint}")
         self._channel = (
-            grpc.aio.insecure_channel(url.netloc)
+            grpc.aio.insecure_channel(url.netloc, options=_OPTIONS)
             if url.scheme == "http"
-            else grpc.aio.secure_channel(url.netloc, grpc.ssl_channel_credentials())
+            else grpc.aio.secure_channel(url.netloc, grpc.ssl_channel_credentials(), options=_OPTIONS)
         )
         self._stub = pb_grpc.PubSubStub(self._channel)
 

@@ -19,6 +19,7 @@ from crm_connector.salesforce.errors import (
     error_items,
     remedy,
 )
+from crm_connector.telemetry import API_CALLS_ALLOWED, API_CALLS_USED
 
 # Recognised in change events as the origin of our own writes.
 CLIENT = "stagecraft-connector"
@@ -33,8 +34,6 @@ class Rest:
         self._sessions = sessions
         self._version = version
         self.base = f"/services/data/v{version}"
-        # Calls used and allowed in the running 24 hours, as of the latest reply.
-        self.api_usage: tuple[int, int] | None = None
 
     async def check_version(self) -> None:
         """CrmRefused when the org does not offer the pinned version."""
@@ -75,7 +74,8 @@ class Rest:
             raise OutcomeUnknown(f"the reply was lost: {error or type(error).__name__}") from error
         usage = _USAGE.search(reply.headers.get("Sforce-Limit-Info", ""))
         if usage:
-            self.api_usage = int(usage[1]), int(usage[2])
+            API_CALLS_USED.set(int(usage[1]))
+            API_CALLS_ALLOWED.set(int(usage[2]))
         return reply
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +28,7 @@ from crm_connector.service.maps import load_maps
 from crm_connector.service.publishing import Occasion, confirm, observe
 
 Names = Mapping[str, str]
+_THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str]:
@@ -57,7 +58,7 @@ async def apply_changes(
     if batch.changes:
         position |= {"position_at": batch.changes[-1].committed_at, "schema_id": batch.schema_id}
     if any(change.kind is ChangeKind.OVERFLOW for change in changes):
-        position["sweep_since"] = datetime.min.replace(year=1970, tzinfo=now.tzinfo)
+        position["sweep_since"] = _THE_BEGINNING
     await _apply(uow, [c for c in changes if c.kind is not ChangeKind.OVERFLOW], records, names, now)
     await connection.note(now, **position)
 

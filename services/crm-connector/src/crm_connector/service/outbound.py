@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import InvalidOperation
 from random import random
 from typing import Any
 from uuid import UUID
@@ -42,7 +41,8 @@ _RANK = {Lane.STAGE: 0, Lane.ANSWERS: 1}
 async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecided]]) -> None:
     """Turn decisions into write intents; one that writes nothing only tells the opportunity's pipeline."""
     now = utc_now()
-    await _assign_pipelines(uow, {e.message.opportunity_id: e.message.pipeline_key for e in events}, now)
+    messages = [event.message for event in events]
+    await _assign_pipelines(uow, {m.opportunity_id: m.pipeline_key for m in messages if m.pipeline_key}, now)
     intents = [
         _intent_row(event, now)
         for event in events
@@ -70,7 +70,7 @@ def _intent_row(event: Received[StageDecided], now: datetime) -> dict[str, Any]:
         decision_id = UUID(message.decision_id)
         if evidence is not None:
             evidence_of(evidence)
-    except (ValueError, InvalidOperation) as error:
+    except ValueError as error:
         raise InvalidEvent("bad_decision", f"not a decision that can be written: {error}") from error
     lane = Lane.STAGE if message.crm_target_stage else Lane.ANSWERS
     return {
@@ -138,7 +138,7 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
                 questions=texts.get((intent["assessment_key"], intent["assessment_version"]), {}),
             )
             ready.append(Prepared({**intent, "write_id": write.write_id, "attempts": intent["attempts"] + 1}, write))
-    await _mark_sent(intents, crm, ready, now, lease)
+    ready = await _mark_sent(intents, crm, ready, now, lease)
     await _supersede(uow, superseded, now)
     await _park_unmapped(uow, rows, unmapped, now)
     return ready, len(due)
@@ -158,7 +158,7 @@ def _stage_write(intent: Mapping[str, Any], row: OpportunityRow, maps: Maps) -> 
 
 async def _mark_sent(
     intents: IntentRepository, crm: Crm, ready: Sequence[Prepared], now: datetime, lease: timedelta
-) -> None:
+) -> list[Prepared]:
     moved = [
         {
             "intent_id": item.intent["intent_id"],
@@ -171,7 +171,9 @@ async def _mark_sent(
         }
         for item in ready
     ]
-    await intents.move(moved, IntentState.NEW)
+    # An echo may have proven one of them in the meantime.
+    still_new = await intents.move(moved, IntentState.NEW)
+    ready = [item for item in ready if item.intent["intent_id"] in still_new]
     attempts = [
         {
             "write_id": item.write.write_id,
@@ -182,6 +184,7 @@ async def _mark_sent(
         for item in ready
     ]
     await intents.record_attempts(attempts)
+    return ready
 
 
 async def _supersede(uow: UnitOfWork, found: Sequence[dict[str, Any]], now: datetime) -> None:

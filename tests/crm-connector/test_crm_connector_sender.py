@@ -1,0 +1,348 @@
+"""Sender and receiver against a CRM that does exactly what a test asks of it, on a real database."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from crm_connector.crm import ChangeBatch, CrmUnavailable
+from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.observation import CrmOpportunity, Facts
+from crm_connector.domain.stages import CrmStage
+from crm_connector.domain.writes import CrmWrite
+from crm_connector.receiver import Receiver
+from crm_connector.sender import Sender
+from crm_connector.signals import Signals
+from sqlalchemy import text
+from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+
+pytestmark = pytest.mark.stack
+Eventually = Callable[..., Awaitable[Any]]
+NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
+
+
+class ScriptedCrm:
+    """Opportunities in memory, with the compare-and-set of a real org. `script` says how the next calls go: `lose`
+    the reply, `skip` the work and lose the reply, `hang` after the work, `hang before` it; otherwise all is well."""
+
+    name = "scripted"
+    fact_fields: Mapping[str, str] = {"stage": "StageName"}
+
+    def __init__(self, *script: str) -> None:
+        self.script = list(script)
+        self.stage: dict[str, str] = {}
+        self.write_id: dict[str, str] = {}
+        self.applied: list[CrmWrite] = []
+        self.calls: list[list[CrmWrite]] = []
+        self.busy: set[str] = set()
+        self.most_busy = 0
+        self.seconds = 0.01
+        self.page_faults = 0
+        self.pages_read_after: list[str] = []
+
+    async def connect(self) -> str:
+        return "00D"
+
+    async def close(self) -> None:
+        return None
+
+    async def stages(self) -> list[CrmStage]:
+        return []
+
+    async def opportunities(
+        self, after: str = "", since: datetime | None = None
+    ) -> AsyncGenerator[list[CrmOpportunity], None]:
+        ids = sorted(key for key in self.stage if key > after)
+        self.pages_read_after.append(after)
+        for start in range(0, len(ids), 2):
+            if start and self.page_faults:
+                self.page_faults -= 1
+                raise CrmUnavailable("the page was lost")
+            yield await self.read(ids[start : start + 2])
+
+    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+        return [
+            CrmOpportunity(key, Facts(self.stage[key]), NOW, "005", self.write_id.get(key, ""))
+            for key in opportunity_ids
+            if key in self.stage
+        ]
+
+    def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
+        return {"StageName": write.stage.target} if write.stage else {}
+
+    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
+        self.calls.append(list(writes))
+        step = self.script.pop(0) if self.script else ""
+        ids = {write.opportunity_id for write in writes}
+        assert not ids & self.busy
+        self.busy |= ids
+        self.most_busy = max(self.most_busy, len(self.busy))
+        try:
+            if step == "hang before":
+                await asyncio.Event().wait()
+            await asyncio.sleep(self.seconds)
+            if step == "skip":
+                return [WriteResult(write.write_id, Verdict.UNKNOWN, answered=False) for write in writes]
+            results = [self.apply(write) for write in writes]
+            if step == "hang":
+                await asyncio.Event().wait()
+            if step == "lose":
+                return [WriteResult(write.write_id, Verdict.UNKNOWN, answered=False) for write in writes]
+            return results
+        finally:
+            self.busy -= ids
+
+    def apply(self, write: CrmWrite) -> WriteResult:
+        """Carry the write out as the org would, also long after the caller gave up on it."""
+        if write.stage:
+            standing = self.stage.get(write.opportunity_id, write.stage.expected)
+            if write.stage.expected and standing != write.stage.expected:
+                return WriteResult(write.write_id, Verdict.CONFLICT)
+            self.stage[write.opportunity_id] = write.stage.target
+        self.write_id[write.opportunity_id] = write.write_id
+        self.applied.append(write)
+        return WriteResult(write.write_id, Verdict.CONFIRMED)
+
+    async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
+        await asyncio.Event().wait()
+        yield ChangeBatch((), b"")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def service(start_service: Any) -> AsyncIterator[Any]:
+    yield await start_service("crm_connector", salesforce_tenant="nobody", crm_poll_seconds=0.2)
+
+
+@pytest.fixture
+async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Eventually) -> Any:
+    """Publishes decisions and gives the tenant's intents."""
+    await service.publish(make.pipeline(), tenant=tenant)
+    await service.publish(make.assessment(), tenant=tenant)
+
+    async def intents() -> list[dict[str, Any]]:
+        reply = await service.client.get("/v1/write-intents?limit=200", headers=service.headers(tenant))
+        return reply.json()["items"][::-1]
+
+    async def mapped() -> None:
+        reply = await service.client.get("/v1/stage-mappings/sales", headers=service.headers(tenant))
+        assert reply.status_code == 200
+
+    async def decide(*messages: Any) -> None:
+        expected = len(await intents()) + len(messages)
+        for message in messages:
+            await service.publish(message, tenant=tenant, sequence=message.decision_no)
+
+        async def stored() -> None:
+            assert len(await intents()) == expected
+
+        await eventually(stored)
+
+    async def states(*expected: str) -> list[dict[str, Any]]:
+        async def check() -> list[dict[str, Any]]:
+            found = await intents()
+            assert [item["state"] for item in found] == list(expected)
+            return found
+
+        return await eventually(check)
+
+    await eventually(mapped)
+    return SimpleNamespace(decide=decide, states=states, intents=intents)
+
+
+@asynccontextmanager
+async def sending(service: Any, tenant: str, crm: ScriptedCrm) -> AsyncIterator[None]:
+    """A sender until the end of the block, then stopped as at a shutdown."""
+    stop = asyncio.Event()
+    sender = Sender(service.database, tenant, crm, Signals(), 0.05)
+    task = asyncio.create_task(sender.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def killed_when(service: Any, tenant: str, crm: ScriptedCrm, check: Callable[[], Awaitable[Any]]) -> None:
+    """Run a sender until the check passes, then end it with its calls, as a killed process ends."""
+    sender = Sender(service.database, tenant, crm, Signals(), 0.05)
+    task = asyncio.create_task(sender.run(asyncio.Event()))
+    try:
+        await check()
+    finally:
+        for call in sender.calls:
+            call.cancel()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class TestUnknownOutcome:
+    async def test_killed_after_the_org_did_it(
+        self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+    ) -> None:
+        crm = ScriptedCrm("hang")
+        crm.stage["d1"] = "Prospecting"
+        await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+
+        async def done() -> None:
+            assert crm.applied
+
+        await killed_when(service, tenant, crm, lambda: eventually(done))
+        await queue.states("SENT")
+        async with sending(service, tenant, crm):
+            (intent,) = await queue.states("CONFIRMED")
+        assert len(crm.calls) == 1
+        assert intent["write_id"] == crm.applied[0].write_id
+        (event,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
+        assert event.message.write_id == intent["write_id"]
+
+    async def test_killed_before_the_org_did_it(
+        self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+    ) -> None:
+        crm = ScriptedCrm("hang before")
+        crm.stage["d1"] = "Prospecting"
+        await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+
+        async def called() -> None:
+            assert crm.calls
+
+        await killed_when(service, tenant, crm, lambda: eventually(called))
+        async with sending(service, tenant, crm):
+            (intent,) = await queue.states("CONFIRMED")
+        assert intent["attempts"] == 2
+        assert len({call[0].write_id for call in crm.calls}) == 2
+        assert len(crm.applied) == 1
+
+    async def test_a_first_attempt_that_comes_late_is_recognised(
+        self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+    ) -> None:
+        crm = ScriptedCrm("skip", "hang before")
+        crm.stage["d1"] = "Prospecting"
+        await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+
+        async def tried_twice() -> None:
+            assert len(crm.calls) == 2
+
+        await killed_when(service, tenant, crm, lambda: eventually(tried_twice))
+        # The org comes to the first attempt only now, between reading and the third.
+        late = crm.calls[0][0]
+        reading = crm.read
+
+        async def read(opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+            found = await reading(opportunity_ids)
+            if not crm.applied:
+                crm.apply(late)
+            return found
+
+        crm.read = read
+        async with sending(service, tenant, crm):
+            (intent,) = await queue.states("CONFIRMED")
+        assert intent["write_id"] == late.write_id
+        assert [write.write_id for write in crm.applied] == [late.write_id]
+        assert len(crm.calls) == 3
+
+    async def test_storm_of_lost_replies(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
+        crm = ScriptedCrm(*["lose", "skip"] * 3)
+        deals = [f"d{n:02}" for n in range(30)]
+        crm.stage |= dict.fromkeys(deals, "Prospecting")
+        await queue.decide(*(make.decision(d, target="discovery", expected="prospecting") for d in deals))
+        async with sending(service, tenant, crm):
+            await queue.states(*["CONFIRMED"] * 30)
+        assert sorted(write.opportunity_id for write in crm.applied) == deals
+
+
+class TestOrder:
+    async def test_one_at_a_time_per_opportunity_and_many_at_once(
+        self, service: Any, tenant: str, queue: Any, make: Any
+    ) -> None:
+        crm = ScriptedCrm()
+        crm.seconds = 0.3
+        deals = [f"d{n:02}" for n in range(60)]
+        path = ["prospecting", "discovery", "demo"]
+        crm.stage |= dict.fromkeys(deals, "Prospecting")
+        await queue.decide(
+            *(
+                make.decision(deal, number, target=path[number], expected=path[number - 1])
+                for deal in deals
+                for number in (1, 2)
+            )
+        )
+        async with sending(service, tenant, crm):
+            await queue.states(*["CONFIRMED"] * 120)
+        assert set(crm.stage.values()) == {"Demo"}
+        assert crm.most_busy > 25
+        for deal in deals:
+            stages = [w.stage.target for w in crm.applied if w.opportunity_id == deal and w.stage]
+            assert stages == ["Discovery", "Demo"]
+
+    async def test_stages_go_before_answers(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
+        crm = ScriptedCrm()
+        answers = [make.decision(f"a{n:02}", submission=make.scored(f"a{n:02}")) for n in range(40)]
+        behind = make.decision("a39", 2, target="discovery")
+        await queue.decide(*answers, make.decision("s1", target="discovery"), behind)
+        async with sending(service, tenant, crm):
+            await queue.states(*["CONFIRMED"] * 42)
+        first = [write.opportunity_id for write in crm.calls[0]]
+        assert {"s1", "a39"} <= set(first[:2])
+
+    async def test_answers_wait_for_the_texts_of_their_questions(
+        self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+    ) -> None:
+        crm = ScriptedCrm()
+        unknown = make.scored("d1")
+        unknown.assessment_version = 2
+        await queue.decide(make.decision("d1", submission=unknown), make.decision("d2", submission=make.scored("d2")))
+        async with sending(service, tenant, crm):
+            await queue.states("NEW", "CONFIRMED")
+            later = make.assessment()
+            later.version = 2
+            await service.publish(later, tenant=tenant, sequence=2)
+            await queue.states("CONFIRMED", "CONFIRMED")
+        (written,) = [write for write in crm.applied if write.opportunity_id == "d1"]
+        assert written.questions["hours"].text == "Hours a week?"
+
+    async def test_a_stage_waits_for_its_pipeline(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
+        crm = ScriptedCrm()
+        message = make.decision("d1", target="discovery")
+        message.pipeline_key = "partners"
+        await queue.decide(message, make.decision("d2", target="discovery"))
+        async with sending(service, tenant, crm):
+            await queue.states("NEW", "CONFIRMED")
+            await service.publish(make.pipeline(key="partners", default=False), tenant=tenant)
+            await queue.states("CONFIRMED", "CONFIRMED")
+
+
+async def test_an_import_goes_on_where_it_was(service: Any, tenant: str, queue: Any, eventually: Eventually) -> None:
+    crm = ScriptedCrm()
+    crm.page_faults = 2
+    crm.stage |= {f"d{n}": "Demo" for n in range(6)}
+    stop = asyncio.Event()
+    receiver = Receiver(service.database, tenant, crm, Signals(), 0.05)
+    task = asyncio.create_task(receiver.run(stop))
+    try:
+        events = await service.events(OpportunityObserved, tenant=tenant, count=6)
+    finally:
+        stop.set()
+        await task
+    assert sorted(e.message.opportunity_id for e in events) == sorted(crm.stage)
+    assert crm.pages_read_after[0] == ""
+    assert crm.pages_read_after[-1] > ""
+    async with service.database.unit_of_work(tenant) as uow:
+        row = (await uow.session.execute(text("SELECT state, read_count, last_id FROM import_run"))).one()
+    assert tuple(row) == ("COMPLETED", 6, "d5")
+
+
+async def test_what_was_left_longer_than_the_lease_is_found_out(
+    service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+) -> None:
+    crm = ScriptedCrm("lose")
+    crm.stage["d1"] = "Prospecting"
+    await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+    async with sending(service, tenant, crm):
+        (intent,) = await queue.states("CONFIRMED")
+    assert datetime.fromisoformat(intent["due_at"]) - datetime.now(UTC) < timedelta(seconds=10)
+    assert len(crm.calls) == 1
