@@ -3,14 +3,20 @@
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from kit.events import Event
 from kit.ids import uuid7
 from sqlalchemy import text
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, TRANSITION_KIND_ADOPT, StageChanged
+from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_PROPOSED
 
 pytestmark = pytest.mark.stack
+
+
+def stamp_of(second: int) -> Timestamp:
+    return Timestamp(seconds=1_772_000_000 + second)
 
 
 async def opportunity(world: Any, opportunity_id: str = "006A") -> dict[str, Any]:
@@ -54,6 +60,26 @@ class TestOrder:
         await holds(world, stage_key="demo", owner_id=None)
         await world.observe(sequence=9, stage_key="negotiation")
         await holds(world, stage_key="demo", revision=3, owner_id="rep", observed_no=9)
+
+    async def test_a_rescore_is_shown_whatever_its_order(self, world: Any) -> None:
+        await world.at_prospecting()
+        submission_id = str(uuid7())
+        assert (await world.submit(submission_id)).status_code == 201
+        await world.scored(submission_id, "70", scored_at=stamp_of(2))
+        await world.scored(submission_id, "56", scored_at=stamp_of(1))
+        await world.decided(submission_id, OUTCOME_PROPOSED, decision_no=2, proposed_stage="discovery")
+        await world.decided(submission_id, decision_no=1)
+
+        async def newest() -> None:
+            timeline = (await world.call("GET", "/opportunities/006A/timeline")).json()["items"]
+            assert sorted(i["kind"] for i in timeline) == ["decision"] * 2 + ["score"] * 2 + [
+                "stage_change",
+                "submission",
+            ]
+            answer = (await world.call("GET", f"/submissions/{submission_id}")).json()
+            assert (answer["score"]["score"], answer["decision"]["outcome"]) == ("70", "proposed")
+
+        await world.eventually(newest)
 
     async def test_re_delivery_changes_nothing(self, world: Any) -> None:
         change = StageChanged(

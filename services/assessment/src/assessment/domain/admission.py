@@ -7,6 +7,10 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from forms.answers import AnswerMalformed, Value, is_answered, parse_number
+from forms.check import check_answers, visible_questions
+from forms.definition import Form, QuestionType
+
 from assessment.domain.capture import (
     Capture,
     Place,
@@ -16,9 +20,6 @@ from assessment.domain.capture import (
     sha256_of,
     warnings_for,
 )
-from forms.answers import AnswerMalformed, Value, is_answered, parse_number
-from forms.check import check_answers, visible_questions
-from forms.definition import Form, QuestionType
 
 
 @dataclass(frozen=True, slots=True)

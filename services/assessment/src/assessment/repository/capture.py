@@ -54,7 +54,7 @@ class CaptureRepository:
     async def published(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Published]:
         """The published versions among these (assessment_key, version) pairs."""
         c = assessment_version.c
-        statement: Any = select(c.assessment_key, c.version, c.title, c.description, c.questions, c.definition_hash)
+        statement = select(c.assessment_key, c.version, c.title, c.description, c.questions, c.definition_hash)
         statement = statement.where(
             c.tenant_id == self._tenant_id, tuple_(c.assessment_key, c.version).in_(sorted(wanted))
         )

@@ -73,7 +73,7 @@ class DeliveryRepository:
     async def stages(self, pipelines: Collection[tuple[str, int]]) -> PipelineStages:
         """Stages by key of each known one of these (pipeline_key, version) pairs."""
         c = pipeline_version.c
-        statement: Any = select(c.pipeline_key, c.version, c.stages).where(
+        statement = select(c.pipeline_key, c.version, c.stages).where(
             c.tenant_id == self._tenant_id, tuple_(c.pipeline_key, c.version).in_(sorted(pipelines))
         )
         return {
@@ -87,7 +87,7 @@ class DeliveryRepository:
     async def available(self, assessment_keys: Collection[str]) -> dict[str, Available]:
         """The newest version of each of these assessments that may be started."""
         c = assessment_version.c
-        statement: Any = (
+        statement = (
             select(c.assessment_key, c.version, c.title, c.definition_hash)
             .ext(distinct_on(c.assessment_key))
             .where(

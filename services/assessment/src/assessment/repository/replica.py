@@ -62,7 +62,7 @@ class ReplicaRepository:
                 set_={**updates, "pipeline_version": pinned, "updated_at": func.now()},
                 where=new.revision > opportunity.c.revision,
             ),
-            [{"observed_no": 0, "deleted": False, **row} for row in newest],
+            [{"observed_no": -1, "deleted": False, **row} for row in newest],
         )
 
     async def publish_pipelines(self, values: Values) -> None:

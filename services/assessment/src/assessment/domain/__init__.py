@@ -1,0 +1,1 @@
+"""What assessments mean, free of I/O."""
