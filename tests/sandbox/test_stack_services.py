@@ -53,7 +53,7 @@ def test_the_connector_is_told_what_the_org_made(run: RunDir, monkeypatch: pytes
     assert environment["SALESFORCE_CLIENT_ID"] == "connector"
     assert environment["SALESFORCE_USERNAME"] == "integration@acme.example"
     assert environment["SALESFORCE_LOGIN_URL"] == "http://127.0.0.1:20010"
-    assert environment["SALESFORCE_PUBSUB_ENDPOINT"] == "127.0.0.1:20011"
+    assert environment["SALESFORCE_PUBSUB_ENDPOINT"] == "http://127.0.0.1:20011"
     assert (environment["CRM_ADAPTER"], environment["SALESFORCE_AUTH_FLOW"]) == ("salesforce", "jwt")
     assert Path(environment["SALESFORCE_PRIVATE_KEY_FILE"]).parent == run.org_credentials
 

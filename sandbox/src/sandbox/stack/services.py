@@ -87,7 +87,8 @@ def connector_environment(run: RunDir, address: OrgAddress) -> dict[str, str]:
         "SALESFORCE_USERNAME": client["username"],
         "SALESFORCE_PRIVATE_KEY_FILE": str(credentials / "connector.key.pem"),
         "SALESFORCE_CLIENT_SECRET_FILE": str(credentials / "client_secret"),
-        "SALESFORCE_PUBSUB_ENDPOINT": address.pubsub_endpoint,
+        # The connector speaks TLS unless told otherwise; the simulated org has none.
+        "SALESFORCE_PUBSUB_ENDPOINT": f"http://{address.pubsub_endpoint}",
     }
 
 
