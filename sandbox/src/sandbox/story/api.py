@@ -24,6 +24,9 @@ class Refused(Exception):
             self.problem = {"detail": response.text}
         self.status = response.status_code
         self.code = str(self.problem.get("code", ""))
+        errors = self.problem.get("errors") or [{}]
+        # The first thing wrong says more than that something is.
+        self.words = str(errors[0].get("detail") or self.problem.get("detail", ""))
         detail = self.problem.get("detail", "")
         super().__init__(f"{response.request.method} {response.request.url.path}: {self.status} {self.code} {detail}")
 
@@ -41,14 +44,10 @@ class Caller:
         """The JSON of a resource. Raises Refused."""
         return (await self.send("GET", service, path, params=params)).json()
 
-    async def post(self, service: str, path: str, body: Any = None, **headers: str) -> Any:
+    async def post(self, service: str, path: str, body: Any = None, *, if_match: str = "") -> Any:
         """The JSON answer. Raises Refused."""
-        headers["Idempotency-Key"] = str(uuid7())
+        headers = {"Idempotency-Key": str(uuid7())} | ({"If-Match": if_match} if if_match else {})
         return (await self.send("POST", service, path, body, headers=headers)).json()
-
-    async def put(self, service: str, path: str, body: Any) -> Any:
-        """The JSON answer. Raises Refused."""
-        return (await self.send("PUT", service, path, body)).json()
 
     async def pages(self, service: str, path: str, **params: Any) -> AsyncIterator[list[dict[str, Any]]]:
         """The pages of a list, to its end."""

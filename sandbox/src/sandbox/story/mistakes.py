@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from uuid import UUID
 
 from kit.ids import uuid7
@@ -11,7 +10,7 @@ from sandbox.story.api import Refused
 from sandbox.story.behaviour import spoiled
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.reps import Desk, put, submission
-from sandbox.story.world import CRM_STAGE, BadSubmission, Deal, Edit, Flaw
+from sandbox.story.world import CRM_STAGE, BadSubmission, Deal, Edit, Flaw, Move
 
 UNPUBLISHED_VERSION = 99
 FOREIGN_HASH = "0" * 64
@@ -35,9 +34,22 @@ async def _expect_refusal(desk: Desk, deal: Deal, submission_id: UUID, body: dic
     try:
         await desk.caller.send("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
     except Refused as refusal:
-        desk.journal.refuse(desk.journal.refusals, refusal.code, str(refusal.problem.get("detail", "")))
+        desk.journal.refuse(desk.journal.refusals, refusal.code, refusal.words)
     else:
         desk.journal.mistaken.append(f"a bad submission for {deal.key} was accepted")
+
+
+async def claim_without_evidence(desk: Desk, deal: Deal, move: Move) -> None:
+    """Ask the engine for a stage that nothing supports, and note why it said no."""
+    path = f"/v1/opportunities/{desk.ids.opportunities[deal.key]}"
+    tag = (await desk.caller.send("GET", "stage-engine", path)).headers["ETag"]
+    body = {"to_stage": move.to_stage}
+    decision = await desk.caller.post("stage-engine", f"{path}/transitions", body, if_match=tag)
+    if decision["outcome"] != "rejected":
+        desk.journal.mistaken.append(f"{deal.key} moved to {move.to_stage} without evidence")
+        return
+    reason = decision["reasons"][0]
+    desk.journal.refuse(desk.journal.refused_moves, reason["code"], reason["message"])
 
 
 async def edit_in_org(console: OrgConsole, desk: Desk, deal: Deal, edit: Edit) -> None:
@@ -45,4 +57,3 @@ async def edit_in_org(console: OrgConsole, desk: Desk, deal: Deal, edit: Edit) -
     stage_name = CRM_STAGE[edit.to_stage]
     await console.edit(desk.ids.opportunities[deal.key], stage_name, desk.ids.users[edit.by])
     desk.journal.edits += 1
-    await asyncio.sleep(0)

@@ -8,11 +8,13 @@ from typing import Any
 
 from google.protobuf.message import Message
 from kit.events import Received, event_type
+from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from sandbox.story.stream import Reader
@@ -47,6 +49,8 @@ class Witness:
             CrmWriteParked: self._parking,
             OpportunityObserved: self._observation,
             StageRecommended: self._recommendation,
+            AssessmentSubmitted: _only_counted,
+            StageChanged: _only_counted,
         }
         return {event_type(message).topic: self._once(reader) for message, reader in readers.items()}
 
@@ -80,3 +84,7 @@ class Witness:
 
     def _recommendation(self, event: Received[StageRecommended], now: float) -> None:
         self.recommended[event.message.submission_id] = (event, now)
+
+
+def _only_counted(event: Received[Any], now: float) -> None:
+    """Told in full by another event."""

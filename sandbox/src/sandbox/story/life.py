@@ -1,0 +1,197 @@
+"""One deal's way through the platform, step by step, with the ids that tie the services' accounts of it together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kit.telemetry import trace_id_of
+from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
+from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
+
+from sandbox.story.journal import HandIn, Journal
+from sandbox.story.partner import Change, Partner
+from sandbox.story.setup import Definition, Published
+from sandbox.story.witness import Witness
+from sandbox.story.world import CRM_STAGE, Deal, Rep, Story
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerLine:
+    """A question as people read it, its answer, and the points it gave of those it could give."""
+
+    question: str
+    answer: str
+    points: str
+    max_points: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One submission and all that came of it; moments in milliseconds after it was sent.
+
+    `rule` is the condition that decided, `margin` by how much it held or failed, `needed` the reasons in words when it
+    failed. The last three moments are None when nothing moved.
+    """
+
+    assessment: str
+    answers: tuple[AnswerLine, ...]
+    score: str
+    reachable: str
+    accepted: bool
+    rule: str
+    margin: str
+    needed: str
+    from_stage: str
+    to_stage: str
+    scored_ms: float
+    decided_ms: float
+    partner_ms: float | None
+    salesforce_ms: float | None
+
+
+@dataclass(frozen=True)
+class Life:
+    """A deal with its chapters; `ids` and `trace` are of the last one, `record` is what Salesforce holds now."""
+
+    deal_name: str
+    rep_name: str
+    amount: float
+    opportunity_id: str
+    claimed: str
+    chapters: tuple[Chapter, ...]
+    ids: tuple[tuple[str, str], ...]
+    trace_id: str
+    traced: tuple[str, ...]
+    record: Mapping[str, Any]
+
+
+def choose_deal(journal: Journal, witness: Witness, partner: Partner) -> str | None:
+    """The opportunity id of the deal most worth telling: one that failed, tried again and moved; None without any."""
+    best: tuple[tuple[int, int, int], str] | None = None
+    for opportunity_id, handed_in in _by_opportunity(journal).items():
+        moved = [done for done in handed_in if done.submission_id in partner.by_submission]
+        if not moved or not all(_is_complete(done, witness) for done in handed_in):
+            continue
+        if handed_in[-1] is not moved[-1]:
+            continue
+        failed = sum(1 for done in handed_in if _decision(done, witness).near_misses)
+        # Not too long a story: at most four chapters.
+        worth = (int(len(handed_in) <= 4), min(failed, 1), len(moved)), opportunity_id
+        best = max(best, worth) if best else worth
+    return best[1] if best else None
+
+
+def life_of(
+    opportunity_id: str,
+    story: Story,
+    published: Published,
+    journal: Journal,
+    witness: Witness,
+    partner: Partner,
+    record: Mapping[str, Any],
+) -> Life:
+    """The life of a deal that `choose_deal` found."""
+    handed_in = _by_opportunity(journal)[opportunity_id]
+    deal = next(deal for deal in story.world.deals if deal.key == handed_in[0].deal_key)
+    last = handed_in[-1]
+    score, _ = witness.scores[last.submission_id][0]
+    decision, _ = witness.decisions[last.submission_id][0]
+    write, _ = witness.confirmed[last.submission_id]
+    change = partner.by_submission[last.submission_id]
+    hops = (
+        ("submitted", last.trace_id),
+        ("scored", trace_id_of(score.traceparent)),
+        ("decided", trace_id_of(decision.traceparent)),
+        ("partner event", trace_id_of(change.traceparent)),
+        ("written to Salesforce", trace_id_of(write.traceparent)),
+    )
+    return Life(
+        deal_name=deal.name,
+        rep_name=_rep_of(deal, story).name,
+        amount=float(deal.amount),
+        opportunity_id=opportunity_id,
+        claimed=CRM_STAGE[deal.claimed],
+        chapters=tuple(_chapter(done, published, witness, partner) for done in handed_in),
+        ids=(
+            ("submission", last.submission_id),
+            ("score", score.message.score_id),
+            ("decision", decision.message.decision_id),
+            ("transition", decision.message.change.transition_id),
+            ("Salesforce write", write.message.write_id),
+            ("partner event", change.event_id),
+        ),
+        trace_id=last.trace_id,
+        traced=tuple(name for name, trace_id in hops if trace_id == last.trace_id),
+        record=record,
+    )
+
+
+def _by_opportunity(journal: Journal) -> dict[str, list[HandIn]]:
+    found: dict[str, list[HandIn]] = {}
+    for done in journal.accepted.values():
+        if done.online:
+            found.setdefault(done.opportunity_id, []).append(done)
+    return found
+
+
+def _is_complete(done: HandIn, witness: Witness) -> bool:
+    key = done.submission_id
+    return key in witness.scores and key in witness.decisions and key in witness.confirmed
+
+
+def _decision(done: HandIn, witness: Witness) -> StageDecided:
+    return witness.decisions[done.submission_id][0][0].message
+
+
+def _rep_of(deal: Deal, story: Story) -> Rep:
+    return next(rep for rep in story.world.reps if rep.key == deal.rep_key)
+
+
+def _chapter(done: HandIn, published: Published, witness: Witness, partner: Partner) -> Chapter:
+    event, scored_at = witness.scores[done.submission_id][0]
+    scored: SubmissionScored = event.message
+    decision, decided_at = witness.decisions[done.submission_id][0]
+    message: StageDecided = decision.message
+    definition = published.definitions[done.assessment_key]
+    change: Change | None = partner.by_submission.get(done.submission_id)
+    accepted = message.outcome == OUTCOME_ACCEPTED
+    miss = message.near_misses[0] if message.near_misses else None
+    return Chapter(
+        assessment=definition.title,
+        answers=tuple(_line(part, definition) for part in scored.contributions if part.HasField("answer")),
+        score=scored.score,
+        reachable=scored.reachable_max,
+        accepted=accepted,
+        rule=published.rules.get(message.rule_id) or (f"{miss.fact} {miss.cell}" if miss else ""),
+        margin=message.margin,
+        needed="; ".join(reason.message for reason in message.reasons),
+        from_stage=CRM_STAGE.get(message.from_stage, message.from_stage),
+        to_stage=CRM_STAGE.get(message.to_stage, message.to_stage),
+        scored_ms=_after(done, scored_at),
+        decided_ms=_after(done, decided_at),
+        partner_ms=_after(done, change.seen_at) if change else None,
+        salesforce_ms=_after(done, witness.confirmed[done.submission_id][1]),
+    )
+
+
+def _after(done: HandIn, moment: float) -> float:
+    return (moment - done.sent_at) * 1000
+
+
+def _line(part: Contribution, definition: Definition) -> AnswerLine:
+    question = part.question_key
+    answer = part.answer
+    match answer.WhichOneof("value"):
+        case "choice":
+            shown = definition.choices.get((question, answer.choice), answer.choice)
+        case "choices":
+            shown = ", ".join(definition.choices.get((question, key), key) for key in answer.choices.keys)
+        case "boolean":
+            shown = "yes" if answer.boolean else "no"
+        case "number":
+            shown = answer.number
+        case _:
+            shown = answer.text
+    return AnswerLine(definition.questions.get(question, question), shown, part.points, part.max_points)
