@@ -62,10 +62,10 @@ async def take_captures(
     contexts = await repository.contexts(captures)
     outcomes: dict[int, Taken | CaptureRefused] = {}
     admitted: dict[int, Admitted] = {}
-    first_of: dict[UUID, int] = {}
+    seen: set[UUID] = set()
     twins: list[int] = []
     for place, (capture, context) in enumerate(zip(captures, contexts, strict=True)):
-        if capture.submission_id in first_of:
+        if capture.submission_id in seen:
             twins.append(place)
             continue
         version = versions.get((capture.assessment_key, capture.assessment_version))
@@ -73,7 +73,7 @@ async def take_captures(
         result = _judge(capture, version, context, submitted_by, moment)
         if isinstance(result, Admitted):
             admitted[place] = result
-            first_of[capture.submission_id] = place
+            seen.add(capture.submission_id)
         else:
             outcomes[place] = result
     if admitted:
