@@ -110,3 +110,5 @@ def configure_logging(settings: ServiceSettings) -> None:
         logger.propagate = True
     # aiokafka reports each lost connection of a broker outage at ERROR; the relay and the consumer say it once.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    # One line per request of ours, with its query in it, is neither news nor fit for a log.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
