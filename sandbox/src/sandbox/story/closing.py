@@ -14,7 +14,7 @@ from rich.text import Text
 from sandbox.story.life import Chapter, Life
 from sandbox.story.report import Report
 
-BAR_WIDTH = 18
+BAR_WIDTH = 14
 INDENT = (0, 0, 0, 2)
 
 
@@ -67,12 +67,12 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     steps.add_column(style="bold", width=11)
     steps.add_column(overflow="fold")
     answers = Table.grid(padding=(0, 2))
-    answers.add_column(width=48, no_wrap=True, overflow="ellipsis")
-    answers.add_column(width=18, no_wrap=True, overflow="ellipsis", style="cyan")
-    answers.add_column(justify="right")
+    answers.add_column(width=40, no_wrap=True, overflow="ellipsis")
+    answers.add_column(width=25, no_wrap=True, overflow="ellipsis", style="cyan")
+    answers.add_column(justify="right", width=5, no_wrap=True)
     for line in chapter.answers:
         # A text gives no points and is kept all the same.
-        points = f"{line.points} of {line.max_points}" if line.max_points != "0" else ""
+        points = f"{line.points}/{line.max_points}" if line.max_points != "0" else ""
         answers.add_row(line.question, line.answer, Text(points, "dim"))
     steps.add_row("0 ms", "Answers", Text(f"{number}. {chapter.assessment}", "bold"))
     steps.add_row("", "", answers)
@@ -80,7 +80,8 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     if chapter.accepted:
         verdict = Text.assemble(("passed", "green"), f": {chapter.rule}, margin +{chapter.margin.lstrip('+')}")
     else:
-        verdict = Text.assemble(("not enough", "yellow"), f": {chapter.needed}, margin {chapter.margin or '–'}")
+        short = f", {chapter.margin.lstrip('-')} points short" if chapter.margin else ""
+        verdict = Text.assemble(("not enough", "yellow"), f": {chapter.needed}{short}")
     steps.add_row(_ms(chapter.decided_ms), "Decision", verdict)
     if chapter.accepted:
         steps.add_row("", "Stage", Text(f"{chapter.from_stage} → {chapter.to_stage}", "bold green"))
@@ -105,7 +106,7 @@ def _record(life: Life) -> RenderableType:
     for name, value in life.ids:
         table.add_row(f"{name} id", value)
     table.add_row("one trace", f"{life.trace_id}")
-    table.add_row("", Text("seen in: " + " → ".join(life.traced), "dim"))
+    table.add_row("", Text("in: " + " → ".join(life.traced), "dim"))
     return table
 
 
@@ -118,7 +119,7 @@ def _pipeline(report: Report) -> RenderableType:
     table.add_column("value", justify="right")
     table.add_column("change", justify="right")
     table.add_column("")
-    table.add_column("earned by evidence", justify="right")
+    table.add_column("earned", justify="right")
     most = max((line.after for line in report.stages), default=1) or 1
     for line in report.stages:
         change = line.after - line.before
@@ -132,7 +133,8 @@ def _pipeline(report: Report) -> RenderableType:
             Text("█" * round(BAR_WIDTH * line.after / most), "cyan"),
             f"{line.earned:,}" if line.earned else "",
         )
-    return table
+    meaning = "earned: open deals by the stage that their evidence alone supports, whatever they claim"
+    return Group(table, Text(meaning, "dim"))
 
 
 def _gap(report: Report) -> RenderableType:
@@ -172,8 +174,8 @@ def _refusals(report: Report) -> RenderableType:
     return Group(
         table,
         Text(
-            f"{report.duplicates:,} offline submissions arrived a second time and were recognised; "
-            f"{report.edits:,} stages were set by hand in Salesforce and kept."
+            f"Offline submissions that arrived a second time and were recognised: {report.duplicates:,}. "
+            f"Stages set by hand in Salesforce and kept: {report.edits:,}."
         ),
     )
 
@@ -188,8 +190,7 @@ def _proof(report: Report) -> RenderableType:
         (verdict.salesforce_equal, f"Salesforce holds what the engine decided, for {report.opportunities:,} deals"),
         (
             verdict.partner_exactly_once,
-            f"the partner got every change exactly once and in order ({verdict.out_of_order} out of order, "
-            f"{report.repeated_deliveries} repeated deliveries recognised)",
+            f"the partner got every change exactly once and in order ({verdict.out_of_order} out of order)",
         ),
         (not report.mistaken, "everything that had to be refused was refused, and nothing else"),
     ):

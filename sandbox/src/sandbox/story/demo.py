@@ -122,13 +122,13 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             phase.note = f"{len(story.world.accounts):,} accounts, {len(story.world.reps)} reps"
         with screen.phase("Publishing assessments, points, pipeline and rules") as phase:
             published = await publish_field_example(admin)
-            phase.note = f"{len(published.rules)} rules, {len(published.warnings)} warnings to the author"
+            phase.note = f"{len(published.rules)} rules, {len(published.warnings)} warnings"
         readers = {**witness.readers, TOPIC: partner.read}
         async with following(environment["KAFKA_BOOTSTRAP_SERVERS"], readers):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)
                 await _until_placed(partner, len(story.world.deals))
-                phase.note = f"{partner.count:,} opportunities placed in a stage"
+                phase.note = f"{partner.count:,} placed in a stage"
             before = witness.event_count + partner.count
 
             def desk_of(rep: Rep) -> Caller:

@@ -16,6 +16,8 @@ from sandbox.story.setup import Definition, Published
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE, Deal, Rep, Story
 
+MOST_CHAPTERS = 3
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerLine:
@@ -77,8 +79,8 @@ def choose_deal(journal: Journal, witness: Witness, partner: Partner) -> str | N
         if handed_in[-1] is not moved[-1]:
             continue
         failed = sum(1 for done in handed_in if _decision(done, witness).near_misses)
-        # Not too long a story: at most four chapters.
-        worth = (int(len(handed_in) <= 4), min(failed, 1), len(moved)), opportunity_id
+        # Not too long a story.
+        worth = (int(len(handed_in) <= MOST_CHAPTERS), min(failed, 1), len(moved)), opportunity_id
         best = max(best, worth) if best else worth
     return best[1] if best else None
 
@@ -105,7 +107,7 @@ def life_of(
         ("scored", trace_id_of(score.traceparent)),
         ("decided", trace_id_of(decision.traceparent)),
         ("partner event", trace_id_of(change.traceparent)),
-        ("written to Salesforce", trace_id_of(write.traceparent)),
+        ("Salesforce write", trace_id_of(write.traceparent)),
     )
     return Life(
         deal_name=deal.name,
