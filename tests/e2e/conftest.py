@@ -1,0 +1,185 @@
+"""The whole system as processes of its own, spoken to through its public APIs only."""
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+from kit.ids import utc_now, uuid7
+from sandbox.stack.control import Stack
+
+WAIT_SECONDS = 45
+JO = "jo@acme.example"
+
+
+def eventually(check, seconds=WAIT_SECONDS):
+    """The check's result once it stops raising AssertionError; its last error when it never does."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return check()
+        except AssertionError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+@dataclass
+class Person:
+    """Somebody of a tenant with a token."""
+
+    system: "System"
+    token: str
+
+    def call(self, method, service, path, body=None, **headers):
+        url = self.system.urls[service] + path
+        sent = {"Authorization": f"Bearer {self.token}", **{k.replace("_", "-"): v for k, v in headers.items()}}
+        return self.system.http.request(method, url, json=body, headers=sent)
+
+    def get(self, service, path, **headers):
+        answer = self.call("GET", service, path, **headers)
+        assert answer.status_code == 200, (path, answer.status_code, answer.text)
+        return answer.json()
+
+    def all(self, service, path):
+        items, cursor = [], ""
+        while cursor is not None:
+            joiner = "&" if "?" in path else "?"
+            page = self.get(service, f"{path}{joiner}limit=200" + (f"&cursor={cursor}" if cursor else ""))
+            items += page["items"]
+            cursor = page["next_cursor"]
+        return items
+
+    def do(self, method, service, path, body=None, **headers):
+        answer = self.call(method, service, path, body, **headers)
+        assert answer.is_success, (path, answer.status_code, answer.text)
+        return answer
+
+    def submit(self, opportunity_id, assessment_key, answers, *, submission_id=None, visit=None, **headers):
+        """Hand an assessment in; the submission's id."""
+        submission_id = submission_id or str(uuid7())
+        body = {
+            "opportunity_id": opportunity_id,
+            "assessment_key": assessment_key,
+            "assessment_version": 1,
+            "answers": answers,
+            "captured_at": utc_now().isoformat(),
+        } | ({"visit": visit} if visit else {})
+        self.do("PUT", "assessment", f"/v1/submissions/{submission_id}", body, **headers)
+        return submission_id
+
+    def decided(self, submission_id):
+        """The submission once it is decided."""
+
+        def check():
+            found = self.get("assessment", f"/v1/submissions/{submission_id}")
+            assert found["status"] == "decided", found
+            return found
+
+        return eventually(check)
+
+
+@dataclass
+class System:
+    """The running system with the field example published and an org full of deals."""
+
+    stack: Stack
+    http: httpx.Client
+    urls: dict[str, str]
+    org_url: str
+    owner: str = ""
+    deals: list[str] = field(default_factory=list)
+    eventually = staticmethod(eventually)
+
+    def person(self, role, subject="", tenant="acme"):
+        return Person(self, self.stack.token(tenant, role, subject or f"{role}-{uuid4().hex[:6]}"))
+
+    def rep(self):
+        """The owner of all deals: a rep's subject is the id of the user in the CRM."""
+        return self.person("rep", self.owner)
+
+    def deal(self):
+        """A deal in Prospecting no other test uses."""
+        return self.deals.pop()
+
+    def org(self, opportunity_id):
+        """The deal as the org holds it, with assessments and answers."""
+        answer = self.http.get(f"{self.org_url}/_sim/opportunities", params={"id": opportunity_id})
+        return answer.raise_for_status().json()["opportunities"][0]
+
+    def edit_in_org(self, opportunity_id, **fields):
+        """Somebody changes the deal in Salesforce."""
+        body = {"id": opportunity_id, "fields": fields, "user": JO}
+        self.http.post(f"{self.org_url}/_sim/edit", json=body).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory):
+    """Everything, started by the same code as `make up`, on throwaway data."""
+    run_dir = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tmp_path_factory.mktemp("e2e")) / "e2e"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with Stack(run_dir, durable=False) as stack, httpx.Client(timeout=30) as http:
+        running = System(stack, http, stack.urls, stack.environment["ORG_URL"])
+        running.owner, running.deals = fill_org(running)
+        publish_field_example(running)
+        engine = running.person("manager")
+
+        def imported():
+            seen = engine.all("stage-engine", "/v1/opportunities")
+            assert len(seen) >= len(running.deals), len(seen)
+
+        eventually(imported)
+        for deal in running.deals:
+            eventually(lambda deal=deal: _is_due(engine, deal))
+        yield running
+
+
+def _is_due(person, deal):
+    answer = person.call("GET", "assessment", f"/v1/opportunities/{deal}/next-assessment")
+    assert answer.is_success and answer.json()["due"], answer.text
+
+
+def fill_org(system):
+    """60 deals of one rep, all in Prospecting; the rep's id and theirs."""
+    load = f"{system.org_url}/_sim/load"
+    users = [{"Username": JO, "LastName": "Jo", "Email": JO}]
+    (owner,) = system.http.post(load, json={"users": users}).raise_for_status().json()["users"]
+    deals = [
+        {
+            "Name": f"Deal {n}",
+            "StageName": "Prospecting",
+            "Amount": 1000 + n,
+            "CloseDate": "2027-06-30",
+            "OwnerId": owner,
+        }
+        for n in range(60)
+    ]
+    return owner, system.http.post(load, json={"opportunities": deals}).raise_for_status().json()["opportunities"]
+
+
+def publish_field_example(system):
+    """Assessments, points and pipeline from the shipped templates, through the public APIs."""
+    admin = system.person("admin")
+    for template in admin.get("assessment", "/v1/assessment-templates")["items"]:
+        key = template["key"]
+        body = admin.get("assessment", f"/v1/assessment-templates/{key}")
+        admin.do("POST", "assessment", "/v1/assessments", body)
+        admin.do("POST", "assessment", f"/v1/assessments/{key}/publish")
+        points = admin.get("scoring", f"/v1/profile-templates/{key}")
+        draft = {"assessment_key": key, "assessment_version": 1, "profile": points["profile"]}
+        profile_id = admin.do("POST", "scoring", "/v1/scoring-profiles", draft).json()["profile_id"]
+
+        def published(profile_id=profile_id):
+            answer = admin.call("POST", "scoring", f"/v1/scoring-profiles/{profile_id}/publish")
+            assert answer.status_code != 409 or answer.json()["code"] != "assessment_unknown", answer.text
+            assert answer.is_success, answer.text
+
+        eventually(published)
+    pipeline = admin.get("stage-engine", "/v1/pipeline-templates/field_example")
+    admin.do("POST", "stage-engine", "/v1/pipelines", pipeline)
+    admin.do("POST", "stage-engine", "/v1/pipelines/field_example/publish")
+    feed = {"partner_key": "northwind", "topic": "stagecraft.partner.acme.northwind.stage-changed.v1"}
+    admin.do("POST", "stage-engine", "/v1/partner-feeds", feed)

@@ -1,0 +1,333 @@
+"""From an answer to Salesforce and the partner, and back from Salesforce, through public interfaces only."""
+
+import asyncio
+from collections import Counter
+from decimal import Decimal
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from kit.events import Record, decode, headers_of
+from kit.ids import utc_now, uuid7
+
+PASS = {"hours": "over_5", "compliance": "yes"}
+FAIL = {"hours": "two_to_four", "compliance": "yes"}
+PARTNER_TOPIC = "stagecraft.partner.acme.northwind.stage-changed.v1"
+
+
+def partner_events(system, opportunity_id):
+    """What the partner was sent about a deal, duplicates included, in the order it was sent."""
+
+    async def read():
+        consumer = AIOKafkaConsumer(bootstrap_servers=system.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
+        await consumer.start()
+        try:
+            await consumer._client.force_metadata_update()
+            consumer.assign([TopicPartition(PARTNER_TOPIC, p) for p in range(4)])
+            await consumer.seek_to_beginning()
+            found = []
+            while fetched := await consumer.getmany(timeout_ms=500):
+                for raw in (r for records in fetched.values() for r in records):
+                    record = Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers))
+                    found.append(decode(record, raw.partition, raw.offset))
+            return [event for event in found if event.message.opportunity_id == opportunity_id]
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(read())
+
+
+def stage_of(person, deal):
+    return person.get("stage-engine", f"/v1/opportunities/{deal}")
+
+
+def written(system, deal, stage):
+    """The deal in the org once it is in this stage there."""
+
+    def check():
+        record = system.org(deal)
+        assert record["StageName"] == stage, record["StageName"]
+        return record
+
+    return system.eventually(check)
+
+
+def test_evidence_moves_a_deal_all_the_way_into_salesforce_and_to_the_partner(system):
+    rep, deal = system.rep(), system.deal()
+    trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+    due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["due"]
+    assert due["assessment_key"] == "prospecting"
+
+    submission_id = rep.submit(
+        deal, "prospecting", PASS, visit=due["visit"], traceparent=f"00-{trace}-00f067aa0ba902b7-01"
+    )
+    found = rep.decided(submission_id)
+    assert Decimal(found["score"]["score"]) == 70
+    assert (found["decision"]["outcome"], found["decision"]["to_stage"]) == ("accepted", "discovery")
+
+    deal_now = stage_of(system.person("manager"), deal)
+    assert (deal_now["claimed_stage"], deal_now["earned_stage"]) == ("discovery", "discovery")
+    record = written(system, deal, "Discovery")
+    (assessment,) = record["assessments"]
+    assert assessment["External_Id__c"] == submission_id
+    assert assessment["Score__c"] == 70
+    answers = {answer["Question_Key__c"]: answer for answer in assessment["answers"]}
+    assert set(answers) == set(PASS)
+    assert answers["hours"]["Score__c"] == 40
+
+    events = system.eventually(lambda: _at_least(partner_events(system, deal), 2))
+    assert [event.sequence for event in events] == [1, 2]
+    assert [event.message.to_stage for event in events] == ["prospecting", "discovery"]
+    assert events[1].traceparent.split("-")[1] == trace
+    assert events[1].message.submission_id == submission_id
+
+
+def _at_least(found, count):
+    assert len(found) >= count, len(found)
+    return found
+
+
+def test_a_score_that_is_short_moves_nothing_and_says_what_is_missing(system):
+    rep, deal = system.rep(), system.deal()
+    found = rep.decided(rep.submit(deal, "prospecting", FAIL))
+    assert found["decision"]["outcome"] == "rejected"
+    (missing,) = found["decision"]["missing"]
+    assert (missing["code"], missing["fact"], Decimal(missing["short_by"])) == ("FAILED", "prospecting.score", 10)
+    assert "hours" in missing["question_keys"]
+    assert stage_of(system.person("manager"), deal)["claimed_stage"] == "prospecting"
+    # The answers reach the org all the same.
+    record = system.eventually(lambda: _with_assessments(system, deal, 1))
+    assert record["StageName"] == "Prospecting"
+    due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")
+    assert due["due"]["assessment_key"] == "prospecting"
+    assert due["due"]["attempt_no"] == 2
+
+
+def _with_assessments(system, deal, count):
+    record = system.org(deal)
+    assert len(record["assessments"]) == count
+    return record
+
+
+def test_a_whole_deal_is_won_by_its_own_rules(system):
+    rep, deal = system.rep(), system.deal()
+    definitions = {
+        key: rep.get("assessment", f"/v1/assessments/{key}/versions/1")
+        for key in ("discovery", "demo", "sales_feedback")
+    }
+    profiles = {p["assessment_key"]: p for p in system.person("admin").all("scoring", "/v1/scoring-profiles")}
+    for key, stage in (
+        ("prospecting", "Discovery"),
+        ("discovery", "Demo"),
+        ("demo", "Negotiation"),
+        ("sales_feedback", "Closed Won"),
+    ):
+        best = PASS if key == "prospecting" else best_answers(system, definitions[key], profiles[key]["profile_id"])
+
+        def is_due(key=key):
+            due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["due"]
+            assert due and due["assessment_key"] == key, due
+            return due
+
+        due = system.eventually(is_due)
+        found = rep.decided(rep.submit(deal, key, best, visit=due["visit"]))
+        assert found["decision"]["outcome"] == "accepted", (key, found)
+        written(system, deal, stage)
+    record = system.org(deal)
+    assert record["IsWon"] is True
+    assert len(record["assessments"]) == 4
+    late = rep.decided(rep.submit(deal, "prospecting", FAIL))
+    assert late["decision"]["outcome"] == "rejected"
+    assert stage_of(system.person("manager"), deal)["claimed_stage"] == "closed_won"
+
+
+def best_answers(system, definition, profile_id):
+    """For each question the answer with most points, by the profile itself."""
+    profile = system.person("admin").get("scoring", f"/v1/scoring-profiles/{profile_id}")["profile"]
+    rules = {rule["question_key"]: rule for rule in profile["questions"]}
+    answers = {}
+    for question in definition["questions"]:
+        rule = rules.get(question["key"])
+        if question["type"] == "text":
+            continue
+        if question["type"] == "boolean":
+            answers[question["key"]] = Decimal(rule["points_if_true"] or 0) >= Decimal(rule["points_if_false"] or 0)
+        elif question["type"] == "number":
+            band = max(rule["bands"], key=lambda b: Decimal(b["points"]))
+            answers[question["key"]] = int(Decimal(band["lower"] or 0))
+        else:
+            points = {choice["choice_key"]: Decimal(choice["points"]) for choice in rule["choices"]}
+            exclusive = {choice["key"] for choice in question["choices"] if choice.get("exclusive")}
+            if question["type"] == "single_choice":
+                answers[question["key"]] = max(points, key=points.__getitem__)
+            else:
+                several = [key for key, value in points.items() if value > 0 and key not in exclusive]
+                alone = max(exclusive, key=lambda key: points.get(key, 0), default=None)
+                better_alone = alone is not None and points.get(alone, 0) >= sum(points[key] for key in several)
+                answers[question["key"]] = [alone] if better_alone else several
+    return answers
+
+
+def test_an_offline_batch_that_comes_twice_counts_once(system):
+    rep, deals = system.rep(), [system.deal() for _ in range(3)]
+    items = [
+        {
+            "submission_id": str(uuid7()),
+            "opportunity_id": deal,
+            "assessment_key": "prospecting",
+            "assessment_version": 1,
+            "answers": PASS,
+            "captured_at": utc_now().isoformat(),
+            "attempt_no": 1,
+        }
+        for deal in deals
+    ]
+    bad = {**items[0], "submission_id": str(uuid7()), "answers": {"hours": "never"}}
+    first = rep.do("POST", "assessment", "/v1/submission-batches", {"items": [*items, bad]}).json()["items"]
+    again = rep.do("POST", "assessment", "/v1/submission-batches", {"items": [*items, bad]}).json()["items"]
+    assert [item["status"] for item in first] == ["accepted"] * 3 + ["rejected"]
+    assert [item["status"] for item in again] == ["duplicate"] * 3 + ["rejected"]
+    for item in items:
+        rep.decided(item["submission_id"])
+    for deal in deals:
+        written(system, deal, "Discovery")
+        manager = system.person("manager")
+        decisions = manager.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+        assert [d["outcome"] for d in decisions].count("accepted") == 2  # first sight, and the batch once
+        assert len(system.org(deal)["assessments"]) == 1
+
+
+def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo_it(system):
+    rep, manager, deal = system.rep(), system.person("manager"), system.deal()
+    captured = utc_now().isoformat()
+    system.edit_in_org(deal, StageName="Demo")
+
+    def adopted():
+        found = stage_of(manager, deal)
+        assert found["claimed_stage"] == "demo", found["claimed_stage"]
+        return found
+
+    found = system.eventually(adopted)
+    assert found["override"]["stage_key"] == "demo"
+    assert found["earned_stage"] == "prospecting"
+    submission_id = str(uuid7())
+    body = {
+        "opportunity_id": deal,
+        "assessment_key": "prospecting",
+        "assessment_version": 1,
+        "answers": PASS,
+        "captured_at": captured,
+        "visit": {"stage_key": "prospecting", "visit_no": 1},
+    }
+    rep.do("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
+    decision = rep.decided(submission_id)["decision"]
+    assert decision["outcome"] == "rejected"
+    now = stage_of(manager, deal)
+    assert (now["claimed_stage"], now["earned_stage"]) == ("demo", "discovery")
+    assert system.org(deal)["StageName"] == "Demo"
+    gap = manager.get("stage-engine", "/v1/optimism-gap")
+    assert Decimal(gap["overall"]["gap"]) > 0
+
+
+def test_every_way_to_a_stage_goes_through_one_decision(system):
+    """Import, evidence, a person's command and a person's edit in the CRM: each leaves a decision that replays."""
+    rep, manager, deal = system.rep(), system.person("manager"), system.deal()
+    refused = rep.call(
+        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", {"to_stage": "discovery"},
+        If_Match=etag(manager, deal),
+    )  # fmt: skip
+    assert refused.json()["outcome"] == "rejected", refused.text
+    assert [reason["code"] for reason in refused.json()["reasons"]] == ["MISSING"]
+    assert stage_of(manager, deal)["claimed_stage"] == "prospecting"
+    rep.decided(rep.submit(deal, "prospecting", PASS))
+    override = {
+        "to_stage": "negotiation",
+        "override": True,
+        "skip": True,
+        "reason_code": "EXECUTIVE_SPONSOR",
+        "text": "The board has approved the budget.",
+    }
+    moved = manager.call(
+        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", override, If_Match=etag(manager, deal)
+    )
+    assert moved.is_success, moved.text
+    written(system, deal, "Negotiation")
+    system.edit_in_org(deal, StageName="Closed Lost")
+
+    def lost():
+        assert stage_of(manager, deal)["claimed_stage"] == "closed_lost"
+
+    system.eventually(lost)
+    decisions = manager.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+    assert sorted(d["decision_no"] for d in decisions) == list(range(1, len(decisions) + 1))
+    causes = Counter(d["transition"]["cause"] for d in decisions if d["transition"])
+    assert causes == {"import": 1, "rule": 1, "person": 1, "crm": 1}
+    for decision in decisions:
+        replay = manager.do("POST", "stage-engine", f"/v1/decisions/{decision['decision_id']}/replay").json()
+        assert replay["identical"] is True
+    changes = [event.message for event in partner_events(system, deal)]
+    assert [change.revision for change in changes] == [1, 2, 3, 4]
+
+
+def etag(person, deal):
+    return person.call("GET", "stage-engine", f"/v1/opportunities/{deal}").headers["etag"]
+
+
+def test_a_stale_command_is_refused(system):
+    manager, rep, deal = system.person("manager"), system.rep(), system.deal()
+    old = etag(manager, deal)
+    rep.decided(rep.submit(deal, "prospecting", PASS))
+    answer = manager.call(
+        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", {"to_stage": "demo"}, If_Match=old
+    )
+    assert answer.status_code == 412, answer.text
+
+
+@pytest.mark.parametrize("service", ["assessment", "scoring", "stage-engine", "recommender", "crm-connector"])
+def test_another_tenant_sees_nothing(system, service):
+    rep, deal = system.rep(), system.deal()
+    submission_id = rep.submit(deal, "prospecting", PASS)
+    rep.decided(submission_id)
+    stranger = system.person("admin", tenant="globex")
+    paths = {
+        "assessment": f"/v1/submissions/{submission_id}",
+        "scoring": f"/v1/submissions/{submission_id}/score",
+        "stage-engine": f"/v1/opportunities/{deal}",
+        "recommender": f"/v1/opportunities/{deal}/recommendation",
+        "crm-connector": f"/v1/opportunities/{deal}",
+    }
+    answer = stranger.call("GET", service, paths[service])
+    assert answer.status_code == 404, (answer.status_code, answer.text)
+
+
+def test_the_recommender_speaks_or_says_why_not(system):
+    rep, deal = system.rep(), system.deal()
+    rep.decided(rep.submit(deal, "prospecting", PASS))
+
+    def recommended():
+        answer = rep.call("GET", "recommender", f"/v1/opportunities/{deal}/recommendation")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    found = system.eventually(recommended)
+    assert found["abstention_code"] == "COLD_START"
+
+
+def test_the_funnel_counts_every_deal_once(system):
+    manager = system.person("manager")
+    funnel = manager.get("stage-engine", "/v1/funnel?pipeline=field_example")
+    total = sum(stage["claimed"]["deals"] for stage in funnel["stages"])
+    assert total == len(manager.all("stage-engine", "/v1/opportunities"))
+
+
+def test_nothing_is_left_behind(system):
+    """Every outbox drains, nothing was dead-lettered, and every service says that it is well."""
+    sre = system.person("sre")
+    for service, url in system.urls.items():
+
+        def drained(url=url):
+            status = system.http.get(f"{url}/statusz").json()
+            assert status["ready"], status
+            assert status["outbox_events"] == 0, status
+
+        system.eventually(drained)
+        assert sre.all(service, "/v1/dead-letters") == []
