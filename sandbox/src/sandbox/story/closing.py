@@ -67,8 +67,8 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     steps.add_column(style="bold", width=11)
     steps.add_column(overflow="fold")
     answers = Table.grid(padding=(0, 2))
-    answers.add_column(width=40, no_wrap=True, overflow="ellipsis")
-    answers.add_column(width=25, no_wrap=True, overflow="ellipsis", style="cyan")
+    answers.add_column(width=44)
+    answers.add_column(width=21, style="cyan")
     answers.add_column(justify="right", width=5, no_wrap=True)
     for line in chapter.answers:
         # A text gives no points and is kept all the same.
@@ -99,10 +99,12 @@ def _record(life: Life) -> RenderableType:
     table.add_column()
     record = life.record
     table.add_row(
-        "Salesforce now", f"{record['StageName']}, score {record.get('Stagecraft_Score__c', 0):g}, "
-        f"{len(record['assessments'])} assessments with "
-        f"{sum(len(each['answers']) for each in record['assessments'])} answers on record {life.opportunity_id}",
-    )  # fmt: skip
+        "Salesforce now",
+        f"{record['StageName']}, score {record.get('Stagecraft_Score__c', 0):g}, "
+        f"assessments: {len(record['assessments'])}, "
+        f"answers: {sum(len(each['answers']) for each in record['assessments'])}",
+    )
+    table.add_row("Salesforce id", life.opportunity_id)  # fmt: skip
     for name, value in life.ids:
         table.add_row(f"{name} id", value)
     table.add_row("one trace", f"{life.trace_id}")
@@ -111,7 +113,7 @@ def _record(life: Life) -> RenderableType:
 
 
 def _pipeline(report: Report) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Stage")
     for words in ("before", "value"):
         table.add_column(words, justify="right")
@@ -134,7 +136,7 @@ def _pipeline(report: Report) -> RenderableType:
             f"{line.earned:,}" if line.earned else "",
         )
     meaning = "earned: open deals by the stage that their evidence alone supports, whatever they claim"
-    return Group(table, Text(meaning, "dim"))
+    return Group(table, Text(f"\n{meaning}", "dim"))
 
 
 def _gap(report: Report) -> RenderableType:
@@ -143,7 +145,10 @@ def _gap(report: Report) -> RenderableType:
     table.add_column(justify="right", style="bold", width=10)
     table.add_column()
     table.add_row(_money(gap.unproven_before), "claimed beyond the first stage before anybody had to show evidence")
-    table.add_row(_money(gap.unproven), f"of the {_money(gap.open_value)} still open is claimed further than proven")
+    share = gap.unproven / gap.open_value if gap.open_value else 0
+    table.add_row(
+        _money(gap.unproven), f"is still claimed further than proven: {share:.0%} of the {_money(gap.open_value)} open"
+    )
     table.add_row(
         Text(_money(gap.disproved), "bold yellow"), "of that was asked for evidence and could not give it: the real gap"
     )
@@ -153,7 +158,7 @@ def _gap(report: Report) -> RenderableType:
 
 
 def _missing(report: Report) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Fell short in")
     table.add_column("times", justify="right")
     table.add_column("points short (median)", justify="right")
@@ -164,17 +169,19 @@ def _missing(report: Report) -> RenderableType:
 
 
 def _refusals(report: Report) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("Refused")
     table.add_column("code", style="cyan")
     table.add_column("times", justify="right")
     table.add_column("in the service's words", overflow="fold")
     for line in report.refusals:
         table.add_row(line.what, line.code, f"{line.count:,}", Text(line.words, "dim"))
+    decided = ", ".join(f"{count:,} {words}" for words, count in report.decided)
     return Group(
+        Text(f"\nOf all submissions {decided}.\n"),
         table,
         Text(
-            f"Offline submissions that arrived a second time and were recognised: {report.duplicates:,}. "
+            f"\nOffline submissions that arrived a second time and were recognised: {report.duplicates:,}. "
             f"Stages set by hand in Salesforce and kept: {report.edits:,}."
         ),
     )
@@ -200,7 +207,7 @@ def _proof(report: Report) -> RenderableType:
 
 
 def _speed(report: Report) -> RenderableType:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
     table.add_column("From a rep's click")
     for words in ("p50", "p95", "p99"):
         table.add_column(words, justify="right")
@@ -212,7 +219,7 @@ def _speed(report: Report) -> RenderableType:
         f"{report.submissions:,} submissions ({report.offline:,} of them offline), {report.stage_changes:,} stage "
         f"changes; {report.submissions_per_s:g} submissions and {report.events_per_s:g} events a second."
     )
-    return Group(table, Text(pace))
+    return Group(table, Text(f"\n{pace}"))
 
 
 def _places(places: Mapping[str, str]) -> RenderableType:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
+
 from sandbox.story.journal import Journal
 from sandbox.story.life import Life
 from sandbox.story.measure import Latency, latency_of
@@ -16,6 +18,15 @@ from sandbox.story.verify import EngineDeal, Verdict
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Deal, Story, rank
 
+# What the first reason of a decision on a submission means to the rep.
+MEANING: Mapping[str, str] = {
+    "ACCEPTED": "moved a deal",
+    "FAILED": "told what was missing",
+    "NOT_CURRENT_STAGE": "counted for a stage the deal had left",
+    "OVERRIDE_ACTIVE": "were older than a person's edit",
+    "TERMINAL": "came after the deal was closed",
+    "SUPERSEDED": "were overtaken by newer answers",
+}
 MOST_MISSING = 5
 MOST_REPS = 3
 
@@ -81,6 +92,7 @@ class Report:
     stages: tuple[StageLine, ...]
     gap: Gap
     refusals: tuple[Refusal, ...]
+    decided: tuple[tuple[str, int], ...]
     missing: tuple[Missing, ...]
     life: Life | None
     verdict: Verdict
@@ -162,6 +174,7 @@ def report_of(run: Run) -> Report:
         stages=tuple(_stage_line(stage, run) for stage in STAGES),
         gap=_gap(run),
         refusals=_refusals(run.journal),
+        decided=tuple(_decided(run.witness).most_common()),
         missing=_missing(run),
         life=run.life,
         verdict=run.verdict,
@@ -221,6 +234,16 @@ def _refusals(journal: Journal) -> tuple[Refusal, ...]:
         for what, counter in kinds
         for code, count in counter.most_common()
     )
+
+
+def _decided(witness: Witness) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for decided in witness.decisions.values():
+        for event, _ in decided:
+            message: StageDecided = event.message
+            code = "ACCEPTED" if message.outcome == OUTCOME_ACCEPTED else message.reasons[0].code
+            counts[MEANING.get(code, code)] += 1
+    return counts
 
 
 def _missing(run: Run) -> tuple[Missing, ...]:
