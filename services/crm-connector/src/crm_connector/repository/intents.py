@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select, tuple_, update
+from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -14,6 +14,9 @@ from crm_connector.domain.intents import UNFINISHED, IntentState
 from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
 from crm_connector.repository.bulk import update_each
 
+# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
+# each row.
+_PLAN_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 # How long answers wait for the texts of their questions; afterwards they go with the keys.
 TEXT_PATIENCE = timedelta(seconds=30)
 # A stage of these decides over an older one that comes late.
@@ -59,6 +62,7 @@ class IntentRepository:
     async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
         """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
         tells that a newer decision's stage went before."""
+        await self._session.execute(_PLAN_ANEW)
         i, earlier, newer = write_intent.c, write_intent.alias("earlier"), write_intent.alias("newer")
         same = (earlier.c.tenant_id == i.tenant_id) & (earlier.c.opportunity_id == i.opportunity_id)
         waits = exists().where(
