@@ -32,12 +32,19 @@ class Client:
         self._headers = service.headers(tenant, role, subject)
 
     async def call(
-        self, method: str, path: str, expect: int, body: Any = None, match: int | None = None, **headers: str
+        self,
+        method: str,
+        path: str,
+        expect: int,
+        body: Any = None,
+        match: int | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
+        given = {**self._headers, **(headers or {})}
         if match is not None:
-            headers["If-Match"] = f'"{match}"'
+            given["If-Match"] = f'"{match}"'
         options = {"json": body} if body is not None else {}
-        response = await self._service.client.request(method, path, headers={**self._headers, **headers}, **options)
+        response = await self._service.client.request(method, path, headers=given, **options)
         assert response.status_code == expect, response.text
         return response.json()
 
@@ -45,9 +52,14 @@ class Client:
         return await self.call("GET", path, expect)
 
     async def post(
-        self, path: str, body: Any = None, expect: int = 201, match: int | None = None, **headers: str
+        self,
+        path: str,
+        body: Any = None,
+        expect: int = 201,
+        match: int | None = None,
+        headers: dict[str, str] | None = None,
     ) -> Any:
-        return await self.call("POST", path, expect, body, match, **headers)
+        return await self.call("POST", path, expect, body, match, headers)
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -224,8 +236,8 @@ class TestTransitions:
         path = f"/v1/opportunities/{opportunity_id}/transitions"
         lost = {"to_stage": "closed_lost", "reason_code": "PRICE"}
         key = {"Idempotency-Key": str(uuid7())}
-        first = await admin.post(path, lost, match=1, **key)
-        assert await admin.post(path, lost, match=1, **key) == first
+        first = await admin.post(path, lost, match=1, headers=key)
+        assert await admin.post(path, lost, match=1, headers=key) == first
         assert (await admin.get(f"/v1/opportunities/{opportunity_id}"))["revision"] == 2
 
     async def test_a_rep_sees_and_moves_only_their_own(

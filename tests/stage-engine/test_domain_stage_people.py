@@ -127,6 +127,20 @@ class TestOverride:
         decision = world.decide(after(decision), newer)
         assert after(decision).stage_key == "demo" and after(decision).override is None
 
+    def test_evidence_captured_at_the_same_moment_is_not_older(self, world: Any) -> None:
+        deal = self.overridden(world)
+        decision = world.decide(deal, world.submission("discovery", "90", deal, captured_at=world.at(60)))
+        assert decision.outcome is Outcome.ACCEPTED
+
+    def test_what_was_earned_stays_earned_when_a_person_takes_the_deal_back(self, world: Any) -> None:
+        deal = world.deal("demo")
+        deal = after(world.decide(deal, world.submission("demo", "90", deal)))
+        assert deal.earned_stage == "negotiation"
+        back = after(world.decide(deal, world.command(deal, "prospecting", reason_code="X"), now=world.at(60)))
+        again = world.submission("prospecting", "70", back, captured_at=world.at(61))
+        decision = world.decide(back, again)
+        assert (after(decision).stage_key, after(decision).earned_stage) == ("discovery", "negotiation")
+
     def test_it_ends_when_newer_evidence_agrees(self, world: Any) -> None:
         deal = self.overridden(world)
         old = world.decide(deal, world.submission("prospecting", "70", deal, captured_at=world.at(1), visit_no=1))
@@ -234,6 +248,17 @@ class TestReconciliation:
         assert (after(decision).stage_key, after(decision).base_stage) == (stage, stage)
         assert (after(decision).in_flight, decision.crm_target_stage) == ((), "")
         assert sync.write_confirmed(after(decision), 2, "discovery") == after(decision)
+
+    def test_a_proposal_completed_by_the_crm_does_not_swallow_the_repeated_write(self, world: Any) -> None:
+        conditions = [{"fact": "discovery.score", "cell": "> 75"}, {"fact": "opportunity.amount", "cell": "> 0"}]
+        rules = world.ruleset(rule_1={"conditions": conditions, "mode": "propose"})
+        deal = world.deal(rules=rules, amount=None)
+        deal = after(world.decide(deal, world.submission("prospecting", "70", deal), rules))
+        deal = after(world.decide(deal, world.submission("discovery", "90", deal), rules))
+        seen = world.observation("prospecting", sight=Sight.CONFLICT, amount=Decimal(5))
+        decision = world.decide(deal, seen, rules)
+        assert (decision.outcome, decision.proposed_stage) == (Outcome.PROPOSED, "demo")
+        assert (decision.crm_expected_stage, decision.crm_target_stage) == ("prospecting", "discovery")
 
     def test_a_conflict_over_nothing_repeats_the_write(self, world: Any) -> None:
         deal = self.moved_by_rule(world)

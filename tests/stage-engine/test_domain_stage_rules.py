@@ -183,6 +183,14 @@ class TestEngine:
         assert decision.instance.stage_key == "prospecting"
         assert decision.instance.scores["prospecting"].score == 70
 
+    def test_a_fault_while_the_guards_of_a_skip_are_asked_is_no_guess_either(self, world: Any) -> None:
+        pipeline = world.pipeline(rule_0={"to_stage": "demo"}, skip_policy="if_guards_hold")
+        engine = RuleEngine(pipeline)
+        rules = Ruleset(pipeline, lambda stage, facts: engine(stage, facts) if stage == "prospecting" else ["?"])
+        deal = world.deal(rules=rules)
+        decision = world.decide(deal, world.submission("prospecting", "70", deal), rules)
+        assert [r.code for r in decision.reasons] == ["ENGINE_DISAGREEMENT"]
+
 
 class TestBoxes:
     @given(cells, cells, numbers | texts)

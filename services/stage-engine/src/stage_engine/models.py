@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, String, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
@@ -132,7 +132,7 @@ class TransitionRow(Base, table=True):
     from_rank: int | None
     to_rank: int
     to_category: str
-    skipped: list[str] = Field(sa_type=ARRAY(String))  # pyright: ignore[reportArgumentType]
+    skipped: list[str] = Field(sa_type=JSONB)
     visit_no: int
     cycle_no: int
     cause: str

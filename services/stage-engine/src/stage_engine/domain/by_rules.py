@@ -29,15 +29,27 @@ def decide_by_rules(
 ) -> Decision:
     """What the rules of the current stage make of the triggering facts. A rule that reads none of them is not asked:
     it fires on the edge, not on an unrelated change. `instance` already holds the new facts."""
+    try:
+        return _by_rules(before, instance, rules, now, triggers, submission_id, actor)
+    except EngineFault as fault:
+        return engine_fault(rules.pipeline, before, instance, now, fault, actor)
+
+
+def _by_rules(
+    before: Instance,
+    instance: Instance,
+    rules: Ruleset,
+    now: datetime,
+    triggers: frozenset[str],
+    submission_id: str,
+    actor: str,
+) -> Decision:
     pipeline = rules.pipeline
     stage = pipeline.stage(instance.stage_key)
     facts = facts_of(instance, stage.assessment_keys)
-    try:
-        results = [r for r in rules.match(stage.key, facts) if not triggers.isdisjoint(r.parsed.facts)]
-    except EngineFault as fault:
-        return engine_fault(pipeline, before, instance, now, fault, actor)
-    shadows = shadows_of(results)
+    results = [r for r in rules.match(stage.key, facts) if not triggers.isdisjoint(r.parsed.facts)]
     acting = [r for r in results if r.parsed.acts]
+    shadows = shadows_of(results) if len(acting) < len(results) else ()
     winner = next((r for r in acting if r.hit), None)
     if winner is None:
         return answer(
@@ -54,34 +66,35 @@ def decide_by_rules(
             actor=actor,
         )
     rule = winner.parsed.rule
-    target = rule.to_stage
-    earned = with_earned(instance, pipeline, winner)
     refusal = _refusal(instance, rules, winner)
-    outcome, transition, reasons = Outcome.REJECTED, None, (*refusal, *shadows)
-    if not refusal and rule.mode is RuleMode.PROPOSE:
-        outcome = Outcome.PROPOSED
-    elif not refusal:
+    outcome, transition, proposed = Outcome.REJECTED, None, ""
+    if not refusal and rule.mode is not RuleMode.PROPOSE:
         outcome = Outcome.ACCEPTED
-        earned, transition = moved(
-            earned,
+        after, transition = moved(
+            instance,
             pipeline,
-            target,
+            rule.to_stage,
             cause=Cause.RULE,
             at=now,
+            earned_stage=pipeline.further(instance.earned_stage, rule.to_stage),
             rule_id=rule.rule_id,
             submission_id=submission_id,
         )
+    else:
+        after = with_earned(instance, pipeline, winner)
+        if not refusal:
+            outcome, proposed = Outcome.PROPOSED, rule.to_stage
     return answer(
         pipeline,
         before,
-        earned,
+        after,
         outcome,
         now,
-        reasons=reasons,
+        reasons=refusal + shadows,
         rule_id=rule.rule_id,
         margin=smallest_margin((winner,)),
         facts=facts_read((winner,), facts),
-        proposed_stage=target if outcome is Outcome.PROPOSED else "",
+        proposed_stage=proposed,
         transition=transition,
         write=transition is not None,
         actor=actor,

@@ -52,11 +52,8 @@ class ParsedRule:
     kind: Kind
     conditions: tuple[tuple[str, Cell, str], ...]
     facts: frozenset[str]
-
-    @property
-    def acts(self) -> bool:
-        """Whether a hit moves the deal or asks to."""
-        return self.rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
+    # Whether a hit moves the deal or asks to.
+    acts: bool
 
 
 class RuleResult(NamedTuple):
@@ -89,6 +86,8 @@ class EngineDisagreement(EngineFault):
 
 
 _ZERO = Decimal(0)
+# Looking a member up in its enum costs more than the comparison it is for.
+_HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
 def margin(cell: Cell, value: Literal) -> tuple[bool, Decimal | None]:
@@ -124,12 +123,12 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
         value = facts.get(fact)
         if value is None and not isinstance(cell, Blank):
             hit = False
-            findings.append(Finding(Truth.MISSING, fact, text, None, None))
+            findings.append(Finding(_MISSING, fact, text, None, None))
             continue
         holds, distance = (True, None) if value is None else margin(cell, value)
         if not holds:
             hit = False
-        findings.append(Finding(Truth.HOLDS if holds else Truth.FAILED, fact, text, value, distance))
+        findings.append(Finding(_HOLDS if holds else _FAILED, fact, text, value, distance))
     return RuleResult(parsed, tuple(findings), hit)
 
 
@@ -160,7 +159,8 @@ def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
             if kind is Kind.REGRESS:
                 continue
             conditions = tuple((c.fact, parse(c.cell), c.cell) for c in rule.conditions)
-            found.append(ParsedRule(rule, kind, conditions, frozenset(c.fact for c in rule.conditions)))
+            acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
+            found.append(ParsedRule(rule, kind, conditions, frozenset(c.fact for c in rule.conditions), acts))
         found.sort(key=lambda p: (p.rule.priority, p.kind, p.rule.rule_id))
         tables[stage.key] = tuple(found)
     return tables

@@ -55,13 +55,14 @@ def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[N
 
 def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
     """The distance of the tightest comparison."""
-    return min((f.margin for r in results for f in r.findings if f.margin is not None), key=abs, default=None)
+    margins = [f.margin for r in results for f in r.findings if f.margin is not None]
+    return min(margins, key=abs, default=None)
 
 
 def facts_read(results: Iterable[RuleResult], facts: Facts) -> tuple[tuple[str, str], ...]:
     """The known facts that these rules read, as text."""
-    names = sorted({fact for r in results for fact, _, _ in r.parsed.conditions if fact in facts})
-    return tuple((n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names)
+    names = sorted({fact for r in results for fact in r.parsed.facts if fact in facts})
+    return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names])
 
 
 def answer(

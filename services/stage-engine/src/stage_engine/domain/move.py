@@ -37,24 +37,26 @@ def moved(
     *,
     cause: Cause,
     at: datetime,
+    earned_stage: str = "",
     rule_id: str = "",
     submission_id: str = "",
     actor: str = "",
     reason_code: str = "",
     override: Override | None = None,
 ) -> tuple[Instance, Transition]:
-    """The deal in its new stage, and the transition. The new visit makes all earlier evidence stale; a reopened deal
-    starts a new cycle in which it has not earned more than the stage it returns to."""
+    """The deal in its new stage, and the transition; `earned_stage` is what the move earned, if anything. The new visit
+    makes all earlier evidence stale; a reopened deal starts a new cycle in which it has not earned more than the stage
+    it returns to."""
     source = instance.stage_key
     kind = kind_of_move(pipeline, source, target)
     reopened = kind is TransitionKind.REOPEN
     revision = instance.revision + 1
     # A CRM's clock may lag: visits must not end before they began.
     opened_at = max(at, instance.visit_opened_at) if source else at
-    earned = instance.earned_stage
+    earned = earned_stage or instance.earned_stage
     if reopened and pipeline.rank(earned) > pipeline.rank(target):
         earned = target
-    by_crm = cause in (Cause.CRM, Cause.IMPORT)
+    by_crm = cause is Cause.CRM or cause is Cause.IMPORT
     after = instance._replace(
         stage_key=target,
         earned_stage=earned,

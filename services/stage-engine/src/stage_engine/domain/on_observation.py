@@ -130,8 +130,16 @@ def _resumed(
     reasons: tuple[Reason, ...] = ()
     if changed and pipeline.is_open(seen.stage_key):
         decision = decide_by_rules(before, seen, rules, now, changed, actor=given.changed_by)
-        if decision.outcome in (Outcome.ACCEPTED, Outcome.PROPOSED):
+        if decision.outcome is Outcome.ACCEPTED:
             return decision
+        if decision.outcome is Outcome.PROPOSED:
+            return decision if not rewrite else _with_write(decision)
         reasons = decision.reasons
         seen = decision.instance or seen
     return answer(pipeline, before, seen, Outcome.NO_OP, now, reasons=reasons, write=rewrite, actor=given.changed_by)
+
+
+def _with_write(decision: Decision) -> Decision:
+    deal = decision.instance
+    assert deal is not None
+    return decision._replace(crm_target_stage=deal.stage_key, crm_expected_stage=deal.base_stage)

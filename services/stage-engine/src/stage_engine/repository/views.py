@@ -96,7 +96,7 @@ class ViewRepository:
             .where(
                 progress,
                 later.c.from_stage == entry.c.to_stage,
-                func.coalesce(func.cardinality(later.c.skipped), 0) == 0,
+                func.jsonb_array_length(later.c.skipped) == 0,
             )
             .correlate(entry)
             .exists()

@@ -64,6 +64,8 @@ class Intake:
         await self._observe([Sighting(observation_of(e.message, str(e.id)), e.message, e) for e in events])
 
     async def _observe(self, sights: Sequence[Sighting]) -> None:
+        # Before any deal is locked: whoever publishes takes this lock first and deals afterwards.
+        await self._parked.lock_pipelines(exclusively=False)
         known = await self._deals.load([s.given.opportunity_id for s in sights])
         new = {
             s.given.opportunity_id: s.given.pipeline_key
@@ -88,7 +90,6 @@ class Intake:
         """The rules that deals seen first, each with a pipeline's key, are pinned to."""
         if not new:
             return {}
-        await self._parked.lock_pipelines(exclusively=False)
         rulesets = await self._rules.for_first_sight(set(new.values()))
         return {each: rulesets[key] for each, key in new.items() if key in rulesets}
 
