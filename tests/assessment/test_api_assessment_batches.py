@@ -1,6 +1,7 @@
 """Handing in offline queues."""
 
 import asyncio
+import json
 import random
 import re
 from collections import Counter
@@ -108,6 +109,19 @@ class TestSubmissionBatches:
         assert answers[2]["errors"][0]["pointer"] == "/body/items/2/captured_at"
         assert answers[2]["submission_id"] == good["submission_id"]
         assert {e["pointer"] for e in answers[3]["errors"]} == {"/body/items/3/answers/hours"}
+
+    @pytest.mark.parametrize("bad", [r"\u0000", r"\ud800"])
+    @pytest.mark.parametrize("place", ["one_to_two", "hours", "006Bad"])
+    async def test_text_that_cannot_be_stored_spoils_only_its_item(self, world: Any, bad: str, place: str) -> None:
+        await world.publish_form()
+        spoiled = {**items_of(world, 1)[0], "opportunity_id": "006Bad", "answers": {"hours": "one_to_two"}}
+        raw = json.dumps(spoiled).replace(place, place + bad)
+        content = json.dumps({"items": [items_of(world, 1)[0], "HERE"]}).replace('"HERE"', raw)
+        headers = world.headers() | {"content-type": "application/json"}
+        answer = await world.service.client.post("/v1/submission-batches", content=content, headers=headers)
+        assert answer.status_code == 200, answer.text
+        items = answer.json()["items"]
+        assert [item["status"] for item in items] == ["accepted", "rejected"], items
 
     async def test_order_of_items_is_the_order_of_receipt(self, world: Any) -> None:
         await world.publish_form()

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.routing import APIRoute
@@ -98,14 +98,26 @@ def _refuse_key(code: str, detail: str) -> None:
     raise InvalidProblem(detail, code=code, errors=[FieldError("/header/idempotency-key", code, detail)])
 
 
+_judging: set[Callable[..., Any]] = set()
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def judges_text(endpoint: F) -> F:
+    """Decorator, below the route's: this endpoint judges text that cannot be stored item by item, so that one bad
+    item does not refuse the others."""
+    _judging.add(endpoint)
+    return endpoint
+
+
 class _Route(APIRoute):
     """Refuses text that cannot be stored, and stores or replays answers by idempotency key."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        strict = self.endpoint not in _judging
 
         async def wrapped(request: Request) -> Response:
-            if request.method in ("POST", "PUT", "PATCH") and _BAD_TEXT.search(await request.body()):
+            if strict and request.method in ("POST", "PUT", "PATCH") and _BAD_TEXT.search(await request.body()):
                 detail = "text must not contain U+0000 or half a surrogate pair"
                 raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
             if "\x00" in request.url.path or "%00" in request.url.query:

@@ -7,7 +7,7 @@ from fastapi import Path, Response
 from kit.auth import Caller, requires
 from kit.errors import pointer
 from kit.ids import utc_now
-from kit.web import REPLAY_HEADER, Uow, router
+from kit.web import REPLAY_HEADER, Uow, judges_text, router
 from pydantic import ValidationError
 
 from assessment.domain.admission import CaptureRefused, Receipt
@@ -58,6 +58,7 @@ async def put_submission(
 
 
 @router.post("/submission-batches", dependencies=[requires("submissions:write")])
+@judges_text
 async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
     """Hand in an offline queue of up to 100 items. Each is judged alone and answered in its place: accepted,
     duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to mend."""

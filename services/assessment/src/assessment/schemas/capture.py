@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -129,12 +130,20 @@ class ReceiptOut(BaseModel):
     warnings: list[str] = Field(examples=[["clock_skew"]])
 
 
+def _printable(text: Any) -> Any:
+    return text.encode("utf-8", "backslashreplace").decode() if isinstance(text, str) else text
+
+
+# What an item said may hold half a surrogate pair, which no answer can carry back.
+Quoted = Annotated[str, BeforeValidator(_printable)]
+
+
 class ItemError(BaseModel):
     """One thing wrong with an item."""
 
-    pointer: str = Field(examples=["/body/items/3/answers/hours"])
+    pointer: Quoted = Field(examples=["/body/items/3/answers/hours"])
     code: str
-    detail: str
+    detail: Quoted
 
 
 class ItemOut(BaseModel):
@@ -144,7 +153,7 @@ class ItemOut(BaseModel):
     status: Literal["accepted", "duplicate", "rejected"]
     receipt: ReceiptOut | None = None
     code: str | None = None
-    detail: str | None = None
+    detail: Quoted | None = None
     errors: tuple[ItemError, ...] = ()
     stored_sha256: str | None = None
     received_sha256: str | None = None
