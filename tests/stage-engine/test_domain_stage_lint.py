@@ -59,12 +59,22 @@ class TestTemplates:
 
 
 class TestThresholds:
-    @pytest.mark.parametrize("cell", ["> 70", ">= 71", "= 100", "[80..90]", "65"])
-    def test_one_that_no_score_meets_is_refused_with_the_maximum(self, world: Any, cell: str) -> None:
+    @pytest.mark.parametrize(
+        ("cell", "told"),
+        [
+            ("> 70", "at most 70"),
+            (">= 71", "at most 70"),
+            ("= 100", "at most 70"),
+            ("[80..90]", "at most 70"),
+            ("65", "gives 10, 20, 40, 50, 70"),
+            ("(50..70)", "gives 10, 20, 40, 50, 70"),
+        ],
+    )
+    def test_one_that_no_score_meets_is_refused_with_the_maximum(self, world: Any, cell: str, told: str) -> None:
         rule = {"conditions": [{"fact": "prospecting.score", "cell": cell}]}
         finding = found(check(world.document(rule_0=rule)), "threshold_unreachable")
         assert (finding.severity, finding.pointer) == (Severity.ERROR, "/rules/0/conditions/0/cell")
-        assert "70" in finding.message
+        assert finding.message.endswith(told)
         assert finding.witness == {"prospecting.score": "70"}
 
     def test_one_below_every_score_is_refused_with_the_minimum(self, world: Any) -> None:

@@ -133,15 +133,28 @@ def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[L
 
 
 def _unreachable(place: str, fact: str, cell: Cell, known: ScoreReach) -> LintFinding:
+    assessment = assessment_of(fact)
     low = known.scores[0] if known.scores else known.minimum
     high = known.scores[-1] if known.scores else known.maximum
-    bounds = f"{'?' if low is None else plain(low)} to {'?' if high is None else plain(high)}"
-    text = f"no score meets it: {assessment_of(fact)} gives {bounds}"
-    needs_less = isinstance(cell, Range) and cell.low is None
-    nearest = low if needs_less else high
-    if nearest is not None and not needs_less:
-        text = f"no score meets it: {assessment_of(fact)} gives at most {plain(nearest)}"
-    return error("threshold_unreachable", place, text, None if nearest is None else {fact: nearest})
+    lower, upper = _bounds(cell)
+    if high is not None and lower is not None and lower >= high:
+        return error(
+            "threshold_unreachable", place, f"no score meets it: {assessment} gives at most {plain(high)}", {fact: high}
+        )
+    if low is not None and upper is not None and upper <= low:
+        return error(
+            "threshold_unreachable", place, f"no score meets it: {assessment} gives at least {plain(low)}", {fact: low}
+        )
+    scores = ", ".join(map(plain, known.scores))
+    witness = None if high is None else {fact: high}
+    return error("threshold_unreachable", place, f"no score meets it: {assessment} gives {scores}", witness)
+
+
+def _bounds(cell: Cell) -> tuple[Decimal | None, Decimal | None]:
+    if isinstance(cell, Range):
+        return cell.low, cell.high
+    numbers = [v for v in cell.values if isinstance(v, Decimal)] if isinstance(cell, OneOf) else []
+    return min(numbers, default=None), max(numbers, default=None)
 
 
 def conditions_by_fact(rule: Rule) -> dict[str, list[tuple[int, Cell]]]:

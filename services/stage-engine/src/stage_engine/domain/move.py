@@ -20,9 +20,8 @@ def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind
     """What moving from one stage to another is called; an empty source is first sight."""
     if not source:
         return TransitionKind.ADOPT
-    category = pipeline.stage(target).category
-    if category is not Category.OPEN:
-        return _CLOSING[category]
+    if not pipeline.is_open(target):
+        return _CLOSING[pipeline.stage(target).category]
     if not pipeline.is_open(source):
         return TransitionKind.REOPEN
     if pipeline.rank(target) < pipeline.rank(source):

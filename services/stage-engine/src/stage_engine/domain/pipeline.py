@@ -80,11 +80,14 @@ class Pipeline:
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _open: frozenset[str] = field(init=False, repr=False, compare=False)
+    _given_up: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_by_key", {s.key: s for s in self.stages})
         object.__setattr__(self, "_ranks", {s.key: i for i, s in enumerate(self.stages)})
+        given_up = (Category.LOST, Category.ABANDONED)
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
+        object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
 
     def __contains__(self, stage_key: object) -> bool:
         return stage_key in self._by_key
@@ -103,7 +106,7 @@ class Pipeline:
 
     def further(self, first: str, second: str) -> str:
         """Whichever stage is nearer to winning; lost and abandoned stages are no progress at all."""
-        if self._by_key[second].category in (Category.LOST, Category.ABANDONED):
+        if second in self._given_up:
             return first
         return second if self._ranks[second] > self._ranks[first] else first
 
@@ -113,7 +116,7 @@ class Pipeline:
 
     def skipped(self, source: str, target: str) -> tuple[str, ...]:
         """Open stages that a move passes over; none when it goes back or gives the deal up."""
-        if self._by_key[target].category in (Category.LOST, Category.ABANDONED):
+        if target in self._given_up:
             return ()
         low, high = self._ranks[source] + 1, self._ranks[target]
         return tuple(s.key for s in self.stages[low:high] if s.key in self._open) if low < high else ()
