@@ -31,8 +31,8 @@ from sandbox.story.world import (
 # How many stages the evidence supports beyond an honest claim, in percent.
 AHEAD_OF_CLAIM = {0: 48, 1: 38, 2: 10, 3: 4}
 BEHIND_CLAIM = {1: 65, 2: 35}
-ATTEMPTED = 0.68
-REVIEWED = 0.45
+ATTEMPTED = 0.5
+REVIEWED = 0.3
 RETAKEN = 0.15
 # One in so many open deals.
 EDIT_EVERY = 60

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 from typing import Any
 
@@ -15,16 +15,18 @@ from sandbox.story.journal import Journal
 from sandbox.story.mistakes import claim_without_evidence, edit_in_org, hand_in_badly
 from sandbox.story.org_load import OrgConsole, OrgIds
 from sandbox.story.partner import Partner
-from sandbox.story.reps import Desk, deals_of, hand_in_offline, work_online
+from sandbox.story.reps import Desk, deals_of, hand_in_offline, submission_count, work_online
 from sandbox.story.setup import Published
 from sandbox.story.verify import EngineDeal, Evidence, Verdict, judge
 from sandbox.story.witness import Witness
 from sandbox.story.world import Deal, Rep, Story
 
-# Offline devices come back, and people start to meddle, after this share of the work.
-LATE_AFTER = 0.4
-MEDDLING_SECONDS = 0.3
-POLL_SECONDS = 0.2
+# How much online reps hand in together, in submissions a second, and the longest day they take for it.
+PACE = 30.0
+LONGEST_DAY_SECONDS = 60.0
+# Devices come back to the network between these shares of the day.
+LATE = (0.3, 0.9)
+POLL_SECONDS = 1.0
 # Nothing moved for so long: what is missing by then will not come.
 QUIET_SECONDS = 30.0
 
@@ -52,33 +54,26 @@ class Play:
 
     async def perform(self) -> None:
         """Let everybody work; returns when all have handed in what they had."""
-        reps = self._story.world.reps
+        online = [rep for rep in self._story.world.reps if not rep.offline]
+        day = min(LONGEST_DAY_SECONDS, sum(submission_count(self._work_of(rep)) for rep in online) / PACE)
         async with asyncio.TaskGroup() as group:
-            for rep in reps:
-                if not rep.offline:
-                    chance = Random(f"pace:{self._seed}:{rep.key}")
-                    group.create_task(work_online(self._desks[rep.key], self._work_of(rep), chance))
-            group.create_task(self._devices_come_back([rep for rep in reps if rep.offline]))
-            group.create_task(self._meddle())
+            for rep in self._story.world.reps:
+                chance = Random(f"pace:{self._seed}:{rep.key}")
+                if rep.offline:
+                    group.create_task(self._come_back_late(rep, chance.uniform(*LATE) * day))
+                else:
+                    group.create_task(work_online(self._desks[rep.key], self._work_of(rep), day, chance))
+            group.create_task(self._meddle(day))
 
     def _work_of(self, rep: Rep) -> list[Deal]:
         return deals_of(rep, self._story.world.deals)
 
-    async def _until_late(self) -> None:
-        online = {rep.key for rep in self._story.world.reps if not rep.offline}
-        count = sum(
-            len(deal.reviews) + len(deal.attempts) for deal in self._story.world.deals if deal.rep_key in online
-        )
-        while len(self.journal.accepted) + self.journal.abandoned < LATE_AFTER * count:  # noqa: ASYNC110 - a counter
-            await asyncio.sleep(POLL_SECONDS)
+    async def _come_back_late(self, rep: Rep, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await hand_in_offline(self._desks[rep.key], self._work_of(rep))
 
-    async def _devices_come_back(self, reps: Sequence[Rep]) -> None:
-        await self._until_late()
-        for rep in reps:
-            await hand_in_offline(self._desks[rep.key], self._work_of(rep))
-
-    async def _meddle(self) -> None:
-        """Mistakes and edits, one after the other and mixed."""
+    async def _meddle(self, day_seconds: float) -> None:
+        """Mistakes and edits, mixed, one after the other over the day."""
         doings: list[Callable[[], Awaitable[None]]] = []
         for bad in self._story.bad_submissions:
             deal = self._deals[bad.deal_key]
@@ -92,7 +87,7 @@ class Play:
         Random(f"meddling:{self._seed}").shuffle(doings)
         for doing in doings:
             await doing()
-            await asyncio.sleep(MEDDLING_SECONDS)
+            await asyncio.sleep(day_seconds / len(doings))
 
     def _desk_of(self, deal: Deal) -> Desk:
         return self._desks[deal.rep_key]
@@ -113,7 +108,7 @@ async def settle(
             verdict = judge(found)
             if verdict.passed or given_up:
                 return found, verdict
-        await asyncio.sleep(POLL_SECONDS * 5)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def engine_view(admin: Caller) -> dict[str, EngineDeal]:

@@ -22,7 +22,7 @@ from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Deal, Story, ran
 MEANING: Mapping[str, str] = {
     "ACCEPTED": "moved a deal",
     "FAILED": "told what was missing",
-    "NOT_CURRENT_STAGE": "counted for a stage the deal had left",
+    "NOT_CURRENT_STAGE": "were evidence for an earlier stage",
     "OVERRIDE_ACTIVE": "were older than a person's edit",
     "TERMINAL": "came after the deal was closed",
     "SUPERSEDED": "were overtaken by newer answers",

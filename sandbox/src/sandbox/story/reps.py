@@ -19,7 +19,6 @@ from sandbox.story.org_load import OrgIds
 from sandbox.story.setup import Definition
 from sandbox.story.world import Attempt, Deal, Rep
 
-THINK_SECONDS = 0.25
 ASK_EVERY = 4
 BATCH_ITEMS = 100
 POLL_SECONDS = 0.3
@@ -40,12 +39,14 @@ class Desk:
     journal: Journal
 
 
-async def work_online(desk: Desk, deals: Sequence[Deal], chance: Random) -> None:
-    """Go through one's deals, then again through those that got on, until nothing is left to hand in."""
+async def work_online(desk: Desk, deals: Sequence[Deal], day_seconds: float, chance: Random) -> None:
+    """Go through one's deals, then again through those that got on, until nothing is left to hand in: all of it
+    spread over a day of that length."""
+    clock = _Clock(day_seconds / max(submission_count(deals), 1), chance)
     for deal in deals:
         for review in deal.reviews:
             await _hand_in(desk, deal, review, None)
-            await _think(chance)
+            await clock.pause()
     going = [deal for deal in deals if deal.attempts]
     place = 0
     while going:
@@ -61,8 +62,21 @@ async def work_online(desk: Desk, deals: Sequence[Deal], chance: Random) -> None
             await _hand_in(desk, deal, deal.attempts[place], due)
             if place + 1 < len(deal.attempts):
                 still.append(deal)
-            await _think(chance)
+            await clock.pause()
         going, place = still, place + 1
+
+
+class _Clock:
+    """Keeps a rep's pace: whoever was held up by a slow answer makes up for it."""
+
+    def __init__(self, pause_seconds: float, chance: Random) -> None:
+        self._pause_seconds = pause_seconds
+        self._chance = chance
+        self._next_at = time.perf_counter()
+
+    async def pause(self) -> None:
+        self._next_at += self._chance.uniform(0.5, 1.5) * self._pause_seconds
+        await asyncio.sleep(max(self._next_at - time.perf_counter(), 0))
 
 
 async def hand_in_offline(desk: Desk, deals: Sequence[Deal]) -> None:
@@ -172,10 +186,11 @@ async def _next_due(desk: Desk, deal: Deal, attempt: Attempt) -> Mapping[str, An
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _think(chance: Random) -> None:
-    await asyncio.sleep(chance.uniform(0.5, 1.5) * THINK_SECONDS)
-
-
 def deals_of(rep: Rep, deals: Sequence[Deal]) -> list[Deal]:
     """The deals a rep has something to hand in for."""
     return [deal for deal in deals if deal.rep_key == rep.key and (deal.reviews or deal.attempts)]
+
+
+def submission_count(deals: Sequence[Deal]) -> int:
+    """How many assessments will be handed in for these deals."""
+    return sum(len(deal.reviews) + len(deal.attempts) for deal in deals)
