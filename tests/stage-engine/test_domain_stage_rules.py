@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage_engine.domain.boxes import contains, example, intersect
-from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, margin
+from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, distance, findings_of, predicate
 from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, to_text, to_zen
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
 from stage_engine.engine import RuleEngine, cell_fault, compiled
@@ -150,6 +150,7 @@ class TestEngine:
             results = rules.match("a", facts)
             order = [(r.parsed.rule.priority, r.parsed.kind, r.parsed.rule.rule_id) for r in results]
             assert order == sorted(order)
+            assert [r.hit for r in results] == [findings_of(r.parsed, facts).hit for r in results]
 
     @settings(max_examples=200, deadline=None)
     @given(_ranges(), numbers, st.sampled_from([D(0), D("0.01"), D("-0.01"), D("0.000000000001")]))
@@ -161,7 +162,7 @@ class TestEngine:
         rules = compiled(_pipeline([rule]))
         for value in (bound + step, bound - step, other):
             (result,) = rules.match("a", {"demo.score": value})
-            assert result.hit == margin(cell, value)[0]
+            assert result.hit == predicate(cell)(value)
 
     def test_digits_that_a_float_would_lose_still_count(self) -> None:
         rule = Rule("r", "a", "won", (Condition("demo.score", "= 100"),), RuleMode.AUTO)
@@ -195,26 +196,26 @@ class TestEngine:
 class TestBoxes:
     @given(cells, cells, numbers | texts)
     def test_an_intersection_holds_exactly_where_both_do(self, a: Cell, b: Cell, value: Decimal | str) -> None:
-        both = margin(a, value)[0] and margin(b, value)[0]
+        both = predicate(a)(value) and predicate(b)(value)
         joint = intersect((a, b))
-        assert (joint is not None and margin(joint, value)[0]) == both
+        assert (joint is not None and predicate(joint)(value)) == both
 
     @given(cells, cells, numbers | texts)
     def test_what_contains_a_cell_holds_wherever_it_does(self, a: Cell, b: Cell, value: Decimal | str) -> None:
-        if contains(a, b) and margin(b, value)[0]:
-            assert margin(a, value)[0]
+        if contains(a, b) and predicate(b)(value):
+            assert predicate(a)(value)
 
     @given(cells)
     def test_an_example_meets_its_cell(self, cell: Cell) -> None:
         value = example(cell)
-        assert value is None or margin(cell, value)[0]
+        assert value is None or predicate(cell)(value)
 
     @given(_ranges(), numbers)
     def test_a_margin_is_the_way_to_the_bound(self, cell: Cell, value: Decimal) -> None:
-        holds, distance = margin(cell, value)
-        assert distance is not None
-        if distance != 0:
-            assert holds == (distance > 0)
+        margin = distance(cell, value)
+        assert margin is not None
+        if margin != 0:
+            assert predicate(cell)(value) == (margin > 0)
         assert isinstance(cell, Range)
         bounds = [b for b in (cell.low, cell.high) if b is not None]
-        assert abs(distance) in [abs(value - b) for b in bounds]
+        assert abs(margin) in [abs(value - b) for b in bounds]

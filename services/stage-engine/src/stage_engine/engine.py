@@ -30,7 +30,7 @@ def _columns(rules: Sequence[ParsedRule]) -> list[tuple[str, int]]:
 def _cells(parsed: ParsedRule) -> list[tuple[tuple[str, int], str]]:
     seen: dict[str, int] = {}
     cells = []
-    for fact, cell, _ in parsed.conditions:
+    for fact, cell, _, _ in parsed.conditions:
         cells.append(((fact, seen.get(fact, 0)), to_zen(cell)))
         seen[fact] = seen.get(fact, 0) + 1
     return cells

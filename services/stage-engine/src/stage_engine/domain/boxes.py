@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stage_engine.domain.evaluate import margin
+from stage_engine.domain.evaluate import predicate
 from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, Range, is_empty
 
 
@@ -29,7 +29,7 @@ def intersect(cells: Sequence[Cell]) -> Cell | None:
         elif isinstance(result, OneOf) or isinstance(cell, OneOf):
             one, other = (result, cell) if isinstance(result, OneOf) else (cell, result)
             assert isinstance(one, OneOf)
-            values = tuple(v for v in one.values if margin(other, v)[0])
+            values = tuple(v for v in one.values if predicate(other)(v))
             if not values:
                 return None
             result = OneOf(values)
@@ -66,7 +66,7 @@ def contains(outer: Cell, inner: Cell) -> bool:
     if isinstance(inner, Blank):
         return False
     if isinstance(inner, OneOf):
-        return all(margin(outer, v)[0] for v in inner.values)
+        return all(predicate(outer)(v) for v in inner.values)
     if isinstance(outer, OneOf):
         return inner.low is not None and inner.low == inner.high and inner.low in outer.values
     return _narrow(outer, inner) == inner

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Reason
-from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset
+from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, findings_of
 from stage_engine.domain.explain import (
     answer,
     facts_read,
@@ -47,24 +47,26 @@ def _by_rules(
     pipeline = rules.pipeline
     stage = pipeline.stage(instance.stage_key)
     facts = facts_of(instance, stage.assessment_keys)
-    results = [r for r in rules.match(stage.key, facts) if not triggers.isdisjoint(r.parsed.facts)]
-    acting = [r for r in results if r.parsed.acts]
-    shadows = shadows_of(results) if len(acting) < len(results) else ()
-    winner = next((r for r in acting if r.hit), None)
-    if winner is None:
+    matches = [m for m in rules.match(stage.key, facts) if not triggers.isdisjoint(m.parsed.facts)]
+    acting = [m for m in matches if m.parsed.acts]
+    shadows = shadows_of(matches) if len(acting) < len(matches) else ()
+    winning = next((m for m in acting if m.hit), None)
+    if winning is None:
+        missed = [findings_of(m.parsed, facts) for m in acting]
         return answer(
             pipeline,
             before,
             instance,
             Outcome.REJECTED if acting else Outcome.NO_OP,
             now,
-            reasons=(*reasons_of(acting), *shadows),
-            near_misses=near_misses_of(instance, acting),
-            rule_id=next((r.parsed.rule.rule_id for r in results if r.hit), ""),
-            margin=smallest_margin(acting),
-            facts=facts_read(results, facts),
+            reasons=(*reasons_of(missed), *shadows),
+            near_misses=near_misses_of(instance, missed),
+            rule_id=next((m.parsed.rule.rule_id for m in matches if m.hit), ""),
+            margin=smallest_margin(missed),
+            facts=facts_read([m.parsed for m in matches], facts),
             actor=actor,
         )
+    winner = findings_of(winning.parsed, facts)
     rule = winner.parsed.rule
     refusal = _refusal(instance, rules, winner)
     outcome, transition, proposed = Outcome.REJECTED, None, ""
@@ -93,7 +95,7 @@ def _by_rules(
         reasons=refusal + shadows,
         rule_id=rule.rule_id,
         margin=smallest_margin((winner,)),
-        facts=facts_read((winner,), facts),
+        facts=facts_read((winner.parsed,), facts),
         proposed_stage=proposed,
         transition=transition,
         write=transition is not None,
@@ -143,10 +145,10 @@ def guard(instance: Instance, rules: Ruleset, source: str, target: str) -> tuple
     pipeline = rules.pipeline
     keys = pipeline.stage(source).assessment_keys
     facts = facts_of(instance, keys, of_any_visit=source != instance.stage_key)
-    step = [r for r in rules.match(source, facts) if r.parsed.acts and r.parsed.rule.to_stage == target]
-    if not step or any(r.hit for r in step):
+    step = [m for m in rules.match(source, facts) if m.parsed.acts and m.parsed.rule.to_stage == target]
+    if not step or any(m.hit for m in step):
         return ()
-    return reasons_of(step)
+    return reasons_of(findings_of(m.parsed, facts) for m in step)
 
 
 def engine_fault(

@@ -3,14 +3,14 @@
 It is what the engine is checked against at every decision, and what explains the decision.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from typing import NamedTuple, Protocol
 
-from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, Range, parse
-from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
+from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, parse
+from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode
 
 Facts = Mapping[str, Literal]
 
@@ -44,16 +44,34 @@ class Kind(IntEnum):
     WON = 5
 
 
+class ParsedCondition(NamedTuple):
+    """A condition read: the fact, the cell's meaning and text, and what tells whether a known value meets it."""
+
+    fact: str
+    cell: Cell
+    text: str
+    holds: Callable[[Literal], bool]
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedRule:
     """A rule read for one stage that it can leave from."""
 
     rule: Rule
     kind: Kind
-    conditions: tuple[tuple[str, Cell, str], ...]
+    conditions: tuple[ParsedCondition, ...]
+    # The conditions that are not blank.
+    tests: tuple[tuple[str, Callable[[Literal], bool]], ...]
     facts: frozenset[str]
     # Whether a hit moves the deal or asks to.
     acts: bool
+
+
+class Match(NamedTuple):
+    """A rule and whether it holds."""
+
+    parsed: ParsedRule
+    hit: bool
 
 
 class RuleResult(NamedTuple):
@@ -67,7 +85,7 @@ class RuleResult(NamedTuple):
 class Matcher(Protocol):
     """The engine: ids of the rules of a stage that hold for these facts, those that go first in front."""
 
-    def __call__(self, stage_key: str, facts: Facts, /) -> Sequence[str]: ...
+    def __call__(self, stage_key: str, facts: Facts, /) -> list[str]: ...
 
 
 class EngineFault(Exception):
@@ -85,51 +103,62 @@ class EngineDisagreement(EngineFault):
         super().__init__(f"in {stage_key} the engine says {list(engine)}, our reading says {list(ours)}")
 
 
-_ZERO = Decimal(0)
 # Looking a member up in its enum costs more than the comparison it is for.
 _HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
-def margin(cell: Cell, value: Literal) -> tuple[bool, Decimal | None]:
-    """Whether a known value meets the cell, and by what distance. A value of the other type meets nothing."""
-    if isinstance(cell, Range):
-        if isinstance(value, str):
-            return False, None
-        low, high = cell.low, cell.high
-        above = None if low is None else value - low
-        below = None if high is None else high - value
-        if above is None:
-            nearest = below
-        else:
-            nearest = above if below is None else min(above, below)
-        holds = (above is None or above > _ZERO or (cell.low_closed and above == _ZERO)) and (
-            below is None or below > _ZERO or (cell.high_closed and below == _ZERO)
-        )
-        return holds, nearest
+def predicate(cell: Cell) -> Callable[[Literal], bool]:
+    """What tells whether a known value meets the cell. A value of the other type meets nothing."""
     if isinstance(cell, OneOf):
-        if value in cell.values:
-            return True, None if isinstance(value, str) else _ZERO
-        if isinstance(value, str) or isinstance(cell.values[0], str):
-            return False, None
-        return False, -min(abs(value - v) for v in cell.values if isinstance(v, Decimal))
-    return True, None
+        return cell.values.__contains__
+    if isinstance(cell, Blank):
+        return lambda value: True
+    low, high = cell.low, cell.high
+    above = None if low is None else low.__le__ if cell.low_closed else low.__lt__
+    below = None if high is None else high.__ge__ if cell.high_closed else high.__gt__
+
+    def holds(value: Literal) -> bool:
+        return not isinstance(value, str) and (above is None or above(value)) and (below is None or below(value))
+
+    return holds
+
+
+def distance(cell: Cell, value: Literal) -> Decimal | None:
+    """How far a value lies within the cell, or outside when negative; None where that has no meaning."""
+    if isinstance(cell, Blank) or isinstance(value, str):
+        return None
+    if isinstance(cell, OneOf):
+        numbers = [v for v in cell.values if isinstance(v, Decimal)]
+        return -min(abs(value - v) for v in numbers) if numbers else None
+    bounds = []
+    if cell.low is not None:
+        bounds.append(value - cell.low)
+    if cell.high is not None:
+        bounds.append(cell.high - value)
+    return min(bounds)
 
 
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
-    """Every condition of a rule against the facts."""
-    hit = True
+    """Every condition of a rule against the facts, with its margin."""
     findings = []
-    for fact, cell, text in parsed.conditions:
+    for fact, cell, text, holds in parsed.conditions:
         value = facts.get(fact)
-        if value is None and not isinstance(cell, Blank):
-            hit = False
-            findings.append(Finding(_MISSING, fact, text, None, None))
-            continue
-        holds, distance = (True, None) if value is None else margin(cell, value)
-        if not holds:
-            hit = False
-        findings.append(Finding(_HOLDS if holds else _FAILED, fact, text, value, distance))
-    return RuleResult(parsed, tuple(findings), hit)
+        if value is None:
+            truth = _HOLDS if isinstance(cell, Blank) else _MISSING
+            findings.append(Finding(truth, fact, text, None, None))
+        else:
+            truth = _HOLDS if holds(value) else _FAILED
+            findings.append(Finding(truth, fact, text, value, distance(cell, value)))
+    return RuleResult(parsed, tuple(findings), not any(f.truth for f in findings))
+
+
+def holds_for(parsed: ParsedRule, facts: Facts) -> bool:
+    """Whether every condition holds."""
+    for fact, holds in parsed.tests:
+        value = facts.get(fact)
+        if value is None or not holds(value):
+            return False
+    return True
 
 
 def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
@@ -158,12 +187,18 @@ def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
             kind = kind_of(pipeline, stage.key, rule.to_stage)
             if kind is Kind.REGRESS:
                 continue
-            conditions = tuple((c.fact, parse(c.cell), c.cell) for c in rule.conditions)
+            conditions = tuple(_parsed(c) for c in rule.conditions)
+            tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
             acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
-            found.append(ParsedRule(rule, kind, conditions, frozenset(c.fact for c in rule.conditions), acts))
+            found.append(ParsedRule(rule, kind, conditions, tests, frozenset(c.fact for c in conditions), acts))
         found.sort(key=lambda p: (p.rule.priority, p.kind, p.rule.rule_id))
         tables[stage.key] = tuple(found)
     return tables
+
+
+def _parsed(condition: Condition) -> ParsedCondition:
+    cell = parse(condition.cell)
+    return ParsedCondition(condition.fact, cell, condition.cell, predicate(cell))
 
 
 class Ruleset:
@@ -174,12 +209,12 @@ class Ruleset:
         self.tables = rules_by_stage(pipeline)
         self._matcher = matcher
 
-    def match(self, stage_key: str, facts: Facts) -> list[RuleResult]:
-        """Every rule of the stage against the facts, those that go first in front. EngineDisagreement when the engine
-        does not find exactly the same rules to hold."""
-        results = [findings_of(parsed, facts) for parsed in self.tables[stage_key]]
-        ours = [r.parsed.rule.rule_id for r in results if r.hit]
+    def match(self, stage_key: str, facts: Facts) -> list[Match]:
+        """Every rule of the stage with whether it holds, those that go first in front. EngineDisagreement when the
+        engine does not find exactly the same rules to hold."""
+        matches = [Match(parsed, holds_for(parsed, facts)) for parsed in self.tables[stage_key]]
+        ours = [m.parsed.rule.rule_id for m in matches if m.hit]
         engine = self._matcher(stage_key, facts)
-        if list(engine) != ours:
+        if engine != ours:
             raise EngineDisagreement(stage_key, engine, ours)
-        return results
+        return matches

@@ -3,54 +3,69 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from operator import itemgetter
 
 from stage_engine.domain.decision import Code, Decision, NearMiss, Outcome, Reason, Transition
-from stage_engine.domain.evaluate import Facts, Finding, RuleResult, Truth
+from stage_engine.domain.evaluate import Facts, Finding, Match, ParsedRule, RuleResult, Truth
 from stage_engine.domain.grammar import plain
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.state import Instance
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
+# Near misses told of one decision: the nearest are what can be done something about.
+NEAR_MISS_LIMIT = 5
+ZERO = Decimal(0)
 
 
 def _reason(finding: Finding) -> Reason:
-    if finding.truth is Truth.MISSING:
-        return Reason(Code.MISSING, finding.fact, None, f"{finding.fact} is not known; needed: {finding.cell}")
-    actual = plain(finding.actual) if isinstance(finding.actual, Decimal) else finding.actual
-    return Reason(Code.FAILED, finding.fact, finding.margin, f"{finding.fact} is {actual}; needed: {finding.cell}")
+    truth, fact, cell, actual, margin = finding
+    if truth is Truth.MISSING:
+        return Reason(Code.MISSING, fact, None, f"{fact} is not known; needed: {cell}")
+    shown = plain(actual) if isinstance(actual, Decimal) else actual
+    return Reason(Code.FAILED, fact, margin, f"{fact} is {shown}; needed: {cell}")
 
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
     """What is missing or failed, each once, in the order of the rules."""
-    return tuple(dict.fromkeys(_reason(f) for r in results for f in r.findings if f.truth is not Truth.HOLDS))
+    open_findings: dict[tuple[str, str], Finding] = {}
+    for result in results:
+        if not result.hit:
+            for f in result.findings:
+                if f.truth:
+                    open_findings.setdefault((f.fact, f.cell), f)
+    return tuple([_reason(f) for f in open_findings.values()])
 
 
-def shadows_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
+def shadows_of(matches: Iterable[Match]) -> tuple[Reason, ...]:
     """Rules that hold but only record."""
     return tuple(
-        Reason(Code.RULE_SHADOW, "", None, f"{r.parsed.rule.rule_id} would move to {r.parsed.rule.to_stage}")
-        for r in results
-        if r.hit and not r.parsed.acts
+        Reason(Code.RULE_SHADOW, "", None, f"{m.parsed.rule.rule_id} would move to {m.parsed.rule.to_stage}")
+        for m in matches
+        if m.hit and not m.parsed.acts
     )
 
 
 def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[NearMiss, ...]:
-    """Rules that only numbers kept from holding, the nearest first."""
-    misses: list[NearMiss] = []
+    """The conditions of rules that only numbers kept from holding, the nearest first."""
+    missed: list[tuple[Decimal, str, RuleResult, Finding]] = []
     for result in results:
-        open_findings = [f for f in result.findings if f.truth is not Truth.HOLDS]
-        if any(f.margin is None for f in open_findings):
+        if result.hit:
             continue
-        rule = result.parsed.rule
-        for f in open_findings:
-            assert isinstance(f.actual, Decimal) and f.margin is not None
-            score = instance.scores.get(f.fact.removesuffix(".score"))
-            lost = () if score is None else score.lost[:QUESTION_LIMIT]
-            questions = tuple(question for question, _ in lost)
-            misses.append(NearMiss(rule.rule_id, rule.to_stage, f.fact, f.cell, f.actual, f.margin, questions))
-    misses.sort(key=lambda m: (abs(m.margin), m.rule_id))
-    return tuple(misses)
+        open_findings = [f for f in result.findings if f.truth]
+        if all(f.margin is not None for f in open_findings):
+            missed += [(abs(f.margin or ZERO), result.parsed.rule.rule_id, result, f) for f in open_findings]
+    missed.sort(key=itemgetter(0, 1))
+    return tuple([_near_miss(instance, result, f) for _, _, result, f in missed[:NEAR_MISS_LIMIT]])
+
+
+def _near_miss(instance: Instance, result: RuleResult, finding: Finding) -> NearMiss:
+    _, fact, cell, actual, margin = finding
+    assert isinstance(actual, Decimal) and margin is not None
+    score = instance.scores.get(fact.removesuffix(".score"))
+    lost = () if score is None else score.lost[:QUESTION_LIMIT]
+    rule = result.parsed.rule
+    return NearMiss(rule.rule_id, rule.to_stage, fact, cell, actual, margin, tuple([key for key, _ in lost]))
 
 
 def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
@@ -59,9 +74,9 @@ def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
     return min(margins, key=abs, default=None)
 
 
-def facts_read(results: Iterable[RuleResult], facts: Facts) -> tuple[tuple[str, str], ...]:
+def facts_read(rules: Iterable[ParsedRule], facts: Facts) -> tuple[tuple[str, str], ...]:
     """The known facts that these rules read, as text."""
-    names = sorted({fact for r in results for fact in r.parsed.facts if fact in facts})
+    names = sorted({fact for parsed in rules for fact in parsed.facts if fact in facts})
     return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names])
 
 

@@ -36,7 +36,7 @@ def overlap_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
 def _box(parsed: ParsedRule) -> Box | None:
     """The rule as one cell for each fact; None when it contradicts itself."""
     box: Box = {}
-    for fact, cell, _ in parsed.conditions:
+    for fact, cell, _, _ in parsed.conditions:
         joint = intersect((box.get(fact, Blank()), cell))
         if joint is None:
             return None

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from stage_engine.domain.by_rules import decide_by_rules, engine_fault, with_earned
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason
-from stage_engine.domain.evaluate import EngineFault, Ruleset
+from stage_engine.domain.evaluate import EngineFault, Ruleset, findings_of
 from stage_engine.domain.explain import answer, facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.inputs import Submission
 from stage_engine.domain.pipeline import Pipeline
@@ -97,11 +97,11 @@ def _earn_only(
     except EngineFault as fault:
         return engine_fault(pipeline, before, instance, now, fault, given.submitted_by)
     fact = score_fact(given.assessment_key)
-    results = [r for r in matched if r.parsed.acts and fact in r.parsed.facts]
-    winner = next((r for r in results if r.hit), None)
-    if winner is not None:
-        instance = with_earned(instance, pipeline, winner)
-        results = [winner]
+    asked = [m for m in matched if m.parsed.acts and fact in m.parsed.facts]
+    winning = next((m for m in asked if m.hit), None)
+    results = [findings_of(m.parsed, facts) for m in (asked if winning is None else (winning,))]
+    if winning is not None:
+        instance = with_earned(instance, pipeline, results[0])
     return answer(
         pipeline,
         before,
@@ -109,9 +109,9 @@ def _earn_only(
         Outcome.REJECTED,
         now,
         reasons=(reason,),
-        near_misses=() if winner is not None else near_misses_of(instance, results),
-        rule_id=winner.parsed.rule.rule_id if winner is not None else "",
+        near_misses=near_misses_of(instance, results),
+        rule_id=winning.parsed.rule.rule_id if winning is not None else "",
         margin=smallest_margin(results),
-        facts=facts_read(results, facts),
+        facts=facts_read([r.parsed for r in results], facts),
         actor=given.submitted_by,
     )
