@@ -193,7 +193,7 @@ def make() -> SimpleNamespace:
 
 @pytest.fixture(scope="module")
 def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOrg]:
-    with running_org(tmp_path_factory.mktemp("org"), keepalive_seconds=0.3) as running:
+    with running_org(tmp_path_factory.mktemp("org"), keepalive_seconds=3) as running:
         yield running
 
 

@@ -230,6 +230,22 @@ class TestInterruptions:
         assert [o.crm_stage for o in await receiving.observed(deal, 1)] == ["Prospecting"]
 
 
+async def test_client_credentials_open_the_org_too(
+    receiving: Any, start_service: Any, make: SimpleNamespace, eventually: Eventually
+) -> None:
+    tenant = f"tenant-{uuid4().hex[:8]}"
+    secret = receiving.org.credentials_dir / "client_secret"
+    flow = {"salesforce_auth_flow": "client_credentials", "salesforce_client_secret_file": secret}
+    service = await start_service("crm_connector", **{**make.settings(receiving.org, tenant), **flow})
+
+    async def connected() -> None:
+        found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
+        assert found["state"] == "WAITING_FOR_PIPELINE"
+        assert found["org_id"] == receiving.org.client["org_id"]
+
+    await eventually(connected)
+
+
 async def test_credentials_that_are_refused_are_offered_once(
     receiving: Any, start_service: Any, make: SimpleNamespace, eventually: Eventually
 ) -> None:

@@ -246,7 +246,7 @@ class TestUnknownOutcome:
         assert len(crm.calls) == 3
 
     async def test_storm_of_lost_replies(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
-        crm = ScriptedCrm(*["lose", "skip"] * 3)
+        crm = ScriptedCrm(*["lose", "skip"] * 2)
         deals = [f"d{n:02}" for n in range(30)]
         crm.stage |= dict.fromkeys(deals, "Prospecting")
         await queue.decide(*(make.decision(d, target="discovery", expected="prospecting") for d in deals))
@@ -346,3 +346,23 @@ async def test_what_was_left_longer_than_the_lease_is_found_out(
         (intent,) = await queue.states("CONFIRMED")
     assert datetime.fromisoformat(intent["due_at"]) - datetime.now(UTC) < timedelta(seconds=10)
     assert len(crm.calls) == 1
+
+
+async def test_an_echo_that_never_came_is_looked_for(
+    service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+) -> None:
+    crm = ScriptedCrm()
+    crm.stage["d1"] = "Prospecting"
+    await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+    async with sending(service, tenant, crm):
+        await queue.states("CONFIRMED")
+    async with service.database.unit_of_work(tenant) as uow:
+        ago = text("UPDATE write_intent SET confirmed_at = confirmed_at - interval '11 minutes'")
+        await uow.session.execute(ago)
+    stop = asyncio.Event()
+    task = asyncio.create_task(Receiver(service.database, tenant, crm, Signals(), 0.05).run(stop))
+    try:
+        await queue.states("ECHOED")
+    finally:
+        stop.set()
+        await task

@@ -17,7 +17,7 @@ from kit.db import Database, UnitOfWork
 from kit.ids import utc_now, uuid7
 
 from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, PositionLost
-from crm_connector.domain.observation import ChangeKind, CrmOpportunity, ObservationKind
+from crm_connector.domain.observation import ECHO_PATIENCE, ChangeKind, CrmOpportunity, ObservationKind
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.service import inbound
@@ -36,6 +36,7 @@ _MAINTENANCE = timedelta(minutes=10)
 _REFUSED_SECONDS = 30.0
 _LONGEST_PAUSE_SECONDS = 60.0
 _CONFLICTS = 100
+_SILENT = 1000
 
 
 class Receiver:
@@ -181,14 +182,22 @@ class Receiver:
             await connection.update_import(run["import_id"], utc_now(), **columns)
 
     async def _maintain(self) -> None:
-        """Read the CRM's stages again, which it changes without an event, and forget what is past its time."""
-        self._maintained_at = utc_now()
+        """Read the CRM's stages again, which it changes without an event; read what a lost echo leaves in doubt;
+        forget what is past its time."""
+        now = self._maintained_at = utc_now()
         stages = await self._crm.stages()
         async with self._unit_of_work() as uow:
             connection = ConnectionRepository(uow.session, self._tenant_id)
             if stages != await connection.stages():
                 await connection.replace_stages(stages)
-            await connection.forget_changes(utc_now() - _SEEN_FOR)
+            await connection.forget_changes(now - _SEEN_FOR)
+            intents = IntentRepository(uow.session, self._tenant_id)
+            silent = await intents.unechoed(now - 3 * ECHO_PATIENCE, now - ECHO_PATIENCE, _SILENT)
+        records = await self._read(silent)
+        if records:
+            async with self._unit_of_work() as uow:
+                names, kind = self._crm.fact_fields, ObservationKind.UPDATED
+                await inbound.apply_records(uow, list(records.values()), kind, names, utc_now())
 
     async def _lose_position(self, words: str) -> None:
         known = await self._connection()

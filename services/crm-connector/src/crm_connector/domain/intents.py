@@ -49,10 +49,8 @@ TRANSITIONS: dict[IntentState, frozenset[IntentState]] = {
     IntentState.CONFLICT: frozenset(),
     IntentState.SUPERSEDED: frozenset(),
 }
-# One opportunity never has two intents in these states that are both being worked on: the oldest goes first.
+# Of an opportunity's intents in these states only the oldest is worked on.
 UNFINISHED = (IntentState.NEW, IntentState.SENT)
-# In these states the CRM holds what the intent asked for.
-STANDING = (IntentState.CONFIRMED, IntentState.ECHOED)
 
 
 class Lane(StrEnum):

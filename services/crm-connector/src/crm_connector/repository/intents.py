@@ -10,7 +10,7 @@ from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_connector.domain.intents import UNFINISHED, IntentState
+from crm_connector.domain.intents import UNFINISHED, IntentState, advance
 from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
 from crm_connector.repository.bulk import update_each
 
@@ -159,7 +159,12 @@ class IntentRepository:
             await self._session.execute(insert(write_attempt), given)
 
     async def move(self, rows: Sequence[Mapping[str, Any]], *from_states: IntentState) -> set[UUID]:
-        """Change intents, each to values of its own, where they still are in one of the states; their ids."""
+        """Change intents, each to values of its own, where they still are in one of the states; their ids.
+        IntentTransitionInvalid when one of the states does not lead to a new one."""
+        for to in {IntentState(row["state"]) for row in rows if "state" in row}:
+            for state in from_states:
+                if state is not to:
+                    advance(state, to)
         i = write_intent.c
         return await update_each(
             self._session,
@@ -203,6 +208,22 @@ class IntentRepository:
             .limit(limit)
         )
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+
+    async def unechoed(self, since: datetime, until: datetime, limit: int) -> list[str]:
+        """Opportunities with a write confirmed in that time whose echo has not come."""
+        i = write_intent.c
+        statement = (
+            select(i.opportunity_id)
+            .where(
+                i.tenant_id == self._tenant_id,
+                i.state == IntentState.CONFIRMED,
+                i.confirmed_at >= since,
+                i.confirmed_at < until,
+            )
+            .distinct()
+            .limit(limit)
+        )
+        return list((await self._session.execute(statement)).scalars())
 
     async def get(self, intent_id: UUID) -> dict[str, Any] | None:
         """One intent."""

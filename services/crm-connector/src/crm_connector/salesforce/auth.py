@@ -29,7 +29,6 @@ class Session:
     token: str
     instance_url: str
     org_id: str
-    user_id: str
 
 
 @dataclass(frozen=True)
@@ -136,8 +135,8 @@ class Sessions:
 
 def _session(body: dict[str, Any]) -> Session:
     # The identity URL ends in /id/{organisation}/{user}.
-    org_id, user_id = str(body["id"]).rstrip("/").split("/")[-2:]
-    return Session(body["access_token"], str(body["instance_url"]).rstrip("/"), org_id, user_id)
+    org_id = str(body["id"]).rstrip("/").split("/")[-2]
+    return Session(body["access_token"], str(body["instance_url"]).rstrip("/"), org_id)
 
 
 def _oauth_error(reply: httpx.Response) -> AuthRefused | None:

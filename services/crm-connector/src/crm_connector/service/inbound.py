@@ -1,6 +1,6 @@
 """What the CRM shows, taken into what we know and published as far as it is news."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -144,23 +144,20 @@ async def apply_records(
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
     rows = await opportunities.lock(record.opportunity_id for record in page)
     maps = await load_maps(uow)
-    ledger = await IntentRepository(uow.session, uow.tenant_id).ledger(_awaited(rows.values(), page))
-    await _take_echoes(uow, ledger, now)
+    ledger = await IntentRepository(uow.session, uow.tenant_id).ledger(r.write_id for r in page if r.write_id)
+    proven = await _take_echoes(uow, ledger, now)
     news = 0
     for record in page:
         row = rows[record.opportunity_id]
         step = fold_record(row.known, record, kind)
         news += step.kind is not None
         entry = ledger.get(record.write_id)
+        if entry and entry["intent_id"] in proven:
+            row = confirm(uow, row, entry, record.write_id, now)
         after = observe(uow, maps, row, step, _reading(record, names))
         rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
     await opportunities.save(list(rows.values()), now)
     return news
-
-
-def _awaited(rows: Iterable[OpportunityRow], page: Sequence[CrmOpportunity]) -> list[str]:
-    awaited = {row.known.awaited for row in rows} - {""}
-    return [record.write_id for record in page if record.write_id in awaited]
 
 
 def _reading(record: CrmOpportunity, names: Names) -> Occasion:
