@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from kit.ids import uuid7
+from kit.pagination import encode_cursor
 from kit.testing.service import ServiceUnderTest
 from stage_engine.templates import templates
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
@@ -274,7 +275,21 @@ class TestTransitions:
             seen += [d["decision_no"] for d in page["items"]]
             cursor = page["next_cursor"]
         assert seen == [1, 2, 3]
+        page = await admin.get("/v1/pipelines?limit=1")
+        assert page["next_cursor"] is None
+        other = encode_cursor(tenant, ["field_example"])
+        for path in (f"/v1/opportunities/{opportunity_id}/decisions", "/v1/changes"):
+            assert (await admin.get(f"{path}?cursor={other}", 422))["code"] == "invalid_cursor"
         assert (await admin.get("/v1/opportunities?cursor=zzz", 422))["code"] == "invalid_cursor"
+
+    async def test_times_beyond_the_calendar_are_refused(self, admin: Client) -> None:
+        for query in (
+            "until=0001-01-01T00:00:00%2B14:00",
+            "since=9999-12-31T23:59:59-12:00",
+            "until=2026-01-01T00:00:00",
+        ):
+            problem = await admin.get(f"/v1/funnel?{query}", 422)
+            assert problem["errors"][0]["pointer"] == f"/query/{query[:5]}"
 
 
 class TestPartnerFeeds:

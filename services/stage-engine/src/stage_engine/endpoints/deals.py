@@ -14,6 +14,7 @@ from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision
 from stage_engine.domain.state import Instance
+from stage_engine.endpoints.cursors import last_key
 from stage_engine.repository.views import Row
 from stage_engine.schemas import deals as schemas
 from stage_engine.service.commands import command_transition, owner_of
@@ -32,7 +33,7 @@ async def list_opportunities(
     stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
 ) -> Page[schemas.OpportunitySummary]:
     """Deals by id; a rep sees their own."""
-    after = paging.after[0] if paging.after else ""
+    after = last_key(paging, str, "")
     found = await Views(uow, owner_of(caller)).opportunities(stage, after, paging.limit + 1)
     return paging.page(
         found, lambda row: [row["opportunity_id"]], lambda row: schemas.OpportunitySummary(**_summary(row))
@@ -94,7 +95,7 @@ async def list_decisions(
     opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
 ) -> Page[schemas.DecisionOut]:
     """Every decision on the deal in the order they were made, also those that moved nothing."""
-    after = int(paging.after[0]) if paging.after else 0
+    after = last_key(paging, int, 0)
     found = await Views(uow, owner_of(caller)).decisions(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["decision_no"]], _decision)
 
@@ -122,7 +123,7 @@ async def list_changes(
     opportunity_id: Annotated[str | None, Query(max_length=200, description="of one deal only")] = None,
 ) -> Page[schemas.ChangeOut]:
     """Moves in the order they were made, each with the visit it opened."""
-    after = UUID(paging.after[0]) if paging.after else None
+    after = last_key(paging, UUID, UUID(int=0))
     found = await Views(uow, owner_of(caller)).changes(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["transition_id"]], lambda row: schemas.ChangeOut(**row))
 

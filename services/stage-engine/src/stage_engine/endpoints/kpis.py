@@ -8,11 +8,11 @@ from fastapi import Query
 from kit.auth import requires
 from kit.ids import utc_now
 from kit.web import Uow, router
-from pydantic import AwareDatetime
 
 from stage_engine.domain.pipeline import Stage
 from stage_engine.repository.views import Row
 from stage_engine.schemas import kpis as schemas
+from stage_engine.schemas.moments import Moment
 from stage_engine.service.viewing import Views, ratio
 
 router = router("kpis")
@@ -25,8 +25,8 @@ PipelineKey = Annotated[str | None, Query(max_length=64, description="the defaul
 async def get_funnel(
     uow: Uow,
     pipeline: PipelineKey = None,
-    since: Annotated[AwareDatetime | None, Query(description="entries from here; a year back when left out")] = None,
-    until: Annotated[AwareDatetime | None, Query(description="entries before here; now when left out")] = None,
+    since: Annotated[Moment | None, Query(description="entries from here; a year back when left out")] = None,
+    until: Annotated[Moment | None, Query(description="entries before here; now when left out")] = None,
     horizon_days: Annotated[int, Query(ge=1, le=3650, description="time a deal has to get on")] = 90,
 ) -> schemas.Funnel:
     """Deals and value by stage, claimed beside earned; and of the deals that entered a stage within the window the

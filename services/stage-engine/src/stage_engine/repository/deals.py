@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
+from uuid import UUID
 
 from kit.db import rows
 from sqlalchemy import delete, func, insert, select, text
@@ -130,7 +131,7 @@ class DealRepository:
     # One deal
 
     async def transitions_of(
-        self, opportunity_id: str | None, after: Any, limit: int, owner_id: str | None
+        self, opportunity_id: str | None, after: UUID, limit: int, owner_id: str | None
     ) -> list[Row]:
         """Moves in the order they were made, each with the end of the visit it opened."""
         following = transition.alias()
@@ -142,6 +143,7 @@ class DealRepository:
                 & (following.c.opportunity_id == transition.c.opportunity_id)
                 & (following.c.revision == transition.c.revision + 1),
             )
+            .where(transition.c.transition_id > after)
             .order_by(transition.c.transition_id)
             .limit(limit)
         )
@@ -150,6 +152,4 @@ class DealRepository:
         if owner_id is not None:
             own = select(opportunity.c.opportunity_id).where(opportunity.c.owner_id == owner_id)
             statement = statement.where(transition.c.opportunity_id.in_(own))
-        if after is not None:
-            statement = statement.where(transition.c.transition_id > after)
         return await rows(self._session, statement)

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.pipeline import Category, RuleMode
+from stage_engine.schemas.moments import Moment
 
 OpportunityId = Annotated[str, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
@@ -36,7 +37,7 @@ class TransitionRequest(BaseModel):
     skip: bool = Field(False, description="agree to pass over open stages")
     reason_code: str = Field("", max_length=64, description="needed to go back, give up, reopen or override")
     text: str = Field("", max_length=2000, description="needed to override")
-    expires_at: AwareDatetime | None = Field(None, description="when the override ends by itself")
+    expires_at: Moment | None = Field(None, description="when the override ends by itself")
 
 
 class ReasonOut(BaseModel):

@@ -70,7 +70,7 @@ class Views:
         again, identical = run_again(stored, (await self._rules.of([version]))[version], row["decided_at"])
         return stored, again, identical
 
-    async def changes(self, opportunity_id: str | None, after: UUID | None, limit: int) -> list[Row]:
+    async def changes(self, opportunity_id: str | None, after: UUID, limit: int) -> list[Row]:
         return await self._deals.transitions_of(opportunity_id, after, limit, self._owner_id)
 
     async def funnel(
