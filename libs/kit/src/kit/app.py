@@ -122,11 +122,13 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings)
-        await check_schema(runtime.database.engine, settings.package)
-        async with _running(runtime, tasks):
-            yield
-        await runtime.database.close()
-        await asyncio.to_thread(provider.shutdown)
+        try:
+            await check_schema(runtime.database.engine, settings.package)
+            async with _running(runtime, tasks):
+                yield
+        finally:
+            await runtime.database.close()
+            await asyncio.to_thread(provider.shutdown)
 
     app = FastAPI(
         title=f"Stagecraft {settings.service}",

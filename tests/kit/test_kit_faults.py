@@ -1,0 +1,138 @@
+"""Consumers that come and go, halt, and stop in good order, on a real broker."""
+
+import secrets
+
+import httpx
+import pytest
+from kit.consumer import HALT_AFTER_INVALID
+from kit.events import Event, Record, registry
+from kit.ids import uuid7
+from sandbox.stack.topics import Topic, create_topics
+from sqlalchemy import text
+from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+
+pytestmark = pytest.mark.stack
+
+
+def submission(opportunity: str) -> AssessmentSubmitted:
+    return AssessmentSubmitted(submission_id=str(uuid7()), opportunity_id=opportunity, assessment_key="fine")
+
+
+@pytest.fixture
+async def own_service(start_service, infrastructure):
+    """A service of its own: what happens to it must not happen to others."""
+    prefix = f"f{secrets.token_hex(4)}."
+    names = [kind.topic for kind in registry().values()]
+    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{name}.dlq.sample" for name in names))]
+    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    return await start_service("sample", topic_prefix=prefix)
+
+
+async def test_too_many_invalid_events_in_a_row_stop_the_consumer_and_say_why(own_service, tenant, eventually):
+    record = Event(tenant, submission("o"), 1).record("test", own_service.settings.topic_prefix)
+    garbage = Record(record.topic, record.key, b"\xff", record.headers)
+    for _ in range(HALT_AFTER_INVALID + 20):
+        await own_service.send(garbage)
+
+    async def halted():
+        answer = await own_service.client.get("/livez")
+        assert answer.status_code == 503
+        assert "invalid events in a row" in answer.json()["reasons"][0]
+
+    await eventually(halted)
+    async with own_service.database.unit_of_work(tenant) as uow:
+        kept = (await uow.session.execute(text("SELECT count(*) FROM dead_letter"))).scalar()
+    assert kept == HALT_AFTER_INVALID
+    assert (await own_service.client.get("/readyz")).status_code == 503
+
+
+async def test_members_that_join_and_leave_lose_nothing_and_double_nothing(own_service, tenant, start_again):
+    async def produce(first, count):
+        for number in range(first, first + count):
+            await own_service.publish(submission(f"o{number % 9}"), tenant=tenant, sequence=number)
+
+    await produce(0, 100)
+    async with start_again(own_service):
+        await produce(100, 100)
+    await produce(200, 50)
+    async with start_again(own_service):
+        await produce(250, 50)
+    scored = await own_service.events(SubmissionScored, tenant=tenant, count=300)
+    assert sorted(event.sequence for event in scored) == list(range(300))
+    for opportunity in range(9):
+        mine = [e.sequence for e in scored if e.message.opportunity_id == f"o{opportunity}"]
+        assert mine == sorted(mine)
+    async with own_service.database.unit_of_work(tenant) as uow:
+        assert (await uow.session.execute(text("SELECT max(seen) FROM note"))).scalar() == 1
+
+
+@pytest.fixture
+def start_again(eventually):
+    """A second instance of a running service, on its database and in its consumer group."""
+    from contextlib import asynccontextmanager
+
+    from sample.main import create
+
+    @asynccontextmanager
+    async def start(service):
+        app = create(service.settings)
+        async with app.router.lifespan_context(app):
+            transport = httpx.ASGITransport(app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+
+                async def ready():
+                    assert (await client.get("/readyz")).status_code == 200
+
+                await eventually(ready)
+                yield app
+
+    return start
+
+
+async def test_stopping_drains_the_outbox(own_service, tenant, start_again, monkeypatch):
+    async with start_again(own_service) as second:
+        database, relay = second.state.database, second.state.runtime.relay
+        # The first instance's relay would do the second's work.
+        monkeypatch.setattr(own_service.runtime.relay, "round", _nothing)
+        held = relay.round
+        monkeypatch.setattr(relay, "round", _nothing)
+        for sequence in range(700):
+            async with database.unit_of_work(tenant) as uow:
+                uow.publish(SubmissionScored(opportunity_id="o"), sequence=sequence)
+        monkeypatch.setattr(relay, "round", held)
+    async with own_service.database.unit_of_work(tenant) as uow:
+        assert (await uow.session.execute(text("SELECT count(*) FROM outbox"))).scalar() == 0
+    scored = await own_service.events(SubmissionScored, tenant=tenant, count=700)
+    assert [event.sequence for event in scored] == list(range(700))
+
+
+async def _nothing():
+    return 0
+
+
+async def test_a_producer_that_failed_is_never_used_again(own_service, tenant, monkeypatch):
+    relay = own_service.runtime.relay
+    await own_service.client.post("/v1/notes", json={"text": "a"}, headers=own_service.headers(tenant))
+    await own_service.events(SubmissionScored, tenant=tenant, count=1)
+    stuck = relay._producer
+
+    async def out_of_order(*_, **__):
+        raise RuntimeError("OutOfOrderSequenceNumber")
+
+    monkeypatch.setattr(stuck, "send", out_of_order)
+    await own_service.client.post("/v1/notes", json={"text": "b"}, headers=own_service.headers(tenant))
+    assert len(await own_service.events(SubmissionScored, tenant=tenant, count=2)) == 2
+    assert relay._producer is not stuck
+
+
+async def test_an_outdated_schema_refuses_the_start(own_service, infrastructure):
+    import psycopg
+    from sample.main import create
+
+    with psycopg.connect(own_service.owner_url, autocommit=True) as connection:
+        connection.execute("DELETE FROM alembic_version")
+    app = create(own_service.settings)
+    with pytest.raises(RuntimeError, match=r"run `python -m kit\.migrate sample`"):
+        async with app.router.lifespan_context(app):
+            raise AssertionError("it started")
