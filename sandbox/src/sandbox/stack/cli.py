@@ -13,6 +13,7 @@ import psutil
 
 from sandbox.stack.control import Stack
 from sandbox.stack.errors import StackError
+from sandbox.stack.health import health_table
 from sandbox.stack.run_dir import Phase
 
 DEFAULT_RUN_DIR = Path(".run")
@@ -66,6 +67,8 @@ def status(stack: Stack, _: argparse.Namespace) -> int:
         line = f"{process.name:16} {process.state:11} pid {process.pid or '-':<8} {memory:10} since"
         print(f"  {line} {process.since}  {crashes}".rstrip())
     if shown.phase is Phase.READY:
+        if shown.services:
+            print("\n" + "\n".join(health_table(stack.urls)) + "\n")
         _print_addresses(stack)
     return 0 if shown.phase is Phase.READY else 1
 
