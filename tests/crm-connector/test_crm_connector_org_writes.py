@@ -110,6 +110,9 @@ class TestFaults:
         assert len(record["history"]) == 2
         assert len(record["assessments"]) == 1
         assert len(await _confirmed(linked, deal)) == 1
+        linked.org.sim("edit", {"id": deal, "fields": {"Amount": 5}})
+        observations = await linked.observed(deal, 2)
+        assert [o.amount for o in observations] == ["", "5"]
 
     @pytest.mark.parametrize(
         "fault",
