@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from sandbox.stack.databases import prepare_database
+from sandbox.stack.databases import prepare_databases
 from sandbox.stack.errors import KafkaUnavailable, PostgresUnavailable, StackError
 from sandbox.stack.kafka import Kafka, resolve_kafka
 from sandbox.stack.postgres import Postgres, resolve_postgres
@@ -134,8 +134,7 @@ class Boot:
             raise PostgresUnavailable("no PostgreSQL answers at DATABASE_URL")
         if not self._plan.services:
             return postgres, {}
-        preparing = [prepare_database(service, postgres.admin_url, self._run) for service in SERVICES]
-        urls = dict(zip(SERVICES, await asyncio.gather(*preparing), strict=True))
+        urls = await prepare_databases(SERVICES, postgres.admin_url, self._run)
         logger.info("PostgreSQL: %d databases provisioned and migrated", len(urls))
         return postgres, urls
 

@@ -1,10 +1,15 @@
-"""One database with its own logins for each service, migrated to the newest schema."""
+"""One database with its own logins for each service, migrated to the newest schema.
+
+`python -m sandbox.stack.databases` reads owners' URLs by package as JSON and migrates them one after the other: what
+migrations import takes longer than they do, so one process does them all.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import os
+import json
 import sys
+from collections.abc import Mapping, Sequence
 
 from sandbox.stack.errors import ProcessStartFailed
 from sandbox.stack.run_dir import RunDir
@@ -13,35 +18,53 @@ from sandbox.stack.services import package_of
 LOG_LINES = 25
 
 
-async def prepare_database(service: str, admin_url: str, run: RunDir) -> str:
-    """Create what is missing, migrate as the owner and return the application role's URL.
+async def prepare_databases(services: Sequence[str], admin_url: str, run: RunDir) -> dict[str, str]:
+    """Create what is missing, migrate as the owner and return the application role's URL of each service.
 
     Raises ProcessStartFailed with the end of the migration's output.
     """
     from kit.provision import provision_database
 
-    package = package_of(service)
-    provisioned = await asyncio.to_thread(
-        provision_database,
-        admin_url,
-        package,
-        app_password=run.secret(f"{package}_app"),
-        owner_password=run.secret(f"{package}_owner"),
+    found = await asyncio.gather(
+        *(
+            asyncio.to_thread(
+                provision_database,
+                admin_url,
+                package_of(service),
+                app_password=run.secret(f"{package_of(service)}_app"),
+                owner_password=run.secret(f"{package_of(service)}_owner"),
+            )
+            for service in services
+        )
     )
-    await _migrate(package, provisioned.migration_url)
-    return provisioned.database_url
+    provisioned = dict(zip(services, found, strict=True))
+    await _migrate({package_of(service): each.migration_url for service, each in provisioned.items()})
+    return {service: each.database_url for service, each in provisioned.items()}
 
 
-async def _migrate(package: str, owner_url: str) -> None:
+async def _migrate(owner_urls: Mapping[str, str]) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kit.migrate", package),
-        env={**os.environ, "MIGRATION_DATABASE_URL": owner_url},
-        stdin=asyncio.subprocess.DEVNULL,
+        *(sys.executable, "-m", "sandbox.stack.databases"),
+        stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await process.communicate()
+    # Passwords go by standard input: arguments can be seen by everybody on the machine.
+    output, _ = await process.communicate(json.dumps(owner_urls).encode())
     if process.returncode != 0:
         lines = [f"  {line}" for line in output.decode(errors="replace").splitlines()[-LOG_LINES:]]
         reason = f"ended with exit code {process.returncode}"
-        raise ProcessStartFailed(f"the migration of {package}", reason, "\n".join(lines))
+        raise ProcessStartFailed("the migration of the databases", reason, "\n".join(lines))
+
+
+def main() -> int:
+    from kit.migrate import migrate
+
+    for package, owner_url in json.load(sys.stdin).items():
+        print(f"migrating {package}", flush=True)
+        migrate(package, owner_url)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
