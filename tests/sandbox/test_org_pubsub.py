@@ -14,7 +14,7 @@ import httpx
 import pytest
 from pubsub_api import pubsub_api_pb2 as pb
 from pubsub_api import pubsub_api_pb2_grpc as stubs
-from sandbox.salesforce.testing import RunningOrg
+from sandbox.salesforce.testing import RunningOrg, running_org
 
 New = Callable[..., Coroutine[Any, Any, str]]
 Key = Callable[[], str]
@@ -300,6 +300,18 @@ class TestDelivery:
         resumed = await begin(pubsub, replay_preset=pb.CUSTOM, replay_id=quiet.latest_replay_id)
         assert not (await resumed.read()).events
         resumed.cancel()
+
+    async def test_a_keepalive_passes_over_nothing(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        with running_org(tmp_path_factory.mktemp("hasty-org"), keepalive_seconds=0.005) as hasty:
+            headers = {"Authorization": f"Bearer {hasty.token()}"}
+            async for subscriber in _subscriber(hasty):
+                call = await begin_live(subscriber)
+                async with httpx.AsyncClient(base_url=f"{hasty.url}/services/data/v67.0", headers=headers) as client:
+                    for number in range(60):
+                        body = {"Name": str(number), "StageName": "Demo", "CloseDate": "2026-12-01"}
+                        assert (await client.post("/sobjects/Opportunity", json=body)).status_code == 201
+                assert len(await take(call, 60)) == 60
+                call.cancel()
 
     async def test_after_a_half_close_nothing_comes(self, pubsub: Subscriber, new_opportunity: New) -> None:
         call = await begin_live(pubsub)

@@ -140,6 +140,8 @@ class PubSub(stubs.PubSubServicer):
                 if not demand.pending:
                     return
                 await self._check_session(demand.token, context)
+                if self._log.after(cursor, 1, entities):
+                    continue
                 # Nothing of this topic came, so the cursor may pass over what other topics got.
                 cursor = self._log.latest
                 yield pb.FetchResponse(
