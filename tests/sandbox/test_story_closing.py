@@ -36,6 +36,7 @@ def chapter(**changes: Any) -> Chapter:
         decided_ms=20.0,
         partner_ms=31.0,
         salesforce_ms=48.0,
+        advice="abstained, COLD_START: 3 such cases known",
     )
     return replace(passed, **changes)
 
@@ -113,6 +114,7 @@ class TestClosing:
             "10 points short",
             "Prospecting → Discovery",
             "margin +10",
+            "COLD_START",
             "006Sg0000000001AAA",
             "01a208ff-1390-71f2-b456-24bf65763c8c",
             "eed8ae09e78f49f986d0821fc676d64e",

@@ -87,9 +87,10 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
         steps.add_row("", "Stage", Text(f"{chapter.from_stage} → {chapter.to_stage}", "bold green"))
     if chapter.partner_ms is not None:
         steps.add_row(_ms(chapter.partner_ms), "Partner", "got the change as an event")
-    if chapter.salesforce_ms is not None:
-        what = "stage and answers" if chapter.accepted else "answers"
-        steps.add_row(_ms(chapter.salesforce_ms), "Salesforce", f"confirmed the {what}")
+    what = "stage and answers" if chapter.accepted else "answers"
+    steps.add_row(_ms(chapter.salesforce_ms), "Salesforce", f"confirmed the {what}")
+    if chapter.advice:
+        steps.add_row("", "Advice", Text(chapter.advice, "dim"))
     return Group(steps, Text(""))
 
 

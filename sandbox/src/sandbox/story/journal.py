@@ -21,8 +21,9 @@ class HandIn:
 
 @dataclass
 class Journal:
-    """Grows while the story is played. `refusals` and `refused_moves` count by the answer's code; `mistaken` tells of
-    what should have been refused and was not, or the other way round."""
+    """Grows while the story is played. `refusals` and `refused_moves` count by the answer's code; `abandoned` counts
+    answers nobody asked for any more; `mistaken` tells of what should have been refused and was not, or the other way
+    round."""
 
     accepted: dict[str, HandIn] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)
@@ -33,12 +34,8 @@ class Journal:
     edits: int = 0
     abandoned: int = 0
     mistaken: list[str] = field(default_factory=list)
-    first_sent_at: float = 0.0
-    last_sent_at: float = 0.0
 
     def accept(self, done: HandIn) -> None:
-        self.first_sent_at = self.first_sent_at or done.sent_at
-        self.last_sent_at = done.sent_at
         self.accepted[done.submission_id] = done
 
     def refuse(self, counter: Counter[str], code: str, words: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kit.telemetry import trace_id_of
+from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
 
@@ -34,7 +35,7 @@ class Chapter:
     """One submission and all that came of it; moments in milliseconds after it was sent.
 
     `rule` is the condition that decided, `margin` by how much it held or failed, `needed` the reasons in words when it
-    failed. The last three moments are None when nothing moved.
+    failed, `advice` what the recommender made of it. `partner_ms` is None when nothing moved.
     """
 
     assessment: str
@@ -50,7 +51,8 @@ class Chapter:
     scored_ms: float
     decided_ms: float
     partner_ms: float | None
-    salesforce_ms: float | None
+    salesforce_ms: float
+    advice: str
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,18 @@ def _chapter(done: HandIn, published: Published, witness: Witness, partner: Part
         decided_ms=_after(done, decided_at),
         partner_ms=_after(done, change.seen_at) if change else None,
         salesforce_ms=_after(done, witness.confirmed[done.submission_id][1]),
+        advice=_advice(done, witness),
     )
+
+
+def _advice(done: HandIn, witness: Witness) -> str:
+    if done.submission_id not in witness.recommended:
+        return ""
+    message: StageRecommended = witness.recommended[done.submission_id][0].message
+    if message.abstained:
+        return f"abstained, {message.abstention_code}: {message.support} such cases known"
+    stage = CRM_STAGE.get(message.recommended_stage, message.recommended_stage)
+    return f"such deals are in {stage}, by {message.support} cases"
 
 
 def _after(done: HandIn, moment: float) -> float:

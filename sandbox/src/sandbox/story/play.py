@@ -22,7 +22,7 @@ from sandbox.story.witness import Witness
 from sandbox.story.world import Deal, Rep, Story
 
 # How much online reps hand in together, in submissions a second, and the longest day they take for it.
-PACE = 30.0
+PACE = 24.0
 LONGEST_DAY_SECONDS = 60.0
 # Devices come back to the network between these shares of the day.
 LATE = (0.3, 0.9)

@@ -34,8 +34,6 @@ class Witness:
         self.other_decisions: list[Seen] = []
         self.confirmed: dict[str, Seen] = {}
         self.recommended: dict[str, Seen] = {}
-        self.parked: list[Received[CrmWriteParked]] = []
-        self.observed = 0
         self.event_count = 0
         self._seen: set[str] = set()
 
@@ -46,8 +44,8 @@ class Witness:
             SubmissionScored: self._score,
             StageDecided: self._decision,
             CrmWriteConfirmed: self._confirmation,
-            CrmWriteParked: self._parking,
-            OpportunityObserved: self._observation,
+            CrmWriteParked: _only_counted,
+            OpportunityObserved: _only_counted,
             StageRecommended: self._recommendation,
             AssessmentSubmitted: _only_counted,
             StageChanged: _only_counted,
@@ -76,15 +74,9 @@ class Witness:
         if event.message.submission_id:
             self.confirmed.setdefault(event.message.submission_id, (event, now))
 
-    def _parking(self, event: Received[CrmWriteParked], now: float) -> None:
-        self.parked.append(event)
-
-    def _observation(self, event: Received[OpportunityObserved], now: float) -> None:
-        self.observed += 1
-
     def _recommendation(self, event: Received[StageRecommended], now: float) -> None:
         self.recommended[event.message.submission_id] = (event, now)
 
 
 def _only_counted(event: Received[Any], now: float) -> None:
-    """Told in full by another event."""
+    """Seen in its effects elsewhere."""
