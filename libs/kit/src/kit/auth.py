@@ -132,7 +132,8 @@ class TokenVerifier:
 def _principal(claims: dict[str, Any]) -> Principal:
     roles = claims.get("roles", [])
     tenant_id, subject = claims["tenant_id"], claims["sub"]
-    if not isinstance(roles, list) or not isinstance(tenant_id, str) or not isinstance(subject, str):
+    given = [tenant_id, subject, *roles] if isinstance(roles, list) else [None]
+    if not all(isinstance(each, str) for each in given):
         raise _unauthenticated("the token's claims have the wrong types", "token_invalid")
     known = frozenset(role for role in roles if role in SCOPES_OF)
     scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])

@@ -1,6 +1,7 @@
-"""Bring a service's database to the newest schema: `python -m kit.migrate assessment`.
+"""Bring services' databases to the newest schema: `python -m kit.migrate assessment`.
 
-MIGRATION_DATABASE_URL is the owner's login; services themselves run without the right to change the schema.
+The owner's login stands in MIGRATION_DATABASE_URL, or in <PACKAGE>_MIGRATION_DATABASE_URL for each of several;
+services themselves run without the right to change the schema.
 """
 
 import argparse
@@ -20,24 +21,28 @@ def sync_url(url: str) -> str:
 
 
 def migrate(package: str, url: str) -> None:
-    """Run all migrations that the database has not seen."""
+    """Run all migrations that the database has not seen. LookupError for a package that is no service."""
     command.upgrade(alembic_config(package, sync_url(url)), "head")
+
+
+def _url_of(package: str) -> str:
+    url = os.environ.get(f"{package.upper()}_MIGRATION_DATABASE_URL") or os.environ.get("MIGRATION_DATABASE_URL")
+    if not url:
+        raise LookupError(f"set MIGRATION_DATABASE_URL to the owner's login of the database of {package}")
+    return url
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m kit.migrate",
         description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="example: MIGRATION_DATABASE_URL=postgresql://owner@127.0.0.1/scoring python -m kit.migrate scoring",
     )
-    parser.add_argument("package", help="import name of the service, such as stage_engine")
-    package = parser.parse_args().package
-    url = os.environ.get("MIGRATION_DATABASE_URL", "")
-    if not url:
-        sys.stderr.write("set MIGRATION_DATABASE_URL to the owner's login of the service's database\n")
-        return 2
+    parser.add_argument("packages", nargs="+", help="import names of services, such as stage_engine")
     try:
-        migrate(package, url)
+        for package in parser.parse_args().packages:
+            migrate(package, _url_of(package))
     except LookupError as error:
         sys.stderr.write(f"{error}\n")
         return 2

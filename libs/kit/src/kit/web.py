@@ -117,9 +117,8 @@ class _Route(APIRoute):
         strict = self.endpoint not in _judging
 
         async def wrapped(request: Request) -> Response:
-            if strict and request.method in ("POST", "PUT", "PATCH") and _BAD_TEXT.search(await request.body()):
-                detail = "text must not contain U+0000 or half a surrogate pair"
-                raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
+            if request.method in ("POST", "PUT", "PATCH"):
+                _check_text(await request.body(), escapes=strict)
             if "\x00" in request.url.path or "%00" in request.url.query:
                 raise NotFoundProblem("no such resource")
             try:
@@ -133,6 +132,19 @@ class _Route(APIRoute):
             return response
 
         return wrapped
+
+
+def _check_text(body: bytes, *, escapes: bool) -> None:
+    """JSON between systems is UTF-8 (RFC 8259, 8.1). The parser would also take UTF-16, in which the search for bad
+    escapes finds nothing, and raw halves of surrogate pairs."""
+    try:
+        body.decode()
+        bad = b"\x00" in body or (escapes and _BAD_TEXT.search(body))
+        detail = "text must not contain U+0000 or half a surrogate pair"
+    except UnicodeDecodeError:
+        bad, detail = True, "the body must be UTF-8"
+    if bad:
+        raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
 
 
 async def _store_answer(uow: UnitOfWork, subject: str, key: str, response: Response) -> None:
@@ -149,6 +161,7 @@ _PROBLEM = {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/sc
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"description": description, **_PROBLEM}
     for status, description in {
+        400: "The body cannot be read",
         401: "No valid token",
         403: "The token lacks the scope",
         404: "Not found, or another tenant's",
@@ -162,8 +175,19 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
+_ONLY_WITH_BODY = ("400", "413")
+_ONLY_WITH_IF_MATCH = ("412", "428")
+
+
 def document_problems(document: dict[str, Any]) -> dict[str, Any]:
-    """The OpenAPI document with the schema its problem answers refer to."""
+    """The OpenAPI document with the schema its problem answers refer to, and without those an operation cannot give."""
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            impossible = () if "requestBody" in operation else _ONLY_WITH_BODY
+            if all(parameter["name"] != "if-match" for parameter in operation.get("parameters", [])):
+                impossible += _ONLY_WITH_IF_MATCH
+            for status in impossible:
+                operation["responses"].pop(status, None)
     schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= schema.pop("$defs", {}) | {"ProblemDocument": schema}

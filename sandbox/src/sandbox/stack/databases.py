@@ -1,13 +1,9 @@
-"""One database with its own logins for each service, migrated to the newest schema.
-
-`python -m sandbox.stack.databases` reads owners' URLs by package as JSON and migrates them one after the other: what
-migrations import takes longer than they do, so one process does them all.
-"""
+"""One database with its own logins for each service, migrated to the newest schema."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 
@@ -19,52 +15,40 @@ LOG_LINES = 25
 
 
 async def prepare_databases(services: Sequence[str], admin_url: str, run: RunDir) -> dict[str, str]:
-    """Create what is missing, migrate as the owner and return the application role's URL of each service.
+    """Create what is missing, migrate as the owners and return the application role's URL of each service.
 
-    Raises ProcessStartFailed with the end of the migration's output.
+    Raises ProcessStartFailed with the end of the migrations' output.
     """
     from kit.provision import provision_database
 
-    found = await asyncio.gather(
-        *(
-            asyncio.to_thread(
-                provision_database,
-                admin_url,
-                package_of(service),
-                app_password=run.secret(f"{package_of(service)}_app"),
-                owner_password=run.secret(f"{package_of(service)}_owner"),
-            )
-            for service in services
+    urls: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for service in services:
+        package = package_of(service)
+        provisioned = await asyncio.to_thread(
+            provision_database,
+            admin_url,
+            package,
+            app_password=run.secret(f"{package}_app"),
+            owner_password=run.secret(f"{package}_owner"),
         )
-    )
-    provisioned = dict(zip(services, found, strict=True))
-    await _migrate({package_of(service): each.migration_url for service, each in provisioned.items()})
-    return {service: each.database_url for service, each in provisioned.items()}
+        urls[service], owners[package] = provisioned.database_url, provisioned.migration_url
+    await _migrate(owners)
+    return urls
 
 
-async def _migrate(owner_urls: Mapping[str, str]) -> None:
+async def _migrate(owners: Mapping[str, str]) -> None:
+    # One process for all: most of a migration's time is the start of Python.
+    logins = {f"{package.upper()}_MIGRATION_DATABASE_URL": url for package, url in owners.items()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "sandbox.stack.databases"),
-        stdin=asyncio.subprocess.PIPE,
+        *(sys.executable, "-m", "kit.migrate", *owners),
+        env={**os.environ, **logins},
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    # Passwords go by standard input: arguments can be seen by everybody on the machine.
-    output, _ = await process.communicate(json.dumps(owner_urls).encode())
+    output, _ = await process.communicate()
     if process.returncode != 0:
         lines = [f"  {line}" for line in output.decode(errors="replace").splitlines()[-LOG_LINES:]]
         reason = f"ended with exit code {process.returncode}"
-        raise ProcessStartFailed("the migration of the databases", reason, "\n".join(lines))
-
-
-def main() -> int:
-    from kit.migrate import migrate
-
-    for package, owner_url in json.load(sys.stdin).items():
-        print(f"migrating {package}", flush=True)
-        migrate(package, owner_url)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        raise ProcessStartFailed(f"the migration of {', '.join(owners)}", reason, "\n".join(lines))
