@@ -112,8 +112,8 @@ async def put_stage_mapping(
     response: Response,
     pipeline_key: str,
     change: schemas.StageMappingChange,
-    revision: IfMatch,
     caller: Annotated[Principal, requires("connection:write")],
+    revision: IfMatch,
 ) -> schemas.StageMapping:
     """Set a pipeline's mapping. Opportunities whose stage it reads differently are published anew."""
     await mapping.replace_mapping(uow, caller, pipeline_key, change.stages, revision)
