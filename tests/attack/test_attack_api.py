@@ -1,0 +1,125 @@
+"""Every operation of every service, called by those who may not, and with what it cannot take."""
+
+import pytest
+from kit.etag import etag
+from kit.pagination import encode_cursor
+
+pytestmark = pytest.mark.stack
+
+DEEP = 50_000
+UNREADABLE = {
+    "half an object": (b'{"a": ', {422: "malformed_json"}),
+    "no JSON": (b"title=a", {422: "malformed_json"}),
+    "nothing": (b"", {422: "validation_failed"}),
+    "a list": (b"[]", {422: "validation_failed"}),
+    "a number": (b"7", {422: "validation_failed"}),
+    "deep lists": (b"[" * DEEP + b"]" * DEEP, {400: "malformed_json"}),
+    "deep objects": (b'{"a":' * DEEP, {400: "malformed_json"}),
+    "a number of 5,000 digits": (b'{"a": ' + b"9" * 5000 + b"}", {400: "malformed_json"}),
+    "ten megabytes": (b'{"a": "' + b"x" * 10_000_000 + b'"}', {413: "body_too_large"}),
+    "UTF-16": ('{"a": "\\u0000"}'.encode("utf-16"), {422: "bad_text"}),
+    "UTF-16 without a mark": ('{"a": "\\u0000"}'.encode("utf-16-le"), {422: "bad_text"}),
+    "half a surrogate pair, raw": (b'{"a": "\xed\xa0\x80"}', {422: "bad_text"}),
+    "no UTF-8": (b'{"a": "\xff"}', {422: "bad_text"}),
+}
+
+
+def complaints_of(answer, expected, name):
+    """What is wrong with a refusal: its status and code, or that it is no problem document."""
+    if answer.headers.get("content-type") != "application/problem+json":
+        return [f"{name}: {answer.status_code} {answer.headers.get('content-type')}"]
+    problem = answer.json()
+    found = {answer.status_code: problem["code"]}
+    told = problem["status"] == answer.status_code and problem["type"].endswith(problem["code"]) and problem["detail"]
+    return [] if found == expected and told else [f"{name}: {found}, expected {expected}"]
+
+
+async def walk(service, operations, expected, **options):
+    """Call each operation and collect what is wrong with the answers."""
+    found = []
+    for operation in operations:
+        given = {"params": operation.query()} | options
+        if operation.has_body and "content" not in given:
+            given["json"] = {}
+        answer = await service.client.request(operation.method, operation.url({}), **given)
+        found += complaints_of(answer, expected, operation.name)
+    assert len(operations) > 0
+    return found
+
+
+async def test_without_a_token_nothing_is_told(service, operations):
+    assert await walk(service, operations, {401: "unauthenticated"}) == []
+
+
+async def test_a_token_without_scopes_opens_nothing(service, operations, tenant):
+    for roles in ([], ["no such role"], ["rep ", "ADMIN"], [""]):
+        headers = {"Authorization": f"Bearer {service.issuer.token(tenant, 'eve', roles)}"}
+        assert await walk(service, operations, {403: "missing_scope"}, headers=headers) == []
+
+
+async def test_roles_that_are_no_list_are_refused(service, operations, tenant):
+    headers = {"Authorization": f"Bearer {service.issuer.token(tenant, 'eve', [['admin']])}"}
+    answer = await service.client.get(operations[0].url({}), headers=headers)
+    assert complaints_of(answer, {401: "token_invalid"}, "a list in the roles") == []
+
+
+async def test_changes_without_if_match_are_refused(service, operations, tenant, bodies):
+    guarded = [operation for operation in operations if operation.parameter("if-match")]
+    for operation in guarded:
+        given = {"json": bodies[operation.name], "headers": service.headers(tenant)}
+        answer = await service.client.request(operation.method, operation.url({}), **given)
+        assert complaints_of(answer, {428: "precondition_required"}, operation.name) == []
+    assert len(guarded) == {"recommender": 0, "stage-engine": 2}.get(service.settings.service, 1)
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+async def test_unreadable_bodies_are_refused(service, operations, tenant, kind):
+    body, expected = UNREADABLE[kind]
+    headers = service.headers(tenant) | {"content-type": "application/json", "if-match": etag(1)}
+    taking = [o for o in operations if o.has_body and (body or o.document["requestBody"].get("required"))]
+    if taking:
+        assert await walk(service, taking, expected, content=body, headers=headers) == []
+
+
+async def test_a_list_refuses_the_cursor_of_every_other_list_and_tenant(service, operations, tenant):
+    headers = service.headers(tenant)
+    lists = [operation for operation in operations if operation.parameter("cursor")]
+    for operation in lists:
+        others = [f"{other.name} {tenant}" for other in lists if other is not operation]
+        for list_id in [*others, f"{operation.name} {tenant}-b", tenant, ""]:
+            query = operation.query() | {"cursor": encode_cursor(list_id, ["x"])}
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert complaints_of(answer, {422: "invalid_cursor"}, f"{operation.name} with {list_id}") == []
+
+
+async def test_paths_that_name_nothing_possible_are_not_found(service, operations, tenant):
+    headers = service.headers(tenant)
+    for operation in [o for o in operations if o.method == "GET" and o.path_parameters]:
+        for strange in ("%00", "a%00b", "%F0%9F%98%80", "%ED%A0%80", "..%2f..%2fadmin", "'; DROP TABLE audit --"):
+            url = operation.url(dict.fromkeys(operation.path_parameters, strange))
+            answer = await service.client.get(url, params=operation.query(), headers=headers)
+            empty = answer.status_code == 200 and answer.json()["items"] == []
+            assert empty or answer.status_code in (404, 422), (operation.name, strange, answer.text)
+
+
+async def test_unknown_paths_and_methods_are_problems(service, operations, tenant):
+    headers = service.headers(tenant)
+    answer = await service.client.get("/v1/nothing-here", headers=headers)
+    assert complaints_of(answer, {404: "not_found"}, "unknown path") == []
+    answer = await service.client.delete(operations[0].url({}), headers=headers)
+    assert complaints_of(answer, {405: "method_not_allowed"}, "unknown method") == []
+
+
+async def test_a_key_used_for_one_request_serves_no_other(service, operations, tenant, bodies):
+    """The same key for another operation, whose answer it must not replay."""
+    headers = service.headers(tenant) | {"Idempotency-Key": "k" * 255}
+    posts = [o for o in operations if o.method == "POST" and not o.path_parameters]
+    replays = [o for o in operations if o.name == "replay_the_dead_letter"]
+    first, answers = (posts or replays)[0], []
+    for body in ({"json": bodies.get(first.name, {})}, {"json": {**bodies.get(first.name, {}), "more": "x" * 9}}):
+        answers.append(await service.client.request(first.method, first.url({}), headers=headers, **body))
+    if answers[0].status_code < 300:
+        assert complaints_of(answers[1], {422: "idempotency_key_reused"}, first.name) == []
+    long = headers | {"Idempotency-Key": "k" * 256}
+    answer = await service.client.request(first.method, first.url({}), headers=long, json=bodies.get(first.name, {}))
+    assert complaints_of(answer, {422: "bad_idempotency_key"}, first.name) == []
