@@ -87,6 +87,8 @@ def perform(plan: Plan, console: Console) -> int:
     _introduce(plan, console)
     lines: list[str] = []
     stack = Stack(plan.run_dir / "demo", report=lines.append)
+    if stack.status().phase is StackPhase.READY:
+        console.print(Text("    An earlier demo is still running and gives way to this one.", "dim"))
     stack.reset()
     try:
         with Screen(console) as screen:
