@@ -136,3 +136,59 @@ async def test_an_outdated_schema_refuses_the_start(own_service, infrastructure)
     with pytest.raises(RuntimeError, match=r"run `python -m kit\.migrate sample`"):
         async with app.router.lifespan_context(app):
             raise AssertionError("it started")
+
+
+async def test_a_database_that_refuses_everybody_is_waited_out(own_service, infrastructure, tenant, eventually):
+    """A request is told to come again, and no event is to blame for a login that was refused."""
+    import psycopg
+    from psycopg import sql
+    from sqlalchemy.engine import make_url
+
+    name = make_url(own_service.owner_url).database
+    headers = own_service.headers(tenant)
+
+    def let_in(everybody: bool) -> None:
+        with psycopg.connect(infrastructure.admin_url, autocommit=True) as connection:
+            allow = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+            connection.execute(allow.format(sql.Identifier(name), sql.Literal(everybody)))
+            if not everybody:
+                connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+    retried = own_service.runtime.consumer
+    let_in(False)
+    try:
+        for sequence in range(5):
+            await own_service.publish(submission("o"), tenant=tenant, sequence=sequence)
+
+        async def refused():
+            answer = await own_service.client.post("/v1/notes", json={"text": "a"}, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["Retry-After"]
+            assert "not currently accepting connections" in retried.last_error
+
+        await eventually(refused)
+    finally:
+        let_in(True)
+    scored = await own_service.events(SubmissionScored, tenant=tenant, count=5)
+    assert [event.sequence for event in scored] == list(range(5))
+
+    async def none_was_blamed():
+        answer = await own_service.client.get("/v1/dead-letters", headers=headers)
+        assert (answer.status_code, answer.json()["items"]) == (200, [])
+
+    await eventually(none_was_blamed)
+
+
+async def test_commits_do_not_wake_a_relay_that_backs_off(own_service, tenant, monkeypatch):
+    relay, rounds = own_service.runtime.relay, []
+
+    async def unreachable():
+        rounds.append(True)
+        raise ConnectionError("no broker")
+
+    monkeypatch.setattr(relay, "round", unreachable)
+    for _ in range(40):
+        await own_service.client.post("/v1/notes", json={"text": "a"}, headers=own_service.headers(tenant))
+    assert len(rounds) < 10
+    monkeypatch.undo()
+    assert len(await own_service.events(SubmissionScored, tenant=tenant, count=40)) == 40

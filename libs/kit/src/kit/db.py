@@ -19,8 +19,9 @@ from kit.tables import outbox
 from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
 _SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
-# Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock).
-_TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03")
+# Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock), and
+# what a login is refused with, of which no event is guilty: 28 (password), 3D000 (no such database), 55000 (closed).
+_TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03", "28", "3D000", "55000")
 
 
 class UnitOfWork:

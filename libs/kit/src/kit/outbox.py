@@ -66,8 +66,10 @@ class Relay:
                     log.warning("relay failed, round %d: %s", failures, error)
                     await self._drop_producer()
                     sent = 0
-                if sent < BATCH:
-                    await self._pause(stop, min(POLL_SECONDS * 2**failures, 10) if failures else POLL_SECONDS)
+                if failures:
+                    await self._back_off(stop, min(POLL_SECONDS * 2**failures, 10))
+                elif sent < BATCH:
+                    await self._pause(stop, POLL_SECONDS)
             while not failures and await self.round() == BATCH:
                 pass
         finally:
@@ -123,6 +125,14 @@ class Relay:
                 await asyncio.wait_for(producer.stop(), 5)
             except Exception as error:
                 log.warning("the producer did not close cleanly: %s", error)
+
+    @staticmethod
+    async def _back_off(stop: asyncio.Event, seconds: float) -> None:
+        """Not to be woken by commits: under load that would be no back-off at all."""
+        try:
+            await asyncio.wait_for(stop.wait(), seconds)
+        except TimeoutError:
+            return
 
     async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())]

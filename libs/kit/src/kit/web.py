@@ -6,6 +6,7 @@ answer without acting again (draft-ietf-httpapi-idempotency-key-header).
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Annotated, Any, TypeVar
@@ -18,11 +19,21 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.auth import Caller
-from kit.db import Database, UnitOfWork
-from kit.errors import PROBLEM_MEDIA_TYPE, FieldError, InvalidProblem, NotFoundProblem, ProblemDocument
+from kit.db import Database, UnitOfWork, is_transient
+from kit.errors import (
+    PROBLEM_MEDIA_TYPE,
+    FieldError,
+    InvalidProblem,
+    NotFoundProblem,
+    ProblemDocument,
+    UnavailableProblem,
+)
 from kit.tables import idempotency
 
+log = logging.getLogger(__name__)
+
 REPLAY_HEADER = "Idempotent-Replay"
+_RETRY_SECONDS = 1
 _MAX_KEY = 255
 MAX_BODY_BYTES = 5 * 1024 * 1024
 # Escapes that are JSON but no text PostgreSQL could store: NUL, and halves of surrogate pairs. Each is preceded by an
@@ -62,12 +73,20 @@ class _Replay(Exception):
 
 async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
     database: Database = request.app.state.database
-    async with database.unit_of_work(caller.tenant_id) as uow:
-        key = request.headers.get("idempotency-key")
-        if key is not None and request.method == "POST":
-            await _claim_key(request, uow, caller.subject, key)
-            request.state.remember = (uow, caller.subject, key)
-        yield uow
+    try:
+        async with database.unit_of_work(caller.tenant_id) as uow:
+            key = request.headers.get("idempotency-key")
+            if key is not None and request.method == "POST":
+                await _claim_key(request, uow, caller.subject, key)
+                request.state.remember = (uow, caller.subject, key)
+            yield uow
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        log.warning("%s %s was not answered: %s", request.method, request.url.path, type(error).__name__)
+        # A lost connection does not say whether the commit took place.
+        detail = "The database does not answer now. Repeat the same request, with its id or key, until it is answered."
+        raise UnavailableProblem(detail, headers={"Retry-After": str(_RETRY_SECONDS)}) from error
 
 
 # scope="function": the transaction ends before the answer is sent, so whoever has the answer can rely on it.
