@@ -1,6 +1,7 @@
 """Every operation of every service, called by those who may not, and with what it cannot take."""
 
 import pytest
+from attacks.operations import BODIES
 from kit.etag import etag
 from kit.pagination import encode_cursor
 
@@ -63,10 +64,10 @@ async def test_roles_that_are_no_list_are_refused(service, operations, tenant):
     assert complaints_of(answer, {401: "token_invalid"}, "a list in the roles") == []
 
 
-async def test_changes_without_if_match_are_refused(service, operations, tenant, bodies):
+async def test_changes_without_if_match_are_refused(service, operations, tenant):
     guarded = [operation for operation in operations if operation.parameter("if-match")]
     for operation in guarded:
-        given = {"json": bodies[operation.name], "headers": service.headers(tenant)}
+        given = {"json": BODIES[operation.name], "headers": service.headers(tenant)}
         answer = await service.client.request(operation.method, operation.url({}), **given)
         assert complaints_of(answer, {428: "precondition_required"}, operation.name) == []
     assert len(guarded) == {"recommender": 0, "stage-engine": 2}.get(service.settings.service, 1)
@@ -110,16 +111,16 @@ async def test_unknown_paths_and_methods_are_problems(service, operations, tenan
     assert complaints_of(answer, {405: "method_not_allowed"}, "unknown method") == []
 
 
-async def test_a_key_used_for_one_request_serves_no_other(service, operations, tenant, bodies):
+async def test_a_key_used_for_one_request_serves_no_other(service, operations, tenant):
     """The same key for another operation, whose answer it must not replay."""
     headers = service.headers(tenant) | {"Idempotency-Key": "k" * 255}
     posts = [o for o in operations if o.method == "POST" and not o.path_parameters]
     replays = [o for o in operations if o.name == "replay_the_dead_letter"]
     first, answers = (posts or replays)[0], []
-    for body in ({"json": bodies.get(first.name, {})}, {"json": {**bodies.get(first.name, {}), "more": "x" * 9}}):
+    for body in ({"json": BODIES.get(first.name, {})}, {"json": {**BODIES.get(first.name, {}), "more": "x" * 9}}):
         answers.append(await service.client.request(first.method, first.url({}), headers=headers, **body))
     if answers[0].status_code < 300:
         assert complaints_of(answers[1], {422: "idempotency_key_reused"}, first.name) == []
     long = headers | {"Idempotency-Key": "k" * 256}
-    answer = await service.client.request(first.method, first.url({}), headers=long, json=bodies.get(first.name, {}))
+    answer = await service.client.request(first.method, first.url({}), headers=long, json=BODIES.get(first.name, {}))
     assert complaints_of(answer, {422: "bad_idempotency_key"}, first.name) == []

@@ -1,0 +1,1 @@
+"""What every attack needs to know of the services it attacks."""
