@@ -14,7 +14,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast lint fmt types proto openapi asyncapi ci
+.PHONY: help setup demo up down status logs token reset test test-fast chaos lint fmt types proto openapi asyncapi ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 
 test: $(SYNCED) ## run every test: unit, integration, end to end
 	$(RUN) -m pytest -n $(WORKERS) tests
+
+chaos: $(SYNCED) ## break everything at random under load and prove that it holds; SEED=7
+	$(RUN) -m tests.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e" tests

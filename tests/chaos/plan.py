@@ -1,0 +1,93 @@
+"""What a run does and when, from its seed alone: the same seed breaks the same things in the same order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from random import Random
+
+from sandbox.stack.services import ORG, SERVICES
+
+BROKER = "kafka"
+DATABASE = "postgres"
+PROCESSES = (*SERVICES, BROKER, DATABASE, ORG)
+
+
+class Act(StrEnum):
+    KILL = "kill"
+    PAUSE_BROKER = "pause the broker"
+    REFUSE_CONNECTIONS = "refuse connections to the databases"
+    JUMP_CLOCK = "move the org's clock ahead"
+    POISON = "poison every topic"
+    JOIN = "start a second instance"
+    LEAVE = "stop the second instance"
+    VANISH = "kill the second instance"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is handed in, over how long, and what is done to the system meanwhile.
+
+    `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause or
+    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more.
+    """
+
+    seed: int
+    submissions: int
+    deals: int
+    day_seconds: float
+    kills_each: int
+    pairs: int
+    pause_seconds: float
+    refuse_seconds: float
+    jump_seconds: float
+    calm_submissions: int
+    calm_seconds: float
+
+    @property
+    def doubled(self) -> str:
+        """The consumer service that runs twice for part of the time."""
+        return Random(f"doubled:{self.seed}").choice(SERVICES)
+
+
+def full(seed: int) -> Plan:
+    """What `make chaos` plays."""
+    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 3600, 600, 30)
+
+
+def short(seed: int) -> Plan:
+    """About a minute, for every test run."""
+    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 600, 60, 3)
+
+
+@dataclass(frozen=True, order=True)
+class Step:
+    """Something to do `at_s` seconds into the day."""
+
+    at_s: float
+    act: Act
+    target: str = ""
+
+
+def schedule(plan: Plan) -> list[Step]:
+    """All that is done to the system, in order of time."""
+    chance = Random(f"chaos:{plan.seed}")
+    day = plan.day_seconds
+
+    def moment(first: float = 0.02, last: float = 0.98) -> float:
+        return chance.uniform(first, last) * day
+
+    steps = [Step(moment(), Act.KILL, process) for process in PROCESSES for _ in range(plan.kills_each)]
+    steps.append(Step(moment(0.1, 0.6), Act.POISON))
+    if plan.pause_seconds:
+        steps.append(Step(moment(0.2, 0.8), Act.PAUSE_BROKER))
+    if plan.refuse_seconds:
+        steps.append(Step(moment(0.2, 0.8), Act.REFUSE_CONNECTIONS))
+    if plan.jump_seconds:
+        steps.append(Step(moment(0.2, 0.8), Act.JUMP_CLOCK))
+    for number in range(plan.pairs):
+        start, end = number / plan.pairs, (number + 1) / plan.pairs
+        leaving = Act.LEAVE if number % 2 == 0 else Act.VANISH
+        steps.append(Step(moment(start, (start + end) / 2), Act.JOIN, plan.doubled))
+        steps.append(Step(moment((start + end) / 2, end), leaving, plan.doubled))
+    return sorted(steps)

@@ -1,0 +1,188 @@
+"""One run: start, work while everything is broken, mend, work in peace, judge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from kit.ids import utc_now
+from sandbox.stack import Stack
+from sandbox.stack.services import ORG, SERVICES
+from sandbox.story.api import Caller
+from sandbox.story.generator import invent_world
+from sandbox.story.org_load import OrgConsole
+from sandbox.story.play import loopback_client
+from sandbox.story.setup import import_opportunities, publish_field_example
+
+from tests.chaos.breaking import Breaker
+from tests.chaos.databases import Databases
+from tests.chaos.evidence import Findings, Outside
+from tests.chaos.plan import Plan
+from tests.chaos.poison import Poison
+from tests.chaos.work import Work
+
+TENANT = "acme"
+POLL_SECONDS = 1.0
+PROGRESS_SECONDS = 10.0
+# Nothing moved for so long: what is missing by then will not come.
+QUIET_SECONDS = 90.0
+# What a process may take more at the end of the calm part than in its middle.
+GROWTH = 1.15
+GROWTH_BYTES = 16 * 1024 * 1024
+Say = Callable[[str], None]
+
+
+@dataclass
+class Outcome:
+    """What a run showed. `figures` is the content of chaos.json; it passed when `faults` is empty."""
+
+    figures: dict[str, Any]
+    faults: list[str] = field(default_factory=list)
+
+
+def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
+    """Start a stack of its own in `run_dir`, play the plan, and stop it."""
+    stack = Stack(run_dir, report=say)
+    stack.reset()
+    try:
+        stack.up(owner_pid=os.getpid())
+        return asyncio.run(perform(plan, stack, say))
+    finally:
+        stack.down()
+
+
+async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
+    """Play the plan on a running, empty stack."""
+    environment = stack.environment
+    brokers = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    databases = Databases(environment["POSTGRES_ADMIN_URL"])
+    poison = Poison(plan.seed, brokers, databases)
+    breaker = Breaker(plan, stack, databases, poison, say)
+    world = invent_world(plan.seed, plan.deals, utc_now().date())
+    faults: list[str] = []
+    async with loopback_client() as http:
+        console = OrgConsole(http, environment["ORG_URL"])
+        outside = Outside(brokers, databases, console)
+        admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
+        ids = await console.fill(world)
+        published = await publish_field_example(admin)
+        await import_opportunities(admin)
+        work = Work(
+            plan.seed,
+            world,
+            ids,
+            published.definitions,
+            console,
+            lambda rep: Caller(http, stack.urls, stack.token(TENANT, "rep", ids.users[rep.key])),
+        )
+        await _settle(outside, say)
+        await poison.plant_bugs()
+        began = time.monotonic()
+        say(f"seed {plan.seed}: {plan.submissions} submissions by {plan.deals} deals in {plan.day_seconds:.0f} s")
+        progress = asyncio.create_task(_tell(work, outside, began, say))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(breaker.perform())
+            group.create_task(work.perform("day", plan.submissions - len(poison.victims), plan.day_seconds))
+            for deal, victim in zip(world.deals, poison.victims.values(), strict=False):
+                group.create_task(work.hand_in(deal, victim))
+        progress.cancel()
+        say("everything is up again; waiting until nothing is on its way")
+        stuck = await _settle(outside, say)
+        faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
+        faults += await poison.fix_and_replay(admin)
+        grown = await _calm(plan, stack, work)
+        stuck = await _settle(outside, say)
+        faults += [f"stuck: {count} in {place}" for place, count in stuck.items()]
+        faults += grown + await poison.missing_dead_letters()
+        found = await outside.judge(work.journal)
+        outbox_left = await databases.outbox_left()
+    faults += found.words
+    return Outcome(_figures(plan, work, breaker, found, outbox_left, faults, time.monotonic() - began), faults)
+
+
+async def _settle(outside: Outside, say: Say) -> dict[str, int]:
+    """Wait until nothing is on its way; what still is after a long quiet."""
+    seen: dict[str, int] = {}
+    changed = told = time.monotonic()
+    while True:
+        left = await outside.unsettled()
+        now = time.monotonic()
+        if left != seen:
+            seen, changed = left, now
+        if not left or now - changed > QUIET_SECONDS:
+            return left
+        if now - told > PROGRESS_SECONDS:
+            told = now
+            say(f"  on its way: {left}")
+        await asyncio.sleep(POLL_SECONDS)
+
+
+async def _calm(plan: Plan, stack: Stack, work: Work) -> list[str]:
+    """Work in peace, and tell whose memory grew in the second half of it."""
+    half = plan.calm_submissions // 2
+    await work.perform("calm 1", half, plan.calm_seconds / 2)
+    before = _memory(stack)
+    await work.perform("calm 2", half, plan.calm_seconds / 2)
+    after = _memory(stack)
+    return [
+        f"{name} grew from {before[name] >> 20} to {after[name] >> 20} MiB"
+        for name in before
+        if after[name] > max(before[name] * GROWTH, before[name] + GROWTH_BYTES)
+    ]
+
+
+def _memory(stack: Stack) -> dict[str, int]:
+    """Resident bytes of each of our processes."""
+    return {
+        status.name: psutil.Process(status.pid).memory_info().rss
+        for status in stack.status().processes
+        if status.name in (*SERVICES, ORG)
+    }
+
+
+async def _tell(work: Work, outside: Outside, began: float, say: Say) -> None:
+    while True:
+        await asyncio.sleep(PROGRESS_SECONDS)
+        accepted, unable = len(work.journal.accepted), sum(work.unable.values())
+        say(f"  {time.monotonic() - began:4.0f} s: {accepted} accepted of {work.sent} sent, {unable} answers missed")
+
+
+def _figures(
+    plan: Plan,
+    work: Work,
+    breaker: Breaker,
+    found: Findings,
+    outbox_left: dict[str, int],
+    faults: list[str],
+    seconds: float,
+) -> dict[str, Any]:
+    recoveries = sorted(breaker.recoveries)
+    return {
+        "seed": plan.seed,
+        "submissions": len(work.journal.accepted),
+        "deals": plan.deals,
+        "edits": work.journal.edits,
+        "kills": dict(sorted(breaker.kills.items())),
+        "lost": found.verdict.lost + found.lost,
+        "doubled": found.verdict.doubled + found.doubled,
+        "out_of_order": found.verdict.out_of_order,
+        "outbox_left": sum(outbox_left.values()),
+        "duplicates_seen": found.duplicates_seen,
+        "recovery_s": {
+            "p50": round(statistics.median(recoveries), 2) if recoveries else 0,
+            "max": round(max(recoveries, default=0), 2),
+        },
+        "missed_answers": dict(work.unable),
+        "salesforce_equal": found.verdict.salesforce_equal,
+        "partner_exactly_once": found.verdict.partner_exactly_once,
+        "duration_s": round(seconds, 1),
+        "faults": faults[:50],
+        "passed": not faults,
+    }

@@ -1,0 +1,28 @@
+"""The short version of `make chaos`: everything is killed once under load, and holds."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.plan import PROCESSES, Act, full, schedule, short
+from tests.chaos.run import play
+
+SEED = int(os.environ.get("SEED") or 1)
+
+
+def test_the_same_seed_breaks_the_same_things_and_every_process_is_killed():
+    steps = schedule(full(SEED))
+    assert steps == schedule(full(SEED)) != schedule(full(SEED + 1))
+    assert {step.target for step in steps if step.act is Act.KILL} == set(PROCESSES)
+    assert {step.act for step in steps} == set(Act)
+
+
+@pytest.mark.e2e
+def test_nothing_is_lost_and_nothing_happens_twice(tmp_path_factory):
+    run_dir = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tmp_path_factory.mktemp("e2e")) / "chaos"
+    run_dir.mkdir(parents=True, exist_ok=True)
+    outcome = play(short(SEED), run_dir, print)
+    assert outcome.faults == []
+    assert sum(outcome.figures["kills"].values()) == len(PROCESSES)
+    assert outcome.figures["submissions"] == short(SEED).submissions + short(SEED).calm_submissions
