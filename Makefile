@@ -36,8 +36,9 @@ demo: $(SYNCED) ## play the field example through the whole system
 up: $(SYNCED) ## start everything on this machine and leave it running
 	@$(STACK) up
 
-down: $(SYNCED) ## stop everything, keep the data
+down: $(SYNCED) ## stop everything, a demo too; keep the data
 	@$(STACK) down
+	@if [ -d .run/demo ]; then $(STACK) --run-dir .run/demo down >/dev/null; fi
 
 status: $(SYNCED) ## show what runs and where
 	@$(STACK) status || true
