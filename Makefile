@@ -14,7 +14,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast chaos lint fmt types proto openapi asyncapi ci
+.PHONY: help setup demo up down status logs token reset test test-fast chaos bench lint fmt types proto openapi asyncapi ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ chaos: $(SYNCED) ## break everything at random under load and prove that it hold
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e" tests
+
+bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
+	$(RUN) tests/bench/run.py
 
 # The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
 # binaries are dependencies nobody imports (DEP002).
