@@ -150,7 +150,7 @@ def engine_decision(event: Received[StageDecided]) -> EngineDecision:
         submission_id=_given(message.input_id, "input_id"),
         opportunity_id=message.opportunity_id,
         decision_no=message.decision_no,
-        outcome=decision_pb2.Outcome.Name(message.outcome).removeprefix("OUTCOME_").lower(),
+        outcome=_outcome(message.outcome),
         stage_key=message.proposed_stage or message.to_stage,
         earned_stage=message.earned_stage,
         decided_at=_moment(message.decided_at, "decided_at"),
@@ -207,6 +207,13 @@ def _answer(answer: Answer) -> Any:
     if kind is None:
         return None
     return list(answer.choices.keys) if kind == "choices" else getattr(answer, kind)
+
+
+def _outcome(value: int) -> str:
+    """The lower-case word of an outcome. InvalidEvent for one this version does not know."""
+    if value not in decision_pb2.Outcome.values():
+        raise InvalidEvent("unknown_value", f"OUTCOME is {value}")
+    return decision_pb2.Outcome.Name(value).removeprefix("OUTCOME_").lower()
 
 
 def _category(number: int) -> Category:
