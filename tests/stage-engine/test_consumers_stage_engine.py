@@ -268,7 +268,7 @@ class TestWaiting:
         await world_of.changes(2)
         for opportunity_id in ("o1", "o2"):
             await world_of.score(opportunity_id, "prospecting", "65", ("prospecting", 1))
-        found = {d.opportunity_id: d for d in (await world_of.decisions(4))[2:]}
+        found = {d.opportunity_id: d for d in await world_of.decisions(4) if d.HasField("submission")}
         assert (found["o1"].pipeline_version, found["o1"].outcome) == (1, decided.OUTCOME_ACCEPTED)
         assert (found["o2"].pipeline_version, found["o2"].outcome) == (2, decided.OUTCOME_REJECTED)
 
@@ -293,6 +293,25 @@ class TestTheCrm:
         await eventually(lambda: self.sync_is(world_of, state="agreed", base_stage="discovery"))
         await world_of.score("o1", "discovery", "90", ("discovery", 2))
         assert (await world_of.decisions(3))[-1].crm_expected_stage == "discovery"
+
+    async def test_a_write_told_after_the_edit_that_followed_it_does_not_hide_the_edit(self, world_of: Tenant) -> None:
+        await self.moved(world_of)
+        sight = crm.OpportunityObserved(
+            opportunity_id="o1",
+            kind=crm.OBSERVATION_KIND_UPDATED,
+            stage_key="prospecting",
+            crm_stage="Prospecting",
+            changed_by="carl",
+            change_id="late",
+            committed_at=stamp(utc_now()),
+        )
+        await world_of.service.publish(sight, tenant=world_of.tenant, sequence=3)
+        await world_of.decisions(3)
+        confirmed = CrmWriteConfirmed(
+            intent_id="i1", write_id="w1", opportunity_id="o1", stage_key="discovery", revision=2
+        )
+        await world_of.service.publish(confirmed, tenant=world_of.tenant, sequence=2)
+        assert [change.to_stage for change in await world_of.changes(3)][2] == "prospecting"
 
     async def test_a_refused_write_is_shown_until_a_later_one_is_through(
         self, world_of: Tenant, eventually: Any

@@ -7,6 +7,7 @@ import pytest
 from stage_engine.domain import sync
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.inputs import Sight
+from stage_engine.domain.replay import decode_instance, encode_instance
 from stage_engine.domain.state import Instance
 
 
@@ -248,6 +249,48 @@ class TestReconciliation:
         assert (after(decision).stage_key, after(decision).base_stage) == (stage, stage)
         assert (after(decision).in_flight, decision.crm_target_stage) == ((), "")
         assert sync.write_confirmed(after(decision), 2, "discovery") == after(decision)
+
+    def test_an_edit_seen_before_the_write_it_followed_is_adopted_once_the_write_is_told(self, world: Any) -> None:
+        edited = world.observation("prospecting", number=3, committed_at=world.at(2))
+        deal = after(world.decide(self.moved_by_rule(world), edited))
+        assert deal.stage_key == "discovery", "it may be the base that the write will replace"
+        deal = sync.write_confirmed(deal, 2, "discovery", 2)
+        crossed = sync.unanswered(deal, "w1", 2, "discovery", 2, world.at(1))
+        assert crossed is not None
+        decision = world.decide(deal, crossed, now=world.at(3))
+        assert (decision.outcome, after(decision).stage_key, decision.crm_target_stage) == (
+            Outcome.ACCEPTED,
+            "prospecting",
+            "",
+        )
+        assert decision.actor == edited.changed_by
+        assert sync.unanswered(after(decision), "w1", 2, "discovery", 2, world.at(1)) is None
+
+    def test_a_write_that_went_over_an_edit_is_taken_back(self, world: Any) -> None:
+        deal = after(world.decide(self.moved_by_rule(world), world.observation("negotiation", number=2)))
+        assert (deal.stage_key, deal.revision) == ("negotiation", 3)
+        deal = sync.write_confirmed(deal, 2, "discovery", 3)
+        crossed = sync.unanswered(deal, "w1", 2, "discovery", 3, world.at(1))
+        assert crossed is not None
+        decision = world.decide(deal, crossed, now=world.at(3))
+        assert (decision.outcome, after(decision).stage_key) == (Outcome.NO_OP, "negotiation")
+        assert (decision.crm_expected_stage, decision.crm_target_stage) == ("discovery", "negotiation")
+        deal = sync.write_confirmed(after(decision), 3, "negotiation", 4)
+        assert deal.base_stage == "negotiation"
+        assert sync.unanswered(deal, "w2", 3, "negotiation", 4, world.at(4)) is None
+
+    def test_an_old_report_of_a_write_is_not_taken_for_one_that_went_over_an_edit(self, world: Any) -> None:
+        deal = after(world.decide(self.moved_by_rule(world), world.observation("negotiation", number=3)))
+        assert sync.write_confirmed(deal, 2, "discovery", 2) == deal
+        assert sync.unanswered(deal, "w1", 2, "discovery", 2, world.at(1)) is None
+
+    def test_what_was_stored_before_sights_were_numbered_reads_and_writes_the_same(self, world: Any) -> None:
+        deal = self.moved_by_rule(world)
+        document = encode_instance(deal)
+        assert "last_seen" not in document
+        assert encode_instance(decode_instance(document)) == document
+        numbered = after(world.decide(deal, world.observation("prospecting", number=3)))
+        assert decode_instance(encode_instance(numbered)) == numbered
 
     def test_a_proposal_completed_by_the_crm_does_not_swallow_the_repeated_write(self, world: Any) -> None:
         conditions = [{"fact": "discovery.score", "cell": "> 75"}, {"fact": "opportunity.amount", "cell": "> 0"}]

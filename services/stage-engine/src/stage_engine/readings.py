@@ -49,8 +49,9 @@ def submission_of(message: SubmissionScored) -> Submission:
     )
 
 
-def observation_of(message: crm.OpportunityObserved, event_id: str) -> Observation:
-    """A sight of the deal in the CRM; without a change id of its own it is told by its event."""
+def observation_of(message: crm.OpportunityObserved, event_id: str, number: int) -> Observation:
+    """A sight of the deal in the CRM; without a change id of its own it is told by its event. `number` is the event's
+    sequence, 0 when it is no longer known."""
     sight = _SIGHTS.get(message.kind)
     if sight is None:
         raise InvalidEvent("unknown_kind", f"an observation of the kind {message.kind}")
@@ -66,6 +67,7 @@ def observation_of(message: crm.OpportunityObserved, event_id: str) -> Observati
         owner_id=message.owner_id,
         changed_by=message.changed_by,
         committed_at=_moment(message.committed_at, "committed_at"),
+        number=number,
     )
 
 

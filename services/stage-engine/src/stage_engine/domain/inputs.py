@@ -47,7 +47,8 @@ class Sight(StrEnum):
 
 
 class Observation(NamedTuple):
-    """The deal as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped."""
+    """The deal as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped. `number` counts all
+    that was told of the deal, its confirmed writes included, so that the order of both is known; 0 when it is not."""
 
     change_id: str
     opportunity_id: str
@@ -60,6 +61,7 @@ class Observation(NamedTuple):
     owner_id: str
     changed_by: str
     committed_at: datetime
+    number: int = 0
 
     @property
     def identity(self) -> str:

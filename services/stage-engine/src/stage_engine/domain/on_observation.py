@@ -9,7 +9,7 @@ from stage_engine.domain.explain import answer
 from stage_engine.domain.inputs import Observation, Sight
 from stage_engine.domain.move import moved, stands_against_evidence
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.state import AMOUNT, CLOSE_DATE, OWNER, Instance, Override
+from stage_engine.domain.state import AMOUNT, CLOSE_DATE, OWNER, Instance, LastSeen, Override
 
 CRM_EDIT = "CRM_EDIT"
 
@@ -54,6 +54,7 @@ def on_observation(before: Instance, given: Observation, rules: Ruleset, now: da
         owner_id=given.owner_id,
         deleted=False,
         quarantined=False,
+        last_seen=_last_seen(before, given),
     )
     theirs = given.stage_key
     if given.sight is Sight.DELETED:
@@ -75,6 +76,12 @@ def on_observation(before: Instance, given: Observation, rules: Ruleset, now: da
     # The CRM still shows the base. Usually our write is on its way; after a conflict or a quarantine it is not.
     rewrite = given.sight is Sight.CONFLICT or before.quarantined or before.deleted
     return _resumed(before, seen, given, rules, now, rewrite=rewrite)
+
+
+def _last_seen(before: Instance, given: Observation) -> LastSeen | None:
+    if not given.number:
+        return before.last_seen
+    return LastSeen(given.number, given.stage_key, given.crm_stage, given.changed_by, given.committed_at)
 
 
 def _agreed(seen: Instance, stage: str, revision: int) -> Instance:

@@ -52,7 +52,13 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one for each type
         return {key: _plain(item) for key, item in value.items()}
     fields = getattr(value, "_fields", None)
     if fields is not None:
-        return {name: _plain(item) for name, item in zip(fields, value, strict=True)}
+        # A field at its default is left out: what was stored before there was such a field reads and writes the same.
+        defaults = kind._field_defaults
+        return {
+            name: _plain(item)
+            for name, item in zip(fields, value, strict=True)
+            if name not in defaults or item != defaults[name]
+        }
     return [_plain(item) for item in value]
 
 
@@ -122,4 +128,4 @@ def _reader(kind: Any) -> Callable[[Any], Any]:  # noqa: PLR0911 - one for each 
     if issubclass(kind, Enum):
         return kind
     fields = [(name, _reader(hint)) for name, hint in get_type_hints(kind).items()]
-    return lambda value: kind(**{name: read(value[name]) for name, read in fields})
+    return lambda value: kind(**{name: read(value[name]) for name, read in fields if name in value})

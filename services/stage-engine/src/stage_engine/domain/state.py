@@ -61,6 +61,16 @@ class SyncError(NamedTuple):
     at: datetime
 
 
+class LastSeen(NamedTuple):
+    """The newest sight of the deal in the CRM whose place in the order of all that was told of it is known."""
+
+    number: int
+    stage_key: str
+    crm_stage: str
+    changed_by: str
+    committed_at: datetime
+
+
 class Instance(NamedTuple):
     """One deal in its pipeline version.
 
@@ -92,6 +102,7 @@ class Instance(NamedTuple):
     scores: Mapping[str, Score]
     in_flight: tuple[tuple[int, str], ...]
     sync_error: SyncError | None
+    last_seen: LastSeen | None = None
 
 
 def facts_of(instance: Instance, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:

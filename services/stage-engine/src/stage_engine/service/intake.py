@@ -14,7 +14,7 @@ from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation
 from stage_engine.domain.state import Instance
-from stage_engine.domain.sync import write_confirmed, write_parked
+from stage_engine.domain.sync import unanswered, write_confirmed, write_parked
 from stage_engine.readings import moment_of, observation_of, submission_of
 from stage_engine.service.deciding import Arrival, Deals
 from stage_engine.service.rules import Rules
@@ -61,7 +61,7 @@ class Intake:
 
     async def observations(self, events: Sequence[Received[OpportunityObserved]]) -> None:
         """Reconcile deals with the CRM. A deal seen first gets its pipeline, or waits until that is published."""
-        await self._observe([Sighting(observation_of(e.message, str(e.id)), e.message, e) for e in events])
+        await self._observe([Sighting(observation_of(e.message, str(e.id), e.sequence), e.message, e) for e in events])
 
     async def _observe(self, sights: Sequence[Sighting]) -> None:
         # Before any deal is locked: whoever publishes takes this lock first and deals afterwards.
@@ -108,7 +108,7 @@ class Intake:
     @staticmethod
     def _unparked(payload: bytes) -> Sighting:
         message = OpportunityObserved.FromString(payload)
-        return Sighting(observation_of(message, message.change_id), message, None)
+        return Sighting(observation_of(message, message.change_id, 0), message, None)
 
     async def redrive_observations(self) -> None:
         """Place the sights that waited for a pipeline, in the order they came. Called by whoever publishes one, under
@@ -118,24 +118,45 @@ class Intake:
             await self._observe(sights[start : start + _REDRIVE_AT_ONCE])
 
     async def confirmations(self, events: Sequence[Received[CrmWriteConfirmed]]) -> None:
-        """The CRM holds what was written: the new base."""
-        await self._correct(events, lambda deal, m: write_confirmed(deal, m.revision, m.stage_key))
+        """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the deal is
+        decided on once more."""
+
+        def confirmed(deal: Instance, event: Received[Any]) -> Instance:
+            return write_confirmed(deal, event.message.revision, event.message.stage_key, event.sequence)
+
+        await self._correct(events, confirmed)
+        newest = {event.message.opportunity_id: event for event in events if event.message.stage_key}
+        known = await self._deals.load(list(newest))
+        arrivals: list[Arrival] = []
+        for opportunity_id, event in newest.items():
+            if (deal := known.get(opportunity_id)) is None:
+                continue
+            m, at = event.message, moment_of(event.message.confirmed_at)
+            given = unanswered(deal, m.write_id or m.intent_id, m.revision, m.stage_key, event.sequence, at)
+            if given is not None:
+                arrivals.append(Arrival(given, None, event))
+        if arrivals:
+            await self._deals.decide(arrivals)
 
     async def refusals(self, events: Sequence[Received[CrmWriteParked]]) -> None:
         """The CRM refused a write for good: shown with the deal until a later write is through."""
-        await self._correct(
-            events,
-            lambda deal, m: write_parked(deal, m.revision, m.stage_key, m.code, m.reason, moment_of(m.parked_at)),
-        )
 
-    async def _correct(self, events: Sequence[Received[Any]], apply: Callable[[Instance, Any], Instance]) -> None:
+        def refused(deal: Instance, event: Received[Any]) -> Instance:
+            m = event.message
+            return write_parked(deal, m.revision, m.stage_key, m.code, m.reason, moment_of(m.parked_at))
+
+        await self._correct(events, refused)
+
+    async def _correct(
+        self, events: Sequence[Received[Any]], apply: Callable[[Instance, Received[Any]], Instance]
+    ) -> None:
         known = await self._deals.load([event.message.opportunity_id for event in events])
         changed: dict[str, Instance] = {}
         for event in events:
             opportunity_id = event.message.opportunity_id
             deal = changed.get(opportunity_id) or known.get(opportunity_id)
             if deal is not None:
-                after = apply(deal, event.message)
+                after = apply(deal, event)
                 if after != deal:
                     changed[opportunity_id] = after
         if changed:
