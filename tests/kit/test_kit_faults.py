@@ -192,3 +192,45 @@ async def test_commits_do_not_wake_a_relay_that_backs_off(own_service, tenant, m
     assert len(rounds) < 10
     monkeypatch.undo()
     assert len(await own_service.events(SubmissionScored, tenant=tenant, count=40)) == 40
+
+
+async def test_on_sigterm_readiness_goes_off_before_the_port_closes(own_service, eventually):
+    import os
+    import signal
+    import subprocess
+    import sys
+    from pathlib import Path
+
+    from sandbox.stack.ports import free_ports
+
+    settings = own_service.settings
+    (port,) = free_ports(1)
+    environment = {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "DATABASE_URL": settings.database_url.get_secret_value(),
+        "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
+        "KAFKA_IDEMPOTENCE": str(settings.kafka_idempotence).lower(),
+        "TOPIC_PREFIX": settings.topic_prefix,
+        "DRAIN_SECONDS": "2",
+    }
+    command = [sys.executable, "-m", "uvicorn", "--factory", "sample.main:create", "--port", str(port)]
+    process = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: ASYNC220
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+
+            async def answers(status):
+                try:
+                    answer = await client.get("/readyz")
+                except httpx.TransportError as problem:
+                    raise AssertionError("the port is closed") from problem
+                assert answer.status_code == status
+                return answer.json()["reasons"]
+
+            await eventually(lambda: answers(200))
+            process.send_signal(signal.SIGTERM)
+            assert "stopping" in await eventually(lambda: answers(503))
+            assert (await client.get("/livez")).status_code == 200
+        assert process.wait(30) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.wait()

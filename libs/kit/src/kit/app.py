@@ -2,8 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+import signal
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import FrameType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -178,7 +181,8 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
     relay = asyncio.create_task(runtime.relay.run(stop_relay))
     runtime.started = True
     try:
-        yield
+        with _announced(runtime):
+            yield
     finally:
         runtime.stopping = True
         stop.set()
@@ -186,6 +190,28 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
         stop_relay.set()
         runtime.relay.wake()
         await _finish([relay])
+
+
+@contextmanager
+def _announced(runtime: Runtime) -> Iterator[None]:
+    """On SIGTERM, say first that we are not ready, and let the server close its port only `drain_seconds` later:
+    whoever balances the load has noticed by then, and no request meets a closed port."""
+    stop_server = signal.getsignal(signal.SIGTERM)
+    seconds = runtime.settings.drain_seconds
+    if not (seconds and callable(stop_server) and threading.current_thread() is threading.main_thread()):
+        yield
+        return
+    loop = asyncio.get_running_loop()
+
+    def announce(number: int, frame: FrameType | None) -> None:
+        runtime.stopping = True
+        loop.call_soon_threadsafe(loop.call_later, seconds, stop_server, number, None)
+
+    signal.signal(signal.SIGTERM, announce)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, stop_server)
 
 
 async def _finish(work: list[asyncio.Task[None]]) -> None:

@@ -32,6 +32,9 @@ class ServiceSettings(BaseSettings):
     oidc_issuer: str = Field(default="https://issuer.stagecraft.local", description="required `iss`")
     oidc_audience: str = Field(default="stagecraft", description="required `aud`")
     oidc_jwks_url: str = Field(default="file:///dev/null", description="https URL, or file URL of the local issuer")
+    drain_seconds: float = Field(
+        default=0, ge=0, description="how long to go on answering after SIGTERM, not ready; above the balancer's poll"
+    )
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
     otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty exports nothing")
