@@ -107,6 +107,10 @@ class Outside:
         beyond = [*lost, *doubled, *journal.mistaken]
         return Findings(verdict, tuple(beyond), len(doubled), len(lost), duplicates)
 
+    async def repeated_deliveries(self) -> int:
+        """How often an event stands in its topic again."""
+        return (await self._read_topics())[2]
+
     async def _engine(self) -> dict[str, EngineDeal]:
         rows = await self._databases.rows("stage-engine", DEALS)
         return {row[0]: EngineDeal(row[1], row[2], row[3], float(row[4] or 0)) for row in rows}

@@ -29,7 +29,8 @@ class Plan:
     """How much is handed in, over how long, and what is done to the system meanwhile.
 
     `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause or
-    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more.
+    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more,
+    and a rolling restart if it `rolls`.
     """
 
     seed: int
@@ -43,6 +44,7 @@ class Plan:
     jump_seconds: float
     calm_submissions: int
     calm_seconds: float
+    rolls: bool
 
     @property
     def doubled(self) -> str:
@@ -52,12 +54,12 @@ class Plan:
 
 def full(seed: int) -> Plan:
     """What `make chaos` plays."""
-    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 3600, 600, 30)
+    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 3600, 600, 30, True)
 
 
 def short(seed: int) -> Plan:
     """About a minute, for every test run."""
-    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 600, 60, 3)
+    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 600, 60, 3, False)
 
 
 @dataclass(frozen=True, order=True)

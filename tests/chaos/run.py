@@ -26,6 +26,7 @@ from tests.chaos.databases import Databases
 from tests.chaos.evidence import Findings, Outside
 from tests.chaos.plan import Plan
 from tests.chaos.poison import Poison
+from tests.chaos.rolling import DRAIN_SECONDS, Rolling
 from tests.chaos.work import Work
 
 TENANT = "acme"
@@ -51,6 +52,8 @@ def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
     """Start a stack of its own in `run_dir`, play the plan, and stop it."""
     stack = Stack(run_dir, report=say)
     stack.reset()
+    # The supervisor, and with it every service, inherits it.
+    os.environ["DRAIN_SECONDS"] = str(DRAIN_SECONDS if plan.rolls else 0)
     try:
         stack.up(owner_pid=os.getpid())
         return asyncio.run(perform(plan, stack, say))
@@ -100,11 +103,21 @@ async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
         grown = await _calm(plan, stack, work)
         stuck = await _settle(outside, say)
         faults += [f"stuck: {count} in {place}" for place, count in stuck.items()]
+        rolling = Rolling(stack, breaker, work, http, TENANT)
+        if plan.rolls:
+            say("restarting each service in turn under load")
+            repeated = await outside.repeated_deliveries()
+            await rolling.perform()
+            stuck = await _settle(outside, say)
+            repeated = await outside.repeated_deliveries() - repeated
+            faults += rolling.faults + [f"stuck: {count} in {place}" for place, count in stuck.items()]
+            if repeated:
+                faults.append(f"{repeated} events were sent twice while services restarted in good order")
         faults += grown + await poison.missing_dead_letters()
         found = await outside.judge(work.journal)
         outbox_left = await databases.outbox_left()
     faults += found.words
-    return Outcome(_figures(plan, work, breaker, found, outbox_left, faults, time.monotonic() - began), faults)
+    return Outcome(_figures(plan, work, breaker, rolling, found, outbox_left, faults, time.monotonic() - began), faults)
 
 
 async def _settle(outside: Outside, say: Say) -> dict[str, int]:
@@ -158,6 +171,7 @@ def _figures(
     plan: Plan,
     work: Work,
     breaker: Breaker,
+    rolling: Rolling,
     found: Findings,
     outbox_left: dict[str, int],
     faults: list[str],
@@ -180,6 +194,7 @@ def _figures(
             "max": round(max(recoveries, default=0), 2),
         },
         "missed_answers": dict(work.unable),
+        "rolling_restart": {"requests": rolling.requests, "lost": len(rolling.faults)},
         "salesforce_equal": found.verdict.salesforce_equal,
         "partner_exactly_once": found.verdict.partner_exactly_once,
         "duration_s": round(seconds, 1),

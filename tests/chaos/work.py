@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 class Work:
-    """A team with its deals. `journal` holds what was accepted; `unable` counts the answers that had to be repeated."""
+    """A team with its deals. `journal` holds what was accepted; `unable` counts the calls that had to be repeated."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Work:
         self.unable: Counter[str] = Counter()
         self.sent = 0
         self._seed = seed
-        self._world = world
+        self.deals = world.deals
         self._ids = ids
         self._console = console
         self._reps = {rep.key: rep for rep in world.reps}
@@ -57,8 +57,8 @@ class Work:
         chance = Random(f"people:{self._seed}:{part}")
         offline: dict[str, list[tuple[Deal, int]]] = {}
         async with asyncio.TaskGroup() as group:
-            for number, deal in enumerate(self._world.deals):
-                count = (submissions + number) // len(self._world.deals)
+            for number, deal in enumerate(self.deals):
+                count = (submissions + number) // len(self.deals)
                 if self._reps[deal.rep_key].offline:
                     offline.setdefault(deal.rep_key, []).append((deal, count))
                 else:
@@ -66,13 +66,13 @@ class Work:
             for rep_key, work in offline.items():
                 group.create_task(self._offline(part, rep_key, work, seconds))
             for _ in range(submissions // SUBMISSIONS_PER_EDIT):
-                deal = chance.choice(self._world.deals)
+                deal = chance.choice(self.deals)
                 stage = chance.choice((*OPEN_STAGES, CLOSED_LOST))
                 group.create_task(self._edit(deal, stage, chance.uniform(0, seconds)))
 
     async def hand_in(self, deal: Deal, submission_id: str) -> None:
         """One submission about the deal's first stage, under this id."""
-        body = self._body(deal, Random(f"single:{self._seed}:{deal.key}"), 0)
+        body = self.draw(deal, Random(f"single:{self._seed}:{deal.key}"), 0)
         await self._put(deal, submission_id, body)
 
     async def _online(self, part: str, deal: Deal, count: int, seconds: float) -> None:
@@ -81,7 +81,7 @@ class Work:
         began = clock()
         for number, at in enumerate(sorted(chance.uniform(0, seconds) for _ in range(count))):
             await asyncio.sleep(max(0, began + at - clock()))
-            await self._put(deal, str(uuid7()), self._body(deal, chance, number))
+            await self._put(deal, str(uuid7()), self.draw(deal, chance, number))
 
     async def _put(self, deal: Deal, submission_id: str, body: Mapping[str, Any]) -> None:
         self.sent += 1
@@ -116,14 +116,14 @@ class Work:
             self.journal.accept(done)
 
     def _offline_item(self, deal: Deal, chance: Random, number: int, count: int) -> dict[str, Any]:
-        body = self._body(deal, chance, number)
+        body = self.draw(deal, chance, number)
         captured = utc_now() - timedelta(hours=chance.uniform(5, 6) - 4 * number / count)
         body |= {"submission_id": str(uuid7()), "captured_at": captured.isoformat(), "channel": "offline"}
         if deal.is_open:
             body |= {"visit": {"stage_key": deal.claimed, "visit_no": FIRST_VISIT}}
         return body
 
-    def _body(self, deal: Deal, chance: Random, number: int) -> dict[str, Any]:
+    def draw(self, deal: Deal, chance: Random, number: int) -> dict[str, Any]:
         """Answers about the stage the deal may have reached by now, sometimes under a clock that is wrong."""
         reached = max(rank(deal.claimed), 0) + number // 3
         stage = OPEN_STAGES[min(reached, len(OPEN_STAGES) - 1)] if chance.random() < 0.7 else chance.choice(OPEN_STAGES)
