@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import httpx
 from sandbox.stack import Stack
@@ -41,7 +42,7 @@ class Breaker:
         self._poison = poison
         self._say = say
         self._second: Instance | None = None
-        self._acts: dict[Act, Callable[[str], Awaitable[None]]] = {
+        self._acts: dict[Act, Callable[[str], Coroutine[Any, Any, None]]] = {
             Act.KILL: self._kill,
             Act.PAUSE_BROKER: self._pause_broker,
             Act.REFUSE_CONNECTIONS: self._refuse,

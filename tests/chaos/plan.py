@@ -29,8 +29,8 @@ class Plan:
     """How much is handed in, over how long, and what is done to the system meanwhile.
 
     `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause or
-    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more,
-    and a rolling restart if it `rolls`.
+    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more.
+    A `thorough` run weighs the processes meanwhile, and restarts each in good order at the end.
     """
 
     seed: int
@@ -44,7 +44,7 @@ class Plan:
     jump_seconds: float
     calm_submissions: int
     calm_seconds: float
-    rolls: bool
+    thorough: bool
 
     @property
     def doubled(self) -> str:
