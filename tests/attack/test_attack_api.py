@@ -1,7 +1,9 @@
 """Every operation of every service, called by those who may not, and with what it cannot take."""
 
+import json
+
 import pytest
-from attacks.operations import BODIES
+from attacks.operations import BODIES, NOWHERE
 from kit.etag import etag
 from kit.pagination import encode_cursor
 
@@ -124,3 +126,17 @@ async def test_a_key_used_for_one_request_serves_no_other(service, operations, t
     long = headers | {"Idempotency-Key": "k" * 256}
     answer = await service.client.request(first.method, first.url({}), headers=long, json=BODIES.get(first.name, {}))
     assert complaints_of(answer, {422: "bad_idempotency_key"}, first.name) == []
+
+
+@pytest.mark.parametrize("service", ["assessment"], indirect=True, scope="module")
+@pytest.mark.parametrize("bad", ["a\\u0000b", "\\ud800", "\\udfff\\ud800"])
+async def test_text_that_cannot_be_stored_refuses_its_item_only(service, tenant, bad):
+    good = {"submission_id": NOWHERE, "visit": {"stage_key": "s", "visit_no": 1}, "sent_at": "2026-03-02T09:30:00Z"}
+    good |= BODIES["put_submission"] | {"answers": {"compliance": "BAD"}, "definition_hash": "0" * 64}
+    items = [{**good, name: "BAD"} for name in good if name not in ("answers", "visit")]
+    items += [{**good, "visit": {"stage_key": "BAD", "visit_no": 1}}, {**good, "answers": {"BAD": True}}, good, "BAD"]
+    body = json.dumps({"items": items}).replace("BAD", bad).encode()
+    headers = service.headers(tenant) | {"content-type": "application/json"}
+    answer = await service.client.post("/v1/submission-batches", content=body, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert [item["status"] for item in answer.json()["items"]] == ["rejected"] * len(items)

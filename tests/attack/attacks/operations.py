@@ -73,7 +73,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_assessment": {"key": "prospecting", **_FORM},
     "change_assessment_draft": _FORM,
     "put_submission": _SUBMISSION,
-    "submit_batch": {"submissions": [{"submission_id": NOWHERE, **_SUBMISSION}]},
+    "submit_batch": {"items": [{"submission_id": NOWHERE, **_SUBMISSION}]},
     "create_scoring_profile": {"assessment_key": "prospecting", "assessment_version": 1, "profile": _PROFILE},
     "replace_scoring_profile": {"title": "Points", "profile": _PROFILE},
     "preview_score": {"answers": {"hours": "over_5", "compliance": "yes"}},

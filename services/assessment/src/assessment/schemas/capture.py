@@ -28,12 +28,16 @@ Answer = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=Fal
 OpportunityId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$", examples=["006Qy00000AbCdEIAV"])]
 
 
+# An item of a batch is judged alone, so the text of its members is not checked before.
+_STORABLE = r"^[^\x00]+$"
+
+
 class VisitBody(BaseModel):
     """One stay of an opportunity in one stage."""
 
     model_config = ConfigDict(extra="forbid")
 
-    stage_key: str = Field(min_length=1, max_length=100, examples=["prospecting"])
+    stage_key: str = Field(pattern=_STORABLE, max_length=100, examples=["prospecting"])
     visit_no: int = Field(ge=1, le=MAX_INTEGER, description="counts all visits of the opportunity")
 
 
@@ -56,7 +60,7 @@ class SubmissionBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     opportunity_id: OpportunityId
-    assessment_key: str = Field(min_length=1, max_length=64, examples=["prospecting"])
+    assessment_key: str = Field(pattern=_STORABLE, max_length=64, examples=["prospecting"])
     assessment_version: int = Field(ge=1, le=MAX_INTEGER, description="the version that was answered")
     definition_hash: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="proof of what was answered")
     answers: dict[str, Answer] = Field(
