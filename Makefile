@@ -7,6 +7,7 @@ PYTHON ?= python3
 ROLE ?= admin
 TENANT ?= acme
 WORKERS ?= 2
+CASES ?= 20000
 
 TOOLS := .cache/tools
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
@@ -64,6 +65,9 @@ test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
 	$(RUN) tests/bench/run.py
 
+fuzz: $(SYNCED) ## send CASES=20000 schemathesis cases to every service
+	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load tests/attack/test_attack_fuzz.py
+
 # The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
 # binaries are dependencies nobody imports (DEP002).
 lint: $(SYNCED) ## check style, layers and declared dependencies
@@ -87,5 +91,8 @@ openapi: $(SYNCED) ## generate docs/openapi
 
 asyncapi: $(SYNCED) ## generate docs/asyncapi.yaml
 	$(RUN) tools/asyncapi.py
+
+licences: $(SYNCED) ## list every dependency and its licence in docs/licences.md
+	$(RUN) tools/licences.py
 
 ci: lint types test ## what a change must pass
