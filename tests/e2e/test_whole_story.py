@@ -1,6 +1,7 @@
 """From an answer to Salesforce and the partner, and back from Salesforce, through public interfaces only."""
 
 import asyncio
+import json
 from collections import Counter
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from kit.events import Record, decode, headers_of
 from kit.ids import utc_now, uuid7
+from sandbox.stack.topics import load_topics
 
 PASS = {"hours": "over_5", "compliance": "yes"}
 FAIL = {"hours": "two_to_four", "compliance": "yes"}
@@ -331,3 +333,57 @@ def test_nothing_is_left_behind(system):
 
         system.eventually(drained)
         assert sre.all(service, "/v1/dead-letters") == []
+
+
+def secrets_of(run):
+    """Every secret the running system holds: passwords, the issuer's and the org's keys."""
+    issuer = json.loads((run.issuer / "private.jwk.json").read_text())
+    pem = (run.org_credentials / "connector.key.pem").read_text().splitlines()
+    client_secret = (run.org_credentials / "client_secret").read_text().strip()
+    passwords = json.loads((run.root / "secrets.json").read_text())
+    found = [*passwords.values(), client_secret, *(line for line in pem if not line.startswith("-----"))]
+    found += [issuer[part] for part in ("d", "p", "q", "dp", "dq", "qi")]
+    return [secret for secret in found if len(secret) >= 12]
+
+
+def everything_on_kafka(system):
+    """Values and headers of every record of every topic."""
+
+    async def read():
+        consumer = AIOKafkaConsumer(bootstrap_servers=system.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
+        await consumer.start()
+        try:
+            await consumer._client.force_metadata_update()
+            consumer.assign([TopicPartition(t.name, p) for t in load_topics() for p in range(t.partitions)])
+            await consumer.seek_to_beginning()
+            found = []
+            while fetched := await consumer.getmany(timeout_ms=1000):
+                for raw in (r for records in fetched.values() for r in records):
+                    found += [raw.key or b"", raw.value or b"", *(value for _, value in raw.headers)]
+            return found
+        finally:
+            await consumer.stop()
+
+    return asyncio.run(read())
+
+
+def test_no_secret_leaves_its_place(system):
+    """Not in a log, an answer, a metric or an event, whether all goes well or not."""
+    rep, admin = system.rep(), system.person("admin")
+    rep.decided(rep.submit(system.deal(), "prospecting", PASS))
+    forged = system.person("admin")
+    forged.token = forged.token[:-8] + "AAAAAAAA"
+    said = []
+    for service, url in system.urls.items():
+        for person in (rep, admin, forged):
+            said.append(person.call("GET", service, "/v1/audit-entries").text)
+            said.append(person.call("POST", service, "/v1/dead-letters/none/replay", {"password": "x"}).text)
+        said += [system.http.get(url + path).text for path in ("/statusz", "/metrics", "/readyz", "/openapi.json")]
+    said.append(admin.call("GET", "crm-connector", "/v1/connection").text)
+    logs = [file.read_bytes() for file in system.stack.run.logs.iterdir()]
+    events = everything_on_kafka(system)
+    assert sum(map(len, logs)) > 1000 and len(events) > 100
+    output = b"\n".join([*logs, *events, *(text.encode() for text in said)])
+    secrets = [*secrets_of(system.stack.run), rep.token, admin.token, forged.token]
+    assert len(secrets) > 25
+    assert [secret[:4] for secret in secrets if secret.encode() in output] == []
