@@ -21,7 +21,7 @@ from schemathesis.core.failures import FailureGroup
 pytestmark = [pytest.mark.stack, pytest.mark.filterwarnings("ignore:Do not use the `random` module")]
 
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
-PER_OPERATION = 12
+PER_OPERATION = 6
 PARTS = ("method", "url", "params", "headers", "json", "data")
 NAMES = (
     "not_a_server_error",
