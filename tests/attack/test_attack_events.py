@@ -50,7 +50,7 @@ async def caught_up(service, tenant, ids):
         missing = set(ids) - inbox - aside
         assert not missing, f"{len(missing)} of {len(ids)}"
 
-    await eventually(settled, 60)
+    await eventually(settled, 180)
 
 
 async def test_no_value_of_any_field_breaks_a_handler(service, tenant):

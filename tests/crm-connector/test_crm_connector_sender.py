@@ -260,7 +260,7 @@ class TestOrder:
         self, service: Any, tenant: str, queue: Any, make: Any
     ) -> None:
         crm = ScriptedCrm()
-        crm.seconds = 0.3
+        crm.seconds = 1.5
         deals = [f"d{n:02}" for n in range(60)]
         path = ["prospecting", "discovery", "demo"]
         crm.stage |= dict.fromkeys(deals, "Prospecting")

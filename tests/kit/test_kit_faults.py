@@ -211,7 +211,7 @@ async def test_on_sigterm_readiness_goes_off_before_the_port_closes(own_service,
         "KAFKA_BOOTSTRAP_SERVERS": settings.kafka_bootstrap_servers,
         "KAFKA_IDEMPOTENCE": str(settings.kafka_idempotence).lower(),
         "TOPIC_PREFIX": settings.topic_prefix,
-        "DRAIN_SECONDS": "2",
+        "DRAIN_SECONDS": "8",
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "sample.main:create", "--port", str(port)]
     process = subprocess.Popen(command, env={**os.environ, **environment})  # noqa: ASYNC220
@@ -230,7 +230,7 @@ async def test_on_sigterm_readiness_goes_off_before_the_port_closes(own_service,
             process.send_signal(signal.SIGTERM)
             assert "stopping" in await eventually(lambda: answers(503))
             assert (await client.get("/livez")).status_code == 200
-        assert process.wait(30) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
     finally:
         process.kill()
         process.wait()

@@ -153,7 +153,7 @@ class ItemError(BaseModel):
 class ItemOut(BaseModel):
     """What became of one item: accepted and duplicate have a receipt, rejected has code, detail and errors."""
 
-    submission_id: str | None = Field(description="null when the item had none that could be read")
+    submission_id: Quoted | None = Field(description="null when the item had none that could be read")
     status: Literal["accepted", "duplicate", "rejected"]
     receipt: ReceiptOut | None = None
     code: str | None = None
