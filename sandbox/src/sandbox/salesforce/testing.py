@@ -2,7 +2,6 @@
 
 import json
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,14 +15,10 @@ import httpx
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 
+from sandbox.stack.ports import free_ports
+
 START_SECONDS = 30
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @dataclass
@@ -32,17 +27,16 @@ class RunningOrg:
 
     directory: Path
     keepalive_seconds: float = 270.0
-    port: int = field(default_factory=free_port)
-    pubsub_port: int = field(default_factory=free_port)
+    ports: list[int] = field(default_factory=lambda: free_ports(2))
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://127.0.0.1:{self.ports[0]}"
 
     @property
     def pubsub_target(self) -> str:
-        return f"127.0.0.1:{self.pubsub_port}"
+        return f"127.0.0.1:{self.ports[1]}"
 
     @property
     def credentials_dir(self) -> Path:
@@ -58,8 +52,8 @@ class RunningOrg:
         self.process = subprocess.Popen(
             [
                 sys.executable, "-m", "sandbox.salesforce",
-                "--port", str(self.port),
-                "--pubsub-port", str(self.pubsub_port),
+                "--port", str(self.ports[0]),
+                "--pubsub-port", str(self.ports[1]),
                 "--data-dir", str(self.directory / "data"),
                 "--credentials-dir", str(self.credentials_dir),
                 "--keepalive-seconds", str(self.keepalive_seconds),

@@ -178,32 +178,3 @@ def to_proto(pipeline: Pipeline, published_at: datetime) -> pb.PipelinePublished
     )
     message.published_at.FromDatetime(published_at.astimezone(UTC).replace(tzinfo=None))
     return message
-
-
-def from_proto(message: pb.PipelinePublished) -> Pipeline:
-    """The version that an event told of; KeyError when it uses a category, mode or policy unknown here."""
-    categories = {number: name for name, number in _CATEGORIES.items()}
-    modes = {number: name for name, number in _MODES.items()}
-    policies = {number: name for name, number in _POLICIES.items()}
-    return Pipeline(
-        key=message.pipeline_key,
-        version=message.version,
-        name=message.name,
-        stages=tuple(
-            Stage(s.key, s.name, categories[s.category], tuple(s.assessment_keys), s.description)
-            for s in message.stages
-        ),
-        rules=tuple(
-            Rule(
-                r.rule_id,
-                r.from_stage or None,
-                r.to_stage,
-                tuple(Condition(c.fact, c.cell) for c in r.conditions),
-                modes[r.mode],
-                r.priority,
-            )
-            for r in message.rules
-        ),
-        skip_policy=policies[message.skip_policy],
-        is_default=message.is_default,
-    )
