@@ -32,6 +32,7 @@ class WriteIntent(Base, table=True):
     __table_args__ = (
         Index("write_intent_due", "tenant_id", "lane_rank", "position", postgresql_where=text("state = 'NEW'")),
         Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
+        Index("write_intent_unechoed", "tenant_id", "confirmed_at", postgresql_where=text("state = 'CONFIRMED'")),
         Index("write_intent_queue", "tenant_id", "opportunity_id", "decision_no", "position"),
         Index("write_intent_state", "tenant_id", "state", "position"),
         Index(

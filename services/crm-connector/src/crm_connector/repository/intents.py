@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
+from sqlalchemy import ARRAY, and_, any_, exists, func, literal, or_, select, text, tuple_, union_all, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_connector.domain.intents import UNFINISHED, IntentState, advance
+from crm_connector.domain.intents import UNFINISHED, IntentState, Lane, advance
 from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
 from crm_connector.repository.bulk import update_each
 
@@ -138,8 +138,19 @@ class IntentRepository:
     async def oldest_unfinished(self) -> datetime | None:
         """When the oldest intent was made that the CRM has not taken yet."""
         i = write_intent.c
-        statement = select(func.min(i.created_at)).where(i.tenant_id == self._tenant_id, i.state.in_(UNFINISHED))
-        return (await self._session.execute(statement)).scalar()
+        # The first of each lane, found by index: a minimum over all would read the whole queue, every other second.
+        # Few are SENT at a time.
+        firsts = [
+            select(i.created_at)
+            .where(i.tenant_id == self._tenant_id, i.state == IntentState.NEW, i.lane_rank == rank)
+            .order_by(i.position)
+            .limit(1)
+            .scalar_subquery()
+            for rank in range(len(Lane))
+        ]
+        sent = select(func.min(i.created_at)).where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT)
+        firsts.append(sent.scalar_subquery())
+        return (await self._session.execute(select(func.least(*firsts)))).scalar()
 
     async def abandon_sent(self, now: datetime) -> int:
         """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""
@@ -165,14 +176,28 @@ class IntentRepository:
             for state in from_states:
                 if state is not to:
                     advance(state, to)
+        if not rows:
+            return set()
         i = write_intent.c
+        # Held by their ids, and only then looked at for their state: by the state the planner would go through the
+        # whole queue, which it takes to be as empty as it was when it last looked.
+        held = (
+            select(i.intent_id, i.state)
+            .where(
+                i.tenant_id == self._tenant_id,
+                i.intent_id == any_(literal([row["intent_id"] for row in rows], ARRAY(i.intent_id.type))),
+            )
+            .with_for_update()
+            .cte("held")
+        )
         return await update_each(
             self._session,
             write_intent,
             "intent_id",
             rows,
             i.tenant_id == self._tenant_id,
-            i.state.in_(from_states),
+            i.intent_id == held.c.intent_id,
+            held.c.state.in_(from_states),
         )
 
     async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -210,9 +235,9 @@ class IntentRepository:
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]
 
     async def unechoed(self, since: datetime, until: datetime, limit: int) -> list[str]:
-        """Opportunities with a write confirmed in that time whose echo has not come."""
+        """Opportunities with a write confirmed in that time whose echo has not come; of the first so many writes."""
         i = write_intent.c
-        statement = (
+        first = (
             select(i.opportunity_id)
             .where(
                 i.tenant_id == self._tenant_id,
@@ -220,10 +245,11 @@ class IntentRepository:
                 i.confirmed_at >= since,
                 i.confirmed_at < until,
             )
-            .distinct()
+            .order_by(i.confirmed_at)
             .limit(limit)
+            .subquery()
         )
-        return list((await self._session.execute(statement)).scalars())
+        return list((await self._session.execute(select(first.c.opportunity_id).distinct())).scalars())
 
     async def get(self, intent_id: UUID) -> dict[str, Any] | None:
         """One intent."""
@@ -234,12 +260,17 @@ class IntentRepository:
     ) -> list[dict[str, Any]]:
         """Intents, the newest first, before the position."""
         i = write_intent.c
-        statement = select(write_intent).where(i.tenant_id == self._tenant_id)
-        if after is not None:
-            statement = statement.where(i.position < after)
-        if state is not None:
-            statement = statement.where(i.state == state)
+        before = [] if after is None else [i.position < after]
+        newest = select(write_intent).where(i.tenant_id == self._tenant_id, *before).order_by(i.position.desc())
         if opportunity_id is not None:
-            statement = statement.where(i.opportunity_id == opportunity_id)
-        statement = statement.order_by(i.position.desc()).limit(limit)
+            statement = newest.where(i.opportunity_id == opportunity_id).limit(limit)
+            if state is not None:
+                statement = statement.where(i.state == state)
+        elif state is not None:
+            statement = newest.where(i.state == state).limit(limit)
+        else:
+            # There is an index by state and position: a page of each state, merged, serves without another one.
+            pages = (newest.where(i.state == each).limit(limit).subquery() for each in IntentState)
+            merged = union_all(*(select(page) for page in pages)).subquery()
+            statement = select(merged).order_by(merged.c.position.desc()).limit(limit)
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]
