@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from kit import bulk
 from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.intents import UNFINISHED, IntentState, advance
 from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
-from crm_connector.repository.bulk import update_each
 
 # The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
 # each row.
@@ -43,8 +42,7 @@ class IntentRepository:
         opportunity's queue gets the stage's lane."""
         if not rows:
             return
-        given = [{"tenant_id": self._tenant_id, **row} for row in rows]
-        await self._session.execute(insert(write_intent).on_conflict_do_nothing(), given)
+        await bulk.insert(self._session, write_intent, self._tenant_id, rows, conflict="DO NOTHING")
         urgent = sorted({row["opportunity_id"] for row in rows if row["target_stage"]})
         if urgent:
             i = write_intent.c
@@ -154,25 +152,23 @@ class IntentRepository:
 
     async def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
         """Note what is about to be sent."""
-        if rows:
-            given = [{"tenant_id": self._tenant_id, **row} for row in rows]
-            await self._session.execute(insert(write_attempt), given)
+        await bulk.insert(self._session, write_attempt, self._tenant_id, rows)
 
-    async def move(self, rows: Sequence[Mapping[str, Any]], *from_states: IntentState) -> set[UUID]:
+    async def move(self, rows: Sequence[dict[str, Any]], *from_states: IntentState) -> set[UUID]:
         """Change intents, each to values of its own, where they still are in one of the states; their ids.
         IntentTransitionInvalid when one of the states does not lead to a new one."""
         for to in {IntentState(row["state"]) for row in rows if "state" in row}:
             for state in from_states:
                 if state is not to:
                     advance(state, to)
-        i = write_intent.c
-        return await update_each(
+        return await bulk.update(
             self._session,
             write_intent,
+            self._tenant_id,
             "intent_id",
             rows,
-            i.tenant_id == self._tenant_id,
-            i.state.in_(from_states),
+            where="kept.state = any($1)",
+            values=[from_states],
         )
 
     async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
