@@ -16,7 +16,7 @@ from crm_connector.models import opportunity
 _CREATE = """
     INSERT INTO opportunity (tenant_id, opportunity_id, pipeline_key, stage_key, stage_is_ours, owner_id, deleted,
                              awaited, sequence)
-    SELECT $1, i, '', '', false, '', false, '', 0 FROM unnest($2::varchar[]) AS i
+    SELECT $1::varchar, i, '', '', false, '', false, '', 0 FROM unnest($2::varchar[]) AS i
     WHERE NOT EXISTS (SELECT FROM opportunity WHERE tenant_id = $1 AND opportunity_id = i)
     ON CONFLICT DO NOTHING
 """
