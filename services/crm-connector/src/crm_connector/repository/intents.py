@@ -7,19 +7,48 @@ from typing import Any
 from uuid import UUID
 
 from kit import bulk
-from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
+from kit.bulk import driver_of
+from sqlalchemy import and_, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.intents import UNFINISHED, IntentState, advance
-from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
+from crm_connector.models import write_attempt, write_intent
 
-# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
-# each row.
-_PLAN_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 # How long answers wait for the texts of their questions; afterwards they go with the keys.
 TEXT_PATIENCE = timedelta(seconds=30)
-# A stage of these decides over an older one that comes late.
-_DECISIVE = (IntentState.SENT, IntentState.CONFIRMED, IntentState.ECHOED, IntentState.CONFLICT)
+# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
+# each row.
+_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
+_HURRY = """
+    UPDATE write_intent SET lane_rank = 0
+    WHERE tenant_id = $1 AND opportunity_id = any($2) AND state = 'NEW' AND lane_rank > 0
+"""
+_DUE = """
+    SELECT i.*, i.target_stage <> '' AND EXISTS (
+               -- A stage of these states decides over an older one that comes late.
+               SELECT FROM write_intent newer
+               WHERE newer.tenant_id = i.tenant_id AND newer.opportunity_id = i.opportunity_id
+                 AND newer.decision_no > i.decision_no AND newer.target_stage <> ''
+                 AND newer.state IN ('SENT', 'CONFIRMED', 'ECHOED', 'CONFLICT')
+           ) AS superseded
+    FROM write_intent i
+    WHERE i.tenant_id = $1 AND i.state = 'NEW' AND i.due_at <= $2
+      AND NOT EXISTS (
+          SELECT FROM write_intent earlier
+          WHERE earlier.tenant_id = i.tenant_id AND earlier.opportunity_id = i.opportunity_id
+            AND earlier.state IN ('NEW', 'SENT')
+            AND (earlier.decision_no, earlier.position) < (i.decision_no, i.position)
+      )
+      AND (i.target_stage = '' OR EXISTS (
+          SELECT FROM pipeline p WHERE p.tenant_id = i.tenant_id AND p.pipeline_key = i.pipeline_key
+      ))
+      AND (i.evidence IS NULL OR i.created_at < $3 OR EXISTS (
+          SELECT FROM assessment_text t
+          WHERE t.tenant_id = i.tenant_id AND t.assessment_key = i.assessment_key AND t.version = i.assessment_version
+      ))
+    ORDER BY i.lane_rank, i.position
+    LIMIT $4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,56 +74,14 @@ class IntentRepository:
         await bulk.insert(self._session, write_intent, self._tenant_id, rows, conflict="DO NOTHING")
         urgent = sorted({row["opportunity_id"] for row in rows if row["target_stage"]})
         if urgent:
-            i = write_intent.c
-            await self._session.execute(
-                update(write_intent)
-                .where(
-                    i.tenant_id == self._tenant_id,
-                    i.opportunity_id.in_(urgent),
-                    i.state == IntentState.NEW,
-                    i.lane_rank > 0,
-                )
-                .values(lane_rank=0)
-            )
+            await (await driver_of(self._session)).execute(_HURRY, self._tenant_id, urgent)
 
     async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
         """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
         tells that a newer decision's stage went before."""
-        await self._session.execute(_PLAN_ANEW)
-        i, earlier, newer = write_intent.c, write_intent.alias("earlier"), write_intent.alias("newer")
-        same = (earlier.c.tenant_id == i.tenant_id) & (earlier.c.opportunity_id == i.opportunity_id)
-        waits = exists().where(
-            same,
-            earlier.c.state.in_(UNFINISHED),
-            tuple_(earlier.c.decision_no, earlier.c.position) < tuple_(i.decision_no, i.position),
-        )
-        overtaken = exists().where(
-            newer.c.tenant_id == i.tenant_id,
-            newer.c.opportunity_id == i.opportunity_id,
-            newer.c.decision_no > i.decision_no,
-            newer.c.target_stage != "",
-            newer.c.state.in_(_DECISIVE),
-        )
-        mappable = exists().where(pipeline.c.tenant_id == i.tenant_id, pipeline.c.pipeline_key == i.pipeline_key)
-        readable = exists().where(
-            assessment_text.c.tenant_id == i.tenant_id,
-            assessment_text.c.assessment_key == i.assessment_key,
-            assessment_text.c.version == i.assessment_version,
-        )
-        statement = (
-            select(write_intent, and_(i.target_stage != "", overtaken).label("superseded"))
-            .where(
-                i.tenant_id == self._tenant_id,
-                i.state == IntentState.NEW,
-                i.due_at <= now,
-                ~waits,
-                or_(i.target_stage == "", mappable),
-                or_(i.evidence.is_(None), i.created_at < now - TEXT_PATIENCE, readable),
-            )
-            .order_by(i.lane_rank, i.position)
-            .limit(limit)
-        )
-        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        driver = await driver_of(self._session)
+        await driver.execute(_PLAN_ANEW)
+        return [dict(row) for row in await driver.fetch(_DUE, self._tenant_id, now, now - TEXT_PATIENCE, limit)]
 
     async def sent_due(self, now: datetime, limit: int) -> list[Sent]:
         """Intents on their way whose outcome has to be found out by reading."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from kit import bulk
 from kit.bulk import driver_of
-from sqlalchemy import select
+from sqlalchemy import ARRAY, String, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.observation import Facts, Known
@@ -82,6 +82,14 @@ class OpportunityRepository:
         statement = select(opportunity).where(o.tenant_id == self._tenant_id, o.opportunity_id.in_(sorted(set(ids))))
         rows = (await self._session.execute(statement)).mappings()
         return {row["opportunity_id"]: _row(row) for row in rows}
+
+    async def pipeline_keys(self, ids: Iterable[str]) -> dict[str, str]:
+        """The pipelines these opportunities are assigned to, as far as they are known."""
+        o = opportunity.c
+        statement = select(o.opportunity_id, o.pipeline_key).where(
+            o.tenant_id == self._tenant_id, o.opportunity_id == any_(literal(sorted(set(ids)), ARRAY(String)))
+        )
+        return {row[0]: row[1] for row in await self._session.execute(statement)}
 
     async def seen_in(self, pipeline_key: str) -> list[str]:
         """Ids of the opportunities of a pipeline that the CRM has shown and not deleted."""
