@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError
-from attacks.broker import ALLOWED, STRANGER, refusal, secured_broker
+from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
+from attacks.broker import ALLOWED, STRANGER, granted, refusal, secured_broker
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -21,7 +21,7 @@ from confluent_kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from sandbox.stack.kafka_jvm import ADMIN
+from sandbox.stack.kafka_jvm import ADMIN, BROKER
 from sandbox.stack.services import SERVICES
 from sandbox.stack.topics import TOPICS_FILE, load_topics
 
@@ -161,12 +161,19 @@ async def test_a_wrong_login_is_refused(broker, username, password, mechanism):
 
 
 @pytest.mark.parametrize("port", ["address", "controller_address"])
-async def test_without_a_login_no_port_answers(broker, port):
-    await refuses(AIOKafkaProducer(bootstrap_servers=getattr(broker, port), request_timeout_ms=5000))
-
-
-async def test_a_user_cannot_log_in_at_the_controller(broker):
-    await refuses(AIOKafkaProducer(**broker.login("scoring") | {"bootstrap_servers": broker.controller_address}))
+async def test_no_port_obeys_who_is_not_logged_in(broker, port):
+    """Whoever speaks with the controller without a login, or with a user's, could do everything as super user."""
+    address = getattr(broker, port)
+    scoring = {name: value for name, value in broker.login("scoring").items() if name != "bootstrap_servers"}
+    itself = {"sasl_mechanism": "PLAIN", "sasl_plain_username": BROKER, "sasl_plain_password": broker.passwords[BROKER]}
+    with pytest.raises(KafkaError):
+        await granted(address, {})
+    with pytest.raises(KafkaError):
+        await granted(address, scoring | {"sasl_mechanism": "PLAIN"})
+    if port == "controller_address":
+        with pytest.raises(KafkaError):
+            await granted(address, scoring)
+    assert await granted(address, scoring | itself) == 0
 
 
 async def refuses(client):

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
+from aiokafka.conn import create_conn
 from aiokafka.errors import for_code
+from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
@@ -23,6 +25,8 @@ from sandbox.stack.topics import Topic, create_topics
 # Somebody who may log in and nothing else.
 STRANGER = "stranger"
 NODE = 1
+# As the protocol numbers them.
+TOPIC, LITERAL, WRITE, ALLOW = 2, 3, 4, 3
 ALLOWED = "ok"
 WAIT_SECONDS = 60.0
 
@@ -86,6 +90,18 @@ class SecuredBroker:
         for topic, [(_, code, *_, records)] in answer.topics:
             found[topic] = (ALLOWED if records else "empty") if code == 0 else for_code(code).__name__
         return found
+
+
+async def granted(address: str, login: Mapping[str, str]) -> int:
+    """The code with which a port answers whoever asks it outright for a right; KafkaError when it does not."""
+    host, port = address.split(":")
+    connection = await create_conn(host, int(port), **login)
+    try:
+        answer = await connection.send(CreateAclsRequest(TOPIC, "any", LITERAL, "User:another", "*", WRITE, ALLOW))
+    finally:
+        connection.close()
+    [(code, _)] = answer.creation_responses
+    return code
 
 
 def refusal(futures: Mapping[object, object]) -> set[str]:
