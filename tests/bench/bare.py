@@ -46,7 +46,7 @@ TAKE = (
 class Hop:
     """One process of the pipeline: reads the hop before it, keeps facts, sends on to the next."""
 
-    def __init__(self, name: str, postgres: str, kafka: str, prefix: str) -> None:
+    def __init__(self, name: str, postgres: str, kafka: dict[str, str], prefix: str) -> None:
         place = HOPS.index(name)
         self.name = name
         self.database = f"{postgres}/{prefix}_{name}"
@@ -70,9 +70,7 @@ class Hop:
         await self.pool.close()
 
     async def relay(self, stop: asyncio.Event) -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self.kafka, enable_idempotence=True, linger_ms=1, max_batch_size=262144
-        )
+        producer = AIOKafkaProducer(**self.kafka, enable_idempotence=True, linger_ms=1, max_batch_size=262144)
         await producer.start()
         while not stop.is_set():
             self.wake.clear()
@@ -89,7 +87,7 @@ class Hop:
 
     async def consume(self, stop: asyncio.Event) -> None:
         consumer = AIOKafkaConsumer(
-            self.source, bootstrap_servers=self.kafka, group_id=self.group, enable_auto_commit=False,
+            self.source, **self.kafka, group_id=self.group, enable_auto_commit=False,
             auto_offset_reset="earliest", fetch_max_wait_ms=50,
         )  # fmt: skip
         await consumer.start()
@@ -154,7 +152,9 @@ class Load:
         await asyncio.gather(*pending)
 
 
-def process(name: str, postgres: str, kafka: str, prefix: str, ended: ProcessEvent, load: Load | None) -> None:
+def process(
+    name: str, postgres: str, kafka: dict[str, str], prefix: str, ended: ProcessEvent, load: Load | None
+) -> None:
     """The main function of one hop's process."""
 
     async def main() -> None:
@@ -168,7 +168,7 @@ def process(name: str, postgres: str, kafka: str, prefix: str, ended: ProcessEve
     uvloop.run(main())
 
 
-async def prepare(postgres: str, kafka: str, prefix: str) -> None:
+async def prepare(postgres: str, kafka: dict[str, str], prefix: str) -> None:
     admin = await asyncpg.connect(f"{postgres}/postgres")
     for name in HOPS:
         await admin.execute(f'CREATE DATABASE "{prefix}_{name}"')
@@ -176,7 +176,7 @@ async def prepare(postgres: str, kafka: str, prefix: str) -> None:
         await connection.execute(SCHEMA)
         await connection.close()
     await admin.close()
-    broker = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    broker = AIOKafkaAdminClient(**kafka)
     await broker.start()
     await broker.create_topics([NewTopic(f"{prefix}.{name}", PARTITIONS, 1) for name in HOPS[:-1]])
     await broker.close()
@@ -205,7 +205,7 @@ async def drop(postgres: str, prefix: str) -> None:
     await admin.close()
 
 
-def run(postgres: str, kafka: str, count: int, *, rate: float = 0, bulk: bool = False) -> dict:
+def run(postgres: str, kafka: dict[str, str], count: int, *, rate: float = 0, bulk: bool = False) -> dict:
     """One run of the reference; `postgres` is the administrator's URL without a database."""
     prefix, ended = f"bare{uuid.uuid4().hex[:8]}", multiprocessing.Event()
     asyncio.run(prepare(postgres, kafka, prefix))
@@ -238,7 +238,8 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--bulk", action="store_true")
     given = parser.parse_args()
-    sys.stdout.write(json.dumps(run(given.postgres, given.kafka, given.n, rate=given.rate, bulk=given.bulk)) + "\n")
+    kafka = {"bootstrap_servers": given.kafka}
+    sys.stdout.write(json.dumps(run(given.postgres, kafka, given.n, rate=given.rate, bulk=given.bulk)) + "\n")
     return 0
 
 

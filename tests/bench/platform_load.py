@@ -86,7 +86,7 @@ async def _fill(running: Platform) -> None:
     async with httpx.AsyncClient(timeout=60) as http:
         admin = Caller(http, running.stack.urls, running.stack.token(TENANT, "admin", "bench"))
         await publish_field_example(admin)
-    producer = AIOKafkaProducer(bootstrap_servers=running.environment["KAFKA_BOOTSTRAP_SERVERS"], linger_ms=5)
+    producer = AIOKafkaProducer(**running.stack.kafka(), linger_ms=5)
     await producer.start()
     sent = []
     for opportunity_id in running.opportunities:

@@ -56,7 +56,7 @@ class Report:
 def pipelines(report: Report, running: "platform_load.Platform") -> None:
     """Both ways in, beside the bare pipeline on the same database server and broker."""
     postgres = running.environment["POSTGRES_ADMIN_URL"].rsplit("/", 1)[0]
-    kafka = running.environment["KAFKA_BOOTSTRAP_SERVERS"]
+    kafka = running.stack.kafka()
 
     def single() -> tuple[float, float]:
         ours = platform_load.submit(running, SINGLE, batches=False)["per_s"]

@@ -67,15 +67,15 @@ def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
 async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
     """Play the plan on a running, empty stack."""
     environment = stack.environment
-    brokers = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    kafka = stack.kafka()
     databases = Databases(environment["POSTGRES_ADMIN_URL"])
-    poison = Poison(plan.seed, brokers, databases)
+    poison = Poison(plan.seed, kafka, databases)
     breaker = Breaker(plan, stack, databases, poison, say)
     world = invent_world(plan.seed, plan.deals, utc_now().date())
     faults: list[str] = []
     async with loopback_client() as http:
         console = OrgConsole(http, environment["ORG_URL"])
-        outside = Outside(brokers, databases, console)
+        outside = Outside(kafka, databases, console)
         admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
         ids = await console.fill(world)
         published = await publish_field_example(admin)

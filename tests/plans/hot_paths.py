@@ -19,8 +19,8 @@ from tests.plans.specimen import DEAL, FACTS, FAILING, FIELDS, PASSING, PREVIEW,
 from tests.plans.specimen import change_in_crm as bring_changes
 
 BATCH = 500
-# More than any statement of the sender may read, who takes 25 at once.
-UNSENT = 1000
+# More than any statement of the sender may read, who takes 500 at once from the recording adapter.
+UNSENT = 2500
 # PostgreSQL considers a plan for all parameters from the sixth execution on.
 REPETITIONS = 12
 PATIENCE = 300

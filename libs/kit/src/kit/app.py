@@ -142,6 +142,7 @@ def create_app(
     )
     app.state.runtime = runtime
     app.state.database = runtime.database
+    app.state.groups = {}
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)

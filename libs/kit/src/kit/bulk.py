@@ -35,7 +35,7 @@ async def insert(
     session: AsyncSession, table: Table, tenant_id: str, rows: Rows, *, conflict: str = "", returning: str = ""
 ) -> list[Any]:
     """Insert the tenant's rows, in their order; the values of the `returning` column. All rows have the columns of the
-    first. `conflict` is SQL: what stands behind ON CONFLICT."""
+    first. `conflict` is SQL: what stands behind ON CONFLICT; where it updates, no two rows may have the same key."""
     if not rows:
         return []
     names = tuple(rows[0])

@@ -234,16 +234,28 @@ class Consumer(ConsumerRebalanceListener):
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
         async with self._database.unit_of_work(tenant_id) as uow:
-            unclaimed = await inbox.claim(uow.session, tenant_id, self.group, [e.id for e in events])
-            fresh: list[Received[Message]] = []
-            for event in events:
-                if event.id in unclaimed:
-                    unclaimed.discard(event.id)
-                    fresh.append(event)
-            for topic, group in groupby(fresh, key=lambda event: event.record.topic):
-                await self._call(uow, topic, list(group))
+            fresh = await self._handle_new(uow, events)
         self._invalid_in_a_row = 0
         self._count(events, fresh)
+
+    async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
+        """Hand those to their handlers that were not handled before; these."""
+        unclaimed = await inbox.claim(uow.session, uow.tenant_id, self.group, [e.id for e in events])
+        fresh: list[Received[Message]] = []
+        for event in events:
+            if event.id in unclaimed:
+                unclaimed.discard(event.id)
+                fresh.append(event)
+        for topic, group in groupby(fresh, key=lambda event: event.record.topic):
+            await self._call(uow, topic, list(group))
+        return fresh
+
+    async def replay(self, uow: UnitOfWork, record: Record, partition: int, offset: int) -> None:
+        """Handle an event out of its turn, in the caller's transaction; one handled meanwhile changes nothing.
+
+        Raises what its handler raises, InvalidEvent also when it cannot be decoded.
+        """
+        await self._handle_new(uow, [decode(record, partition, offset)])
 
     def _count(self, events: Sequence[Received[Message]], fresh: Sequence[Received[Message]]) -> None:
         now = utc_now()

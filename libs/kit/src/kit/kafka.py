@@ -7,16 +7,23 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kit.settings import ServiceSettings
 
 
+def login(username: str, password: str) -> dict[str, Any]:
+    """What a client of aiokafka is given to log in; nothing for a broker without authentication, and no username."""
+    if not username:
+        return {}
+    return {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": username,
+        "sasl_plain_password": password,
+    }
+
+
 def _connection(settings: ServiceSettings) -> dict[str, Any]:
-    connection: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap_servers}
-    if settings.kafka_username:
-        connection |= {
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": settings.kafka_password.get_secret_value(),
-        }
-    return connection
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        **login(settings.kafka_username, settings.kafka_password.get_secret_value()),
+    }
 
 
 async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:

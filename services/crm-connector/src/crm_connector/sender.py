@@ -23,9 +23,10 @@ from crm_connector.waiting import first_of
 
 log = logging.getLogger(__name__)
 
-# Writes in one call, and calls at a time: the org serves ever fewer the longer they take.
-BATCH = 25
+# Calls at a time.
 CALLS = 4
+# After a call that is not full, rest as long as preparing it took, at most so long: calls become fuller under load.
+REST_SECONDS = 0.1
 # Longer than the longest call; an intent that is SENT beyond it was left by somebody.
 LEASE = timedelta(minutes=2)
 
@@ -48,33 +49,40 @@ class Sender:
             abandoned = await IntentRepository(uow.session, self._tenant_id).abandon_sent(utc_now())
         if abandoned:
             log.info("finding out about %d writes that were left on their way", abandoned)
+        loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 self._signals.writes.clear()
-                if not await self._round():
+                began = loop.time()
+                found = await self._round()
+                if found < self._crm.writes_at_once:
+                    await first_of(stop, seconds=min(loop.time() - began, REST_SECONDS))
+                if not found:
                     await self._pause(stop)
         finally:
             await asyncio.gather(*self.calls, return_exceptions=True)
 
-    async def _round(self) -> bool:
-        """Start one call if there is anything to do and room for it; whether to look again at once."""
+    async def _round(self) -> int:
+        """Start one call if there is anything to do and room for it; how many intents were found."""
         for call in [call for call in self.calls if call.done()]:
             self.calls.discard(call)
             call.result()
         if self._breaker.is_open or len(self.calls) >= (1 if self._breaker.doubtful else CALLS):
-            return False
+            return 0
+        limit = self._crm.writes_at_once
         async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
-            left = await intents.sent_due(utc_now(), BATCH)
-            await intents.postpone([item.intent["intent_id"] for item in left], utc_now() + LEASE)
+            left = await intents.sent_due(utc_now(), limit)
+            if left:
+                await intents.postpone([item.intent["intent_id"] for item in left], utc_now() + LEASE)
+                ready, due = [], len(left)
+            else:
+                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE)
         if left:
             self._start(self._resolve(left))
-            return True
-        async with self._database.unit_of_work(self._tenant_id) as uow:
-            ready, due = await prepare(uow, self._crm, utc_now(), BATCH, LEASE)
-        if ready:
+        elif ready:
             self._start(self._send(ready))
-        return due > 0
+        return due
 
     def _start(self, call: Any) -> None:
         task = asyncio.create_task(call)

@@ -5,9 +5,9 @@ from typing import Any
 from uuid import UUID
 
 from forms.definition import form_from_json
+from kit import bulk
 from kit.db import rows
 from sqlalchemy import select, text, tuple_
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.domain.admission import Admitted, Context, Published, Receipt, Stored
@@ -69,13 +69,14 @@ class CaptureRepository:
         """Store these captures; the ids that were new. A twin that another transaction is storing is waited for."""
         # One order for all, or two transactions that store overlapping batches deadlock.
         values = [self._row(item) for item in sorted(admitted, key=lambda item: item.capture.submission_id)]
-        statement = insert(submission).on_conflict_do_nothing().returning(submission.c.submission_id)
-        return set((await self._session.execute(statement, values)).scalars())
+        found = await bulk.insert(
+            self._session, submission, self._tenant_id, values, conflict="DO NOTHING", returning="submission_id"
+        )
+        return set(found)
 
     def _row(self, item: Admitted) -> dict[str, Any]:
         capture, receipt = item.capture, item.receipt
         return {
-            "tenant_id": self._tenant_id,
             "submission_id": capture.submission_id,
             "opportunity_id": capture.opportunity_id,
             "assessment_key": capture.assessment_key,

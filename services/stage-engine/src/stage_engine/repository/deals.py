@@ -1,13 +1,13 @@
 """Deals, their decisions and what waits for them: set-based, for whole batches."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from kit import bulk
 from kit.db import rows
-from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.models import decision, opportunity, parked_event, partner_feed, transition
@@ -15,14 +15,8 @@ from stage_engine.models import decision, opportunity, parked_event, partner_fee
 Row = dict[str, Any]
 
 _LOCK = text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
-_UPSERT = upsert(opportunity)
-_UPSERT_DEAL = _UPSERT.on_conflict_do_update(
-    index_elements=["tenant_id", "opportunity_id"],
-    set_={
-        name: _UPSERT.excluded[name]
-        for name in opportunity.c.keys()
-        if name not in ("tenant_id", "opportunity_id", "created_at")
-    },
+_AS_IT_STANDS = bulk.replace(
+    opportunity, *(name for name in opportunity.c.keys() if name not in ("tenant_id", "opportunity_id", "created_at"))
 )
 
 
@@ -73,17 +67,14 @@ class DealRepository:
         )
         return set((await self._session.execute(statement)).scalars())
 
-    async def save(self, deals: Iterable[Row]) -> None:
+    async def save(self, deals: Sequence[Row]) -> None:
         """Write deals as they stand now."""
-        given = [{"tenant_id": self._tenant_id, **row} for row in deals]
-        if given:
-            await self._session.execute(_UPSERT_DEAL, given)
+        await bulk.insert(self._session, opportunity, self._tenant_id, deals, conflict=_AS_IT_STANDS)
 
     async def add_decisions(self, decisions: Sequence[Row], transitions: Sequence[Row]) -> None:
         """Append to the log."""
-        for table, given in ((decision, decisions), (transition, transitions)):
-            if given:
-                await self._session.execute(insert(table), [{"tenant_id": self._tenant_id, **row} for row in given])
+        await bulk.insert(self._session, decision, self._tenant_id, decisions)
+        await bulk.insert(self._session, transition, self._tenant_id, transitions)
 
     async def partner_topics(self) -> list[str]:
         """Topics that get every change of the tenant."""
@@ -94,11 +85,8 @@ class DealRepository:
 
     async def park(self, kind: str, events: Sequence[tuple[str, bytes]]) -> None:
         """Keep events, each with its opportunity, in this order."""
-        given = [
-            {"tenant_id": self._tenant_id, "kind": kind, "opportunity_id": each, "payload": payload}
-            for each, payload in events
-        ]
-        await self._session.execute(insert(parked_event), given)
+        given = [{"kind": kind, "opportunity_id": each, "payload": payload} for each, payload in events]
+        await bulk.insert(self._session, parked_event, self._tenant_id, given)
 
     async def parked_count(self, kind: str, at_most: int) -> int:
         """How many events of this kind wait; counted no further than asked."""
