@@ -5,9 +5,8 @@ For everything a poll returned, of whatever topics and partitions, in this order
 claim the event ids in the inbox; call each topic's handler with those that are new; write outgoing events to the
 outbox; commit; then commit the offsets. A crash anywhere repeats the batch, and the inbox makes the repetition void.
 
-What a transaction costs hardly depends on how many events it holds. So after a small batch the consumer rests as long
-as the batch took: never more than half of the time goes into small batches, they grow with the load, and an event that
-comes alone waits for a few milliseconds at most.
+What a transaction costs hardly depends on how many events it holds. So after a small batch the consumer rests (see
+kit.pace): batches grow with the load, while an event that comes alone is taken at once.
 """
 
 import asyncio
@@ -29,6 +28,7 @@ from kit.dead_letters import dead_letter
 from kit.errors import ConsumerHalted, InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
+from kit.pace import pause, rest_after
 from kit.settings import ServiceSettings
 from kit.telemetry import (
     BATCH_SECONDS,
@@ -52,7 +52,6 @@ Fetched = Mapping[TopicPartition, Sequence[Raw]]
 
 BATCH = 500
 ATTEMPTS = 3
-REST_SECONDS = 0.1
 # So many invalid events in a row mean that our code or a producer is broken, not that events are.
 HALT_AFTER_INVALID = 100
 
@@ -109,7 +108,7 @@ class Consumer(ConsumerRebalanceListener):
             except Exception as error:
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.warning("consumer restarts: %s", self.last_error)
-                await _sleep(stop, 1)
+                await pause(stop, 1)
             finally:
                 self.assigned = False
                 await _close(consumer)
@@ -132,11 +131,11 @@ class Consumer(ConsumerRebalanceListener):
             if delayed:
                 # Order is kept per partition, by fetching again; the pause spares whoever is down.
                 failures += 1
-                await _sleep(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
+                await pause(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
                 continue
             failures = 0
             if sum(map(len, fetched.values())) < BATCH:
-                await _sleep(stop, min(loop.time() - began, REST_SECONDS))
+                await pause(stop, rest_after(loop.time() - began))
 
     async def _handle(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
         """Whether some of it has to be repeated later."""
@@ -316,13 +315,6 @@ def _passes_by_itself(error: BaseException) -> bool:
 def _record(raw: Raw) -> Record:
     key = raw.key.decode("utf-8", "backslashreplace") if raw.key else ""
     return Record(raw.topic, key, raw.value or b"", headers_of(raw.headers))
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

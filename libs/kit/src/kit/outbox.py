@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
 from kit.db import Database
+from kit.pace import pause, rest_after
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
 from kit.watchdog import Watchdog
 
@@ -17,9 +18,6 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 POLL_SECONDS = 0.5
-# After a small batch, rest as long as it took, at most so long: under load batches become fewer and larger, and cost
-# less each event.
-REST_SECONDS = 0.1
 # The lock's number is any constant; each service has a database of its own. It is tried before anything is read.
 # Deleting, not skipping ahead with a cursor: positions are taken before commit, so a cursor would pass by a row
 # that commits late. Up to the batch's last position, not by a list of positions: the planner, who takes the table to be
@@ -73,11 +71,12 @@ class Relay:
                     log.warning("relay failed, round %d: %s", failures, error)
                     await self._drop_producer()
                     sent = 0
+                # Neither of these is woken by commits: under load that would be no pause at all.
                 if failures:
-                    await self._back_off(stop, min(POLL_SECONDS * 2**failures, 10))
+                    await pause(stop, min(POLL_SECONDS * 2**failures, 10))
                 elif sent < BATCH:
-                    await self._back_off(stop, min(loop.time() - began, REST_SECONDS))
-                    await self._pause(stop, POLL_SECONDS)
+                    await pause(stop, rest_after(loop.time() - began))
+                    await self._until_woken(stop, POLL_SECONDS)
             while not failures and await self.round() == BATCH:
                 pass
         finally:
@@ -133,15 +132,7 @@ class Relay:
             except Exception as error:
                 log.warning("the producer did not close cleanly: %s", error)
 
-    @staticmethod
-    async def _back_off(stop: asyncio.Event, seconds: float) -> None:
-        """Not to be woken by commits: under load that would be no rest at all."""
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            return
-
-    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+    async def _until_woken(self, stop: asyncio.Event, seconds: float) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

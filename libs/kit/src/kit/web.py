@@ -99,11 +99,12 @@ async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitO
 
 def group_of(
     act: Callable[[UnitOfWork, Sequence[Item]], Awaitable[list[Outcome]]],
-) -> Callable[[Request, Principal], Callable[[Item], Awaitable[Outcome]]]:
+) -> Callable[[Request, Principal], Awaitable[Callable[[Item], Awaitable[Outcome]]]]:
     """A dependency that gives a route, instead of a transaction, a function which acts on one item in the next
     transaction of the caller's tenant, together with the items of other requests (see GroupCommit)."""
 
-    def dependency(request: Request, caller: Caller) -> Callable[[Item], Awaitable[Outcome]]:
+    # async: FastAPI hands what is not to a thread.
+    async def dependency(request: Request, caller: Caller) -> Callable[[Item], Awaitable[Outcome]]:
         groups: dict[Any, GroupCommit[Item, Outcome]] = request.app.state.groups
         if act not in groups:
             groups[act] = GroupCommit(request.app.state.database, act)

@@ -10,6 +10,7 @@ from typing import Any
 
 from kit.db import Database
 from kit.ids import utc_now
+from kit.pace import pause, rest_after
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.breaker import Breaker
@@ -25,8 +26,6 @@ log = logging.getLogger(__name__)
 
 # Calls at a time.
 CALLS = 4
-# After a call that is not full, rest as long as preparing it took, at most so long: calls become fuller under load.
-REST_SECONDS = 0.1
 # Longer than the longest call; an intent that is SENT beyond it was left by somebody.
 LEASE = timedelta(minutes=2)
 
@@ -56,7 +55,7 @@ class Sender:
                 began = loop.time()
                 found = await self._round()
                 if found < self._crm.writes_at_once:
-                    await first_of(stop, seconds=min(loop.time() - began, REST_SECONDS))
+                    await pause(stop, rest_after(loop.time() - began))
                 if not found:
                     await self._pause(stop)
         finally:
