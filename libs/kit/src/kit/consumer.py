@@ -73,12 +73,14 @@ class Consumer(ConsumerRebalanceListener):
         self.group = f"{settings.topic_prefix}{settings.service}"
         self._database = database
         self._handlers = {event_type(m).name: handler for m, handler in handlers.items()}
-        self.topics = [settings.topic_prefix + event_type(m).topic for m in handlers]
+        self._kinds = {settings.topic_prefix + event_type(m).topic: event_type(m).name for m in handlers}
+        self.topics = list(self._kinds)
         self._new_consumer = new_consumer
         self._watchdog = watchdog
         self._lock = asyncio.Lock()
         self._generation = 0
-        self._invalid_in_a_row = 0
+        # By where they stand: a batch that is repeated meets the same ones again.
+        self._invalid_in_a_row: set[tuple[str, int, int]] = set()
         self.assigned = False
         self.last_error = ""
 
@@ -234,7 +236,7 @@ class Consumer(ConsumerRebalanceListener):
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
         async with self._database.unit_of_work(tenant_id) as uow:
             fresh = await self._handle_new(uow, events)
-        self._invalid_in_a_row = 0
+        self._invalid_in_a_row.clear()
         self._count(events, fresh)
 
     async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
@@ -274,7 +276,8 @@ class Consumer(ConsumerRebalanceListener):
     async def _call(self, uow: UnitOfWork, topic: str, events: list[Received[Message]]) -> None:
         kind = events[0].message.DESCRIPTOR.full_name
         handler = self._handlers.get(kind)
-        if handler is None:
+        # The right to write stands with the topic: elsewhere anybody could claim to be its writer.
+        if handler is None or kind != self._kinds.get(topic):
             raise InvalidEvent("unexpected_type", f"{kind} does not belong on {topic}")
         if any(event.message.DESCRIPTOR.full_name != kind for event in events):
             raise InvalidEvent("unexpected_type", f"{topic} carries more than {kind}")
@@ -284,11 +287,11 @@ class Consumer(ConsumerRebalanceListener):
             await handler(uow, events)
 
     async def _bury(self, raw: Raw, invalid: InvalidEvent, attempts: int) -> None:
-        self._invalid_in_a_row += 1
+        self._invalid_in_a_row.add((raw.topic, raw.partition, raw.offset))
         self.last_error = f"{raw.topic}[{raw.partition}]@{raw.offset}: {invalid}"
-        if self._invalid_in_a_row > HALT_AFTER_INVALID:
+        if len(self._invalid_in_a_row) > HALT_AFTER_INVALID:
             raise ConsumerHalted(
-                f"{self._invalid_in_a_row - 1} invalid events in a row, the last at {self.last_error}; "
+                f"{HALT_AFTER_INVALID} invalid events in a row, the last at {self.last_error}; "
                 "nothing further was put aside. Mend the cause, then restart"
             )
         await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
