@@ -14,7 +14,7 @@ from typing import Any
 
 from kit.ids import utc_now
 from sandbox.stack import Stack
-from sandbox.stack.services import ORG, SERVICES
+from sandbox.stack.services import SERVICES
 from sandbox.story.api import Caller
 from sandbox.story.generator import invent_world
 from sandbox.story.org_load import OrgConsole
@@ -148,8 +148,9 @@ async def _settle(outside: Outside, say: Say) -> dict[str, int]:
 
 
 async def _calm(plan: Plan, stack: Stack, work: Work) -> dict[str, list[int]]:
-    """Work in peace, in equal parts; what each of our processes weighs after each."""
-    ours = {status.name: status.pid or 0 for status in stack.status().processes if status.name in (*SERVICES, ORG)}
+    """Work in peace, in equal parts; what each service weighs after each. The org keeps its records in memory, so it
+    may grow."""
+    ours = {status.name: status.pid or 0 for status in stack.status().processes if status.name in SERVICES}
     weights: dict[str, list[int]] = {name: [] for name in ours}
     for part in range(PARTS):
         await work.perform(f"calm {part}", plan.calm_submissions // PARTS, plan.calm_seconds / PARTS)

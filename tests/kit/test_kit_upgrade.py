@@ -10,14 +10,8 @@ from contextlib import ExitStack
 import httpx
 import psycopg
 import pytest
-import pytest_asyncio
-from fastapi import FastAPI
-from kit.events import registry
 from kit.ids import uuid7
-from kit.kafka import start_producer
-from kit.provision import drop_database, provision_database
-from kit.testing.service import ServiceUnderTest, eventually
-from sandbox.stack.topics import Topic, create_topics
+from kit.testing.service import eventually
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
@@ -29,32 +23,6 @@ pytestmark = pytest.mark.stack
 WORK = 30
 PAUSE_SECONDS = 0.02
 DEALS = 9
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def outside(infrastructure, issuer):
-    """A database at the first release's schema and topics: everything but a running service."""
-    from sample.settings import Settings
-
-    prefix, name = f"u{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
-    names = [kind.topic for kind in registry().values()]
-    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{each}.dlq.sample" for each in names))]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-    made = provision_database(
-        infrastructure.admin_url, "sample", app_password="test", owner_password="test", database=name
-    )
-    settings = Settings(
-        database_url=made.database_url,
-        kafka_bootstrap_servers=infrastructure.bootstrap_servers,
-        kafka_idempotence=infrastructure.idempotence,
-        topic_prefix=prefix,
-        oidc_jwks_url=issuer.jwks_url,
-    )
-    producer = await start_producer(settings)
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
-        yield ServiceUnderTest(FastAPI(), settings, http, issuer, infrastructure, made.migration_url, producer)
-    await producer.stop()
-    drop_database(infrastructure.admin_url, name)
 
 
 class Load:

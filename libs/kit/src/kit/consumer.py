@@ -119,7 +119,7 @@ class Consumer(ConsumerRebalanceListener):
     async def _consume(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         failures, loop = 0, asyncio.get_running_loop()
         while not stop.is_set():
-            self._watchdog.beat("consumer")
+            self._watchdog.beat("consumer", "it asked for events")
             generation = self._generation
             fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
             if not fetched:
@@ -129,6 +129,7 @@ class Consumer(ConsumerRebalanceListener):
                 if generation != self._generation:
                     _fetch_again(consumer, fetched)
                     continue
+                self._watchdog.beat("consumer", f"it got {_in_words(fetched)}")
                 delayed = await self._handle(consumer, fetched)
             if delayed:
                 # Order is kept per partition, by fetching again; the pause spares whoever is down.
@@ -297,6 +298,12 @@ class Consumer(ConsumerRebalanceListener):
         await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
         DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
+
+
+def _in_words(fetched: Fetched) -> str:
+    return ", ".join(
+        f"{len(records)} of {p.topic}[{p.partition}]@{records[0].offset}" for p, records in fetched.items()
+    )
 
 
 def _tenant_and_topic(event: Received[Message]) -> tuple[str, str]:
