@@ -112,6 +112,25 @@ async def test_a_batch_that_is_repeated_does_not_count_its_invalid_events_again(
         assert (await uow.session.execute(text("SELECT count(*) FROM dead_letter"))).scalar() == 1
 
 
+async def test_only_invalid_events_without_a_good_one_between_them_halt_the_consumer(own_service, tenant, monkeypatch):
+    from sample.consumers import Faults
+
+    monkeypatch.setattr("kit.consumer.HALT_AFTER_INVALID", 3)
+    gate = asyncio.Event()
+    own_service.runtime.resources.get(Faults).hold["first"] = gate
+    await own_service.publish(submission("first"), tenant=tenant, sequence=1)
+    record = Event(tenant, submission(), 2).record("test", own_service.settings.topic_prefix)
+    for sequence in (2, 3, 4, 5):
+        for _ in range(3):
+            await own_service.send(Record(record.topic, record.key, b"\xff", record.headers))
+        await own_service.publish(submission(), tenant=tenant, sequence=sequence)
+    # From here on all that came meanwhile is fetched together.
+    gate.set()
+    scored = await own_service.events(SubmissionScored, tenant=tenant, count=5)
+    assert [event.sequence for event in scored] == [1, 2, 3, 4, 5]
+    await alive(own_service)
+
+
 async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_path, infrastructure, eventually):
     tree = release(1, tmp_path)
     await asyncio.to_thread(migrate, tree, outside.owner_url)

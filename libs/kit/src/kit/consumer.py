@@ -222,22 +222,23 @@ class Consumer(ConsumerRebalanceListener):
             self._watchdog.beat("consumer")
 
     async def _apply(self, batch: Sequence[Raw]) -> None:
-        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters with it."""
-        events: list[Received[Message]] = []
-        for raw in batch:
-            try:
-                events.append(decode(_record(raw), raw.partition, raw.offset))
-            except InvalidEvent as invalid:
-                await self._bury(raw, invalid, 1)
+        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters after it."""
+        read = [_read(raw) for raw in batch]
+        events = [event for event in read if not isinstance(event, InvalidEvent)]
         # A stable sort keeps the order within each tenant's topics.
         events.sort(key=_tenant_and_topic)
         for tenant_id, group in groupby(events, key=lambda event: event.tenant_id):
             await self._apply_for(tenant_id, list(group))
+        # Only now is it known how many stand in a row: a good one between them ends it.
+        for raw, event in zip(batch, read, strict=True):
+            if isinstance(event, InvalidEvent):
+                await self._bury(raw, event, 1)
+            else:
+                self._invalid_in_a_row.clear()
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
         async with self._database.unit_of_work(tenant_id) as uow:
             fresh = await self._handle_new(uow, events)
-        self._invalid_in_a_row.clear()
         self._count(events, fresh)
 
     async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
@@ -298,6 +299,13 @@ class Consumer(ConsumerRebalanceListener):
         await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
         DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
+
+
+def _read(raw: Raw) -> Received[Message] | InvalidEvent:
+    try:
+        return decode(_record(raw), raw.partition, raw.offset)
+    except InvalidEvent as invalid:
+        return invalid
 
 
 def _in_words(fetched: Fetched) -> str:
