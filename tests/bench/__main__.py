@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.bench import domain, figures
 from tests.bench.figures import FULL, QUICK, Size
+from tests.bench.growth import growth
 from tests.bench.report import FIGURES, NAMES, Report, say
 from tests.bench.system import System, system
 
@@ -33,6 +34,8 @@ ON_SYSTEM: dict[str, Callable[[Report, System, Size], None]] = {
     "pipeline_single": figures.pipeline_single,
     "pipeline_batch": figures.pipeline_batch,
     "pipeline_p99": figures.pipeline_p99,
+    "cpu_per_change": figures.cpu_per_change,
+    "http_submission": figures.http_submission,
 }
 
 
@@ -61,11 +64,18 @@ def measure(report: Report, names: Sequence[str], folder: Path, size: Size) -> N
         report.measure("decision", domain.decisions)
     if "scoring" in names:
         report.measure("scoring", domain.scores)
+    if "start" in names:
+        figures.start_up(report, folder / "start")
     if wanted := [act for name, act in ON_SYSTEM.items() if name in names]:
         say("starting a system")
         with system(folder / "system", size.opportunities) as running:
             for act in wanted:
                 act(report, running, size)
+    if "pipeline_org" in names:
+        say("starting a system with the simulated org")
+        figures.pipeline_org(report, folder / "org", size)
+    if "growth" in names:
+        growth(report, folder / "growth", size)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import uvloop
+
 CONNECTIONS = 16
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"\r\ncontent-length:"
@@ -154,3 +156,18 @@ async def drive(
     finally:
         for connection in opened:
             connection.close()
+
+
+def run(url: str, warm_up: Sequence[bytes], requests: Sequence[bytes]) -> float:
+    """Submissions a second that a server accepts as new, after a warm-up that does not count."""
+
+    async def act() -> float:
+        await drive(url, warm_up, created)
+        return len(requests) / await drive(url, requests, created)
+
+    return uvloop.run(act())
+
+
+def created(status: int, body: bytes) -> bool:
+    """Whether a submission was accepted as new."""
+    return status == 201

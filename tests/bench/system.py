@@ -10,6 +10,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from kit.ids import utc_now, uuid7
 from sandbox.stack.control import Stack
 from sandbox.stack.services import SERVICES
 from sandbox.story.api import Caller
+from sandbox.story.play import loopback_client
 from sandbox.story.setup import publish_field_example
 from stagecraft.crm.v1 import opportunity_observed_pb2 as observed
 
@@ -36,6 +38,7 @@ BATCH_ITEMS = 100
 BATCHES_AT_ONCE = 4
 PASSING = {"hours": "over_5", "compliance": "yes"}
 FAILING = {"hours": "two_to_four", "compliance": "yes"}
+CRM_ADAPTER = "CRM_ADAPTER"
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.2
 # A write intent's time is its transaction's beginning; the reference stamps its rows when it inserts them.
@@ -54,7 +57,20 @@ CONFIRMED = (
 )
 # Counts every intent ever inserted, without reading them.
 INTENTS_SO_FAR = "SELECT coalesce(last_value, 0) FROM pg_sequences WHERE sequencename = 'write_intent_position_seq'"
+CHANGES = "SELECT count(*) FROM transition WHERE submission_id <> ''"
 OPEN_WRITES = "SELECT count(*) FROM write_intent WHERE state IN ('NEW', 'SENT')"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Submissions one by one or as offline batches, at full speed or at a rate a second; each is done when `done`, a
+    query of the connector, tells its moment."""
+
+    count: int
+    batches: bool = False
+    rate: float = 0.0
+    answers: Mapping[str, str] = field(default_factory=lambda: FAILING)
+    done: str = INTENDED
 
 
 class System:
@@ -65,9 +81,12 @@ class System:
         self.environment = stack.environment
         self.databases = Databases(self.environment["POSTGRES_ADMIN_URL"])
         self._opportunities: Iterator[str] = iter(())
+        self._rep = REP
 
-    def use(self, opportunities: Sequence[str]) -> None:
-        """Submit for these from now on, round and round in an order that has nothing to do with their age."""
+    def use(self, opportunities: Sequence[str], rep: str = REP) -> None:
+        """Submit for these of one rep's from now on, round and round in an order that has nothing to do with their
+        age."""
+        self._rep = rep
         self._opportunities = itertools.cycle(random.Random(1).sample(opportunities, len(opportunities)))
 
     @property
@@ -79,26 +98,28 @@ class System:
     def kafka(self) -> str:
         return self.environment["KAFKA_BOOTSTRAP_SERVERS"]
 
-    def processes(self) -> list[psutil.Process]:
+    def processes(self) -> dict[str, psutil.Process]:
         """The five services' processes."""
         pids = {process.name: process.pid for process in self.stack.status().processes}
-        return [psutil.Process(pid) for name in SERVICES if (pid := pids[name])]
+        return {name: psutil.Process(pid) for name in SERVICES if (pid := pids[name])}
 
     def cpu_seconds(self) -> float:
         """CPU time the services have used so far."""
-        return sum(sum(process.cpu_times()[:2]) for process in self.processes())
+        return sum(sum(process.cpu_times()[:2]) for process in self.processes().values())
+
+    def changes(self) -> int:
+        """Stage changes on evidence so far."""
+        return uvloop.run(self.databases.value("stage-engine", CHANGES))
 
     def resident_mb(self) -> float:
         """Resident memory of the services together, in MB."""
-        return sum(process.memory_info().rss for process in self.processes()) / 1e6
+        return sum(process.memory_info().rss for process in self.processes().values()) / 1e6
 
-    def requests(
-        self, count: int, *, batches: bool = False, answers: Mapping[str, str] = FAILING
-    ) -> tuple[list[bytes], set[str]]:
-        """Requests that hand in so many submissions, and the submissions' ids."""
-        token = self.stack.token(TENANT, "rep", REP)
-        items = {str(uuid7()): _item(next(self._opportunities), answers) for _ in range(count)}
-        if not batches:
+    def requests(self, work: Work) -> tuple[list[bytes], set[str]]:
+        """Requests that hand this in, and the submissions' ids."""
+        token = self.stack.token(TENANT, "rep", self._rep)
+        items = {str(uuid7()): _item(next(self._opportunities), work.answers) for _ in range(work.count)}
+        if not work.batches:
             made = [load.request("PUT", f"/v1/submissions/{key}", item, token) for key, item in items.items()]
             return made, set(items)
         queue = [{"submission_id": key, **item} for key, item in items.items()]
@@ -108,29 +129,40 @@ class System:
         ]
         return made, set(items)
 
-    def submit(
-        self, count: int, *, batches: bool = False, rate: float = 0, warm_up: int = 0, done: str = INTENDED
-    ) -> Outcome:
-        """Hand in, at full speed or at a rate a second, and wait until all is `done`; then until nothing is on its
-        way, so that whatever is measured next is not disturbed. The `warm_up` goes first and does not count."""
-        return uvloop.run(self._submit(count, batches, rate, warm_up, done))
+    def submit(self, work: Work, warm_up: int = 0) -> Outcome:
+        """Hand in and wait until all is done; then until nothing is on its way, so that whatever is measured next is
+        not disturbed. The `warm_up` goes first, at full speed, and does not count."""
+        return uvloop.run(self._submit(work, warm_up))
 
-    async def _submit(self, count: int, batches: bool, rate: float, warm_up: int, done: str) -> Outcome:
-        await self._send(warm_up, batches, 0, done)
-        outcome = await self._send(count, batches, rate, done)
+    async def _submit(self, work: Work, warm_up: int) -> Outcome:
+        if warm_up:
+            await self._send(replace(work, count=warm_up, rate=0))
+        outcome = await self._send(work)
         await self.settled()
         return outcome
 
-    async def _send(self, count: int, batches: bool, rate: float, done: str) -> Outcome:
-        requests, ids = self.requests(count, batches=batches)
+    async def _send(self, work: Work) -> Outcome:
+        requests, ids = self.requests(work)
         intents, since = await self.databases.value("crm-connector", INTENTS_SO_FAR), utc_now()
-        connections = BATCHES_AT_ONCE if batches else load.CONNECTIONS
-        wanted = all_accepted if batches else created
-        await load.drive(self.stack.urls["assessment"], requests, wanted, rate=rate, connections=connections)
-        await self.until("crm-connector", INTENTS_SO_FAR, intents + count)
-        ended = await self._moments("crm-connector", done, since, ids)
+        connections = BATCHES_AT_ONCE if work.batches else load.CONNECTIONS
+        wanted = all_accepted if work.batches else load.created
+        await load.drive(self.stack.urls["assessment"], requests, wanted, rate=work.rate, connections=connections)
+        await self.until("crm-connector", INTENTS_SO_FAR, intents + work.count)
+        ended = await self._moments("crm-connector", work.done, since, ids)
         began = await self._moments("assessment", ACCEPTED, since, ids)
         return outcome_of(began, ended)
+
+    @contextmanager
+    def only(self, service: str) -> Iterator[None]:
+        """Stop the other services' processes for the block, where they stand: they use no processor time."""
+        others = [process for name, process in self.processes().items() if name != service]
+        try:
+            for process in others:
+                process.suspend()
+            yield
+        finally:
+            for process in others:
+                process.resume()
 
     async def _moments(self, service: str, query: str, since: datetime, ids: set[str]) -> dict[str, float]:
         """When it happened to each of these submissions, once it has to all."""
@@ -151,6 +183,14 @@ class System:
             return await self.databases.value(service, query) < wanted
 
         await _while(missing, f"{service} does not reach {wanted}: {query}")
+
+    async def relayed(self, service: str) -> None:
+        """Wait until the service has sent all its events."""
+
+        async def waiting() -> bool:
+            return service in await self.databases.outbox_left()
+
+        await _while(waiting, f"{service} does not send its events")
 
     async def settled(self) -> None:
         """Wait until no event and no write is on its way."""
@@ -173,11 +213,6 @@ async def _while(true: Callable[[], Awaitable[bool]], complaint: str) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def created(status: int, body: bytes) -> bool:
-    """Whether a submission was accepted as new."""
-    return status == 201
-
-
 def all_accepted(status: int, body: bytes) -> bool:
     """Whether every item of a batch was accepted as new."""
     return status == 200 and all(item["status"] == "accepted" for item in json.loads(body)["items"])
@@ -194,38 +229,61 @@ def _item(opportunity_id: str, answers: Mapping[str, str]) -> dict[str, Any]:
 
 
 @contextmanager
-def stack_of(run_dir: Path, crm_adapter: str = "recording") -> Iterator[Stack]:
+def stack_of(run_dir: Path) -> Iterator[Stack]:
     """A durable stack of its own, not yet started, gone afterwards."""
-    os.environ["CRM_ADAPTER"] = crm_adapter
     stack = Stack(run_dir, durable=True)
     try:
         yield stack
     finally:
         stack.reset()
-        del os.environ["CRM_ADAPTER"]
+
+
+def start(stack: Stack, crm_adapter: str = "recording") -> System:
+    """Start it; it ends with this process, should that be killed."""
+    before = os.environ.get(CRM_ADAPTER)
+    # The supervisor, and with it the connector, inherits it.
+    os.environ[CRM_ADAPTER] = crm_adapter
+    try:
+        stack.up(owner_pid=os.getpid())
+    finally:
+        if before is None:
+            del os.environ[CRM_ADAPTER]
+        else:
+            os.environ[CRM_ADAPTER] = before
+    return System(stack)
 
 
 @contextmanager
 def system(run_dir: Path, opportunities: int) -> Iterator[System]:
     """A system that writes to no CRM, with the field example published and so many opportunities observed."""
     with stack_of(run_dir) as stack:
-        stack.up(owner_pid=os.getpid())
-        running = System(stack)
-        uvloop.run(_prepare(running, [f"006{number:012d}" for number in range(opportunities)]))
+        running = start(stack)
+        uvloop.run(publish(running))
+        fill(running, opportunity_ids(opportunities))
         yield running
 
 
-async def _prepare(running: System, opportunities: Sequence[str]) -> None:
-    await publish(running)
-    await observe(running, opportunities)
+def opportunity_ids(count: int, first: int = 0) -> list[str]:
+    """Ids as Salesforce would give them."""
+    return [f"006{number:012d}" for number in range(first, first + count)]
+
+
+def fill(running: System, opportunities: Sequence[str]) -> None:
+    """Have these opportunities observed by events, and submit for them from now on."""
+    uvloop.run(observe(running, opportunities))
     running.use(opportunities)
 
 
 async def publish(running: System) -> None:
     """Publish the field example, and have write intents stamped like the reference's rows."""
     await running.databases.rows("crm-connector", STAMP_AT_INSERT)
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as http:
-        await publish_field_example(Caller(http, running.stack.urls, running.stack.token(TENANT, "admin", "bench")))
+    async with loopback_client() as http:
+        await publish_field_example(admin_of(running, http))
+
+
+def admin_of(running: System, http: httpx.AsyncClient) -> Caller:
+    """An administrator of the tenant."""
+    return Caller(http, running.stack.urls, running.stack.token(TENANT, "admin", "bench"))
 
 
 async def observe(running: System, opportunities: Sequence[str]) -> None:
