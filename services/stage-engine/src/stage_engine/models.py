@@ -95,6 +95,8 @@ class DecisionRow(Base, table=True):
     __table_args__ = (
         Index("decision_number", "tenant_id", "opportunity_id", "decision_no", unique=True),
         Index("decision_identity", "tenant_id", "opportunity_id", "identity", unique=True),
+        # Rows of two or three kB, written once and seldom read: compressing each would cost more than writing it.
+        {"postgresql_with": {"toast_tuple_target": 8160}},
     )
 
     tenant_id: str = Field(primary_key=True)
