@@ -63,7 +63,7 @@ test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e" tests
 
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
-	$(RUN) tests/bench/run.py
+	$(RUN) -m tests.bench
 
 fuzz: $(SYNCED) ## send CASES=20000 schemathesis cases to every service
 	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load tests/attack/test_attack_fuzz.py

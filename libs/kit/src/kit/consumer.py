@@ -73,12 +73,14 @@ class Consumer(ConsumerRebalanceListener):
         self.group = f"{settings.topic_prefix}{settings.service}"
         self._database = database
         self._handlers = {event_type(m).name: handler for m, handler in handlers.items()}
-        self.topics = [settings.topic_prefix + event_type(m).topic for m in handlers]
+        self._kinds = {settings.topic_prefix + event_type(m).topic: event_type(m).name for m in handlers}
+        self.topics = list(self._kinds)
         self._new_consumer = new_consumer
         self._watchdog = watchdog
         self._lock = asyncio.Lock()
         self._generation = 0
-        self._invalid_in_a_row = 0
+        # By where they stand: a batch that is repeated meets the same ones again.
+        self._invalid_in_a_row: set[tuple[str, int, int]] = set()
         self.assigned = False
         self.last_error = ""
 
@@ -117,7 +119,7 @@ class Consumer(ConsumerRebalanceListener):
     async def _consume(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         failures, loop = 0, asyncio.get_running_loop()
         while not stop.is_set():
-            self._watchdog.beat("consumer")
+            self._watchdog.beat("consumer", "it asked for events")
             generation = self._generation
             fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
             if not fetched:
@@ -127,6 +129,7 @@ class Consumer(ConsumerRebalanceListener):
                 if generation != self._generation:
                     _fetch_again(consumer, fetched)
                     continue
+                self._watchdog.beat("consumer", f"it got {_in_words(fetched)}")
                 delayed = await self._handle(consumer, fetched)
             if delayed:
                 # Order is kept per partition, by fetching again; the pause spares whoever is down.
@@ -219,22 +222,23 @@ class Consumer(ConsumerRebalanceListener):
             self._watchdog.beat("consumer")
 
     async def _apply(self, batch: Sequence[Raw]) -> None:
-        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters with it."""
-        events: list[Received[Message]] = []
-        for raw in batch:
-            try:
-                events.append(decode(_record(raw), raw.partition, raw.offset))
-            except InvalidEvent as invalid:
-                await self._bury(raw, invalid, 1)
+        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters after it."""
+        read = [_read(raw) for raw in batch]
+        events = [event for event in read if not isinstance(event, InvalidEvent)]
         # A stable sort keeps the order within each tenant's topics.
         events.sort(key=_tenant_and_topic)
         for tenant_id, group in groupby(events, key=lambda event: event.tenant_id):
             await self._apply_for(tenant_id, list(group))
+        # Only now is it known how many stand in a row: a good one between them ends it.
+        for raw, event in zip(batch, read, strict=True):
+            if isinstance(event, InvalidEvent):
+                await self._bury(raw, event, 1)
+            else:
+                self._invalid_in_a_row.clear()
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
         async with self._database.unit_of_work(tenant_id) as uow:
             fresh = await self._handle_new(uow, events)
-        self._invalid_in_a_row = 0
         self._count(events, fresh)
 
     async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
@@ -274,7 +278,8 @@ class Consumer(ConsumerRebalanceListener):
     async def _call(self, uow: UnitOfWork, topic: str, events: list[Received[Message]]) -> None:
         kind = events[0].message.DESCRIPTOR.full_name
         handler = self._handlers.get(kind)
-        if handler is None:
+        # The right to write stands with the topic: elsewhere anybody could claim to be its writer.
+        if handler is None or kind != self._kinds.get(topic):
             raise InvalidEvent("unexpected_type", f"{kind} does not belong on {topic}")
         if any(event.message.DESCRIPTOR.full_name != kind for event in events):
             raise InvalidEvent("unexpected_type", f"{topic} carries more than {kind}")
@@ -284,16 +289,29 @@ class Consumer(ConsumerRebalanceListener):
             await handler(uow, events)
 
     async def _bury(self, raw: Raw, invalid: InvalidEvent, attempts: int) -> None:
-        self._invalid_in_a_row += 1
+        self._invalid_in_a_row.add((raw.topic, raw.partition, raw.offset))
         self.last_error = f"{raw.topic}[{raw.partition}]@{raw.offset}: {invalid}"
-        if self._invalid_in_a_row > HALT_AFTER_INVALID:
+        if len(self._invalid_in_a_row) > HALT_AFTER_INVALID:
             raise ConsumerHalted(
-                f"{self._invalid_in_a_row - 1} invalid events in a row, the last at {self.last_error}; "
+                f"{HALT_AFTER_INVALID} invalid events in a row, the last at {self.last_error}; "
                 "nothing further was put aside. Mend the cause, then restart"
             )
         await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
         DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
+
+
+def _read(raw: Raw) -> Received[Message] | InvalidEvent:
+    try:
+        return decode(_record(raw), raw.partition, raw.offset)
+    except InvalidEvent as invalid:
+        return invalid
+
+
+def _in_words(fetched: Fetched) -> str:
+    return ", ".join(
+        f"{len(records)} of {p.topic}[{p.partition}]@{records[0].offset}" for p, records in fetched.items()
+    )
 
 
 def _tenant_and_topic(event: Received[Message]) -> tuple[str, str]:

@@ -93,6 +93,8 @@ class Database:
             # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
             connect_args={"server_settings": {"application_name": settings.service}},
+            # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
+            hide_parameters=True,
         )
         self.on_events: Callable[[], None] = lambda: None
 

@@ -57,7 +57,8 @@ def new_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=4 * 1024 * 1024,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
-        # Longer than the longest batch, or a slow batch is handled twice at once.
-        rebalance_timeout_ms=60_000,
+        # Longer than the longest batch the watchdog allows, or a slow batch is handled twice at once; shorter than the
+        # client's request timeout of 40 s, or it gives up a join that the broker holds back for a dead member.
+        rebalance_timeout_ms=30_000,
         metadata_max_age_ms=30_000,
     )

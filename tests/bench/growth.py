@@ -1,0 +1,49 @@
+"""Whether it stays as fast with very many opportunities: two systems that run in turn, never at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import uvloop
+from sandbox.stack.control import Stack
+from sandbox.stack.services import SERVICES
+
+from tests.bench.figures import Size
+from tests.bench.report import Report, say
+from tests.bench.system import System, Work, fill, opportunity_ids, publish, stack_of, start
+
+
+def growth(report: Report, folder: Path, size: Size) -> None:
+    """The same load with many opportunities, and, as the reference, with few; the data stay between the runs."""
+    with stack_of(folder / "many") as many, stack_of(folder / "few") as few:
+        _prepare(many, size.many)
+        _prepare(few, size.few)
+
+        def pair() -> tuple[float, float]:
+            return _measure(many, size.many, size), _measure(few, size.few, size)
+
+        report.measure("growth", pair)
+
+
+def _prepare(stack: Stack, count: int) -> None:
+    say(f"a system with {count:,} opportunities")
+    running = start(stack)
+    uvloop.run(publish(running))
+    fill(running, opportunity_ids(count))
+    uvloop.run(_tidy(running))
+    stack.down()
+
+
+async def _tidy(running: System) -> None:
+    """Neither is to be vacuumed for the first time while it is measured, and both are to be planned for as they are."""
+    for service in SERVICES:
+        await running.databases.rows(service, "VACUUM (ANALYZE)")
+
+
+def _measure(stack: Stack, opportunities: int, size: Size) -> float:
+    running = start(stack)
+    try:
+        running.use(opportunity_ids(opportunities))
+        return running.submit(Work(size.batch, batches=True), size.batch_warm_up).per_s
+    finally:
+        stack.down()
