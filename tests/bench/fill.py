@@ -24,7 +24,7 @@ OWNERS = 1000
 # All of it within what the services remember: the inbox for a month, idempotency keys for a week.
 SPREAD = "3 days"
 # Of these a copy for so many deals: people's requests are fewer than deals, and hardly anything ever waits.
-_ONE_FOR = {"idempotency": 10, "audit": 10, "parked_event": 1000, "parked_submission": 1000}
+_ONE_FOR = {"idempotency": 100, "audit": 10, "change_seen": 10, "parked_event": 1000, "parked_submission": 1000}
 # Rows that do not name the deal: the last one that was written is the specimen.
 _BESIDE_THE_DEAL = {
     "inbox": "true",
@@ -74,8 +74,10 @@ def fill(admin_url: str, service: str, *, specimen: str, opportunities: int, dat
         copies = _Copies(connection, specimen, found, opportunities + other)
         added = {}
         for table in found:
-            last = max(opportunities // _ONE_FOR.get(table, 1), 1)
-            added[table] = copies.insert(table, TENANT, 1, last)
+            count = max(opportunities // _ONE_FOR.get(table, 1), 1)
+            added[table] = copies.insert(table, TENANT, 1, count)
+            # Behind the first tenant's, because a submission's id is one on the whole platform; and in every table one
+            # for each deal, so that none stays so small that reading all of it is right.
             added[table] += copies.insert(table, OTHER_TENANT, opportunities + 1, opportunities + other)
         connection.execute("ANALYZE")
     return added
