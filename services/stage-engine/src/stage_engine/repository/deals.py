@@ -15,6 +15,18 @@ from stage_engine.models import decision, opportunity, parked_event, partner_fee
 Row = dict[str, Any]
 
 _LOCK = text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
+_STATES = """
+    SELECT opportunity_id, state FROM opportunity
+    WHERE tenant_id = $1 AND opportunity_id = any($2) ORDER BY opportunity_id FOR UPDATE
+"""
+# Looked up one by one: of rows since the last ANALYZE the planner knows nothing, and would read all of a deal.
+_DECIDED = """
+    SELECT given.identity FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
+    CROSS JOIN LATERAL (
+        SELECT FROM decision d
+        WHERE d.tenant_id = $1 AND d.opportunity_id = given.opportunity_id AND d.identity = given.identity LIMIT 1
+    ) AS found
+"""
 _AS_IT_STANDS = bulk.replace(
     opportunity, *(name for name in opportunity.c.keys() if name not in ("tenant_id", "opportunity_id", "created_at"))
 )
@@ -42,13 +54,8 @@ class DealRepository:
         return found
 
     async def _locked_states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
-        statement = (
-            select(opportunity.c.opportunity_id, opportunity.c.state)
-            .where(opportunity.c.opportunity_id.in_(sorted(opportunity_ids)))
-            .order_by(opportunity.c.opportunity_id)
-            .with_for_update()
-        )
-        return {row.opportunity_id: row.state for row in (await self._session.execute(statement)).all()}
+        driver = await bulk.driver_of(self._session)
+        return dict(await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids)))
 
     def _lock_key(self, name: str) -> int:
         digest = hashlib.blake2b(f"{self._tenant_id}:{name}".encode(), digest_size=8).digest()
@@ -59,13 +66,11 @@ class DealRepository:
         call = "pg_advisory_xact_lock" if exclusively else "pg_advisory_xact_lock_shared"
         await self._session.execute(select(getattr(func, call)(self._lock_key("pipelines"))))
 
-    async def decided(self, opportunity_ids: Collection[str], identities: Collection[str]) -> set[str]:
-        """Which of these inputs had their decision before."""
-        statement = select(decision.c.identity).where(
-            decision.c.opportunity_id.in_(sorted(opportunity_ids)),
-            decision.c.identity.in_(sorted(identities)),
-        )
-        return set((await self._session.execute(statement)).scalars())
+    async def decided(self, inputs: Collection[tuple[str, str]]) -> set[str]:
+        """Which of these inputs, each an opportunity's id and an identity, had their decision before."""
+        driver = await bulk.driver_of(self._session)
+        ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
+        return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
 
     async def save(self, deals: Sequence[Row]) -> None:
         """Write deals as they stand now."""
