@@ -28,7 +28,7 @@ from kit.dead_letters import dead_letter
 from kit.errors import ConsumerHalted, InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
-from kit.pace import pause, rest_after
+from kit.pace import pause
 from kit.settings import ServiceSettings
 from kit.telemetry import (
     BATCH_SECONDS,
@@ -77,6 +77,7 @@ class Consumer(ConsumerRebalanceListener):
         self.topics = list(self._kinds)
         self._new_consumer = new_consumer
         self._watchdog = watchdog
+        self._pace = settings.pace
         self._lock = asyncio.Lock()
         self._generation = 0
         # By where they stand: a batch that is repeated meets the same ones again.
@@ -138,7 +139,7 @@ class Consumer(ConsumerRebalanceListener):
                 continue
             failures = 0
             if sum(map(len, fetched.values())) < BATCH:
-                await pause(stop, rest_after(loop.time() - began))
+                await pause(stop, self._pace.rest_after(loop.time() - began))
 
     async def _handle(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
         """Whether some of it has to be repeated later."""

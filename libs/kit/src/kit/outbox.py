@@ -10,7 +10,7 @@ from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
 from kit.db import Database
-from kit.pace import pause, rest_after
+from kit.pace import RELAY, pause
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
 from kit.watchdog import Watchdog
 
@@ -75,7 +75,7 @@ class Relay:
                 if failures:
                     await pause(stop, min(POLL_SECONDS * 2**failures, 10))
                 elif sent < BATCH:
-                    await pause(stop, rest_after(loop.time() - began))
+                    await pause(stop, RELAY.rest_after(loop.time() - began))
                     await self._until_woken(stop, POLL_SECONDS)
             while not failures and await self.round() == BATCH:
                 pass

@@ -3,19 +3,32 @@
 A batch costs nearly the same whatever it holds. A loop that takes what there is at once makes many small ones under
 load, and they take the processor from whoever makes the load. One that rests after each small batch, in proportion to
 what the batch took, spends a fixed share of its time at most on small ones: they grow with the load by themselves, and
-a full one is followed by the next at once.
+a full one is followed by the next at once. What comes alone, to a loop at rest, is taken without delay.
 """
 
 import asyncio
-
-# Of the time, small batches get at most one part in this many more.
-REST_FACTOR = 3
-MAX_REST_SECONDS = 0.1
+from dataclasses import dataclass
 
 
-def rest_after(seconds: float) -> float:
-    """How many seconds to rest after a small batch that took so long."""
-    return min(REST_FACTOR * seconds, MAX_REST_SECONDS)
+@dataclass(frozen=True)
+class Pace:
+    """After a small batch, rest `factor` times as long as it took, within these bounds in seconds."""
+
+    factor: float
+    least: float
+    most: float
+
+    def rest_after(self, seconds: float) -> float:
+        """How many seconds to rest after a small batch that took so long."""
+        return max(self.least, min(self.factor * seconds, self.most))
+
+
+# Where somebody waits at the end of the pipeline, and where what is learned is looked at later.
+PROMPT = Pace(2, 0.02, 0.05)
+RELAY = Pace(1, 0.015, 0.04)
+# Between somebody's request and its answer.
+BRIEF = Pace(2, 0.005, 0.015)
+PATIENT = Pace(6, 0.1, 0.25)
 
 
 async def pause(stop: asyncio.Event, seconds: float) -> None:

@@ -5,6 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from kit.pace import PROMPT, Pace
+
 
 class ServiceSettings(BaseSettings):
     """Settings every service has. A subclass sets `service` and adds its own.
@@ -16,6 +18,8 @@ class ServiceSettings(BaseSettings):
 
     # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
     service: ClassVar[str]
+    # How promptly events are handled under load: a service that only keeps what others decided can be patient.
+    pace: ClassVar[Pace] = PROMPT
     environment: Literal["local", "test", "production"] = "local"
     database_url: SecretStr = Field(
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),

@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+from kit.pace import PATIENT, Pace
 from kit.settings import ServiceSettings
 
 
@@ -9,3 +10,4 @@ class Settings(ServiceSettings):
     """Settings of the assessment service."""
 
     service: ClassVar[str] = "assessment"
+    pace: ClassVar[Pace] = PATIENT

@@ -10,7 +10,7 @@ from typing import Any
 
 from kit.db import Database
 from kit.ids import utc_now
-from kit.pace import pause, rest_after
+from kit.pace import PATIENT, pause
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.breaker import Breaker
@@ -55,7 +55,7 @@ class Sender:
                 began = loop.time()
                 found = await self._round()
                 if found < self._crm.writes_at_once:
-                    await pause(stop, rest_after(loop.time() - began))
+                    await pause(stop, PATIENT.rest_after(loop.time() - began))
                 if not found:
                     await self._pause(stop)
         finally:

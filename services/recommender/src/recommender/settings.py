@@ -2,8 +2,10 @@
 
 from typing import ClassVar
 
+from kit.pace import PATIENT, Pace
 from kit.settings import ServiceSettings
 
 
 class Settings(ServiceSettings):
     service: ClassVar[str] = "recommender"
+    pace: ClassVar[Pace] = PATIENT
