@@ -15,7 +15,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast chaos bench lint fmt types proto openapi asyncapi audit ci
+.PHONY: help setup demo up down status logs token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

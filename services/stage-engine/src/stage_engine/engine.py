@@ -12,7 +12,6 @@ from stage_engine.domain.pipeline import Pipeline
 
 # The last row of every table. It always holds: its absence from a result means that the table did not run.
 CATCH_ALL = "no-rule"
-_OPTIONS: Any = {"trace": True}
 
 
 def cell_fault(cell: str) -> str | None:
@@ -108,10 +107,14 @@ class RuleEngine:
     def __call__(self, stage_key: str, facts: Facts) -> list[str]:
         """Ids of the rules that hold, those that go first in front. EngineFault when the table did not run."""
         try:
-            response = self._engine.evaluate(self._names[stage_key], self.context(stage_key, facts), _OPTIONS)
+            response = self._engine.evaluate(self._names[stage_key], self.context(stage_key, facts))
         except RuntimeError as error:
             raise EngineFault(f"{self._names[stage_key]}: {error}") from error
-        rows = [row["rule"]["_id"] for row in response["trace"]["rules"]["traceData"]]
+        # The engine's own trace would double the cost and tell less than our reading does.
+        try:
+            rows = [row["rule"] for row in response["result"]]
+        except (TypeError, KeyError):
+            rows = []
         if not rows or rows.pop() != CATCH_ALL:
             raise EngineFault(f"{self._names[stage_key]} gave {response['result']}")
         return rows
