@@ -221,3 +221,14 @@ async def test_on_sigterm_readiness_goes_off_before_the_port_closes(own_service,
     finally:
         process.kill()
         process.wait()
+
+
+async def test_requests_that_find_no_connection_are_told_to_come_again(tenant, start_service, monkeypatch):
+    crowded = await start_service("sample", database_pool_size=2)
+    monkeypatch.setattr(crowded.database.engine.sync_engine.pool, "_timeout", 0.2)
+    async with crowded.database.unit_of_work(tenant), crowded.database.unit_of_work(tenant):
+        headers = crowded.headers(tenant)
+        answer = await crowded.client.post("/v1/notes", json={"text": "a"}, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    answer = await crowded.client.post("/v1/notes", json={"text": "a"}, headers=headers)
+    assert answer.status_code == 201

@@ -12,6 +12,7 @@ import asyncpg
 from google.protobuf.message import Message
 from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
 from kit import bulk
@@ -92,6 +93,7 @@ class Database:
             pool_size=settings.database_pool_size,
             # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
+            pool_timeout=10,
             connect_args={"server_settings": {"application_name": settings.service}},
             # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
             hide_parameters=True,
@@ -145,7 +147,10 @@ def is_transient(error: BaseException) -> bool:
     state = getattr(error, "sqlstate", None)
     if state:
         return state.startswith(_TRANSIENT_STATES)
-    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError)
+    # PoolTimeoutError: all connections were in use for too long.
+    return isinstance(
+        error, OSError | TimeoutError | PoolTimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+    )
 
 
 async def rows(session: AsyncSession, statement: Executable) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ class ServiceSettings(BaseSettings):
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
         description="login of the application role",
     )
-    database_pool_size: int = Field(default=8, ge=2, description="connections kept open")
+    database_pool_size: int = Field(default=12, ge=2, description="connections kept open")
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_idempotence: bool = Field(default=True, description="off only for brokers without producer ids")
     kafka_username: str = Field(default="", description="SCRAM-SHA-512 user; empty for a broker without authentication")
