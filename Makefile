@@ -15,7 +15,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast chaos bench lint fmt types proto openapi asyncapi ci
+.PHONY: help setup demo up down status logs token reset test test-fast chaos bench lint fmt types proto openapi asyncapi audit ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -94,5 +94,8 @@ asyncapi: $(SYNCED) ## generate docs/asyncapi.yaml
 
 licences: $(SYNCED) ## list every dependency and its licence in docs/licences.md
 	$(RUN) tools/licences.py
+
+audit: $(SYNCED) ## ask OSV whether a locked package has a known vulnerability
+	$(RUN) tools/audit.py --uv $(UV)
 
 ci: lint types test ## what a change must pass

@@ -16,7 +16,7 @@ import time
 import uuid
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import asyncpg
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -43,7 +43,7 @@ SELECT max(done) - min(born), percentile_cont(0.99) WITHIN GROUP (ORDER BY done 
 """
 
 
-def run(postgres: str, kafka: str, load: Load) -> Outcome:
+def run(postgres: str, kafka: dict[str, Any], load: Load) -> Outcome:
     """One run of the reference; `postgres` is the administrator's URL without a database."""
     place = Place(postgres, kafka, f"bare{uuid.uuid4().hex[:8]}")
     hops: list[subprocess.Popen[str]] = []
@@ -95,7 +95,7 @@ async def _prepare(place: Place) -> None:
         await connection.execute(SCHEMA)
         await connection.close()
     await admin.close()
-    broker = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
+    broker = AIOKafkaAdminClient(**place.kafka)
     await broker.start()
     await broker.create_topics([NewTopic(place.topic(hop), PARTITIONS, 1) for hop in HOPS[:-1]])
     await broker.close()
@@ -106,7 +106,7 @@ async def _clean(place: Place) -> None:
     for hop in HOPS:
         await admin.execute(f'DROP DATABASE IF EXISTS "{place.prefix}_{hop}" WITH (FORCE)')
     await admin.close()
-    broker = AIOKafkaAdminClient(bootstrap_servers=place.kafka)
+    broker = AIOKafkaAdminClient(**place.kafka)
     await broker.start()
     await broker.delete_topics([place.topic(hop) for hop in HOPS[:-1]])
     await broker.close()
@@ -144,7 +144,9 @@ def main() -> int:
     given = parser.parse_args()
     # A topic that was made just now has no leader yet.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    outcome = run(given.postgres, given.kafka, Load(given.n, given.rate, given.bulk, given.warm_up))
+    outcome = run(
+        given.postgres, {"bootstrap_servers": given.kafka}, Load(given.n, given.rate, given.bulk, given.warm_up)
+    )
     sys.stdout.write(f"{outcome.per_s:.0f} submissions/s, p99 {outcome.p99_s * 1000:.0f} ms\n")
     return 0
 

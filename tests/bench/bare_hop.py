@@ -15,6 +15,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import uvloop
@@ -67,7 +68,7 @@ class Place:
     """Where a run takes place; `prefix` keeps it apart from all others."""
 
     postgres: str
-    kafka: str
+    kafka: dict[str, Any]
     prefix: str
 
     def database(self, hop: str) -> str:
@@ -111,9 +112,7 @@ class Hop:
             group.create_task(self._submit(load) if load else self._consume())
 
     async def _relay(self) -> None:
-        producer = AIOKafkaProducer(
-            bootstrap_servers=self._place.kafka, enable_idempotence=True, linger_ms=1, max_batch_size=262144
-        )
+        producer = AIOKafkaProducer(**self._place.kafka, enable_idempotence=True, linger_ms=1, max_batch_size=262144)
         topic = self._place.topic(self._name)
         async with producer:
             while not self._orders.over.is_set():
@@ -132,7 +131,7 @@ class Hop:
     async def _consume(self) -> None:
         before = HOPS[HOPS.index(self._name) - 1]
         consumer = AIOKafkaConsumer(
-            self._place.topic(before), bootstrap_servers=self._place.kafka,
+            self._place.topic(before), **self._place.kafka,
             group_id=f"{self._place.prefix}-{self._name}", enable_auto_commit=False, auto_offset_reset="earliest",
             fetch_max_wait_ms=50,
         )  # fmt: skip

@@ -95,8 +95,8 @@ class System:
         return self.environment["POSTGRES_ADMIN_URL"].rsplit("/", 1)[0]
 
     @property
-    def kafka(self) -> str:
-        return self.environment["KAFKA_BOOTSTRAP_SERVERS"]
+    def kafka(self) -> dict[str, Any]:
+        return self.stack.kafka()
 
     def processes(self) -> dict[str, psutil.Process]:
         """The five services' processes."""
@@ -292,7 +292,7 @@ async def observe(running: System, opportunities: Sequence[str]) -> None:
     seen = "SELECT count(*) FROM opportunity"
     places = ("stage-engine", "assessment")
     before = {service: await running.databases.value(service, seen) for service in places}
-    async with AIOKafkaProducer(bootstrap_servers=running.kafka, linger_ms=5) as producer:
+    async with AIOKafkaProducer(**running.kafka, linger_ms=5) as producer:
         sent = []
         for opportunity_id in opportunities:
             record = Event(TENANT, _observation(opportunity_id), 1).record("bench")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -15,8 +15,9 @@ from sandbox.stack.run_dir import ProcessState, ProcessStatus
 from sandbox.stack.supervisor import find_process
 
 from tests.chaos.databases import Databases
+from tests.chaos.disk import FULL, SmallDisk
 from tests.chaos.instance import Instance
-from tests.chaos.plan import BROKER, PROCESSES, Act, Plan, schedule
+from tests.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, schedule
 from tests.chaos.poison import Poison
 
 POLL_SECONDS = 0.1
@@ -29,23 +30,33 @@ class NotBack(Exception):
 
 
 class Breaker:
-    """Breaks one stack. `kills` counts by process, `recoveries` are seconds from a kill to readiness."""
+    """Breaks one stack. `kills` counts by process, `recoveries` are seconds from a kill to readiness by process,
+    `writes_refused` is how often the database found its disk full."""
 
     def __init__(
-        self, plan: Plan, stack: Stack, databases: Databases, poison: Poison, say: Callable[[str], None]
+        self,
+        plan: Plan,
+        stack: Stack,
+        databases: Databases,
+        poison: Poison,
+        disk: SmallDisk,
+        say: Callable[[str], None],
     ) -> None:
         self.kills: Counter[str] = Counter()
-        self.recoveries: list[float] = []
+        self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
+        self.writes_refused = 0
         self._plan = plan
         self._stack = stack
         self._databases = databases
         self._poison = poison
+        self._disk = disk
         self._say = say
         self._second: Instance | None = None
         self._acts: dict[Act, Callable[[str], Coroutine[Any, Any, None]]] = {
             Act.KILL: self._kill,
             Act.PAUSE_BROKER: self._pause_broker,
             Act.REFUSE_CONNECTIONS: self._refuse,
+            Act.FILL_DISK: self._fill_disk,
             Act.JUMP_CLOCK: self._jump,
             Act.POISON: self._spread_poison,
             Act.JOIN: self._join,
@@ -103,7 +114,7 @@ class Breaker:
         killed = clock()
         self.kills[name] += 1
         await self.until_ready(name, other_than=pid)
-        self.recoveries.append(clock() - killed)
+        self.recoveries[name].append(clock() - killed)
 
     async def _pause_broker(self, _: str) -> None:
         pid = await self.living(BROKER)
@@ -118,6 +129,25 @@ class Breaker:
 
     async def _refuse(self, _: str) -> None:
         await self._databases.refuse_connections(self._plan.refuse_seconds)
+
+    async def _fill_disk(self, _: str) -> None:
+        """Full for a while, and at least until the database has noticed."""
+        if self._disk.left_out:
+            self._say(f"left out: {self._disk.left_out}")
+            return
+        log = self._stack.run.logs / f"{DATABASE}.log"
+        before = log.read_text(errors="replace").count(FULL)
+        await asyncio.to_thread(self._disk.fill)
+        try:
+            await asyncio.sleep(self._plan.full_disk_seconds)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not self.writes_refused:
+                    self.writes_refused = log.read_text(errors="replace").count(FULL) - before
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            self._say("nothing was written to a full disk")
+        finally:
+            await asyncio.to_thread(self._disk.free)
 
     async def _jump(self, _: str) -> None:
         url = f"{self._stack.environment['ORG_URL']}/_sim/clock"

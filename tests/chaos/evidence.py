@@ -62,15 +62,15 @@ class Findings:
 class Outside:
     """Looks at one stack from outside."""
 
-    def __init__(self, bootstrap_servers: str, databases: Databases, console: OrgConsole) -> None:
-        self._bootstrap_servers = bootstrap_servers
+    def __init__(self, kafka: dict[str, str], databases: Databases, console: OrgConsole) -> None:
+        self._kafka = kafka
         self._databases = databases
         self._console = console
 
     async def unsettled(self) -> dict[str, int]:
         """What is still on its way, by place; empty when nothing is."""
         left = {f"outbox of {name}": count for name, count in (await self._databases.outbox_left()).items()}
-        left |= await lags(self._bootstrap_servers)
+        left |= await lags(self._kafka)
         if writes := await self._databases.value("crm-connector", OPEN_WRITES):
             left["writes to Salesforce"] = writes
         engine, org = await self._engine(), await self._console.deals()
@@ -121,7 +121,7 @@ class Outside:
         readers = {**witness.readers, TOPIC: partner.read}
         seen: Counter[tuple[str, str]] = Counter()
         topics = [*FACTS, *(topic for topic in load_topics() if topic.name == TOPIC)]
-        async for raw in records(self._bootstrap_servers, topics):
+        async for raw in records(self._kafka, topics):
             headers = headers_of(raw.headers)
             if MARK in headers:
                 continue

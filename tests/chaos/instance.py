@@ -15,8 +15,8 @@ from sandbox.stack.services import (
     answers_ready,
     common_environment,
     connector_environment,
+    logins_of,
     service_process,
-    variable_of,
 )
 
 POLL_SECONDS = 0.1
@@ -77,7 +77,7 @@ def _environment(stack: Stack, service: str) -> dict[str, str]:
     known = stack.environment
     idempotence = known["KAFKA_IDEMPOTENCE"] == "true"
     environment = common_environment(stack.run, known["KAFKA_BOOTSTRAP_SERVERS"], idempotence=idempotence)
-    environment["DATABASE_URL"] = known[variable_of(service, "DATABASE_URL")]
+    environment |= logins_of(service, known)
     if service == "crm-connector":
         ports = (urlsplit(known["ORG_URL"]).port, urlsplit(f"//{known['ORG_PUBSUB_ENDPOINT']}").port)
         assert ports[0] and ports[1]

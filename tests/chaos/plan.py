@@ -17,6 +17,7 @@ class Act(StrEnum):
     KILL = "kill"
     PAUSE_BROKER = "pause the broker"
     REFUSE_CONNECTIONS = "refuse connections to the databases"
+    FILL_DISK = "fill the database's disk"
     JUMP_CLOCK = "move the org's clock ahead"
     POISON = "poison every topic"
     JOIN = "start a second instance"
@@ -28,8 +29,8 @@ class Act(StrEnum):
 class Plan:
     """How much is handed in, over how long, and what is done to the system meanwhile.
 
-    `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause or
-    refusal of 0 s, and a jump of 0 s, leave that fault out. `calm_submissions` follow when nothing is broken any more.
+    `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause,
+    refusal, jump or full disk of 0 s leaves that fault out. `calm_submissions` follow when nothing is broken any more.
     A `thorough` run weighs the processes meanwhile, and restarts each in good order at the end.
     """
 
@@ -41,6 +42,7 @@ class Plan:
     pairs: int
     pause_seconds: float
     refuse_seconds: float
+    full_disk_seconds: float
     jump_seconds: float
     calm_submissions: int
     calm_seconds: float
@@ -54,12 +56,12 @@ class Plan:
 
 def full(seed: int) -> Plan:
     """What `make chaos` plays."""
-    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 3600, 600, 30, True)
+    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 15, 3600, 2000, 50, True)
 
 
 def short(seed: int) -> Plan:
     """About a minute, for every test run."""
-    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 600, 60, 3, False)
+    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 2, 600, 60, 3, False)
 
 
 @dataclass(frozen=True, order=True)
@@ -85,6 +87,8 @@ def schedule(plan: Plan) -> list[Step]:
         steps.append(Step(moment(0.2, 0.8), Act.PAUSE_BROKER))
     if plan.refuse_seconds:
         steps.append(Step(moment(0.2, 0.8), Act.REFUSE_CONNECTIONS))
+    if plan.full_disk_seconds:
+        steps.append(Step(moment(0.2, 0.8), Act.FILL_DISK))
     if plan.jump_seconds:
         steps.append(Step(moment(0.2, 0.8), Act.JUMP_CLOCK))
     for number in range(plan.pairs):

@@ -50,11 +50,11 @@ class Planted:
 class Poison:
     """Everything poisonous of one run."""
 
-    def __init__(self, seed: int, bootstrap_servers: str, databases: Databases) -> None:
+    def __init__(self, seed: int, kafka: dict[str, str], databases: Databases) -> None:
         self.planted: list[Planted] = []
         self.victims = {service: str(uuid7()) for service in SERVICES}
         self._chance = Random(f"poison:{seed}")
-        self._bootstrap_servers = bootstrap_servers
+        self._kafka = kafka
         self._databases = databases
 
     async def plant_bugs(self) -> None:
@@ -99,7 +99,7 @@ class Poison:
         """Broken events that are not in the dead-letter topic of each reader exactly once, with their origin."""
         seen: Counter[tuple[str, ...]] = Counter()
         ids: set[tuple[str, str, int, int]] = set()
-        async for record in records(self._bootstrap_servers, DEAD_LETTERS):
+        async for record in records(self._kafka, DEAD_LETTERS):
             headers = headers_of(record.headers)
             origin = (headers["dlq-topic"], int(headers["dlq-partition"]), int(headers["dlq-offset"]))
             # The outbox may send a dead letter twice, as any event.
@@ -138,7 +138,7 @@ class Poison:
 
     async def _send(self, topic: str, key: bytes, value: bytes, headers: dict[str, str]) -> tuple[int, int]:
         while True:
-            producer = AIOKafkaProducer(bootstrap_servers=self._bootstrap_servers, retry_backoff_ms=200)
+            producer = AIOKafkaProducer(**self._kafka, retry_backoff_ms=200)
             try:
                 await producer.start()
                 pairs = [(name, text.encode()) for name, text in headers.items()]

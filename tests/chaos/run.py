@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psutil
 from kit.ids import utc_now
 from sandbox.stack import Stack
-from sandbox.stack.services import ORG, SERVICES
+from sandbox.stack.services import SERVICES
 from sandbox.story.api import Caller
 from sandbox.story.generator import invent_world
 from sandbox.story.org_load import OrgConsole
@@ -24,8 +23,10 @@ from sandbox.story.setup import import_opportunities, publish_field_example
 
 from tests.chaos.breaking import Breaker
 from tests.chaos.databases import Databases
+from tests.chaos.disk import SmallDisk
 from tests.chaos.evidence import Findings, Outside
-from tests.chaos.plan import Plan
+from tests.chaos.memory import PARTS, grown, weigh
+from tests.chaos.plan import DATABASE, Plan
 from tests.chaos.poison import Poison
 from tests.chaos.rolling import DRAIN_SECONDS, Rolling
 from tests.chaos.work import Work
@@ -35,9 +36,6 @@ POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 10.0
 # Nothing moved for so long: what is missing by then will not come.
 QUIET_SECONDS = 90.0
-# What a process may take more at the end of the calm part than in its middle.
-GROWTH = 1.15
-GROWTH_BYTES = 16 * 1024 * 1024
 Say = Callable[[str], None]
 
 
@@ -57,25 +55,27 @@ def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
     stack.reset()
     # The supervisor, and with it every service, inherits it.
     os.environ["DRAIN_SECONDS"] = str(DRAIN_SECONDS if plan.thorough else 0)
+    disk = SmallDisk(stack.run.root / DATABASE)
     try:
+        disk.mount()
         stack.up(owner_pid=os.getpid())
-        return asyncio.run(perform(plan, stack, say))
+        return asyncio.run(perform(plan, stack, disk, say))
     finally:
         stack.down()
 
 
-async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
-    """Play the plan on a running, empty stack."""
+async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcome:
+    """Play the plan on a running, empty stack, whose database is on that disk."""
     environment = stack.environment
-    brokers = environment["KAFKA_BOOTSTRAP_SERVERS"]
+    kafka = stack.kafka()
     databases = Databases(environment["POSTGRES_ADMIN_URL"])
-    poison = Poison(plan.seed, brokers, databases)
-    breaker = Breaker(plan, stack, databases, poison, say)
+    poison = Poison(plan.seed, kafka, databases)
+    breaker = Breaker(plan, stack, databases, poison, disk, say)
     world = invent_world(plan.seed, plan.deals, utc_now().date())
     faults: list[str] = []
     async with loopback_client() as http:
         console = OrgConsole(http, environment["ORG_URL"])
-        outside = Outside(brokers, databases, console)
+        outside = Outside(kafka, databases, console)
         admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
         ids = await console.fill(world)
         published = await publish_field_example(admin)
@@ -103,7 +103,7 @@ async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
         stuck = await _settle(outside, say)
         faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
         faults += await poison.fix_and_replay(admin)
-        grown = await _calm(plan, stack, work)
+        weights = await _calm(plan, stack, work)
         stuck = await _settle(outside, say)
         faults += [f"stuck: {count} in {place}" for place, count in stuck.items()]
         rolling = Rolling(stack, breaker, work, http, TENANT)
@@ -116,11 +116,18 @@ async def perform(plan: Plan, stack: Stack, say: Say) -> Outcome:
             faults += rolling.faults + [f"stuck: {count} in {place}" for place, count in stuck.items()]
             if repeated:
                 faults.append(f"{repeated} events were sent twice while services restarted in good order")
-        faults += grown + await poison.missing_dead_letters()
+        # A short calm tells nothing of memory.
+        faults += grown(weights) if plan.thorough else []
+        if not (breaker.writes_refused or disk.left_out):
+            faults.append("the database never found its disk full")
+        faults += await poison.missing_dead_letters()
         found = await outside.judge(work.journal)
         outbox_left = await databases.outbox_left()
     faults += found.words
-    return Outcome(_figures(plan, work, breaker, rolling, found, outbox_left, faults, time.monotonic() - began), faults)
+    figures = _figures(plan, work, breaker, rolling, found, outbox_left, faults, time.monotonic() - began)
+    figures["full_disk"] = {"left_out": disk.left_out} if disk.left_out else {"writes_refused": breaker.writes_refused}
+    figures["memory_mib"] = {name: [round(weight / 2**20, 1) for weight in seen] for name, seen in weights.items()}
+    return Outcome(figures, faults)
 
 
 async def _settle(outside: Outside, say: Say) -> dict[str, int]:
@@ -140,27 +147,16 @@ async def _settle(outside: Outside, say: Say) -> dict[str, int]:
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _calm(plan: Plan, stack: Stack, work: Work) -> list[str]:
-    """Work in peace, and tell whose memory grew in the second half of it; a short calm tells nothing."""
-    half = plan.calm_submissions // 2
-    await work.perform("calm 1", half, plan.calm_seconds / 2)
-    before = _memory(stack)
-    await work.perform("calm 2", half, plan.calm_seconds / 2)
-    after = _memory(stack)
-    return [
-        f"{name} grew from {before[name] >> 20} to {after[name] >> 20} MiB"
-        for name in before
-        if plan.thorough and after[name] > max(before[name] * GROWTH, before[name] + GROWTH_BYTES)
-    ]
-
-
-def _memory(stack: Stack) -> dict[str, int]:
-    """Resident bytes of each of our processes."""
-    return {
-        status.name: psutil.Process(status.pid).memory_info().rss
-        for status in stack.status().processes
-        if status.name in (*SERVICES, ORG)
-    }
+async def _calm(plan: Plan, stack: Stack, work: Work) -> dict[str, list[int]]:
+    """Work in peace, in equal parts; what each service weighs after each. The org keeps its records in memory, so it
+    may grow."""
+    ours = {status.name: status.pid or 0 for status in stack.status().processes if status.name in SERVICES}
+    weights: dict[str, list[int]] = {name: [] for name in ours}
+    for part in range(PARTS):
+        await work.perform(f"calm {part}", plan.calm_submissions // PARTS, plan.calm_seconds / PARTS)
+        for name, weight in weigh(ours).items():
+            weights[name].append(weight)
+    return weights
 
 
 async def _tell(work: Work, began: float, say: Say) -> None:
@@ -180,7 +176,7 @@ def _figures(
     faults: list[str],
     seconds: float,
 ) -> dict[str, Any]:
-    recoveries = sorted(breaker.recoveries)
+    recoveries = [seconds for each in breaker.recoveries.values() for seconds in each]
     return {
         "seed": plan.seed,
         "submissions": len(work.journal.accepted),
@@ -195,6 +191,7 @@ def _figures(
         "recovery_s": {
             "p50": round(statistics.median(recoveries), 2) if recoveries else 0,
             "max": round(max(recoveries, default=0), 2),
+            "max_of": {name: round(max(each), 2) for name, each in sorted(breaker.recoveries.items())},
         },
         "missed_answers": dict(work.unable),
         "rolling_restart": {"requests": rolling.requests, "lost": len(rolling.faults)},

@@ -1,12 +1,14 @@
 """The short version of `make chaos`: everything is killed once under load, and holds."""
 
+import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.plan import PROCESSES, Act, full, schedule, short
-from tests.chaos.run import play
 
 SEED = int(os.environ.get("SEED") or 1)
 
@@ -20,9 +22,14 @@ def test_the_same_seed_breaks_the_same_things_and_every_process_is_killed():
 
 @pytest.mark.e2e
 def test_nothing_is_lost_and_nothing_happens_twice(tmp_path_factory):
-    run_dir = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tmp_path_factory.mktemp("e2e")) / "chaos"
+    """The command itself, which takes mounts of its own."""
+    run_dir = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tmp_path_factory.mktemp("e2e")) / "short"
     run_dir.mkdir(parents=True, exist_ok=True)
-    outcome = play(short(SEED), run_dir, print)
-    assert outcome.faults == []
-    assert sum(outcome.figures["kills"].values()) == len(PROCESSES)
-    assert outcome.figures["submissions"] == short(SEED).submissions + short(SEED).calm_submissions
+    command = [sys.executable, "-m", "tests.chaos", "--short", "--seed", str(SEED), "--run-dir", str(run_dir)]
+    ended = subprocess.run(command, check=False).returncode
+    figures = json.loads((run_dir / "chaos.json").read_text())
+    assert figures["faults"] == []
+    assert ended == 0
+    assert sum(figures["kills"].values()) == len(PROCESSES)
+    assert figures["submissions"] == short(SEED).submissions + short(SEED).calm_submissions
+    assert figures["full_disk"].get("left_out") or figures["full_disk"]["writes_refused"]

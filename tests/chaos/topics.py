@@ -17,9 +17,9 @@ def partitions_of(topics: list[Topic]) -> list[TopicPartition]:
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
 
-async def records(bootstrap_servers: str, topics: list[Topic]) -> AsyncIterator[ConsumerRecord]:
+async def records(kafka: dict[str, str], topics: list[Topic]) -> AsyncIterator[ConsumerRecord]:
     """All that the topics hold now, in order per partition."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False)
     await consumer.start()
     try:
         partitions = partitions_of(topics)
@@ -39,10 +39,10 @@ async def records(bootstrap_servers: str, topics: list[Topic]) -> AsyncIterator[
         await consumer.stop()
 
 
-async def lags(bootstrap_servers: str) -> dict[str, int]:
+async def lags(kafka: dict[str, str]) -> dict[str, int]:
     """Events each group has still to read, by group and topic, where there are any."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap_servers)
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    consumer = AIOKafkaConsumer(**kafka)
+    admin = AIOKafkaAdminClient(**kafka)
     await consumer.start()
     await admin.start()
     try:

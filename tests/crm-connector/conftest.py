@@ -222,4 +222,6 @@ async def linked(org: RunningOrg, start_service: StartService) -> AsyncIterator[
         assert (await found.get("connection"))["state"] == "LIVE"
 
     await eventually(live)
+    # The first change of the stream closes the gap since the connector connected, by reading.
+    await found.created()
     yield found

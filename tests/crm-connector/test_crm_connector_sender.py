@@ -32,6 +32,7 @@ class ScriptedCrm:
 
     name = "scripted"
     fact_fields: Mapping[str, str] = {"stage": "StageName"}
+    writes_at_once = 25
 
     def __init__(self, *script: str) -> None:
         self.script = list(script)

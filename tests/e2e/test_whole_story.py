@@ -14,13 +14,14 @@ from sandbox.stack.topics import load_topics
 PASS = {"hours": "over_5", "compliance": "yes"}
 FAIL = {"hours": "two_to_four", "compliance": "yes"}
 PARTNER_TOPIC = "stagecraft.partner.acme.northwind.stage-changed.v1"
+PARTNER = "partner.acme.northwind"
 
 
 def partner_events(system, opportunity_id):
     """What the partner was sent about a deal, duplicates included, in the order it was sent."""
 
     async def read():
-        consumer = AIOKafkaConsumer(bootstrap_servers=system.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
+        consumer = AIOKafkaConsumer(**system.stack.kafka(PARTNER))
         await consumer.start()
         try:
             await consumer._client.force_metadata_update()
@@ -350,7 +351,7 @@ def everything_on_kafka(system):
     """Values and headers of every record of every topic."""
 
     async def read():
-        consumer = AIOKafkaConsumer(bootstrap_servers=system.stack.environment["KAFKA_BOOTSTRAP_SERVERS"])
+        consumer = AIOKafkaConsumer(**system.stack.kafka())
         await consumer.start()
         try:
             await consumer._client.force_metadata_update()

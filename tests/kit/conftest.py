@@ -2,8 +2,14 @@ import secrets
 import sys
 from pathlib import Path
 
+import httpx
+import pytest
 import pytest_asyncio
+from fastapi import FastAPI
 from kit.events import registry
+from kit.kafka import start_producer
+from kit.provision import drop_database, provision_database
+from kit.testing.service import ServiceUnderTest
 from sandbox.stack.topics import Topic, create_topics
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -18,3 +24,39 @@ async def service(start_service, infrastructure):
     topics = [Topic(name=name, partitions=2, writer="sample") for name in names]
     await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     return await start_service("sample", topic_prefix=prefix)
+
+
+@pytest.fixture
+async def own_service(start_service, infrastructure):
+    """A service of its own: what happens to it must not happen to others."""
+    prefix = f"f{secrets.token_hex(4)}."
+    names = [kind.topic for kind in registry().values()]
+    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{name}.dlq.sample" for name in names))]
+    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    return await start_service("sample", topic_prefix=prefix)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def outside(infrastructure, issuer):
+    """An empty database and topics: everything but a running service."""
+    from sample.settings import Settings
+
+    prefix, name = f"u{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
+    names = [kind.topic for kind in registry().values()]
+    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{each}.dlq.sample" for each in names))]
+    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    made = provision_database(
+        infrastructure.admin_url, "sample", app_password="test", owner_password="test", database=name
+    )
+    settings = Settings(
+        database_url=made.database_url,
+        kafka_bootstrap_servers=infrastructure.bootstrap_servers,
+        kafka_idempotence=infrastructure.idempotence,
+        topic_prefix=prefix,
+        oidc_jwks_url=issuer.jwks_url,
+    )
+    producer = await start_producer(settings)
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        yield ServiceUnderTest(FastAPI(), settings, http, issuer, infrastructure, made.migration_url, producer)
+    await producer.stop()
+    drop_database(infrastructure.admin_url, name)

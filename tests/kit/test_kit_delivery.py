@@ -63,7 +63,7 @@ async def test_a_bad_event_is_put_aside_and_the_others_go_on(service, tenant, ev
     assert letter["topic"].endswith("stagecraft.assessment.submitted.v1")
 
 
-async def test_garbage_is_dead_lettered_with_its_origin_and_can_be_replayed(service, tenant, eventually):
+async def test_garbage_is_dead_lettered_with_its_origin_and_stays_so_when_replayed(service, tenant, eventually):
     record = Event(tenant, submission(), 1).record("test", service.settings.topic_prefix)
     await service.send(Record(record.topic, record.key, b"\xff\xff\xff", record.headers))
     await service.publish(submission(), tenant=tenant)
@@ -78,7 +78,10 @@ async def test_garbage_is_dead_lettered_with_its_origin_and_can_be_replayed(serv
     path = f"/v1/dead-letters/{letter_id}/replay"
     assert (await service.client.post(path, headers=service.headers(tenant, "rep"))).status_code == 403
     assert (await service.client.post(path, headers=service.headers("another"))).status_code == 404
-    assert (await service.client.post(path, headers=service.headers(tenant))).status_code == 202
+    refused = await service.client.post(path, headers=service.headers(tenant))
+    assert (refused.status_code, refused.json()["code"]) == (409, "event_invalid")
+    assert "bad_payload" in refused.json()["detail"]
+    assert await listed() == letter_id
 
 
 async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, tenant, eventually):
@@ -101,8 +104,11 @@ async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, ten
 
     service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = mended
     try:
-        await service.client.post(f"/v1/dead-letters/{letter_id}/replay", headers=service.headers(tenant))
+        for _ in range(2):
+            answer = await service.client.post(f"/v1/dead-letters/{letter_id}/replay", headers=service.headers(tenant))
+            assert (answer.status_code, answer.json()) == (200, {"status": "handled"})
         assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
+        assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
     finally:
         service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = handler
 

@@ -1,13 +1,10 @@
 """Consumers that come and go, halt, and stop in good order, on a real broker."""
 
-import secrets
-
 import httpx
 import pytest
 from kit.consumer import HALT_AFTER_INVALID
-from kit.events import Event, Record, registry
+from kit.events import Event, Record
 from kit.ids import uuid7
-from sandbox.stack.topics import Topic, create_topics
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -17,16 +14,6 @@ pytestmark = pytest.mark.stack
 
 def submission(opportunity: str) -> AssessmentSubmitted:
     return AssessmentSubmitted(submission_id=str(uuid7()), opportunity_id=opportunity, assessment_key="fine")
-
-
-@pytest.fixture
-async def own_service(start_service, infrastructure):
-    """A service of its own: what happens to it must not happen to others."""
-    prefix = f"f{secrets.token_hex(4)}."
-    names = [kind.topic for kind in registry().values()]
-    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{name}.dlq.sample" for name in names))]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-    return await start_service("sample", topic_prefix=prefix)
 
 
 async def test_too_many_invalid_events_in_a_row_stop_the_consumer_and_say_why(own_service, tenant, eventually):

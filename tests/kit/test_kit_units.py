@@ -95,10 +95,10 @@ def test_text_that_can_be_stored_passes(good):
 def test_the_watchdog_names_who_is_overdue():
     now = [0.0]
     watchdog = Watchdog(lambda: now[0])
-    watchdog.beat("relay")
+    watchdog.beat("relay", "it looked")
     assert watchdog.complaints() == []
     now[0] = LIMIT_SECONDS + 1
-    assert watchdog.complaints() == ["relay has not run for 31 s"]
+    assert watchdog.complaints() == [f"relay has not run for {LIMIT_SECONDS + 1:.0f} s, since it looked"]
     watchdog.beat("relay")
     watchdog.fail("consumer", "halted")
     assert watchdog.complaints() == ["consumer stopped: halted"]

@@ -59,7 +59,14 @@ class TestChoice:
         monkeypatch.setattr(module, "_prepare_docker", lambda *_: ("Docker's", ["docker"]))
         with caplog.at_level("INFO"):
             assert self.choose(tmp_path).backend is KafkaBackend.DOCKER
-        assert "Docker's on 127.0.0.1:20001 (passed over jvm: not here)" in caplog.text
+        assert "Docker's on 127.0.0.1:20001, open to everybody here (passed over jvm: not here)" in caplog.text
+
+    def test_only_a_broker_on_java_asks_for_logins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "_prepare_docker", lambda *_: ("Docker's", ["docker"]))
+        monkeypatch.setattr(kafka_jvm, "prepare", lambda *_: ("Java's", ["java"]))
+        for backend, password, asks in [("jvm", "secret", True), ("jvm", "", False), ("docker", "secret", False)]:
+            chosen = resolve_kafka(tmp_path, 20001, 20002, {"KAFKA_BACKEND": backend}, password)
+            assert (chosen.guard is not None) is asks
 
     def test_a_backend_asked_for_is_never_replaced(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(kafka_jvm, "prepare", refuse)

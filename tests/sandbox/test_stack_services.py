@@ -13,6 +13,7 @@ from sandbox.stack.services import (
     answers_ready,
     common_environment,
     connector_environment,
+    logins_of,
     org_process,
     service_process,
     variable_of,
@@ -68,8 +69,18 @@ def test_the_org_writes_where_the_connector_reads(run: RunDir) -> None:
     assert command[command.index("--credentials-dir") + 1] == str(run.org_credentials)
 
 
+def test_a_service_is_told_its_own_logins_only() -> None:
+    known = {"SCORING_DATABASE_URL": "postgresql://scoring", "SCORING_KAFKA_PASSWORD": "s", "ADMIN_KAFKA_PASSWORD": "a"}
+    told = {"DATABASE_URL": "postgresql://scoring", "KAFKA_USERNAME": "scoring", "KAFKA_PASSWORD": "s"}
+    assert logins_of("scoring", known) == told
+    assert logins_of("scoring", {"SCORING_DATABASE_URL": "postgresql://scoring"}) == {
+        "DATABASE_URL": "postgresql://scoring"
+    }
+
+
 def test_addresses_have_shell_names() -> None:
     assert variable_of("crm-connector", "DATABASE_URL") == "CRM_CONNECTOR_DATABASE_URL"
+    assert variable_of("partner.acme.northwind", "KAFKA_PASSWORD") == "PARTNER_ACME_NORTHWIND_KAFKA_PASSWORD"
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.inputs import Sight
 from stage_engine.domain.state import Instance
 
 
@@ -241,3 +242,22 @@ class TestSkip:
         assert decision.transition is not None
         assert (decision.transition.kind, decision.transition.skipped) == (TransitionKind.SKIP, ("discovery",))
         assert after(decision).visit_no == proven.visit_no + 1
+
+
+class TestWhatComesLate:
+    """Numbers order all that the CRM told of a deal; one below the last was replayed."""
+
+    def test_an_older_sight_changes_nothing(self, world: Any) -> None:
+        deal = after(world.decide(world.deal(number=1), world.observation("demo", number=5, amount=Decimal(5))))
+        late = world.decide(deal, world.observation("discovery", number=3, amount=Decimal(3)))
+        assert (late.outcome, [reason.code for reason in late.reasons]) == (Outcome.NO_OP, [Code.STALE_REVISION])
+        assert after(late) == deal._replace(decision_no=deal.decision_no + 1)
+        newer = world.decide(after(late), world.observation("discovery", number=6))
+        assert after(newer).stage_key == "discovery"
+
+    def test_a_deleted_deal_is_not_brought_back_by_an_older_sight(self, world: Any) -> None:
+        deal = after(
+            world.decide(world.deal(number=1), world.observation("prospecting", number=7, sight=Sight.DELETED))
+        )
+        assert after(world.decide(deal, world.observation("prospecting", number=4))).deleted
+        assert not after(world.decide(deal, world.observation("prospecting", number=8, sight=Sight.UNDELETED))).deleted

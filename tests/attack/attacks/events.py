@@ -163,7 +163,7 @@ def _written() -> dict[str, Any]:
     }
 
 
-def sample(name: str, **changes: Any) -> Message:
+def sample(name: str, /, **changes: Any) -> Message:
     """A valid event of this kind with some fields changed."""
     (kind,) = [kind for kind in registry().values() if kind.message.DESCRIPTOR.name == name]
     fields = {**_fields(name), **changes}

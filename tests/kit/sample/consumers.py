@@ -1,5 +1,6 @@
 """Notes each submission once and publishes one score for it; some texts make it fail on purpose."""
 
+import asyncio
 from uuid import UUID
 
 from kit.errors import InvalidEvent, RetryableError
@@ -16,6 +17,7 @@ class Faults:
 
     def __init__(self) -> None:
         self.retries: dict[str, int] = {}
+        self.hold: dict[str, asyncio.Event] = {}
         self.calls = 0
 
 
@@ -30,6 +32,8 @@ async def note_submissions(uow, events):
             raise ZeroDivisionError("a bug")
         if key == "broken sql":
             await uow.session.execute(text("SELECT 1/0"))
+        if key in faults.hold:
+            await faults.hold[key].wait()
         if faults.retries.get(key, 0) > 0:
             faults.retries[key] -= 1
             raise RetryableError("not yet")

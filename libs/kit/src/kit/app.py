@@ -1,6 +1,7 @@
 """`create_app`: a service from its settings, routers, handlers and tasks."""
 
 import asyncio
+import gc
 import logging
 import signal
 import threading
@@ -21,8 +22,10 @@ from kit.db import Database
 from kit.errors import install_problem_handlers
 from kit.housekeeping import prune
 from kit.kafka import new_consumer, start_producer
+from kit.lag import GroupLag
 from kit.migrations import check_schema
 from kit.outbox import Relay
+from kit.pace import pause
 from kit.resources import Resources
 from kit.settings import ServiceSettings
 from kit.telemetry import configure_logging, configure_tracing
@@ -32,6 +35,8 @@ from kit.web import BodyLimit, document_problems
 log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 25
+# Whoever asks how we are gives up after three seconds.
+_MEASURE_SECONDS = 2
 
 
 class Runtime:
@@ -52,6 +57,9 @@ class Runtime:
             if handlers
             else None
         )
+        self.lag = (
+            GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings)) if self.consumer else None
+        )
         self.started = False
         self.stopping = False
 
@@ -65,33 +73,54 @@ class Runtime:
         if self.consumer is not None and not self.consumer.assigned:
             reasons.append("the consumer has not joined its group")
         try:
-            async with self.database.engine.connect() as connection:
-                await asyncio.wait_for(connection.execute(text("SELECT 1")), 2)
+            async with asyncio.timeout(_MEASURE_SECONDS), self.database.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
         except Exception as error:
             reasons.append(f"the database does not answer: {type(error).__name__}")
         return reasons + self.watchdog.complaints()
 
-    async def measure(self) -> None:
-        """Bring the gauges up to date that nobody sets on the way."""
-        try:
-            await asyncio.wait_for(self.relay.measure(), 2)
-        except Exception as error:
-            log.warning("the outbox could not be measured: %s", error)
+    async def measure(self) -> tuple[bool, bool]:
+        """Bring the gauges up to date that nobody sets on the way; whether those of the outbox and of the lag are."""
+        outbox, lag = await asyncio.gather(_measured("outbox", self.relay.measure()), self._measure_lag())
+        return outbox, lag
+
+    async def _measure_lag(self) -> bool:
+        if self.lag is None:
+            return True
+        measured = await _measured("lag", self.lag.measure())
+        if not measured:
+            await _measured("lag", self.lag.close())
+        return measured
+
+    async def close(self) -> None:
+        """Give everything back that is not a loop's own."""
+        if self.lag is not None:
+            await self.lag.close()
+        await self.database.close()
 
     async def status(self) -> dict[str, Any]:
-        """Readiness, lag, outbox and dead letters in plain words and numbers."""
-        await self.measure()
-        unready = await self.unready()
+        """Readiness, lag, outbox and dead letters in plain words and numbers; null is what nobody can tell now."""
+        (outbox, lag), unready = await asyncio.gather(self.measure(), self.unready())
+        service = self.settings.service
         return {
-            "service": self.settings.service,
+            "service": service,
             "ready": not unready,
             "reasons": unready,
-            "lag": _total("consumer_lag_events", self.settings.service),
-            "outbox_events": _total("outbox_events", self.settings.service),
-            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", self.settings.service),
+            "lag": _total("consumer_lag_events", service) if lag else None,
+            "outbox_events": _total("outbox_events", service) if outbox else None,
+            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", service) if outbox else None,
             "dead_letters": _total("dead_letters_total", self.settings.service),
             "last_error": self.consumer.last_error if self.consumer else "",
         }
+
+
+async def _measured(what: str, measurement: Awaitable[None]) -> bool:
+    try:
+        await asyncio.wait_for(measurement, _MEASURE_SECONDS)
+    except Exception as error:
+        log.warning("the %s could not be measured: %s", what, error)
+        return False
+    return True
 
 
 Task = Callable[[Runtime, asyncio.Event], Awaitable[None]]
@@ -130,7 +159,7 @@ def create_app(
             async with _running(runtime, tasks):
                 yield
         finally:
-            await runtime.database.close()
+            await runtime.close()
             await asyncio.to_thread(provider.shutdown)
 
     app = FastAPI(
@@ -142,6 +171,7 @@ def create_app(
     )
     app.state.runtime = runtime
     app.state.database = runtime.database
+    app.state.groups = {}
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)
@@ -179,6 +209,9 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
     if runtime.consumer is not None:
         work.append(asyncio.create_task(runtime.consumer.run(stop)))
     relay = asyncio.create_task(runtime.relay.run(stop_relay))
+    # What the start made stays: the collector need not look at it again, nor as often as it does by default.
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     runtime.started = True
     try:
         with _announced(runtime):
@@ -232,16 +265,10 @@ async def _supervised(task: Task, runtime: Runtime, stop: asyncio.Event) -> None
                 return
         except Exception:
             log.exception("task %s failed and starts again", getattr(task, "__name__", task))
-            try:
-                await asyncio.wait_for(stop.wait(), 1)
-            except TimeoutError:
-                continue
+            await pause(stop, 1)
 
 
 async def _ticking(runtime: Runtime, stop: asyncio.Event) -> None:
     while not stop.is_set():
         runtime.watchdog.beat("event loop")
-        try:
-            await asyncio.wait_for(stop.wait(), 5)
-        except TimeoutError:
-            continue
+        await pause(stop, 5)

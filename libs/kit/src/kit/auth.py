@@ -17,6 +17,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kit.errors import ForbiddenProblem, UnauthenticatedProblem, UnavailableProblem
+from kit.pace import pause
 from kit.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -92,10 +93,7 @@ class TokenVerifier:
             except Exception as error:
                 log.warning("the key set could not be read: %s", error)
                 wait = 1.0
-            try:
-                await asyncio.wait_for(stop.wait(), wait)
-            except TimeoutError:
-                continue
+            await pause(stop, wait)
 
     async def refresh(self) -> None:
         """Read the key set now; tokens verified by a key that is gone are forgotten."""

@@ -1,14 +1,19 @@
 """The consumer loop: takes batches from Kafka, gives them to handlers in one transaction each, and owns
 assignment, retries, dead letters and shutdown. Handlers own nothing of that.
 
-For every polled batch of one partition, in this order: open a transaction; claim the event ids in the inbox; call
-the handler with those that are new; write outgoing events to the outbox; commit; then commit the offset. A crash
-anywhere repeats the batch, and the inbox makes the repetition void.
+For everything a poll returned, of whatever topics and partitions, in this order: open a transaction (for each tenant);
+claim the event ids in the inbox; call each topic's handler with those that are new; write outgoing events to the
+outbox; commit; then commit the offsets. A crash anywhere repeats the batch, and the inbox makes the repetition void.
+
+What a transaction costs hardly depends on how many events it holds. So after a small batch the consumer rests (see
+kit.pace): batches grow with the load, while an event that comes alone is taken at once.
 """
 
 import asyncio
 import logging
 import random
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -23,6 +28,7 @@ from kit.dead_letters import dead_letter
 from kit.errors import ConsumerHalted, InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
+from kit.pace import pause, rest_after
 from kit.settings import ServiceSettings
 from kit.telemetry import (
     BATCH_SECONDS,
@@ -41,6 +47,8 @@ log = logging.getLogger(__name__)
 
 Handler = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
 Handlers = Mapping[type[Message], Handler]
+Raw = ConsumerRecord[Any, Any]
+Fetched = Mapping[TopicPartition, Sequence[Raw]]
 
 BATCH = 500
 ATTEMPTS = 3
@@ -65,12 +73,14 @@ class Consumer(ConsumerRebalanceListener):
         self.group = f"{settings.topic_prefix}{settings.service}"
         self._database = database
         self._handlers = {event_type(m).name: handler for m, handler in handlers.items()}
-        self.topics = [settings.topic_prefix + event_type(m).topic for m in handlers]
+        self._kinds = {settings.topic_prefix + event_type(m).topic: event_type(m).name for m in handlers}
+        self.topics = list(self._kinds)
         self._new_consumer = new_consumer
         self._watchdog = watchdog
         self._lock = asyncio.Lock()
         self._generation = 0
-        self._invalid_in_a_row = 0
+        # By where they stand: a batch that is repeated meets the same ones again.
+        self._invalid_in_a_row: set[tuple[str, int, int]] = set()
         self.assigned = False
         self.last_error = ""
 
@@ -100,76 +110,106 @@ class Consumer(ConsumerRebalanceListener):
             except Exception as error:
                 self.last_error = f"{type(error).__name__}: {error}"
                 log.warning("consumer restarts: %s", self.last_error)
-                await _sleep(stop, 1)
+                await pause(stop, 1)
             finally:
                 self.assigned = False
                 await _close(consumer)
         self._watchdog.forget("consumer")
 
     async def _consume(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
-        failures = 0
+        failures, loop = 0, asyncio.get_running_loop()
         while not stop.is_set():
-            self._watchdog.beat("consumer")
+            self._watchdog.beat("consumer", "it asked for events")
             generation = self._generation
-            fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
-            for partition, records in fetched.items():
-                async with self._lock:
-                    if generation != self._generation:
-                        _fetch_again(consumer, fetched)
-                        break
-                    try:
-                        await self._handle(consumer, partition, records)
-                        failures = 0
-                    except Exception as error:
-                        if not _passes_by_itself(error):
-                            raise
-                        failures += 1
-                        self.last_error = f"{type(error).__name__}: {error}"
-                        CONSUMER_RETRIES.labels(self._service, partition.topic).inc()
-                        log.warning("%s will be repeated: %s", partition.topic, self.last_error)
-                        consumer.seek(partition, records[0].offset)
-                if failures:
-                    # Order is kept per partition by the seek; the pause spares whoever is down.
-                    await _sleep(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
-                self._watchdog.beat("consumer")
+            fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+            if not fetched:
+                continue
+            began = loop.time()
+            async with self._lock:
+                if generation != self._generation:
+                    _fetch_again(consumer, fetched)
+                    continue
+                self._watchdog.beat("consumer", f"it got {_in_words(fetched)}")
+                delayed = await self._handle(consumer, fetched)
+            if delayed:
+                # Order is kept per partition, by fetching again; the pause spares whoever is down.
+                failures += 1
+                await pause(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
+                continue
+            failures = 0
+            if sum(map(len, fetched.values())) < BATCH:
+                await pause(stop, rest_after(loop.time() - began))
 
-    async def _handle(
-        self,
-        consumer: AIOKafkaConsumer,
-        partition: TopicPartition,
-        records: Sequence[ConsumerRecord[Any, Any]],
-    ) -> None:
-        batch = [_record(r) for r in records]
-        with BATCH_SECONDS.labels(self._service, partition.topic).time():
+    async def _handle(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
+        """Whether some of it has to be repeated later."""
+        began = time.perf_counter()
+        try:
+            await self._apply([record for records in fetched.values() for record in records])
+        except ConsumerHalted:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                self._postpone(consumer, fetched, error)
+                return True
+            log.warning("a batch failed, going on partition by partition: %s", error)
+            return await self._partition_by_partition(consumer, fetched)
+        BATCH_SECONDS.labels(self._service).observe(time.perf_counter() - began)
+        await self._commit(consumer, fetched)
+        return False
+
+    async def _commit(self, consumer: AIOKafkaConsumer, handled: Fetched) -> None:
+        await consumer.commit({partition: records[-1].offset + 1 for partition, records in handled.items()})
+        for partition, records in handled.items():
+            highwater = consumer.highwater(partition)
+            if highwater is not None:
+                lag = max(0, highwater - records[-1].offset - 1)
+                CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition)).set(lag)
+
+    def _postpone(self, consumer: AIOKafkaConsumer, fetched: Fetched, error: Exception) -> None:
+        self.last_error = f"{type(error).__name__}: {error}"
+        topics = sorted({partition.topic for partition in fetched})
+        for topic in topics:
+            CONSUMER_RETRIES.labels(self._service, topic).inc()
+        log.warning("%s will be repeated: %s", ", ".join(topics), self.last_error)
+        _fetch_again(consumer, fetched)
+
+    async def _partition_by_partition(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
+        """Let what is well go on, and find the poison in the rest; whether a partition has to be repeated."""
+        delayed = False
+        for partition, records in fetched.items():
+            part = {partition: records}
             try:
-                await self._apply(batch, partition.partition, [r.offset for r in records])
+                try:
+                    await self._apply(records)
+                except Exception as error:
+                    if _passes_by_itself(error) or isinstance(error, ConsumerHalted):
+                        raise
+                    await self._one_by_one(consumer, partition, records, error)
+                await self._commit(consumer, part)
             except Exception as error:
-                if _passes_by_itself(error) or isinstance(error, ConsumerHalted):
+                if not _passes_by_itself(error):
                     raise
-                await self._one_by_one(consumer, partition, records, error)
-        await consumer.commit({partition: records[-1].offset + 1})
-        highwater = consumer.highwater(partition)
-        if highwater is not None:
-            lag = max(0, highwater - records[-1].offset - 1)
-            CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition)).set(lag)
+                self._postpone(consumer, part, error)
+                delayed = True
+            self._watchdog.beat("consumer")
+        return delayed
 
     async def _one_by_one(
         self,
         consumer: AIOKafkaConsumer,
         partition: TopicPartition,
-        records: Sequence[ConsumerRecord[Any, Any]],
+        records: Sequence[Raw],
         error: Exception,
     ) -> None:
         """Find the poison: each record in its own transaction, the failing ones into the dead letters."""
         log.warning("a batch of %d from %s failed, going one by one: %s", len(records), partition.topic, error)
         for raw in records:
-            record = _record(raw)
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    await self._apply([record], partition.partition, [raw.offset])
+                    await self._apply([raw])
                     break
                 except InvalidEvent as invalid:
-                    await self._bury(record, invalid, attempt, partition.partition, raw.offset)
+                    await self._bury(raw, invalid, attempt)
                     break
                 except Exception as failure:
                     if _passes_by_itself(failure) or isinstance(failure, ConsumerHalted):
@@ -177,72 +217,110 @@ class Consumer(ConsumerRebalanceListener):
                     log.exception("%s failed at offset %d, attempt %d", partition.topic, raw.offset, attempt)
                     if attempt == ATTEMPTS:
                         fault = InvalidEvent("handler_failed", f"{type(failure).__name__}: {failure}")
-                        await self._bury(record, fault, attempt, partition.partition, raw.offset)
+                        await self._bury(raw, fault, attempt)
             await consumer.commit({partition: raw.offset + 1})
             self._watchdog.beat("consumer")
 
-    async def _apply(self, batch: Sequence[Record], partition: int, offsets: Sequence[int]) -> None:
-        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters with it."""
-        events: list[Received[Message]] = []
-        for record, offset in zip(batch, offsets, strict=True):
-            try:
-                events.append(decode(record, partition, offset))
-            except InvalidEvent as invalid:
-                await self._bury(record, invalid, 1, partition, offset)
-        # A stable sort keeps each tenant's events in order.
-        events.sort(key=lambda event: event.tenant_id)
+    async def _apply(self, batch: Sequence[Raw]) -> None:
+        """Handle the batch in one transaction per tenant; undecodable events go to the dead letters after it."""
+        read = [_read(raw) for raw in batch]
+        events = [event for event in read if not isinstance(event, InvalidEvent)]
+        # A stable sort keeps the order within each tenant's topics.
+        events.sort(key=_tenant_and_topic)
         for tenant_id, group in groupby(events, key=lambda event: event.tenant_id):
             await self._apply_for(tenant_id, list(group))
+        # Only now is it known how many stand in a row: a good one between them ends it.
+        for raw, event in zip(batch, read, strict=True):
+            if isinstance(event, InvalidEvent):
+                await self._bury(raw, event, 1)
+            else:
+                self._invalid_in_a_row.clear()
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
-        topic = events[0].record.topic
         async with self._database.unit_of_work(tenant_id) as uow:
-            unclaimed = await inbox.claim(uow.session, tenant_id, self.group, [e.id for e in events])
-            fresh = []
-            for event in events:
-                if event.id in unclaimed:
-                    unclaimed.discard(event.id)
-                    fresh.append(event)
-            if fresh:
-                await self._call(uow, fresh)
-        self._invalid_in_a_row = 0
-        EVENTS_CONSUMED.labels(self._service, topic).inc(len(fresh))
-        if len(fresh) < len(events):
-            DUPLICATES.labels(self._service, topic).inc(len(events) - len(fresh))
-        now = utc_now()
-        for event in fresh:
-            EVENT_AGE.labels(self._service, topic).observe(max(0.0, (now - event.time).total_seconds()))
+            fresh = await self._handle_new(uow, events)
+        self._count(events, fresh)
 
-    async def _call(self, uow: UnitOfWork, events: list[Received[Message]]) -> None:
+    async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
+        """Hand those to their handlers that were not handled before; these."""
+        unclaimed = await inbox.claim(uow.session, uow.tenant_id, self.group, [e.id for e in events])
+        fresh: list[Received[Message]] = []
+        for event in events:
+            if event.id in unclaimed:
+                unclaimed.discard(event.id)
+                fresh.append(event)
+        for topic, group in groupby(fresh, key=lambda event: event.record.topic):
+            await self._call(uow, topic, list(group))
+        return fresh
+
+    async def replay(self, uow: UnitOfWork, record: Record, partition: int, offset: int) -> None:
+        """Handle an event out of its turn, in the caller's transaction; one handled meanwhile changes nothing.
+
+        Raises what its handler raises, InvalidEvent also when it cannot be decoded.
+        """
+        await self._handle_new(uow, [decode(record, partition, offset)])
+
+    def _count(self, events: Sequence[Received[Message]], fresh: Sequence[Received[Message]]) -> None:
+        now = utc_now()
+        for topic, group in groupby(fresh, key=lambda event: event.record.topic):
+            ages, count = EVENT_AGE.labels(self._service, topic), 0
+            for event in group:
+                ages.observe(max(0.0, (now - event.time).total_seconds()))
+                count += 1
+            EVENTS_CONSUMED.labels(self._service, topic).inc(count)
+        if len(fresh) < len(events):
+            delivered = Counter(event.record.topic for event in events)
+            delivered.subtract(event.record.topic for event in fresh)
+            for topic, repeated in delivered.items():
+                if repeated:
+                    DUPLICATES.labels(self._service, topic).inc(repeated)
+
+    async def _call(self, uow: UnitOfWork, topic: str, events: list[Received[Message]]) -> None:
         kind = events[0].message.DESCRIPTOR.full_name
         handler = self._handlers.get(kind)
-        if handler is None:
-            raise InvalidEvent("unexpected_type", f"{kind} does not belong on {events[0].record.topic}")
+        # The right to write stands with the topic: elsewhere anybody could claim to be its writer.
+        if handler is None or kind != self._kinds.get(topic):
+            raise InvalidEvent("unexpected_type", f"{kind} does not belong on {topic}")
         if any(event.message.DESCRIPTOR.full_name != kind for event in events):
-            raise InvalidEvent("unexpected_type", f"{events[0].record.topic} carries more than {kind}")
+            raise InvalidEvent("unexpected_type", f"{topic} carries more than {kind}")
         with consumer_span(f"process {kind}", events[0].traceparent) as span:
             if len(events) > 1 and span.is_recording():
                 span.set_attribute("messaging.batch.message_count", len(events))
             await handler(uow, events)
 
-    async def _bury(self, record: Record, invalid: InvalidEvent, attempts: int, partition: int, offset: int) -> None:
-        self._invalid_in_a_row += 1
-        self.last_error = f"{record.topic}[{partition}]@{offset}: {invalid}"
-        if self._invalid_in_a_row > HALT_AFTER_INVALID:
+    async def _bury(self, raw: Raw, invalid: InvalidEvent, attempts: int) -> None:
+        self._invalid_in_a_row.add((raw.topic, raw.partition, raw.offset))
+        self.last_error = f"{raw.topic}[{raw.partition}]@{raw.offset}: {invalid}"
+        if len(self._invalid_in_a_row) > HALT_AFTER_INVALID:
             raise ConsumerHalted(
-                f"{self._invalid_in_a_row - 1} invalid events in a row, the last at {self.last_error}; "
+                f"{HALT_AFTER_INVALID} invalid events in a row, the last at {self.last_error}; "
                 "nothing further was put aside. Mend the cause, then restart"
             )
-        await dead_letter(self._database, self._service, record, invalid, attempts, partition, offset)
-        DEAD_LETTERS.labels(self._service, record.topic, invalid.code).inc()
+        await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
+        DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
 
 
-def _fetch_again(
-    consumer: AIOKafkaConsumer, fetched: Mapping[TopicPartition, Sequence[ConsumerRecord[Any, Any]]]
-) -> None:
-    """Void what was fetched across a rebalance. What still is ours comes again; what another member handled
-    meanwhile, the inbox knows. Not `seek_to_committed`: it leaves a partition without a commit where it is."""
+def _read(raw: Raw) -> Received[Message] | InvalidEvent:
+    try:
+        return decode(_record(raw), raw.partition, raw.offset)
+    except InvalidEvent as invalid:
+        return invalid
+
+
+def _in_words(fetched: Fetched) -> str:
+    return ", ".join(
+        f"{len(records)} of {p.topic}[{p.partition}]@{records[0].offset}" for p, records in fetched.items()
+    )
+
+
+def _tenant_and_topic(event: Received[Message]) -> tuple[str, str]:
+    return event.tenant_id, event.record.topic
+
+
+def _fetch_again(consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
+    """Void what was fetched. What still is ours comes again; what another member handled meanwhile, the inbox knows.
+    Not `seek_to_committed`: it leaves a partition without a commit where it is."""
     for partition, records in fetched.items():
         if partition in consumer.assignment():
             consumer.seek(partition, records[0].offset)
@@ -252,16 +330,9 @@ def _passes_by_itself(error: BaseException) -> bool:
     return is_transient(error) or isinstance(error, RetryableError)
 
 
-def _record(raw: ConsumerRecord[Any, Any]) -> Record:
+def _record(raw: Raw) -> Record:
     key = raw.key.decode("utf-8", "backslashreplace") if raw.key else ""
     return Record(raw.topic, key, raw.value or b"", headers_of(raw.headers))
-
-
-async def _sleep(stop: asyncio.Event, seconds: float) -> None:
-    try:
-        await asyncio.wait_for(stop.wait(), seconds)
-    except TimeoutError:
-        return
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:

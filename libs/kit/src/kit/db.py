@@ -3,15 +3,18 @@
 Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
 """
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import Executable, insert, text
+from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
+from kit import bulk
 from kit.events import Event, Received
 from kit.resources import Resources
 from kit.settings import ServiceSettings
@@ -20,8 +23,9 @@ from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
 _SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
 # Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock), and
-# what a login is refused with, of which no event is guilty: 28 (password), 3D000 (no such database), 55000 (closed).
-_TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03", "28", "3D000", "55000")
+# what a login is refused with, of which no event is guilty: 28 (password), 3D000 (no such database), 55000 (closed);
+# and 0A000, a plan that a migration made void.
+_TRANSIENT_STATES = ("40", "08", "57P", "53", "55P03", "28", "3D000", "55000", "0A000")
 
 
 class UnitOfWork:
@@ -42,13 +46,15 @@ class UnitOfWork:
         *,
         sequence: int,
         cause: Received[Any] | None = None,
+        traceparent: str | None = None,
         topic: str = "",
         **given: Any,
     ) -> Event:
-        """Queue an event for the outbox. `cause` is the consumed event it follows from, whose trace it continues;
-        without one it continues the trace of the request. `topic` overrides the contract's (partner feeds);
-        `id` and `time` may be given."""
-        traceparent = cause.traceparent if cause is not None else current_traceparent()
+        """Queue an event for the outbox. It continues the trace of `cause`, the consumed event it follows from, or
+        that of `traceparent`, or else that of the request. `topic` overrides the contract's (partner feeds); `id` and
+        `time` may be given."""
+        if traceparent is None:
+            traceparent = cause.traceparent if cause is not None else current_traceparent()
         event = Event(self.tenant_id, message, sequence, traceparent, topic, **given)
         self._outgoing.append(event)
         return event
@@ -60,22 +66,10 @@ class UnitOfWork:
     async def flush_events(self) -> int:
         """Write the queued events as outbox rows, in the order they were published; their number."""
         events, self._outgoing = self._outgoing, []
-        rows = []
-        for event in events:
-            record = event.record(self._source, self._prefix)
-            rows.append(
-                {
-                    "tenant_id": self.tenant_id,
-                    "event_id": event.id,
-                    "topic": record.topic,
-                    "key": record.key,
-                    "value": record.value,
-                    "headers": dict(record.headers),
-                }
-            )
-            EVENTS_PUBLISHED.labels(self._source, record.topic).inc()
-        if rows:
-            await self.session.execute(insert(outbox), rows)
+        rows = [event.row(self._source, self._prefix) for event in events]
+        await bulk.insert(self.session, outbox, self.tenant_id, rows)
+        for topic, count in Counter(row["topic"] for row in rows).items():
+            EVENTS_PUBLISHED.labels(self._source, topic).inc(count)
         return len(rows)
 
     def committed(self) -> None:
@@ -96,8 +90,11 @@ class Database:
         self.engine = create_async_engine(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
-            max_overflow=settings.database_pool_size,
+            # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
+            max_overflow=0,
             connect_args={"server_settings": {"application_name": settings.service}},
+            # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
+            hide_parameters=True,
         )
         self.on_events: Callable[[], None] = lambda: None
 
@@ -107,9 +104,15 @@ class Database:
         async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
             uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
             await self.set_tenant(session, tenant_id)
-            yield uow
-            events = await uow.flush_events()
-            await session.commit()
+            driver = await bulk.driver_of(session)
+            try:
+                yield uow
+                events = await uow.flush_events()
+                await session.commit()
+            except BaseException:
+                if driver.is_closed():
+                    await session.invalidate()
+                raise
         if events:
             self.on_events()
         uow.committed()
@@ -134,9 +137,15 @@ class Database:
 def is_transient(error: BaseException) -> bool:
     """Whether the same statement may succeed later without anybody mending anything."""
     if isinstance(error, DBAPIError):
-        state = str(getattr(error.orig, "sqlstate", "") or "")
-        return error.connection_invalidated or not state or state.startswith(_TRANSIENT_STATES)
-    return isinstance(error, OSError | TimeoutError)
+        if error.connection_invalidated:
+            return True
+        error = (error.orig and error.orig.__cause__) or error.orig or error
+    if isinstance(error, asyncpg.DataError):
+        return False
+    state = getattr(error, "sqlstate", None)
+    if state:
+        return state.startswith(_TRANSIENT_STATES)
+    return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError)
 
 
 async def rows(session: AsyncSession, statement: Executable) -> list[dict[str, Any]]:

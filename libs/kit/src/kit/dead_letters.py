@@ -115,29 +115,19 @@ async def list_dead_letters(
     return [dict(row) for row in (await session.execute(statement)).mappings()]
 
 
-async def replay_dead_letter(session: AsyncSession, tenant_id: str, dead_letter_id: UUID) -> None:
-    """Send the event again to the topic it came from, under its own id. NotFoundProblem if it is not the tenant's.
-
-    Only the group that refused it handles it: every other group's inbox knows the id."""
+async def take_dead_letter(session: AsyncSession, dead_letter_id: UUID) -> tuple[Record, int, int]:
+    """The event with its partition and offset, marked as replayed. NotFoundProblem if it is not the tenant's."""
     table = dead_letter_table
     statement = (
         update(table)
         .where(table.c.dead_letter_id == dead_letter_id)
         .values(replayed_at=text("now()"))
-        .returning(table.c.topic, table.c.key, table.c.value, table.c.headers)
+        .returning(table.c.topic, table.c.key, table.c.value, table.c.headers, table.c.partition, table.c.offset)
     )
-    letter = (await session.execute(statement)).mappings().one_or_none()
+    letter = (await session.execute(statement)).one_or_none()
     if letter is None:
         raise NotFoundProblem(f"no dead letter {dead_letter_id}")
-    event_id = _event_id(letter["headers"], dead_letter_id)
-    await session.execute(outbox.insert().values(tenant_id=tenant_id, event_id=event_id, **letter))
-
-
-def _event_id(headers: dict[str, str], fallback: UUID) -> UUID:
-    try:
-        return UUID(headers.get("ce_id", ""))
-    except ValueError:
-        return fallback
+    return Record(letter.topic, letter.key, letter.value, letter.headers), letter.partition, letter.offset
 
 
 def _storable(headers: Any) -> dict[str, str]:

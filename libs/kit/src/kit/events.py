@@ -59,9 +59,14 @@ def registry() -> Mapping[str, EventType]:
     return found
 
 
+@lru_cache(1)
+def _by_class() -> Mapping[type[Message], EventType]:
+    return {kind.message: kind for kind in registry().values()}
+
+
 def event_type(message: type[Message]) -> EventType:
     """The registry entry of a message class; KeyError when it is no event."""
-    return registry()[message.DESCRIPTOR.full_name]
+    return _by_class()[message]
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ class Event:
             "ce_id": str(self.id),
             "ce_source": f"/stagecraft/{source}",
             "ce_type": kind.name,
-            "ce_time": self.time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+            "ce_time": f"{self.time.astimezone(UTC).isoformat()[:-6]}Z",
             "ce_subject": aggregate_id,
             "ce_sequence": str(self.sequence),
             "ce_tenantid": self.tenant_id,
@@ -96,6 +101,10 @@ class Event:
         key = f"{self.tenant_id}:{aggregate_id}"
         value = self.message.SerializeToString(deterministic=True)
         return Record(prefix + (self.topic or kind.topic), key, value, headers)
+
+    def row(self, source: str, prefix: str) -> dict[str, Any]:
+        """The row of the outbox that carries it."""
+        return {"event_id": self.id, **vars(self.record(source, prefix))}
 
 
 @dataclass(frozen=True)

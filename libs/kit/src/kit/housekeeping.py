@@ -6,6 +6,7 @@ import logging
 from sqlalchemy import text
 
 from kit.db import Database
+from kit.pace import pause
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,4 @@ async def prune(database: Database, stop: asyncio.Event) -> None:
                 await connection.execute(_STATEMENTS[1], {"idempotency_days": IDEMPOTENCY_DAYS})
         except Exception as error:
             log.warning("pruning failed and will be repeated: %s", error)
-        try:
-            await asyncio.wait_for(stop.wait(), _EVERY_SECONDS)
-        except TimeoutError:
-            continue
+        await pause(stop, _EVERY_SECONDS)

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_CLAIM = text(
-    "INSERT INTO inbox (tenant_id, consumer, event_id)"
-    " SELECT :tenant_id, :consumer, unnest(CAST(:ids AS uuid[]))"
+from kit.bulk import driver_of
+
+_CLAIM = (
+    "INSERT INTO inbox (tenant_id, consumer, event_id) SELECT $1, $2, unnest($3::uuid[])"
     " ON CONFLICT DO NOTHING RETURNING event_id"
 )
 
@@ -19,5 +19,5 @@ async def claim(session: AsyncSession, tenant_id: str, consumer: str, ids: Seque
     A second transaction that claims the same id meanwhile waits for the first and then gets nothing.
     """
     # One order for all, or two transactions that claim overlapping batches deadlock.
-    parameters = {"tenant_id": tenant_id, "consumer": consumer, "ids": sorted(set(ids))}
-    return set((await session.execute(_CLAIM, parameters)).scalars())
+    found = await (await driver_of(session)).fetch(_CLAIM, tenant_id, consumer, sorted(set(ids)))
+    return {row[0] for row in found}

@@ -7,16 +7,23 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kit.settings import ServiceSettings
 
 
+def login(username: str, password: str) -> dict[str, Any]:
+    """What a client of aiokafka is given to log in; nothing for a broker without authentication, and no username."""
+    if not username:
+        return {}
+    return {
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-512",
+        "sasl_plain_username": username,
+        "sasl_plain_password": password,
+    }
+
+
 def _connection(settings: ServiceSettings) -> dict[str, Any]:
-    connection: dict[str, Any] = {"bootstrap_servers": settings.kafka_bootstrap_servers}
-    if settings.kafka_username:
-        connection |= {
-            "security_protocol": "SASL_PLAINTEXT",
-            "sasl_mechanism": "SCRAM-SHA-512",
-            "sasl_plain_username": settings.kafka_username,
-            "sasl_plain_password": settings.kafka_password.get_secret_value(),
-        }
-    return connection
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap_servers,
+        **login(settings.kafka_username, settings.kafka_password.get_secret_value()),
+    }
 
 
 async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
@@ -50,7 +57,8 @@ def new_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         max_partition_fetch_bytes=4 * 1024 * 1024,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
-        # Longer than the longest batch, or a slow batch is handled twice at once.
-        rebalance_timeout_ms=60_000,
+        # Longer than the longest batch the watchdog allows, or a slow batch is handled twice at once; shorter than the
+        # client's request timeout of 40 s, or it gives up a join that the broker holds back for a dead member.
+        rebalance_timeout_ms=30_000,
         metadata_max_age_ms=30_000,
     )

@@ -7,10 +7,17 @@ services themselves run without the right to change the schema.
 import argparse
 import os
 import sys
+import time
 
 from alembic import command
+from psycopg.errors import LockNotAvailable
+from sqlalchemy.exc import OperationalError
 
 from kit.migrations import alembic_config
+
+# Each attempt lets the table's users pass before the next.
+_ATTEMPTS = 120
+_PAUSE_SECONDS = 1
 
 
 def sync_url(url: str) -> str:
@@ -21,8 +28,17 @@ def sync_url(url: str) -> str:
 
 
 def migrate(package: str, url: str) -> None:
-    """Run all migrations that the database has not seen. LookupError for a package that is no service."""
-    command.upgrade(alembic_config(package, sync_url(url)), "head")
+    """Run all migrations that the database has not seen, also while the tables are in use: one that does not get its
+    lock is tried again. LookupError for a package that is no service."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            command.upgrade(alembic_config(package, sync_url(url)), "head")
+            return
+        except OperationalError as error:
+            if not isinstance(error.orig, LockNotAvailable) or attempt == _ATTEMPTS:
+                raise
+            sys.stderr.write(f"{package}: a table is busy, attempt {attempt} of {_ATTEMPTS}\n")
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _url_of(package: str) -> str:

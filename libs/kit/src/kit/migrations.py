@@ -1,4 +1,5 @@
-"""Schema changes: what a migration needs to make a table safe, and the check that refuses an outdated schema."""
+"""Schema changes: what a migration needs to make a table safe and to change one in use, and the check that refuses a
+schema that does not fit the code."""
 
 import importlib.util
 from pathlib import Path
@@ -9,10 +10,14 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Table, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import NullPool
 
 from kit import dead_letters, tables
 
 _TENANT = "current_setting('app.tenant_id', true)"
+# Whoever waits for the lock on a table makes everybody behind it wait: rather let them pass and try again.
+_LOCK_TIMEOUT = "1s"
+_BACKFILL_ROWS = 1000
 
 
 def create_kit_tables(package: str) -> None:
@@ -39,7 +44,10 @@ def create_kit_tables(package: str) -> None:
         "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"
         " autovacuum_vacuum_cost_delay = 0)"
     )
-    op.execute("CREATE INDEX inbox_received_at ON inbox USING brin (received_at)")
+    # For housekeeping, once an hour. Rows come in the order of time, so that page ranges tell it at no cost to inserts.
+    # A range is summed up as soon as it is full, or all rows since the last vacuum would be read.
+    for table, column in (("inbox", "received_at"), ("idempotency", "created_at")):
+        op.execute(f"CREATE INDEX {table}_{column} ON {table} USING brin ({column}) WITH (autosummarize = on)")
 
 
 def isolate(table: str) -> None:
@@ -59,19 +67,52 @@ def create_tables(package: str, *service_tables: Table, append_only: tuple[str, 
         op.execute(f'GRANT {rights} ON {table.name} TO "{package}_app"')
 
 
+def backfill(table: str, assignment: str, unfinished: str) -> None:
+    """Fill a new column of a table in use: `assignment` is what to SET in rows that are `unfinished`. A revision of its
+    own: it commits every thousand rows, so that nobody waits long for one, and goes on where it was interrupted.
+
+    Forced row-level security hides all rows from the owner too, and an UPDATE would silently find none. It is lifted
+    within each transaction; the application is not the owner and stays confined."""
+    with op.get_context().autocommit_block():
+        op.execute(
+            # All three come from the migration's author.
+            f"""DO $$
+            DECLARE filled bigint := 1;
+            BEGIN
+              WHILE filled > 0 LOOP
+                ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;
+                UPDATE {table} SET {assignment} WHERE ctid = ANY (ARRAY(
+                  SELECT ctid FROM {table} WHERE {unfinished} LIMIT {_BACKFILL_ROWS} FOR UPDATE));
+                GET DIAGNOSTICS filled = ROW_COUNT;
+                ALTER TABLE {table} FORCE ROW LEVEL SECURITY;
+                COMMIT;
+              END LOOP;
+            END $$"""  # noqa: S608
+        )
+
+
+def serves_since(revision: str) -> None:
+    """For a migration that contracts: code that does not know `revision` finds no place for its data any more, and
+    `check_schema` refuses to start it."""
+    op.execute(f"COMMENT ON TABLE alembic_version IS '{revision}'")
+
+
 def run_migrations() -> None:
     """The whole of a service's migrations/env.py."""
     url = context.config.get_main_option("sqlalchemy.url")
     assert url, "run migrations through `python -m kit.migrate <package>`"
-    engine = create_engine(url)
+    # Without a pool, so that a migration that failed lets go of the lock below: it belongs to the session.
+    engine = create_engine(url, poolclass=NullPool)
     with engine.connect() as connection:
         # Two instances may start the same migration: the second waits and finds nothing to do.
         connection.execute(text("SELECT pg_advisory_lock(7235940122)"))
+        connection.execute(text(f"SET lock_timeout = '{_LOCK_TIMEOUT}'"))
+        # Both belong to the session. Left open, this transaction would be the one of all migrations.
+        connection.commit()
         context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
         connection.commit()
-    engine.dispose()
 
 
 def script_location(package: str) -> Path:
@@ -95,16 +136,22 @@ def alembic_config(package: str, url: str = "") -> Config:
 
 
 async def check_schema(engine: AsyncEngine, package: str) -> None:
-    """RuntimeError when the database is behind the code. One that is ahead is fine: that is how upgrades roll."""
+    """RuntimeError when the database is behind the code, or has been contracted beyond it. One that is merely ahead is
+    fine: that is how upgrades roll."""
     script = ScriptDirectory.from_config(alembic_config(package))
     head = script.get_current_head()
+    state = text("SELECT version_num, obj_description('alembic_version'::regclass) FROM alembic_version")
     try:
         async with engine.connect() as connection:
-            current = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalar()
+            current, serves = (await connection.execute(state)).one_or_none() or (None, None)
     except ProgrammingError:
-        current = None
+        current = serves = None
     known = {revision.revision for revision in script.walk_revisions()}
     if current != head and (current is None or current in known):
         raise RuntimeError(
             f"the schema of {package} is at {current}, the code needs {head}: run `python -m kit.migrate {package}`"
+        )
+    if serves is not None and serves not in known:
+        raise RuntimeError(
+            f"the schema of {package} serves code that knows {serves}, this knows only {head}: deploy a newer release"
         )

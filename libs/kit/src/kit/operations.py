@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from kit import audit as audit_log
 from kit.auth import requires
-from kit.dead_letters import list_dead_letters, replay_dead_letter
+from kit.dead_letters import list_dead_letters, take_dead_letter
+from kit.errors import ConflictProblem, InvalidEvent, RetryableError, UnavailableProblem
 from kit.pagination import Page, Paging
 from kit.web import Uow, router
 
@@ -82,11 +83,19 @@ async def list_the_dead_letters(
     return paging.page(found, lambda row: [row["dead_letter_id"]], lambda row: DeadLetter(**row))
 
 
-@api.post("/dead-letters/{dead_letter_id}/replay", status_code=202, dependencies=[requires("dead-letters:write")])
-async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow) -> dict[str, str]:
-    """Send the event again to the topic it came from, after the cause was mended."""
-    await replay_dead_letter(uow.session, uow.tenant_id, dead_letter_id)
-    return {"status": "queued"}
+@api.post("/dead-letters/{dead_letter_id}/replay", dependencies=[requires("dead-letters:write")])
+async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, request: Request) -> dict[str, str]:
+    """Handle the event again, here and now, after the cause was mended; 409 says what still is wrong with it.
+
+    It does not pass through its topic, which only its writer may write and whose other readers have it already."""
+    event = await take_dead_letter(uow.session, dead_letter_id)
+    try:
+        await request.app.state.runtime.consumer.replay(uow, *event)
+    except InvalidEvent as invalid:
+        raise ConflictProblem(str(invalid), code="event_invalid") from invalid
+    except RetryableError as passing:
+        raise UnavailableProblem(str(passing)) from passing
+    return {"status": "handled"}
 
 
 @api.get("/audit-entries", dependencies=[requires("audit:read")])

@@ -1,13 +1,16 @@
 """The relay: moves committed events from the outbox table to Kafka, at least once and in order."""
 
 import asyncio
+import json
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 
 from kit.db import Database
+from kit.pace import pause, rest_after
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
 from kit.watchdog import Watchdog
 
@@ -15,13 +18,14 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 POLL_SECONDS = 0.5
-# Any constant serves; each service has a database of its own.
-_LOCK = text("SELECT pg_try_advisory_xact_lock(7235940121)")
+# The lock's number is any constant; each service has a database of its own. It is tried before anything is read.
 # Deleting, not skipping ahead with a cursor: positions are taken before commit, so a cursor would pass by a row
-# that commits late.
-_TAKE = text(
-    "DELETE FROM outbox WHERE position IN (SELECT position FROM outbox ORDER BY position LIMIT :batch)"
-    " RETURNING position, topic, key, value, headers"
+# that commits late. Up to the batch's last position, not by a list of positions: the planner, who takes the table to be
+# as empty as it mostly is, would go through the list once for each row.
+_TAKE = (
+    "DELETE FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7235940121)) AND position <="
+    " (SELECT max(position) FROM (SELECT position FROM outbox ORDER BY position LIMIT $1) AS batch)"
+    " RETURNING position, topic, key, value, headers::text"
 )
 _STATE = text("SELECT count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) FROM outbox")
 
@@ -52,10 +56,11 @@ class Relay:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Relay until told to stop, then once more until the outbox is empty."""
-        failures = 0
+        failures, loop = 0, asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 self._watchdog.beat("relay")
+                began = loop.time()
                 try:
                     self._wake.clear()
                     sent = await self.round()
@@ -66,10 +71,12 @@ class Relay:
                     log.warning("relay failed, round %d: %s", failures, error)
                     await self._drop_producer()
                     sent = 0
+                # Neither of these is woken by commits: under load that would be no pause at all.
                 if failures:
-                    await self._back_off(stop, min(POLL_SECONDS * 2**failures, 10))
+                    await pause(stop, min(POLL_SECONDS * 2**failures, 10))
                 elif sent < BATCH:
-                    await self._pause(stop, POLL_SECONDS)
+                    await pause(stop, rest_after(loop.time() - began))
+                    await self._until_woken(stop, POLL_SECONDS)
             while not failures and await self.round() == BATCH:
                 pass
         finally:
@@ -79,21 +86,20 @@ class Relay:
         """Send one batch; the number of events sent, 0 also when another instance holds the lock."""
         producer = await self._connected_producer()
         async with self._database.as_relay() as connection:
-            if not (await connection.execute(_LOCK)).scalar_one():
-                return 0
-            batch = list((await connection.execute(_TAKE, {"batch": BATCH})).mappings())
-            batch.sort(key=lambda row: row["position"])
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            batch = sorted(await driver.fetch(_TAKE, BATCH), key=lambda row: row["position"])
             await self._send(producer, batch)
         EVENTS_RELAYED.labels(self._service).inc(len(batch))
         return len(batch)
 
-    async def _send(self, producer: AIOKafkaProducer, batch: list[RowMapping]) -> None:
+    async def _send(self, producer: AIOKafkaProducer, batch: Sequence[Any]) -> None:
         acknowledgements = [
             await producer.send(
                 row["topic"],
                 row["value"],
                 key=row["key"].encode(),
-                headers=[(name, value.encode()) for name, value in row["headers"].items()],
+                headers=[(name, value.encode()) for name, value in json.loads(row["headers"]).items()],
             )
             for row in batch
         ]
@@ -126,15 +132,7 @@ class Relay:
             except Exception as error:
                 log.warning("the producer did not close cleanly: %s", error)
 
-    @staticmethod
-    async def _back_off(stop: asyncio.Event, seconds: float) -> None:
-        """Not to be woken by commits: under load that would be no back-off at all."""
-        try:
-            await asyncio.wait_for(stop.wait(), seconds)
-        except TimeoutError:
-            return
-
-    async def _pause(self, stop: asyncio.Event, seconds: float) -> None:
+    async def _until_woken(self, stop: asyncio.Event, seconds: float) -> None:
         waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())]
         try:
             await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

@@ -35,7 +35,7 @@ EVENTS_CONSUMED = Counter("events_consumed_total", "Events handled", ["service",
 DUPLICATES = Counter("events_duplicate_total", "Events recognised as handled before", ["service", "topic"])
 DEAD_LETTERS = Counter("dead_letters_total", "Events put aside as invalid; each waits for a person", ["service", "topic", "code"])  # fmt: skip  # noqa: E501
 EVENT_AGE = Histogram("consumer_event_age_seconds", "Time from an event's making to its being handled", ["service", "topic"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
-BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle one batch in its transaction", ["service", "topic"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
+BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle what one poll returned", ["service"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
 CONSUMER_RETRIES = Counter("consumer_retries_total", "Batches repeated after a passing fault", ["service", "topic"])
 CONSUMER_LAG = Gauge("consumer_lag_events", "Events behind the end of the partition", ["service", "topic", "partition"])  # fmt: skip  # noqa: E501
 CONSUMER_UP = Gauge("consumer_running", "1 while the consumer runs; 0 when it halted itself", ["service"])

@@ -3,7 +3,8 @@
 import time
 from collections.abc import Callable
 
-LIMIT_SECONDS = 30.0
+# Half a minute at most until liveness tells, probes included.
+LIMIT_SECONDS = 25.0
 
 
 class Watchdog:
@@ -11,12 +12,12 @@ class Watchdog:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._beats: dict[str, float] = {}
+        self._beats: dict[str, tuple[float, str]] = {}
         self._faults: dict[str, str] = {}
 
-    def beat(self, name: str) -> None:
-        """The loop of this name is alive."""
-        self._beats[name] = self._clock()
+    def beat(self, name: str, doing: str = "") -> None:
+        """The loop of this name is alive, and what it is about to do."""
+        self._beats[name] = self._clock(), doing
 
     def fail(self, name: str, reason: str) -> None:
         """The loop of this name has stopped for good, and why."""
@@ -30,8 +31,8 @@ class Watchdog:
         """What is wrong, in words; empty when all loops are alive."""
         now = self._clock()
         overdue = [
-            f"{name} has not run for {now - beat:.0f} s"
-            for name, beat in self._beats.items()
+            f"{name} has not run for {now - beat:.0f} s" + (f", since {doing}" if doing else "")
+            for name, (beat, doing) in self._beats.items()
             if now - beat > LIMIT_SECONDS
         ]
         return [f"{name} stopped: {reason}" for name, reason in self._faults.items()] + overdue

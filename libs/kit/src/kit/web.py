@@ -8,7 +8,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kit.auth import Caller
+from kit.auth import Caller, Principal
 from kit.db import Database, UnitOfWork, is_transient
 from kit.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -28,6 +29,7 @@ from kit.errors import (
     ProblemDocument,
     UnavailableProblem,
 )
+from kit.group_commit import GroupCommit, Item, Outcome
 from kit.tables import idempotency
 
 log = logging.getLogger(__name__)
@@ -71,15 +73,10 @@ class _Replay(Exception):
         self.response = response
 
 
-async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
-    database: Database = request.app.state.database
+@contextmanager
+def _unavailable_when_it_passes(request: Request) -> Iterator[None]:
     try:
-        async with database.unit_of_work(caller.tenant_id) as uow:
-            key = request.headers.get("idempotency-key")
-            if key is not None and request.method == "POST":
-                await _claim_key(request, uow, caller.subject, key)
-                request.state.remember = (uow, caller.subject, key)
-            yield uow
+        yield
     except Exception as error:
         if not is_transient(error):
             raise
@@ -87,6 +84,38 @@ async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitO
         # A lost connection does not say whether the commit took place.
         detail = "The database does not answer now. Repeat the same request, with its id or key, until it is answered."
         raise UnavailableProblem(detail, headers={"Retry-After": str(_RETRY_SECONDS)}) from error
+
+
+async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+    database: Database = request.app.state.database
+    with _unavailable_when_it_passes(request):
+        async with database.unit_of_work(caller.tenant_id) as uow:
+            key = request.headers.get("idempotency-key")
+            if key is not None and request.method == "POST":
+                await _claim_key(request, uow, caller.subject, key)
+                request.state.remember = (uow, caller.subject, key)
+            yield uow
+
+
+def group_of(
+    act: Callable[[UnitOfWork, Sequence[Item]], Awaitable[list[Outcome]]],
+) -> Callable[[Request, Principal], Awaitable[Callable[[Item], Awaitable[Outcome]]]]:
+    """A dependency that gives a route, instead of a transaction, a function which acts on one item in the next
+    transaction of the caller's tenant, together with the items of other requests (see GroupCommit)."""
+
+    # async: FastAPI hands what is not to a thread.
+    async def dependency(request: Request, caller: Caller) -> Callable[[Item], Awaitable[Outcome]]:
+        groups: dict[Any, GroupCommit[Item, Outcome]] = request.app.state.groups
+        if act not in groups:
+            groups[act] = GroupCommit(request.app.state.database, act)
+
+        async def in_group(item: Item) -> Outcome:
+            with _unavailable_when_it_passes(request):
+                return await groups[act](caller.tenant_id, item)
+
+        return in_group
+
+    return dependency
 
 
 # scope="function": the transaction ends before the answer is sent, so whoever has the answer can rely on it.

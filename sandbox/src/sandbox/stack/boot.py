@@ -19,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from kit.kafka import login
 
+from sandbox.stack.acls import acls_of, users_of
 from sandbox.stack.databases import prepare_databases
 from sandbox.stack.errors import KafkaUnavailable, PostgresUnavailable, StackError
 from sandbox.stack.kafka import Kafka, resolve_kafka
+from sandbox.stack.kafka_jvm import ADMIN
 from sandbox.stack.postgres import Postgres, resolve_postgres
 from sandbox.stack.run_dir import Phase, RunDir, Status
 from sandbox.stack.services import (
@@ -30,6 +33,7 @@ from sandbox.stack.services import (
     OrgAddress,
     common_environment,
     connector_environment,
+    logins_of,
     org_process,
     service_process,
     variable_of,
@@ -107,7 +111,7 @@ class Boot:
             if self._plan.services:
                 group.create_task(self._supervisor.start(org_process(self._run, org)))
         postgres, database_urls = databases.result()
-        kafka = brokers.result()
+        kafka, passwords = brokers.result()
         environment = {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KAFKA_BACKEND": kafka.backend.value,
@@ -120,7 +124,8 @@ class Boot:
                 environment[variable_of(name, "URL")] = f"http://127.0.0.1:{port}"
             environment |= {variable_of(name, "DATABASE_URL"): database_urls[name] for name in SERVICES}
             environment |= {"ORG_URL": org.url, "ORG_PUBSUB_ENDPOINT": org.pubsub_endpoint}
-            await self._start_services(kafka, database_urls, addresses, org)
+            environment |= {variable_of(user, "KAFKA_PASSWORD"): password for user, password in passwords.items()}
+            await self._start_services(kafka, environment, addresses, org)
         self._run.write_environment(environment)
         logger.info("ready after %.1f s", time.monotonic() - began)
 
@@ -138,22 +143,36 @@ class Boot:
         logger.info("PostgreSQL: %d databases provisioned and migrated", len(urls))
         return postgres, urls
 
-    async def _start_kafka(self, broker_port: int, controller_port: int) -> Kafka:
-        kafka = await asyncio.to_thread(resolve_kafka, self._run.root / "kafka", broker_port, controller_port)
+    async def _start_kafka(self, broker_port: int, controller_port: int) -> tuple[Kafka, dict[str, str]]:
+        # Topics of tests have prefixes of their own, so a broker for tests alone lets everybody in.
+        password = self._run.secret("kafka-broker") if self._plan.services else ""
+        directory = self._run.root / "kafka"
+        kafka = await asyncio.to_thread(
+            resolve_kafka, directory, broker_port, controller_port, broker_password=password
+        )
         if kafka.process is not None:
             await self._supervisor.start(kafka.process)
         else:
             await _expect_answer(kafka)
-        if self._plan.services:
-            created = await create_topics(kafka.bootstrap_servers, load_topics())
-            logger.info("Kafka: %d topics created", len(created))
-        return kafka
+        if not self._plan.services:
+            return kafka, {}
+        topics = load_topics()
+        passwords: dict[str, str] = {}
+        if kafka.guard is not None:
+            passwords = {user: self._run.secret(f"kafka-{user}") for user in (ADMIN, *sorted(users_of(topics)))}
+            acls = acls_of(topics)
+            await kafka.guard.admit(passwords, acls)
+            logger.info("Kafka: %d users with %d rights", len(passwords), len(acls))
+        administrator = login(ADMIN, passwords[ADMIN]) if passwords else {}
+        created = await create_topics(kafka.bootstrap_servers, topics, **administrator)
+        logger.info("Kafka: %d topics created", len(created))
+        return kafka, passwords
 
     async def _start_services(
-        self, kafka: Kafka, database_urls: dict[str, str], ports: dict[str, int], org: OrgAddress
+        self, kafka: Kafka, known: dict[str, str], ports: dict[str, int], org: OrgAddress
     ) -> None:
         common = common_environment(self._run, kafka.bootstrap_servers, idempotence=kafka.supports_idempotence)
-        environments = {service: {**common, "DATABASE_URL": database_urls[service]} for service in SERVICES}
+        environments = {service: common | logins_of(service, known) for service in SERVICES}
         environments["crm-connector"] |= connector_environment(self._run, org)
         specs = [service_process(name, ports[name], environments[name]) for name in SERVICES]
         logger.info("starting %s", ", ".join(SERVICES))

@@ -158,7 +158,7 @@ def _report(line: str) -> None:
 
 def _print_addresses(stack: Stack) -> None:
     for name, value in stack.environment.items():
-        if not name.endswith(("DATABASE_URL", "ADMIN_URL")):
+        if not name.endswith(("DATABASE_URL", "ADMIN_URL", "PASSWORD")):
             print(f"  {name}={value}")
     print(f"with passwords: {stack.run.root / 'env'}")
 

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sandbox.stack.errors import StackStartFailed
+from sandbox.stack.kafka_jvm import ADMIN
 from sandbox.stack.run_dir import Phase, RunDir, Status
 from sandbox.stack.services import SERVICES, variable_of
 from sandbox.stack.supervisor import end_orphans, find_process, last_lines
@@ -104,6 +105,15 @@ class Stack:
         """The base URL of each service."""
         environment = self.environment
         return {service: environment[variable_of(service, "URL")] for service in SERVICES}
+
+    def kafka(self, user: str = ADMIN) -> dict[str, Any]:
+        """How a client of aiokafka reaches the broker as that user: a service, a partner or the administrator."""
+        from kit.kafka import login
+
+        environment = self.environment
+        password = environment.get(variable_of(user, "KAFKA_PASSWORD"))
+        address = {"bootstrap_servers": environment["KAFKA_BOOTSTRAP_SERVERS"]}
+        return address | (login(user, password) if password else {})
 
     def token(self, tenant: str, role: str, subject: str) -> str:
         """An access token every service of this stack accepts."""

@@ -20,6 +20,7 @@ import yaml
 
 from sandbox.stack import kafka_jvm
 from sandbox.stack.errors import KafkaUnavailable
+from sandbox.stack.kafka_guard import Guard
 from sandbox.stack.kafka_health import answers
 from sandbox.stack.supervisor import ProcessSpec
 
@@ -38,11 +39,12 @@ LOCAL_BACKENDS = (KafkaBackend.JVM, KafkaBackend.DOCKER, KafkaBackend.TANSU)
 
 @dataclass(frozen=True)
 class Kafka:
-    """A broker to use; `process` to supervise, None when it runs elsewhere."""
+    """A broker to use; `process` to supervise, None when it runs elsewhere; `guard` when it wants logins."""
 
     backend: KafkaBackend
     bootstrap_servers: str
     process: ProcessSpec | None
+    guard: Guard | None = None
 
     @property
     def supports_idempotence(self) -> bool:
@@ -54,12 +56,16 @@ class Kafka:
 
 
 def resolve_kafka(
-    directory: Path, broker_port: int, controller_port: int, environ: Mapping[str, str] = os.environ
+    directory: Path,
+    broker_port: int,
+    controller_port: int,
+    environ: Mapping[str, str] = os.environ,
+    broker_password: str = "",
 ) -> Kafka:
     """Choose a broker and prepare its data in `directory`; nothing is started yet.
 
-    Raises KafkaUnavailable when the one asked for, or every one, cannot be had; the first use downloads
-    Kafka.
+    With a password Apache Kafka on a Java runtime is secured; in Docker, and Tansu, it lets everybody in. Raises
+    KafkaUnavailable when the one asked for, or every one, cannot be had; the first use downloads Kafka.
     """
     given = environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
     asked = environ.get("KAFKA_BACKEND", "") or (KafkaBackend.EXTERNAL if given else "")
@@ -72,7 +78,7 @@ def resolve_kafka(
         raise KafkaUnavailable(f"KAFKA_BACKEND={asked} is unknown; known: {', '.join(KafkaBackend)}")
 
     starters: dict[KafkaBackend, Callable[[], tuple[str, list[str]]]] = {
-        KafkaBackend.JVM: lambda: kafka_jvm.prepare(directory, broker_port, controller_port),
+        KafkaBackend.JVM: lambda: kafka_jvm.prepare(directory, broker_port, controller_port, broker_password),
         KafkaBackend.DOCKER: lambda: _prepare_docker(directory, broker_port, controller_port),
         KafkaBackend.TANSU: lambda: _prepare_tansu(broker_port),
     }
@@ -84,17 +90,20 @@ def resolve_kafka(
         except KafkaUnavailable as problem:
             reasons.append(f"{backend}: {problem}")
             continue
+        secured = backend is KafkaBackend.JVM and broker_password
+        guard = Guard(bootstrap_servers, broker_password) if secured else None
         passed_over = f" (passed over {'; '.join(reasons)})" if reasons else ""
-        logger.info("Kafka: %s on %s%s", title, bootstrap_servers, passed_over)
+        access = ", with logins" if guard else ", open to everybody here"
+        logger.info("Kafka: %s on %s%s%s", title, bootstrap_servers, access, passed_over)
         process = ProcessSpec(
             name="kafka",
             command=command,
-            ready=lambda: answers(bootstrap_servers),
+            ready=guard.answers if guard else lambda: answers(bootstrap_servers),
             stop_seconds=30,
             # A first start in Docker pulls the image.
             ready_seconds=300 if backend is KafkaBackend.DOCKER else 120,
         )
-        return Kafka(backend, bootstrap_servers, process)
+        return Kafka(backend, bootstrap_servers, process, guard)
     raise KafkaUnavailable("no Kafka can be had here\n" + "\n".join(reasons))
 
 

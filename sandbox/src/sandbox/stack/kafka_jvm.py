@@ -41,6 +41,9 @@ COORDINATES = "+".join(
     )
 )
 OLDEST_JAVA = 17
+# The node itself, and the person or tool that runs it: both may do everything.
+BROKER = "broker"
+ADMIN = "admin"
 TRAINING_SECONDS = 60.0
 JVM_FLAGS = (
     "-Xms128m",
@@ -63,11 +66,13 @@ class Java:
         return [str(self.binary), *JVM_FLAGS, *allow_unsafe, *flags, "-cp", os.pathsep.join(jars)]
 
 
-def prepare(directory: Path, broker_port: int, controller_port: int) -> tuple[str, list[str]]:
+def prepare(
+    directory: Path, broker_port: int, controller_port: int, broker_password: str = ""
+) -> tuple[str, list[str]]:
     """Make `directory` ready for one combined broker and controller; returns its title and its command.
 
-    Data that is there already stays. Raises KafkaUnavailable without a Java or when the jars cannot be
-    fetched.
+    With a password it lets nobody in who cannot log in. Data that is there already stays. Raises KafkaUnavailable
+    without a Java or when the jars cannot be fetched.
     """
     java = find_java()
     cache = cache_folder()
@@ -79,7 +84,10 @@ def prepare(directory: Path, broker_port: int, controller_port: int) -> tuple[st
     data = directory / "data"
     if not data.exists():
         _copy(formatted, data)
-    properties = write_properties(directory, server_properties(broker_port, controller_port, str(data)))
+    settings = server_properties(broker_port, controller_port, str(data))
+    if broker_password:
+        settings |= security_properties(broker_port, controller_port, broker_password)
+    properties = write_properties(directory, settings)
     sharing = (f"-XX:SharedArchiveFile={archive}", "-Xshare:auto") if archive.stat().st_size else ()
     command = [*java.command(jars, *sharing), "kafka.Kafka", str(properties)]
     return f"Apache Kafka {KAFKA_VERSION} on Java {java.major} ({java.binary})", command
@@ -111,8 +119,38 @@ def server_properties(broker_port: int, controller_port: int, log_dirs: str) -> 
     }
 
 
+def security_properties(broker_port: int, controller_port: int, password: str) -> dict[str, str]:
+    """What makes of a node one that asks everybody who they are, on the controller's port too, and looks it up.
+
+    Users are records of the broker and log in with SCRAM-SHA-512. The node itself, which must be let in before there
+    are any, has the one password that stands in its configuration.
+    """
+    itself = (
+        "org.apache.kafka.common.security.plain.PlainLoginModule required"
+        f' username="{BROKER}" password="{password}" user_{BROKER}="{password}";'
+    )
+    return {
+        "listeners": f"SASL_PLAINTEXT://127.0.0.1:{broker_port},CONTROLLER://127.0.0.1:{controller_port}",
+        "inter.broker.listener.name": "SASL_PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:SASL_PLAINTEXT,SASL_PLAINTEXT:SASL_PLAINTEXT",
+        "sasl.mechanism.inter.broker.protocol": "PLAIN",
+        "sasl.mechanism.controller.protocol": "PLAIN",
+        "listener.name.sasl_plaintext.sasl.enabled.mechanisms": "SCRAM-SHA-512,PLAIN",
+        "listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config": (
+            "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+        ),
+        "listener.name.sasl_plaintext.plain.sasl.jaas.config": itself,
+        "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
+        "listener.name.controller.plain.sasl.jaas.config": itself,
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "super.users": f"User:{BROKER};User:{ADMIN}",
+    }
+
+
 def write_properties(directory: Path, properties: dict[str, str]) -> Path:
     path = directory / "server.properties"
+    path.touch(0o600)
+    path.chmod(0o600)
     path.write_text("".join(f"{name}={value}\n" for name, value in properties.items()))
     return path
 

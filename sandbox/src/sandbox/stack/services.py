@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from sandbox.stack.run_dir import RunDir
@@ -38,9 +38,18 @@ def package_of(service: str) -> str:
     return service.replace("-", "_")
 
 
-def variable_of(service: str, what: str) -> str:
-    """The name under which `.run/env` holds an address of the service, such as STAGE_ENGINE_URL."""
-    return f"{package_of(service).upper()}_{what}"
+def variable_of(user: str, what: str) -> str:
+    """The name under which `.run/env` holds an address or a password of a service, such as STAGE_ENGINE_URL, or of
+    another user of the broker."""
+    return f"{package_of(user).replace('.', '_').upper()}_{what}"
+
+
+def logins_of(service: str, known: Mapping[str, str]) -> dict[str, str]:
+    """How a service logs in at its database and at the broker, from what `.run/env` holds; a broker without logins
+    has no passwords there."""
+    password = known.get(variable_of(service, "KAFKA_PASSWORD"))
+    broker = {"KAFKA_USERNAME": service, "KAFKA_PASSWORD": password} if password else {}
+    return {"DATABASE_URL": known[variable_of(service, "DATABASE_URL")], **broker}
 
 
 def org_process(run: RunDir, address: OrgAddress) -> ProcessSpec:
@@ -58,7 +67,7 @@ def service_process(service: str, port: int, environment: dict[str, str]) -> Pro
 
 
 def common_environment(run: RunDir, bootstrap_servers: str, *, idempotence: bool) -> dict[str, str]:
-    """What every service is told, besides its database; LOG_LEVEL and OTEL_* reach it from outside.
+    """What every service is told, besides its logins; LOG_LEVEL and OTEL_* reach it from outside.
 
     Makes the local issuer's keys when there are none.
     """

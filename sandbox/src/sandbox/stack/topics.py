@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,20 @@ TOPICS_FILE = Path(__file__).parents[4] / "deploy" / "kafka" / "topics.yaml"
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """One topic: `writer` may produce to it, the consumer groups named like `readers` may read it."""
+    """One topic: `writer` may produce to it, the services in `readers` may consume it in groups of their names, and
+    the user `partner` in groups whose names begin with its own."""
 
     name: str
     partitions: int
     configs: dict[str, str] = field(default_factory=dict)
     writer: str
     readers: tuple[str, ...] = ()
+    partner: str = ""
+
+    @property
+    def users(self) -> tuple[str, ...]:
+        """Who may consume it."""
+        return (*self.readers, self.partner) if self.partner else self.readers
 
 
 def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
@@ -34,16 +41,20 @@ def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
         for fact in facts
         for group in fact.readers
     ]
-    partners = [_topic({**entry, "name": entry["topic"]}) for entry in document["partners"]]
+    partners = [
+        replace(_topic({**entry, "name": entry["topic"]}), partner=_partner_user(entry))
+        for entry in document["partners"]
+    ]
     return facts + dead_letters + partners
 
 
-async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "") -> list[str]:
-    """Create those that do not exist yet and return their names; `prefix` gives each test worker its own set.
+async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "", **login: Any) -> list[str]:
+    """Create those that do not exist yet and return their names; `prefix` gives each test worker its own set, `login`
+    is what `kit.kafka.login` makes.
 
     Raises KafkaError when a broker refuses one for another reason than that it exists.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **login)
     await admin.start()
     try:
         existing = set(await admin.list_topics())
@@ -77,6 +88,13 @@ def _topic(entry: dict[str, Any]) -> Topic:
         writer=entry["writer"],
         readers=tuple(entry.get("readers", ())),
     )
+
+
+def _partner_user(entry: dict[str, Any]) -> str:
+    tenant, partner = entry["tenant"], entry["partner"]
+    if "." in tenant + partner:
+        raise ValueError(f"a dot in the name of {tenant}'s partner {partner} would let it into another's groups")
+    return f"partner.{tenant}.{partner}"
 
 
 def _was_created(name: str, code: int, message: str | None = None) -> bool:

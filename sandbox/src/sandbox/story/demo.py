@@ -27,7 +27,7 @@ from sandbox.story.generator import invent_world
 from sandbox.story.life import choose_deal, life_of
 from sandbox.story.maven import DataSetNotFound, read_world
 from sandbox.story.org_load import OrgConsole
-from sandbox.story.partner import TOPIC, Partner
+from sandbox.story.partner import TOPIC, USER, Partner
 from sandbox.story.play import Play, evidence_of, loopback_client, settle
 from sandbox.story.report import Report, Run, report_of
 from sandbox.story.screen import WIDTH, Screen, progress_table
@@ -125,8 +125,10 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
         with screen.phase("Publishing assessments, points, pipeline and rules") as phase:
             published = await publish_field_example(admin)
             phase.note = f"{len(published.rules)} rules, {len(published.warnings)} warnings"
-        readers = {**witness.readers, TOPIC: partner.read}
-        async with following(environment["KAFKA_BOOTSTRAP_SERVERS"], readers):
+        async with (
+            following(stack.kafka(), witness.readers),
+            following(stack.kafka(USER), {TOPIC: partner.read}),
+        ):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)
                 await _until_placed(partner, len(story.world.deals))

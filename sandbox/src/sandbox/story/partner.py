@@ -16,6 +16,7 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 
 TOPIC = "stagecraft.partner.acme.northwind.stage-changed.v1"
 NAME = "northwind"
+USER = "partner.acme.northwind"
 
 
 @dataclass(frozen=True, slots=True)

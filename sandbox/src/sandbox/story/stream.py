@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from google.protobuf.message import Message
@@ -17,14 +18,14 @@ Reader = Callable[[Received[Message], float], None]
 
 
 @asynccontextmanager
-async def following(bootstrap_servers: str, readers: dict[str, Reader]) -> AsyncIterator[None]:
-    """Hand every record of each topic to its reader for as long as the block runs.
+async def following(kafka: dict[str, Any], readers: dict[str, Reader]) -> AsyncIterator[None]:
+    """Hand every record of each topic to its reader for as long as the block runs; `kafka` as `Stack.kafka` gives.
 
     An exception in a reader, or a record that is no event, ends the block with it.
     """
     consumer = AIOKafkaConsumer(
         *readers,
-        bootstrap_servers=bootstrap_servers,
+        **kafka,
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",

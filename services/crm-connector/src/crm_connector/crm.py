@@ -49,6 +49,8 @@ class Crm(Protocol):
     name: str
     # The CRM's names of the facts `stage`, `amount`, `close_date` and `owner_id`.
     fact_fields: Mapping[str, str]
+    # How many writes it takes in one call.
+    writes_at_once: int
 
     async def connect(self) -> str:
         """Check that the CRM can be used as configured; its organisation id."""

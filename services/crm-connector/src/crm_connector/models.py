@@ -32,6 +32,7 @@ class WriteIntent(Base, table=True):
     __table_args__ = (
         Index("write_intent_due", "tenant_id", "lane_rank", "position", postgresql_where=text("state = 'NEW'")),
         Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
+        Index("write_intent_unechoed", "tenant_id", "confirmed_at", postgresql_where=text("state = 'CONFIRMED'")),
         Index("write_intent_queue", "tenant_id", "opportunity_id", "decision_no", "position"),
         Index("write_intent_state", "tenant_id", "state", "position"),
         Index(
@@ -95,6 +96,8 @@ class Opportunity(Base, table=True):
     write whose echo is still to come."""
 
     __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
+    # Written again and again in place: with room in its page a row keeps its index entries.
+    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)

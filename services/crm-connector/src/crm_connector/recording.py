@@ -18,6 +18,7 @@ class RecordingCrm:
 
     name = "recording"
     fact_fields: Mapping[str, str] = {}
+    writes_at_once = 500
 
     async def connect(self) -> str:
         return ""

@@ -10,6 +10,7 @@ from typing import Any
 
 from kit.db import Database
 from kit.ids import utc_now
+from kit.pace import pause, rest_after
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.breaker import Breaker
@@ -23,8 +24,7 @@ from crm_connector.waiting import first_of
 
 log = logging.getLogger(__name__)
 
-# Writes in one call, and calls at a time: the org serves ever fewer the longer they take.
-BATCH = 25
+# Calls at a time.
 CALLS = 4
 # Longer than the longest call; an intent that is SENT beyond it was left by somebody.
 LEASE = timedelta(minutes=2)
@@ -48,33 +48,40 @@ class Sender:
             abandoned = await IntentRepository(uow.session, self._tenant_id).abandon_sent(utc_now())
         if abandoned:
             log.info("finding out about %d writes that were left on their way", abandoned)
+        loop = asyncio.get_running_loop()
         try:
             while not stop.is_set():
                 self._signals.writes.clear()
-                if not await self._round():
+                began = loop.time()
+                found = await self._round()
+                if found < self._crm.writes_at_once:
+                    await pause(stop, rest_after(loop.time() - began))
+                if not found:
                     await self._pause(stop)
         finally:
             await asyncio.gather(*self.calls, return_exceptions=True)
 
-    async def _round(self) -> bool:
-        """Start one call if there is anything to do and room for it; whether to look again at once."""
+    async def _round(self) -> int:
+        """Start one call if there is anything to do and room for it; how many intents were found."""
         for call in [call for call in self.calls if call.done()]:
             self.calls.discard(call)
             call.result()
         if self._breaker.is_open or len(self.calls) >= (1 if self._breaker.doubtful else CALLS):
-            return False
+            return 0
+        limit = self._crm.writes_at_once
         async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
-            left = await intents.sent_due(utc_now(), BATCH)
-            await intents.postpone([item.intent["intent_id"] for item in left], utc_now() + LEASE)
+            left = await intents.sent_due(utc_now(), limit)
+            if left:
+                await intents.postpone([item.intent["intent_id"] for item in left], utc_now() + LEASE)
+                ready, due = [], len(left)
+            else:
+                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE)
         if left:
             self._start(self._resolve(left))
-            return True
-        async with self._database.unit_of_work(self._tenant_id) as uow:
-            ready, due = await prepare(uow, self._crm, utc_now(), BATCH, LEASE)
-        if ready:
+        elif ready:
             self._start(self._send(ready))
-        return due > 0
+        return due
 
     def _start(self, call: Any) -> None:
         task = asyncio.create_task(call)

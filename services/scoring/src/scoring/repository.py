@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from kit import bulk
 from kit.db import rows
 from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
@@ -147,7 +148,7 @@ class ScoringRepository:
         return set((await self._session.execute(statement)).scalars())
 
     async def add_scores(self, found: Sequence[Row]) -> None:
-        await self._session.execute(insert(score), [{"tenant_id": self._tenant_id, **row} for row in found])
+        await bulk.insert(self._session, score, self._tenant_id, found)
 
     async def newest_score(self, submission_id: UUID) -> Row | None:
         statement = (
@@ -171,8 +172,7 @@ class ScoringRepository:
 
     async def park(self, found: Sequence[Row]) -> None:
         """Keep submissions until their profile is published; those already kept stay as they are."""
-        statement = upsert(parked_submission).values([{"tenant_id": self._tenant_id, **row} for row in found])
-        await self._session.execute(statement.on_conflict_do_nothing())
+        await bulk.insert(self._session, parked_submission, self._tenant_id, found, conflict="DO NOTHING")
 
     async def take_parked(self, of: AssessmentVersion, limit: int) -> list[Row]:
         """Remove and return up to `limit` submissions that wait for this assessment version, oldest first."""

@@ -1,13 +1,14 @@
 """Capture over HTTP: one submission, or an offline queue."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Response
+from fastapi import Depends, Path, Response
 from kit.auth import Caller, requires
 from kit.errors import pointer
-from kit.ids import utc_now
-from kit.web import REPLAY_HEADER, Uow, judges_text, router
+from kit.telemetry import current_traceparent
+from kit.web import REPLAY_HEADER, Uow, group_of, judges_text, router
 from pydantic import ValidationError
 
 from assessment.domain.admission import CaptureRefused, Receipt
@@ -22,9 +23,10 @@ from assessment.schemas.capture import (
     ReceiptOut,
     SubmissionBody,
 )
-from assessment.service.capture import Taken, take_captures
+from assessment.service.capture import HandedIn, Taken, take_captures
 
 router = router("capture")
+Take = Callable[[HandedIn], Awaitable[Taken | CaptureRefused]]
 
 _REPLAY = {
     "description": "An exact retry: the original answer",
@@ -42,13 +44,13 @@ _REPLAY = {
 async def put_submission(
     submission_id: Annotated[UUID, Path(description="made by the client, once, when the rep starts")],
     body: SubmissionBody,
-    uow: Uow,
     caller: Caller,
+    take: Annotated[Take, Depends(group_of(take_captures))],
     response: Response,
 ) -> Any:
     """Hand in a finished assessment. Repeat it until it is answered: the same id with the same body is the same
     submission, and gets the original answer."""
-    [outcome] = await take_captures(uow, [body.capture(submission_id)], caller.subject, utc_now())
+    outcome = await take(HandedIn(body.capture(submission_id), caller.subject, current_traceparent()))
     if isinstance(outcome, CaptureRefused):
         raise problem_of(outcome)
     if outcome.replayed:
@@ -71,7 +73,8 @@ async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
         except ValidationError as error:
             answers[place] = _malformed(place, raw, error)
     if captures:
-        outcomes = await take_captures(uow, list(captures.values()), caller.subject, utc_now())
+        trace = current_traceparent()
+        outcomes = await take_captures(uow, [HandedIn(each, caller.subject, trace) for each in captures.values()])
         for (place, capture), outcome in zip(captures.items(), outcomes, strict=True):
             answers[place] = _item(place, capture, outcome)
     return BatchOut(items=[answers[place] for place in range(len(body.items))])

@@ -5,31 +5,36 @@ from typing import Any
 from uuid import UUID
 
 from forms.definition import form_from_json
+from kit import bulk
 from kit.db import rows
-from sqlalchemy import select, text, tuple_
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.domain.admission import Admitted, Context, Published, Receipt, Stored
 from assessment.domain.capture import Capture, Place, visit_of
 from assessment.models import assessment_version, submission
 
-_KNOWN = text(
-    """
+# Looked up one by one: of rows that came since the last ANALYZE the planner knows nothing, and would read them all.
+_KNOWN = """
     SELECT s.submitted_by, s.opportunity_id, s.stage_key, s.visit_no, s.captured_at, s.received_at, s.body_sha256,
            s.warnings, o.opportunity_id AS known_opportunity, o.owner_id, o.stage_key AS now_stage_key,
-           o.visit_no AS now_visit_no, o.stage_category, o.deleted, v.retired_at, a.latest_version
-    FROM unnest(CAST(:submissions AS uuid[]), CAST(:opportunities AS text[]), CAST(:keys AS text[]),
-                CAST(:versions AS integer[]))
+           o.visit_no AS now_visit_no, o.stage_category, o.deleted, v.retired_at, v.latest_version
+    FROM unnest($2::uuid[], $3::varchar[], $4::varchar[], $5::integer[])
          WITH ORDINALITY AS i(submission_id, opportunity_id, assessment_key, version, place)
-    LEFT JOIN submission s ON s.tenant_id = :tenant_id AND s.submission_id = i.submission_id
-    LEFT JOIN opportunity o ON o.tenant_id = :tenant_id AND o.opportunity_id = i.opportunity_id
-    LEFT JOIN assessment_version v
-           ON v.tenant_id = :tenant_id AND v.assessment_key = i.assessment_key AND v.version = i.version
-    LEFT JOIN assessment a ON a.tenant_id = :tenant_id AND a.assessment_key = i.assessment_key
+    LEFT JOIN LATERAL (
+        SELECT * FROM submission s WHERE s.tenant_id = $1 AND s.submission_id = i.submission_id LIMIT 1
+    ) AS s ON true
+    LEFT JOIN LATERAL (
+        SELECT * FROM opportunity o WHERE o.tenant_id = $1 AND o.opportunity_id = i.opportunity_id LIMIT 1
+    ) AS o ON true
+    LEFT JOIN LATERAL (
+        SELECT v.retired_at, a.latest_version
+        FROM assessment a LEFT JOIN assessment_version v
+             ON v.tenant_id = $1 AND v.assessment_key = a.assessment_key AND v.version = i.version
+        WHERE a.tenant_id = $1 AND a.assessment_key = i.assessment_key LIMIT 1
+    ) AS v ON true
     ORDER BY i.place
-    """
-)
+"""
 
 
 class CaptureRepository:
@@ -41,14 +46,14 @@ class CaptureRepository:
 
     async def contexts(self, captures: Sequence[Capture]) -> list[Context]:
         """What is known of each capture, in their order: one statement for all."""
-        parameters = {
-            "tenant_id": self._tenant_id,
-            "submissions": [capture.submission_id for capture in captures],
-            "opportunities": [capture.opportunity_id for capture in captures],
-            "keys": [capture.assessment_key for capture in captures],
-            "versions": [capture.assessment_version for capture in captures],
-        }
-        found = (await self._session.execute(_KNOWN, parameters)).mappings()
+        found = await (await bulk.driver_of(self._session)).fetch(
+            _KNOWN,
+            self._tenant_id,
+            [capture.submission_id for capture in captures],
+            [capture.opportunity_id for capture in captures],
+            [capture.assessment_key for capture in captures],
+            [capture.assessment_version for capture in captures],
+        )
         return [_context(capture, row) for capture, row in zip(captures, found, strict=True)]
 
     async def published(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Published]:
@@ -69,13 +74,14 @@ class CaptureRepository:
         """Store these captures; the ids that were new. A twin that another transaction is storing is waited for."""
         # One order for all, or two transactions that store overlapping batches deadlock.
         values = [self._row(item) for item in sorted(admitted, key=lambda item: item.capture.submission_id)]
-        statement = insert(submission).on_conflict_do_nothing().returning(submission.c.submission_id)
-        return set((await self._session.execute(statement, values)).scalars())
+        found = await bulk.insert(
+            self._session, submission, self._tenant_id, values, conflict="DO NOTHING", returning="submission_id"
+        )
+        return set(found)
 
     def _row(self, item: Admitted) -> dict[str, Any]:
         capture, receipt = item.capture, item.receipt
         return {
-            "tenant_id": self._tenant_id,
             "submission_id": capture.submission_id,
             "opportunity_id": capture.opportunity_id,
             "assessment_key": capture.assessment_key,

@@ -1,10 +1,8 @@
 """What other services' events leave here: one bulk statement per kind, safe to repeat and in any order."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Table, case, func
-from sqlalchemy.dialects.postgresql import insert
+from kit import bulk
+from kit.bulk import Rows
+from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.models import (
@@ -16,10 +14,21 @@ from assessment.models import (
     submission_score,
 )
 
-Values = Sequence[dict[str, Any]]
-
-_CRM_COLUMNS = ("owner_id", "amount", "close_date", "crm_stage", "deleted", "observed_no")
-_STAGE_COLUMNS = ("pipeline_key", "stage_key", "stage_category", "visit_no", "cycle_no", "revision")
+_OBSERVED = bulk.replace(
+    opportunity, "owner_id", "amount", "close_date", "crm_stage", "deleted", "observed_no", newer="observed_no"
+)
+_STAGE = """(tenant_id, opportunity_id) DO UPDATE SET
+    pipeline_version = CASE WHEN excluded.pipeline_key = opportunity.pipeline_key
+                            THEN greatest(excluded.pipeline_version, opportunity.pipeline_version)
+                            ELSE excluded.pipeline_version END,
+    pipeline_key = excluded.pipeline_key, stage_key = excluded.stage_key, stage_category = excluded.stage_category,
+    visit_no = excluded.visit_no, cycle_no = excluded.cycle_no, revision = excluded.revision, updated_at = now()
+    WHERE excluded.revision > opportunity.revision"""
+_RECOMMENDED = bulk.replace(
+    stage_recommendation,
+    *(c.name for c in stage_recommendation.c if c.name not in {"tenant_id", "opportunity_id", "updated_at"}),
+    newer="recommended_at",
+)
 
 
 class ReplicaRepository:
@@ -29,72 +38,30 @@ class ReplicaRepository:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def observe(self, values: Values) -> None:
+    async def observe(self, values: Rows) -> None:
         """The CRM's side of opportunities; an observation older than the one held changes nothing."""
-        statement = insert(opportunity)
-        new = statement.excluded
-        updates = {name: new[name] for name in _CRM_COLUMNS}
-        await self._execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "opportunity_id"],
-                set_={**updates, "updated_at": func.now()},
-                where=new.observed_no > opportunity.c.observed_no,
-            ),
-            [{"revision": 0, **row} for row in values],
-        )
+        await self._keep(opportunity, [{"revision": 0, **row} for row in values], _OBSERVED)
 
-    async def change_stages(self, changes: Values, newest: Values) -> None:
+    async def change_stages(self, changes: Rows, newest: Rows) -> None:
         """Keep every change as a fact, and of each opportunity the stage by its highest revision."""
-        await self._facts(stage_change, changes)
-        statement = insert(opportunity)
-        new = statement.excluded
-        pinned = case(
-            (
-                new.pipeline_key == opportunity.c.pipeline_key,
-                func.greatest(new.pipeline_version, opportunity.c.pipeline_version),
-            ),
-            else_=new.pipeline_version,
-        )
-        updates = {name: new[name] for name in _STAGE_COLUMNS}
-        await self._execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "opportunity_id"],
-                set_={**updates, "pipeline_version": pinned, "updated_at": func.now()},
-                where=new.revision > opportunity.c.revision,
-            ),
-            [{"observed_no": -1, "deleted": False, **row} for row in newest],
-        )
+        await self._keep(stage_change, changes)
+        await self._keep(opportunity, [{"observed_no": -1, "deleted": False, **row} for row in newest], _STAGE)
 
-    async def publish_pipelines(self, values: Values) -> None:
+    async def publish_pipelines(self, values: Rows) -> None:
         """Keep published pipeline versions."""
-        await self._facts(pipeline_version, values)
+        await self._keep(pipeline_version, values)
 
-    async def score(self, values: Values) -> None:
+    async def score(self, values: Rows) -> None:
         """Keep scores."""
-        await self._facts(submission_score, values)
+        await self._keep(submission_score, values)
 
-    async def decide(self, values: Values) -> None:
+    async def decide(self, values: Rows) -> None:
         """Keep decisions."""
-        await self._facts(stage_decision, values)
+        await self._keep(stage_decision, values)
 
-    async def recommend(self, values: Values) -> None:
+    async def recommend(self, values: Rows) -> None:
         """The newest recommendation per opportunity."""
-        statement = insert(stage_recommendation)
-        new = statement.excluded
-        kept = {"tenant_id", "opportunity_id", "updated_at"}
-        updates = {column.name: new[column.name] for column in stage_recommendation.c if column.name not in kept}
-        await self._execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "opportunity_id"],
-                set_={**updates, "updated_at": func.now()},
-                where=new.recommended_at > stage_recommendation.c.recommended_at,
-            ),
-            values,
-        )
+        await self._keep(stage_recommendation, values, _RECOMMENDED)
 
-    async def _facts(self, table: Table, values: Values) -> None:
-        await self._execute(insert(table).on_conflict_do_nothing(), values)
-
-    async def _execute(self, statement: Any, values: Values) -> None:
-        if values:
-            await self._session.execute(statement, [{"tenant_id": self._tenant_id, **row} for row in values])
+    async def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
+        await bulk.insert(self._session, table, self._tenant_id, values, conflict=conflict)

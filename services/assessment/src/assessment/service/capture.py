@@ -7,6 +7,7 @@ from uuid import UUID
 
 from forms.answers import answers_to_proto
 from kit.db import UnitOfWork
+from kit.ids import utc_now
 from stagecraft.assessment.v1.assessment_submitted_pb2 import (
     CHANNEL_OFFLINE,
     CHANNEL_ONLINE,
@@ -52,25 +53,35 @@ class PublishedVersions:
         return found
 
 
-async def take_captures(
-    uow: UnitOfWork, captures: Sequence[Capture], submitted_by: str, received_at: datetime
-) -> list[Taken | CaptureRefused]:
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """A capture, by whom, and in which trace."""
+
+    capture: Capture
+    submitted_by: str
+    traceparent: str = ""
+
+
+async def take_captures(uow: UnitOfWork, handed_in: Sequence[HandedIn]) -> list[Taken | CaptureRefused]:
     """Store and publish what is new, replay what is not, and say why not for the rest: one outcome per capture, in
-    their order. Items of a batch count as received a microsecond apart, so that their order is kept downstream."""
+    their order. They count as received a microsecond apart, so that their order is kept downstream."""
     repository = CaptureRepository(uow.session, uow.tenant_id)
+    received_at = utc_now()
+    captures = [each.capture for each in handed_in]
     versions = await uow.resources.get(PublishedVersions).load(repository, uow.tenant_id, captures)
     contexts = await repository.contexts(captures)
     outcomes: dict[int, Taken | CaptureRefused] = {}
     admitted: dict[int, Admitted] = {}
     seen: set[UUID] = set()
     twins: list[int] = []
-    for place, (capture, context) in enumerate(zip(captures, contexts, strict=True)):
+    for place, (given, context) in enumerate(zip(handed_in, contexts, strict=True)):
+        capture = given.capture
         if capture.submission_id in seen:
             twins.append(place)
             continue
         version = versions.get((capture.assessment_key, capture.assessment_version))
         moment = received_at + timedelta(microseconds=place)
-        result = _judge(capture, version, context, submitted_by, moment)
+        result = _judge(capture, version, context, given.submitted_by, moment)
         if isinstance(result, Admitted):
             admitted[place] = result
             seen.add(capture.submission_id)
@@ -81,15 +92,14 @@ async def take_captures(
         for place, item in admitted.items():
             if item.capture.submission_id in new:
                 outcomes[place] = Taken(item.receipt, replayed=False)
-                uow.publish(submitted_event(item), sequence=_microseconds(item.receipt.received_at))
+                sequence = _microseconds(item.receipt.received_at)
+                uow.publish(submitted_event(item), sequence=sequence, traceparent=handed_in[place].traceparent)
             else:
                 twins.append(place)
     if twins:
         # Statements see what others committed meanwhile, so what the insert waited for is visible now.
         again = await repository.contexts([captures[place] for place in twins])
-        outcomes |= {
-            place: _replay(captures[place], context, submitted_by) for place, context in zip(twins, again, strict=True)
-        }
+        outcomes |= {place: _replay(handed_in[place], context) for place, context in zip(twins, again, strict=True)}
     return [outcomes[place] for place in range(len(captures))]
 
 
@@ -104,12 +114,12 @@ def _judge(
         return refusal
 
 
-def _replay(capture: Capture, context: Context, submitted_by: str) -> Taken | CaptureRefused:
+def _replay(given: HandedIn, context: Context) -> Taken | CaptureRefused:
     if context.stored is None:
         # Taken by another tenant, whose row nobody here may see.
-        return not_found(capture.submission_id)
+        return not_found(given.capture.submission_id)
     try:
-        return Taken(replay(capture, context.stored, submitted_by), replayed=True)
+        return Taken(replay(given.capture, context.stored, given.submitted_by), replayed=True)
     except CaptureRefused as refusal:
         return refusal
 

@@ -6,21 +6,49 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, or_, select, text, tuple_, update
-from sqlalchemy.dialects.postgresql import insert
+from kit import bulk
+from kit.bulk import driver_of
+from sqlalchemy import and_, func, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_connector.domain.intents import UNFINISHED, IntentState, advance
-from crm_connector.models import assessment_text, pipeline, write_attempt, write_intent
-from crm_connector.repository.bulk import update_each
+from crm_connector.domain.intents import IntentState, Lane, advance
+from crm_connector.models import write_attempt, write_intent
 
-# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
-# each row.
-_PLAN_ANEW = text("SELECT set_config('plan_cache_mode', 'force_custom_plan', true)")
 # How long answers wait for the texts of their questions; afterwards they go with the keys.
 TEXT_PATIENCE = timedelta(seconds=30)
-# A stage of these decides over an older one that comes late.
-_DECISIVE = (IntentState.SENT, IntentState.CONFIRMED, IntentState.ECHOED, IntentState.CONFLICT)
+# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
+# each row.
+_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
+_HURRY = """
+    UPDATE write_intent SET lane_rank = 0
+    WHERE tenant_id = $1 AND opportunity_id = any($2) AND state = 'NEW' AND lane_rank > 0
+"""
+_DUE = """
+    SELECT i.*, i.target_stage <> '' AND EXISTS (
+               -- A stage of these states decides over an older one that comes late.
+               SELECT FROM write_intent newer
+               WHERE newer.tenant_id = i.tenant_id AND newer.opportunity_id = i.opportunity_id
+                 AND newer.decision_no > i.decision_no AND newer.target_stage <> ''
+                 AND newer.state IN ('SENT', 'CONFIRMED', 'ECHOED', 'CONFLICT')
+           ) AS superseded
+    FROM write_intent i
+    WHERE i.tenant_id = $1 AND i.state = 'NEW' AND i.due_at <= $2
+      AND NOT EXISTS (
+          SELECT FROM write_intent earlier
+          WHERE earlier.tenant_id = i.tenant_id AND earlier.opportunity_id = i.opportunity_id
+            AND earlier.state IN ('NEW', 'SENT')
+            AND (earlier.decision_no, earlier.position) < (i.decision_no, i.position)
+      )
+      AND (i.target_stage = '' OR EXISTS (
+          SELECT FROM pipeline p WHERE p.tenant_id = i.tenant_id AND p.pipeline_key = i.pipeline_key
+      ))
+      AND (i.evidence IS NULL OR i.created_at < $3 OR EXISTS (
+          SELECT FROM assessment_text t
+          WHERE t.tenant_id = i.tenant_id AND t.assessment_key = i.assessment_key AND t.version = i.assessment_version
+      ))
+    ORDER BY i.lane_rank, i.position
+    LIMIT $4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,60 +71,17 @@ class IntentRepository:
         opportunity's queue gets the stage's lane."""
         if not rows:
             return
-        given = [{"tenant_id": self._tenant_id, **row} for row in rows]
-        await self._session.execute(insert(write_intent).on_conflict_do_nothing(), given)
+        await bulk.insert(self._session, write_intent, self._tenant_id, rows, conflict="DO NOTHING")
         urgent = sorted({row["opportunity_id"] for row in rows if row["target_stage"]})
         if urgent:
-            i = write_intent.c
-            await self._session.execute(
-                update(write_intent)
-                .where(
-                    i.tenant_id == self._tenant_id,
-                    i.opportunity_id.in_(urgent),
-                    i.state == IntentState.NEW,
-                    i.lane_rank > 0,
-                )
-                .values(lane_rank=0)
-            )
+            await (await driver_of(self._session)).execute(_HURRY, self._tenant_id, urgent)
 
     async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
         """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
         tells that a newer decision's stage went before."""
-        await self._session.execute(_PLAN_ANEW)
-        i, earlier, newer = write_intent.c, write_intent.alias("earlier"), write_intent.alias("newer")
-        same = (earlier.c.tenant_id == i.tenant_id) & (earlier.c.opportunity_id == i.opportunity_id)
-        waits = exists().where(
-            same,
-            earlier.c.state.in_(UNFINISHED),
-            tuple_(earlier.c.decision_no, earlier.c.position) < tuple_(i.decision_no, i.position),
-        )
-        overtaken = exists().where(
-            newer.c.tenant_id == i.tenant_id,
-            newer.c.opportunity_id == i.opportunity_id,
-            newer.c.decision_no > i.decision_no,
-            newer.c.target_stage != "",
-            newer.c.state.in_(_DECISIVE),
-        )
-        mappable = exists().where(pipeline.c.tenant_id == i.tenant_id, pipeline.c.pipeline_key == i.pipeline_key)
-        readable = exists().where(
-            assessment_text.c.tenant_id == i.tenant_id,
-            assessment_text.c.assessment_key == i.assessment_key,
-            assessment_text.c.version == i.assessment_version,
-        )
-        statement = (
-            select(write_intent, and_(i.target_stage != "", overtaken).label("superseded"))
-            .where(
-                i.tenant_id == self._tenant_id,
-                i.state == IntentState.NEW,
-                i.due_at <= now,
-                ~waits,
-                or_(i.target_stage == "", mappable),
-                or_(i.evidence.is_(None), i.created_at < now - TEXT_PATIENCE, readable),
-            )
-            .order_by(i.lane_rank, i.position)
-            .limit(limit)
-        )
-        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        driver = await driver_of(self._session)
+        await driver.execute(_PLAN_ANEW)
+        return [dict(row) for row in await driver.fetch(_DUE, self._tenant_id, now, now - TEXT_PATIENCE, limit)]
 
     async def sent_due(self, now: datetime, limit: int) -> list[Sent]:
         """Intents on their way whose outcome has to be found out by reading."""
@@ -138,8 +123,19 @@ class IntentRepository:
     async def oldest_unfinished(self) -> datetime | None:
         """When the oldest intent was made that the CRM has not taken yet."""
         i = write_intent.c
-        statement = select(func.min(i.created_at)).where(i.tenant_id == self._tenant_id, i.state.in_(UNFINISHED))
-        return (await self._session.execute(statement)).scalar()
+        # The first of each lane, found by index: a minimum over all would read the whole queue, every other second.
+        # Few are SENT at a time.
+        firsts = [
+            select(i.created_at)
+            .where(i.tenant_id == self._tenant_id, i.state == IntentState.NEW, i.lane_rank == rank)
+            .order_by(i.position)
+            .limit(1)
+            .scalar_subquery()
+            for rank in range(len(Lane))
+        ]
+        sent = select(func.min(i.created_at)).where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT)
+        firsts.append(sent.scalar_subquery())
+        return (await self._session.execute(select(func.least(*firsts)))).scalar()
 
     async def abandon_sent(self, now: datetime) -> int:
         """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""
@@ -154,25 +150,25 @@ class IntentRepository:
 
     async def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
         """Note what is about to be sent."""
-        if rows:
-            given = [{"tenant_id": self._tenant_id, **row} for row in rows]
-            await self._session.execute(insert(write_attempt), given)
+        await bulk.insert(self._session, write_attempt, self._tenant_id, rows)
 
-    async def move(self, rows: Sequence[Mapping[str, Any]], *from_states: IntentState) -> set[UUID]:
+    async def move(self, rows: Sequence[dict[str, Any]], *from_states: IntentState) -> set[UUID]:
         """Change intents, each to values of its own, where they still are in one of the states; their ids.
         IntentTransitionInvalid when one of the states does not lead to a new one."""
         for to in {IntentState(row["state"]) for row in rows if "state" in row}:
             for state in from_states:
                 if state is not to:
                     advance(state, to)
-        i = write_intent.c
-        return await update_each(
+        return await bulk.update(
             self._session,
             write_intent,
+            self._tenant_id,
             "intent_id",
             rows,
-            i.tenant_id == self._tenant_id,
-            i.state.in_(from_states),
+            # The array comes by a subquery, so that the planner does not see which states it holds: it would look for
+            # rows in them, of which its statistics know none, and so go through the whole queue each time.
+            where="kept.state = any((SELECT $1::varchar[])::varchar[])",
+            values=[from_states],
         )
 
     async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
@@ -210,9 +206,9 @@ class IntentRepository:
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]
 
     async def unechoed(self, since: datetime, until: datetime, limit: int) -> list[str]:
-        """Opportunities with a write confirmed in that time whose echo has not come."""
+        """Opportunities with a write confirmed in that time whose echo has not come; of the first so many writes."""
         i = write_intent.c
-        statement = (
+        first = (
             select(i.opportunity_id)
             .where(
                 i.tenant_id == self._tenant_id,
@@ -220,10 +216,11 @@ class IntentRepository:
                 i.confirmed_at >= since,
                 i.confirmed_at < until,
             )
-            .distinct()
+            .order_by(i.confirmed_at)
             .limit(limit)
+            .subquery()
         )
-        return list((await self._session.execute(statement)).scalars())
+        return list((await self._session.execute(select(first.c.opportunity_id).distinct())).scalars())
 
     async def get(self, intent_id: UUID) -> dict[str, Any] | None:
         """One intent."""
@@ -234,12 +231,17 @@ class IntentRepository:
     ) -> list[dict[str, Any]]:
         """Intents, the newest first, before the position."""
         i = write_intent.c
-        statement = select(write_intent).where(i.tenant_id == self._tenant_id)
-        if after is not None:
-            statement = statement.where(i.position < after)
-        if state is not None:
-            statement = statement.where(i.state == state)
+        before = [] if after is None else [i.position < after]
+        newest = select(write_intent).where(i.tenant_id == self._tenant_id, *before).order_by(i.position.desc())
         if opportunity_id is not None:
-            statement = statement.where(i.opportunity_id == opportunity_id)
-        statement = statement.order_by(i.position.desc()).limit(limit)
+            statement = newest.where(i.opportunity_id == opportunity_id).limit(limit)
+            if state is not None:
+                statement = statement.where(i.state == state)
+        elif state is not None:
+            statement = newest.where(i.state == state).limit(limit)
+        else:
+            # There is an index by state and position: a page of each state, merged, serves without another one.
+            pages = (newest.where(i.state == each).limit(limit).subquery() for each in IntentState)
+            merged = union_all(*(select(page) for page in pages)).subquery()
+            statement = select(merged).order_by(merged.c.position.desc()).limit(limit)
         return [dict(row) for row in (await self._session.execute(statement)).mappings()]

@@ -5,13 +5,26 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, select
-from sqlalchemy.dialects.postgresql import insert
+from kit import bulk
+from kit.bulk import driver_of
+from sqlalchemy import ARRAY, String, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.observation import Facts, Known
 from crm_connector.models import opportunity
-from crm_connector.repository.bulk import update_each
+
+_CREATE = """
+    INSERT INTO opportunity (tenant_id, opportunity_id, pipeline_key, stage_key, stage_is_ours, owner_id, deleted,
+                             awaited, sequence)
+    SELECT $1::varchar, i, '', '', false, '', false, '', 0 FROM unnest($2::varchar[]) AS i
+    WHERE NOT EXISTS (SELECT FROM opportunity WHERE tenant_id = $1 AND opportunity_id = i)
+    ON CONFLICT DO NOTHING
+"""
+_LOCK = """
+    SELECT opportunity_id, pipeline_key, stage_key, stage_is_ours, crm_stage, amount, close_date, owner_id, deleted,
+           state_at, awaited, awaited_since, sequence, updated_at
+    FROM opportunity WHERE tenant_id = $1 AND opportunity_id = any($2) ORDER BY opportunity_id FOR UPDATE
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,31 +58,15 @@ class OpportunityRepository:
         wanted = sorted(set(ids))
         if not wanted:
             return {}
-        blank = {
-            "tenant_id": self._tenant_id, "pipeline_key": "", "stage_key": "", "stage_is_ours": False,
-            "owner_id": "", "deleted": False, "awaited": "", "sequence": 0,
-        }  # fmt: skip
-        await self._session.execute(
-            insert(opportunity).on_conflict_do_nothing(), [{**blank, "opportunity_id": i} for i in wanted]
-        )
-        o = opportunity.c
-        statement = (
-            select(opportunity)
-            .where(o.tenant_id == self._tenant_id, o.opportunity_id.in_(wanted))
-            .order_by(o.opportunity_id)
-            .with_for_update()
-        )
-        rows = (await self._session.execute(statement)).mappings()
+        driver = await driver_of(self._session)
+        await driver.execute(_CREATE, self._tenant_id, wanted)
+        rows = await driver.fetch(_LOCK, self._tenant_id, wanted)
         return {row["opportunity_id"]: _row(row) for row in rows}
 
     async def save(self, rows: Sequence[OpportunityRow], now: datetime) -> None:
         """Write the rows back."""
-        await update_each(
-            self._session,
-            opportunity,
-            "opportunity_id",
-            [_columns(row, now) for row in rows],
-            opportunity.c.tenant_id == self._tenant_id,
+        await bulk.update(
+            self._session, opportunity, self._tenant_id, "opportunity_id", [_columns(row, now) for row in rows]
         )
 
     async def get(self, opportunity_id: str) -> OpportunityRow | None:
@@ -86,6 +83,14 @@ class OpportunityRepository:
         rows = (await self._session.execute(statement)).mappings()
         return {row["opportunity_id"]: _row(row) for row in rows}
 
+    async def pipeline_keys(self, ids: Iterable[str]) -> dict[str, str]:
+        """The pipelines these opportunities are assigned to, as far as they are known."""
+        o = opportunity.c
+        statement = select(o.opportunity_id, o.pipeline_key).where(
+            o.tenant_id == self._tenant_id, o.opportunity_id == any_(literal(sorted(set(ids)), ARRAY(String)))
+        )
+        return {row[0]: row[1] for row in await self._session.execute(statement)}
+
     async def seen_in(self, pipeline_key: str) -> list[str]:
         """Ids of the opportunities of a pipeline that the CRM has shown and not deleted."""
         o = opportunity.c
@@ -98,7 +103,7 @@ class OpportunityRepository:
         return list((await self._session.execute(statement)).scalars())
 
 
-def _row(row: RowMapping) -> OpportunityRow:
+def _row(row: Any) -> OpportunityRow:
     facts = (
         Facts(row["crm_stage"], row["amount"], row["close_date"], row["owner_id"])
         if row["crm_stage"] is not None

@@ -29,6 +29,8 @@ class SalesforceCrm:
 
     name = "salesforce"
     fact_fields: Mapping[str, str] = FACT_FIELDS
+    # The org serves ever fewer calls the longer they take.
+    writes_at_once = 25
 
     def __init__(self, http: httpx.AsyncClient, rest: Rest, sessions: Sessions, pubsub: PubSub) -> None:
         self._http = http

@@ -55,11 +55,8 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
 
 async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, str], now: datetime) -> None:
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    known = await opportunities.read(assigned)
-    changed = [
-        key for key, pipeline_key in assigned.items() if key not in known or known[key].pipeline_key != pipeline_key
-    ]
-    rows = await opportunities.lock(changed)
+    known = await opportunities.pipeline_keys(assigned)
+    rows = await opportunities.lock(key for key, pipeline_key in assigned.items() if known.get(key) != pipeline_key)
     await opportunities.save([replace(row, pipeline_key=assigned[key]) for key, row in rows.items()], now)
 
 

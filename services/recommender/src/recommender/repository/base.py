@@ -1,11 +1,12 @@
 """What every repository does with its tenant's tables."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from kit import bulk
 from kit.db import rows
 from sqlalchemy import ColumnElement, String, Table, any_, literal
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 Row = dict[str, Any]
@@ -38,7 +39,7 @@ class TenantRepository:
     async def _upsert(
         self,
         table: Table,
-        values: Sequence[Mapping[str, Any]],
+        values: bulk.Rows,
         *,
         newer: str | None = None,
         add: str | None = None,
@@ -47,16 +48,22 @@ class TenantRepository:
         """Insert these, or replace what has their key: only by greater values of `newer`, adding to `add`."""
         if not values:
             return
-        statement = insert(table)
-        keys = [column.name for column in table.primary_key]
-        given = update_only if update_only is not None else [name for name in values[0] if name not in keys]
-        changes: dict[str, Any] = {name: statement.excluded[name] for name in given}
+        keys = [column.name for column in table.primary_key if column.name != "tenant_id"]
         if add is not None:
-            changes = {add: table.c[add] + statement.excluded[add]}
-        if changes:
-            condition = statement.excluded[newer] > table.c[newer] if newer else None
-            statement = statement.on_conflict_do_update(index_elements=keys, set_=changes, where=condition)
+            conflict = f"(tenant_id, {', '.join(keys)}) DO UPDATE SET {add} = {table.name}.{add} + excluded.{add}"
         else:
-            statement = statement.on_conflict_do_nothing(index_elements=keys)
-        owned = [{"tenant_id": self._tenant_id, **value} for value in values]
-        await self._session.execute(statement, owned)
+            given = update_only if update_only is not None else [name for name in values[0] if name not in keys]
+            conflict = bulk.replace(table, *given, newer=newer or "")
+            values = _last_of_each(values, keys, newer)
+        await bulk.insert(self._session, table, self._tenant_id, values, conflict=conflict)
+
+
+def _last_of_each(values: bulk.Rows, keys: Sequence[str], newer: str | None) -> bulk.Rows:
+    """What stands after all of these: of those with the same key the last, or the first with the greatest `newer`."""
+    last: dict[tuple[Any, ...], Row] = {}
+    for value in values:
+        key = tuple(value[name] for name in keys)
+        held = last.get(key)
+        if held is None or newer is None or value[newer] > held[newer]:
+            last[key] = value
+    return list(last.values())

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
@@ -12,6 +12,7 @@ from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability,
 from recommender.domain.history import Cell, Evidence, Total
 from recommender.domain.model import CountTable, Estimate, estimate, model_version
 from recommender.facts import PublishedPipeline
+from recommender.repository.base import columns
 
 #: Namespace of recommendation ids: one per score of a tenant, the same whenever it is made.
 _RECOMMENDATIONS = uuid5(NAMESPACE_URL, "urn:stagecraft:recommendation")
@@ -73,7 +74,7 @@ def row_of(advice: Advice) -> dict[str, Any]:
         "recommendation_no": advice.recommendation_no,
         "submission_id": advice.submission_id,
         "score_id": advice.score_id,
-        **asdict(advice.cell),
+        **columns(advice.cell),
         "recommended_stage": found.recommended_stage,
         "abstention_code": found.abstention,
         "level": found.level,

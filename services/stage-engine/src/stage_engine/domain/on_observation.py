@@ -45,7 +45,18 @@ def unplaced(given: Observation, pipeline: Pipeline) -> Instance:
 def on_observation(before: Instance, given: Observation, rules: Ruleset, now: datetime) -> Decision:
     """The person wins: an edit in the CRM is adopted, also backwards and also a close, and remembered as an override.
     The echo of a write of ours is not an edit."""
-    pipeline = rules.pipeline
+    last = before.last_seen
+    if last is not None and 0 < given.number < last.number:
+        # Replayed from the dead letters, say. What it shows is no longer so.
+        text = f"number {given.number} of what the CRM told came after number {last.number}"
+        reasons = (Reason(Code.STALE_REVISION, "", None, text),)
+        kept = before._replace(decision_no=before.decision_no + 1)
+        return answer(rules.pipeline, before, kept, Outcome.NO_OP, now, reasons=reasons, actor=given.changed_by)
+    return _reconciled(before, given, rules, now)
+
+
+def _reconciled(before: Instance, given: Observation, rules: Ruleset, now: datetime) -> Decision:
+    pipeline, last = rules.pipeline, before.last_seen
     seen = before._replace(
         decision_no=before.decision_no + 1,
         observed_stage=given.crm_stage,
@@ -59,7 +70,8 @@ def on_observation(before: Instance, given: Observation, rules: Ruleset, now: da
     theirs = given.stage_key
     if given.sight is Sight.DELETED:
         # A tombstone carries no facts; the last ones stay for the record.
-        gone = before._replace(decision_no=seen.decision_no, deleted=True)
+        told = last._replace(number=given.number) if last is not None and given.number else last
+        gone = before._replace(decision_no=seen.decision_no, deleted=True, last_seen=told)
         return answer(pipeline, before, gone, Outcome.NO_OP, now, actor=given.changed_by)
     if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"

@@ -1,13 +1,13 @@
 """Deals, their decisions and what waits for them: set-based, for whole batches."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
+from kit import bulk
 from kit.db import rows
-from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.models import decision, opportunity, parked_event, partner_feed, transition
@@ -15,14 +15,20 @@ from stage_engine.models import decision, opportunity, parked_event, partner_fee
 Row = dict[str, Any]
 
 _LOCK = text("SELECT pg_advisory_xact_lock(k) FROM unnest(CAST(:keys AS bigint[])) AS k")
-_UPSERT = upsert(opportunity)
-_UPSERT_DEAL = _UPSERT.on_conflict_do_update(
-    index_elements=["tenant_id", "opportunity_id"],
-    set_={
-        name: _UPSERT.excluded[name]
-        for name in opportunity.c.keys()
-        if name not in ("tenant_id", "opportunity_id", "created_at")
-    },
+_STATES = """
+    SELECT opportunity_id, state FROM opportunity
+    WHERE tenant_id = $1 AND opportunity_id = any($2) ORDER BY opportunity_id FOR UPDATE
+"""
+# Looked up one by one: of rows since the last ANALYZE the planner knows nothing, and would read all of a deal.
+_DECIDED = """
+    SELECT given.identity FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
+    CROSS JOIN LATERAL (
+        SELECT FROM decision d
+        WHERE d.tenant_id = $1 AND d.opportunity_id = given.opportunity_id AND d.identity = given.identity LIMIT 1
+    ) AS found
+"""
+_AS_IT_STANDS = bulk.replace(
+    opportunity, *(name for name in opportunity.c.keys() if name not in ("tenant_id", "opportunity_id", "created_at"))
 )
 
 
@@ -48,13 +54,8 @@ class DealRepository:
         return found
 
     async def _locked_states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
-        statement = (
-            select(opportunity.c.opportunity_id, opportunity.c.state)
-            .where(opportunity.c.opportunity_id.in_(sorted(opportunity_ids)))
-            .order_by(opportunity.c.opportunity_id)
-            .with_for_update()
-        )
-        return {row.opportunity_id: row.state for row in (await self._session.execute(statement)).all()}
+        driver = await bulk.driver_of(self._session)
+        return dict(await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids)))
 
     def _lock_key(self, name: str) -> int:
         digest = hashlib.blake2b(f"{self._tenant_id}:{name}".encode(), digest_size=8).digest()
@@ -65,25 +66,20 @@ class DealRepository:
         call = "pg_advisory_xact_lock" if exclusively else "pg_advisory_xact_lock_shared"
         await self._session.execute(select(getattr(func, call)(self._lock_key("pipelines"))))
 
-    async def decided(self, opportunity_ids: Collection[str], identities: Collection[str]) -> set[str]:
-        """Which of these inputs had their decision before."""
-        statement = select(decision.c.identity).where(
-            decision.c.opportunity_id.in_(sorted(opportunity_ids)),
-            decision.c.identity.in_(sorted(identities)),
-        )
-        return set((await self._session.execute(statement)).scalars())
+    async def decided(self, inputs: Collection[tuple[str, str]]) -> set[str]:
+        """Which of these inputs, each an opportunity's id and an identity, had their decision before."""
+        driver = await bulk.driver_of(self._session)
+        ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
+        return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
 
-    async def save(self, deals: Iterable[Row]) -> None:
+    async def save(self, deals: Sequence[Row]) -> None:
         """Write deals as they stand now."""
-        given = [{"tenant_id": self._tenant_id, **row} for row in deals]
-        if given:
-            await self._session.execute(_UPSERT_DEAL, given)
+        await bulk.insert(self._session, opportunity, self._tenant_id, deals, conflict=_AS_IT_STANDS)
 
     async def add_decisions(self, decisions: Sequence[Row], transitions: Sequence[Row]) -> None:
         """Append to the log."""
-        for table, given in ((decision, decisions), (transition, transitions)):
-            if given:
-                await self._session.execute(insert(table), [{"tenant_id": self._tenant_id, **row} for row in given])
+        await bulk.insert(self._session, decision, self._tenant_id, decisions)
+        await bulk.insert(self._session, transition, self._tenant_id, transitions)
 
     async def partner_topics(self) -> list[str]:
         """Topics that get every change of the tenant."""
@@ -94,11 +90,8 @@ class DealRepository:
 
     async def park(self, kind: str, events: Sequence[tuple[str, bytes]]) -> None:
         """Keep events, each with its opportunity, in this order."""
-        given = [
-            {"tenant_id": self._tenant_id, "kind": kind, "opportunity_id": each, "payload": payload}
-            for each, payload in events
-        ]
-        await self._session.execute(insert(parked_event), given)
+        given = [{"kind": kind, "opportunity_id": each, "payload": payload} for each, payload in events]
+        await bulk.insert(self._session, parked_event, self._tenant_id, given)
 
     async def parked_count(self, kind: str, at_most: int) -> int:
         """How many events of this kind wait; counted no further than asked."""

@@ -72,7 +72,7 @@ class Deals:
         """One decision for each arrival that had none, in order. The deals must be loaded; `first_rules` are those that
         deals seen for the first time get pinned to."""
         ids = [a.given.opportunity_id for a in arrivals]
-        seen = await self._repository.decided(set(ids), {a.given.identity for a in arrivals})
+        seen = await self._repository.decided({(a.given.opportunity_id, a.given.identity) for a in arrivals})
         pins = [(i.pipeline_key, i.pipeline_version) for each in ids if (i := self._instances.get(each)) is not None]
         rulesets = await self._rules.of(pins)
         topics = await self._repository.partner_topics()

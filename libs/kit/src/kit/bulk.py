@@ -1,0 +1,117 @@
+"""Many rows in one statement: an array a column, so the statement is the same whatever the number of rows.
+
+One statement a row costs driver and server many times as much; one with every row's values spelt out is another
+statement for every number of rows, compiled and planned anew. The hot paths write through here, past SQLAlchemy, in
+the transaction of its session.
+"""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, cast
+
+import asyncpg
+from sqlalchemy import ARRAY, JSON, Table
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.asyncio import AsyncSession
+
+Rows = Sequence[dict[str, Any]]
+
+_DRIVER = "kit.driver"
+_DIALECT = postgresql.dialect()
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+async def driver_of(session: AsyncSession) -> asyncpg.Connection:
+    """The driver's connection below the session, in the same transaction; it has begun."""
+    held = session.info.get(_DRIVER)
+    if held is None:
+        connection = await (await session.connection()).get_raw_connection()
+        held = session.info[_DRIVER] = connection.driver_connection
+    return cast(asyncpg.Connection, held)
+
+
+async def insert(
+    session: AsyncSession, table: Table, tenant_id: str, rows: Rows, *, conflict: str = "", returning: str = ""
+) -> list[Any]:
+    """Insert the tenant's rows, in their order; the values of the `returning` column. All rows have the columns of the
+    first. `conflict` is SQL: what stands behind ON CONFLICT; where it updates, no two rows may have the same key."""
+    if not rows:
+        return []
+    names = tuple(rows[0])
+    statement = _insert(table, names, conflict, returning)
+    found = await (await driver_of(session)).fetch(statement, tenant_id, *_arrays(table, names, rows))
+    return [row[0] for row in found]
+
+
+async def update(
+    session: AsyncSession,
+    table: Table,
+    tenant_id: str,
+    key: str,
+    rows: Rows,
+    *,
+    where: str = "true",
+    values: Sequence[Any] = (),
+) -> set[Any]:
+    """Set the other columns of each of the tenant's rows where `key` equals the row's and the condition holds; the keys
+    of the rows that were changed. `where` is SQL that may name `values` as $1 and so on."""
+    if not rows:
+        return set()
+    names = tuple(rows[0])
+    statement = _update(table, key, names, where, len(values))
+    found = await (await driver_of(session)).fetch(statement, *values, tenant_id, *_arrays(table, names, rows))
+    return {row[0] for row in found}
+
+
+def replace(table: Table, *names: str, newer: str = "") -> str:
+    """What `conflict` says to take over these columns from a row with the same key; only from one that has a greater
+    value of `newer`, if that is given."""
+    keys = ", ".join(column.name for column in table.primary_key)
+    if not names:
+        return f"({keys}) DO NOTHING"
+    changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names)
+    condition = f' WHERE excluded."{newer}" > "{table.name}"."{newer}"' if newer else ""
+    return f"({keys}) DO UPDATE SET {changes}{condition}"
+
+
+@lru_cache
+def _insert(table: Table, names: tuple[str, ...], conflict: str, returning: str) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    statement = (
+        f'INSERT INTO "{table.name}" (tenant_id, {columns})'  # noqa: S608 - names of our own tables
+        f" SELECT $1::varchar, {columns} FROM unnest({_unnest(table, names, 2)}) AS given ({columns})"
+    )
+    statement += f" ON CONFLICT {conflict}" if conflict else ""
+    return statement + (f' RETURNING "{returning}"' if returning else "")
+
+
+@lru_cache
+def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int) -> str:
+    columns = ", ".join(f'"{name}"' for name in names)
+    changes = ", ".join(f'"{name}" = given."{name}"' for name in names if name != key)
+    return (
+        f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
+        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns})"
+        f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where})'
+        f' RETURNING kept."{key}"'
+    )
+
+
+def _unnest(table: Table, names: tuple[str, ...], first: int) -> str:
+    return ", ".join(f"${place}::{_type(table, name)}[]" for place, name in enumerate(names, first))
+
+
+def _type(table: Table, name: str) -> str:
+    kind = table.c[name].type
+    assert not isinstance(kind, ARRAY), f"{table.name}.{name}: unnest would flatten an array of arrays"
+    return kind.compile(_DIALECT)
+
+
+def _arrays(table: Table, names: tuple[str, ...], rows: Rows) -> list[list[Any]]:
+    return [
+        [None if row[name] is None else _encode(row[name]) for row in rows]
+        if isinstance(table.c[name].type, JSON)
+        else [row[name] for row in rows]
+        for name in names
+    ]

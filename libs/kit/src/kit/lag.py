@@ -1,0 +1,43 @@
+"""How far the consumer group is behind, asked of the broker: true also while the consumer hangs or has halted."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from kit.telemetry import CONSUMER_LAG
+
+
+class GroupLag:
+    """Compares what the group has committed with the ends of its topics. Its client never joins the group."""
+
+    def __init__(self, service: str, topics: Sequence[str], new_consumer: Callable[[], AIOKafkaConsumer]) -> None:
+        self._service = service
+        self._topics = topics
+        self._new_consumer = new_consumer
+        self._consumer: AIOKafkaConsumer | None = None
+
+    async def measure(self) -> None:
+        """Set the gauge of every partition. After an error, `close` before the next attempt."""
+        if self._consumer is None:
+            # Kept before it is started: whoever gives up meanwhile has to close it.
+            self._consumer = self._new_consumer()
+            await self._consumer.start()
+        consumer = self._consumer
+        cluster = await consumer._client.fetch_all_metadata()
+        partitions = [
+            TopicPartition(topic, number)
+            for topic in self._topics
+            for number in cluster.partitions_for_topic(topic) or ()
+        ]
+        ends = await consumer.end_offsets(partitions)
+        committed = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))
+        for partition, done in zip(partitions, committed, strict=True):
+            lag = CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition))
+            lag.set(max(0, ends[partition] - (done or 0)))
+
+    async def close(self) -> None:
+        """Let go of the broker; the next measurement connects anew."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await consumer.stop()

@@ -1,0 +1,14 @@
+from uuid import UUID
+
+from kit.tables import table_base
+from sqlalchemy import Column, String
+from sqlmodel import Field
+
+Base = table_base()
+
+
+class Note(Base, table=True):
+    tenant_id: str = Field(primary_key=True)
+    note_id: UUID = Field(primary_key=True)
+    text: str = Field(sa_column=Column("body", String, key="text", nullable=False))
+    seen: int = 1
