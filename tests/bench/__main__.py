@@ -43,8 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     # A broker that has just made a topic is nothing to report.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Whoever ends this ends all that it has started.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Whoever ends this ends all that it has started; a shell starts what is in its background deaf to SIGINT.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     report = Report(given.results, given.pairs)
     try:
         with tempfile.TemporaryDirectory(prefix="stagecraft-bench-") as folder:

@@ -27,6 +27,7 @@ WRITERS = 4
 CONNECTIONS = 4
 OPPORTUNITIES = 2000
 POLL_SECONDS = 0.1
+GATHER_SECONDS = 0.002
 KEEP_ONE = "INSERT INTO fact (event_id, opportunity, body, born) VALUES ($1, $2, $3, $4)"
 KEEP_MANY = (
     "INSERT INTO fact (event_id, opportunity, body, born)"
@@ -123,6 +124,9 @@ class Hop:
                     )
                 if not rows:
                     await _within(self._wake.wait(), POLL_SECONDS)
+                # Rows gather while a round that took few waits: a commit and a send for each would cost more.
+                if len(rows) < BATCH:
+                    await asyncio.sleep(GATHER_SECONDS)
 
     async def _consume(self) -> None:
         before = HOPS[HOPS.index(self._name) - 1]

@@ -59,7 +59,7 @@ QUICK = Size(
     rest_seconds=3,
     changes=300,
     org=200,
-    many=5000,
+    many=20_000,
     few=100,
 )
 

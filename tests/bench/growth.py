@@ -1,4 +1,7 @@
-"""Whether it stays as fast with very many opportunities: two systems that run in turn, never at once."""
+"""Whether it stays as fast with very many opportunities: two systems that run in turn, never at once.
+
+Each is given a past by copies of one opportunity that went through it.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,17 @@ from sandbox.stack.control import Stack
 from sandbox.stack.services import SERVICES
 
 from tests.bench.figures import Size
+from tests.bench.fill import fill_all
 from tests.bench.report import Report, say
-from tests.bench.system import System, Work, fill, opportunity_ids, publish, stack_of, start
+from tests.bench.system import System, Work, fill, publish, stack_of, start
+
+SPECIMEN = "006000000000001"
 
 
 def growth(report: Report, folder: Path, size: Size) -> None:
     """The same load with many opportunities, and, as the reference, with few; the data stay between the runs."""
     with stack_of(folder / "many") as many, stack_of(folder / "few") as few:
+        say("growth: filling")
         _prepare(many, size.many)
         _prepare(few, size.few)
 
@@ -26,10 +33,12 @@ def growth(report: Report, folder: Path, size: Size) -> None:
 
 
 def _prepare(stack: Stack, count: int) -> None:
-    say(f"a system with {count:,} opportunities")
+    say(f"  a system with {count:,} opportunities")
     running = start(stack)
     uvloop.run(publish(running))
-    fill(running, opportunity_ids(count))
+    fill(running, [SPECIMEN])
+    running.submit(Work(1))
+    fill_all(running.environment["POSTGRES_ADMIN_URL"], SPECIMEN, count)
     uvloop.run(_tidy(running))
     stack.down()
 
@@ -43,7 +52,7 @@ async def _tidy(running: System) -> None:
 def _measure(stack: Stack, opportunities: int, size: Size) -> float:
     running = start(stack)
     try:
-        running.use(opportunity_ids(opportunities))
+        running.use([f"006F{number:011d}" for number in range(1, opportunities + 1)])
         return running.submit(Work(size.batch, batches=True), size.batch_warm_up).per_s
     finally:
         stack.down()

@@ -137,6 +137,7 @@ class System:
     async def _submit(self, work: Work, warm_up: int) -> Outcome:
         if warm_up:
             await self._send(replace(work, count=warm_up, rate=0))
+            await self.settled()
         outcome = await self._send(work)
         await self.settled()
         return outcome
