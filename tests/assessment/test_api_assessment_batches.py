@@ -55,8 +55,14 @@ async def statements(world: Any, items: list[Any]) -> Counter[str]:
         if not RELAY.search(query.query):
             sent[re.sub(r"\(.*", "", query.query.strip(), flags=re.DOTALL)] += 1
 
+    listening: list[Any] = []
+
     def listen(connection: Any, *_: Any) -> None:
-        connection.driver_connection.add_query_logger(note)
+        # Each connection once, however often it is taken out of the pool.
+        driver = connection.driver_connection
+        if driver not in listening:
+            listening.append(driver)
+            driver.add_query_logger(note)
 
     engine = world.service.database.engine.sync_engine
     event.listen(engine, "checkout", listen)
@@ -64,6 +70,8 @@ async def statements(world: Any, items: list[Any]) -> Counter[str]:
         await send(world, items)
     finally:
         event.remove(engine, "checkout", listen)
+        for driver in listening:
+            driver.remove_query_logger(note)
     return sent
 
 
