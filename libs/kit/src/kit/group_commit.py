@@ -1,22 +1,19 @@
 """Group commit: what arrives while a transaction of its tenant is under way shares the next one.
 
-A lone item gets a transaction at once. Under load groups grow, and the round trips and the disk's sync of a transaction
-are paid once for all of them. Where items come too slowly for that, one after a small group waits a few milliseconds.
+Nobody waits for company: a lone item gets a transaction at once. Under load groups grow, and the round trips and the
+disk's sync of a transaction are paid once for all of them.
 """
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from kit.db import Database, UnitOfWork, is_transient
-from kit.pace import BRIEF
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 GROUP = 100
-SMALL = 4
 
 
 class GroupCommit(Generic[Item, Outcome]):
@@ -45,10 +42,7 @@ class GroupCommit(Generic[Item, Outcome]):
             while waiting := self._waiting.pop(tenant_id, None):
                 if len(waiting) > GROUP:
                     self._waiting[tenant_id] = waiting[GROUP:]
-                began = time.monotonic()
                 await self._together(tenant_id, waiting[:GROUP])
-                if len(waiting) <= SMALL:
-                    await asyncio.sleep(BRIEF.rest_after(time.monotonic() - began))
         finally:
             del self._at_work[tenant_id]
 

@@ -23,11 +23,10 @@ class Pace:
         return max(self.least, min(self.factor * seconds, self.most))
 
 
-# Where somebody waits at the end of the pipeline, and where what is learned is looked at later.
+# Where somebody waits at the end of the pipeline; between them, where batches are small and cheap; and where what is
+# learned is looked at later.
 PROMPT = Pace(2, 0.02, 0.05)
 RELAY = Pace(1, 0.015, 0.04)
-# Between somebody's request and its answer.
-BRIEF = Pace(2, 0.005, 0.015)
 PATIENT = Pace(6, 0.1, 0.25)
 
 
