@@ -99,3 +99,15 @@ def test_an_array_column_is_refused():
     table = Table("t", MetaData(), Column("names", ARRAY(String)))
     with pytest.raises(AssertionError, match="flatten"):
         bulk._insert(table, ("names",), "", "")
+
+
+@pytest.mark.parametrize(
+    ("names", "ending"), [(("a",), ", updated_at = now()"), (("a", "updated_at"), 'excluded."updated_at"')]
+)
+def test_what_gives_way_is_stamped_unless_the_time_is_given(names, ending):
+    from sqlalchemy import Column, DateTime, Integer, MetaData, Table
+
+    table = Table(
+        "t", MetaData(), Column("k", Integer, primary_key=True), Column("a", Integer), Column("updated_at", DateTime)
+    )
+    assert bulk.replace(table, *names).endswith(ending)

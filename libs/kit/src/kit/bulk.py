@@ -66,11 +66,13 @@ async def update(
 
 def replace(table: Table, *names: str, newer: str = "") -> str:
     """What `conflict` says to take over these columns from a row with the same key; only from one that has a greater
-    value of `newer`, if that is given."""
+    value of `newer`, if that is given. The row's `updated_at`, where it has one and none is given, is then now."""
     keys = ", ".join(column.name for column in table.primary_key)
     if not names:
         return f"({keys}) DO NOTHING"
     changes = ", ".join(f'"{name}" = excluded."{name}"' for name in names)
+    if "updated_at" in table.c and "updated_at" not in names:
+        changes += ", updated_at = now()"
     condition = f' WHERE excluded."{newer}" > "{table.name}"."{newer}"' if newer else ""
     return f"({keys}) DO UPDATE SET {changes}{condition}"
 

@@ -32,7 +32,6 @@ from kit.pace import pause
 from kit.settings import ServiceSettings
 from kit.telemetry import (
     BATCH_SECONDS,
-    CONSUMER_LAG,
     CONSUMER_RETRIES,
     CONSUMER_UP,
     DEAD_LETTERS,
@@ -160,11 +159,6 @@ class Consumer(ConsumerRebalanceListener):
 
     async def _commit(self, consumer: AIOKafkaConsumer, handled: Fetched) -> None:
         await consumer.commit({partition: records[-1].offset + 1 for partition, records in handled.items()})
-        for partition, records in handled.items():
-            highwater = consumer.highwater(partition)
-            if highwater is not None:
-                lag = max(0, highwater - records[-1].offset - 1)
-                CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition)).set(lag)
 
     def _postpone(self, consumer: AIOKafkaConsumer, fetched: Fetched, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
