@@ -100,7 +100,8 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
                 group.create_task(work.hand_in(deal, victim))
         progress.cancel()
         say("everything is up again; waiting until nothing is on its way")
-        stuck = await _settle(outside, say)
+        victims = frozenset(ids.opportunities[deal.key] for deal in world.deals[: len(poison.victims)])
+        stuck = await _settle(outside, say, victims)
         faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
         faults += await poison.fix_and_replay(admin)
         weights = await _calm(plan, stack, work)
@@ -130,12 +131,12 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
     return Outcome(figures, faults)
 
 
-async def _settle(outside: Outside, say: Say) -> dict[str, int]:
+async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset()) -> dict[str, int]:
     """Wait until nothing is on its way; what still is after a long quiet."""
     seen: dict[str, int] = {}
     changed = told = time.monotonic()
     while True:
-        left = await outside.unsettled()
+        left = await outside.unsettled(aside)
         now = time.monotonic()
         if left != seen:
             seen, changed = left, now

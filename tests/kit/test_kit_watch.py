@@ -7,6 +7,7 @@ import time
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
+from aiokafka.consumer.fetcher import Fetcher
 from kit.events import Event, Record
 from kit.ids import uuid7
 from kit.watchdog import LIMIT_SECONDS
@@ -76,10 +77,11 @@ async def test_a_client_that_never_answers_turns_liveness_off(own_service, event
     """As aiokafka's consumer has done when its background task had died."""
     gate, asked, fetch = asyncio.Event(), asyncio.Event(), AIOKafkaConsumer.getmany
 
-    async def never(*given, **options):
-        asked.set()
-        await gate.wait()
-        return await fetch(*given, **options)
+    async def never(consumer, *given, **options):
+        if consumer._group_id == own_service.runtime.consumer.group:
+            asked.set()
+            await gate.wait()
+        return await fetch(consumer, *given, **options)
 
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", never)
     await asyncio.wait_for(asked.wait(), 30)
@@ -87,6 +89,60 @@ async def test_a_client_that_never_answers_turns_liveness_off(own_service, event
     await eventually(lambda: dead(own_service, r"consumer has not run for \d+ s, since it asked for events"))
     gate.set()
     await eventually(lambda: alive(own_service))
+
+
+@pytest.fixture
+def fresh_events(own_service, tenant):
+    """Publishes one event, and waits until it was handled."""
+
+    async def publish(sequence):
+        await own_service.publish(submission(), tenant=tenant, sequence=sequence)
+        assert len(await own_service.events(SubmissionScored, tenant=tenant, count=sequence)) == sequence
+
+    return publish
+
+
+async def test_a_client_that_never_answers_is_replaced(own_service, fresh_events, monkeypatch):
+    monkeypatch.setattr("kit.consumer.SILENT_SECONDS", 3)
+    lost, fetch = set(), AIOKafkaConsumer.getmany
+
+    async def never(consumer, *given, **options):
+        if consumer._group_id == own_service.runtime.consumer.group and (not lost or consumer in lost):
+            lost.add(consumer)
+            await asyncio.Event().wait()
+        return await fetch(consumer, *given, **options)
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", never)
+    await fresh_events(1)
+    assert len(lost) == 1
+    assert "TimeoutError" in own_service.runtime.consumer.last_error
+
+
+async def test_a_client_that_fetches_no_more_is_replaced_and_no_event_is_missed(
+    own_service, fresh_events, eventually, monkeypatch
+):
+    await fresh_events(1)
+    monkeypatch.setattr("kit.stall.CHECK_SECONDS", 0.3)
+    lost, decide = set(), Fetcher._get_actions_per_node
+
+    def nothing(fetcher, assignment):
+        ours = any(partition.topic.startswith(own_service.settings.topic_prefix) for partition in assignment.tps)
+        if ours and fetcher._client._client_id == "sample" and (not lost or fetcher in lost):
+            lost.add(fetcher)
+            return [], {}, 0.1, False, []
+        return decide(fetcher, assignment)
+
+    async def stopped():
+        assert lost
+        assert not any(fetcher._in_flight for fetcher in lost)
+
+    monkeypatch.setattr(Fetcher, "_get_actions_per_node", nothing)
+    await eventually(stopped)
+    await fresh_events(2)
+    assert len(lost) == 1
+    assert re.fullmatch(
+        r"ClientStalled: .* does not fetch: \S+\.submitted\.v1\[\d\]@1", own_service.runtime.consumer.last_error
+    )
 
 
 async def test_a_batch_that_is_repeated_does_not_count_its_invalid_events_again(own_service, tenant, monkeypatch):

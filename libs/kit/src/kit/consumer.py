@@ -30,6 +30,7 @@ from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
 from kit.pace import pause
 from kit.settings import ServiceSettings
+from kit.stall import Stall
 from kit.telemetry import (
     BATCH_SECONDS,
     CONSUMER_RETRIES,
@@ -51,6 +52,8 @@ Fetched = Mapping[TopicPartition, Sequence[Raw]]
 
 BATCH = 500
 ATTEMPTS = 3
+# A client that says nothing for so long has lost its way; shorter than the watchdog's patience.
+SILENT_SECONDS = 20
 # So many invalid events in a row mean that our code or a producer is broken, not that events are.
 HALT_AFTER_INVALID = 100
 
@@ -118,12 +121,16 @@ class Consumer(ConsumerRebalanceListener):
 
     async def _consume(self, consumer: AIOKafkaConsumer, stop: asyncio.Event) -> None:
         failures, loop = 0, asyncio.get_running_loop()
+        stall = Stall(consumer)
         while not stop.is_set():
             self._watchdog.beat("consumer", "it asked for events")
             generation = self._generation
-            fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+            async with asyncio.timeout(SILENT_SECONDS):
+                await stall.check()
+                fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
             if not fetched:
                 continue
+            stall.fetched(fetched)
             began = loop.time()
             async with self._lock:
                 if generation != self._generation:
