@@ -168,6 +168,31 @@ async def test_a_batch_that_is_repeated_does_not_count_its_invalid_events_again(
         assert (await uow.session.execute(text("SELECT count(*) FROM dead_letter"))).scalar() == 1
 
 
+async def test_what_comes_while_a_batch_is_at_work_is_the_next_batch_as_a_whole(
+    own_service, tenant, eventually, monkeypatch
+):
+    """The client keeps what it fetched first, and fetches nothing more of a partition before that is taken."""
+    from sample.consumers import Faults
+
+    monkeypatch.setattr("kit.consumer.READY_SECONDS", 1)
+    monkeypatch.setattr("kit.consumer.GATHER_MS", 5000)
+    gate, faults = asyncio.Event(), own_service.runtime.resources.get(Faults)
+    faults.hold["first"] = gate
+    await own_service.publish(submission("first"), tenant=tenant, sequence=1)
+
+    async def taken():
+        assert faults.calls == 1
+
+    await eventually(taken)
+    for sequence in range(2, 12):
+        await own_service.publish(submission(), tenant=tenant, sequence=sequence)
+        await asyncio.sleep(0.05)
+    gate.set()
+    scored = await own_service.events(SubmissionScored, tenant=tenant, count=11)
+    assert [event.sequence for event in scored] == list(range(1, 12))
+    assert faults.calls == 2
+
+
 async def test_only_invalid_events_without_a_good_one_between_them_halt_the_consumer(own_service, tenant, monkeypatch):
     from sample.consumers import Faults
 

@@ -13,7 +13,7 @@ from typing import Any, cast
 import asyncpg
 from sqlalchemy import ARRAY, JSON, Table
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 Rows = Sequence[dict[str, Any]]
 
@@ -26,9 +26,13 @@ async def driver_of(session: AsyncSession) -> asyncpg.Connection:
     """The driver's connection below the session, in the same transaction; it has begun."""
     held = session.info.get(_DRIVER)
     if held is None:
-        connection = await (await session.connection()).get_raw_connection()
-        held = session.info[_DRIVER] = connection.driver_connection
+        held = session.info[_DRIVER] = await driver_below(await session.connection())
     return cast(asyncpg.Connection, held)
+
+
+async def driver_below(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's connection below SQLAlchemy's."""
+    return cast(asyncpg.Connection, (await connection.get_raw_connection()).driver_connection)
 
 
 async def insert(

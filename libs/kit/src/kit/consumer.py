@@ -54,6 +54,9 @@ BATCH = 500
 ATTEMPTS = 3
 # A client that says nothing for so long has lost its way; shorter than the watchdog's patience.
 SILENT_SECONDS = 20
+# Records that come within this were there already; and how long to wait for the broker's reply with those that are not.
+READY_SECONDS = 0.002
+GATHER_MS = 10
 # So many invalid events in a row mean that our code or a producer is broken, not that events are.
 HALT_AFTER_INVALID = 100
 
@@ -127,7 +130,7 @@ class Consumer(ConsumerRebalanceListener):
             generation = self._generation
             async with asyncio.timeout(SILENT_SECONDS):
                 await stall.check()
-                fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+                fetched = await _fetch(consumer)
             if not fetched:
                 continue
             stall.fetched(fetched)
@@ -301,6 +304,19 @@ class Consumer(ConsumerRebalanceListener):
         await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
         DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
         log.error("dead letter: %s", self.last_error)
+
+
+async def _fetch(consumer: AIOKafkaConsumer) -> Fetched:
+    """What the broker has. What lay ready was fetched when the last rest began, and the client fetches no more before
+    it is taken; so whatever came during the rest is asked for as well, or it would wait for another one."""
+    clock = time.monotonic
+    began = clock()
+    fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
+    room = BATCH - sum(map(len, fetched.values()))
+    if not fetched or room <= 0 or clock() - began > READY_SECONDS:
+        return fetched
+    more: Fetched = await consumer.getmany(timeout_ms=GATHER_MS, max_records=room)
+    return {p: [*fetched.get(p, ()), *more.get(p, ())] for p in {**fetched, **more}}
 
 
 def _read(raw: Raw) -> Received[Message] | InvalidEvent:

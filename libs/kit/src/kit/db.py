@@ -3,6 +3,7 @@
 Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
 """
 
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -10,8 +11,8 @@ from typing import Any
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import Executable, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Executable, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
@@ -22,7 +23,8 @@ from kit.settings import ServiceSettings
 from kit.tables import outbox
 from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
-_SET_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
+# What needs no quoting goes with BEGIN in one message; a statement with parameters takes a message of its own.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,100}").fullmatch
 # Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock), and
 # what a login is refused with, of which no event is guilty: 28 (password), 3D000 (no such database), 55000 (closed);
 # and 0A000, a plan that a migration made void.
@@ -97,7 +99,10 @@ class Database:
             connect_args={"server_settings": {"application_name": settings.service}},
             # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
             hide_parameters=True,
+            # Transactions are begun and ended here, past SQLAlchemy, which would take a round trip more for each.
+            isolation_level="AUTOCOMMIT",
         )
+        event.listen(self.engine.sync_engine, "checkout", _renew_if_closed)
         self.on_events: Callable[[], None] = lambda: None
 
     @asynccontextmanager
@@ -105,35 +110,69 @@ class Database:
         """A transaction that commits at the end of the block, with its events, or rolls back on any error."""
         async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
             uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
-            await self.set_tenant(session, tenant_id)
-            driver = await bulk.driver_of(session)
-            try:
+            async with transaction(await session.connection(), *tenant_setting(tenant_id)):
                 yield uow
                 events = await uow.flush_events()
-                await session.commit()
-            except BaseException:
-                if driver.is_closed():
-                    await session.invalidate()
-                raise
         if events:
             self.on_events()
         uow.committed()
 
-    @staticmethod
-    async def set_tenant(session: AsyncSession, tenant_id: str) -> None:
-        """Let the rest of the transaction see this tenant's rows and no others."""
-        await session.execute(_SET_TENANT, {"tenant_id": tenant_id})
-
     @asynccontextmanager
     async def as_relay(self) -> AsyncIterator[AsyncConnection]:
         """A transaction in the role that sees every tenant's outbox and nothing else but what is to be pruned."""
-        async with self.engine.begin() as connection:
-            await connection.execute(text(f'SET LOCAL ROLE "{self._relay_role}"'))
+        async with (
+            self.engine.connect() as connection,
+            transaction(connection, f'SET LOCAL ROLE "{self._relay_role}"'),
+        ):
             yield connection
 
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
+
+
+def _renew_if_closed(connection: Any, *_: Any) -> None:
+    """Lend no connection that the server has closed; the others of its age are most likely closed as well."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
+def tenant_setting(tenant_id: str) -> tuple[str, ...]:
+    """The statement that lets the rest of a transaction see this tenant's rows and no others, and its parameters."""
+    if _PLAIN(tenant_id):
+        return (f"SET LOCAL app.tenant_id = '{tenant_id}'",)
+    return "SELECT set_config('app.tenant_id', $1, true)", tenant_id
+
+
+@asynccontextmanager
+async def transaction(connection: AsyncConnection, setting: str, *parameters: str) -> AsyncIterator[None]:
+    """Begin with the setting, and commit, or roll back on any error. A connection that does not end its transaction is
+    closed, never lent again."""
+    driver = await bulk.driver_below(connection)
+    try:
+        if parameters:
+            await driver.execute("BEGIN")
+            await driver.execute(setting, *parameters)
+        else:
+            await driver.execute(f"BEGIN; {setting}")
+        yield
+        # Of a transaction that failed before, PostgreSQL takes COMMIT for ROLLBACK.
+        if await driver.execute("COMMIT") != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError(
+                "the transaction was rolled back, for a statement in it had failed"
+            )
+    except BaseException:
+        await _roll_back(connection, driver)
+        raise
+
+
+async def _roll_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    try:
+        if not driver.is_closed() and driver.is_in_transaction():
+            await driver.execute("ROLLBACK")
+    finally:
+        if driver.is_closed() or driver.is_in_transaction():
+            await connection.invalidate()
 
 
 def is_transient(error: BaseException) -> bool:

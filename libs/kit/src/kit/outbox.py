@@ -9,6 +9,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
+from kit.bulk import driver_below
 from kit.db import Database
 from kit.pace import RELAY, pause
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
@@ -86,8 +87,7 @@ class Relay:
         """Send one batch; the number of events sent, 0 also when another instance holds the lock."""
         producer = await self._connected_producer()
         async with self._database.as_relay() as connection:
-            driver = (await connection.get_raw_connection()).driver_connection
-            assert driver is not None
+            driver = await driver_below(connection)
             batch = sorted(await driver.fetch(_TAKE, BATCH), key=lambda row: row["position"])
             await self._send(producer, batch)
         EVENTS_RELAYED.labels(self._service).inc(len(batch))
