@@ -44,7 +44,7 @@ FORM = Form(
 PUBLISHED = Published(FORM, "a" * 64)
 HERE = Visit("prospecting", 1)
 PLACE = Place("ann", HERE, closed=False, deleted=False)
-CONTEXT = Context(None, PLACE, None, 1)
+CONTEXT = Context(PLACE, None, 1)
 CAPTURE = Capture(UUID(int=7), "006A", "fit", 1, {"ready": True, "why": "now"}, NOW, Channel.ONLINE)
 
 moments = st.datetimes(timezones=st.just(UTC))

@@ -39,6 +39,11 @@ def test_a_service_listens_on_loopback_only() -> None:
     assert spec.command[spec.command.index("--port") + 1] == "20005"
 
 
+def test_what_is_learned_takes_the_processor_time_that_others_leave() -> None:
+    niceness = {name: int(service_process(name, 20005, {}).environment["NICENESS"]) for name in SERVICES}
+    assert max(niceness.values()) == niceness.pop("recommender") > max(niceness.values())
+
+
 def test_services_can_verify_the_tokens_of_the_local_issuer(run: RunDir) -> None:
     environment = common_environment(run, "127.0.0.1:20001", idempotence=False)
     keys = json.loads(Path(url2pathname(urlsplit(environment["OIDC_JWKS_URL"]).path)).read_text())

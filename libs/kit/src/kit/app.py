@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -212,6 +213,7 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
     # What the start made stays: the collector need not look at it again, nor as often as it does by default.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    os.nice(runtime.settings.niceness)
     runtime.started = True
     try:
         with _announced(runtime):

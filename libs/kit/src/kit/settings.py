@@ -39,6 +39,9 @@ class ServiceSettings(BaseSettings):
     drain_seconds: float = Field(
         default=0, ge=0, description="how long to go on answering after SIGTERM, not ready; above the balancer's poll"
     )
+    niceness: int = Field(
+        default=0, ge=0, le=19, description="how far to stand back from other processes of the machine, once started"
+    )
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
     otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty exports nothing")

@@ -77,7 +77,6 @@ class Stored:
 class Context:
     """What the database holds at the moment of receipt. retired_at is of the answered version."""
 
-    stored: Stored | None
     place: Place | None
     retired_at: datetime | None
     latest_version: int

@@ -1,6 +1,6 @@
 """The hot path: what is known of arriving captures, and their bulk insert."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,14 +16,10 @@ from assessment.models import assessment_version, submission
 
 # Looked up one by one: of rows that came since the last ANALYZE the planner knows nothing, and would read them all.
 _KNOWN = """
-    SELECT s.submitted_by, s.opportunity_id, s.stage_key, s.visit_no, s.captured_at, s.received_at, s.body_sha256,
-           s.warnings, o.opportunity_id AS known_opportunity, o.owner_id, o.stage_key AS now_stage_key,
-           o.visit_no AS now_visit_no, o.stage_category, o.deleted, v.retired_at, v.latest_version
-    FROM unnest($2::uuid[], $3::varchar[], $4::varchar[], $5::integer[])
-         WITH ORDINALITY AS i(submission_id, opportunity_id, assessment_key, version, place)
-    LEFT JOIN LATERAL (
-        SELECT * FROM submission s WHERE s.tenant_id = $1 AND s.submission_id = i.submission_id LIMIT 1
-    ) AS s ON true
+    SELECT o.opportunity_id, o.owner_id, o.stage_key, o.visit_no, o.stage_category, o.deleted,
+           v.retired_at, v.latest_version
+    FROM unnest($2::varchar[], $3::varchar[], $4::integer[])
+         WITH ORDINALITY AS i(opportunity_id, assessment_key, version, place)
     LEFT JOIN LATERAL (
         SELECT * FROM opportunity o WHERE o.tenant_id = $1 AND o.opportunity_id = i.opportunity_id LIMIT 1
     ) AS o ON true
@@ -35,6 +31,11 @@ _KNOWN = """
     ) AS v ON true
     ORDER BY i.place
 """
+_STORED = """
+    SELECT submission_id, opportunity_id, stage_key, visit_no, captured_at, received_at, body_sha256, warnings,
+           submitted_by
+    FROM submission WHERE tenant_id = $1 AND submission_id = any($2)
+"""
 
 
 class CaptureRepository:
@@ -45,16 +46,23 @@ class CaptureRepository:
         self._tenant_id = tenant_id
 
     async def contexts(self, captures: Sequence[Capture]) -> list[Context]:
-        """What is known of each capture, in their order: one statement for all."""
+        """What is known of each capture's opportunity and version, in their order: one statement for all."""
         found = await (await bulk.driver_of(self._session)).fetch(
             _KNOWN,
             self._tenant_id,
-            [capture.submission_id for capture in captures],
             [capture.opportunity_id for capture in captures],
             [capture.assessment_key for capture in captures],
             [capture.assessment_version for capture in captures],
         )
-        return [_context(capture, row) for capture, row in zip(captures, found, strict=True)]
+        return [_context(row) for row in found]
+
+    async def stored(self, submission_ids: Collection[UUID]) -> dict[UUID, Stored]:
+        """The captures that are stored under these ids. Asked only for those that were not new: most are."""
+        if not submission_ids:
+            return {}
+        driver = await bulk.driver_of(self._session)
+        found = await driver.fetch(_STORED, self._tenant_id, list(submission_ids))
+        return {row["submission_id"]: _stored(row) for row in found}
 
     async def published(self, wanted: set[tuple[str, int]]) -> dict[tuple[str, int], Published]:
         """The published versions among these (assessment_key, version) pairs."""
@@ -100,24 +108,27 @@ class CaptureRepository:
         }
 
 
-def _context(capture: Capture, row: Any) -> Context:
-    stored = place = None
-    if row["submitted_by"] is not None:
-        receipt = Receipt(
-            capture.submission_id,
-            row["opportunity_id"],
-            visit_of(row["stage_key"], row["visit_no"]),
-            row["captured_at"],
-            row["received_at"],
-            row["body_sha256"],
-            tuple(row["warnings"]),
-        )
-        stored = Stored(row["submitted_by"], receipt)
-    if row["known_opportunity"] is not None:
+def _context(row: Any) -> Context:
+    place = None
+    if row["opportunity_id"] is not None:
         place = Place(
             row["owner_id"],
-            visit_of(row["now_stage_key"], row["now_visit_no"]),
+            visit_of(row["stage_key"], row["visit_no"]),
             closed=row["stage_category"] not in {None, "open"},
             deleted=row["deleted"],
         )
-    return Context(stored, place, row["retired_at"], row["latest_version"] or 0)
+    return Context(place, row["retired_at"], row["latest_version"] or 0)
+
+
+def _stored(row: Any) -> Stored:
+    visit = visit_of(row["stage_key"], row["visit_no"])
+    receipt = Receipt(
+        row["submission_id"],
+        row["opportunity_id"],
+        visit,
+        row["captured_at"],
+        row["received_at"],
+        row["body_sha256"],
+        tuple(row["warnings"]),
+    )
+    return Stored(row["submitted_by"], receipt)

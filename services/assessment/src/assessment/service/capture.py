@@ -15,7 +15,7 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import (
 )
 from stagecraft.common.v1.visit_pb2 import Visit
 
-from assessment.domain.admission import Admitted, CaptureRefused, Context, Published, Receipt, admit, not_found, replay
+from assessment.domain.admission import Admitted, CaptureRefused, Published, Receipt, Stored, admit, not_found, replay
 from assessment.domain.capture import Capture, Channel
 from assessment.repository.capture import CaptureRepository
 
@@ -70,58 +70,45 @@ async def take_captures(uow: UnitOfWork, handed_in: Sequence[HandedIn]) -> list[
     captures = [each.capture for each in handed_in]
     versions = await uow.resources.get(PublishedVersions).load(repository, uow.tenant_id, captures)
     contexts = await repository.contexts(captures)
-    outcomes: dict[int, Taken | CaptureRefused] = {}
     admitted: dict[int, Admitted] = {}
-    seen: set[UUID] = set()
-    twins: list[int] = []
+    refused: dict[int, CaptureRefused] = {}
+    ids: set[UUID] = set()
     for place, (given, context) in enumerate(zip(handed_in, contexts, strict=True)):
         capture = given.capture
-        if capture.submission_id in seen:
-            twins.append(place)
+        if capture.submission_id in ids:
             continue
         version = versions.get((capture.assessment_key, capture.assessment_version))
         moment = received_at + timedelta(microseconds=place)
-        result = _judge(capture, version, context, given.submitted_by, moment)
-        if isinstance(result, Admitted):
-            admitted[place] = result
-            seen.add(capture.submission_id)
-        else:
-            outcomes[place] = result
-    if admitted:
-        new = await repository.insert(list(admitted.values()))
-        for place, item in admitted.items():
-            if item.capture.submission_id in new:
-                outcomes[place] = Taken(item.receipt, replayed=False)
-                sequence = _microseconds(item.receipt.received_at)
-                uow.publish(submitted_event(item), sequence=sequence, traceparent=handed_in[place].traceparent)
-            else:
-                twins.append(place)
-    if twins:
-        # Statements see what others committed meanwhile, so what the insert waited for is visible now.
-        again = await repository.contexts([captures[place] for place in twins])
-        outcomes |= {place: _replay(handed_in[place], context) for place, context in zip(twins, again, strict=True)}
+        try:
+            admitted[place] = admit(capture, version, context, given.submitted_by, moment)
+            ids.add(capture.submission_id)
+        except CaptureRefused as refusal:
+            refused[place] = refusal
+    new = await repository.insert(list(admitted.values()))
+    outcomes: dict[int, Taken | CaptureRefused] = {}
+    for place, item in admitted.items():
+        if item.capture.submission_id in new:
+            outcomes[place] = Taken(item.receipt, replayed=False)
+            sequence = _microseconds(item.receipt.received_at)
+            uow.publish(submitted_event(item), sequence=sequence, traceparent=handed_in[place].traceparent)
+    # Statements see what others committed meanwhile, so what the insert waited for is visible now. What was stored once
+    # is replayed even where it would be refused today.
+    rest = [place for place in range(len(handed_in)) if place not in outcomes]
+    stored = await repository.stored({captures[place].submission_id for place in rest})
+    for place in rest:
+        found = stored.get(captures[place].submission_id)
+        outcomes[place] = _replay(handed_in[place], found, refused.get(place))
     return [outcomes[place] for place in range(len(captures))]
 
 
-def _judge(
-    capture: Capture, version: Published | None, context: Context, submitted_by: str, received_at: datetime
-) -> Admitted | Taken | CaptureRefused:
+def _replay(given: HandedIn, stored: Stored | None, refusal: CaptureRefused | None) -> Taken | CaptureRefused:
+    if stored is None:
+        # Without a refusal it was taken by another tenant, whose row nobody here may see.
+        return refusal or not_found(given.capture.submission_id)
     try:
-        if context.stored is not None:
-            return Taken(replay(capture, context.stored, submitted_by), replayed=True)
-        return admit(capture, version, context, submitted_by, received_at)
-    except CaptureRefused as refusal:
-        return refusal
-
-
-def _replay(given: HandedIn, context: Context) -> Taken | CaptureRefused:
-    if context.stored is None:
-        # Taken by another tenant, whose row nobody here may see.
-        return not_found(given.capture.submission_id)
-    try:
-        return Taken(replay(given.capture, context.stored, given.submitted_by), replayed=True)
-    except CaptureRefused as refusal:
-        return refusal
+        return Taken(replay(given.capture, stored, given.submitted_by), replayed=True)
+    except CaptureRefused as mismatch:
+        return mismatch
 
 
 def submitted_event(item: Admitted) -> AssessmentSubmitted:
