@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import stagecraft
@@ -104,11 +104,10 @@ class Event:
 
     def row(self, source: str, prefix: str) -> dict[str, Any]:
         """The row of the outbox that carries it."""
-        return {"event_id": self.id, **vars(self.record(source, prefix))}
+        return {"event_id": self.id, **self.record(source, prefix)._asdict()}
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(NamedTuple):
     """What Kafka stores: topic, key, value bytes and text headers."""
 
     topic: str
@@ -117,8 +116,7 @@ class Record:
     headers: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Received(Generic[M]):
+class Received(NamedTuple, Generic[M]):
     """A decoded event and where it came from."""
 
     id: UUID

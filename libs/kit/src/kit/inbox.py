@@ -1,6 +1,7 @@
 """Recognises events that were handled before."""
 
 from collections.abc import Sequence
+from operator import attrgetter
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,5 +20,6 @@ async def claim(session: AsyncSession, tenant_id: str, consumer: str, ids: Seque
     A second transaction that claims the same id meanwhile waits for the first and then gets nothing.
     """
     # One order for all, or two transactions that claim overlapping batches deadlock.
-    found = await (await driver_of(session)).fetch(_CLAIM, tenant_id, consumer, sorted(set(ids)))
+    ordered = sorted(set(ids), key=attrgetter("int"))
+    found = await (await driver_of(session)).fetch(_CLAIM, tenant_id, consumer, ordered)
     return {row[0] for row in found}

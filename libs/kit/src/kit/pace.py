@@ -25,8 +25,8 @@ class Pace:
 
 # Where somebody waits at the end of the pipeline; between them, where batches are small and cheap; and where what is
 # learned is looked at later.
-PROMPT = Pace(1.5, 0.015, 0.04)
-RELAY = Pace(1, 0.01, 0.03)
+PROMPT = Pace(1, 0.012, 0.03)
+RELAY = Pace(1, 0.008, 0.02)
 PATIENT = Pace(6, 0.1, 0.25)
 
 

@@ -167,7 +167,7 @@ class _Route(APIRoute):
         async def wrapped(request: Request) -> Response:
             if request.method in ("POST", "PUT", "PATCH"):
                 _check_text(await request.body(), escapes=strict)
-            if "\x00" in request.url.path or "%00" in request.url.query:
+            if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
                 raise NotFoundProblem("no such resource")
             try:
                 response = await handle(request)
