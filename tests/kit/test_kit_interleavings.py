@@ -5,6 +5,7 @@ The database is real; the broker is a list, so that a crash can be put between a
 
 import asyncio
 import secrets
+from uuid import UUID
 
 import pytest
 import pytest_asyncio
@@ -109,7 +110,7 @@ async def test_every_committed_event_takes_effect_once_and_in_order(database, st
         batch = log.records[position : position + count]
         try:
             async with database.unit_of_work(tenant) as uow:
-                fresh = await inbox.claim(uow.session, tenant, "sample", [record[0] for record in batch])
+                fresh = await inbox.claim(uow.session, tenant, "sample", [UUID(record[0]) for record in batch])
                 claimed = [record for record in batch if record[0] in {str(i) for i in fresh}]
                 if dies:
                     raise Killed

@@ -9,6 +9,7 @@ from urllib.request import url2pathname
 import pytest
 from sandbox.stack.run_dir import RunDir
 from sandbox.stack.services import (
+    SERVICES,
     OrgAddress,
     answers_ready,
     common_environment,
