@@ -295,7 +295,7 @@ async def observe(running: System, opportunities: Sequence[str]) -> None:
     async with AIOKafkaProducer(**running.kafka, linger_ms=5) as producer:
         sent = []
         for opportunity_id in opportunities:
-            record = Event(TENANT, _observation(opportunity_id), 1).record("bench")
+            record = Event(TENANT, sight(opportunity_id, REP), 1).record("bench")
             headers = [(name, value.encode()) for name, value in record.headers.items()]
             sent.append(await producer.send(record.topic, record.value, key=record.key.encode(), headers=headers))
         await asyncio.gather(*sent)
@@ -304,15 +304,16 @@ async def observe(running: System, opportunities: Sequence[str]) -> None:
     await running.settled()
 
 
-def _observation(opportunity_id: str) -> observed.OpportunityObserved:
+def sight(opportunity_id: str, owner_id: str) -> observed.OpportunityObserved:
+    """The CRM shows a deal in Prospecting."""
     message = observed.OpportunityObserved(
         opportunity_id=opportunity_id,
         kind=observed.OBSERVATION_KIND_IMPORTED,
         stage_key="prospecting",
         crm_stage="Prospecting",
         amount="1000",
-        owner_id=REP,
-        change_id=f"bench:{opportunity_id}",
+        owner_id=owner_id,
+        change_id=f"seen:{opportunity_id}",
     )
     message.committed_at.FromDatetime(utc_now())
     return message

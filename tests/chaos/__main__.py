@@ -15,6 +15,7 @@ from tests.chaos.plan import full, short
 from tests.chaos.run import play
 
 RUN_DIR = Path(".run")
+INTERRUPTED = 130
 
 
 def main() -> int:
@@ -30,7 +31,11 @@ def main() -> int:
         print(f"{time.monotonic() - began:6.1f}  {line}", flush=True)  # noqa: T201 - what the command is for
 
     say(f"seed {given.seed}; the same again: SEED={given.seed} make chaos")
-    outcome = play((short if given.short else full)(given.seed), given.run_dir / "chaos", say)
+    try:
+        outcome = play((short if given.short else full)(given.seed), given.run_dir / "chaos", say)
+    except KeyboardInterrupt:
+        say("interrupted: everything is stopped, nothing is judged")
+        return INTERRUPTED
     file = given.run_dir / "chaos.json"
     file.write_text(json.dumps(outcome.figures, indent=2) + "\n")
     say(json.dumps(outcome.figures, indent=2))

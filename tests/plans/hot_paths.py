@@ -14,8 +14,9 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitte
 from stagecraft.crm.v1 import opportunity_observed_pb2 as observed
 
 from tests.bench.fill import OWNERS
+from tests.bench.system import sight
 from tests.plans.platform import SERVICES, TENANT, Databases, Platform
-from tests.plans.specimen import DEAL, FACTS, FAILING, FIELDS, PASSING, PREVIEW, REP, answers, sight
+from tests.plans.specimen import DEAL, FACTS, FAILING, FIELDS, PASSING, PREVIEW, REP, answers
 from tests.plans.specimen import change_in_crm as bring_changes
 
 BATCH = 500

@@ -10,7 +10,6 @@ from crm_connector.service.inbound import apply_changes, ids_to_read
 from kit.ids import utc_now, uuid7
 from kit.testing.service import eventually
 from sandbox.story.api import Caller, Refused
-from stagecraft.crm.v1 import opportunity_observed_pb2 as observed
 
 from tests.plans.platform import TENANT, Platform
 
@@ -19,21 +18,6 @@ PASSING = {"hours": "over_5", "compliance": "yes"}
 FAILING = {"hours": "two_to_four", "compliance": "yes"}
 PREVIEW = {"stage_key": "prospecting", "assessment_key": "prospecting", "score": 50}
 FIELDS, FACTS = {"StageName": "Prospecting"}, {"stage": "Prospecting"}
-
-
-def sight(opportunity_id: str, owner_id: str) -> observed.OpportunityObserved:
-    """The CRM shows a deal in Prospecting."""
-    message = observed.OpportunityObserved(
-        opportunity_id=opportunity_id,
-        kind=observed.OBSERVATION_KIND_IMPORTED,
-        stage_key="prospecting",
-        crm_stage="Prospecting",
-        amount="1000",
-        owner_id=owner_id,
-        change_id=f"plans:{opportunity_id}",
-    )
-    message.committed_at.FromDatetime(utc_now())
-    return message
 
 
 def answers(opportunity_id: str, given: dict[str, str]) -> dict[str, object]:

@@ -30,7 +30,7 @@ from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
 from kit.pace import pause
 from kit.settings import ServiceSettings
-from kit.stall import Stall
+from kit.stall import ClientStalled, Stall
 from kit.telemetry import (
     BATCH_SECONDS,
     CONSUMER_RETRIES,
@@ -102,6 +102,8 @@ class Consumer(ConsumerRebalanceListener):
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until told to stop. Broker faults are waited out; ConsumerHalted ends it for good."""
         while not stop.is_set():
+            # A broker that is away is no reason to be ended: it is tried again and again.
+            self._watchdog.beat("consumer", "it connected to the broker")
             consumer = self._new_consumer()
             try:
                 await consumer.start()
@@ -115,6 +117,7 @@ class Consumer(ConsumerRebalanceListener):
                 return
             except Exception as error:
                 self.last_error = f"{type(error).__name__}: {error}"
+                self._watchdog.beat("consumer", "it let go of the broker")
                 log.warning("consumer restarts: %s", self.last_error)
                 await pause(stop, 1)
             finally:
@@ -128,9 +131,12 @@ class Consumer(ConsumerRebalanceListener):
         while not stop.is_set():
             self._watchdog.beat("consumer", "it asked for events")
             generation = self._generation
-            async with asyncio.timeout(SILENT_SECONDS):
-                await stall.check()
-                fetched = await _fetch(consumer)
+            try:
+                async with asyncio.timeout(SILENT_SECONDS):
+                    await stall.check()
+                    fetched = await _fetch(consumer)
+            except TimeoutError as silence:
+                raise ClientStalled(f"the client has said nothing for {SILENT_SECONDS} s") from silence
             if not fetched:
                 continue
             stall.fetched(fetched)
