@@ -150,9 +150,11 @@ class Intake:
     async def _correct(
         self, events: Sequence[Received[Any]], apply: Callable[[Instance, Received[Any]], Instance]
     ) -> None:
-        known = await self._deals.load([event.message.opportunity_id for event in events])
+        # Most writes carry answers alone, and say nothing of a deal's stage.
+        of_stages = [event for event in events if event.message.stage_key]
+        known = await self._deals.load([event.message.opportunity_id for event in of_stages])
         changed: dict[str, Instance] = {}
-        for event in events:
+        for event in of_stages:
             opportunity_id = event.message.opportunity_id
             deal = changed.get(opportunity_id) or known.get(opportunity_id)
             if deal is not None:
