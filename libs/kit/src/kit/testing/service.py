@@ -24,7 +24,8 @@ from kit.testing.infrastructure import Infrastructure
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
-WAIT_SECONDS = 30.0
+# Patience costs nothing where all is well, and a disk that writes back a million rows holds everybody up.
+WAIT_SECONDS = 90.0
 
 
 async def eventually(check: Callable[[], Awaitable[T]], seconds: float = WAIT_SECONDS) -> T:
