@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.stages import CrmStage
 from crm_connector.models import change_seen, connection, crm_stage, import_run
+
+_RUNNING = text("state = 'RUNNING'")
 
 
 class ConnectionRepository:
@@ -49,7 +51,7 @@ class ConnectionRepository:
         await self._session.execute(statement)
 
     async def start_import(self, import_id: UUID, requested_by: str) -> dict[str, Any]:
-        """The running import, which is a new one when there was none."""
+        """The running import, which is a new one when there was none. One that ends meanwhile is waited for."""
         statement = insert(import_run).values(
             tenant_id=self._tenant_id,
             import_id=import_id,
@@ -60,15 +62,16 @@ class ConnectionRepository:
             published_count=0,
             last_error="",
         )
-        await self._session.execute(statement.on_conflict_do_nothing())
-        running = await self.running_import()
-        assert running is not None
-        return running
+        # Writing what stands there changes nothing, but locks the row and returns it: asked for afterwards, it might
+        # have ended.
+        running = statement.on_conflict_do_update(
+            index_elements=["tenant_id"], index_where=_RUNNING, set_={"state": import_run.c.state}
+        )
+        return dict((await self._session.execute(running.returning(import_run))).mappings().one())
 
     async def running_import(self) -> dict[str, Any] | None:
         """The import to go on with."""
-        i = import_run.c
-        statement = select(import_run).where(i.tenant_id == self._tenant_id, i.state == "RUNNING")
+        statement = select(import_run).where(import_run.c.tenant_id == self._tenant_id, _RUNNING)
         row = (await self._session.execute(statement)).mappings().one_or_none()
         return dict(row) if row else None
 
