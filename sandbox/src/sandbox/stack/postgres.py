@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 ADMIN = "postgres"
 LOCALE = {"LC_ALL": "C.UTF-8"}
 SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
+# With the defaults the pages in use hardly fit, and at full load there is a checkpoint every few seconds, after each of
+# which every page that is touched is logged as a whole again.
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "2GB"}
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -64,6 +67,7 @@ def resolve_postgres(
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "300",
+        **SETTINGS,
         **({} if durable else THROWAWAY_SETTINGS),
     }
     options = [option for name, value in settings.items() for option in ("-c", f"{name}={value}")]
