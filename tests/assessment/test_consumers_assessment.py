@@ -3,16 +3,25 @@
 from typing import Any
 
 import pytest
+from assessment.consumers import replicate_opportunities, replicate_recommendations, replicate_stages
 from google.protobuf.timestamp_pb2 import Timestamp
-from kit.events import Event
+from kit.errors import InvalidEvent
+from kit.events import Event, decode
 from kit.ids import uuid7
 from sqlalchemy import text
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
+from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, TRANSITION_KIND_ADOPT, StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_PROPOSED
 
 pytestmark = pytest.mark.stack
+MOVE: dict[str, Any] = {
+    "opportunity_id": "006A",
+    "transition_id": str(uuid7()),
+    "kind": TRANSITION_KIND_ADOPT,
+    "cause": CAUSE_CRM,
+}
 
 
 def stamp_of(second: int) -> Timestamp:
@@ -130,3 +139,31 @@ class TestBadEvents:
             assert {item["code"] for item in answer["items"]} == {"bad_decimal", "unknown_value"}
 
         await world.eventually(listed)
+
+    @pytest.mark.parametrize(
+        ("handler", "bad", "good"),
+        [
+            (
+                replicate_opportunities,
+                OpportunityObserved(opportunity_id="006A", amount="a lot"),
+                OpportunityObserved(opportunity_id="006A", amount="1"),
+            ),
+            (
+                replicate_stages,
+                StageChanged(**MOVE, revision=1),
+                StageChanged(**MOVE, revision=2, to_category=CATEGORY_OPEN),
+            ),
+            (
+                replicate_recommendations,
+                StageRecommended(opportunity_id="006A", recommendation_id="one"),
+                StageRecommended(opportunity_id="006A", recommendation_id=str(uuid7())),
+            ),
+        ],
+    )
+    async def test_one_that_a_later_one_replaces_is_put_aside_all_the_same(
+        self, world: Any, handler: Any, bad: Any, good: Any
+    ) -> None:
+        events = [decode(Event(world.tenant, each, n).record("test"), 0, n) for n, each in enumerate((bad, good), 1)]
+        async with world.service.database.unit_of_work(world.tenant) as uow:
+            with pytest.raises(InvalidEvent):
+                await handler(uow, events)

@@ -1,6 +1,6 @@
 """What this service learns from the others' events: batches become rows, rows are written in bulk."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -66,36 +66,41 @@ def _word(enum: Any, prefix: str, value: int) -> str:
     return enum.Name(value).removeprefix(f"{prefix}_").lower()
 
 
-def _newest(events: Sequence[Received[Any]]) -> list[Received[Any]]:
-    """The event with the highest sequence of each aggregate."""
-    newest: dict[str, Received[Any]] = {}
-    for event in sorted(events, key=lambda event: event.sequence):
-        newest[event.record.key] = event
+def _newest(events: Sequence[Received[Any]], read: Callable[[Any], dict[str, Any]], order: str) -> list[dict[str, Any]]:
+    """What each aggregate's events say last, by this column. All are read: which of them is put aside as invalid must
+    not depend on what it shares a batch with."""
+    newest: dict[str, dict[str, Any]] = {}
+    for event in events:
+        row = read(event)
+        held = newest.get(event.record.key)
+        if held is None or held[order] <= row[order]:
+            newest[event.record.key] = row
     # One order for all, or two transactions that write the same opportunities deadlock.
     return [newest[key] for key in sorted(newest)]
 
 
 async def replicate_opportunities(uow: UnitOfWork, events: Sequence[Received[OpportunityObserved]]) -> None:
     """Owner, amount and whether it still exists. The observed stage is not taken: the stage engine decides it."""
-    rows = [
-        {
-            "opportunity_id": event.message.opportunity_id,
-            "owner_id": event.message.owner_id or None,
-            "amount": _decimal(event.message.amount, "amount"),
-            "close_date": _date(event.message.close_date, "close_date"),
-            "crm_stage": event.message.crm_stage or None,
-            "deleted": event.message.kind == OBSERVATION_KIND_DELETED,
-            "observed_no": event.sequence,
-        }
-        for event in _newest(events)
-    ]
-    await ReplicaRepository(uow.session, uow.tenant_id).observe(rows)
+    await ReplicaRepository(uow.session, uow.tenant_id).observe(_newest(events, _observation, "observed_no"))
+
+
+def _observation(event: Received[OpportunityObserved]) -> dict[str, Any]:
+    message = event.message
+    return {
+        "opportunity_id": message.opportunity_id,
+        "owner_id": message.owner_id or None,
+        "amount": _decimal(message.amount, "amount"),
+        "close_date": _date(message.close_date, "close_date"),
+        "crm_stage": message.crm_stage or None,
+        "deleted": message.kind == OBSERVATION_KIND_DELETED,
+        "observed_no": event.sequence,
+    }
 
 
 async def replicate_stages(uow: UnitOfWork, events: Sequence[Received[StageChanged]]) -> None:
     """Stage and visit, by the highest revision, and every change for the timeline."""
     changes = [_change(event.message) for event in events]
-    newest = [_stage(event.message) for event in _newest(events)]
+    newest = _newest(events, _stage, "revision")
     await ReplicaRepository(uow.session, uow.tenant_id).change_stages(changes, newest)
 
 
@@ -115,7 +120,8 @@ def _change(message: StageChanged) -> dict[str, Any]:
     }
 
 
-def _stage(message: StageChanged) -> dict[str, Any]:
+def _stage(event: Received[StageChanged]) -> dict[str, Any]:
+    message = event.message
     return {
         "opportunity_id": message.opportunity_id,
         "pipeline_key": message.pipeline_key,
@@ -219,16 +225,12 @@ def _near_miss(near: NearMiss) -> dict[str, Any]:
 
 async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[StageRecommended]]) -> None:
     """The newest recommendation of each opportunity, or abstention."""
-    newest: dict[str, StageRecommended] = {}
-    for event in events:
-        held = newest.get(event.message.opportunity_id)
-        if held is None or _moment(held.recommended_at) <= _moment(event.message.recommended_at):
-            newest[event.message.opportunity_id] = event.message
-    rows = [_recommendation(newest[key]) for key in sorted(newest)]
+    rows = _newest(events, _recommendation, "recommended_at")
     await ReplicaRepository(uow.session, uow.tenant_id).recommend(rows)
 
 
-def _recommendation(message: StageRecommended) -> dict[str, Any]:
+def _recommendation(event: Received[StageRecommended]) -> dict[str, Any]:
+    message = event.message
     probabilities = {p.stage_key: p.probability for p in message.probabilities}
     return {
         "opportunity_id": message.opportunity_id,
