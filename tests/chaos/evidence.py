@@ -75,9 +75,10 @@ class Outside:
         if writes := await self._databases.value("crm-connector", OPEN_WRITES):
             left["writes to Salesforce"] = writes
         engine, org = await self._engine(), await self._console.deals()
-        different = {key for key, deal in engine.items() if CRM_STAGE.get(deal.stage_key) != org[key].stage_name}
-        if different - aside:
-            left["deals that differ in Salesforce"] = len(different - aside)
+        judged = ((key, deal) for key, deal in engine.items() if key not in aside)
+        different = sum(1 for key, deal in judged if CRM_STAGE.get(deal.stage_key) != org[key].stage_name)
+        if different:
+            left["deals that differ in Salesforce"] = different
         return left
 
     async def judge(self, journal: Journal) -> Findings:

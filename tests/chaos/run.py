@@ -90,18 +90,18 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
         )
         await _settle(outside, say)
         await poison.plant_bugs()
+        victims = dict(zip(poison.victims.values(), world.deals, strict=False))
         began = time.monotonic()
         say(f"seed {plan.seed}: {plan.submissions} submissions by {plan.deals} deals in {plan.day_seconds:.0f} s")
         progress = asyncio.create_task(_tell(work, began, say))
         async with asyncio.TaskGroup() as group:
             group.create_task(breaker.perform())
             group.create_task(work.perform("day", plan.submissions - len(poison.victims), plan.day_seconds))
-            for deal, victim in zip(world.deals, poison.victims.values(), strict=False):
-                group.create_task(work.hand_in(deal, victim))
+            for submission_id, deal in victims.items():
+                group.create_task(work.hand_in(deal, submission_id))
         progress.cancel()
         say("everything is up again; waiting until nothing is on its way")
-        victims = frozenset(ids.opportunities[deal.key] for deal in world.deals[: len(poison.victims)])
-        stuck = await _settle(outside, say, victims)
+        stuck = await _settle(outside, say, frozenset(ids.opportunities[deal.key] for deal in victims.values()))
         faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
         faults += await poison.fix_and_replay(admin)
         weights = await _calm(plan, stack, work)

@@ -315,11 +315,10 @@ class Consumer(ConsumerRebalanceListener):
 async def _fetch(consumer: AIOKafkaConsumer) -> Fetched:
     """What the broker has. What lay ready was fetched when the last rest began, and the client fetches no more before
     it is taken; so whatever came during the rest is asked for as well, or it would wait for another one."""
-    clock = time.monotonic
-    began = clock()
+    began = time.monotonic()
     fetched: Fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
     room = BATCH - sum(map(len, fetched.values()))
-    if not fetched or room <= 0 or clock() - began > READY_SECONDS:
+    if not fetched or room <= 0 or time.monotonic() - began > READY_SECONDS:
         return fetched
     more: Fetched = await consumer.getmany(timeout_ms=GATHER_MS, max_records=room)
     return {p: [*fetched.get(p, ()), *more.get(p, ())] for p in {**fetched, **more}}

@@ -124,8 +124,9 @@ class Intake:
         def confirmed(deal: Instance, event: Received[Any]) -> Instance:
             return write_confirmed(deal, event.message.revision, event.message.stage_key, event.sequence)
 
-        await self._correct(events, confirmed)
-        newest = {event.message.opportunity_id: event for event in events if event.message.stage_key}
+        of_stages = _of_stages(events)
+        await self._correct(of_stages, confirmed)
+        newest = {event.message.opportunity_id: event for event in of_stages}
         known = await self._deals.load(list(newest))
         arrivals: list[Arrival] = []
         for opportunity_id, event in newest.items():
@@ -145,16 +146,14 @@ class Intake:
             m = event.message
             return write_parked(deal, m.revision, m.stage_key, m.code, m.reason, moment_of(m.parked_at))
 
-        await self._correct(events, refused)
+        await self._correct(_of_stages(events), refused)
 
     async def _correct(
         self, events: Sequence[Received[Any]], apply: Callable[[Instance, Received[Any]], Instance]
     ) -> None:
-        # Most writes carry answers alone, and say nothing of a deal's stage.
-        of_stages = [event for event in events if event.message.stage_key]
-        known = await self._deals.load([event.message.opportunity_id for event in of_stages])
+        known = await self._deals.load([event.message.opportunity_id for event in events])
         changed: dict[str, Instance] = {}
-        for event in of_stages:
+        for event in events:
             opportunity_id = event.message.opportunity_id
             deal = changed.get(opportunity_id) or known.get(opportunity_id)
             if deal is not None:
@@ -166,3 +165,8 @@ class Intake:
 
     def _count_parked(self, reason: str, number: int) -> None:
         self._uow.after_commit(lambda: EVENTS_PARKED.labels(reason).inc(number))
+
+
+def _of_stages(reports: Sequence[Received[Any]]) -> list[Received[Any]]:
+    """Most writes carry answers alone, and their reports say nothing of a deal's stage."""
+    return [report for report in reports if report.message.stage_key]
