@@ -80,8 +80,9 @@ def start_again(eventually):
 async def test_stopping_drains_the_outbox(own_service, tenant, start_again, monkeypatch):
     async with start_again(own_service) as second:
         database, relay = second.state.database, second.state.runtime.relay
-        # The first instance's relay would do the second's work.
+        # The first instance leads, and would do the second one's work.
         monkeypatch.setattr(own_service.runtime.relay, "round", _nothing)
+        await own_service.runtime.relay.close()
         held = relay.round
         monkeypatch.setattr(relay, "round", _nothing)
         for sequence in range(700):

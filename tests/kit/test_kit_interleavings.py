@@ -90,7 +90,7 @@ async def test_every_committed_event_takes_effect_once_and_in_order(database, st
             async with database.unit_of_work(tenant) as uow:
                 scored = SubmissionScored(opportunity_id=f"o{opportunity}")
                 event = uow.publish(scored, sequence=versions[opportunity] + 1)
-                await uow.flush_events()
+                await uow.flush()
                 if fails:
                     raise Killed
             versions[opportunity] += 1
@@ -103,7 +103,7 @@ async def test_every_committed_event_takes_effect_once_and_in_order(database, st
         try:
             await relay.round()
         except Killed:
-            await relay._drop_producer()
+            await relay.close()
         log.die = ""
 
     async def deliver(position, count, dies):
@@ -135,6 +135,12 @@ async def test_every_committed_event_takes_effect_once_and_in_order(database, st
         assert sequences == list(range(1, last + 1))
     async with database.unit_of_work(tenant) as uow:
         assert (await uow.session.execute(text("SELECT count(*) FROM outbox"))).scalar() == 0
+    await relay.close()
+
+
+async def rounds(relay, count):
+    for _ in range(count):
+        await relay.round()
 
 
 async def test_two_relays_never_send_at_once(database):
@@ -147,10 +153,48 @@ async def test_two_relays_never_send_at_once(database):
     for sequence in range(50):
         async with database.unit_of_work(tenant) as uow:
             uow.publish(SubmissionScored(opportunity_id="o"), sequence=sequence)
-    await asyncio.gather(*(relay.round() for relay in relays for _ in range(3)))
-    await relays[0].round()
+    # Each relay's rounds follow one another.
+    await asyncio.gather(*(rounds(relay, 3) for relay in relays))
     sequences = [sequence for _, key, sequence in log.records if key.startswith(tenant)]
     assert sequences == list(range(50))
+    for relay in relays:
+        await relay.close()
+
+
+async def test_a_relay_that_does_not_lead_wakes_the_leader_and_takes_over_when_it_goes(database, eventually):
+    tenant, logs = f"t{secrets.token_hex(6)}", [Log(), Log()]
+    relays = []
+    for log in logs:
+
+        async def producer(log=log):
+            return log
+
+        relays.append(Relay(database, "sample", producer, Watchdog()))
+    leader, other = relays
+    await rounds(leader, 1)
+    stop = asyncio.Event()
+    leading = asyncio.create_task(leader.run(stop))
+
+    async def publish(sequence):
+        async with database.unit_of_work(tenant) as uow:
+            uow.publish(SubmissionScored(opportunity_id="o"), sequence=sequence)
+
+    def sent(log):
+        return [sequence for _, key, sequence in log.records if key.startswith(tenant)]
+
+    async def told():
+        await other.round()
+        assert sent(logs[0]) == [1]
+
+    await publish(1)
+    await eventually(told)
+    stop.set()
+    leader.wake()
+    await leading
+    await publish(2)
+    await rounds(other, 1)
+    assert (sent(logs[0]), sent(logs[1])) == ([1], [2])
+    await other.close()
 
 
 async def test_one_batch_claimed_twice_at_once_is_handled_once(database):

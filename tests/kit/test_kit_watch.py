@@ -12,6 +12,7 @@ from kit.events import Event, Record
 from kit.ids import uuid7
 from kit.watchdog import LIMIT_SECONDS
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 from sandbox.stack.health import COLUMNS, health_table
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
@@ -23,6 +24,11 @@ from tests.kit.processes import Process, migrate, release
 pytestmark = pytest.mark.stack
 
 RELAY_LOCK = 7235940121
+# It comes back only after a pause.
+END_LEADER = """
+    SELECT pg_terminate_backend(pid) FROM pg_locks
+    WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 
 
 def submission(key: str = "fine") -> AssessmentSubmitted:
@@ -241,7 +247,9 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
         await eventually(lambda: shows(lag="^0$"))
         await eventually(lambda: shows(outbox="^0$"))
 
-        with psycopg.connect(outside.owner_url) as blocker:
+        name = make_url(outside.owner_url).database
+        with psycopg.connect(make_conninfo(infrastructure.admin_url, dbname=name)) as blocker:
+            blocker.execute(END_LEADER)
             blocker.execute("SELECT pg_advisory_xact_lock(%s)", (RELAY_LOCK,))
             made = await outside.client.post(
                 f"{process.url}/v1/notes", json={"text": "a"}, headers=outside.headers(tenant)
@@ -250,7 +258,6 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
             await eventually(lambda: shows(outbox="^1$", outbox_age=r"^[1-9]\d*\.\d s$"))
         await eventually(lambda: shows(outbox="^0$"))
 
-        name = make_url(outside.owner_url).database
         open_to_all(infrastructure.admin_url, name, False)
         try:
             await outside.publish(submission(), tenant=tenant)

@@ -8,7 +8,7 @@ the transaction of its session.
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import asyncpg
 from sqlalchemy import ARRAY, JSON, Table
@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 Rows = Sequence[dict[str, Any]]
 
 _DRIVER = "kit.driver"
+_DEFERRED = "kit.deferred"
 _DIALECT = postgresql.dialect()
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -46,6 +47,33 @@ async def insert(
     statement = _insert(table, names, conflict, returning)
     found = await (await driver_of(session)).fetch(statement, tenant_id, *_arrays(table, names, rows))
     return [row[0] for row in found]
+
+
+class _Insert(NamedTuple):
+    table: Table
+    names: tuple[str, ...]
+    conflict: str
+
+
+def defer(session: AsyncSession, table: Table, rows: Rows, *, conflict: str = "") -> None:
+    """Insert the tenant's rows with the transaction's other deferred ones: each message to the server and back costs
+    more than what it carries. Whoever has to read them in the same transaction calls `write_deferred` before."""
+    if rows:
+        deferred = session.info.setdefault(_DEFERRED, [])
+        deferred.append((_Insert(table, tuple(rows[0]), conflict), rows))
+
+
+async def write_deferred(session: AsyncSession, tenant_id: str) -> None:
+    """Write what was deferred, all in one statement, but for a second insert into the same table: a statement must not
+    update a row twice."""
+    deferred: list[tuple[_Insert, Rows]] = session.info.pop(_DEFERRED, [])
+    while deferred:
+        tables = [insert.table for insert, _ in deferred]
+        count = next((n for n, table in enumerate(tables) if table in tables[:n]), len(tables))
+        together, deferred = deferred[:count], deferred[count:]
+        arrays = [array for (table, names, _), rows in together for array in _arrays(table, names, rows)]
+        statement = _insert_all(tuple(insert for insert, _ in together))
+        await (await driver_of(session)).fetch(statement, tenant_id, *arrays)
 
 
 async def update(
@@ -82,14 +110,27 @@ def replace(table: Table, *names: str, newer: str = "") -> str:
 
 
 @lru_cache
-def _insert(table: Table, names: tuple[str, ...], conflict: str, returning: str) -> str:
+def _insert(table: Table, names: tuple[str, ...], conflict: str, returning: str, first: int = 2) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     statement = (
         f'INSERT INTO "{table.name}" (tenant_id, {columns})'  # noqa: S608 - names of our own tables
-        f" SELECT $1::varchar, {columns} FROM unnest({_unnest(table, names, 2)}) AS given ({columns})"
+        f" SELECT $1::varchar, {columns} FROM unnest({_unnest(table, names, first)}) AS given ({columns})"
     )
     statement += f" ON CONFLICT {conflict}" if conflict else ""
     return statement + (f' RETURNING "{returning}"' if returning else "")
+
+
+@lru_cache
+def _insert_all(inserts: tuple[_Insert, ...]) -> str:
+    """Of several, all but the last stand in a WITH, which the server carries out just as completely."""
+    statements: list[str] = []
+    first = 2
+    for table, names, conflict in inserts:
+        statements.append(_insert(table, names, conflict, "", first))
+        first += len(names)
+    *others, last = statements
+    before = ", ".join(f"written_{number} AS ({statement})" for number, statement in enumerate(others))
+    return f"WITH {before} {last}" if others else last
 
 
 @lru_cache

@@ -3,7 +3,8 @@ assignment, retries, dead letters and shutdown. Handlers own nothing of that.
 
 For everything a poll returned, of whatever topics and partitions, in this order: open a transaction (for each tenant);
 claim the event ids in the inbox; call each topic's handler with those that are new; write outgoing events to the
-outbox; commit; then commit the offsets. A crash anywhere repeats the batch, and the inbox makes the repetition void.
+outbox; commit; then, a few times a second, commit the offsets. A crash anywhere repeats what came since, and the inbox
+makes the repetition void.
 
 What a transaction costs hardly depends on how many events it holds. So after a small batch the consumer rests (see
 kit.pace): batches grow with the load, while an event that comes alone is taken at once.
@@ -57,6 +58,8 @@ SILENT_SECONDS = 20
 # Records that come within this were there already; and how long to wait for the broker's reply with those that are not.
 READY_SECONDS = 0.002
 GATHER_MS = 10
+# How often offsets are committed. What was handled since is delivered again after a crash, and then known.
+COMMIT_SECONDS = 0.25
 # So many invalid events in a row mean that our code or a producer is broken, not that events are.
 HALT_AFTER_INVALID = 100
 
@@ -85,15 +88,21 @@ class Consumer(ConsumerRebalanceListener):
         self._pace = settings.pace
         self._lock = asyncio.Lock()
         self._generation = 0
+        # Offsets that are handled and not committed.
+        self._handled: dict[TopicPartition, int] = {}
+        self._committed_at = 0.0
+        self._client: AIOKafkaConsumer | None = None
         # By where they stand: a batch that is repeated meets the same ones again.
         self._invalid_in_a_row: set[tuple[str, int, int]] = set()
         self.assigned = False
         self.last_error = ""
 
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Wait for the batch at work, then void whatever was fetched: another member may own it from here on."""
+        """Wait for the batch at work, then void whatever was fetched: another member may own it from here on, and
+        need not handle again what was handled here."""
         async with self._lock:
             self._generation += 1
+            await self._leave()
 
     async def on_partitions_assigned(self, assigned: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Ready: this member knows its share."""
@@ -104,7 +113,7 @@ class Consumer(ConsumerRebalanceListener):
         while not stop.is_set():
             # A broker that is away is no reason to be ended: it is tried again and again.
             self._watchdog.beat("consumer", "it connected to the broker")
-            consumer = self._new_consumer()
+            consumer = self._client = self._new_consumer()
             try:
                 await consumer.start()
                 consumer.subscribe(self.topics, listener=self)
@@ -122,6 +131,7 @@ class Consumer(ConsumerRebalanceListener):
                 await pause(stop, 1)
             finally:
                 self.assigned = False
+                await self._leave()
                 await _close(consumer)
         self._watchdog.forget("consumer")
 
@@ -138,6 +148,7 @@ class Consumer(ConsumerRebalanceListener):
             except TimeoutError as silence:
                 raise ClientStalled(f"the client has said nothing for {SILENT_SECONDS} s") from silence
             if not fetched:
+                await self._commit(consumer)
                 continue
             stall.fetched(fetched)
             began = loop.time()
@@ -170,11 +181,26 @@ class Consumer(ConsumerRebalanceListener):
             log.warning("a batch failed, going on partition by partition: %s", error)
             return await self._partition_by_partition(consumer, fetched)
         BATCH_SECONDS.labels(self._service).observe(time.perf_counter() - began)
-        await self._commit(consumer, fetched)
+        self._handled |= {partition: records[-1].offset + 1 for partition, records in fetched.items()}
+        if time.monotonic() - self._committed_at > COMMIT_SECONDS:
+            await self._commit(consumer)
         return False
 
-    async def _commit(self, consumer: AIOKafkaConsumer, handled: Fetched) -> None:
-        await consumer.commit({partition: records[-1].offset + 1 for partition, records in handled.items()})
+    async def _commit(self, consumer: AIOKafkaConsumer) -> None:
+        """Commit the offsets of what was handled."""
+        handled, self._handled = self._handled, {}
+        if handled:
+            self._committed_at = time.monotonic()
+            await consumer.commit(handled)
+
+    async def _leave(self) -> None:
+        """Commit once more, if it can be done: others will go on from there."""
+        if self._client is not None and self._handled:
+            try:
+                async with asyncio.timeout(5):
+                    await self._commit(self._client)
+            except Exception as error:
+                log.warning("the last offsets were not committed, their events come again: %s", error)
 
     def _postpone(self, consumer: AIOKafkaConsumer, fetched: Fetched, error: Exception) -> None:
         self.last_error = f"{type(error).__name__}: {error}"
@@ -196,7 +222,8 @@ class Consumer(ConsumerRebalanceListener):
                     if _passes_by_itself(error) or isinstance(error, ConsumerHalted):
                         raise
                     await self._one_by_one(consumer, partition, records, error)
-                await self._commit(consumer, part)
+                self._handled[partition] = records[-1].offset + 1
+                await self._commit(consumer)
             except Exception as error:
                 if not _passes_by_itself(error):
                     raise
@@ -229,7 +256,8 @@ class Consumer(ConsumerRebalanceListener):
                     if attempt == ATTEMPTS:
                         fault = InvalidEvent("handler_failed", f"{type(failure).__name__}: {failure}")
                         await self._bury(raw, fault, attempt)
-            await consumer.commit({partition: raw.offset + 1})
+            self._handled[partition] = raw.offset + 1
+            await self._commit(consumer)
             self._watchdog.beat("consumer")
 
     async def _apply(self, batch: Sequence[Raw]) -> None:
@@ -248,19 +276,22 @@ class Consumer(ConsumerRebalanceListener):
                 self._invalid_in_a_row.clear()
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
-        async with self._database.unit_of_work(tenant_id) as uow:
+        opening = inbox.opening(tenant_id, self.group, [event.id for event in events])
+        async with self._database.unit_of_work(tenant_id, opening) as uow:
             fresh = await self._handle_new(uow, events)
         self._count(events, fresh)
 
     async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
         """Hand those to their handlers that were not handled before; these."""
-        unclaimed = await inbox.claim(uow.session, uow.tenant_id, self.group, [e.id for e in events])
+        unclaimed = await inbox.claimed(uow, self.group, [event.id for event in events])
         fresh: list[Received[Message]] = []
         for event in events:
             if event.id in unclaimed:
                 unclaimed.discard(event.id)
                 fresh.append(event)
         for topic, group in groupby(fresh, key=lambda event: event.record.topic):
+            # The next handler may read what the one before deferred; what the last one did goes with the commit.
+            await uow.flush()
             await self._call(uow, topic, list(group))
         return fresh
 

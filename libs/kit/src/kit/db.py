@@ -41,6 +41,8 @@ class UnitOfWork:
         self._source = source
         self._prefix = prefix
         self._outgoing: list[Event] = []
+        self.opened = ""
+        self.published = 0
         self._callbacks: list[Callable[[], None]] = []
 
     def publish(
@@ -66,14 +68,16 @@ class UnitOfWork:
         """Call this once the transaction is durable; it must not block or fail."""
         self._callbacks.append(callback)
 
-    async def flush_events(self) -> int:
-        """Write the queued events as outbox rows, in the order they were published; their number."""
+    async def flush(self) -> None:
+        """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Done before
+        every commit; before, by whoever reads what was deferred."""
         events, self._outgoing = self._outgoing, []
         rows = [event.row(self._source, self._prefix) for event in events]
-        await bulk.insert(self.session, outbox, self.tenant_id, rows)
+        bulk.defer(self.session, outbox, rows)
+        await bulk.write_deferred(self.session, self.tenant_id)
         for topic, count in Counter(row["topic"] for row in rows).items():
             EVENTS_PUBLISHED.labels(self._source, topic).inc(count)
-        return len(rows)
+        self.published += len(rows)
 
     def committed(self) -> None:
         """Run the callbacks; called by the edge that committed."""
@@ -106,14 +110,16 @@ class Database:
         self.on_events: Callable[[], None] = lambda: None
 
     @asynccontextmanager
-    async def unit_of_work(self, tenant_id: str) -> AsyncIterator[UnitOfWork]:
-        """A transaction that commits at the end of the block, with its events, or rolls back on any error."""
+    async def unit_of_work(self, tenant_id: str, opening: str = "") -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits at the end of the block, with its events, or rolls back on any error. `opening`
+        is its first statement, which goes to the server with BEGIN; `opened` is then what that one reports."""
         async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
             uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
-            async with transaction(await session.connection(), *tenant_setting(tenant_id)):
+            async with transaction(await session.connection(), *tenant_setting(tenant_id), opening=opening) as opened:
+                uow.opened = opened
                 yield uow
-                events = await uow.flush_events()
-        if events:
+                await uow.flush()
+        if uow.published:
             self.on_events()
         uow.committed()
 
@@ -126,6 +132,17 @@ class Database:
         ):
             yield connection
 
+    @asynccontextmanager
+    async def held_by_relay(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection beside the pool's, in the relay's role, every statement a transaction of its own. These do not
+        wait for the disk: should the server crash, it may forget the last ones."""
+        async with self.engine.connect() as connection:
+            assert connection.sync_connection is not None
+            driver = await bulk.driver_below(connection)
+            connection.sync_connection.detach()
+            await driver.execute(f'SET ROLE "{self._relay_role}"; SET synchronous_commit = off')
+            yield driver
+
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
@@ -137,25 +154,33 @@ def _renew_if_closed(connection: Any, *_: Any) -> None:
         raise InvalidatePoolError
 
 
+def is_plain(text: str) -> bool:
+    """Whether the text may stand in a statement between quotes as it is."""
+    return _PLAIN(text) is not None
+
+
 def tenant_setting(tenant_id: str) -> tuple[str, ...]:
     """The statement that lets the rest of a transaction see this tenant's rows and no others, and its parameters."""
-    if _PLAIN(tenant_id):
+    if is_plain(tenant_id):
         return (f"SET LOCAL app.tenant_id = '{tenant_id}'",)
     return "SELECT set_config('app.tenant_id', $1, true)", tenant_id
 
 
 @asynccontextmanager
-async def transaction(connection: AsyncConnection, setting: str, *parameters: str) -> AsyncIterator[None]:
-    """Begin with the setting, and commit, or roll back on any error. A connection that does not end its transaction is
-    closed, never lent again."""
+async def transaction(
+    connection: AsyncConnection, setting: str, *parameters: str, opening: str = ""
+) -> AsyncIterator[str]:
+    """Begin with the setting and the `opening` statement, whose report is given, and commit, or roll back on any error.
+    A connection that does not end its transaction is closed, never lent again."""
     driver = await bulk.driver_below(connection)
     try:
         if parameters:
             await driver.execute("BEGIN")
             await driver.execute(setting, *parameters)
+            opened = await driver.execute(opening) if opening else ""
         else:
-            await driver.execute(f"BEGIN; {setting}")
-        yield
+            opened = await driver.execute(f"BEGIN; {setting}; {opening}")
+        yield opened
         # Of a transaction that failed before, PostgreSQL takes COMMIT for ROLLBACK.
         if await driver.execute("COMMIT") != "COMMIT":
             raise asyncpg.InFailedSQLTransactionError(

@@ -33,7 +33,8 @@ async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
         client_id=settings.service,
         acks="all",
         enable_idempotence=settings.kafka_idempotence,
-        linger_ms=1,
+        # Whoever sends hands over a whole batch before anything leaves.
+        linger_ms=0,
         max_batch_size=256 * 1024,
         max_request_size=5 * 1024 * 1024,
     )

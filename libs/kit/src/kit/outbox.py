@@ -4,12 +4,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
 from typing import Any
 
+import asyncpg
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
-from kit.bulk import driver_below
 from kit.db import Database
 from kit.pace import RELAY, pause
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
@@ -19,22 +20,21 @@ log = logging.getLogger(__name__)
 
 BATCH = 500
 POLL_SECONDS = 0.5
-# The lock's number is any constant; each service has a database of its own. It is tried before anything is read.
-# Deleting, not skipping ahead with a cursor: positions are taken before commit, so a cursor would pass by a row
-# that commits late. Up to the batch's last position, not by a list of positions: the planner, who takes the table to be
-# as empty as it mostly is, would go through the list once for each row.
-_TAKE = (
-    "DELETE FROM outbox WHERE (SELECT pg_try_advisory_xact_lock(7235940121)) AND position <="
-    " (SELECT max(position) FROM (SELECT position FROM outbox ORDER BY position LIMIT $1) AS batch)"
-    " RETURNING position, topic, key, value, headers::text"
-)
+# The lock's number is any constant; each service has a database of its own.
+_LEAD = "SELECT pg_try_advisory_lock(7235940121)"
+_CHANNEL = "outbox"
+# No cursor that skips ahead: positions are taken before commit, so it would pass by a row that commits late.
+_TAKE = "SELECT ctid, topic, key, value, headers::text FROM outbox ORDER BY position LIMIT $1"
+# By the rows' places, which stay theirs, for none is ever updated: the planner, who takes the table to be as empty as
+# it mostly is, would go through a list of positions once for each row.
+_DELETE = "DELETE FROM outbox WHERE ctid = any($1::tid[])"
 _STATE = text("SELECT count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) FROM outbox")
 
 
 class Relay:
-    """Sends what the outbox holds. Any number of instances may run: a transaction-scoped lock lets one send at a
-    time, so events of one key leave in order. A crash between acknowledgement and commit sends a batch again
-    under the same ids, which every inbox recognises."""
+    """Sends what the outbox holds. Any number of instances may run: one at a time leads, by a lock of its connection,
+    so events of one key leave in order; the others tell it of theirs, and take over when it goes or fails. A crash
+    after the acknowledgement sends a batch again under the same ids, which every inbox recognises."""
 
     def __init__(
         self,
@@ -48,11 +48,14 @@ class Relay:
         self._new_producer = new_producer
         self._watchdog = watchdog
         self._producer: AIOKafkaProducer | None = None
+        self._connection: asyncpg.Connection | None = None
+        self._connected = AsyncExitStack()
+        self._leads = False
         self._wake = asyncio.Event()
         self.connected = False
 
     def wake(self) -> None:
-        """Look now: somebody committed an event."""
+        """Look now: somebody committed an event, or told to stop."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -70,28 +73,43 @@ class Relay:
                     failures += 1
                     RELAY_FAILURES.labels(self._service).inc()
                     log.warning("relay failed, round %d: %s", failures, error)
-                    await self._drop_producer()
+                    await self.close()
                     sent = 0
                 # Neither of these is woken by commits: under load that would be no pause at all.
                 if failures:
                     await pause(stop, min(POLL_SECONDS * 2**failures, 10))
                 elif sent < BATCH:
                     await pause(stop, RELAY.rest_after(loop.time() - began))
-                    await self._until_woken(stop, POLL_SECONDS)
+                    await pause(self._wake, POLL_SECONDS)
             while not failures and await self.round() == BATCH:
                 pass
         finally:
-            await self._drop_producer()
+            await self.close()
 
     async def round(self) -> int:
-        """Send one batch; the number of events sent, 0 also when another instance holds the lock."""
+        """Send one batch; the number of events sent, 0 also when another instance leads."""
         producer = await self._connected_producer()
-        async with self._database.as_relay() as connection:
-            driver = await driver_below(connection)
-            batch = sorted(await driver.fetch(_TAKE, BATCH), key=lambda row: row["position"])
+        connection = await self._connected_database()
+        if not self._leads:
+            return 0
+        batch = await connection.fetch(_TAKE, BATCH)
+        if batch:
             await self._send(producer, batch)
+            await connection.execute(_DELETE, [row["ctid"] for row in batch])
         EVENTS_RELAYED.labels(self._service).inc(len(batch))
         return len(batch)
+
+    async def _connected_database(self) -> asyncpg.Connection:
+        """The connection whose lock makes a leader; whoever is none asks for the lock again and wakes the leader."""
+        if self._connection is None:
+            self._connection = await self._connected.enter_async_context(self._database.held_by_relay())
+        if not self._leads:
+            self._leads = await self._connection.fetchval(_LEAD)
+            if self._leads:
+                await self._connection.add_listener(_CHANNEL, lambda *_: self.wake())
+            else:
+                await self._connection.execute(f"NOTIFY {_CHANNEL}")
+        return self._connection
 
     async def _send(self, producer: AIOKafkaProducer, batch: Sequence[Any]) -> None:
         acknowledgements = [
@@ -123,7 +141,8 @@ class Relay:
             self.connected = True
         return self._producer
 
-    async def _drop_producer(self) -> None:
+    async def close(self) -> None:
+        """Let go of the broker, then of the lead; the next round connects anew."""
         # An idempotent producer may stay stuck on OutOfOrderSequenceNumber after a broker outage: never reuse it.
         producer, self._producer, self.connected = self._producer, None, False
         if producer is not None:
@@ -131,11 +150,8 @@ class Relay:
                 await asyncio.wait_for(producer.stop(), 5)
             except Exception as error:
                 log.warning("the producer did not close cleanly: %s", error)
-
-    async def _until_woken(self, stop: asyncio.Event, seconds: float) -> None:
-        waits = [asyncio.ensure_future(stop.wait()), asyncio.ensure_future(self._wake.wait())]
+        self._connection, self._leads = None, False
         try:
-            await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
+            await asyncio.wait_for(self._connected.aclose(), 5)
+        except Exception as error:
+            log.warning("the relay's connection did not close cleanly: %s", error)

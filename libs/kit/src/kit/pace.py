@@ -30,9 +30,9 @@ RELAY = Pace(1, 0.008, 0.02)
 PATIENT = Pace(6, 0.1, 0.25)
 
 
-async def pause(stop: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until told to stop."""
+async def pause(until: asyncio.Event, seconds: float) -> None:
+    """Wait so long, or until the event: mostly, being told to stop."""
     try:
-        await asyncio.wait_for(stop.wait(), seconds)
+        await asyncio.wait_for(until.wait(), seconds)
     except TimeoutError:
         return

@@ -81,7 +81,7 @@ def _newest(events: Sequence[Received[Any]], read: Callable[[Any], dict[str, Any
 
 async def replicate_opportunities(uow: UnitOfWork, events: Sequence[Received[OpportunityObserved]]) -> None:
     """Owner, amount and whether it still exists. The observed stage is not taken: the stage engine decides it."""
-    await ReplicaRepository(uow.session, uow.tenant_id).observe(_newest(events, _observation, "observed_no"))
+    ReplicaRepository(uow.session).observe(_newest(events, _observation, "observed_no"))
 
 
 def _observation(event: Received[OpportunityObserved]) -> dict[str, Any]:
@@ -101,7 +101,7 @@ async def replicate_stages(uow: UnitOfWork, events: Sequence[Received[StageChang
     """Stage and visit, by the highest revision, and every change for the timeline."""
     changes = [_change(event.message) for event in events]
     newest = _newest(events, _stage, "revision")
-    await ReplicaRepository(uow.session, uow.tenant_id).change_stages(changes, newest)
+    ReplicaRepository(uow.session).change_stages(changes, newest)
 
 
 def _change(message: StageChanged) -> dict[str, Any]:
@@ -154,12 +154,12 @@ async def replicate_pipelines(uow: UnitOfWork, events: Sequence[Received[Pipelin
         }
         for event in events
     ]
-    await ReplicaRepository(uow.session, uow.tenant_id).publish_pipelines(rows)
+    ReplicaRepository(uow.session).publish_pipelines(rows)
 
 
 async def replicate_scores(uow: UnitOfWork, events: Sequence[Received[SubmissionScored]]) -> None:
     """Scores of submissions; a re-score is one more."""
-    await ReplicaRepository(uow.session, uow.tenant_id).score([_score(event.message) for event in events])
+    ReplicaRepository(uow.session).score([_score(event.message) for event in events])
 
 
 def _score(message: SubmissionScored) -> dict[str, Any]:
@@ -181,7 +181,7 @@ def _score(message: SubmissionScored) -> dict[str, Any]:
 
 async def replicate_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecided]]) -> None:
     """Decisions with what they say is missing."""
-    await ReplicaRepository(uow.session, uow.tenant_id).decide([_decision(event.message) for event in events])
+    ReplicaRepository(uow.session).decide([_decision(event.message) for event in events])
 
 
 def _decision(message: StageDecided) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def _near_miss(near: NearMiss) -> dict[str, Any]:
 async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[StageRecommended]]) -> None:
     """The newest recommendation of each opportunity, or abstention."""
     rows = _newest(events, _recommendation, "recommended_at")
-    await ReplicaRepository(uow.session, uow.tenant_id).recommend(rows)
+    ReplicaRepository(uow.session).recommend(rows)
 
 
 def _recommendation(event: Received[StageRecommended]) -> dict[str, Any]:

@@ -155,8 +155,9 @@ class ScoringRepository:
         driver = await bulk.driver_of(self._session)
         return {row[0] for row in await driver.fetch(_SCORED, self._tenant_id, list(submission_ids))}
 
-    async def add_scores(self, found: Sequence[Row]) -> None:
-        await bulk.insert(self._session, score, self._tenant_id, found)
+    def add_scores(self, found: Sequence[Row]) -> None:
+        """Write them with the commit."""
+        bulk.defer(self._session, score, found)
 
     async def newest_score(self, submission_id: UUID) -> Row | None:
         statement = (

@@ -32,36 +32,36 @@ _RECOMMENDED = bulk.replace(
 
 
 class ReplicaRepository:
-    """The replicas of one tenant. Callers pass at most one row per opportunity where the newest state is kept."""
+    """The replicas of one tenant, written with the commit. Callers pass at most one row per opportunity where the
+    newest state is kept."""
 
-    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+    def __init__(self, session: AsyncSession) -> None:
         self._session = session
-        self._tenant_id = tenant_id
 
-    async def observe(self, values: Rows) -> None:
+    def observe(self, values: Rows) -> None:
         """The CRM's side of opportunities; an observation older than the one held changes nothing."""
-        await self._keep(opportunity, [{"revision": 0, **row} for row in values], _OBSERVED)
+        self._keep(opportunity, [{"revision": 0, **row} for row in values], _OBSERVED)
 
-    async def change_stages(self, changes: Rows, newest: Rows) -> None:
+    def change_stages(self, changes: Rows, newest: Rows) -> None:
         """Keep every change as a fact, and of each opportunity the stage by its highest revision."""
-        await self._keep(stage_change, changes)
-        await self._keep(opportunity, [{"observed_no": -1, "deleted": False, **row} for row in newest], _STAGE)
+        self._keep(stage_change, changes)
+        self._keep(opportunity, [{"observed_no": -1, "deleted": False, **row} for row in newest], _STAGE)
 
-    async def publish_pipelines(self, values: Rows) -> None:
+    def publish_pipelines(self, values: Rows) -> None:
         """Keep published pipeline versions."""
-        await self._keep(pipeline_version, values)
+        self._keep(pipeline_version, values)
 
-    async def score(self, values: Rows) -> None:
+    def score(self, values: Rows) -> None:
         """Keep scores."""
-        await self._keep(submission_score, values)
+        self._keep(submission_score, values)
 
-    async def decide(self, values: Rows) -> None:
+    def decide(self, values: Rows) -> None:
         """Keep decisions."""
-        await self._keep(stage_decision, values)
+        self._keep(stage_decision, values)
 
-    async def recommend(self, values: Rows) -> None:
+    def recommend(self, values: Rows) -> None:
         """The newest recommendation per opportunity."""
-        await self._keep(stage_recommendation, values, _RECOMMENDED)
+        self._keep(stage_recommendation, values, _RECOMMENDED)
 
-    async def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
-        await bulk.insert(self._session, table, self._tenant_id, values, conflict=conflict)
+    def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
+        bulk.defer(self._session, table, values, conflict=conflict)

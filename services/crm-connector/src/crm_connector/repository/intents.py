@@ -18,7 +18,7 @@ from crm_connector.models import write_attempt, write_intent
 TEXT_PATIENCE = timedelta(seconds=30)
 # The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
 # each row.
-_PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
+PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _HURRY = """
     UPDATE write_intent SET lane_rank = 0
     WHERE tenant_id = $1 AND opportunity_id = any($2) AND state = 'NEW' AND lane_rank > 0
@@ -78,9 +78,8 @@ class IntentRepository:
 
     async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
         """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
-        tells that a newer decision's stage went before."""
+        tells that a newer decision's stage went before. To be asked in a transaction that was opened by PLAN_ANEW."""
         driver = await driver_of(self._session)
-        await driver.execute(_PLAN_ANEW)
         return [dict(row) for row in await driver.fetch(_DUE, self._tenant_id, now, now - TEXT_PATIENCE, limit)]
 
     async def sent_due(self, now: datetime, limit: int) -> list[Sent]:
@@ -148,9 +147,9 @@ class IntentRepository:
         )
         return len((await self._session.execute(statement)).all())
 
-    async def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Note what is about to be sent."""
-        await bulk.insert(self._session, write_attempt, self._tenant_id, rows)
+    def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Note, with the commit, what is about to be sent."""
+        bulk.defer(self._session, write_attempt, rows)
 
     async def move(self, rows: Sequence[dict[str, Any]], *from_states: IntentState) -> set[UUID]:
         """Change intents, each to values of its own, where they still are in one of the states; their ids.

@@ -59,8 +59,10 @@ class OpportunityRepository:
         if not wanted:
             return {}
         driver = await driver_of(self._session)
-        await driver.execute(_CREATE, self._tenant_id, wanted)
         rows = await driver.fetch(_LOCK, self._tenant_id, wanted)
+        if len(rows) < len(wanted):
+            await driver.execute(_CREATE, self._tenant_id, wanted)
+            rows = await driver.fetch(_LOCK, self._tenant_id, wanted)
         return {row["opportunity_id"]: _row(row) for row in rows}
 
     async def save(self, rows: Sequence[OpportunityRow], now: datetime) -> None:

@@ -111,8 +111,10 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
     due = await intents.due(now, limit)
     if not due:
         return [], 0
-    rows = await OpportunityRepository(uow.session, uow.tenant_id).lock(i["opportunity_id"] for i in due)
-    maps = await load_maps(uow)
+    # Answers alone need neither: they replace nothing.
+    staged = [i["opportunity_id"] for i in due if i["target_stage"]]
+    rows = await OpportunityRepository(uow.session, uow.tenant_id).lock(staged)
+    maps = await load_maps(uow) if staged else None
     texts = await DefinitionRepository(uow.session, uow.tenant_id).texts(
         (i["assessment_key"], i["assessment_version"]) for i in due if i["evidence"] is not None
     )
@@ -120,7 +122,7 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
     unmapped: list[dict[str, Any]] = []
     superseded: list[dict[str, Any]] = []
     for intent in due:
-        stage = _stage_write(intent, rows[intent["opportunity_id"]], maps)
+        stage = _stage_write(intent, rows[intent["opportunity_id"]], maps) if maps and intent["target_stage"] else None
         if intent["superseded"]:
             superseded.append(intent)
         elif intent["target_stage"] and stage is None:
@@ -142,8 +144,6 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
 
 
 def _stage_write(intent: Mapping[str, Any], row: OpportunityRow, maps: Maps) -> StageWrite | None:
-    if not intent["target_stage"]:
-        return None
     pipeline_key = intent["pipeline_key"]
     target = maps.crm_stage(pipeline_key, intent["target_stage"])
     if target is None:
@@ -180,7 +180,7 @@ async def _mark_sent(
         }
         for item in ready
     ]
-    await intents.record_attempts(attempts)
+    intents.record_attempts(attempts)
     return ready
 
 

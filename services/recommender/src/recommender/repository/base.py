@@ -44,8 +44,10 @@ class TenantRepository:
         newer: str | None = None,
         add: str | None = None,
         update_only: Sequence[str] | None = None,
+        with_commit: bool = False,
     ) -> None:
-        """Insert these, or replace what has their key: only by greater values of `newer`, adding to `add`."""
+        """Insert these, or replace what has their key: only by greater values of `newer`, adding to `add`. What is read
+        again only by later transactions can be written `with_commit`, which takes no message of its own."""
         if not values:
             return
         keys = [column.name for column in table.primary_key if column.name != "tenant_id"]
@@ -55,7 +57,10 @@ class TenantRepository:
             given = update_only if update_only is not None else [name for name in values[0] if name not in keys]
             conflict = bulk.replace(table, *given, newer=newer or "")
             values = _last_of_each(values, keys, newer)
-        await bulk.insert(self._session, table, self._tenant_id, values, conflict=conflict)
+        if with_commit:
+            bulk.defer(self._session, table, values, conflict=conflict)
+        else:
+            await bulk.insert(self._session, table, self._tenant_id, values, conflict=conflict)
 
 
 def _last_of_each(values: bulk.Rows, keys: Sequence[str], newer: str | None) -> bulk.Rows:

@@ -54,6 +54,7 @@ class HistoryRepository(TenantRepository):
                 }
                 for fact, evidence in scored
             ],
+            with_commit=True,
         )
 
     async def unbanded(self, submission_ids: Collection[str]) -> list[tuple[str, str, Decimal | None]]:

@@ -32,7 +32,7 @@ class RecommendationRepository(TenantRepository):
 
     async def save_recommendations(self, recommendations: Sequence[Row]) -> None:
         """Keep these for ever."""
-        await self._upsert(t.recommendation, recommendations, update_only=())
+        await self._upsert(t.recommendation, recommendations, update_only=(), with_commit=True)
 
     async def latest_recommendation(self, opportunity_id: str) -> Row | None:
         """The newest of a deal."""

@@ -63,7 +63,7 @@ class ReplicaRepository(TenantRepository):
 
     async def save_decisions(self, decisions: Sequence[EngineDecision]) -> None:
         """Keep the latest decision on each submission."""
-        await self._upsert(t.decision, [columns(d) for d in decisions], newer="decision_no")
+        await self._upsert(t.decision, [columns(d) for d in decisions], newer="decision_no", with_commit=True)
 
     async def pipelines(self, keys: Collection[str]) -> dict[str, PublishedPipeline]:
         """The known ones among these, by key."""

@@ -160,7 +160,7 @@ class SubmissionService:
                 id=record["score_id"],
             )
         if records:
-            await self._repository.add_scores(records)
+            self._repository.add_scores(records)
 
     async def _park(self, submissions: Sequence[Submission]) -> None:
         parked = [

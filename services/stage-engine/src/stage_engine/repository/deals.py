@@ -72,14 +72,14 @@ class DealRepository:
         ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
         return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
 
-    async def save(self, deals: Sequence[Row]) -> None:
-        """Write deals as they stand now."""
-        await bulk.insert(self._session, opportunity, self._tenant_id, deals, conflict=_AS_IT_STANDS)
+    def save(self, deals: Sequence[Row]) -> None:
+        """Write deals as they stand now, with the commit."""
+        bulk.defer(self._session, opportunity, deals, conflict=_AS_IT_STANDS)
 
-    async def add_decisions(self, decisions: Sequence[Row], transitions: Sequence[Row]) -> None:
-        """Append to the log."""
-        await bulk.insert(self._session, decision, self._tenant_id, decisions)
-        await bulk.insert(self._session, transition, self._tenant_id, transitions)
+    def add_decisions(self, decisions: Sequence[Row], transitions: Sequence[Row]) -> None:
+        """Append to the log, with the commit."""
+        bulk.defer(self._session, decision, decisions)
+        bulk.defer(self._session, transition, transitions)
 
     async def partner_topics(self) -> list[str]:
         """Topics that get every change of the tenant."""

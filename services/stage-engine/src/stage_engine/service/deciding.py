@@ -71,14 +71,14 @@ class Deals:
     ) -> list[Decided]:
         """One decision for each arrival that had none, in order. The deals must be loaded; `first_rules` are those that
         deals seen for the first time get pinned to."""
+        # What was decided before in this transaction counts as well.
+        await self._uow.flush()
         ids = [a.given.opportunity_id for a in arrivals]
         seen = await self._repository.decided({(a.given.opportunity_id, a.given.identity) for a in arrivals})
         pins = [(i.pipeline_key, i.pipeline_version) for each in ids if (i := self._instances.get(each)) is not None]
         rulesets = await self._rules.of(pins)
-        topics = await self._repository.partner_topics()
         now = utc_now()
-        decided: list[Decided] = []
-        transitions: list[Row] = []
+        made: list[tuple[Decided, Arrival, Ruleset]] = []
         for arrival in arrivals:
             opportunity_id = arrival.given.opportunity_id
             instance = self._instances.get(opportunity_id)
@@ -89,12 +89,14 @@ class Deals:
             )
             rulesets[rules.pipeline.key, rules.pipeline.version] = rules
             for step in fold(instance, (arrival.given,), rules, now, seen):
-                decided.append(self._record(step, now))
-                transitions += self._announce(decided[-1], arrival, rules, topics)
-        await self._repository.add_decisions([d.row for d in decided], transitions)
-        latest = {d.instance.opportunity_id: d.instance for d in decided}
-        await self._repository.save([self._deal_row(i, rulesets, now) for i in latest.values()])
-        return decided
+                made.append((self._record(step, now), arrival, rules))
+        moved = any(decided.decision.transition for decided, _, _ in made)
+        topics = await self._repository.partner_topics() if moved else []
+        transitions = [row for decided, *rest in made for row in self._announce(decided, *rest, topics)]
+        self._repository.add_decisions([decided.row for decided, _, _ in made], transitions)
+        latest = {decided.instance.opportunity_id: decided.instance for decided, _, _ in made}
+        self._repository.save([self._deal_row(i, rulesets, now) for i in latest.values()])
+        return [decided for decided, _, _ in made]
 
     async def correct(self, changed: Sequence[Instance]) -> None:
         """Write deals that changed without a decision: what the CRM reported of our writes."""
@@ -103,7 +105,8 @@ class Deals:
             self._instances[instance.opportunity_id] = instance
         rulesets = await self._rules.of([(i.pipeline_key, i.pipeline_version) for i in changed])
         now = utc_now()
-        await self._repository.save([self._deal_row(i, rulesets, now) for i in changed])
+        await self._uow.flush()
+        self._repository.save([self._deal_row(i, rulesets, now) for i in changed])
 
     def _record(self, step: Step, now: datetime) -> Decided:
         decision, instance = step.decision, step.decision.instance
