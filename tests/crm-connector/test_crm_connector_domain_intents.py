@@ -17,11 +17,11 @@ from crm_connector.domain.intents import (
     WriteResult,
     advance,
     expected_stage,
-    intent_id,
     resolve,
     retry_wait,
     settle,
 )
+from crm_connector.service.outbound import intent_id
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.errors import InvalidEvent, InvalidProblem, pointer
 from kit.events import Event, Record, decode, registry
-from kit.ids import uuid7
+from kit.ids import derived, uuid7
 from kit.pagination import decode_cursor, encode_cursor
 from kit.settings import ServiceSettings
 from kit.watchdog import LIMIT_SECONDS, Watchdog
@@ -18,6 +18,16 @@ def test_ids_are_ordered_and_of_version_7():
     assert ids == sorted(set(ids))
     assert {i.version for i in ids} == {7}
     assert {i.variant for i in ids} == {"specified in RFC 4122"}
+
+
+def test_derived_ids_keep_the_time_of_their_origin_and_are_the_same_every_time():
+    origin, other = uuid7(), uuid7()
+    ids = {derived(o, name) for o in (origin, other) for name in ("score", "intent", "")}
+    assert len(ids) == 6
+    assert derived(origin, "score") in ids
+    assert {i.version for i in ids} == {8}
+    assert {i.variant for i in ids} == {"specified in RFC 4122"}
+    assert derived(origin, "score").int >> 80 == origin.int >> 80
 
 
 storable = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)

@@ -4,12 +4,12 @@ import copy
 import dataclasses
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import pytest
 from forms.definition import Form, form_to_event_fields
 from kit.auth import Principal
-from kit.ids import uuid7
+from kit.ids import derived, uuid7
 from kit.testing.service import ServiceUnderTest
 from scoring.models import assessment, parked_submission, score
 from scoring.service.profiles import ProfileService
@@ -53,7 +53,7 @@ async def test_a_submission_is_scored_with_its_trace(
     await scoring.publish(sent, tenant=tenant, sequence=7)
     (event,) = await scoring.events(SubmissionScored, tenant=tenant, count=1)
     got = event.message
-    score_id = uuid5(UUID(sent.submission_id), profile["profile_id"])
+    score_id = derived(UUID(sent.submission_id), f"score by {profile['profile_id']}")
     assert (got.score_id, event.id, event.sequence) == (str(score_id), score_id, 7)
     assert (got.score, got.raw_points, got.percent, got.scale, got.complete) == ("70", "70", "100", SCALE_RAW, True)
     assert (got.reachable_min, got.reachable_max) == ("10", "70")

@@ -5,12 +5,12 @@ statement for every number of rows, compiled and planned anew. The hot paths wri
 the transaction of its session.
 """
 
-import json
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 import asyncpg
+from pydantic_core import to_json
 from sqlalchemy import ARRAY, JSON, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
@@ -20,7 +20,6 @@ Rows = Sequence[dict[str, Any]]
 _DRIVER = "kit.driver"
 _DEFERRED = "kit.deferred"
 _DIALECT = postgresql.dialect()
-_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 async def driver_of(session: AsyncSession) -> asyncpg.Connection:
@@ -157,7 +156,7 @@ def _type(table: Table, name: str) -> str:
 
 def _arrays(table: Table, names: tuple[str, ...], rows: Rows) -> list[list[Any]]:
     return [
-        [None if row[name] is None else _encode(row[name]) for row in rows]
+        [None if row[name] is None else to_json(row[name]).decode() for row in rows]
         if isinstance(table.c[name].type, JSON)
         else [row[name] for row in rows]
         for name in names

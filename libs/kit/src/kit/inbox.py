@@ -35,7 +35,7 @@ def opening(tenant_id: str, consumer: str, ids: Sequence[UUID]) -> str:
         return ""
     listed = ",".join(map(str, _ordered(ids)))
     return (
-        f"INSERT INTO inbox (tenant_id, consumer, event_id) SELECT '{tenant_id}', '{consumer}',"  # noqa: S608
+        f"INSERT INTO inbox (tenant_id, consumer, event_id) SELECT '{tenant_id}', '{consumer}',"
         f" unnest('{{{listed}}}'::uuid[]) ON CONFLICT DO NOTHING"
     )
 

@@ -12,9 +12,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from uuid import UUID, uuid5
 
-_NAMESPACE = UUID("9d3b4a5e-6f0c-5d1e-8a47-2f1c6b7e9d10")
 FIRST_RETRY = timedelta(milliseconds=500)
 LONGEST_RETRY = timedelta(minutes=5)
 
@@ -96,11 +94,6 @@ class Settlement:
 
 class IntentTransitionInvalid(Exception):
     """The intent is in a state that does not lead to the other."""
-
-
-def intent_id(decision_id: UUID, lane: Lane | None = None) -> UUID:
-    """The id of a decision's intent; with a lane, that of the part which was left of it."""
-    return uuid5(_NAMESPACE, f"{decision_id}:{lane}" if lane else str(decision_id))
 
 
 def advance(state: IntentState, to: IntentState) -> IntentState:

@@ -12,7 +12,7 @@ from kit.auth import Principal
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import utc_now, uuid7
+from kit.ids import derived, utc_now, uuid7
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
@@ -22,7 +22,6 @@ from crm_connector.domain.intents import (
     Lane,
     WriteResult,
     expected_stage,
-    intent_id,
     settle,
 )
 from crm_connector.domain.observation import written
@@ -94,6 +93,11 @@ def _intent_row(event: Received[StageDecided], now: datetime) -> dict[str, Any]:
         "traceparent": event.traceparent,
         "due_at": now,
     }
+
+
+def intent_id(decision_id: UUID, lane: Lane | None = None) -> UUID:
+    """The id of a decision's intent; with a lane, that of the part which was left of it."""
+    return derived(decision_id, f"write intent {lane}" if lane else "write intent")
 
 
 @dataclass(frozen=True, slots=True)

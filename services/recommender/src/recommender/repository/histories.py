@@ -3,7 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from sqlalchemy import Text, delete, func, literal, select, update
+from kit import bulk
+from sqlalchemy import Table, Text, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from recommender import models as t
@@ -20,18 +21,30 @@ class HistoryRepository(TenantRepository):
         name = func.hashtextextended(f"histories/{self._tenant_id}", 0)
         await self._session.execute(select(func.pg_advisory_xact_lock(name)))
 
-    async def histories(self, opportunity_ids: Collection[str]) -> dict[str, History]:
-        """All that is known of these deals; an empty history of one never heard of."""
+    async def histories(
+        self, opportunity_ids: Collection[str], scored: Collection[str] | None = None
+    ) -> dict[str, History]:
+        """All that is known of these deals; an empty history of one never heard of.
+
+        Whoever only adds scores, and no visit, names their submissions: then of a deal that is still in its first visit
+        no other evidence is read, for evidence teaches when its visit has ended.
+        """
         histories = {opportunity_id: History(opportunity_id) for opportunity_id in opportunity_ids}
-        for table, facts, keep in (
-            (t.visit, _VISIT_FACTS, _enter),
-            (t.submission, _EVIDENCE_FACTS, _score),
-        ):
-            wanted = [table.c[name] for name in ("opportunity_id", *facts)]
-            statement = select(*wanted).where(self._own(table), among(table.c.opportunity_id, opportunity_ids))
-            for row in await self._rows(statement):
-                keep(histories[row.pop("opportunity_id")], row)
+        for row in await self._of(t.visit, _VISIT_FACTS, opportunity_ids):
+            _enter(histories[row.pop("opportunity_id")], row)
+        full = [deal for deal, history in histories.items() if scored is None or len(history.visits) > 1]
+        evidence = await self._of(t.submission, _EVIDENCE_FACTS, full) if full else []
+        if scored is not None and len(full) < len(histories):
+            driver = await bulk.driver_of(self._session)
+            evidence += [dict(row) for row in await driver.fetch(_SCORED, self._tenant_id, sorted(scored))]
+        for row in evidence:
+            if history := histories.get(row.pop("opportunity_id")):
+                _score(history, row)
         return histories
+
+    async def _of(self, table: Table, facts: Sequence[str], opportunity_ids: Collection[str]) -> list[Row]:
+        wanted = [table.c[name] for name in ("opportunity_id", *facts)]
+        return await self._rows(select(*wanted).where(self._own(table), among(table.c.opportunity_id, opportunity_ids)))
 
     async def save_visits(self, visits: Sequence[tuple[str, Visit]]) -> None:
         """Keep these visits, each with its opportunity's id."""
@@ -124,6 +137,14 @@ class HistoryRepository(TenantRepository):
 
 _VISIT_FACTS = tuple(Visit.__dataclass_fields__)
 _EVIDENCE_FACTS = tuple(Evidence.__dataclass_fields__)
+# Looked up one by one: of a table that was empty a moment ago the planner knows nothing, and would as soon read all.
+_SCORED = f"""
+    SELECT found.* FROM unnest($2::varchar[]) AS given (id)
+    CROSS JOIN LATERAL (
+        SELECT opportunity_id, {", ".join(_EVIDENCE_FACTS)} FROM submission s
+        WHERE s.tenant_id = $1 AND s.submission_id = given.id LIMIT 1
+    ) AS found
+"""  # noqa: S608 - names of our own columns
 
 
 def _enter(history: History, row: Row) -> None:

@@ -5,17 +5,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import NAMESPACE_URL, UUID, uuid5
+from uuid import UUID
 
+from kit.ids import derived
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 
 from recommender.domain.history import Cell, Evidence, Total
 from recommender.domain.model import CountTable, Estimate, estimate, model_version
 from recommender.facts import PublishedPipeline
 from recommender.repository.base import columns
-
-#: Namespace of recommendation ids: one per score of a tenant, the same whenever it is made.
-_RECOMMENDATIONS = uuid5(NAMESPACE_URL, "urn:stagecraft:recommendation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +46,7 @@ def advise(
     assert evidence.band is not None
     cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
     return Advice(
-        recommendation_id=uuid5(_RECOMMENDATIONS, f"{tenant_id}/{evidence.score_id}"),
+        recommendation_id=_recommendation_id(tenant_id, evidence.score_id),
         opportunity_id=opportunity_id,
         recommendation_no=recommendation_no,
         submission_id=evidence.submission_id,
@@ -58,6 +56,15 @@ def advise(
         model_version=model_version(pipeline.pipeline_key, pipeline.version),
         recommended_at=now,
     )
+
+
+def _recommendation_id(tenant_id: str, score_id: str) -> UUID:
+    """One per score of a tenant, the same whenever it is made."""
+    try:
+        origin = UUID(score_id)
+    except ValueError:
+        origin = UUID(int=0)
+    return derived(origin, f"recommendation on {score_id} for {tenant_id}")
 
 
 def ranked(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:

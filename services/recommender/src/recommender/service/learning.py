@@ -131,7 +131,8 @@ class Learning:
         """Keep the scores and recommend on each that is new. `causes` holds the event of each score id."""
         await self._one_at_a_time()
         bandings = await self._replicas.bandings({fact.profile_id for fact in scores})
-        async with self._learning({fact.opportunity_id for fact in scores}) as histories:
+        scored = {fact.evidence.submission_id for fact in scores}
+        async with self._learning({fact.opportunity_id for fact in scores}, scored) as histories:
             new: list[tuple[ScoredSubmission, Evidence]] = []
             for fact in scores:
                 evidence = _banded(fact, bandings.get(fact.profile_id))
@@ -152,9 +153,12 @@ class Learning:
         await self._histories.lock()
 
     @asynccontextmanager
-    async def _learning(self, deals: Collection[str]) -> AsyncIterator[dict[str, History]]:
-        """The histories of these deals, to be extended in the block; the counts then follow."""
-        histories = await self._histories.histories(deals)
+    async def _learning(
+        self, deals: Collection[str], scored: Collection[str] | None = None
+    ) -> AsyncIterator[dict[str, History]]:
+        """The histories of these deals, to be extended in the block, by nothing but the scores of these submissions if
+        they are named; the counts then follow."""
+        histories = await self._histories.histories(deals, scored)
         before = _taught(histories.values())
         yield histories
         difference = _taught(histories.values())

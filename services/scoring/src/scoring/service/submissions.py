@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from forms.answers import AnswerMalformed, Answers, answers_from_proto
 from forms.definition import form_from_json
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import utc_now
+from kit.ids import derived, utc_now
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 
 from scoring.domain.plan import ScoringPlan, compile_plan
@@ -135,7 +135,7 @@ class SubmissionService:
             found = score(profile.plan, tuple(event.visible_questions), submission.answers)
             record: dict[str, Any] = {
                 # Derived, so that scoring the same submission by the same profile is the same score.
-                "score_id": uuid5(submission.submission_id, str(profile.profile_id)),
+                "score_id": derived(submission.submission_id, f"score by {profile.profile_id}"),
                 "submission_id": submission.submission_id,
                 "opportunity_id": event.opportunity_id,
                 "assessment_key": event.assessment_key,

@@ -13,6 +13,8 @@ from functools import lru_cache
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from pydantic_core import to_json
+
 from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
@@ -26,7 +28,7 @@ _INPUTS: Mapping[str, type[Input]] = {
     "command": Command,
 }
 _INPUT_NAMES = {kind: name for name, kind in _INPUTS.items()}
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
 
 
 class StoredDecision(NamedTuple):
@@ -38,43 +40,53 @@ class StoredDecision(NamedTuple):
     after: str | None
 
 
+@lru_cache
+def _fields_of(kind: Any) -> tuple[tuple[int, str, tuple[Any, ...]], ...]:
+    """Place, name and default, if there is one, of each field of a named tuple, in the order of names."""
+    defaults = kind._field_defaults
+    return tuple(
+        (place, name, (defaults[name],) if name in defaults else ())
+        for name, place in sorted((name, place) for place, name in enumerate(kind._fields))
+    )
+
+
 def _plain(value: Any) -> Any:  # noqa: PLR0911 - one for each type
+    """The value as JSON has it, keys in order."""
     kind = type(value)
-    if kind is str or kind is int or kind is bool or value is None:
+    if kind in _AS_IT_IS:
         return value
     if kind is Decimal:
         return str(value)
     if kind is datetime:
         return value.isoformat()
+    if hasattr(kind, "_fields"):
+        # A field at its default is left out: what was stored before there was such a field reads and writes the same.
+        return {name: _plain(item) for place, name, default in _fields_of(kind) if ((item := value[place]),) != default}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    fields = getattr(value, "_fields", None)
-    if fields is not None:
-        # A field at its default is left out: what was stored before there was such a field reads and writes the same.
-        defaults = kind._field_defaults
-        return {
-            name: _plain(item)
-            for name, item in zip(fields, value, strict=True)
-            if name not in defaults or item != defaults[name]
-        }
+        return {key: _plain(value[key]) for key in sorted(value)}
     return [_plain(item) for item in value]
+
+
+def _json(plain: Any) -> str:
+    return to_json(plain).decode()
 
 
 def encode_instance(instance: Instance) -> str:
     """The deal as canonical JSON."""
-    return _ENCODER.encode(_plain(instance))
+    return _json(_plain(instance))
 
 
 def encode_input(given: Input) -> str:
     """The input as canonical JSON, tagged with its kind."""
-    return _ENCODER.encode({"kind": _INPUT_NAMES[type(given)], **_plain(given)})
+    tagged = {"kind": _INPUT_NAMES[type(given)], **_plain(given)}
+    return _json({name: tagged[name] for name in sorted(tagged)})
 
 
 def encode_decision(decision: Decision) -> str:
     """The decision as canonical JSON. The deal afterwards is a document of its own."""
-    return _ENCODER.encode(_plain(decision._replace(instance=None)))
+    return _json(_plain(decision._replace(instance=None)))
 
 
 def decode_instance(document: str) -> Instance:

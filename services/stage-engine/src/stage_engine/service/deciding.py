@@ -92,7 +92,9 @@ class Deals:
                 made.append((self._record(step, now), arrival, rules))
         moved = any(decided.decision.transition for decided, _, _ in made)
         topics = await self._repository.partner_topics() if moved else []
-        transitions = [row for decided, *rest in made for row in self._announce(decided, *rest, topics)]
+        transitions = [
+            row for decided, arrival, rules in made for row in self._announce(decided, arrival, rules, topics)
+        ]
         self._repository.add_decisions([decided.row for decided, _, _ in made], transitions)
         latest = {decided.instance.opportunity_id: decided.instance for decided, _, _ in made}
         self._repository.save([self._deal_row(i, rulesets, now) for i in latest.values()])
