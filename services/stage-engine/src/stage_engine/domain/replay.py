@@ -61,7 +61,12 @@ def _plain(value: Any) -> Any:  # noqa: PLR0911 - one for each type
         return value.isoformat()
     if hasattr(kind, "_fields"):
         # A field at its default is left out: what was stored before there was such a field reads and writes the same.
-        return {name: _plain(item) for place, name, default in _fields_of(kind) if ((item := value[place]),) != default}
+        plain: dict[str, Any] = {}
+        for place, name, default in _fields_of(kind):
+            item = value[place]
+            if not default or item != default[0]:
+                plain[name] = item if type(item) in _AS_IT_IS else _plain(item)
+        return plain
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Mapping):
