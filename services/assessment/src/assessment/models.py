@@ -212,6 +212,8 @@ class StageRecommendation(Base, table=True):
     """The newest recommendation for an opportunity, or the newest abstention."""
 
     __tablename__ = "stage_recommendation"
+    # Written again and again in place: with room in its page a row keeps its index entries.
+    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)
