@@ -140,7 +140,7 @@ def distance(cell: Cell, value: Literal) -> Decimal | None:
 
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
-    findings = []
+    findings, hit = [], True
     for fact, cell, text, holds in parsed.conditions:
         value = facts.get(fact)
         if value is None:
@@ -149,7 +149,8 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
         else:
             truth = _HOLDS if holds(value) else _FAILED
             findings.append(Finding(truth, fact, text, value, distance(cell, value)))
-    return RuleResult(parsed, tuple(findings), not any(f.truth for f in findings))
+        hit = hit and truth is _HOLDS
+    return RuleResult(parsed, tuple(findings), hit)
 
 
 def holds_for(parsed: ParsedRule, facts: Facts) -> bool:

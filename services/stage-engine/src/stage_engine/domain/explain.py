@@ -53,7 +53,7 @@ def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[N
         if result.hit:
             continue
         open_findings = [f for f in result.findings if f.truth]
-        if all(f.margin is not None for f in open_findings):
+        if None not in [f.margin for f in open_findings]:
             missed += [(abs(f.margin or ZERO), result.parsed.rule.rule_id, result, f) for f in open_findings]
     missed.sort(key=itemgetter(0, 1))
     return tuple([_near_miss(instance, result, f) for _, _, result, f in missed[:NEAR_MISS_LIMIT]])

@@ -187,6 +187,7 @@ def parse(cell: str) -> Cell:
     return _Parser(cell).cell()
 
 
+@lru_cache(4096)
 def plain(value: Decimal) -> str:
     """A number in plain notation without needless zeros: one text per number."""
     text = f"{value:f}"

@@ -20,7 +20,7 @@ def on_submission(before: Instance, given: Submission, rules: Ruleset, now: date
     objection = _standing_objection(before, given, pipeline)
     if objection is not None or given.score is None:
         reasons = (objection or _incomplete(given),)
-        held = before._replace(decision_no=decision_no)
+        held = before.changed(decision_no=decision_no)
         return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
     score = _score(given, given.score)
     reason = _not_current(before, given, pipeline)
@@ -28,9 +28,9 @@ def on_submission(before: Instance, given: Submission, rules: Ruleset, now: date
     unheard_visit = given.visit_no > before.visit_no
     if unheard_visit or (previous is not None and score.order < previous.order):
         reasons = (reason or _reason(Code.SUPERSEDED, given, "a later attempt is in force"),)
-        held = before._replace(decision_no=decision_no)
+        held = before.changed(decision_no=decision_no)
         return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
-    instance = before._replace(decision_no=decision_no, scores={**before.scores, given.assessment_key: score})
+    instance = before.changed(decision_no=decision_no, scores={**before.scores, given.assessment_key: score})
     if before.quarantined:
         reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {before.observed_stage!r} is not mapped")
     if reason is not None:

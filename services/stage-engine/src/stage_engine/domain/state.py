@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from stage_engine.domain.evaluate import Facts
 from stage_engine.domain.grammar import Literal
@@ -103,6 +103,16 @@ class Instance(NamedTuple):
     in_flight: tuple[tuple[int, str], ...]
     sync_error: SyncError | None
     last_seen: LastSeen | None = None
+
+    def changed(self, **changes: Any) -> "Instance":
+        """What `_replace` does, in half the time."""
+        values = list(self)
+        for name, value in changes.items():
+            values[_PLACES[name]] = value
+        return Instance._make(values)
+
+
+_PLACES = {name: place for place, name in enumerate(Instance._fields)}
 
 
 def facts_of(instance: Instance, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:
