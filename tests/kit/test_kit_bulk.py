@@ -116,3 +116,30 @@ def test_what_gives_way_is_stamped_unless_the_time_is_given(names, ending):
         "t", MetaData(), Column("k", Integer, primary_key=True), Column("a", Integer), Column("updated_at", DateTime)
     )
     assert bulk.replace(table, *names).endswith(ending)
+
+
+def letter(key: str) -> dict:
+    return {"event_id": uuid7(), "topic": "t", "key": key, "value": b"x", "headers": {}}
+
+
+async def test_deferred_rows_of_several_tables_are_written_by_the_flush_and_only_once(service, tenant):
+    with pytest.raises(Undone):
+        async with service.database.unit_of_work(tenant) as uow:
+            bulk.defer(uow.session, idempotency, [key_row("a"), key_row("b")])
+            bulk.defer(uow.session, outbox, [letter("b"), letter("a")])
+            assert await stored(uow, "key") == []
+            await uow.flush()
+            await uow.flush()
+            assert await stored(uow, "key", "headers") == [("a", {"a": "a"}), ("b", {"a": "b"})]
+            sent = await uow.session.execute(text("SELECT key FROM outbox ORDER BY position"))
+            assert [row[0] for row in sent] == ["b", "a"]
+            raise Undone
+
+
+async def test_rows_deferred_twice_for_one_table_are_written_one_after_the_other(service, tenant):
+    newest = bulk.replace(idempotency, "status")
+    async with service.database.unit_of_work(tenant) as uow:
+        for status in (1, 2):
+            bulk.defer(uow.session, idempotency, [key_row("a", status=status)], conflict=newest)
+    async with service.database.unit_of_work(tenant) as uow:
+        assert await stored(uow, "key", "status") == [("a", 2)]

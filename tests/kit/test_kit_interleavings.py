@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from kit import inbox
 from kit.db import Database
+from kit.ids import uuid7
 from kit.migrate import migrate
 from kit.outbox import Relay
 from kit.provision import drop_database, provision_database
@@ -209,3 +210,18 @@ async def test_one_batch_claimed_twice_at_once_is_handled_once(database):
 
     results = await asyncio.gather(*(claim(ids[::direction]) for direction in (1, -1, 1, -1)))
     assert sorted(i for found in results for i in found) == sorted(ids)
+
+
+@pytest.mark.parametrize("name", ["plain", "it's quoted"])
+async def test_ids_claimed_with_begin_are_those_that_nobody_claimed_before(database, name):
+    tenant = f"{name} {secrets.token_hex(6)}" if name != "plain" else f"t{secrets.token_hex(6)}"
+    ids = [uuid7() for _ in range(20)]
+
+    async def claim(wanted):
+        async with database.unit_of_work(tenant, inbox.opening(tenant, "sample", wanted)) as uow:
+            return await inbox.claimed(uow, "sample", wanted)
+
+    assert await claim(ids[:5] * 2) == set(ids[:5])
+    assert await claim(ids[:5]) == set()
+    results = await asyncio.gather(*(claim(ids[::direction]) for direction in (1, -1, 1, -1)))
+    assert sorted(i for found in results for i in found) == ids[5:]

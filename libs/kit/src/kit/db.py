@@ -69,8 +69,8 @@ class UnitOfWork:
         self._callbacks.append(callback)
 
     async def flush(self) -> None:
-        """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Done before
-        every commit; before, by whoever reads what was deferred."""
+        """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Every commit
+        does so first; whoever reads before what was deferred has to do so as well."""
         events, self._outgoing = self._outgoing, []
         rows = [event.row(self._source, self._prefix) for event in events]
         bulk.defer(self.session, outbox, rows)

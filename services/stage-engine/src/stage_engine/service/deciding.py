@@ -107,7 +107,6 @@ class Deals:
             self._instances[instance.opportunity_id] = instance
         rulesets = await self._rules.of([(i.pipeline_key, i.pipeline_version) for i in changed])
         now = utc_now()
-        await self._uow.flush()
         self._repository.save([self._deal_row(i, rulesets, now) for i in changed])
 
     def _record(self, step: Step, now: datetime) -> Decided:
