@@ -31,9 +31,24 @@ class WriteIntent(Base, table=True):
     __tablename__ = "write_intent"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
         Index("write_intent_due", "tenant_id", "lane_rank", "position", postgresql_where=text("state = 'NEW'")),
-        Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
         Index("write_intent_unechoed", "tenant_id", "confirmed_at", postgresql_where=text("state = 'CONFIRMED'")),
-        Index("write_intent_queue", "tenant_id", "opportunity_id", "decision_no", "position"),
+        Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
+        Index(
+            "write_intent_unfinished",
+            "tenant_id",
+            "opportunity_id",
+            "decision_no",
+            "position",
+            postgresql_where=text("state IN ('NEW', 'SENT')"),
+        ),
+        Index(
+            "write_intent_stage",
+            "tenant_id",
+            "opportunity_id",
+            "decision_no",
+            postgresql_where=text("target_stage <> ''"),
+        ),
+        Index("write_intent_opportunity", "tenant_id", "opportunity_id", "position"),
         Index("write_intent_state", "tenant_id", "state", "position"),
         Index(
             "write_intent_conflict",

@@ -19,13 +19,16 @@ _STATES = """
     SELECT opportunity_id, state FROM opportunity
     WHERE tenant_id = $1 AND opportunity_id = any($2) ORDER BY opportunity_id FOR UPDATE
 """
-# Looked up one by one: of rows since the last ANALYZE the planner knows nothing, and would read all of a deal.
+# Looked up one by one, in an order that just one index has: of rows since the last ANALYZE the planner knows nothing,
+# and takes whatever index lets it read all of a deal.
 _DECIDED = """
     SELECT given.identity FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
     CROSS JOIN LATERAL (
-        SELECT FROM decision d
-        WHERE d.tenant_id = $1 AND d.opportunity_id = given.opportunity_id AND d.identity = given.identity LIMIT 1
+        SELECT d.identity FROM decision d
+        WHERE d.tenant_id = $1 AND d.opportunity_id = given.opportunity_id AND d.identity >= given.identity
+        ORDER BY d.identity LIMIT 1
     ) AS found
+    WHERE found.identity = given.identity
 """
 _AS_IT_STANDS = bulk.replace(
     opportunity, *(name for name in opportunity.c.keys() if name not in ("tenant_id", "opportunity_id", "created_at"))
