@@ -3,8 +3,9 @@
 import httpx
 import pytest
 from kit.consumer import HALT_AFTER_INVALID
-from kit.events import Event, Record
+from kit.events import Event, Record, event_type
 from kit.ids import uuid7
+from kit.telemetry import DUPLICATES
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -52,6 +53,32 @@ async def test_members_that_join_and_leave_lose_nothing_and_double_nothing(own_s
         assert mine == sorted(mine)
     async with own_service.database.unit_of_work(tenant) as uow:
         assert (await uow.session.execute(text("SELECT max(seen) FROM note"))).scalar() == 1
+
+
+async def test_who_gives_partitions_away_commits_what_it_handled(own_service, tenant, start_again, monkeypatch):
+    consumer = own_service.runtime.consumer
+    commit, leave, leaving = consumer._commit, consumer._leave, []
+
+    async def commit_when_leaving(client):
+        if leaving:
+            await commit(client)
+
+    async def leave_at_last():
+        leaving.append(True)
+        await leave()
+
+    monkeypatch.setattr(consumer, "_commit", commit_when_leaving)
+    monkeypatch.setattr(consumer, "_leave", leave_at_last)
+    for number in range(40):
+        await own_service.publish(submission(f"o{number}"), tenant=tenant, sequence=number)
+    await own_service.events(SubmissionScored, tenant=tenant, count=40)
+    assert not leaving
+    async with start_again(own_service):
+        await own_service.publish(submission("o0"), tenant=tenant, sequence=40)
+        await own_service.events(SubmissionScored, tenant=tenant, count=41)
+    assert leaving
+    topic = own_service.settings.topic_prefix + event_type(AssessmentSubmitted).topic
+    assert DUPLICATES.labels("sample", topic)._value.get() == 0
 
 
 @pytest.fixture
