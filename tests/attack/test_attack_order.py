@@ -88,8 +88,8 @@ HISTORIES = {
 # which order something was written, or how often.
 NOW = {
     "assessment": {
-        "opportunity": "owner_id, amount, crm_stage, deleted, stage_key, visit_no, revision, observed_no",
-        "stage_recommendation": "opportunity_id, recommendation_id, recommended_stage",
+        "opportunity": "owner_id, amount, crm_stage, deleted, stage_key, visit_no, revision, observed_no,"
+        " recommendation_id, recommended_stage",
     },
     "scoring": {"assessment": "assessment_key, version, retired, revision"},
     "stage_engine": {"opportunity": "opportunity_id, stage_key, earned_stage, amount, owner_id, deleted"},

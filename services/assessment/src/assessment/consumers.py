@@ -225,7 +225,7 @@ def _near_miss(near: NearMiss) -> dict[str, Any]:
 
 async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[StageRecommended]]) -> None:
     """The newest recommendation of each opportunity, or abstention."""
-    rows = _newest(events, _recommendation, "recommended_at")
+    rows = _newest(events, _recommendation, "recommendation_no")
     ReplicaRepository(uow.session).recommend(rows)
 
 
@@ -234,14 +234,13 @@ def _recommendation(event: Received[StageRecommended]) -> dict[str, Any]:
     probabilities = {p.stage_key: p.probability for p in message.probabilities}
     return {
         "opportunity_id": message.opportunity_id,
+        "recommendation_no": event.sequence,
         "recommendation_id": _uuid(message.recommendation_id, "recommendation_id"),
-        "current_stage": message.current_stage,
         "recommended_stage": message.recommended_stage,
         "abstained": message.abstained,
         "abstention_code": message.abstention_code,
         "probability": probabilities.get(message.recommended_stage),
         "support": message.support,
-        "model_version": message.model_version,
         "recommended_at": _moment(message.recommended_at),
     }
 

@@ -96,11 +96,16 @@ class Submission(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """The newest state of an opportunity. The CRM's side counts by observed_no, the stage engine's by revision;
-    either may arrive first and leaves the other's columns alone."""
+    """The newest state of an opportunity, and the newest recommendation or abstention. The CRM's side counts by
+    observed_no, the stage engine's by revision, the recommender's by recommendation_no; each may arrive first and
+    leaves the others' columns alone."""
 
     __tablename__ = "opportunity"
-    __table_args__ = (Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),)
+    __table_args__ = (
+        Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+        # Written again and again in place: with room in its page a row keeps its index entries.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)
@@ -117,6 +122,14 @@ class Opportunity(Base, table=True):
     visit_no: int | None
     cycle_no: int | None
     revision: int = Field(sa_type=BigInteger)
+    recommendation_no: int = Field(sa_type=BigInteger)
+    recommendation_id: UUID | None
+    recommended_stage: str | None
+    abstained: bool | None
+    abstention_code: str | None
+    probability: float | None
+    support: int | None = Field(sa_type=BigInteger)
+    recommended_at: datetime | None = _moment(nullable=True)
     created_at: datetime = _created()
     updated_at: datetime = _created()
 
@@ -139,10 +152,7 @@ class SubmissionScore(Base, table=True):
     """A score that scoring gave; a re-score is another row."""
 
     __tablename__ = "submission_score"
-    __table_args__ = (
-        Index("submission_score_submission", "tenant_id", "submission_id", "scored_at"),
-        Index("submission_score_opportunity", "tenant_id", "opportunity_id"),
-    )
+    __table_args__ = (Index("submission_score_submission", "tenant_id", "submission_id", "scored_at"),)
 
     tenant_id: str = Field(primary_key=True)
     score_id: UUID = Field(primary_key=True)
@@ -208,27 +218,6 @@ class StageChange(Base, table=True):
     created_at: datetime = _created()
 
 
-class StageRecommendation(Base, table=True):
-    """The newest recommendation for an opportunity, or the newest abstention."""
-
-    __tablename__ = "stage_recommendation"
-    # Written again and again in place: with room in its page a row keeps its index entries.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
-
-    tenant_id: str = Field(primary_key=True)
-    opportunity_id: str = Field(primary_key=True)
-    recommendation_id: UUID
-    current_stage: str
-    recommended_stage: str
-    abstained: bool
-    abstention_code: str
-    probability: float | None
-    support: int = Field(sa_type=BigInteger)
-    model_version: str
-    recommended_at: datetime = _moment()
-    updated_at: datetime = _created()
-
-
 _tables = Base.metadata.tables
 assessment = _tables["assessment"]
 assessment_version = _tables["assessment_version"]
@@ -238,4 +227,3 @@ pipeline_version = _tables["pipeline_version"]
 submission_score = _tables["submission_score"]
 stage_decision = _tables["stage_decision"]
 stage_change = _tables["stage_change"]
-stage_recommendation = _tables["stage_recommendation"]

@@ -96,7 +96,8 @@ class DecisionRow(Base, table=True):
     __tablename__ = "decision"
     __table_args__ = (
         Index("decision_number", "tenant_id", "opportunity_id", "decision_no", unique=True),
-        Index("decision_identity", "tenant_id", "opportunity_id", "identity", unique=True),
+        # The identity leads, which names an id with its time: what is decided now stands together, whatever the deal.
+        Index("decision_identity", "tenant_id", "identity", "opportunity_id", unique=True),
         # Rows of two or three kB, written once and seldom read: compressing each would cost more than writing it.
         {"postgresql_with": {"toast_tuple_target": 8160}},
     )

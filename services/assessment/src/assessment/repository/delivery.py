@@ -13,7 +13,6 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    and_,
     case,
     cast,
     func,
@@ -35,7 +34,6 @@ from assessment.models import (
     pipeline_version,
     stage_change,
     stage_decision,
-    stage_recommendation,
     submission,
     submission_score,
 )
@@ -118,24 +116,26 @@ class DeliveryRepository:
     async def timeline(self, opportunity_id: str, after: tuple[datetime, str, str] | None, limit: int) -> list[Row]:
         """Submissions, scores, decisions and stage changes in the order of their time, from behind `after`."""
         s, v, d, g = submission.c, submission_score.c, stage_decision.c, stage_change.c
+        # Scores are found by their submissions: an index of theirs by opportunity would be written for nothing else.
+        submitted = select(s.submission_id).where(s.tenant_id == self._tenant_id, s.opportunity_id == opportunity_id)
         facts = union_all(
             self._facts(
-                submission, "submission", s.received_at, s.submission_id, opportunity_id,
+                submission, "submission", s.received_at, s.submission_id, s.opportunity_id == opportunity_id,
                 [s.assessment_key, s.assessment_version, s.attempt_no, s.submitted_by, s.channel, s.captured_at,
                  s.stage_key, s.visit_no, s.warnings],
             ),
             self._facts(
-                submission_score, "score", v.scored_at, v.score_id, opportunity_id,
+                submission_score, "score", v.scored_at, v.score_id, v.submission_id.in_(submitted),
                 [v.submission_id, v.score, v.scale, v.percent, v.raw_points, v.reachable_max, v.complete,
                  v.profile_version],
             ),
             self._facts(
-                stage_decision, "decision", d.decided_at, d.decision_id, opportunity_id,
+                stage_decision, "decision", d.decided_at, d.decision_id, d.opportunity_id == opportunity_id,
                 [d.submission_id, d.input_kind, d.outcome, d.from_stage, d.to_stage, d.proposed_stage, d.reasons,
                  d.actor],
             ),
             self._facts(
-                stage_change, "stage_change", g.changed_at, g.transition_id, opportunity_id,
+                stage_change, "stage_change", g.changed_at, g.transition_id, g.opportunity_id == opportunity_id,
                 [g.revision, g.kind, g.from_stage, g.to_stage, g.visit_no, g.cause, g.submission_id, g.actor],
             ),
         ).subquery()  # fmt: skip
@@ -153,7 +153,7 @@ class DeliveryRepository:
         kind: str,
         at: ColumnElement[datetime],
         fact_id: ColumnElement[UUID],
-        opportunity_id: str,
+        of_the_opportunity: ColumnElement[bool],
         details: Sequence[ColumnElement[Any]],
     ) -> Select[*tuple[Any, ...]]:
         # A decimal leaves as text: JSON numbers would lose digits.
@@ -164,10 +164,10 @@ class DeliveryRepository:
             literal(kind, String).label("kind"),
             cast(fact_id, String).label("id"),
             detail.label("detail"),
-        ).where(table.c.tenant_id == self._tenant_id, table.c.opportunity_id == opportunity_id)
+        ).where(table.c.tenant_id == self._tenant_id, of_the_opportunity)
 
     def _opportunities(self) -> Select[*tuple[Any, ...]]:
-        d, r, o = stage_decision.c, stage_recommendation.c, opportunity.c
+        d, o = stage_decision.c, opportunity.c
         # A migrated opportunity is pinned to a newer version before it moves: its decisions tell first.
         decided = (
             select(func.max(d.pipeline_version))
@@ -179,18 +179,11 @@ class DeliveryRepository:
             .scalar_subquery()
         )
         pinned = case((o.pipeline_version.is_(None), None), else_=func.greatest(o.pipeline_version, decided))
-        joined = opportunity.outerjoin(
-            stage_recommendation, and_(r.tenant_id == o.tenant_id, r.opportunity_id == o.opportunity_id)
-        )
-        return (
-            select(
-                o.opportunity_id, o.owner_id, o.amount, o.deleted, o.pipeline_key, pinned.label("pipeline_version"),
-                o.stage_key, o.stage_category, o.visit_no, r.recommended_stage, r.abstained, r.abstention_code,
-                r.probability, r.support, r.recommended_at,
-            )
-            .select_from(joined)
-            .where(o.tenant_id == self._tenant_id)
-        )  # fmt: skip
+        return select(
+            o.opportunity_id, o.owner_id, o.amount, o.deleted, o.pipeline_key, pinned.label("pipeline_version"),
+            o.stage_key, o.stage_category, o.visit_no, o.recommended_stage, o.abstained, o.abstention_code,
+            o.probability, o.support, o.recommended_at,
+        ).where(o.tenant_id == self._tenant_id)  # fmt: skip
 
     def _submissions(self) -> Select[*tuple[Any, ...]]:
         s, v, d = submission.c, submission_score.c, stage_decision.c

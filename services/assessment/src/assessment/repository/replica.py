@@ -10,7 +10,6 @@ from assessment.models import (
     pipeline_version,
     stage_change,
     stage_decision,
-    stage_recommendation,
     submission_score,
 )
 
@@ -25,10 +24,19 @@ _STAGE = """(tenant_id, opportunity_id) DO UPDATE SET
     visit_no = excluded.visit_no, cycle_no = excluded.cycle_no, revision = excluded.revision, updated_at = now()
     WHERE excluded.revision > opportunity.revision"""
 _RECOMMENDED = bulk.replace(
-    stage_recommendation,
-    *(c.name for c in stage_recommendation.c if c.name not in {"tenant_id", "opportunity_id", "updated_at"}),
-    newer="recommended_at",
+    opportunity,
+    "recommendation_no",
+    "recommendation_id",
+    "recommended_stage",
+    "abstained",
+    "abstention_code",
+    "probability",
+    "support",
+    "recommended_at",
+    newer="recommendation_no",
 )
+# Of an opportunity that one side tells of first, what the other sides count by.
+_UNTOLD = {"observed_no": -1, "deleted": False, "revision": 0, "recommendation_no": 0}
 
 
 class ReplicaRepository:
@@ -40,12 +48,12 @@ class ReplicaRepository:
 
     def observe(self, values: Rows) -> None:
         """The CRM's side of opportunities; an observation older than the one held changes nothing."""
-        self._keep(opportunity, [{"revision": 0, **row} for row in values], _OBSERVED)
+        self._keep(opportunity, [_UNTOLD | row for row in values], _OBSERVED)
 
     def change_stages(self, changes: Rows, newest: Rows) -> None:
         """Keep every change as a fact, and of each opportunity the stage by its highest revision."""
         self._keep(stage_change, changes)
-        self._keep(opportunity, [{"observed_no": -1, "deleted": False, **row} for row in newest], _STAGE)
+        self._keep(opportunity, [_UNTOLD | row for row in newest], _STAGE)
 
     def publish_pipelines(self, values: Rows) -> None:
         """Keep published pipeline versions."""
@@ -61,7 +69,7 @@ class ReplicaRepository:
 
     def recommend(self, values: Rows) -> None:
         """The newest recommendation per opportunity."""
-        self._keep(stage_recommendation, values, _RECOMMENDED)
+        self._keep(opportunity, [_UNTOLD | row for row in values], _RECOMMENDED)
 
     def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
         bulk.defer(self._session, table, values, conflict=conflict)

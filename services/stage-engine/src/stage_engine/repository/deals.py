@@ -24,11 +24,11 @@ _STATES = """
 _DECIDED = """
     SELECT given.identity FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
     CROSS JOIN LATERAL (
-        SELECT d.identity FROM decision d
-        WHERE d.tenant_id = $1 AND d.opportunity_id = given.opportunity_id AND d.identity >= given.identity
-        ORDER BY d.identity LIMIT 1
+        SELECT d.identity, d.opportunity_id FROM decision d
+        WHERE d.tenant_id = $1 AND (d.identity, d.opportunity_id) >= (given.identity, given.opportunity_id)
+        ORDER BY d.identity, d.opportunity_id LIMIT 1
     ) AS found
-    WHERE found.identity = given.identity
+    WHERE (found.identity, found.opportunity_id) = (given.identity, given.opportunity_id)
 """
 _AS_IT_STANDS = bulk.replace(
     opportunity, *(name for name in opportunity.c.keys() if name not in ("tenant_id", "opportunity_id", "created_at"))
