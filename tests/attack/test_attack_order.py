@@ -97,7 +97,7 @@ NOW = {
     "recommender": {
         "pipeline": "pipeline_key, version, name",
         "assessment": "assessment_key, version, title, retired, revision",
-        "opportunity": "opportunity_id, current_stage, claimed_stage, visit_no, observed_sequence",
+        "opportunity": "opportunity_id, current_stage, claimed_stage, visits->-1, observed_sequence",
         "decision": "submission_id, decision_no, stage_key",
     },
 }
@@ -115,7 +115,7 @@ EVERY = {
         "assessment_text": "assessment_key, version",
     },
     "recommender": {
-        "visit": "visit_no, stage_key, revision",
+        "opportunity": "visits",
         "submission": "submission_id, score_id, score",
     },
 }

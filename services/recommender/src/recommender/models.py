@@ -67,41 +67,23 @@ class ScoringProfile(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """Where a deal stands: by the stage engine, and by the CRM. Empty until the engine first reports it."""
+    """What a deal went through, by the stage engine, and where it stands by the CRM. Without a visit until the engine
+    first reports it."""
 
     # Written again and again in place: with room in its page a row keeps its index entries.
     __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
 
     tenant_id: str = _key()
     opportunity_id: str = _key()
-    pipeline_key: str | None
     current_stage: str | None
-    #: `open`, or the outcome of the present cycle: `won`, `lost`, `abandoned`.
-    category: str | None
-    visit_no: int
-    cycle_no: int
+    #: In order: the fields of `Visit`. They are read whole with every score, and so stand where its number is counted.
+    visits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     claimed_stage: str | None
     crm_deleted: bool
     observed_sequence: int = Field(sa_type=BigInteger)
     #: Number of the latest recommendation: the `sequence` of its event.
     recommendation_no: int = Field(sa_type=BigInteger)
-    created_at: datetime = _created()
-
-
-class Visit(Base, table=True):
-    """One stay in one stage. It was left when the next visit was entered."""
-
-    tenant_id: str = _key()
-    opportunity_id: str = _key()
-    visit_no: int = Field(primary_key=True)
-    pipeline_key: str
-    pipeline_version: int
-    stage_key: str
-    category: str
-    entry: str
-    cycle_no: int
-    revision: int = Field(sa_type=BigInteger)
-    entered_at: datetime = _moment()
+    latest_recommendation: UUID | None = Field(sa_type=Uuid, nullable=True)
     created_at: datetime = _created()
 
 
@@ -188,10 +170,7 @@ class ParkedSubmission(Base, table=True):
 class Recommendation(Base, table=True):
     """What was recommended, or why nothing was, with all it rested on at the time."""
 
-    __table_args__ = (
-        Index("recommendation_latest", "tenant_id", "opportunity_id", "recommendation_no", unique=True),
-        Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),
-    )
+    __table_args__ = (Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),)
 
     tenant_id: str = _key()
     recommendation_id: UUID = Field(sa_type=Uuid, primary_key=True)
@@ -221,7 +200,6 @@ pipeline = _tables["pipeline"]
 assessment = _tables["assessment"]
 scoring_profile = _tables["scoring_profile"]
 opportunity = _tables["opportunity"]
-visit = _tables["visit"]
 submission = _tables["submission"]
 decision = _tables["decision"]
 visit_count = _tables["visit_count"]

@@ -1,6 +1,7 @@
 """Queries of what deals went through."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from kit import bulk
@@ -30,8 +31,9 @@ class HistoryRepository(TenantRepository):
         no other evidence is read, for evidence teaches when its visit has ended.
         """
         histories = {opportunity_id: History(opportunity_id) for opportunity_id in opportunity_ids}
-        for row in await self._of(t.visit, _VISIT_FACTS, opportunity_ids):
-            _enter(histories[row.pop("opportunity_id")], row)
+        for row in await self._of(t.opportunity, ("visits",), opportunity_ids):
+            for visit in row["visits"]:
+                histories[row["opportunity_id"]].enter(_visit(visit))
         full = [deal for deal, history in histories.items() if scored is None or len(history.visits) > 1]
         evidence = await self._of(t.submission, _EVIDENCE_FACTS, full) if full else []
         if scored is not None and len(full) < len(histories):
@@ -46,10 +48,22 @@ class HistoryRepository(TenantRepository):
         wanted = [table.c[name] for name in ("opportunity_id", *facts)]
         return await self._rows(select(*wanted).where(self._own(table), among(table.c.opportunity_id, opportunity_ids)))
 
-    async def save_visits(self, visits: Sequence[tuple[str, Visit]]) -> None:
-        """Keep these visits, each with its opportunity's id."""
+    async def save_visits(self, histories: Iterable[History]) -> None:
+        """Keep what these deals went through, and where they stand now."""
+        told_later = {"crm_deleted": False, "observed_sequence": 0, "recommendation_no": 0}
         await self._upsert(
-            t.visit, [{"opportunity_id": deal, **columns(visit)} for deal, visit in visits], newer="revision"
+            t.opportunity,
+            [
+                {
+                    **told_later,
+                    "opportunity_id": history.opportunity_id,
+                    "current_stage": current.stage_key,
+                    "visits": [columns(visit) for _, visit in sorted(history.visits.items())],
+                }
+                for history in histories
+                if (current := history.current) is not None
+            ],
+            update_only=("current_stage", "visits"),
         )
 
     async def save_submissions(self, scored: Sequence[tuple[ScoredSubmission, Evidence]]) -> None:
@@ -90,29 +104,6 @@ class HistoryRepository(TenantRepository):
             .where(self._own(t.submission), t.submission.c.submission_id == value.c.submission_id)
         )
 
-    async def save_standings(self, histories: Iterable[History]) -> None:
-        """Note where these deals stand now."""
-        current = [(deal.opportunity_id, deal.current) for deal in histories]
-        unclaimed = {"crm_deleted": False, "observed_sequence": 0, "recommendation_no": 0}
-        engine_facts = ("pipeline_key", "current_stage", "category", "visit_no", "cycle_no")
-        await self._upsert(
-            t.opportunity,
-            [
-                {
-                    **unclaimed,
-                    "opportunity_id": opportunity_id,
-                    "pipeline_key": visit.pipeline_key,
-                    "current_stage": visit.stage_key,
-                    "category": visit.category,
-                    "visit_no": visit.visit_no,
-                    "cycle_no": visit.cycle_no,
-                }
-                for opportunity_id, visit in current
-                if visit is not None
-            ],
-            update_only=engine_facts,
-        )
-
     async def park(self, parked: Sequence[Row]) -> None:
         """Note what these submissions wait for: submission_id, opportunity_id, missing, missing_key."""
         await self._upsert(t.parked_submission, parked)
@@ -135,7 +126,6 @@ class HistoryRepository(TenantRepository):
         return {row["missing"]: row["waiting"] for row in await self._rows(statement.group_by(c.missing))}
 
 
-_VISIT_FACTS = tuple(Visit.__dataclass_fields__)
 _EVIDENCE_FACTS = tuple(Evidence.__dataclass_fields__)
 # Looked up one by one: of a table that was empty a moment ago the planner knows nothing, and would as soon read all.
 _SCORED = f"""
@@ -147,9 +137,13 @@ _SCORED = f"""
 """  # noqa: S608 - names of our own columns
 
 
-def _enter(history: History, row: Row) -> None:
-    row["category"], row["entry"] = Category(row["category"]), VisitEntry(row["entry"])
-    history.enter(Visit(**row))
+def _visit(told: Row) -> Visit:
+    typed = {
+        "category": Category(told["category"]),
+        "entry": VisitEntry(told["entry"]),
+        "entered_at": datetime.fromisoformat(told["entered_at"]),
+    }
+    return Visit(**told | typed)
 
 
 def _score(history: History, row: Row) -> None:

@@ -4,31 +4,30 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Integer, Select, Text, func, literal, select, tuple_, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from kit import bulk
+from sqlalchemy import Select, select, tuple_
 
 from recommender import models as t
 from recommender.repository.base import Row, TenantRepository
+
+_NUMBER = """
+    UPDATE opportunity AS deal
+    SET recommendation_no = recommendation_no + made.count, latest_recommendation = made.latest
+    FROM unnest($2::varchar[], $3::bigint[], $4::uuid[]) AS made (opportunity_id, count, latest)
+    WHERE deal.tenant_id = $1 AND deal.opportunity_id = made.opportunity_id
+    RETURNING deal.opportunity_id, deal.recommendation_no - made.count
+"""
 
 
 class RecommendationRepository(TenantRepository):
     """Recommendations, kept for ever, and their numbers."""
 
-    async def number_recommendations(self, made: Mapping[str, int]) -> dict[str, int]:
-        """Reserve so many numbers for each deal; the last number of each before that."""
-        c = t.opportunity.c
-        wanted = (
-            func.unnest(literal(list(made), ARRAY(Text)), literal(list(made.values()), ARRAY(Integer)))
-            .table_valued("opportunity_id", "made", name="wanted")
-            .render_derived()
-        )
-        statement = (
-            update(t.opportunity)
-            .values(recommendation_no=c.recommendation_no + wanted.c.made)
-            .where(self._own(t.opportunity), c.opportunity_id == wanted.c.opportunity_id)
-            .returning(c.opportunity_id, c.recommendation_no)
-        )
-        return {deal: last - made[deal] for deal, last in await self._session.execute(statement)}
+    async def number_recommendations(self, made: Mapping[str, Sequence[UUID]]) -> dict[str, int]:
+        """Reserve a number for each of a deal's recommendations, of which the last becomes its latest; the last number
+        of each deal before that."""
+        driver = await bulk.driver_of(self._session)
+        counts, latest = [len(ids) for ids in made.values()], [ids[-1] for ids in made.values()]
+        return dict(await driver.fetch(_NUMBER, self._tenant_id, list(made), counts, latest))
 
     async def save_recommendations(self, recommendations: Sequence[Row]) -> None:
         """Keep these for ever."""
@@ -36,9 +35,11 @@ class RecommendationRepository(TenantRepository):
 
     async def latest_recommendation(self, opportunity_id: str) -> Row | None:
         """The newest of a deal."""
-        c = t.recommendation.c
-        statement = self._told().where(c.opportunity_id == opportunity_id)
-        found = await self._rows(statement.order_by(c.recommendation_no.desc()).limit(1))
+        statement = self._told().where(
+            t.opportunity.c.opportunity_id == opportunity_id,
+            t.recommendation.c.recommendation_id == t.opportunity.c.latest_recommendation,
+        )
+        found = await self._rows(statement)
         return found[0] if found else None
 
     async def recommendations(self, before: tuple[Any, UUID] | None, limit: int) -> list[Row]:

@@ -53,7 +53,7 @@ class ReplicaRepository(TenantRepository):
 
     async def save_observations(self, observations: Sequence[Observation]) -> None:
         """Keep the newest claim of the CRM about each deal."""
-        unknown_to_engine = {"visit_no": 0, "cycle_no": 0, "recommendation_no": 0}
+        unknown_to_engine: Row = {"visits": [], "recommendation_no": 0}
         await self._upsert(
             t.opportunity,
             [{**unknown_to_engine, **asdict(o)} for o in observations],

@@ -32,7 +32,7 @@ class Advice:
 
 
 def advise(
-    tenant_id: str,
+    recommendation_id: UUID,
     opportunity_id: str,
     recommendation_no: int,
     evidence: Evidence,
@@ -46,7 +46,7 @@ def advise(
     assert evidence.band is not None
     cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
     return Advice(
-        recommendation_id=_recommendation_id(tenant_id, evidence.score_id),
+        recommendation_id=recommendation_id,
         opportunity_id=opportunity_id,
         recommendation_no=recommendation_no,
         submission_id=evidence.submission_id,
@@ -58,7 +58,7 @@ def advise(
     )
 
 
-def _recommendation_id(tenant_id: str, score_id: str) -> UUID:
+def recommendation_id(tenant_id: str, score_id: str) -> UUID:
     """One per score of a tenant, the same whenever it is made."""
     try:
         origin = UUID(score_id)

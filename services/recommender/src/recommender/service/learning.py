@@ -5,12 +5,12 @@ are a pure function of the history, and a history keeps each fact once, the coun
 order in which topics deliver and however batches are cut.
 """
 
-from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
+from uuid import UUID
 
 from kit.db import UnitOfWork
 from kit.events import Received
@@ -33,7 +33,7 @@ from recommender.repository import (
     RecommendationRepository,
     ReplicaRepository,
 )
-from recommender.service.advice import Advice, advise, event_of, row_of
+from recommender.service.advice import Advice, advise, event_of, recommendation_id, row_of
 
 Cause = Received[Any]
 
@@ -122,8 +122,7 @@ class Learning:
                 for fact in entered
                 if histories[fact.opportunity_id].enter(fact.visit)
             ]
-            await self._histories.save_visits(new)
-            await self._histories.save_standings(histories[deal] for deal in dict.fromkeys(deal for deal, _ in new))
+            await self._histories.save_visits(histories[deal] for deal in dict.fromkeys(deal for deal, _ in new))
         released = await self._histories.release(Missing.VISIT, {_visit_key(deal, v.visit_no) for deal, v in new})
         await self._recommend(histories, _released(released, histories, causes))
 
@@ -202,9 +201,12 @@ class Learning:
             return
         table = await self._counts.count_table({(p.pipeline_key, w.evidence.stage_key) for w, p in placed})
         totals = await self._counts.totals({pipeline.pipeline_key for _, pipeline in placed})
-        numbers = await self._recommendations.number_recommendations(
-            Counter(waiting.opportunity_id for waiting, _ in placed)
-        )
+        made: dict[str, list[UUID]] = {}
+        for waiting, _ in placed:
+            made.setdefault(waiting.opportunity_id, []).append(
+                recommendation_id(self._uow.tenant_id, waiting.evidence.score_id)
+            )
+        numbers = await self._recommendations.number_recommendations(made)
         own = {deal: lessons(histories[deal]).cases for deal in numbers}
         now = utc_now()
         advices: list[Advice] = []
@@ -212,7 +214,7 @@ class Learning:
             deal = waiting.opportunity_id
             numbers[deal] += 1
             advice = advise(
-                self._uow.tenant_id,
+                recommendation_id(self._uow.tenant_id, waiting.evidence.score_id),
                 deal,
                 numbers[deal],
                 waiting.evidence,
