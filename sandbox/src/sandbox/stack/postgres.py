@@ -28,8 +28,8 @@ ADMIN = "postgres"
 LOCALE = {"LC_ALL": "C.UTF-8"}
 SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
 # With the defaults the pages in use hardly fit, and at full load there is a checkpoint every few seconds, after each of
-# which every page that is touched is logged as a whole again. Of the buffers only those are used that hold something.
-SETTINGS = {"shared_buffers": "2GB", "max_wal_size": "4GB"}
+# which every page that is touched is logged as a whole again.
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
