@@ -107,14 +107,15 @@ def _opportunity_row(deal: Deal, users: Mapping[str, str], accounts: Mapping[str
         "StageName": CRM_STAGE[deal.claimed],
         "Amount": str(deal.amount),
         "CloseDate": deal.close_on.isoformat(),
-        "CreatedDate": _noon(deal.created_on),
-        "LastModifiedDate": _noon(changed),
-        "LastStageChangeDate": _noon(changed),
+        "CreatedDate": _morning(deal.created_on),
+        "LastModifiedDate": _morning(changed),
+        "LastStageChangeDate": _morning(changed),
     }
 
 
-def _noon(day: date) -> str:
-    return f"{day.isoformat()}T12:00:00.000+0000"
+def _morning(day: date) -> str:
+    """The first moment of the day: of today, too, it is past, and no edit can come before it."""
+    return f"{day.isoformat()}T00:00:00.000+0000"
 
 
 def _org_deal(row: Mapping[str, Any]) -> OrgDeal:
