@@ -14,13 +14,15 @@ from crm_connector.domain.observation import (
     Facts,
     Known,
     ObservationKind,
+    Step,
     fold,
     fold_record,
     is_echo,
     needs_read,
+    since_written,
     written,
 )
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
@@ -180,3 +182,85 @@ def test_a_stream_read_twice_ends_in_the_same_facts(sequence: list[dict[str, Any
     touched = {name for facts in sequence[again_from:] for name in facts}
     for name in touched:
         assert getattr(twice.facts, name) == getattr(once.facts, name)
+
+
+class Crm:
+    """One deal in the CRM, our two connections to it, and what we know: each act takes a second. A write goes through
+    where the stage is the one we know, and is confirmed or comes back as its echo, whichever is first."""
+
+    def __init__(self) -> None:
+        self.stage, self.modified_at, self.write_id = "A", NOW, ""
+        self.stream: list[CrmChange] = []
+        self.now = NOW
+        self.known = Known(Facts("A"), state_at=NOW)
+        self.told = "A"
+        self.unconfirmed: CrmChange | None = None
+        self.being_read: CrmOpportunity | None = None
+
+    def act(self, name: str, stage: str) -> None:
+        self.now += timedelta(seconds=1)
+        getattr(self, name)(stage)
+
+    def _commit(self, stage: str, write_id: str = "") -> None:
+        facts = {} if stage == self.stage else {"stage": stage}
+        self.stage, self.modified_at, self.write_id = stage, self.now, write_id or self.write_id
+        self.stream.append(change(at=self.now, write_id=write_id, **facts))
+
+    def edit(self, stage: str) -> None:
+        self._commit(stage)
+
+    def answer(self, _: str) -> None:
+        self._commit(self.stage, f"{self.now} answers")
+
+    def write(self, stage: str) -> None:
+        assert self.known.facts is not None
+        if self.unconfirmed is None and stage != self.stage == self.known.facts.stage:
+            self._commit(stage, f"{self.now} {stage}")
+            self.unconfirmed = self.stream[-1]
+
+    def confirm(self, _: str) -> None:
+        if self.unconfirmed is not None:
+            self.told = self.unconfirmed.facts["stage"]
+            self.known = written(self.known, self.told, self.unconfirmed.write_id, self.now)
+            self.unconfirmed = None
+
+    def deliver(self, _: str) -> None:
+        # One task reads and follows the stream; what comes in between is a reply to the other one that writes.
+        if self.stream and self.being_read is None:
+            came = self.stream.pop(0)
+            sent = {"StageName": came.facts.get("stage")} if came.write_id else None
+            self._take(fold(self.known, came, sent), came.write_id)
+
+    def begin_read(self, _: str) -> None:
+        self.being_read = CrmOpportunity("006", Facts(self.stage), self.modified_at, "005B", self.write_id)
+
+    def end_read(self, _: str) -> None:
+        if self.being_read is not None:
+            self._take(fold_record(self.known, self.being_read, ObservationKind.UPDATED), self.being_read.write_id)
+            self.being_read = None
+
+    def _take(self, step: Step, shown: str) -> None:
+        if self.unconfirmed is not None and self.unconfirmed.write_id == shown:
+            self.told, self.unconfirmed = self.unconfirmed.facts["stage"], None
+            step = since_written(step, self.told)
+        self.known = step.known
+        if step.kind is not None and step.known.facts is not None:
+            self.told = step.known.facts.stage
+
+
+acts = st.sampled_from(["edit", "answer", "write", "confirm", "deliver", "begin_read", "end_read"])
+
+
+@settings(max_examples=1000)
+@given(st.lists(st.tuples(acts, stages), max_size=25))
+@example([("write", "B"), ("confirm", ""), ("edit", "A"), ("answer", ""), ("begin_read", ""), ("end_read", "")])
+def test_whatever_is_read_in_between_the_end_of_the_stream_is_what_the_crm_holds(story: list[tuple[str, str]]) -> None:
+    crm = Crm()
+    for act, stage in story:
+        crm.act(act, stage)
+    crm.act("end_read", "")
+    crm.act("confirm", "")
+    while crm.stream:
+        crm.act("deliver", "")
+    assert crm.known.facts == Facts(crm.stage)
+    assert crm.told == crm.stage

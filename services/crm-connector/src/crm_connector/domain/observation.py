@@ -154,10 +154,11 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
     known = _echoed(known, record.write_id)
     if known.state_at is not None and record.modified_at < known.state_at:
         return Step(known)
-    facts = record.facts
+    facts, state_at = record.facts, record.modified_at
     if known.facts is not None and known.awaits_at(record.modified_at):
-        facts = replace(facts, stage=known.facts.stage)
-    after = replace(known, facts=facts, deleted=record.deleted, state_at=record.modified_at)
+        # The record's stage may be older than ours, or newer: the changes will tell, so none of them counts as read.
+        facts, state_at = replace(facts, stage=known.facts.stage), known.state_at
+    after = replace(known, facts=facts, deleted=record.deleted, state_at=state_at)
     if record.deleted:
         kind = ObservationKind.DELETED
         news = not known.deleted and known.facts is not None
@@ -170,6 +171,15 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
     return Step(after, kind, changed_facts(known.facts, facts))
 
 
+def since_written(step: Step, stage: str) -> Step:
+    """The step that proved that our write of this stage was carried out. If the CRM shows another one by now, that came
+    after our write, and has to be told after it, also where we knew it already."""
+    facts = step.known.facts
+    if not stage or facts is None or facts.stage == stage or step.kind is not None:
+        return step
+    return replace(step, kind=ObservationKind.UPDATED, changed_fields=("stage",))
+
+
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
     """Names of the facts that differ; none at first sight."""
     if before is None:
@@ -180,12 +190,16 @@ def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
 
 def written(known: Known, stage: str, write_id: str, at: datetime) -> Known:
     """What we know once the CRM confirmed that it holds our stage. Before the first sight the other facts stay
-    unknown, so that the echo makes us read the record."""
+    unknown, so that the echo makes us read the record.
+
+    A read before the confirmation may have shown an edit made after our write, so no change counts as read any more.
+    """
     facts = replace(known.facts, stage=stage) if known.facts else None
-    return replace(known, facts=facts, awaited=write_id, awaited_since=at)
+    return replace(known, facts=facts, state_at=None, awaited=write_id, awaited_since=at)
 
 
 def _echoed(known: Known, write_id: str) -> Known:
-    if write_id and write_id == known.awaited:
+    # Write ids are in the order of writes, so a later one shows that the awaited one is past, too.
+    if known.awaited and write_id >= known.awaited:
         return replace(known, awaited="", awaited_since=None)
     return known

@@ -191,7 +191,7 @@ class IntentRepository:
         """Conflicts of which nobody was told yet what the CRM holds instead."""
         i = write_intent.c
         statement = (
-            select(i.intent_id, i.opportunity_id, i.write_id, i.traceparent)
+            select(i.intent_id, i.opportunity_id, i.write_id, i.traceparent, i.updated_at)
             .where(
                 i.tenant_id == self._tenant_id,
                 i.state == IntentState.CONFLICT,

@@ -20,6 +20,7 @@ from crm_connector.domain.observation import (
     fold,
     fold_record,
     needs_read,
+    since_written,
 )
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
@@ -91,6 +92,7 @@ async def _apply(
         if entry and entry["intent_id"] in proven:
             proven.discard(entry["intent_id"])
             row = confirm(uow, row, entry, change.write_id, now)
+            step = since_written(step, _stage_sent(entry, names))
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by, names)
         after = observe(uow, maps, row, step, occasion)
         rows[change.opportunity_id] = _credited(row, after, sent, names)
@@ -105,6 +107,10 @@ def _step_by_record(known: Known, record: CrmOpportunity | None, change: CrmChan
         return Step(known)
     # The CRM says something happened to a record that it no longer has.
     return Step(replace(known, deleted=True), ObservationKind.DELETED)
+
+
+def _stage_sent(entry: Mapping[str, Any], names: Names) -> str:
+    return entry["sent"].get(names.get("stage", "stage")) or ""
 
 
 def _credited(
@@ -154,6 +160,7 @@ async def apply_records(
         entry = ledger.get(record.write_id)
         if entry and entry["intent_id"] in proven:
             row = confirm(uow, row, entry, record.write_id, now)
+            step = since_written(step, _stage_sent(entry, names))
         after = observe(uow, maps, row, step, _reading(record, names))
         rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
     await opportunities.save(list(rows.values()), now)
@@ -195,8 +202,9 @@ async def observe_conflicts(
     maps = await load_maps(uow)
     for conflict in conflicts:
         row = rows[conflict["opportunity_id"]]
-        record = records.get(row.opportunity_id)
-        if record is None:
+        record, since = records.get(row.opportunity_id), row.known.awaited_since
+        # What we wrote after the refusal stands, and the record may have been read before that.
+        if record is None or (since is not None and since > conflict["updated_at"]):
             continue
         # The refusal proves that our stage does not stand, so an echo of it is no longer to come.
         known = replace(row.known, awaited="", awaited_since=None)
