@@ -202,7 +202,7 @@ class Crm:
         getattr(self, name)(stage)
 
     def _commit(self, stage: str, write_id: str = "") -> None:
-        facts = {} if stage == self.stage else {"stage": stage}
+        facts: dict[str, Any] = {} if stage == self.stage else {"stage": stage}
         self.stage, self.modified_at, self.write_id = stage, self.now, write_id or self.write_id
         self.stream.append(change(at=self.now, write_id=write_id, **facts))
 

@@ -11,12 +11,15 @@ import pytest
 import pytest_asyncio
 from crm_connector.crm import ChangeBatch, CrmUnavailable
 from crm_connector.domain.intents import Verdict, WriteResult
-from crm_connector.domain.observation import CrmOpportunity, Facts
+from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.receiver import Receiver
+from crm_connector.repository.intents import IntentRepository
 from crm_connector.sender import Sender
+from crm_connector.service import inbound
 from crm_connector.signals import Signals
+from kit.ids import utc_now
 from sqlalchemy import text
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
@@ -315,6 +318,60 @@ class TestOrder:
             await queue.states("NEW", "CONFIRMED")
             await service.publish(make.pipeline(key="partners", default=False), tenant=tenant)
             await queue.states("CONFIRMED", "CONFIRMED")
+
+
+class TestCrossing:
+    """A person's edit and our write meet on their way."""
+
+    @staticmethod
+    async def read(service: Any, tenant: str, crm: ScriptedCrm) -> None:
+        """Read the deal as a sweep does."""
+        page = await crm.read(["d1"])
+        async with service.database.unit_of_work(tenant) as uow:
+            await inbound.apply_records(uow, page, ObservationKind.UPDATED, crm.fact_fields, utc_now())
+
+    async def test_what_stands_after_a_write_is_told_after_it(
+        self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+    ) -> None:
+        crm = ScriptedCrm("hang")
+        crm.stage["d1"] = "Prospecting"
+        await self.read(service, tenant, crm)
+        await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+
+        async def done() -> None:
+            assert crm.applied
+
+        await killed_when(service, tenant, crm, lambda: eventually(done))
+        # Back to what we know of, before we hear of either.
+        crm.stage["d1"] = "Prospecting"
+        await self.read(service, tenant, crm)
+        (confirmed,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
+        *_, told = await service.events(OpportunityObserved, tenant=tenant, count=2)
+        assert (confirmed.message.stage_key, told.message.stage_key) == ("discovery", "prospecting")
+        assert confirmed.sequence < told.sequence
+        assert list(told.message.changed_fields) == ["StageName"]
+
+    async def test_a_conflict_seen_late_undoes_no_newer_write(
+        self, service: Any, tenant: str, queue: Any, make: Any
+    ) -> None:
+        crm = ScriptedCrm()
+        crm.stage["d1"] = "Prospecting"
+        await self.read(service, tenant, crm)
+        crm.stage["d1"] = "Negotiation"
+        await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+        async with sending(service, tenant, crm):
+            await queue.states("CONFLICT")
+            async with service.database.unit_of_work(tenant) as uow:
+                conflicts = await IntentRepository(uow.session, tenant).conflicts(1)
+            records = {record.opportunity_id: record for record in await crm.read(["d1"])}
+            await queue.decide(make.decision("d1", 2, target="closed_won", expected="negotiation"))
+            await queue.states("CONFLICT", "CONFIRMED")
+        async with service.database.unit_of_work(tenant) as uow:
+            await inbound.observe_conflicts(uow, conflicts, records, crm.fact_fields, utc_now())
+        async with service.database.unit_of_work(tenant) as uow:
+            assert await IntentRepository(uow.session, tenant).conflicts(1) == []
+        found = (await service.client.get("/v1/opportunities/d1", headers=service.headers(tenant))).json()
+        assert (found["stage_key"], found["crm_stage"]) == ("closed_won", "Closed Won")
 
 
 async def test_an_import_goes_on_where_it_was(service: Any, tenant: str, queue: Any, eventually: Eventually) -> None:
