@@ -171,7 +171,7 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
     return Step(after, kind, changed_facts(known.facts, facts))
 
 
-def since_written(step: Step, stage: str) -> Step:
+def since_written(step: Step, stage: str | None) -> Step:
     """The step that proved that our write of this stage was carried out. If the CRM shows another one by now, that came
     after our write, and has to be told after it, also where we knew it already."""
     facts = step.known.facts

@@ -92,7 +92,7 @@ async def _apply(
         if entry and entry["intent_id"] in proven:
             proven.discard(entry["intent_id"])
             row = confirm(uow, row, entry, change.write_id, now)
-            step = since_written(step, _stage_sent(entry, names))
+            step = since_written(step, _stage_sent(entry["sent"], names))
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by, names)
         after = observe(uow, maps, row, step, occasion)
         rows[change.opportunity_id] = _credited(row, after, sent, names)
@@ -109,8 +109,9 @@ def _step_by_record(known: Known, record: CrmOpportunity | None, change: CrmChan
     return Step(replace(known, deleted=True), ObservationKind.DELETED)
 
 
-def _stage_sent(entry: Mapping[str, Any], names: Names) -> str:
-    return entry["sent"].get(names.get("stage", "stage")) or ""
+def _stage_sent(sent: Mapping[str, Any], names: Names) -> str | None:
+    """None of a write that carried answers alone."""
+    return sent.get(names.get("stage", "stage"))
 
 
 def _credited(
@@ -119,7 +120,7 @@ def _credited(
     facts, was = after.known.facts, before.known.facts
     if facts is None:
         return after
-    if sent and sent.get(names.get("stage", "stage")) == facts.stage:
+    if sent and _stage_sent(sent, names) == facts.stage:
         return replace(after, stage_is_ours=True)
     if was is None or facts.stage != was.stage:
         return replace(after, stage_is_ours=False)
@@ -160,7 +161,7 @@ async def apply_records(
         entry = ledger.get(record.write_id)
         if entry and entry["intent_id"] in proven:
             row = confirm(uow, row, entry, record.write_id, now)
-            step = since_written(step, _stage_sent(entry, names))
+            step = since_written(step, _stage_sent(entry["sent"], names))
         after = observe(uow, maps, row, step, _reading(record, names))
         rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
     await opportunities.save(list(rows.values()), now)

@@ -201,20 +201,19 @@ class Learning:
             return
         table = await self._counts.count_table({(p.pipeline_key, w.evidence.stage_key) for w, p in placed})
         totals = await self._counts.totals({pipeline.pipeline_key for _, pipeline in placed})
+        ids = [recommendation_id(self._uow.tenant_id, waiting.evidence.score_id) for waiting, _ in placed]
         made: dict[str, list[UUID]] = {}
-        for waiting, _ in placed:
-            made.setdefault(waiting.opportunity_id, []).append(
-                recommendation_id(self._uow.tenant_id, waiting.evidence.score_id)
-            )
+        for id, (waiting, _) in zip(ids, placed, strict=True):
+            made.setdefault(waiting.opportunity_id, []).append(id)
         numbers = await self._recommendations.number_recommendations(made)
         own = {deal: lessons(histories[deal]).cases for deal in numbers}
         now = utc_now()
         advices: list[Advice] = []
-        for waiting, pipeline in placed:
+        for id, (waiting, pipeline) in zip(ids, placed, strict=True):
             deal = waiting.opportunity_id
             numbers[deal] += 1
             advice = advise(
-                recommendation_id(self._uow.tenant_id, waiting.evidence.score_id),
+                id,
                 deal,
                 numbers[deal],
                 waiting.evidence,
