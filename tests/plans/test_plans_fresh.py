@@ -9,8 +9,9 @@ from sandbox.stack.services import SERVICES
 from tests.bench.system import Work, system
 
 BEFORE, MEASURED = 2000, 300
+DEALS = 2000
 # What a submission needs of any one table: the history of its deal is the longest.
-MOST_ROWS = 60
+MOST_ROWS = 20
 # An idle connection tells what it has read after ten seconds.
 TOLD_SECONDS = 12
 READ = "SELECT relname, coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) AS rows FROM pg_stat_user_tables"
@@ -26,7 +27,7 @@ async def rows_read(databases):
 # A connection plans for good at the sixth execution: of tables still small when submissions come one by one.
 @pytest.mark.parametrize("batches", [False, True], ids=["live", "offline"])
 def test_a_submission_reads_as_little_as_of_tables_that_are_known(tmp_path, batches):
-    with system(tmp_path, 200) as running:
+    with system(tmp_path, DEALS) as running:
         running.submit(Work(BEFORE, batches=batches))
         time.sleep(TOLD_SECONDS)
         before = uvloop.run(rows_read(running.databases))

@@ -25,6 +25,9 @@ from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
 # What needs no quoting goes with BEGIN in one message; a statement with parameters takes a message of its own.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,100}").fullmatch
+# What a service asks is about few rows of tables of any size. A plan that reads a whole table is only cheap while it is
+# small, and a connection keeps it while the table grows, until the next ANALYZE.
+_PLANS = {"enable_seqscan": "off"}
 # Class 40 (deadlock, serialization), 08 (connection), 57P (server going or coming), 53 (resources), 55P03 (lock), and
 # what a login is refused with, of which no event is guilty: 28 (password), 3D000 (no such database), 55000 (closed);
 # and 0A000, a plan that a migration made void.
@@ -100,7 +103,7 @@ class Database:
             # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
             pool_timeout=10,
-            connect_args={"server_settings": {"application_name": settings.service}},
+            connect_args={"server_settings": {"application_name": settings.service, **_PLANS}},
             # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
             hide_parameters=True,
             # Transactions are begun and ended here, past SQLAlchemy, which would take a round trip more for each.
