@@ -8,8 +8,7 @@ from sandbox.stack.services import SERVICES
 
 from tests.bench.system import Work, system
 
-BEFORE, MEASURED = 2000, 300
-DEALS = 2000
+DEALS, BEFORE, MEASURED = 2000, 2000, 300
 # What a submission needs of any one table: the history of its deal is the longest.
 MOST_ROWS = 20
 # An idle connection tells what it has read after ten seconds.

@@ -18,8 +18,8 @@ from scoring.models import assessment, parked_submission, score, scoring_profile
 Row = dict[str, Any]
 # An assessment's key and version: what a profile is for.
 AssessmentVersion = tuple[str, int]
-# Looked up one by one, in the order of the one index that serves: of a table that was empty a moment ago the planner
-# knows nothing, and would as soon take an index by tenant alone and read all of it.
+# Looked up one by one, in the order of the one index that serves. Of a table that was empty a moment ago that is not
+# enough to keep the planner from reading all of the tenant's rows: kit.migrations tells it what they cost.
 _SCORED = """
     SELECT given.id FROM unnest($2::uuid[]) AS given (id)
     CROSS JOIN LATERAL (
