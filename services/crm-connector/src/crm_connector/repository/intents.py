@@ -52,6 +52,18 @@ _DUE = """
     ORDER BY i.lane_rank, i.position
     LIMIT $4
 """
+# The first of each lane and of those on their way, in orders that just one index has: a minimum over all would read the
+# whole queue, every other second. Asked for a lane by equality, its place in the order would go without saying.
+_FIRSTS = [
+    f"""(SELECT created_at FROM write_intent
+         WHERE tenant_id = $1 AND state = 'NEW' AND lane_rank BETWEEN {rank} AND {rank}
+         ORDER BY lane_rank, position LIMIT 1)"""  # noqa: S608 - numbers of our own
+    for rank in range(len(Lane))
+]
+_OLDEST = f"""
+    SELECT least({", ".join(_FIRSTS)},
+        (SELECT created_at FROM write_intent WHERE tenant_id = $1 AND state = 'SENT' ORDER BY due_at LIMIT 1))
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +136,10 @@ class IntentRepository:
 
     async def oldest_unfinished(self) -> datetime | None:
         """When the oldest intent was made that the CRM has not taken yet; of those on their way, the one sent first."""
-        i = write_intent.c
-        # The first of each, found by index: a minimum over all would read the whole queue, every other second.
-        made = select(i.created_at).where(i.tenant_id == self._tenant_id).limit(1)
-        firsts = [
-            made.where(i.state == IntentState.NEW, i.lane_rank == rank).order_by(i.position)
-            for rank in range(len(Lane))
-        ]
-        firsts.append(made.where(i.state == IntentState.SENT).order_by(i.due_at))
-        return (await self._session.execute(select(func.least(*(f.scalar_subquery() for f in firsts))))).scalar()
+        driver = await driver_of(self._session)
+        # What is ordered by an index goes before what has to be sorted, whatever either seems to cost.
+        await driver.execute("SET LOCAL enable_sort = off")
+        return await driver.fetchval(_OLDEST, self._tenant_id)
 
     async def abandon_sent(self, now: datetime) -> int:
         """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""
