@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from kit.group_commit import GROUP, GroupCommit
+from kit.pace import Pace
 from sqlalchemy import text
 
 pytestmark = pytest.mark.stack
@@ -54,6 +55,27 @@ async def test_what_comes_meanwhile_shares_the_next_ones(service, tenant):
     assert max(act.groups) == GROUP
     assert len(act.groups) < 10
     assert await kept(service, tenant) == sorted(items)
+
+
+async def test_a_group_is_followed_by_a_rest_in_which_the_next_one_gathers(service, tenant, monkeypatch):
+    monkeypatch.setattr("kit.group_commit.TOGETHER", Pace(0, 1, 1))
+    act = Notes()
+    commit = GroupCommit(service.database, act)
+    await asyncio.gather(*(commit(tenant, item) for item in "abc"))
+    pair = [asyncio.create_task(commit(tenant, "d"))]
+    await asyncio.sleep(0.1)
+    pair.append(asyncio.create_task(commit(tenant, "e")))
+    assert await asyncio.gather(*pair) == ["D", "E"]
+    assert act.groups == [3, 2]
+
+
+async def test_who_sends_one_after_the_other_never_meets_a_rest(service, tenant, monkeypatch):
+    monkeypatch.setattr("kit.group_commit.TOGETHER", Pace(0, 3600, 3600))
+    act = Notes()
+    commit = GroupCommit(service.database, act)
+    async with asyncio.timeout(60):
+        assert [await commit(tenant, item) for item in "abc"] == ["A", "B", "C"]
+    assert act.groups == [1, 1, 1]
 
 
 async def test_tenants_do_not_share(service, tenant):

@@ -1,7 +1,8 @@
 """Group commit: what arrives while a transaction of its tenant is under way shares the next one.
 
-Nobody waits for company: a lone item gets a transaction at once. Under load groups grow, and the round trips and the
-disk's sync of a transaction are paid once for all of them.
+A lone item gets a transaction at once, and so does the next after it. Where items come together, a rest follows each
+group (see kit.pace): under load groups grow, and the round trips and the disk's sync of a transaction are paid once for
+all of them.
 """
 
 import asyncio
@@ -9,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from kit.db import Database, UnitOfWork, is_transient
+from kit.pace import TOGETHER
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -38,11 +40,15 @@ class GroupCommit(Generic[Item, Outcome]):
         return await outcome
 
     async def _work(self, tenant_id: str) -> None:
+        clock = asyncio.get_running_loop().time
         try:
             while waiting := self._waiting.pop(tenant_id, None):
                 if len(waiting) > GROUP:
                     self._waiting[tenant_id] = waiting[GROUP:]
+                began = clock()
                 await self._together(tenant_id, waiting[:GROUP])
+                if 1 < len(waiting) < GROUP:
+                    await asyncio.sleep(TOGETHER.rest_after(clock() - began))
         finally:
             del self._at_work[tenant_id]
 
