@@ -125,13 +125,13 @@ async def service(start_service: Any) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Eventually) -> Any:
-    """Publishes decisions and gives the tenant's intents."""
+    """Publishes decisions and gives the tenant's intents, deal by deal: events of two deals may come in any order."""
     await service.publish(make.pipeline(), tenant=tenant)
     await service.publish(make.assessment(), tenant=tenant)
 
     async def intents() -> list[dict[str, Any]]:
         reply = await service.client.get("/v1/write-intents?limit=200", headers=service.headers(tenant))
-        return reply.json()["items"][::-1]
+        return sorted(reply.json()["items"][::-1], key=lambda intent: intent["opportunity_id"])
 
     async def mapped() -> None:
         reply = await service.client.get("/v1/stage-mappings/sales", headers=service.headers(tenant))
