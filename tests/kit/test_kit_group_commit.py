@@ -58,19 +58,20 @@ async def test_what_comes_meanwhile_shares_the_next_ones(service, tenant):
 
 
 async def test_a_group_is_followed_by_a_rest_in_which_the_next_one_gathers(service, tenant, monkeypatch):
-    monkeypatch.setattr("kit.group_commit.TOGETHER", Pace(0, 1, 1))
+    monkeypatch.setattr("kit.group_commit.REQUESTS", Pace(0, 1, 1))
     act = Notes()
     commit = GroupCommit(service.database, act)
     await asyncio.gather(*(commit(tenant, item) for item in "abc"))
     pair = [asyncio.create_task(commit(tenant, "d"))]
-    await asyncio.sleep(0.1)
+    for _ in range(20):
+        await asyncio.sleep(0)
     pair.append(asyncio.create_task(commit(tenant, "e")))
     assert await asyncio.gather(*pair) == ["D", "E"]
     assert act.groups == [3, 2]
 
 
 async def test_who_sends_one_after_the_other_never_meets_a_rest(service, tenant, monkeypatch):
-    monkeypatch.setattr("kit.group_commit.TOGETHER", Pace(0, 3600, 3600))
+    monkeypatch.setattr("kit.group_commit.REQUESTS", Pace(0, 3600, 3600))
     act = Notes()
     commit = GroupCommit(service.database, act)
     async with asyncio.timeout(60):

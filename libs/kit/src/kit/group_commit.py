@@ -1,8 +1,8 @@
 """Group commit: what arrives while a transaction of its tenant is under way shares the next one.
 
-A lone item gets a transaction at once, and so does the next after it. Where items come together, a rest follows each
-group (see kit.pace): under load groups grow, and the round trips and the disk's sync of a transaction are paid once for
-all of them.
+A lone item gets a transaction at once, and no rest follows it: a client that sends one after the other never waits.
+Where items come together, a short rest follows each group (see kit.pace) and whatever comes in it shares the next one:
+under load groups grow, and the round trips and the disk's sync of a transaction are paid once for all of them.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
 from kit.db import Database, UnitOfWork, is_transient
-from kit.pace import TOGETHER
+from kit.pace import REQUESTS
 
 Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
@@ -40,15 +40,15 @@ class GroupCommit(Generic[Item, Outcome]):
         return await outcome
 
     async def _work(self, tenant_id: str) -> None:
-        clock = asyncio.get_running_loop().time
+        loop = asyncio.get_running_loop()
         try:
             while waiting := self._waiting.pop(tenant_id, None):
                 if len(waiting) > GROUP:
                     self._waiting[tenant_id] = waiting[GROUP:]
-                began = clock()
+                began = loop.time()
                 await self._together(tenant_id, waiting[:GROUP])
                 if 1 < len(waiting) < GROUP:
-                    await asyncio.sleep(TOGETHER.rest_after(clock() - began))
+                    await asyncio.sleep(REQUESTS.rest_after(loop.time() - began))
         finally:
             del self._at_work[tenant_id]
 

@@ -25,7 +25,7 @@ class Pace:
 
 # Where somebody waits for the answer; at the end of the pipeline; between them, where batches are small and cheap; and
 # where what is learned is looked at later.
-TOGETHER = Pace(1, 0.004, 0.008)
+REQUESTS = Pace(1, 0.004, 0.008)
 PROMPT = Pace(1, 0.012, 0.03)
 RELAY = Pace(1, 0.008, 0.02)
 PATIENT = Pace(6, 0.1, 0.25)
