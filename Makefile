@@ -69,7 +69,7 @@ bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/resul
 	$(RUN) -m tests.bench
 
 fuzz: $(SYNCED) ## send CASES=20000 schemathesis cases to every service
-	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load tests/attack/test_attack_fuzz.py
+	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load -rP tests/attack/test_attack_fuzz.py
 
 # The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
 # binaries are dependencies nobody imports (DEP002).

@@ -5,6 +5,7 @@ service, always others."""
 
 import asyncio
 import os
+import sys
 from collections import Counter
 from typing import Any
 
@@ -93,5 +94,9 @@ async def test_every_answer_is_as_documented(service, belonging):
 
     for operation in operations:
         await asyncio.to_thread(attack, operation)
+    counts = ", ".join(f"{status}: {count:,}" for status, count in sorted(answers.items()))
+    sys.stdout.write(
+        f"{answers.total():,} cases to {service.settings.service}, {len(operations)} operations; answers {counts}\n"
+    )
     assert found == {}, "\n".join(f"{label}: {failure}" for (label, _), failure in found.items())
     assert {2, 4} <= {status // 100 for status in answers}, answers

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import psycopg
+import asyncpg
 import pytest
 import pytest_asyncio
 from crm_connector.crm import ChangeBatch, CrmUnavailable
@@ -381,18 +381,18 @@ READ_SO_FAR = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables
 async def test_the_age_of_a_queue_is_told_without_reading_it(service: Any, tenant: str, queue: Any, make: Any) -> None:
     await queue.decide(*[make.decision(f"d{n}", target="discovery") for n in range(60)])
     # To a planner that takes the queue for empty, the index in its order now looks dearer than the one by opportunity.
-    with psycopg.connect(service.owner_url, autocommit=True) as owner:
-        owner.execute("ALTER INDEX write_intent_due SET (fillfactor = 10)")
-        owner.execute("REINDEX TABLE write_intent")
+    owner = await asyncpg.connect(service.owner_url)
+    await owner.execute("ALTER INDEX write_intent_due SET (fillfactor = 10)")
+    await owner.execute("REINDEX TABLE write_intent")
     try:
         async with service.database.unit_of_work(tenant) as uow:
             before = (await uow.session.execute(text(READ_SO_FAR))).scalar() or 0
             oldest = await IntentRepository(uow.session, tenant).oldest_unfinished()
             read = (await uow.session.execute(text(READ_SO_FAR))).scalar_one() - before
     finally:
-        with psycopg.connect(service.owner_url, autocommit=True) as owner:
-            owner.execute("ALTER INDEX write_intent_due RESET (fillfactor)")
-            owner.execute("REINDEX INDEX write_intent_due")
+        await owner.execute("ALTER INDEX write_intent_due RESET (fillfactor)")
+        await owner.execute("REINDEX INDEX write_intent_due")
+        await owner.close()
     assert oldest is not None
     assert 0 < read <= 2
 

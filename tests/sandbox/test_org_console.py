@@ -99,6 +99,17 @@ class TestEdit:
             assert reply.is_client_error
 
 
+async def test_assessments_are_listed_in_the_order_they_came(own_org: RunningOrg, own_api: httpx.AsyncClient) -> None:
+    opportunity = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
+    (record_id,) = (await sim(own_org, "load", {"opportunities": [opportunity]}))["opportunities"]
+    for key in ("b", "a", "c", "a"):
+        url = f"/sobjects/Stagecraft_Assessment__c/External_Id__c/{key}"
+        assert (await own_api.patch(url, json={"Opportunity__c": record_id})).is_success
+    assert await sim(own_org, "assessments", method="GET") == ["b", "a", "c"]
+    assert await sim(own_org, "assessments?offset=2", method="GET") == ["c"]
+    assert await sim(own_org, "assessments?offset=3", method="GET") == []
+
+
 class TestPages:
     async def test_the_list_searches_filters_and_turns(
         self, org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New, unique: Key

@@ -84,13 +84,18 @@ async def update(
     *,
     where: str = "true",
     values: Sequence[Any] = (),
+    in_order: bool = False,
 ) -> set[Any]:
     """Set the other columns of each of the tenant's rows where `key` equals the row's and the condition holds; the keys
-    of the rows that were changed. `where` is SQL that may name `values` as $1 and so on."""
+    of the rows that were changed. `where` is SQL that may name `values` as $1 and so on.
+
+    Two transactions that change the same rows, and lock nothing else before, block each other unless both do so
+    `in_order` of the keys: the server locks rows in whichever order it finds them.
+    """
     if not rows:
         return set()
     names = tuple(rows[0])
-    statement = _update(table, key, names, where, len(values))
+    statement = _update(table, key, names, where, len(values), in_order)
     found = await (await driver_of(session)).fetch(statement, *values, tenant_id, *_arrays(table, names, rows))
     return {row[0] for row in found}
 
@@ -133,12 +138,20 @@ def _insert_all(inserts: tuple[_Insert, ...]) -> str:
 
 
 @lru_cache
-def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int) -> str:
+def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int, in_order: bool) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     changes = ", ".join(f'"{name}" = given."{name}"' for name in names if name != key)
+    held = joined = ""
+    if in_order:
+        keys = f"${values + 2 + names.index(key)}"
+        held = (
+            f'WITH held AS (SELECT "{key}" FROM "{table.name}"'  # noqa: S608 - names of our own tables
+            f' WHERE tenant_id = ${values + 1} AND "{key}" = any({keys}) ORDER BY "{key}" FOR UPDATE) '
+        )
+        joined = f' JOIN held USING ("{key}")'
     return (
-        f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
-        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns})"
+        f'{held}UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
+        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns}){joined}"
         f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where})'
         f' RETURNING kept."{key}"'
     )

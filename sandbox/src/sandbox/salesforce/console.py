@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import islice
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -147,6 +148,12 @@ def console_router(console: Console) -> APIRouter:
         found = [whole(org, r) for r in rows[offset : offset + limit]]
         await org.journal.flushed()
         return {"totalSize": len(rows), "opportunities": found}
+
+    @router.get("/assessments")
+    async def list_assessments(offset: int = 0) -> list[str]:
+        ids = [row["External_Id__c"] for row in islice(org.tables["Stagecraft_Assessment__c"].values(), offset, None)]
+        await org.journal.flushed()
+        return ids
 
     return router
 

@@ -21,6 +21,7 @@ from rich.text import Text
 from sandbox.stack import Stack, StackError
 from sandbox.stack.run_dir import Phase as StackPhase
 from sandbox.story.api import Caller, Refused
+from sandbox.story.arrivals import Arrivals
 from sandbox.story.behaviour import plan_story
 from sandbox.story.closing import print_report
 from sandbox.story.generator import invent_world
@@ -114,6 +115,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
     environment = stack.environment
     async with loopback_client() as http:
         console = OrgConsole(http, environment["ORG_URL"])
+        arrivals = Arrivals(console)
 
         def caller_for(subject: str, role: str) -> Caller:
             return Caller(http, stack.urls, stack.token(TENANT, role, subject))
@@ -128,6 +130,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
         async with (
             following(stack.kafka(), witness.readers),
             following(stack.kafka(USER), {TOPIC: partner.read}),
+            arrivals.following(),
         ):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)
@@ -142,7 +145,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             journal = play.journal
             playing = time.perf_counter()
             with screen.phase("Reps at work, online and offline") as phase:
-                _show_work(screen, plan, play, witness, partner)
+                _show_work(screen, plan, play, witness, partner, arrivals)
                 ticking = asyncio.create_task(_tick(screen))
                 try:
                     await play.perform()
@@ -150,15 +153,15 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
                     ticking.cancel()
                 phase.note = f"{len(journal.accepted):,} assessments handed in"
             with screen.phase("Waiting for the last write, then comparing all sides") as phase:
-                _show_work(screen, plan, play, witness, partner)
+                _show_work(screen, plan, play, witness, partner, arrivals)
                 found, verdict = await settle(
-                    journal, witness, partner, evidence_of(journal, witness, partner, admin, console)
+                    journal, witness, partner, arrivals, evidence_of(journal, witness, partner, admin, console)
                 )
                 phase.note = "all equal" if verdict.passed else "not equal"
             played = time.perf_counter() - playing
-            told = choose_deal(journal, witness, partner)
+            told = choose_deal(journal, witness, partner, arrivals)
             record = await console.record(told) if told else {}
-            life = life_of(told, story, published, journal, witness, partner, record) if told else None
+            life = life_of(told, story, published, journal, witness, partner, arrivals, record) if told else None
     return report_of(
         Run(
             title=plan.title,
@@ -168,6 +171,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             journal=journal,
             witness=witness,
             partner=partner,
+            arrivals=arrivals,
             engine=found.engine,
             verdict=verdict,
             life=life,
@@ -187,7 +191,7 @@ async def _until_placed(partner: Partner, count: int) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _show_work(screen: Screen, plan: Plan, play: Play, witness: Witness, partner: Partner) -> None:
+def _show_work(screen: Screen, plan: Plan, play: Play, witness: Witness, partner: Partner, arrivals: Arrivals) -> None:
     journal = play.journal
     imported = len(plan.story.world.deals)
     began = time.perf_counter()
@@ -200,14 +204,14 @@ def _show_work(screen: Screen, plan: Plan, play: Play, witness: Witness, partner
             ("assessments handed in", len(journal.accepted), total),
             ("scored", len(witness.scores), total),
             ("decided", decided, total),
-            ("written to Salesforce", len(witness.confirmed), total),
+            ("written to Salesforce", len(arrivals.seen), total),
         ]
         return progress_table(rows, line())
 
     def line() -> str:
         pace = (witness.event_count - counted) / max(time.perf_counter() - began, 0.1)
         return (
-            f"{len(journal.accepted):,} handed in, {len(witness.confirmed):,} in Salesforce, "
+            f"{len(journal.accepted):,} handed in, {len(arrivals.seen):,} in Salesforce, "
             f"{partner.count - imported:,} stage changes at the partner, {pace:,.0f} events/s"
         )
 

@@ -11,6 +11,7 @@ from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
 
+from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import HandIn, Journal
 from sandbox.story.partner import Change, Partner
 from sandbox.story.setup import Definition, Published
@@ -71,14 +72,14 @@ class Life:
     record: Mapping[str, Any]
 
 
-def choose_deal(journal: Journal, witness: Witness, partner: Partner) -> str | None:
+def choose_deal(journal: Journal, witness: Witness, partner: Partner, arrivals: Arrivals) -> str | None:
     """The opportunity id of the deal most worth telling: one that failed, tried again and moved; None without any."""
     best: tuple[tuple[int, int, int], str] | None = None
     for opportunity_id, handed_in in _by_opportunity(journal).items():
         moved = [done for done in handed_in if done.submission_id in partner.by_submission]
-        if not moved or not all(_is_complete(done, witness) for done in handed_in):
+        if not moved or not all(_is_complete(done, witness, arrivals) for done in handed_in):
             continue
-        if handed_in[-1] is not moved[-1]:
+        if handed_in[-1] is not moved[-1] or handed_in[-1].submission_id not in witness.confirmed:
             continue
         failed = sum(1 for done in handed_in if _decision(done, witness).near_misses)
         # Not too long a story.
@@ -94,6 +95,7 @@ def life_of(
     journal: Journal,
     witness: Witness,
     partner: Partner,
+    arrivals: Arrivals,
     record: Mapping[str, Any],
 ) -> Life:
     """The life of a deal that `choose_deal` found."""
@@ -117,7 +119,7 @@ def life_of(
         amount=float(deal.amount),
         opportunity_id=opportunity_id,
         claimed=CRM_STAGE[deal.claimed],
-        chapters=tuple(_chapter(done, published, witness, partner) for done in handed_in),
+        chapters=tuple(_chapter(done, published, witness, partner, arrivals) for done in handed_in),
         ids=(
             ("submission", last.submission_id),
             ("score", score.message.score_id),
@@ -140,9 +142,9 @@ def _by_opportunity(journal: Journal) -> dict[str, list[HandIn]]:
     return found
 
 
-def _is_complete(done: HandIn, witness: Witness) -> bool:
+def _is_complete(done: HandIn, witness: Witness, arrivals: Arrivals) -> bool:
     key = done.submission_id
-    return key in witness.scores and key in witness.decisions and key in witness.confirmed
+    return key in witness.scores and key in witness.decisions and key in arrivals.seen
 
 
 def _decision(done: HandIn, witness: Witness) -> StageDecided:
@@ -153,7 +155,7 @@ def _rep_of(deal: Deal, story: Story) -> Rep:
     return next(rep for rep in story.world.reps if rep.key == deal.rep_key)
 
 
-def _chapter(done: HandIn, published: Published, witness: Witness, partner: Partner) -> Chapter:
+def _chapter(done: HandIn, published: Published, witness: Witness, partner: Partner, arrivals: Arrivals) -> Chapter:
     event, scored_at = witness.scores[done.submission_id][0]
     scored: SubmissionScored = event.message
     decision, decided_at = witness.decisions[done.submission_id][0]
@@ -176,7 +178,7 @@ def _chapter(done: HandIn, published: Published, witness: Witness, partner: Part
         scored_ms=_after(done, scored_at),
         decided_ms=_after(done, decided_at),
         partner_ms=_after(done, change.seen_at) if change else None,
-        salesforce_ms=_after(done, witness.confirmed[done.submission_id][1]),
+        salesforce_ms=_after(done, arrivals.seen[done.submission_id]),
         advice=_advice(done, witness),
     )
 

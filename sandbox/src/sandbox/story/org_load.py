@@ -67,6 +67,11 @@ class OrgConsole:
                 return found
             found |= {row["Id"]: _org_deal(row) for row in rows}
 
+    async def assessments(self, offset: int) -> list[str]:
+        """Submission ids of the assessments the org holds, in the order they came, from behind the first `offset`."""
+        page = await self._http.get(f"{self.url}/_sim/assessments", params={"offset": offset})
+        return page.raise_for_status().json()
+
     async def record(self, opportunity_id: str) -> dict[str, Any]:
         """One opportunity with its assessments, answers and history, by Salesforce's field names."""
         page = await self._http.get(f"{self.url}/_sim/opportunities", params={"id": opportunity_id})

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from sandbox.story.api import Caller
+from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import Journal
 from sandbox.story.mistakes import claim_without_evidence, edit_in_org, hand_in_badly
 from sandbox.story.org_load import OrgConsole, OrgIds
@@ -94,16 +95,20 @@ class Play:
 
 
 async def settle(
-    journal: Journal, witness: Witness, partner: Partner, evidence: Callable[[], Awaitable[Evidence]]
+    journal: Journal,
+    witness: Witness,
+    partner: Partner,
+    arrivals: Arrivals,
+    evidence: Callable[[], Awaitable[Evidence]],
 ) -> tuple[Evidence, Verdict]:
     """Wait until everything has arrived everywhere, and judge it; after a long quiet, judge what there is."""
     seen, quiet_since = -1, time.perf_counter()
     while True:
-        count = witness.event_count + partner.count
+        count = witness.event_count + partner.count + len(arrivals.seen)
         if count != seen:
             seen, quiet_since = count, time.perf_counter()
         given_up = time.perf_counter() - quiet_since > QUIET_SECONDS
-        if given_up or journal.accepted.keys() <= witness.confirmed.keys():
+        if given_up or journal.accepted.keys() <= arrivals.seen.keys():
             found = await evidence()
             verdict = judge(found)
             if verdict.passed or given_up:

@@ -9,6 +9,7 @@ from typing import Any
 
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
 
+from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import Journal
 from sandbox.story.life import Life
 from sandbox.story.measure import Latency, latency_of
@@ -141,6 +142,7 @@ class Run:
     journal: Journal
     witness: Witness
     partner: Partner
+    arrivals: Arrivals
     engine: Mapping[str, EngineDeal]
     verdict: Verdict
     life: Life | None
@@ -158,9 +160,8 @@ def report_of(run: Run) -> Report:
         for key, done in online.items()
         if key in run.partner.by_submission
     ]
-    to_salesforce = [
-        run.witness.confirmed[key][1] - done.sent_at for key, done in online.items() if key in run.witness.confirmed
-    ]
+    seen = run.arrivals.seen
+    to_salesforce = [seen[key] - done.sent_at for key, done in online.items() if key in seen]
     adopted = len(run.story.world.deals)
     return Report(
         title=run.title,

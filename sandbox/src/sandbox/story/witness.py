@@ -1,4 +1,4 @@
-"""What passed between the services, as their topics tell it: who was scored, decided and written, and when."""
+"""What passed between the services, as their topics tell it: who was scored, decided and moved, and when."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Seen = tuple[Received[Any], float]
 class Witness:
     """Events by what they are about, a repeated delivery counted once.
 
-    `scores` and `decisions` by submission hold every one there was; `confirmed` holds the first confirmation.
+    `scores` and `decisions` by submission hold every one there was; `confirmed` holds the first confirmation that the
+    stage it led to was written.
     """
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Index, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Index, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -175,7 +175,14 @@ class StageDecision(Base, table=True):
 
     __tablename__ = "stage_decision"
     __table_args__ = (
-        Index("stage_decision_opportunity", "tenant_id", "opportunity_id", "decision_no"),
+        # The others are found by their submissions.
+        Index(
+            "stage_decision_opportunity",
+            "tenant_id",
+            "opportunity_id",
+            "decision_no",
+            postgresql_where=text("submission_id IS NULL"),
+        ),
         Index("stage_decision_submission", "tenant_id", "submission_id", "decision_no"),
     )
 

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    and_,
     case,
     cast,
     func,
@@ -116,8 +117,12 @@ class DeliveryRepository:
     async def timeline(self, opportunity_id: str, after: tuple[datetime, str, str] | None, limit: int) -> list[Row]:
         """Submissions, scores, decisions and stage changes in the order of their time, from behind `after`."""
         s, v, d, g = submission.c, submission_score.c, stage_decision.c, stage_change.c
-        # Scores are found by their submissions: an index of theirs by opportunity would be written for nothing else.
+        # Scores and most decisions are found by their submissions: an index of theirs by opportunity would be written
+        # for nothing else.
         submitted = select(s.submission_id).where(s.tenant_id == self._tenant_id, s.opportunity_id == opportunity_id)
+        decided = [
+            d.submission_id, d.input_kind, d.outcome, d.from_stage, d.to_stage, d.proposed_stage, d.reasons, d.actor,
+        ]  # fmt: skip
         facts = union_all(
             self._facts(
                 submission, "submission", s.received_at, s.submission_id, s.opportunity_id == opportunity_id,
@@ -130,9 +135,11 @@ class DeliveryRepository:
                  v.profile_version],
             ),
             self._facts(
-                stage_decision, "decision", d.decided_at, d.decision_id, d.opportunity_id == opportunity_id,
-                [d.submission_id, d.input_kind, d.outcome, d.from_stage, d.to_stage, d.proposed_stage, d.reasons,
-                 d.actor],
+                stage_decision, "decision", d.decided_at, d.decision_id, d.submission_id.in_(submitted), decided,
+            ),
+            self._facts(
+                stage_decision, "decision", d.decided_at, d.decision_id,
+                and_(d.opportunity_id == opportunity_id, d.submission_id.is_(None)), decided,
             ),
             self._facts(
                 stage_change, "stage_change", g.changed_at, g.transition_id, g.opportunity_id == opportunity_id,
@@ -167,18 +174,17 @@ class DeliveryRepository:
         ).where(table.c.tenant_id == self._tenant_id, of_the_opportunity)
 
     def _opportunities(self) -> Select[*tuple[Any, ...]]:
-        d, o = stage_decision.c, opportunity.c
+        s, d, o = submission.c, stage_decision.c, opportunity.c
         # A migrated opportunity is pinned to a newer version before it moves: its decisions tell first.
-        decided = (
-            select(func.max(d.pipeline_version))
-            .where(
-                d.tenant_id == o.tenant_id,
-                d.opportunity_id == o.opportunity_id,
-                d.pipeline_key == o.pipeline_key,
-            )
-            .scalar_subquery()
+        newest = select(func.max(d.pipeline_version)).where(
+            d.tenant_id == o.tenant_id, d.pipeline_key == o.pipeline_key
         )
-        pinned = case((o.pipeline_version.is_(None), None), else_=func.greatest(o.pipeline_version, decided))
+        on_submissions = newest.where(
+            s.tenant_id == o.tenant_id, s.opportunity_id == o.opportunity_id, d.submission_id == s.submission_id
+        )
+        others = newest.where(d.opportunity_id == o.opportunity_id, d.submission_id.is_(None))
+        versions = [o.pipeline_version, on_submissions.scalar_subquery(), others.scalar_subquery()]
+        pinned = case((o.pipeline_version.is_(None), None), else_=func.greatest(*versions))
         return select(
             o.opportunity_id, o.owner_id, o.amount, o.deleted, o.pipeline_key, pinned.label("pipeline_version"),
             o.stage_key, o.stage_category, o.visit_no, o.recommended_stage, o.abstained, o.abstention_code,

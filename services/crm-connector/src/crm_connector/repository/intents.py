@@ -157,7 +157,8 @@ class IntentRepository:
         bulk.defer(self._session, write_attempt, rows)
 
     async def move(self, rows: Sequence[dict[str, Any]], *from_states: IntentState) -> set[UUID]:
-        """Change intents, each to values of its own, where they still are in one of the states; their ids.
+        """Change intents, each to values of its own, where they still are in one of the states; their ids. Replies
+        and echoes of the same writes do not block each other.
         IntentTransitionInvalid when one of the states does not lead to a new one."""
         for to in {IntentState(row["state"]) for row in rows if "state" in row}:
             for state in from_states:
@@ -173,6 +174,7 @@ class IntentRepository:
             # rows in them, of which its statistics know none, and so go through the whole queue each time.
             where="kept.state = any((SELECT $1::varchar[])::varchar[])",
             values=[from_states],
+            in_order=True,
         )
 
     async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

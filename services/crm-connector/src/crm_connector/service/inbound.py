@@ -26,7 +26,7 @@ from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
 from crm_connector.service.maps import load_maps
-from crm_connector.service.publishing import Occasion, confirm, observe
+from crm_connector.service.publishing import Occasion, confirm, observe, show_confirmed
 
 Names = Mapping[str, str]
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -91,8 +91,7 @@ async def _apply(
             step = fold(row.known, change, sent)
         if entry and entry["intent_id"] in proven:
             proven.discard(entry["intent_id"])
-            row = confirm(uow, row, entry, change.write_id, now)
-            step = since_written(step, _stage_sent(entry["sent"], names))
+            row, step = _proven(uow, row, step, entry, names, now)
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by, names)
         after = observe(uow, maps, row, step, occasion)
         rows[change.opportunity_id] = _credited(row, after, sent, names)
@@ -107,6 +106,16 @@ def _step_by_record(known: Known, record: CrmOpportunity | None, change: CrmChan
         return Step(known)
     # The CRM says something happened to a record that it no longer has.
     return Step(replace(known, deleted=True), ObservationKind.DELETED)
+
+
+def _proven(
+    uow: UnitOfWork, row: OpportunityRow, step: Step, entry: Mapping[str, Any], names: Names, now: datetime
+) -> tuple[OpportunityRow, Step]:
+    """The row once it is told that a write is proven, and what of the step is news then."""
+    if not entry["target_stage"]:
+        show_confirmed(entry)
+        return row, step
+    return confirm(uow, row, entry, entry["attempt_id"], now), since_written(step, _stage_sent(entry["sent"], names))
 
 
 def _stage_sent(sent: Mapping[str, Any], names: Names) -> str | None:
@@ -160,8 +169,7 @@ async def apply_records(
         news += step.kind is not None
         entry = ledger.get(record.write_id)
         if entry and entry["intent_id"] in proven:
-            row = confirm(uow, row, entry, record.write_id, now)
-            step = since_written(step, _stage_sent(entry["sent"], names))
+            row, step = _proven(uow, row, step, entry, names, now)
         after = observe(uow, maps, row, step, _reading(record, names))
         rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
     await opportunities.save(list(rows.values()), now)

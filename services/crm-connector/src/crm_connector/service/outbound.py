@@ -31,7 +31,7 @@ from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
 from crm_connector.service.maps import Maps, load_maps
-from crm_connector.service.publishing import confirm, park
+from crm_connector.service.publishing import confirm, park, show_confirmed
 from crm_connector.signals import Signals
 
 _RANK = {Lane.STAGE: 0, Lane.ANSWERS: 1}
@@ -41,7 +41,9 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
     """Turn decisions into write intents; one that writes nothing only tells the opportunity's pipeline."""
     now = utc_now()
     messages = [event.message for event in events]
-    await _assign_pipelines(uow, {m.opportunity_id: m.pipeline_key for m in messages if m.pipeline_key}, now)
+    # A submission that moves nothing is decided on by the pipeline that is known.
+    placed = [m for m in messages if m.pipeline_key and (m.crm_target_stage or not m.HasField("submission"))]
+    await _assign_pipelines(uow, {m.opportunity_id: m.pipeline_key for m in placed}, now)
     intents = [
         _intent_row(event, now)
         for event in events
@@ -53,6 +55,8 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
 
 
 async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, str], now: datetime) -> None:
+    if not assigned:
+        return
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
     known = await opportunities.pipeline_keys(assigned)
     rows = await opportunities.lock(key for key, pipeline_key in assigned.items() if known.get(key) != pipeline_key)
@@ -273,12 +277,17 @@ class Answered:
 async def settle_answers(uow: UnitOfWork, answers: Sequence[Answered], now: datetime) -> None:
     """Move intents on by the CRM's answers and publish what came of them, in one transaction. An intent that its
     echo has proven meanwhile stays as it is."""
-    opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    rows = await opportunities.lock(answer.intent["opportunity_id"] for answer in answers)
     outcomes = {
         answer.intent["intent_id"]: settle(answer.result, answer.intent["attempts"], random())  # noqa: S311
         for answer in answers
     }
+    opportunities = OpportunityRepository(uow.session, uow.tenant_id)
+    # Answers alone change nothing that is known of their opportunity, unless they are refused.
+    rows = await opportunities.lock(
+        answer.intent["opportunity_id"]
+        for answer in answers
+        if answer.intent["target_stage"] or outcomes[answer.intent["intent_id"]].state is IntentState.PARKED
+    )
     moved = await IntentRepository(uow.session, uow.tenant_id).move(
         [
             {
@@ -301,6 +310,8 @@ async def settle_answers(uow: UnitOfWork, answers: Sequence[Answered], now: date
         if intent["intent_id"] not in moved:
             continue
         match outcomes[intent["intent_id"]].state:
+            case IntentState.CONFIRMED if not intent["target_stage"]:
+                show_confirmed(intent)
             case IntentState.CONFIRMED:
                 rows[key] = _confirmed(uow, rows[key], answer, now)
             case IntentState.PARKED:

@@ -66,12 +66,19 @@ def observe(uow: UnitOfWork, maps: Maps, row: OpportunityRow, step: Step, occasi
 def confirm(
     uow: UnitOfWork, row: OpportunityRow, intent: Mapping[str, Any], write_id: str, at: datetime
 ) -> OpportunityRow:
-    """Publish that the CRM holds what the intent asked for."""
+    """Publish that the CRM holds the stage the intent asked for."""
     after = row.next()
     message = CrmWriteConfirmed(**_intent(intent), write_id=write_id, attempts=intent["attempts"], confirmed_at=at)
     with consumer_span("crm write confirmed", intent["traceparent"]):
         uow.publish(message, sequence=after.sequence)
     return after
+
+
+def show_confirmed(intent: Mapping[str, Any]) -> None:
+    """Show in the trace that the CRM holds answers that came without a stage. Nothing is published: what others know
+    of the opportunity stays as it is."""
+    with consumer_span("crm write confirmed", intent["traceparent"]):
+        pass
 
 
 def park(

@@ -168,5 +168,5 @@ class Intake:
 
 
 def _of_stages(reports: Sequence[Received[Any]]) -> list[Received[Any]]:
-    """Most writes carry answers alone, and their reports say nothing of a deal's stage."""
+    """What is reported of answers alone says nothing of a deal's stage."""
     return [report for report in reports if report.message.stage_key]
