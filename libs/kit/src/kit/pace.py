@@ -26,8 +26,8 @@ class Pace:
 # Where somebody waits for the answer; at the end of the pipeline; between them, where batches are small and cheap; and
 # where what is learned is looked at later.
 REQUESTS = Pace(1, 0.004, 0.008)
-PROMPT = Pace(1, 0.012, 0.03)
-RELAY = Pace(1, 0.008, 0.02)
+PROMPT = Pace(1, 0.01, 0.025)
+RELAY = Pace(1, 0.006, 0.016)
 PATIENT = Pace(6, 0.1, 0.25)
 
 
