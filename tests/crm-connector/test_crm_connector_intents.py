@@ -5,12 +5,14 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
+import pytest
 from crm_connector.domain.intents import IntentState
 from crm_connector.repository.intents import IntentRepository
 from kit.ids import utc_now
 from kit.testing.service import eventually
 from sqlalchemy import func, select, text
 
+pytestmark = pytest.mark.stack
 WAITING = "NOT granted AND locktype = 'transactionid'"
 
 

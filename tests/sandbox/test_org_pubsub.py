@@ -102,7 +102,8 @@ async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
                 pass
             raise AssertionError(f"the stream ended well: {await call.code()}")
     trailers = dict(caught.value.trailing_metadata() or ())
-    return caught.value.code(), str(trailers.get("error-code", caught.value.details()))
+    assert "error-code" in trailers, caught.value.details()
+    return caught.value.code(), str(trailers["error-code"])
 
 
 class TestTopicsAndSchemas:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from sandbox.story.org_load import OrgConsole
 
@@ -20,18 +18,8 @@ class Arrivals:
         self.seen: dict[str, float] = {}
         self._console = console
 
-    @asynccontextmanager
-    async def following(self) -> AsyncIterator[None]:
-        """Look into the org again and again for as long as the block runs. An org that does not answer ends the block
-        with the exception."""
-        async with asyncio.TaskGroup() as group:
-            looking = group.create_task(self._look())
-            try:
-                yield
-            finally:
-                looking.cancel()
-
-    async def _look(self) -> None:
+    async def follow(self) -> None:
+        """Look into the org again and again, until cancelled. Raises httpx.HTTPError when it does not answer."""
         while True:
             found = await self._console.assessments(len(self.seen))
             self.seen |= dict.fromkeys(found, time.perf_counter())

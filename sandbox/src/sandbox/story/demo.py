@@ -33,7 +33,7 @@ from sandbox.story.play import Play, evidence_of, loopback_client, settle
 from sandbox.story.report import Report, Run, report_of
 from sandbox.story.screen import WIDTH, Screen, progress_table
 from sandbox.story.setup import SetupStuck, import_opportunities, publish_field_example
-from sandbox.story.stream import following
+from sandbox.story.stream import beside, following
 from sandbox.story.witness import Witness
 from sandbox.story.world import Rep, Story
 
@@ -130,7 +130,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
         async with (
             following(stack.kafka(), witness.readers),
             following(stack.kafka(USER), {TOPIC: partner.read}),
-            arrivals.following(),
+            beside(arrivals.follow()),
         ):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)

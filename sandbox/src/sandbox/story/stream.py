@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -34,14 +34,21 @@ async def following(kafka: dict[str, Any], readers: dict[str, Reader]) -> AsyncI
     )
     await consumer.start()
     try:
-        async with asyncio.TaskGroup() as group:
-            reading = group.create_task(_read(consumer, readers))
-            try:
-                yield
-            finally:
-                reading.cancel()
+        async with beside(_read(consumer, readers)):
+            yield
     finally:
         await consumer.stop()
+
+
+@asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do this for as long as the block runs. An exception in it ends the block with it."""
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(work)
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def _read(consumer: AIOKafkaConsumer, readers: dict[str, Reader]) -> None:
