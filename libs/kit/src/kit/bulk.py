@@ -141,18 +141,19 @@ def _insert_all(inserts: tuple[_Insert, ...]) -> str:
 def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int, in_order: bool) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     changes = ", ".join(f'"{name}" = given."{name}"' for name in names if name != key)
-    held = joined = ""
+    held = ""
     if in_order:
         keys = f"${values + 2 + names.index(key)}"
+        # Not a join: the planner, expecting few rows of it, would compare each of them with each row given.
         held = (
-            f'WITH held AS (SELECT "{key}" FROM "{table.name}"'  # noqa: S608 - names of our own tables
-            f' WHERE tenant_id = ${values + 1} AND "{key}" = any({keys}) ORDER BY "{key}" FOR UPDATE) '
+            " AND (SELECT count(*) FROM ("  # noqa: S608 - names of our own tables
+            f'SELECT FROM "{table.name}" WHERE tenant_id = ${values + 1} AND "{key}" = any({keys})'
+            f' ORDER BY "{key}" FOR UPDATE) AS held) > 0'
         )
-        joined = f' JOIN held USING ("{key}")'
     return (
-        f'{held}UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
-        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns}){joined}"
-        f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where})'
+        f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
+        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns})"
+        f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where}){held}'
         f' RETURNING kept."{key}"'
     )
 
