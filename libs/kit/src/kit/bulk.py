@@ -89,6 +89,8 @@ async def update(
     """Set the other columns of each of the tenant's rows where `key` equals the row's and the condition holds; the keys
     of the rows that were changed. `where` is SQL that may name `values` as $1 and so on.
 
+    Rows are looked up one by one: the planner, which is not shown how many there are, expects few.
+
     Two transactions that change the same rows, and lock nothing else before, block each other unless both do so
     `in_order` of the keys: the server locks rows in whichever order it finds them.
     """
@@ -152,14 +154,14 @@ def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: 
         )
     return (
         f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
-        f" FROM unnest({_unnest(table, names, values + 2)}) AS given ({columns})"
+        f" FROM unnest({_unnest(table, names, values + 2, '(SELECT {})')}) AS given ({columns})"
         f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where}){held}'
         f' RETURNING kept."{key}"'
     )
 
 
-def _unnest(table: Table, names: tuple[str, ...], first: int) -> str:
-    return ", ".join(f"${place}::{_type(table, name)}[]" for place, name in enumerate(names, first))
+def _unnest(table: Table, names: tuple[str, ...], first: int, each: str = "{}") -> str:
+    return ", ".join(each.format(f"${place}::{_type(table, name)}[]") for place, name in enumerate(names, first))
 
 
 def _type(table: Table, name: str) -> str:
