@@ -25,14 +25,16 @@ from sandbox.story.arrivals import Arrivals
 from sandbox.story.behaviour import plan_story
 from sandbox.story.closing import print_report
 from sandbox.story.generator import invent_world
+from sandbox.story.journal import Journal
 from sandbox.story.life import choose_deal, life_of
 from sandbox.story.maven import DataSetNotFound, read_world
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.partner import TOPIC, USER, Partner
-from sandbox.story.play import Play, evidence_of, loopback_client, settle
+from sandbox.story.play import Play, loopback_client, settle
 from sandbox.story.report import Report, Run, report_of
 from sandbox.story.screen import WIDTH, Screen, progress_table
 from sandbox.story.setup import SetupStuck, import_opportunities, publish_field_example
+from sandbox.story.sides import Sides
 from sandbox.story.stream import beside, following
 from sandbox.story.witness import Witness
 from sandbox.story.world import Rep, Story
@@ -111,11 +113,11 @@ def perform(plan: Plan, console: Console) -> int:
 
 
 async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Report:
-    story, witness, partner = plan.story, Witness(), Partner()
+    story = plan.story
     environment = stack.environment
     async with loopback_client() as http:
         console = OrgConsole(http, environment["ORG_URL"])
-        arrivals = Arrivals(console)
+        sides = Sides(Journal(), Witness(), Partner(), Arrivals(console))
 
         def caller_for(subject: str, role: str) -> Caller:
             return Caller(http, stack.urls, stack.token(TENANT, role, subject))
@@ -128,54 +130,48 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             published = await publish_field_example(admin)
             phase.note = f"{len(published.rules)} rules, {len(published.warnings)} warnings"
         async with (
-            following(stack.kafka(), witness.readers),
-            following(stack.kafka(USER), {TOPIC: partner.read}),
-            beside(arrivals.follow()),
+            following(stack.kafka(), sides.witness.readers),
+            following(stack.kafka(USER), {TOPIC: sides.partner.read}),
+            beside(sides.arrivals.follow()),
         ):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)
-                await _until_placed(partner, len(story.world.deals))
-                phase.note = f"{partner.count:,} placed in a stage"
-            before = witness.event_count + partner.count
+                await _until_placed(sides.partner, len(story.world.deals))
+                phase.note = f"{sides.partner.count:,} placed in a stage"
+            before = sides.event_count
 
             def desk_of(rep: Rep) -> Caller:
                 return caller_for(ids.users[rep.key], "rep")
 
-            play = Play(story, ids, published, console, desk_of, plan.seed)
-            journal = play.journal
+            play = Play(story, ids, published, console, desk_of, sides.journal, plan.seed)
             playing = time.perf_counter()
             with screen.phase("Reps at work, online and offline") as phase:
-                _show_work(screen, plan, play, witness, partner, arrivals)
+                _show_work(screen, plan, sides)
                 ticking = asyncio.create_task(_tick(screen))
                 try:
                     await play.perform()
                 finally:
                     ticking.cancel()
-                phase.note = f"{len(journal.accepted):,} assessments handed in"
+                phase.note = f"{len(sides.journal.accepted):,} assessments handed in"
             with screen.phase("Waiting for the last write, then comparing all sides") as phase:
-                _show_work(screen, plan, play, witness, partner, arrivals)
-                found, verdict = await settle(
-                    journal, witness, partner, arrivals, evidence_of(journal, witness, partner, admin, console)
-                )
+                _show_work(screen, plan, sides)
+                found, verdict = await settle(sides, admin, console)
                 phase.note = "all equal" if verdict.passed else "not equal"
             played = time.perf_counter() - playing
-            told = choose_deal(journal, witness, partner, arrivals)
+            told = choose_deal(sides)
             record = await console.record(told) if told else {}
-            life = life_of(told, story, published, journal, witness, partner, arrivals, record) if told else None
+            life = life_of(told, story, published, sides, record) if told else None
     return report_of(
         Run(
             title=plan.title,
             story=story,
             published=published,
             opportunity_ids=ids.opportunities,
-            journal=journal,
-            witness=witness,
-            partner=partner,
-            arrivals=arrivals,
+            sides=sides,
             engine=found.engine,
             verdict=verdict,
             life=life,
-            events=witness.event_count + partner.count - before,
+            events=sides.event_count - before,
             playing_s=played,
             duration_s=time.perf_counter() - began,
         )
@@ -191,8 +187,8 @@ async def _until_placed(partner: Partner, count: int) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-def _show_work(screen: Screen, plan: Plan, play: Play, witness: Witness, partner: Partner, arrivals: Arrivals) -> None:
-    journal = play.journal
+def _show_work(screen: Screen, plan: Plan, sides: Sides) -> None:
+    journal, witness = sides.journal, sides.witness
     imported = len(plan.story.world.deals)
     began = time.perf_counter()
     counted = witness.event_count
@@ -204,15 +200,15 @@ def _show_work(screen: Screen, plan: Plan, play: Play, witness: Witness, partner
             ("assessments handed in", len(journal.accepted), total),
             ("scored", len(witness.scores), total),
             ("decided", decided, total),
-            ("written to Salesforce", len(arrivals.seen), total),
+            ("written to Salesforce", len(sides.arrivals.seen), total),
         ]
         return progress_table(rows, line())
 
     def line() -> str:
         pace = (witness.event_count - counted) / max(time.perf_counter() - began, 0.1)
         return (
-            f"{len(journal.accepted):,} handed in, {len(arrivals.seen):,} in Salesforce, "
-            f"{partner.count - imported:,} stage changes at the partner, {pace:,.0f} events/s"
+            f"{len(journal.accepted):,} handed in, {len(sides.arrivals.seen):,} in Salesforce, "
+            f"{sides.partner.count - imported:,} stage changes at the partner, {pace:,.0f} events/s"
         )
 
     screen.show(detail, line)

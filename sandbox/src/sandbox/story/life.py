@@ -11,10 +11,10 @@ from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
 
-from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import HandIn, Journal
-from sandbox.story.partner import Change, Partner
+from sandbox.story.partner import Change
 from sandbox.story.setup import Definition, Published
+from sandbox.story.sides import Sides
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE, Deal, Rep, Story
 
@@ -72,16 +72,16 @@ class Life:
     record: Mapping[str, Any]
 
 
-def choose_deal(journal: Journal, witness: Witness, partner: Partner, arrivals: Arrivals) -> str | None:
+def choose_deal(sides: Sides) -> str | None:
     """The opportunity id of the deal most worth telling: one that failed, tried again and moved; None without any."""
     best: tuple[tuple[int, int, int], str] | None = None
-    for opportunity_id, handed_in in _by_opportunity(journal).items():
-        moved = [done for done in handed_in if done.submission_id in partner.by_submission]
-        if not moved or not all(_is_complete(done, witness, arrivals) for done in handed_in):
+    for opportunity_id, handed_in in _by_opportunity(sides.journal).items():
+        moved = [done for done in handed_in if done.submission_id in sides.partner.by_submission]
+        if not moved or not all(_is_complete(done, sides) for done in handed_in):
             continue
-        if handed_in[-1] is not moved[-1] or handed_in[-1].submission_id not in witness.confirmed:
+        if handed_in[-1] is not moved[-1] or handed_in[-1].submission_id not in sides.witness.confirmed:
             continue
-        failed = sum(1 for done in handed_in if _decision(done, witness).near_misses)
+        failed = sum(1 for done in handed_in if _decision(done, sides.witness).near_misses)
         # Not too long a story.
         worth = (int(len(handed_in) <= MOST_CHAPTERS), min(failed, 1), len(moved)), opportunity_id
         best = max(best, worth) if best else worth
@@ -92,20 +92,18 @@ def life_of(
     opportunity_id: str,
     story: Story,
     published: Published,
-    journal: Journal,
-    witness: Witness,
-    partner: Partner,
-    arrivals: Arrivals,
+    sides: Sides,
     record: Mapping[str, Any],
 ) -> Life:
     """The life of a deal that `choose_deal` found."""
-    handed_in = _by_opportunity(journal)[opportunity_id]
+    handed_in = _by_opportunity(sides.journal)[opportunity_id]
     deal = next(deal for deal in story.world.deals if deal.key == handed_in[0].deal_key)
     last = handed_in[-1]
+    witness = sides.witness
     score, _ = witness.scores[last.submission_id][0]
     decision, _ = witness.decisions[last.submission_id][0]
     write, _ = witness.confirmed[last.submission_id]
-    change = partner.by_submission[last.submission_id]
+    change = sides.partner.by_submission[last.submission_id]
     hops = (
         ("submitted", last.trace_id),
         ("scored", trace_id_of(score.traceparent)),
@@ -119,7 +117,7 @@ def life_of(
         amount=float(deal.amount),
         opportunity_id=opportunity_id,
         claimed=CRM_STAGE[deal.claimed],
-        chapters=tuple(_chapter(done, published, witness, partner, arrivals) for done in handed_in),
+        chapters=tuple(_chapter(done, published, sides) for done in handed_in),
         ids=(
             ("submission", last.submission_id),
             ("score", score.message.score_id),
@@ -142,9 +140,9 @@ def _by_opportunity(journal: Journal) -> dict[str, list[HandIn]]:
     return found
 
 
-def _is_complete(done: HandIn, witness: Witness, arrivals: Arrivals) -> bool:
+def _is_complete(done: HandIn, sides: Sides) -> bool:
     key = done.submission_id
-    return key in witness.scores and key in witness.decisions and key in arrivals.seen
+    return key in sides.witness.scores and key in sides.witness.decisions and key in sides.arrivals.seen
 
 
 def _decision(done: HandIn, witness: Witness) -> StageDecided:
@@ -155,13 +153,13 @@ def _rep_of(deal: Deal, story: Story) -> Rep:
     return next(rep for rep in story.world.reps if rep.key == deal.rep_key)
 
 
-def _chapter(done: HandIn, published: Published, witness: Witness, partner: Partner, arrivals: Arrivals) -> Chapter:
-    event, scored_at = witness.scores[done.submission_id][0]
+def _chapter(done: HandIn, published: Published, sides: Sides) -> Chapter:
+    event, scored_at = sides.witness.scores[done.submission_id][0]
     scored: SubmissionScored = event.message
-    decision, decided_at = witness.decisions[done.submission_id][0]
+    decision, decided_at = sides.witness.decisions[done.submission_id][0]
     message: StageDecided = decision.message
     definition = published.definitions[done.assessment_key]
-    change: Change | None = partner.by_submission.get(done.submission_id)
+    change: Change | None = sides.partner.by_submission.get(done.submission_id)
     accepted = message.outcome == OUTCOME_ACCEPTED
     miss = message.near_misses[0] if message.near_misses else None
     return Chapter(
@@ -178,8 +176,8 @@ def _chapter(done: HandIn, published: Published, witness: Witness, partner: Part
         scored_ms=_after(done, scored_at),
         decided_ms=_after(done, decided_at),
         partner_ms=_after(done, change.seen_at) if change else None,
-        salesforce_ms=_after(done, arrivals.seen[done.submission_id]),
-        advice=_advice(done, witness),
+        salesforce_ms=_after(done, sides.arrivals.seen[done.submission_id]),
+        advice=_advice(done, sides.witness),
     )
 
 

@@ -11,15 +11,13 @@ from typing import Any
 import httpx
 
 from sandbox.story.api import Caller
-from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import Journal
 from sandbox.story.mistakes import claim_without_evidence, edit_in_org, hand_in_badly
 from sandbox.story.org_load import OrgConsole, OrgIds
-from sandbox.story.partner import Partner
 from sandbox.story.reps import Desk, deals_of, hand_in_offline, submission_count, work_online
 from sandbox.story.setup import Published
+from sandbox.story.sides import Sides
 from sandbox.story.verify import EngineDeal, Evidence, Verdict, judge
-from sandbox.story.witness import Witness
 from sandbox.story.world import Deal, Rep, Story
 
 # How much online reps hand in together, in submissions a second, and the longest day they take for it.
@@ -42,16 +40,14 @@ class Play:
         published: Published,
         console: OrgConsole,
         caller_for: Callable[[Rep], Caller],
+        journal: Journal,
         seed: int,
     ) -> None:
-        self.journal = Journal()
         self._story = story
         self._console = console
         self._seed = seed
         self._deals = {deal.key: deal for deal in story.world.deals}
-        self._desks = {
-            rep.key: Desk(caller_for(rep), ids, published.definitions, self.journal) for rep in story.world.reps
-        }
+        self._desks = {rep.key: Desk(caller_for(rep), ids, published.definitions, journal) for rep in story.world.reps}
 
     async def perform(self) -> None:
         """Let everybody work; returns when all have handed in what they had."""
@@ -94,22 +90,16 @@ class Play:
         return self._desks[deal.rep_key]
 
 
-async def settle(
-    journal: Journal,
-    witness: Witness,
-    partner: Partner,
-    arrivals: Arrivals,
-    evidence: Callable[[], Awaitable[Evidence]],
-) -> tuple[Evidence, Verdict]:
+async def settle(sides: Sides, admin: Caller, console: OrgConsole) -> tuple[Evidence, Verdict]:
     """Wait until everything has arrived everywhere, and judge it; after a long quiet, judge what there is."""
     seen, quiet_since = -1, time.perf_counter()
     while True:
-        count = witness.event_count + partner.count + len(arrivals.seen)
+        count = sides.event_count + len(sides.arrivals.seen)
         if count != seen:
             seen, quiet_since = count, time.perf_counter()
         given_up = time.perf_counter() - quiet_since > QUIET_SECONDS
-        if given_up or journal.accepted.keys() <= arrivals.seen.keys():
-            found = await evidence()
+        if given_up or sides.journal.accepted.keys() <= sides.arrivals.seen.keys():
+            found = await _evidence(sides, admin, console)
             verdict = judge(found)
             if verdict.passed or given_up:
                 return found, verdict
@@ -128,22 +118,15 @@ def _engine_deal(row: Mapping[str, Any]) -> EngineDeal:
     return EngineDeal(row["claimed_stage"], row["earned_stage"], row["revision"], float(row["amount"] or 0))
 
 
-def evidence_of(
-    journal: Journal, witness: Witness, partner: Partner, admin: Caller, console: OrgConsole
-) -> Callable[[], Awaitable[Evidence]]:
-    """How to take everybody's account at this moment."""
-
-    async def take() -> Evidence:
-        return Evidence(
-            accepted=frozenset(journal.accepted),
-            scores={key: len(found) for key, found in witness.scores.items()},
-            decisions={key: len(found) for key, found in witness.decisions.items()},
-            engine=await engine_view(admin),
-            org=await console.deals(),
-            partner=partner,
-        )
-
-    return take
+async def _evidence(sides: Sides, admin: Caller, console: OrgConsole) -> Evidence:
+    return Evidence(
+        accepted=frozenset(sides.journal.accepted),
+        scores={key: len(found) for key, found in sides.witness.scores.items()},
+        decisions={key: len(found) for key, found in sides.witness.decisions.items()},
+        engine=await engine_view(admin),
+        org=await console.deals(),
+        partner=sides.partner,
+    )
 
 
 def loopback_client() -> httpx.AsyncClient:

@@ -9,12 +9,11 @@ from typing import Any
 
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, StageDecided
 
-from sandbox.story.arrivals import Arrivals
 from sandbox.story.journal import Journal
 from sandbox.story.life import Life
 from sandbox.story.measure import Latency, latency_of
-from sandbox.story.partner import Partner
 from sandbox.story.setup import Published
+from sandbox.story.sides import Sides
 from sandbox.story.verify import EngineDeal, Verdict
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Deal, Story, rank
@@ -139,10 +138,7 @@ class Run:
     story: Story
     published: Published
     opportunity_ids: Mapping[str, str]
-    journal: Journal
-    witness: Witness
-    partner: Partner
-    arrivals: Arrivals
+    sides: Sides
     engine: Mapping[str, EngineDeal]
     verdict: Verdict
     life: Life | None
@@ -153,14 +149,14 @@ class Run:
 
 def report_of(run: Run) -> Report:
     """Sum the run up."""
-    accepted = run.journal.accepted
+    accepted = run.sides.journal.accepted
     online = {key: done for key, done in accepted.items() if done.online}
     to_partner = [
-        run.partner.by_submission[key].seen_at - done.sent_at
+        run.sides.partner.by_submission[key].seen_at - done.sent_at
         for key, done in online.items()
-        if key in run.partner.by_submission
+        if key in run.sides.partner.by_submission
     ]
-    seen = run.arrivals.seen
+    seen = run.sides.arrivals.seen
     to_salesforce = [seen[key] - done.sent_at for key, done in online.items() if key in seen]
     adopted = len(run.story.world.deals)
     return Report(
@@ -168,14 +164,14 @@ def report_of(run: Run) -> Report:
         opportunities=adopted,
         submissions=len(accepted),
         offline=len(accepted) - len(online),
-        duplicates=run.journal.duplicates,
+        duplicates=run.sides.journal.duplicates,
         # First sight of a deal is no change of its stage.
-        stage_changes=max(run.partner.count - adopted, 0),
-        edits=run.journal.edits,
+        stage_changes=max(run.sides.partner.count - adopted, 0),
+        edits=run.sides.journal.edits,
         stages=tuple(_stage_line(stage, run) for stage in STAGES),
         gap=_gap(run),
-        refusals=_refusals(run.journal),
-        decided=tuple(_decided(run.witness).most_common()),
+        refusals=_refusals(run.sides.journal),
+        decided=tuple(_decided(run.sides.witness).most_common()),
         missing=_missing(run),
         life=run.life,
         verdict=run.verdict,
@@ -183,8 +179,8 @@ def report_of(run: Run) -> Report:
         to_salesforce=latency_of(to_salesforce),
         events_per_s=round(run.events / run.playing_s, 1),
         submissions_per_s=round(len(accepted) / run.playing_s, 1),
-        repeated_deliveries=run.partner.repeated_deliveries,
-        mistaken=tuple(run.journal.mistaken),
+        repeated_deliveries=run.sides.partner.repeated_deliveries,
+        mistaken=tuple(run.sides.journal.mistaken),
         notes=run.story.world.notes,
         duration_s=run.duration_s,
     )
@@ -250,7 +246,7 @@ def _decided(witness: Witness) -> Counter[str]:
 def _missing(run: Run) -> tuple[Missing, ...]:
     short: dict[str, list[float]] = {}
     questions: dict[str, Counter[str]] = {}
-    for decided in run.witness.decisions.values():
+    for decided in run.sides.witness.decisions.values():
         for event, _ in decided:
             message = event.message
             for miss in message.near_misses:
