@@ -152,6 +152,7 @@ def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: 
             f'SELECT FROM "{table.name}" WHERE tenant_id = ${values + 1} AND "{key}" = any({keys})'
             f' ORDER BY "{key}" FOR UPDATE) AS held) > 0'
         )
+    # The values of a subquery are not known when the statement is planned, nor how many they are.
     return (
         f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
         f" FROM unnest({_unnest(table, names, values + 2, '(SELECT {})')}) AS given ({columns})"
