@@ -4,16 +4,16 @@ A stored decision is the deal before, the input, the answer, and the deal afterw
 under the same pipeline version and time must give the bytes of the last two.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
+from operator import itemgetter
 from types import UnionType
-from typing import Any, NamedTuple, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, Union, cast, get_args, get_origin, get_type_hints
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
@@ -21,14 +21,12 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Command, Input, Observation, Submission
 from stage_engine.domain.state import Instance
 
-T = TypeVar("T")
 _INPUTS: Mapping[str, type[Input]] = {
     "submission": Submission,
     "observation": Observation,
     "command": Command,
 }
 _INPUT_NAMES = {kind: name for name, kind in _INPUTS.items()}
-_AS_IT_IS = frozenset((str, int, bool, type(None)))
 
 
 class StoredDecision(NamedTuple):
@@ -40,75 +38,36 @@ class StoredDecision(NamedTuple):
     after: str | None
 
 
-@lru_cache
-def _fields_of(kind: Any) -> tuple[tuple[int, str, tuple[Any, ...]], ...]:
-    """Place, name and default, if there is one, of each field of a named tuple, in the order of names."""
-    defaults = kind._field_defaults
-    return tuple(
-        (place, name, (defaults[name],) if name in defaults else ())
-        for name, place in sorted((name, place) for place, name in enumerate(kind._fields))
-    )
-
-
-def _plain(value: Any) -> Any:  # noqa: PLR0911 - one for each type
-    """The value as JSON has it, keys in order."""
-    kind = type(value)
-    if kind in _AS_IT_IS:
-        return value
-    if kind is Decimal:
-        return str(value)
-    if kind is datetime:
-        return value.isoformat()
-    if hasattr(kind, "_fields"):
-        # A field at its default is left out: what was stored before there was such a field reads and writes the same.
-        plain: dict[str, Any] = {}
-        for place, name, default in _fields_of(kind):
-            item = value[place]
-            if not default or item != default[0]:
-                plain[name] = item if type(item) in _AS_IT_IS else _plain(item)
-        return plain
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, Mapping):
-        return {key: _plain(value[key]) for key in sorted(value)}
-    return [_plain(item) for item in value]
-
-
-def _json(plain: Any) -> str:
-    return to_json(plain).decode()
-
-
 def encode_instance(instance: Instance) -> str:
     """The deal as canonical JSON."""
-    return _json(_plain(instance))
+    return to_json(_writer_of_tuple(Instance)(instance)).decode()
 
 
 def encode_input(given: Input) -> str:
     """The input as canonical JSON, tagged with its kind."""
-    tagged = {"kind": _INPUT_NAMES[type(given)], **_plain(given)}
-    return _json({name: tagged[name] for name in sorted(tagged)})
+    tagged = {"kind": _INPUT_NAMES[type(given)], **_writer_of_tuple(type(given))(given)}
+    return to_json({name: tagged[name] for name in sorted(tagged)}).decode()
 
 
 def encode_decision(decision: Decision) -> str:
     """The decision as canonical JSON. The deal afterwards is a document of its own."""
-    return _json(_plain(decision._replace(instance=None)))
+    return to_json(_writer_of_tuple(Decision)(decision._replace(instance=None))).decode()
 
 
 def decode_instance(document: str) -> Instance:
     """The deal again."""
-    return _reader(Instance)(json.loads(document))
+    return cast(Instance, _reader_of_tuple(Instance)(from_json(document)))
 
 
 def decode_input(document: str) -> Input:
     """The input again."""
-    fields = json.loads(document)
-    kind = _INPUTS[fields.pop("kind")]
-    return cast(Input, _reader(kind)(fields))
+    fields = from_json(document)
+    return cast(Input, _reader_of_tuple(_INPUTS[fields["kind"]])(fields))
 
 
 def decode_decision(document: str) -> Decision:
     """The decision again, without the deal."""
-    return _reader(Decision)(json.loads(document))
+    return cast(Decision, _reader_of_tuple(Decision)(from_json(document)))
 
 
 def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> tuple[StoredDecision, bool]:
@@ -121,28 +80,91 @@ def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> t
 
 
 @lru_cache
-def _reader(kind: Any) -> Callable[[Any], Any]:  # noqa: PLR0911 - one for each type
-    """What makes a value of this type from its JSON; only the types that occur in the values above."""
+def _writer(kind: Any) -> Callable[[Any], Any] | None:
+    """What makes JSON's value of one of this type, keys in order; None where pydantic's is the same."""
+    if kind is datetime:
+        return datetime.isoformat
+    if hasattr(kind, "_fields"):
+        return _writer_of_tuple(kind)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        (inner,) = (_writer(a) for a in arguments if a is not type(None))
+        return inner and (lambda value: None if value is None else inner(value))
+    if origin is tuple and arguments[-1] is Ellipsis:
+        each = _writer(arguments[0])
+        return each and (lambda value: list(map(each, value)))
+    if origin is not None and origin is not tuple and issubclass(origin, Mapping):
+        each = _writer(arguments[1]) or _same
+        return lambda value: {key: each(value[key]) for key in sorted(value)}
+    return None
+
+
+@lru_cache
+def _writer_of_tuple(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    """A field at its default is left out: what was stored before there was such a field reads and writes the same."""
+    names = sorted(kind._fields)
+    in_order = itemgetter(*map(kind._fields.index, names))
+    hints = get_type_hints(kind)
+    writers = [(name, write) for name in names if (write := _writer(hints[name]))]
+    defaults = kind._field_defaults.items()
+
+    def write_fields(value: Any) -> dict[str, Any]:
+        fields = dict(zip(names, in_order(value), strict=True))
+        for name, default in defaults:
+            if fields[name] == default:
+                del fields[name]
+        for name, write in writers:
+            if name in fields:
+                fields[name] = write(fields[name])
+        return fields
+
+    return write_fields
+
+
+@lru_cache
+def _reader(kind: Any) -> Callable[[Any], Any] | None:  # noqa: PLR0911 - one for each type
+    """What makes a value of this type from JSON's, of the types that occur in the values above; None where they are
+    the same."""
     if kind in (str, int, bool):
-        return lambda value: value
+        return None
     if kind is Decimal:
         return Decimal
     if kind is datetime:
         return datetime.fromisoformat
+    if hasattr(kind, "_fields"):
+        return _reader_of_tuple(kind)
     origin, arguments = get_origin(kind), get_args(kind)
     if origin in (Union, UnionType):
         (inner,) = (_reader(a) for a in arguments if a is not type(None))
-        return lambda value: None if value is None else inner(value)
+        return inner and (lambda value: None if value is None else inner(value))
     if origin is tuple and arguments[-1] is Ellipsis:
         each = _reader(arguments[0])
-        return lambda value: tuple(map(each, value))
+        return (lambda value: tuple(map(each, value))) if each else tuple
     if origin is tuple:
-        readers = tuple(map(_reader, arguments))
+        readers = [_reader(a) or _same for a in arguments]
         return lambda value: tuple(read(item) for read, item in zip(readers, value, strict=True))
     if origin is not None and issubclass(origin, Mapping):
-        each = _reader(arguments[1])
+        each = _reader(arguments[1]) or _same
         return lambda value: {key: each(item) for key, item in value.items()}
-    if issubclass(kind, Enum):
-        return kind
-    fields = [(name, _reader(hint)) for name, hint in get_type_hints(kind).items()]
-    return lambda value: kind(**{name: read(value[name]) for name, read in fields if name in value})
+    assert issubclass(kind, Enum), f"no reader for {kind}"
+    return kind
+
+
+@lru_cache
+def _reader_of_tuple(kind: Any) -> Callable[[Any], Any]:
+    """Fields that are not there have their defaults; those that a later version wrote are passed over."""
+    in_order, defaults = itemgetter(*kind._fields), kind._field_defaults
+    hints = get_type_hints(kind)
+    readers = [(place, read) for place, name in enumerate(kind._fields) if (read := _reader(hints[name]))]
+
+    def read_fields(fields: Any) -> Any:
+        values = list(in_order({**defaults, **fields}))
+        for place, read in readers:
+            values[place] = read(values[place])
+        return kind._make(values)
+
+    return read_fields
+
+
+def _same(value: Any) -> Any:
+    return value
