@@ -147,6 +147,12 @@ async def test_the_application_cannot_alter_audit_schema_or_itself(service, belo
     await refused(service, OWNER, statement, r"permission denied|must be owner|must be able to SET ROLE")
 
 
+READABLE = """
+    SELECT attname FROM pg_attribute
+    WHERE attrelid = 'dead_letter'::regclass AND attnum > 0 AND has_column_privilege(attrelid, attnum, 'SELECT')
+"""
+
+
 async def test_the_application_becomes_nobody_else_but_the_relay(service):
     package = service.settings.package
     others = [f"{name}_{kind}" for name in ("assessment", "scoring", package) for kind in ("owner", "app")]
@@ -159,3 +165,5 @@ async def test_the_application_becomes_nobody_else_but_the_relay(service):
             if table not in ("outbox", "inbox", "idempotency"):
                 granted = await connection.execute(text(f"SELECT has_table_privilege('{table}', 'SELECT')"))
                 assert granted.scalar() is False, table
+        readable = await connection.execute(text(READABLE))
+        assert set(readable.scalars()) == {"replayed_at", "dismissed_at"}

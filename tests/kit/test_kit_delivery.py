@@ -63,7 +63,7 @@ async def test_a_bad_event_is_put_aside_and_the_others_go_on(service, tenant, ev
     assert letter["topic"].endswith("stagecraft.assessment.submitted.v1")
 
 
-async def test_garbage_is_dead_lettered_with_its_origin_and_stays_so_when_replayed(service, tenant, eventually):
+async def test_garbage_is_dead_lettered_with_its_origin_until_somebody_dismisses_it(service, tenant, eventually):
     record = Event(tenant, submission(), 1).record("test", service.settings.topic_prefix)
     await service.send(Record(record.topic, record.key, b"\xff\xff\xff", record.headers))
     await service.publish(submission(), tenant=tenant)
@@ -75,13 +75,45 @@ async def test_garbage_is_dead_lettered_with_its_origin_and_stays_so_when_replay
         return items[0]["dead_letter_id"]
 
     letter_id = await eventually(listed)
-    path = f"/v1/dead-letters/{letter_id}/replay"
-    assert (await service.client.post(path, headers=service.headers(tenant, "rep"))).status_code == 403
-    assert (await service.client.post(path, headers=service.headers("another"))).status_code == 404
-    refused = await service.client.post(path, headers=service.headers(tenant))
-    assert (refused.status_code, refused.json()["code"]) == (409, "event_invalid")
-    assert "bad_payload" in refused.json()["detail"]
+
+    async def told_to(action, headers, **body):
+        answer = await service.client.post(f"/v1/dead-letters/{letter_id}/{action}", headers=headers, json=body or None)
+        return answer.status_code, answer.json()
+
+    ours = service.headers(tenant)
+    why = {"reason": "cut off by its maker"}
+    for action in ("replay", "dismiss"):
+        assert (await told_to(action, service.headers(tenant, "rep"), **why))[0] == 403
+        assert (await told_to(action, service.headers("another"), **why))[0] == 404
+    status, refused = await told_to("replay", ours)
+    assert (status, refused["code"]) == (409, "event_invalid")
+    assert "bad_payload" in refused["detail"]
+    status, refused = await told_to("dismiss", ours, reason="")
+    assert (status, refused["errors"][0]["pointer"]) == (422, "/body/reason")
     assert await listed() == letter_id
+
+    assert await told_to("dismiss", ours, **why) == (200, {"status": "dismissed"})
+    assert (await service.client.get("/v1/dead-letters", headers=ours)).json()["items"] == []
+    [kept] = (await service.client.get("/v1/dead-letters?replayed=true", headers=ours)).json()["items"]
+    assert (kept["dead_letter_id"], kept["replayed_at"]) == (letter_id, None)
+    assert kept["dismissed_at"] is not None
+    [entry] = (await service.client.get("/v1/audit-entries", headers=ours)).json()["items"]
+    assert (entry["action"], entry["subject"], entry["detail"]) == ("dead-letter.dismissed", letter_id, why)
+    status, refused = await told_to("dismiss", ours, **why)
+    assert (status, refused["code"]) == (409, "dead_letter_settled")
+
+
+async def test_an_event_of_no_readable_tenant_waits_with_those_of_nobody(service, tenant, eventually):
+    record = Event(tenant, submission(), 1).record("test", service.settings.topic_prefix)
+    nameless = {name: value for name, value in record.headers.items() if name != "ce_tenantid"}
+    await service.send(record._replace(headers=nameless))
+
+    async def listed():
+        items = (await service.client.get("/v1/dead-letters", headers=service.headers("-", "sre"))).json()["items"]
+        assert [item["code"] for item in items] == ["missing_header"]
+
+    await eventually(listed)
+    assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
 
 
 async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, tenant, eventually):
@@ -107,6 +139,8 @@ async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, ten
         for _ in range(2):
             answer = await service.client.post(f"/v1/dead-letters/{letter_id}/replay", headers=service.headers(tenant))
             assert (answer.status_code, answer.json()) == (200, {"status": "handled"})
+        entries = (await service.client.get("/v1/audit-entries", headers=service.headers(tenant))).json()["items"]
+        assert [(e["action"], e["subject"]) for e in entries] == [("dead-letter.replayed", letter_id)] * 2
         assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
         assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
     finally:

@@ -238,6 +238,17 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
         await outside.publish(submission("poison"), tenant=tenant)
         await eventually(lambda: shows(ready="yes", dead_letters="^1$", last_error="poisoned: as told"))
 
+        process.kill()
+        process = Process(tree, outside.settings)
+        await process.until_ready(outside.client)
+        await eventually(lambda: shows(ready="yes", dead_letters="^1$", last_error="^$"))
+        letters = f"{process.url}/v1/dead-letters"
+        sre = outside.headers(tenant, "sre")
+        [letter] = (await outside.client.get(letters, headers=sre)).json()["items"]
+        path = f"{letters}/{letter['dead_letter_id']}/dismiss"
+        assert (await outside.client.post(path, json={"reason": "a test"}, headers=sre)).status_code == 200
+        await eventually(lambda: shows(ready="yes", dead_letters="^0$"))
+
         with psycopg.connect(outside.owner_url) as blocker:
             blocker.execute("LOCK TABLE note IN ACCESS EXCLUSIVE MODE")
             for _ in range(7):

@@ -126,7 +126,11 @@ EXCUSED = {
     ("scoring", "POST", "/v1/scoring-profiles/{profile_id}/publish"): "scores everything that waited for it",
     ("crm-connector", "PUT", "/v1/stage-mappings/{pipeline_key}"): "publishes every deal of the pipeline anew",
     ("crm-connector", "POST", "/v1/write-intents/{intent_id}/retry"): _MENDING,
-    **{(service, "POST", "/v1/dead-letters/{dead_letter_id}/replay"): _MENDING for service in SERVICES},
+    **{
+        (service, "POST", f"/v1/dead-letters/{{dead_letter_id}}/{action}"): _MENDING
+        for service in SERVICES
+        for action in ("replay", "dismiss")
+    },
     **{(service, "GET", "/metrics"): "asks the database what /statusz does" for service in SERVICES},
 }
 # By age, once in ten minutes or an hour, in the background; BRIN finds the page ranges that may hold such rows.

@@ -70,6 +70,7 @@ _SUBMISSION = {
 }
 
 BODIES: dict[str, dict[str, Any]] = {
+    "dismiss_the_dead_letter": {"reason": "an attack"},
     "create_assessment": {"key": "prospecting", **_FORM},
     "change_assessment_draft": _FORM,
     "put_submission": _SUBMISSION,

@@ -20,6 +20,7 @@ from kit import operations
 from kit.auth import TokenVerifier
 from kit.consumer import Consumer, Handlers
 from kit.db import Database
+from kit.dead_letters import measure_dead_letters
 from kit.errors import install_problem_handlers
 from kit.housekeeping import prune
 from kit.kafka import new_consumer, start_producer
@@ -80,10 +81,14 @@ class Runtime:
             reasons.append(f"the database does not answer: {type(error).__name__}")
         return reasons + self.watchdog.complaints()
 
-    async def measure(self) -> tuple[bool, bool]:
-        """Bring the gauges up to date that nobody sets on the way; whether those of the outbox and of the lag are."""
-        outbox, lag = await asyncio.gather(_measured("outbox", self.relay.measure()), self._measure_lag())
-        return outbox, lag
+    async def measure(self) -> tuple[bool, bool, bool]:
+        """Bring the gauges up to date that nobody sets on the way; whether those of the outbox, of the dead letters and
+        of the lag are."""
+        return await asyncio.gather(
+            _measured("outbox", self.relay.measure()),
+            _measured("dead letters", measure_dead_letters(self.database, self.settings.service)),
+            self._measure_lag(),
+        )
 
     async def _measure_lag(self) -> bool:
         if self.lag is None:
@@ -101,7 +106,7 @@ class Runtime:
 
     async def status(self) -> dict[str, Any]:
         """Readiness, lag, outbox and dead letters in plain words and numbers; null is what nobody can tell now."""
-        (outbox, lag), unready = await asyncio.gather(self.measure(), self.unready())
+        (outbox, letters, lag), unready = await asyncio.gather(self.measure(), self.unready())
         service = self.settings.service
         return {
             "service": service,
@@ -110,7 +115,7 @@ class Runtime:
             "lag": _total("consumer_lag_events", service) if lag else None,
             "outbox_events": _total("outbox_events", service) if outbox else None,
             "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", service) if outbox else None,
-            "dead_letters": _total("dead_letters_total", self.settings.service),
+            "dead_letters": _total("dead_letters_waiting", service) if letters else None,
             "last_error": self.consumer.last_error if self.consumer else "",
         }
 

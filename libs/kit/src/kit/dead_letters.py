@@ -1,5 +1,5 @@
-"""Events that could not be handled: kept in the database with their origin, announced on `<topic>.dlq.<group>`,
-listed and replayed by a person after the cause is mended."""
+"""Events that could not be handled: kept in the database with their origin, announced on `<topic>.dlq.<group>`, and
+counted until a person replays them, after the cause is mended, or dismisses them, for they never meant anything."""
 
 from typing import Any
 from uuid import UUID, uuid5
@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     DateTime,
+    Index,
     Integer,
     LargeBinary,
     String,
@@ -22,13 +23,15 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.db import Database
-from kit.errors import InvalidEvent, NotFoundProblem
+from kit.errors import ConflictProblem, InvalidEvent, NotFoundProblem
 from kit.events import Record
 from kit.tables import metadata, outbox
+from kit.telemetry import DEAD_LETTERS_WAITING
 
 # Events without a readable tenant have to belong to somebody.
 UNKNOWN_TENANT = "-"
 _NAMESPACE = UUID("5b0f5e55-3d53-4d0a-9c39-8f1f5b0c6a52")
+_WAITS = text("replayed_at IS NULL AND dismissed_at IS NULL")
 
 dead_letter_table = Table(
     "dead_letter",
@@ -46,7 +49,10 @@ dead_letter_table = Table(
     Column("attempts", Integer, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("replayed_at", DateTime(timezone=True)),
+    Column("dismissed_at", DateTime(timezone=True)),
+    Index("dead_letter_waiting", "tenant_id", "dead_letter_id", postgresql_where=_WAITS),
 )
+_COUNT = select(func.count()).select_from(dead_letter_table).where(_WAITS)
 
 
 async def dead_letter(
@@ -104,14 +110,14 @@ async def dead_letter(
 async def list_dead_letters(
     session: AsyncSession, after: UUID | None, limit: int, *, replayed: bool
 ) -> list[dict[str, Any]]:
-    """The tenant's dead letters in id order, without payloads; those already replayed only if asked for."""
+    """The tenant's dead letters in id order, without payloads; those that no longer wait only if asked for."""
     table = dead_letter_table
     columns = [c for c in table.c if c.name not in ("value", "headers", "key")]
     statement = select(*columns).order_by(table.c.dead_letter_id).limit(limit)
     if after is not None:
         statement = statement.where(table.c.dead_letter_id > after)
     if not replayed:
-        statement = statement.where(table.c.replayed_at.is_(None))
+        statement = statement.where(_WAITS)
     return [dict(row) for row in (await session.execute(statement)).mappings()]
 
 
@@ -128,6 +134,27 @@ async def take_dead_letter(session: AsyncSession, dead_letter_id: UUID) -> tuple
     if letter is None:
         raise NotFoundProblem(f"no dead letter {dead_letter_id}")
     return Record(letter.topic, letter.key, letter.value, letter.headers), letter.partition, letter.offset
+
+
+async def dismiss_dead_letter(session: AsyncSession, dead_letter_id: UUID) -> None:
+    """Let it wait no longer: it will never be handled. NotFoundProblem if it is not the tenant's, ConflictProblem if it
+    does not wait."""
+    table = dead_letter_table
+    one = table.c.dead_letter_id == dead_letter_id
+    dismissed = update(table).where(one, _WAITS).values(dismissed_at=text("now()")).returning(table.c.dead_letter_id)
+    if (await session.execute(dismissed)).scalar() is not None:
+        return
+    if (await session.execute(select(table.c.dead_letter_id).where(one))).scalar() is None:
+        raise NotFoundProblem(f"no dead letter {dead_letter_id}")
+    raise ConflictProblem(
+        f"the dead letter {dead_letter_id} was replayed or dismissed before", code="dead_letter_settled"
+    )
+
+
+async def measure_dead_letters(database: Database, service: str) -> None:
+    """Set the gauge of those that wait, of all tenants."""
+    async with database.as_relay() as connection:
+        DEAD_LETTERS_WAITING.labels(service).set((await connection.execute(_COUNT)).scalar_one())
 
 
 def _storable(headers: Any) -> dict[str, str]:

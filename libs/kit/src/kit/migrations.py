@@ -47,6 +47,9 @@ def create_kit_tables(package: str) -> None:
     for name in ("outbox", "inbox", "idempotency"):
         op.execute(f'GRANT SELECT, DELETE ON {name} TO "{relay}"')
         op.execute(f'CREATE POLICY relay ON {name} TO "{relay}" USING (true)')
+    # Of dead letters it sees how many wait.
+    op.execute(f'GRANT SELECT (replayed_at, dismissed_at) ON dead_letter TO "{relay}"')
+    op.execute(f'CREATE POLICY relay ON dead_letter FOR SELECT TO "{relay}" USING (true)')
     # Rows live for milliseconds: without this the table bloats to many times its content.
     op.execute(
         "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"

@@ -7,11 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from kit import audit as audit_log
-from kit.auth import requires
-from kit.dead_letters import list_dead_letters, take_dead_letter
+from kit.auth import Caller, requires
+from kit.dead_letters import dismiss_dead_letter, list_dead_letters, take_dead_letter
 from kit.errors import ConflictProblem, InvalidEvent, RetryableError, UnavailableProblem
 from kit.pagination import Page, Paging
 from kit.web import Uow, router
@@ -59,6 +59,13 @@ class DeadLetter(BaseModel):
     attempts: int
     at: datetime
     replayed_at: datetime | None
+    dismissed_at: datetime | None
+
+
+class Dismissal(BaseModel):
+    """Why an event will never be handled."""
+
+    reason: str = Field(min_length=1, max_length=500)
 
 
 class AuditEntry(BaseModel):
@@ -75,7 +82,7 @@ class AuditEntry(BaseModel):
 
 @api.get("/dead-letters", dependencies=[requires("dead-letters:read")])
 async def list_the_dead_letters(
-    uow: Uow, paging: Paging, replayed: Annotated[bool, Query(description="also those replayed")] = False
+    uow: Uow, paging: Paging, replayed: Annotated[bool, Query(description="also those replayed or dismissed")] = False
 ) -> Page[DeadLetter]:
     """Events that could not be handled, with their origin and the reason."""
     after = UUID(paging.after[0]) if paging.after else None
@@ -84,7 +91,7 @@ async def list_the_dead_letters(
 
 
 @api.post("/dead-letters/{dead_letter_id}/replay", dependencies=[requires("dead-letters:write")])
-async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, request: Request) -> dict[str, str]:
+async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, caller: Caller, request: Request) -> dict[str, str]:
     """Handle the event again, here and now, after the cause was mended; 409 says what still is wrong with it.
 
     It does not pass through its topic, which only its writer may write and whose other readers have it already."""
@@ -95,7 +102,18 @@ async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, request: Reques
         raise ConflictProblem(str(invalid), code="event_invalid") from invalid
     except RetryableError as passing:
         raise UnavailableProblem(str(passing)) from passing
+    await audit_log.record(uow, caller, "dead-letter.replayed", str(dead_letter_id))
     return {"status": "handled"}
+
+
+@api.post("/dead-letters/{dead_letter_id}/dismiss", dependencies=[requires("dead-letters:write")])
+async def dismiss_the_dead_letter(
+    dead_letter_id: UUID, dismissal: Dismissal, uow: Uow, caller: Caller
+) -> dict[str, str]:
+    """Let the event wait no longer, for nothing can be made of it. It is kept, and can still be replayed."""
+    await dismiss_dead_letter(uow.session, dead_letter_id)
+    await audit_log.record(uow, caller, "dead-letter.dismissed", str(dead_letter_id), reason=dismissal.reason)
+    return {"status": "dismissed"}
 
 
 @api.get("/audit-entries", dependencies=[requires("audit:read")])

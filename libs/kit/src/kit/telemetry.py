@@ -33,7 +33,8 @@ OUTBOX_AGE = Gauge("outbox_oldest_age_seconds", "Age of the oldest unsent event;
 OUTBOX_DEPTH = Gauge("outbox_events", "Events waiting in the outbox", ["service"])
 EVENTS_CONSUMED = Counter("events_consumed_total", "Events handled", ["service", "topic"])
 DUPLICATES = Counter("events_duplicate_total", "Events recognised as handled before", ["service", "topic"])
-DEAD_LETTERS = Counter("dead_letters_total", "Events put aside as invalid; each waits for a person", ["service", "topic", "code"])  # fmt: skip  # noqa: E501
+DEAD_LETTERS = Counter("dead_letters_total", "Events put aside as invalid", ["service", "topic", "code"])
+DEAD_LETTERS_WAITING = Gauge("dead_letters_waiting", "Events put aside that nobody has replayed or dismissed yet", ["service"])  # fmt: skip  # noqa: E501
 EVENT_AGE = Histogram("consumer_event_age_seconds", "Time from an event's making to its being handled", ["service", "topic"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
 BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle what one poll returned", ["service"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
 CONSUMER_RETRIES = Counter("consumer_retries_total", "Batches repeated after a passing fault", ["service", "topic"])
