@@ -3,16 +3,20 @@
 import asyncio
 import secrets
 
+import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.errors import KafkaConnectionError
 from attacks.broker import secured_broker
 from attacks.events import sample
 from kit.events import Event, Record, decode, headers_of
+from kit.kafka import start_producer
 from kit.migrate import migrate
 from kit.provision import drop_database, provision_database
 from kit.testing.infrastructure import Infrastructure
 from kit.testing.service import running_service
 from sandbox.stack.topics import load_topics
+from scoring.settings import Settings
 from scoring.templates import profile_templates
 
 TENANT = "acme"
@@ -26,16 +30,20 @@ async def broker(tmp_path_factory):
         yield running
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def scoring(broker, infrastructure, issuer):
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=["plain", "encrypted"])
+async def scoring(request, broker, infrastructure, issuer):
     """The scoring service, told its login as any deployment tells it."""
     name = f"scoring_{secrets.token_hex(4)}"
     made = provision_database(
         infrastructure.admin_url, "scoring", app_password="test", owner_password="test", database=name
     )
     migrate("scoring", made.migration_url)
-    secured = Infrastructure(infrastructure.admin_url, broker.address)
     login = {"kafka_username": "scoring", "kafka_password": broker.passwords["scoring"]}
+    address = broker.address
+    if request.param == "encrypted":
+        login |= {"kafka_tls": True, "kafka_tls_ca_file": broker.certificate}
+        address = broker.tls_address
+    secured = Infrastructure(infrastructure.admin_url, address)
     async with running_service(
         "scoring", secured, issuer, made.database_url, made.migration_url, "", **login
     ) as service:
@@ -84,6 +92,16 @@ async def test_what_comes_in_as_an_event_goes_out_as_one(broker, scoring, eventu
         event = decode(Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers)), 0, 0)
         assert event.tenant_id == TENANT
     assert event.message.submission_id == submission.submission_id
+
+
+async def test_a_broker_that_nobody_vouches_for_is_told_nothing(broker):
+    login = {"kafka_username": "scoring", "kafka_password": broker.passwords["scoring"], "kafka_tls": True}
+    known = Settings(kafka_bootstrap_servers=broker.tls_address, kafka_tls_ca_file=broker.certificate, **login)
+    await (await start_producer(known)).stop()
+    with pytest.raises(KafkaConnectionError):
+        await start_producer(known.model_copy(update={"kafka_tls_ca_file": None}))
+    with pytest.raises(KafkaConnectionError):
+        await start_producer(known.model_copy(update={"kafka_bootstrap_servers": broker.address}))
 
 
 async def test_a_dead_letter_is_announced_and_its_replay_needs_no_right_to_the_topic(broker, scoring, eventually):

@@ -119,5 +119,13 @@ def test_production_refuses_the_local_issuer():
         ServiceSettings(environment="production", oidc_jwks_url="file:///tmp/jwks.json")
 
 
+def test_production_encrypts_what_it_tells_the_broker():
+    with pytest.raises(ValueError, match="KAFKA_TLS must be true"):
+        ServiceSettings(environment="production", oidc_jwks_url="https://issuer/keys")
+    assert ServiceSettings(environment="production", oidc_jwks_url="https://issuer/keys", kafka_tls=True).kafka_tls
+    with pytest.raises(ValueError, match="does not point to a file"):
+        ServiceSettings(kafka_tls=True, kafka_tls_ca_file="/nowhere/ca.pem")
+
+
 def test_pointers_escape_what_json_pointers_must():
     assert pointer("body", "a/b", "m~n", 0) == "/body/a~1b/m~0n/0"

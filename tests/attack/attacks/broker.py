@@ -5,6 +5,8 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
@@ -14,10 +16,15 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 from kit.kafka import login
 from sandbox.stack.acls import acls_of, users_of
 from sandbox.stack.kafka import resolve_kafka
-from sandbox.stack.kafka_jvm import ADMIN, BROKER
+from sandbox.stack.kafka_jvm import ADMIN, BROKER, write_properties
 from sandbox.stack.ports import free_ports
 from sandbox.stack.supervisor import Supervisor
 from sandbox.stack.topics import Topic, create_topics
@@ -38,6 +45,8 @@ class SecuredBroker:
     directory: Path
     address: str
     controller_address: str
+    tls_address: str
+    certificate: Path
     topics: list[Topic]
     passwords: dict[str, str] = field(repr=False)
 
@@ -116,18 +125,61 @@ def refusal(futures: Mapping[object, object]) -> set[str]:
     return names
 
 
+def _listen_encrypted(properties: Path, port: int) -> Path:
+    """Give the broker another listener; the file with its certificate."""
+    certificate, key_store = _certificate(properties.parent)
+    settings = dict(line.split("=", 1) for line in properties.read_text().splitlines())
+    settings["listeners"] += f",SASL_SSL://127.0.0.1:{port}"
+    settings["listener.security.protocol.map"] += ",SASL_SSL:SASL_SSL"
+    login_module = settings["listener.name.sasl_plaintext.scram-sha-512.sasl.jaas.config"]
+    settings |= {
+        "listener.name.sasl_ssl.sasl.enabled.mechanisms": "SCRAM-SHA-512",
+        "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login_module,
+        "listener.name.sasl_ssl.ssl.keystore.type": "PEM",
+        "listener.name.sasl_ssl.ssl.keystore.location": str(key_store),
+    }
+    write_properties(properties.parent, settings)
+    return certificate
+
+
+def _certificate(directory: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 that vouches for itself, and the file with it and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a broker")])
+    now = datetime.now(UTC)
+    signed = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, SHA256())
+        .public_bytes(Encoding.PEM)
+    )
+    certificate, key_store = directory / "certificate.pem", directory / "key-store.pem"
+    certificate.write_bytes(signed)
+    key_store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed)
+    return certificate, key_store
+
+
 @asynccontextmanager
 async def secured_broker(directory: Path, topics: list[Topic]) -> AsyncIterator[SecuredBroker]:
-    """Real Kafka, secured as `make up` secures it."""
+    """Real Kafka, secured as `make up` secures it, which also listens where everything is encrypted."""
     users = {BROKER, ADMIN, STRANGER, *users_of(topics)}
     passwords = {user: secrets.token_urlsafe(24) for user in users}
-    broker_port, controller_port = free_ports(2)
+    broker_port, controller_port, tls_port = free_ports(3)
     kafka = await asyncio.to_thread(
         resolve_kafka, directory / "kafka", broker_port, controller_port, {"KAFKA_BACKEND": "jvm"}, passwords[BROKER]
     )
     assert kafka.process is not None and kafka.guard is not None
+    certificate = _listen_encrypted(Path(kafka.process.command[-1]), tls_port)
     supervisor = Supervisor(directory / "logs", lambda _: None)
-    running = SecuredBroker(directory, kafka.bootstrap_servers, f"127.0.0.1:{controller_port}", topics, passwords)
+    running = SecuredBroker(
+        directory,
+        kafka.bootstrap_servers,
+        f"127.0.0.1:{controller_port}",
+        f"127.0.0.1:{tls_port}",
+        certificate,
+        topics,
+        passwords,
+    )
     try:
         await supervisor.start(kafka.process)
         known = {user: password for user, password in passwords.items() if user != BROKER}

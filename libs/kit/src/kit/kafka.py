@@ -1,5 +1,6 @@
 """Kafka clients with the settings the delivery guarantees rest on."""
 
+import ssl
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -20,10 +21,14 @@ def login(username: str, password: str) -> dict[str, Any]:
 
 
 def _connection(settings: ServiceSettings) -> dict[str, Any]:
-    return {
+    given: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
         **login(settings.kafka_username, settings.kafka_password.get_secret_value()),
     }
+    if settings.kafka_tls:
+        given["security_protocol"] = "SASL_SSL" if settings.kafka_username else "SSL"
+        given["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_tls_ca_file)
+    return given
 
 
 async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:

@@ -2,7 +2,7 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kit.pace import PROMPT, Pace
@@ -30,6 +30,10 @@ class ServiceSettings(BaseSettings):
     kafka_idempotence: bool = Field(default=True, description="off only for brokers without producer ids")
     kafka_username: str = Field(default="", description="SCRAM-SHA-512 user; empty for a broker without authentication")
     kafka_password: SecretStr = SecretStr("")
+    kafka_tls: bool = Field(default=False, description="encrypt, and check the brokers' certificates")
+    kafka_tls_ca_file: FilePath | None = Field(
+        default=None, description="PEM file of who signs the brokers' certificates; without it, whom the system trusts"
+    )
     topic_prefix: str = Field(
         default="", description="put before every topic and group, so that tests can share a broker"
     )
@@ -53,6 +57,11 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "ServiceSettings":
-        if self.environment == "production" and not self.oidc_jwks_url.startswith("https://"):
-            raise ValueError("OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted")
+        if self.environment == "production":
+            if not self.oidc_jwks_url.startswith("https://"):
+                raise ValueError(
+                    "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted"
+                )
+            if not self.kafka_tls:
+                raise ValueError("KAFKA_TLS must be true in production: whoever listens would read every event")
         return self
