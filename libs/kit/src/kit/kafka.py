@@ -8,12 +8,15 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from kit.settings import ServiceSettings
 
 
-def login(username: str, password: str) -> dict[str, Any]:
-    """What a client of aiokafka is given to log in; nothing for a broker without authentication, and no username."""
+def login(username: str, password: str, tls: ssl.SSLContext | None = None) -> dict[str, Any]:
+    """What a client of aiokafka is given to log in, unless the broker asks nobody and there is no username; and to
+    encrypt, where there is a context for it."""
+    channel: dict[str, Any] = {"security_protocol": "SSL", "ssl_context": tls} if tls else {}
     if not username:
-        return {}
+        return channel
     return {
-        "security_protocol": "SASL_PLAINTEXT",
+        **channel,
+        "security_protocol": "SASL_SSL" if tls else "SASL_PLAINTEXT",
         "sasl_mechanism": "SCRAM-SHA-512",
         "sasl_plain_username": username,
         "sasl_plain_password": password,
@@ -21,14 +24,11 @@ def login(username: str, password: str) -> dict[str, Any]:
 
 
 def _connection(settings: ServiceSettings) -> dict[str, Any]:
-    given: dict[str, Any] = {
+    tls = ssl.create_default_context(cafile=settings.kafka_tls_ca_file) if settings.kafka_tls else None
+    return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
-        **login(settings.kafka_username, settings.kafka_password.get_secret_value()),
+        **login(settings.kafka_username, settings.kafka_password.get_secret_value(), tls),
     }
-    if settings.kafka_tls:
-        given["security_protocol"] = "SASL_SSL" if settings.kafka_username else "SSL"
-        given["ssl_context"] = ssl.create_default_context(cafile=settings.kafka_tls_ca_file)
-    return given
 
 
 async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:

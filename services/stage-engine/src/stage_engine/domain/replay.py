@@ -27,6 +27,14 @@ _INPUTS: Mapping[str, type[Input]] = {
     "command": Command,
 }
 _INPUT_NAMES = {kind: name for name, kind in _INPUTS.items()}
+# How each is written and read; nothing where JSON, or its encoder, has it the same.
+_SCALARS: Mapping[type, tuple[Callable[[Any], Any] | None, Callable[[Any], Any] | None]] = {
+    str: (None, None),
+    int: (None, None),
+    bool: (None, None),
+    Decimal: (None, Decimal),
+    datetime: (datetime.isoformat, datetime.fromisoformat),
+}
 
 
 class StoredDecision(NamedTuple):
@@ -40,34 +48,34 @@ class StoredDecision(NamedTuple):
 
 def encode_instance(instance: Instance) -> str:
     """The deal as canonical JSON."""
-    return to_json(_writer_of_tuple(Instance)(instance)).decode()
+    return to_json(_writer(Instance)(instance)).decode()
 
 
 def encode_input(given: Input) -> str:
     """The input as canonical JSON, tagged with its kind."""
-    tagged = {"kind": _INPUT_NAMES[type(given)], **_writer_of_tuple(type(given))(given)}
+    tagged = {"kind": _INPUT_NAMES[type(given)], **_writer(type(given))(given)}
     return to_json({name: tagged[name] for name in sorted(tagged)}).decode()
 
 
 def encode_decision(decision: Decision) -> str:
     """The decision as canonical JSON. The deal afterwards is a document of its own."""
-    return to_json(_writer_of_tuple(Decision)(decision._replace(instance=None))).decode()
+    return to_json(_writer(Decision)(decision._replace(instance=None))).decode()
 
 
 def decode_instance(document: str) -> Instance:
     """The deal again."""
-    return cast(Instance, _reader_of_tuple(Instance)(from_json(document)))
+    return cast(Instance, _reader(Instance)(from_json(document)))
 
 
 def decode_input(document: str) -> Input:
     """The input again."""
     fields = from_json(document)
-    return cast(Input, _reader_of_tuple(_INPUTS[fields["kind"]])(fields))
+    return cast(Input, _reader(_INPUTS[fields["kind"]])(fields))
 
 
 def decode_decision(document: str) -> Decision:
     """The decision again, without the deal."""
-    return cast(Decision, _reader_of_tuple(Decision)(from_json(document)))
+    return cast(Decision, _reader(Decision)(from_json(document)))
 
 
 def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> tuple[StoredDecision, bool]:
@@ -80,32 +88,40 @@ def run_again(stored: StoredDecision, rules: Ruleset, decided_at: datetime) -> t
 
 
 @lru_cache
-def _writer(kind: Any) -> Callable[[Any], Any] | None:
-    """What makes JSON's value of one of this type, keys in order; None where pydantic's is the same."""
-    if kind is datetime:
-        return datetime.isoformat
+def _converter(kind: Any, reading: bool) -> Callable[[Any], Any] | None:  # noqa: PLR0911 - one for each type
+    """What makes JSON's value of one of this type, or, reading, the other way round; None where they are the same.
+
+    KeyError for a type that does not occur in the values above."""
     if hasattr(kind, "_fields"):
-        return _writer_of_tuple(kind)
-    origin, arguments = get_origin(kind), get_args(kind)
+        return _reader(kind) if reading else _writer(kind)
+    origin, arguments = get_origin(kind), [a for a in get_args(kind) if a not in (Ellipsis, type(None))]
+    each = [_converter(a, reading) or _same for a in arguments]
     if origin in (Union, UnionType):
-        (inner,) = (_writer(a) for a in arguments if a is not type(None))
-        return inner and (lambda value: None if value is None else inner(value))
-    if origin is tuple and arguments[-1] is Ellipsis:
-        each = _writer(arguments[0])
-        return each and (lambda value: list(map(each, value)))
-    if origin is not None and origin is not tuple and issubclass(origin, Mapping):
-        each = _writer(arguments[1]) or _same
-        return lambda value: {key: each(value[key]) for key in sorted(value)}
-    return None
+        (inner,) = each
+        return None if inner is _same else lambda value: None if value is None else inner(value)
+    if origin is tuple and all(convert is _same for convert in each):
+        return tuple if reading else None
+    if origin is tuple and Ellipsis in get_args(kind):
+        (inner,) = each
+        return lambda value: tuple(map(inner, value))
+    if origin is tuple:
+        return lambda value: tuple(convert(item) for convert, item in zip(each, value, strict=True))
+    if origin is not None and issubclass(origin, Mapping):
+        _, inner = each
+        return lambda value: {key: inner(value[key]) for key in sorted(value)}
+    if issubclass(kind, Enum):
+        return kind if reading else None
+    return _SCALARS[kind][reading]
 
 
 @lru_cache
-def _writer_of_tuple(kind: Any) -> Callable[[Any], dict[str, Any]]:
-    """A field at its default is left out: what was stored before there was such a field reads and writes the same."""
+def _writer(kind: Any) -> Callable[[Any], dict[str, Any]]:
+    """Fields in the order of their names. One at its default is left out: what was stored before there was such a field
+    reads and writes the same."""
     names = sorted(kind._fields)
     in_order = itemgetter(*map(kind._fields.index, names))
     hints = get_type_hints(kind)
-    writers = [(name, write) for name in names if (write := _writer(hints[name]))]
+    writers = [(name, write) for name in names if (write := _converter(hints[name], False))]
     defaults = kind._field_defaults.items()
 
     def write_fields(value: Any) -> dict[str, Any]:
@@ -122,40 +138,11 @@ def _writer_of_tuple(kind: Any) -> Callable[[Any], dict[str, Any]]:
 
 
 @lru_cache
-def _reader(kind: Any) -> Callable[[Any], Any] | None:  # noqa: PLR0911 - one for each type
-    """What makes a value of this type from JSON's, of the types that occur in the values above; None where they are
-    the same."""
-    if kind in (str, int, bool):
-        return None
-    if kind is Decimal:
-        return Decimal
-    if kind is datetime:
-        return datetime.fromisoformat
-    if hasattr(kind, "_fields"):
-        return _reader_of_tuple(kind)
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin in (Union, UnionType):
-        (inner,) = (_reader(a) for a in arguments if a is not type(None))
-        return inner and (lambda value: None if value is None else inner(value))
-    if origin is tuple and arguments[-1] is Ellipsis:
-        each = _reader(arguments[0])
-        return (lambda value: tuple(map(each, value))) if each else tuple
-    if origin is tuple:
-        readers = [_reader(a) or _same for a in arguments]
-        return lambda value: tuple(read(item) for read, item in zip(readers, value, strict=True))
-    if origin is not None and issubclass(origin, Mapping):
-        each = _reader(arguments[1]) or _same
-        return lambda value: {key: each(item) for key, item in value.items()}
-    assert issubclass(kind, Enum), f"no reader for {kind}"
-    return kind
-
-
-@lru_cache
-def _reader_of_tuple(kind: Any) -> Callable[[Any], Any]:
+def _reader(kind: Any) -> Callable[[Any], Any]:
     """Fields that are not there have their defaults; those that a later version wrote are passed over."""
     in_order, defaults = itemgetter(*kind._fields), kind._field_defaults
     hints = get_type_hints(kind)
-    readers = [(place, read) for place, name in enumerate(kind._fields) if (read := _reader(hints[name]))]
+    readers = [(place, read) for place, name in enumerate(kind._fields) if (read := _converter(hints[name], True))]
 
     def read_fields(fields: Any) -> Any:
         values = list(in_order({**defaults, **fields}))
