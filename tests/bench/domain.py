@@ -60,9 +60,10 @@ def decisions() -> tuple[float, float]:
         (("hours", Decimal(20)),),
         (),
     )
-    own = rules.tables["prospecting"]
-    engine = ZenEngine({"loader": {"type": "static", "content": {"t@1": decision_table(own)}}})
-    context = '{"prospecting_score":50}'
+    table = decision_table(rules.tables["prospecting"])
+    engine = ZenEngine({"loader": {"type": "static", "content": {"t@1": table}}})
+    fields = {column["name"]: column["field"] for column in table["nodes"][1]["content"]["inputs"]}
+    context = json.dumps({fields["prospecting.score"]: 50})
     ours = per_second(lambda: decide(seen, short, rules, NOW))
     return ours, per_second(lambda: engine.evaluate("t@1", context, {"trace": True}))
 

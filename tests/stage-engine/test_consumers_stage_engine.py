@@ -385,7 +385,7 @@ class TestBadEvents:
             raise EngineDisagreement(stage_key, [], ["x"])
 
         with monkeypatch.context() as patch:
-            patch.setattr(Ruleset, "match", disagree)
+            patch.setattr(Ruleset, "hits", disagree)
             await world_of.score("o1", "prospecting", "70", ("prospecting", 1))
             decision = (await world_of.decisions(2))[-1]
         assert (decision.outcome, codes(decision)) == (decided.OUTCOME_REJECTED, ["ENGINE_DISAGREEMENT"])

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage_engine.domain.boxes import contains, example, intersect
-from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, distance, findings_of, predicate
+from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of, measure, predicate
 from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, to_text, to_zen
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
 from stage_engine.engine import RuleEngine, cell_fault, compiled
@@ -147,10 +147,22 @@ class TestEngine:
     ) -> None:
         rules = compiled(pipeline)
         for facts in samples:
-            results = rules.match("a", facts)
-            order = [(r.parsed.rule.priority, r.parsed.kind, r.parsed.rule.rule_id) for r in results]
+            hits = rules.hits("a", facts)
+            order = [(p.rule.priority, p.kind, p.rule.rule_id) for p in hits]
             assert order == sorted(order)
-            assert [r.hit for r in results] == [findings_of(r.parsed, facts).hit for r in results]
+            assert hits == [p for p in rules.tables["a"] if not findings_of(p, facts).unmet]
+
+    @given(tables(), st.frozensets(st.sampled_from(FACTS)))
+    def test_a_rule_is_asked_when_a_fact_it_reads_has_changed(
+        self, pipeline: Pipeline, changed: frozenset[str]
+    ) -> None:
+        rules = compiled(pipeline)
+        for _ in range(2):
+            asked = rules.asked("a", changed)
+            reading = [p for p in rules.tables["a"] if changed & {c.fact for c in p.conditions}]
+            assert list(asked.rules) == reading
+            assert list(asked.acting) == [p for p in reading if p.acts]
+            assert list(asked.facts) == sorted({c.fact for p in reading for c in p.conditions})
 
     @settings(max_examples=200, deadline=None)
     @given(_ranges(), numbers, st.sampled_from([D(0), D("0.01"), D("-0.01"), D("0.000000000001")]))
@@ -161,8 +173,7 @@ class TestEngine:
         rule = Rule("r", "a", "b", (Condition("demo.score", to_text(cell)),), RuleMode.AUTO)
         rules = compiled(_pipeline([rule]))
         for value in (bound + step, bound - step, other):
-            (result,) = rules.match("a", {"demo.score": value})
-            assert result.hit == predicate(cell)(value)
+            assert bool(rules.hits("a", {"demo.score": value})) == predicate(cell)(value)
 
     def test_digits_that_a_float_would_lose_still_count(self) -> None:
         rule = Rule("r", "a", "won", (Condition("demo.score", "= 100"),), RuleMode.AUTO)
@@ -174,7 +185,7 @@ class TestEngine:
         rule = Rule("r", "a", "b", (Condition("demo.score", "> 60"),), RuleMode.AUTO)
         rules = Ruleset(_pipeline([rule]), lambda stage, facts: [])
         with pytest.raises(EngineDisagreement):
-            rules.match("a", {"demo.score": D(70)})
+            rules.hits("a", {"demo.score": D(70)})
 
     def test_a_disagreement_becomes_a_rejected_decision_that_keeps_the_evidence(self, world: Any) -> None:
         deal = world.deal()
@@ -212,7 +223,7 @@ class TestBoxes:
 
     @given(_ranges(), numbers)
     def test_a_margin_is_the_way_to_the_bound(self, cell: Cell, value: Decimal) -> None:
-        margin = distance(cell, value)
+        margin = measure(cell)(value)
         assert margin is not None
         if margin != 0:
             assert predicate(cell)(value) == (margin > 0)

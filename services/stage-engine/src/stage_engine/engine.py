@@ -29,9 +29,10 @@ def _columns(rules: Sequence[ParsedRule]) -> list[tuple[str, int]]:
 def _cells(parsed: ParsedRule) -> list[tuple[tuple[str, int], str]]:
     seen: dict[str, int] = {}
     cells = []
-    for fact, cell, _, _ in parsed.conditions:
-        cells.append(((fact, seen.get(fact, 0)), to_zen(cell)))
-        seen[fact] = seen.get(fact, 0) + 1
+    for condition in parsed.conditions:
+        times = seen.get(condition.fact, 0)
+        cells.append(((condition.fact, times), to_zen(condition.cell)))
+        seen[condition.fact] = times + 1
     return cells
 
 
@@ -92,31 +93,34 @@ class RuleEngine:
 
     def __init__(self, pipeline: Pipeline) -> None:
         tables = rules_by_stage(pipeline)
-        self._names = {stage: f"{pipeline.key}/{stage}@{pipeline.version}" for stage in tables}
-        content: dict[str, Any] = {self._names[stage]: decision_table(rules) for stage, rules in tables.items()}
+        names = {stage: f"{pipeline.key}/{stage}@{pipeline.version}" for stage in tables}
+        content: dict[str, Any] = {names[stage]: decision_table(rules) for stage, rules in tables.items()}
         self._engine = zen.ZenEngine({"loader": {"type": "static", "content": content}})
-        self._fields = {
-            stage: [(fact, f'"{field}":') for fact, field in _fields(rules).items()] for stage, rules in tables.items()
+        # The name of each stage's table, and the facts it reads with the labels they have in the engine's context.
+        self._tables = {
+            stage: (names[stage], [(fact, f'"{field}":') for fact, field in _fields(rules).items()])
+            for stage, rules in tables.items()
         }
-
-    def context(self, stage_key: str, facts: Facts) -> str:
-        """The facts that the stage's rules read, as the JSON text that the engine gets."""
-        known = [label + _json(facts[fact]) for fact, label in self._fields[stage_key] if fact in facts]
-        return f"{{{','.join(known)}}}"
 
     def __call__(self, stage_key: str, facts: Facts) -> list[str]:
         """Ids of the rules that hold, those that go first in front. EngineFault when the table did not run."""
+        name, labels = self._tables[stage_key]
+        known: list[str] = []
+        for fact, label in labels:
+            value = facts.get(fact)
+            if value is not None:
+                known.append(label + _json(value))
         try:
-            response = self._engine.evaluate(self._names[stage_key], self.context(stage_key, facts))
+            response = self._engine.evaluate(name, f"{{{','.join(known)}}}")
         except RuntimeError as error:
-            raise EngineFault(f"{self._names[stage_key]}: {error}") from error
+            raise EngineFault(f"{name}: {error}") from error
         # The engine's own trace would double the cost and tell less than our reading does.
         try:
             rows = [row["rule"] for row in response["result"]]
         except (TypeError, KeyError):
             rows = []
         if not rows or rows.pop() != CATCH_ALL:
-            raise EngineFault(f"{self._names[stage_key]} gave {response['result']}")
+            raise EngineFault(f"{name} gave {response['result']}")
         return rows
 
 

@@ -1,9 +1,11 @@
 """Letting the rules decide on changed facts of a deal."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Reason
-from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, findings_of
+from stage_engine.domain.evaluate import EngineFault, Facts, ParsedRule, RuleResult, Ruleset, findings_of
 from stage_engine.domain.explain import (
     answer,
     facts_read,
@@ -15,6 +17,8 @@ from stage_engine.domain.explain import (
 from stage_engine.domain.move import moved
 from stage_engine.domain.pipeline import Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.state import Instance, facts_of
+
+_acts = attrgetter("acts")
 
 
 def decide_by_rules(
@@ -29,44 +33,45 @@ def decide_by_rules(
 ) -> Decision:
     """What the rules of the current stage make of the triggering facts. A rule that reads none of them is not asked:
     it fires on the edge, not on an unrelated change. `instance` already holds the new facts."""
+    pipeline = rules.pipeline
+    stage = pipeline.stage(instance.stage_key)
+    facts = facts_of(instance, stage.assessment_keys)
+    asked = rules.asked(stage.key, triggers)
     try:
-        return _by_rules(before, instance, rules, now, triggers, submission_id, actor)
+        hits = [p for p in rules.hits(stage.key, facts) if p in asked.rules]
+        winning = next(filter(_acts, hits), None)
+        if winning is not None:
+            return _won(before, instance, rules, now, findings_of(winning, facts), hits, facts, submission_id, actor)
     except EngineFault as fault:
-        return engine_fault(rules.pipeline, before, instance, now, fault, actor)
+        return engine_fault(pipeline, before, instance, now, fault, actor)
+    missed = [findings_of(p, facts) for p in asked.acting]
+    return answer(
+        pipeline,
+        before,
+        instance,
+        Outcome.REJECTED if missed else Outcome.NO_OP,
+        now,
+        reasons=reasons_of(missed) + shadows_of(hits),
+        near_misses=near_misses_of(instance, missed),
+        rule_id=hits[0].rule.rule_id if hits else "",
+        margin=smallest_margin(missed),
+        facts=facts_read(asked.facts, facts),
+        actor=actor,
+    )
 
 
-def _by_rules(
+def _won(
     before: Instance,
     instance: Instance,
     rules: Ruleset,
     now: datetime,
-    triggers: frozenset[str],
+    winner: RuleResult,
+    hits: Sequence[ParsedRule],
+    facts: Facts,
     submission_id: str,
     actor: str,
 ) -> Decision:
     pipeline = rules.pipeline
-    stage = pipeline.stage(instance.stage_key)
-    facts = facts_of(instance, stage.assessment_keys)
-    matches = [m for m in rules.match(stage.key, facts) if not triggers.isdisjoint(m.parsed.facts)]
-    acting = [m for m in matches if m.parsed.acts]
-    shadows = shadows_of(matches) if len(acting) < len(matches) else ()
-    winning = next((m for m in acting if m.hit), None)
-    if winning is None:
-        missed = [findings_of(m.parsed, facts) for m in acting]
-        return answer(
-            pipeline,
-            before,
-            instance,
-            Outcome.REJECTED if acting else Outcome.NO_OP,
-            now,
-            reasons=(*reasons_of(missed), *shadows),
-            near_misses=near_misses_of(instance, missed),
-            rule_id=next((m.parsed.rule.rule_id for m in matches if m.hit), ""),
-            margin=smallest_margin(missed),
-            facts=facts_read([m.parsed for m in matches], facts),
-            actor=actor,
-        )
-    winner = findings_of(winning.parsed, facts)
     rule = winner.parsed.rule
     refusal = _refusal(instance, rules, winner)
     outcome, transition, proposed = Outcome.REJECTED, None, ""
@@ -92,10 +97,10 @@ def _by_rules(
         after,
         outcome,
         now,
-        reasons=refusal + shadows,
+        reasons=refusal + shadows_of(hits),
         rule_id=rule.rule_id,
         margin=smallest_margin((winner,)),
-        facts=facts_read((winner.parsed,), facts),
+        facts=facts_read(sorted(winner.parsed.facts), facts),
         proposed_stage=proposed,
         transition=transition,
         write=transition is not None,
@@ -145,10 +150,11 @@ def guard(instance: Instance, rules: Ruleset, source: str, target: str) -> tuple
     pipeline = rules.pipeline
     keys = pipeline.stage(source).assessment_keys
     facts = facts_of(instance, keys, of_any_visit=source != instance.stage_key)
-    step = [m for m in rules.match(source, facts) if m.parsed.acts and m.parsed.rule.to_stage == target]
-    if not step or any(m.hit for m in step):
+    hits = rules.hits(source, facts)
+    step = [p for p in rules.tables[source] if p.acts and p.rule.to_stage == target]
+    if any(p in hits for p in step):
         return ()
-    return reasons_of(findings_of(m.parsed, facts) for m in step)
+    return reasons_of([findings_of(p, facts) for p in step])
 
 
 def engine_fault(

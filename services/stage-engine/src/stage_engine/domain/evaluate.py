@@ -45,15 +45,17 @@ class Kind(IntEnum):
 
 
 class ParsedCondition(NamedTuple):
-    """A condition read: the fact, the cell's meaning and text, and what tells whether a known value meets it."""
+    """A condition read: the fact, the cell's meaning and text, what tells whether a known value meets it, and how far
+    it lies within or outside."""
 
     fact: str
     cell: Cell
     text: str
     holds: Callable[[Literal], bool]
+    distance: Callable[[Literal], Decimal | None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class ParsedRule:
     """A rule read for one stage that it can leave from."""
 
@@ -67,19 +69,21 @@ class ParsedRule:
     acts: bool
 
 
-class Match(NamedTuple):
-    """A rule and whether it holds."""
-
-    parsed: ParsedRule
-    hit: bool
-
-
 class RuleResult(NamedTuple):
-    """A rule and how each of its conditions came out."""
+    """A rule, how each of its conditions came out, and those that do not hold: none when the rule does."""
 
     parsed: ParsedRule
-    findings: tuple[Finding, ...]
-    hit: bool
+    findings: list[Finding]
+    unmet: list[Finding]
+
+
+class Asked(NamedTuple):
+    """The rules of a stage that read one of some facts, those that go first in front, and the names of all that they
+    read, sorted."""
+
+    rules: tuple[ParsedRule, ...]
+    acting: tuple[ParsedRule, ...]
+    facts: tuple[str, ...]
 
 
 class Matcher(Protocol):
@@ -123,43 +127,40 @@ def predicate(cell: Cell) -> Callable[[Literal], bool]:
     return holds
 
 
-def distance(cell: Cell, value: Literal) -> Decimal | None:
-    """How far a value lies within the cell, or outside when negative; None where that has no meaning."""
-    if isinstance(cell, Blank) or isinstance(value, str):
-        return None
+def measure(cell: Cell) -> Callable[[Literal], Decimal | None]:
+    """What tells how far a value lies within the cell, or outside when negative; None where that has no meaning."""
+    if isinstance(cell, Blank):
+        return lambda value: None
     if isinstance(cell, OneOf):
         numbers = [v for v in cell.values if isinstance(v, Decimal)]
-        return -min(abs(value - v) for v in numbers) if numbers else None
-    bounds = []
-    if cell.low is not None:
-        bounds.append(value - cell.low)
-    if cell.high is not None:
-        bounds.append(cell.high - value)
-    return min(bounds)
+        if not numbers:
+            return lambda value: None
+        return lambda value: None if isinstance(value, str) else -min([abs(value - v) for v in numbers])
+    low, high = cell.low, cell.high
+    if high is None:
+        assert low is not None
+        return lambda value: None if isinstance(value, str) else value - low
+    if low is None:
+        return lambda value: None if isinstance(value, str) else high - value
+    return lambda value: None if isinstance(value, str) else min(value - low, high - value)
 
 
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
-    findings, hit = [], True
-    for fact, cell, text, holds in parsed.conditions:
+    findings: list[Finding] = []
+    unmet: list[Finding] = []
+    for fact, cell, text, holds, distance in parsed.conditions:
         value = facts.get(fact)
         if value is None:
             truth = _HOLDS if isinstance(cell, Blank) else _MISSING
-            findings.append(Finding(truth, fact, text, None, None))
+            finding = Finding(truth, fact, text, None, None)
         else:
             truth = _HOLDS if holds(value) else _FAILED
-            findings.append(Finding(truth, fact, text, value, distance(cell, value)))
-        hit = hit and truth is _HOLDS
-    return RuleResult(parsed, tuple(findings), hit)
-
-
-def holds_for(parsed: ParsedRule, facts: Facts) -> bool:
-    """Whether every condition holds."""
-    for fact, holds in parsed.tests:
-        value = facts.get(fact)
-        if value is None or not holds(value):
-            return False
-    return True
+            finding = Finding(truth, fact, text, value, distance(value))
+        findings.append(finding)
+        if truth is not _HOLDS:
+            unmet.append(finding)
+    return RuleResult(parsed, findings, unmet)
 
 
 def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
@@ -199,7 +200,7 @@ def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
 
 def _parsed(condition: Condition) -> ParsedCondition:
     cell = parse(condition.cell)
-    return ParsedCondition(condition.fact, cell, condition.cell, predicate(cell))
+    return ParsedCondition(condition.fact, cell, condition.cell, predicate(cell), measure(cell))
 
 
 class Ruleset:
@@ -209,13 +210,32 @@ class Ruleset:
         self.pipeline = pipeline
         self.tables = rules_by_stage(pipeline)
         self._matcher = matcher
+        self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
 
-    def match(self, stage_key: str, facts: Facts) -> list[Match]:
-        """Every rule of the stage with whether it holds, those that go first in front. EngineDisagreement when the
-        engine does not find exactly the same rules to hold."""
-        matches = [Match(parsed, holds_for(parsed, facts)) for parsed in self.tables[stage_key]]
-        ours = [m.parsed.rule.rule_id for m in matches if m.hit]
+    def asked(self, stage_key: str, facts: frozenset[str]) -> Asked:
+        """The rules of the stage that read any of these facts."""
+        found = self._asked.get((stage_key, facts))
+        if found is None:
+            rules = tuple(p for p in self.tables[stage_key] if not facts.isdisjoint(p.facts))
+            read = sorted({fact for parsed in rules for fact in parsed.facts})
+            found = Asked(rules, tuple(p for p in rules if p.acts), tuple(read))
+            self._asked[stage_key, facts] = found
+        return found
+
+    def hits(self, stage_key: str, facts: Facts) -> list[ParsedRule]:
+        """The rules of the stage that hold, those that go first in front. EngineDisagreement when the engine does not
+        find exactly the same."""
+        found: list[ParsedRule] = []
+        ours: list[str] = []
+        for parsed in self.tables[stage_key]:
+            for fact, holds in parsed.tests:
+                value = facts.get(fact)
+                if value is None or not holds(value):
+                    break
+            else:
+                found.append(parsed)
+                ours.append(parsed.rule.rule_id)
         engine = self._matcher(stage_key, facts)
         if engine != ours:
             raise EngineDisagreement(stage_key, engine, ours)
-        return matches
+        return found

@@ -6,7 +6,7 @@ from decimal import Decimal
 from operator import itemgetter
 
 from stage_engine.domain.decision import Code, Decision, NearMiss, Outcome, Reason, Transition
-from stage_engine.domain.evaluate import Facts, Finding, Match, ParsedRule, RuleResult, Truth
+from stage_engine.domain.evaluate import Facts, Finding, ParsedRule, RuleResult, Truth
 from stage_engine.domain.grammar import plain
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.state import Instance
@@ -15,7 +15,6 @@ from stage_engine.domain.state import Instance
 QUESTION_LIMIT = 5
 # Near misses told of one decision: the nearest are what can be done something about.
 NEAR_MISS_LIMIT = 5
-ZERO = Decimal(0)
 
 
 def _reason(finding: Finding) -> Reason:
@@ -28,56 +27,57 @@ def _reason(finding: Finding) -> Reason:
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
     """What is missing or failed, each once, in the order of the rules."""
-    open_findings: dict[tuple[str, str], Finding] = {}
+    unmet: dict[tuple[str, str], Finding] = {}
     for result in results:
-        if not result.hit:
-            for f in result.findings:
-                if f.truth:
-                    open_findings.setdefault((f.fact, f.cell), f)
-    return tuple([_reason(f) for f in open_findings.values()])
+        for finding in result.unmet:
+            unmet.setdefault((finding.fact, finding.cell), finding)
+    return tuple([_reason(finding) for finding in unmet.values()])
 
 
-def shadows_of(matches: Iterable[Match]) -> tuple[Reason, ...]:
+def shadows_of(hits: Iterable[ParsedRule]) -> tuple[Reason, ...]:
     """Rules that hold but only record."""
-    return tuple(
-        Reason(Code.RULE_SHADOW, "", None, f"{m.parsed.rule.rule_id} would move to {m.parsed.rule.to_stage}")
-        for m in matches
-        if m.hit and not m.parsed.acts
-    )
+    shadows: list[Reason] = []
+    for parsed in hits:
+        if not parsed.acts:
+            text = f"{parsed.rule.rule_id} would move to {parsed.rule.to_stage}"
+            shadows.append(Reason(Code.RULE_SHADOW, "", None, text))
+    return tuple(shadows)
 
 
 def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[NearMiss, ...]:
     """The conditions of rules that only numbers kept from holding, the nearest first."""
-    missed: list[tuple[Decimal, str, RuleResult, Finding]] = []
+    missed: list[tuple[Decimal, str, NearMiss]] = []
     for result in results:
-        if result.hit:
-            continue
-        open_findings = [f for f in result.findings if f.truth]
-        if None not in [f.margin for f in open_findings]:
-            missed += [(abs(f.margin or ZERO), result.parsed.rule.rule_id, result, f) for f in open_findings]
+        rule = result.parsed.rule
+        misses: list[tuple[Decimal, str, NearMiss]] = []
+        for _, fact, cell, actual, margin in result.unmet:
+            if margin is None:
+                break
+            assert isinstance(actual, Decimal)
+            score = instance.scores.get(fact.removesuffix(".score"))
+            lost = () if score is None else score.lost[:QUESTION_LIMIT]
+            miss = NearMiss(rule.rule_id, rule.to_stage, fact, cell, actual, margin, tuple([key for key, _ in lost]))
+            misses.append((abs(margin), rule.rule_id, miss))
+        else:
+            missed += misses
     missed.sort(key=itemgetter(0, 1))
-    return tuple([_near_miss(instance, result, f) for _, _, result, f in missed[:NEAR_MISS_LIMIT]])
-
-
-def _near_miss(instance: Instance, result: RuleResult, finding: Finding) -> NearMiss:
-    _, fact, cell, actual, margin = finding
-    assert isinstance(actual, Decimal) and margin is not None
-    score = instance.scores.get(fact.removesuffix(".score"))
-    lost = () if score is None else score.lost[:QUESTION_LIMIT]
-    rule = result.parsed.rule
-    return NearMiss(rule.rule_id, rule.to_stage, fact, cell, actual, margin, tuple([key for key, _ in lost]))
+    return tuple([miss for _, _, miss in missed[:NEAR_MISS_LIMIT]])
 
 
 def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
     """The distance of the tightest comparison."""
-    margins = [f.margin for r in results for f in r.findings if f.margin is not None]
-    return min(margins, key=abs, default=None)
+    tightest = None
+    for result in results:
+        for finding in result.findings:
+            margin = finding.margin
+            if margin is not None and (tightest is None or abs(margin) < abs(tightest)):
+                tightest = margin
+    return tightest
 
 
-def facts_read(rules: Iterable[ParsedRule], facts: Facts) -> tuple[tuple[str, str], ...]:
-    """The known facts that these rules read, as text."""
-    names = sorted({fact for parsed in rules for fact in parsed.facts if fact in facts})
-    return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names])
+def facts_read(names: Iterable[str], facts: Facts) -> tuple[tuple[str, str], ...]:
+    """Those of these facts that are known, as text."""
+    return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names if n in facts])
 
 
 def answer(
@@ -99,12 +99,13 @@ def answer(
 ) -> Decision:
     """The decision. `write` asks for the CRM to be brought to the stage the deal is in now; a write that follows one
     the CRM refused says so."""
-    assert after is not None or not write
-    target = after.stage_key if write and after is not None else ""
-    if write and after is not None and after.sync_error is not None:
-        error = after.sync_error
-        blocked = Reason(Code.SYNC_BLOCKED, "", None, f"the CRM refused {error.stage_key}: {error.code}")
-        reasons = (*reasons, blocked)
+    target = expected = ""
+    if write:
+        assert after is not None
+        target, expected = after.stage_key, after.base_stage
+        if after.sync_error is not None:
+            text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
+            reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
     return Decision(
         outcome,
         tuple(reasons),
@@ -119,7 +120,7 @@ def answer(
         proposed_stage,
         transition,
         target,
-        after.base_stage if write and after is not None else "",
+        expected,
         actor,
         now,
         after,

@@ -36,11 +36,11 @@ def overlap_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
 def _box(parsed: ParsedRule) -> Box | None:
     """The rule as one cell for each fact; None when it contradicts itself."""
     box: Box = {}
-    for fact, cell, _, _ in parsed.conditions:
-        joint = intersect((box.get(fact, Blank()), cell))
+    for condition in parsed.conditions:
+        joint = intersect((box.get(condition.fact, Blank()), condition.cell))
         if joint is None:
             return None
-        box[fact] = joint
+        box[condition.fact] = joint
     return box
 
 

@@ -92,14 +92,13 @@ def _earn_only(
     if not ahead or not pipeline.is_open(earned.key) or given.assessment_key not in earned.assessment_keys:
         return answer(pipeline, before, instance, Outcome.REJECTED, now, reasons=(reason,), actor=given.submitted_by)
     facts = facts_of(instance, earned.assessment_keys, of_any_visit=True)
+    asked = rules.asked(earned.key, frozenset((score_fact(given.assessment_key),))).acting
     try:
-        matched = rules.match(earned.key, facts)
+        hits = rules.hits(earned.key, facts)
     except EngineFault as fault:
         return engine_fault(pipeline, before, instance, now, fault, given.submitted_by)
-    fact = score_fact(given.assessment_key)
-    asked = [m for m in matched if m.parsed.acts and fact in m.parsed.facts]
-    winning = next((m for m in asked if m.hit), None)
-    results = [findings_of(m.parsed, facts) for m in (asked if winning is None else (winning,))]
+    winning = next((p for p in hits if p in asked), None)
+    results = [findings_of(p, facts) for p in (asked if winning is None else (winning,))]
     if winning is not None:
         instance = with_earned(instance, pipeline, results[0])
     return answer(
@@ -110,8 +109,8 @@ def _earn_only(
         now,
         reasons=(reason,),
         near_misses=near_misses_of(instance, results),
-        rule_id=winning.parsed.rule.rule_id if winning is not None else "",
+        rule_id=winning.rule.rule_id if winning is not None else "",
         margin=smallest_margin(results),
-        facts=facts_read([r.parsed for r in results], facts),
+        facts=facts_read(sorted({f for r in results for f in r.parsed.facts}), facts),
         actor=given.submitted_by,
     )
