@@ -119,12 +119,19 @@ def test_production_refuses_the_local_issuer():
         ServiceSettings(environment="production", oidc_jwks_url="file:///tmp/jwks.json")
 
 
-def test_production_encrypts_what_it_tells_the_broker():
-    with pytest.raises(ValueError, match="KAFKA_TLS must be true"):
-        ServiceSettings(environment="production", oidc_jwks_url="https://issuer/keys")
-    assert ServiceSettings(environment="production", oidc_jwks_url="https://issuer/keys", kafka_tls=True).kafka_tls
+@pytest.mark.parametrize("left_out", ["kafka_tls", "database_tls"])
+def test_production_encrypts_what_it_tells_broker_and_database(left_out):
+    secure = {
+        "environment": "production",
+        "oidc_jwks_url": "https://issuer/keys",
+        "kafka_tls": True,
+        "database_tls": True,
+    }
+    ServiceSettings(**secure)
+    with pytest.raises(ValueError, match=f"{left_out.upper()} must be true"):
+        ServiceSettings(**secure | {left_out: False})
     with pytest.raises(ValueError, match="does not point to a file"):
-        ServiceSettings(kafka_tls=True, kafka_tls_ca_file="/nowhere/ca.pem")
+        ServiceSettings(**secure | {f"{left_out}_ca_file": "/nowhere/ca.pem"})
 
 
 def test_pointers_escape_what_json_pointers_must():

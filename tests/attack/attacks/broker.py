@@ -5,8 +5,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 from aiokafka.client import AIOKafkaClient
@@ -16,11 +14,6 @@ from aiokafka.protocol.admin import CreateAclsRequest
 from aiokafka.protocol.fetch import FetchRequest
 from confluent_kafka import KafkaException, Producer
 from confluent_kafka.admin import AdminClient
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
 from kit.kafka import login
 from sandbox.stack.acls import acls_of, users_of
 from sandbox.stack.kafka import resolve_kafka
@@ -28,6 +21,8 @@ from sandbox.stack.kafka_jvm import ADMIN, BROKER, write_properties
 from sandbox.stack.ports import free_ports
 from sandbox.stack.supervisor import Supervisor
 from sandbox.stack.topics import Topic, create_topics
+
+from attacks.certificates import self_signed
 
 # Somebody who may log in and nothing else.
 STRANGER = "stranger"
@@ -127,7 +122,7 @@ def refusal(futures: Mapping[object, object]) -> set[str]:
 
 def _listen_encrypted(properties: Path, port: int) -> Path:
     """Give the broker another listener; the file with its certificate."""
-    certificate, key_store = _certificate(properties.parent)
+    certificate = self_signed(properties.parent)
     settings = dict(line.split("=", 1) for line in properties.read_text().splitlines())
     settings["listeners"] += f",SASL_SSL://127.0.0.1:{port}"
     settings["listener.security.protocol.map"] += ",SASL_SSL:SASL_SSL"
@@ -136,27 +131,10 @@ def _listen_encrypted(properties: Path, port: int) -> Path:
         "listener.name.sasl_ssl.sasl.enabled.mechanisms": "SCRAM-SHA-512",
         "listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config": login_module,
         "listener.name.sasl_ssl.ssl.keystore.type": "PEM",
-        "listener.name.sasl_ssl.ssl.keystore.location": str(key_store),
+        "listener.name.sasl_ssl.ssl.keystore.location": str(certificate.with_key),
     }
     write_properties(properties.parent, settings)
-    return certificate
-
-
-def _certificate(directory: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 that vouches for itself, and the file with it and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a broker")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
-        .sign(key, SHA256())
-        .public_bytes(Encoding.PEM)
-    )
-    certificate, key_store = directory / "certificate.pem", directory / "key-store.pem"
-    certificate.write_bytes(signed)
-    key_store.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()) + signed)
-    return certificate, key_store
+    return certificate.certificate
 
 
 @asynccontextmanager

@@ -4,6 +4,7 @@ Row-level security reads the transaction-local setting `app.tenant_id`; without 
 """
 
 import re
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -98,13 +99,15 @@ class Database:
         self._source = settings.service
         self._prefix = settings.topic_prefix
         self._relay_role = f"{settings.package}_relay"
+        # Left to itself the driver would encrypt where the server offers it, whoever the server is.
+        tls = {"ssl": ssl.create_default_context(cafile=settings.database_tls_ca_file)} if settings.database_tls else {}
         self.engine = create_async_engine(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
             # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
             pool_timeout=10,
-            connect_args={"server_settings": {"application_name": settings.service, **_PLANS}},
+            connect_args={"server_settings": {"application_name": settings.service, **_PLANS}, **tls},
             # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
             hide_parameters=True,
             # Transactions are begun and ended here, past SQLAlchemy, which would take a round trip more for each.

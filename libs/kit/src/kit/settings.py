@@ -25,6 +25,10 @@ class ServiceSettings(BaseSettings):
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
         description="login of the application role",
     )
+    database_tls: bool = Field(default=False, description="encrypt, and check the server's certificate and name")
+    database_tls_ca_file: FilePath | None = Field(
+        default=None, description="PEM file of who signs the server's certificate; without it, whom the system trusts"
+    )
     database_pool_size: int = Field(default=12, ge=2, description="connections kept open")
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_idempotence: bool = Field(default=True, description="off only for brokers without producer ids")
@@ -64,4 +68,6 @@ class ServiceSettings(BaseSettings):
                 )
             if not self.kafka_tls:
                 raise ValueError("KAFKA_TLS must be true in production: whoever listens would read every event")
+            if not self.database_tls:
+                raise ValueError("DATABASE_TLS must be true in production: whoever listens would read every row")
         return self

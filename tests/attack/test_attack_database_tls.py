@@ -1,0 +1,107 @@
+"""A service and its database on a network where somebody listens."""
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+from attacks.certificates import SelfSigned, self_signed
+from attacks.encrypting import encrypting_proxy
+from kit.db import Database
+from kit.issuer import LocalIssuer
+from kit.migrate import migrate
+from kit.provision import drop_database, provision_database
+from kit.testing.infrastructure import Infrastructure
+from kit.testing.service import running_service
+from sandbox.stack.topics import create_topics, load_topics
+from scoring.settings import Settings
+from sqlalchemy import make_url
+
+TENANT = "acme"
+
+
+@dataclass(frozen=True)
+class Encrypted:
+    """A database of scoring behind a port that only speaks TLS."""
+
+    url: str
+    plain_url: str
+    owner_url: str
+    certificate: SelfSigned
+
+    def settings(self, **changes: object) -> Settings:
+        given = {"database_url": self.url, "database_tls": True, "database_tls_ca_file": self.certificate.certificate}
+        return Settings.model_validate({**given, **changes})
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def encrypted(
+    infrastructure: Infrastructure, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Encrypted]:
+    certificate = self_signed(tmp_path_factory.mktemp("encrypted"))
+    name = f"scoring_{secrets.token_hex(4)}"
+    made = provision_database(
+        infrastructure.admin_url, "scoring", app_password="test", owner_password="test", database=name
+    )
+    server = make_url(made.database_url)
+    assert server.host and server.port
+    async with encrypting_proxy(server.host, server.port, certificate) as port:
+        url = server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        owner = made.migration_url.replace(f":{server.port}/", f":{port}/").replace(server.host, "127.0.0.1")
+        yield Encrypted(
+            url, made.database_url, f"{owner}?sslmode=verify-full&sslrootcert={certificate.certificate}", certificate
+        )
+    drop_database(infrastructure.admin_url, name)
+
+
+@asynccontextmanager
+async def connected(settings: Settings) -> AsyncIterator[None]:
+    database = Database(settings)
+    try:
+        async with database.unit_of_work(TENANT):
+            yield
+    finally:
+        await database.close()
+
+
+async def test_migrations_and_the_service_work_over_it(
+    encrypted: Encrypted, infrastructure: Infrastructure, issuer: LocalIssuer
+) -> None:
+    await asyncio.to_thread(migrate, "scoring", encrypted.owner_url)
+    told = encrypted.settings()
+    prefix = f"t{secrets.token_hex(4)}."
+    topics = [topic for topic in load_topics() if topic.writer == "scoring" or "scoring" in topic.readers]
+    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    tls = {"database_tls": told.database_tls, "database_tls_ca_file": told.database_tls_ca_file}
+    async with running_service(
+        "scoring", infrastructure, issuer, encrypted.url, encrypted.owner_url, prefix, **tls
+    ) as scoring:
+        answer = await scoring.client.get("/v1/scoring-profiles", headers=scoring.headers(TENANT))
+        assert (answer.status_code, answer.json()["items"]) == (200, [])
+
+
+async def test_a_server_that_nobody_vouches_for_is_told_nothing(encrypted: Encrypted) -> None:
+    async with connected(encrypted.settings()):
+        pass
+    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+        async with connected(encrypted.settings(database_tls_ca_file=None)):
+            pass
+
+
+async def test_nor_is_one_of_another_name(encrypted: Encrypted) -> None:
+    url = encrypted.url.replace("127.0.0.1", "localhost")
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        async with connected(encrypted.settings(database_url=url)):
+            pass
+
+
+async def test_nor_one_that_does_not_encrypt(encrypted: Encrypted) -> None:
+    async with connected(encrypted.settings(database_url=encrypted.plain_url, database_tls=False)):
+        pass
+    with pytest.raises(ConnectionError, match="rejected SSL"):
+        async with connected(encrypted.settings(database_url=encrypted.plain_url)):
+            pass
