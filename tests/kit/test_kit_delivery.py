@@ -94,7 +94,7 @@ async def test_garbage_is_dead_lettered_with_its_origin_until_somebody_dismisses
 
     assert await told_to("dismiss", ours, **why) == (200, {"status": "dismissed"})
     assert (await service.client.get("/v1/dead-letters", headers=ours)).json()["items"] == []
-    [kept] = (await service.client.get("/v1/dead-letters?replayed=true", headers=ours)).json()["items"]
+    [kept] = (await service.client.get("/v1/dead-letters?settled=true", headers=ours)).json()["items"]
     assert (kept["dead_letter_id"], kept["replayed_at"]) == (letter_id, None)
     assert kept["dismissed_at"] is not None
     [entry] = (await service.client.get("/v1/audit-entries", headers=ours)).json()["items"]

@@ -108,7 +108,7 @@ async def dead_letter(
 
 
 async def list_dead_letters(
-    session: AsyncSession, after: UUID | None, limit: int, *, replayed: bool
+    session: AsyncSession, after: UUID | None, limit: int, *, settled: bool
 ) -> list[dict[str, Any]]:
     """The tenant's dead letters in id order, without payloads; those that no longer wait only if asked for."""
     table = dead_letter_table
@@ -116,7 +116,7 @@ async def list_dead_letters(
     statement = select(*columns).order_by(table.c.dead_letter_id).limit(limit)
     if after is not None:
         statement = statement.where(table.c.dead_letter_id > after)
-    if not replayed:
+    if not settled:
         statement = statement.where(_WAITS)
     return [dict(row) for row in (await session.execute(statement)).mappings()]
 

@@ -82,11 +82,11 @@ class AuditEntry(BaseModel):
 
 @api.get("/dead-letters", dependencies=[requires("dead-letters:read")])
 async def list_the_dead_letters(
-    uow: Uow, paging: Paging, replayed: Annotated[bool, Query(description="also those replayed or dismissed")] = False
+    uow: Uow, paging: Paging, settled: Annotated[bool, Query(description="also those replayed or dismissed")] = False
 ) -> Page[DeadLetter]:
     """Events that could not be handled, with their origin and the reason."""
     after = UUID(paging.after[0]) if paging.after else None
-    found = await list_dead_letters(uow.session, after, paging.limit + 1, replayed=replayed)
+    found = await list_dead_letters(uow.session, after, paging.limit + 1, settled=settled)
     return paging.page(found, lambda row: [row["dead_letter_id"]], lambda row: DeadLetter(**row))
 
 
