@@ -6,6 +6,7 @@ which topics deliver those facts cannot change the final counts.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -167,11 +168,11 @@ def lessons(history: History) -> Lessons:
     return learned
 
 
-def _settled(history: History, visit: Visit) -> Counter[tuple[Cell, str]]:
-    cases: Counter[tuple[Cell, str]] = Counter()
+def _settled(history: History, visit: Visit) -> Mapping[tuple[Cell, str], int]:
     left_at, led_to = history.left_at(visit), history.led_to(visit)
     if visit.category is not Category.OPEN or left_at is None or led_to is None:
-        return cases
+        return {}
+    cases: Counter[tuple[Cell, str]] = Counter()
     in_force: set[str] = set()
     known_then = [
         evidence

@@ -1,6 +1,5 @@
 """One recommendation: made from the counts, told as a row and as an event."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +9,8 @@ from uuid import UUID
 from kit.ids import derived
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 
-from recommender.domain.history import Cell, Evidence, Total
-from recommender.domain.model import CountTable, Estimate, estimate, model_version
+from recommender.domain.history import Cell, Total
+from recommender.domain.model import CountTable, Estimate, estimate
 from recommender.facts import PublishedPipeline
 from recommender.repository.base import columns
 
@@ -31,31 +30,22 @@ class Advice:
     recommended_at: datetime
 
 
-def advise(
-    recommendation_id: UUID,
-    opportunity_id: str,
-    recommendation_no: int,
-    evidence: Evidence,
-    pipeline: PublishedPipeline,
-    table: CountTable,
-    totals: Mapping[Total, int],
-    own: Counter[tuple[Cell, str]],
-    now: datetime,
-) -> Advice:
-    """What past cases, without the deal's own, say about this evidence. The evidence has its band."""
-    assert evidence.band is not None
-    cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
-    return Advice(
-        recommendation_id=recommendation_id,
-        opportunity_id=opportunity_id,
-        recommendation_no=recommendation_no,
-        submission_id=evidence.submission_id,
-        score_id=evidence.score_id,
-        cell=cell,
-        estimate=estimate(table.levels(cell, own), totals, pipeline.stage_keys),
-        model_version=model_version(pipeline.pipeline_key, pipeline.version),
-        recommended_at=now,
-    )
+class Experience:
+    """What past cases say, asked for many deals at once: of a cell once for all deals that taught nothing of it."""
+
+    def __init__(self, table: CountTable, totals: Mapping[str, Mapping[Total, int]]) -> None:
+        self._table = table
+        self._totals = totals
+        self._of_others: dict[Cell, Estimate] = {}
+
+    def of(self, cell: Cell, pipeline: PublishedPipeline, own: Mapping[tuple[Cell, str], int]) -> Estimate:
+        """The estimate for a cell of the pipeline, without the deal's own cases."""
+        found = None if own else self._of_others.get(cell)
+        if found is None:
+            found = estimate(self._table.levels(cell, own), self._totals[pipeline.pipeline_key], pipeline.stage_keys)
+            if not own:
+                self._of_others[cell] = found
+        return found
 
 
 def recommendation_id(tenant_id: str, score_id: str) -> UUID:

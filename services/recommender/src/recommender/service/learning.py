@@ -17,7 +17,8 @@ from kit.events import Received
 from kit.ids import utc_now
 
 from recommender.domain.bands import Banding
-from recommender.domain.history import Evidence, History, Lessons, lessons
+from recommender.domain.history import Cell, Evidence, History, Lessons, lessons
+from recommender.domain.model import model_version
 from recommender.facts import (
     EngineDecision,
     EnteredVisit,
@@ -33,7 +34,7 @@ from recommender.repository import (
     RecommendationRepository,
     ReplicaRepository,
 )
-from recommender.service.advice import Advice, advise, event_of, recommendation_id, row_of
+from recommender.service.advice import Advice, Experience, event_of, recommendation_id, row_of
 
 Cause = Received[Any]
 
@@ -206,22 +207,24 @@ class Learning:
         for id, (waiting, _) in zip(ids, placed, strict=True):
             made.setdefault(waiting.opportunity_id, []).append(id)
         numbers = await self._recommendations.number_recommendations(made)
-        own = {deal: lessons(histories[deal]).cases for deal in numbers}
+        experience = Experience(table, totals)
         now = utc_now()
         advices: list[Advice] = []
         for id, (waiting, pipeline) in zip(ids, placed, strict=True):
-            deal = waiting.opportunity_id
+            deal, evidence = waiting.opportunity_id, waiting.evidence
             numbers[deal] += 1
-            advice = advise(
-                id,
-                deal,
-                numbers[deal],
-                waiting.evidence,
-                pipeline,
-                table,
-                totals[pipeline.pipeline_key],
-                own[deal],
-                now,
+            assert evidence.band is not None
+            cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
+            advice = Advice(
+                recommendation_id=id,
+                opportunity_id=deal,
+                recommendation_no=numbers[deal],
+                submission_id=evidence.submission_id,
+                score_id=evidence.score_id,
+                cell=cell,
+                estimate=experience.of(cell, pipeline, lessons(histories[deal]).cases),
+                model_version=model_version(pipeline.pipeline_key, pipeline.version),
+                recommended_at=now,
             )
             advices.append(advice)
             self._uow.publish(
