@@ -28,17 +28,38 @@ class Killed(Exception):
     """The process died here."""
 
 
-class Log:
-    """A broker that can die before or after it took a batch."""
+class Batch:
+    """Holds three records of one partition."""
 
     def __init__(self):
         self.records = []
+
+    def append(self, timestamp, key, value, headers):
+        if len(self.records) == 3:
+            return None
+        self.records.append((dict(headers)["ce_id"].decode(), key.decode(), int(dict(headers)["ce_sequence"])))
+        return len(self.records)
+
+
+class Log:
+    """A broker that can die before or after it took a batch."""
+
+    create_batch = Batch
+
+    def __init__(self):
+        self.records = []
+        self.partitions = {}
         self.die = ""
 
-    async def send(self, topic, value, key, headers):
+    async def partitions_for(self, topic):
+        return {0, 1}
+
+    async def send_batch(self, batch, topic, partition):
         if self.die == "before":
             raise Killed
-        self.records.append((dict(headers)["ce_id"].decode(), key.decode(), int(dict(headers)["ce_sequence"])))
+        self.records += batch.records
+        for _, key, _ in batch.records:
+            assert self.partitions.setdefault(key, partition) == partition
         acknowledged = asyncio.get_running_loop().create_future()
         if self.die == "after":
             acknowledged.set_exception(Killed())
