@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.errors import InvalidEvent, InvalidProblem, pointer
 from kit.events import Event, Record, decode, registry
-from kit.ids import derived, uuid7
+from kit.ids import derived, uuid7, uuid_of
 from kit.pagination import decode_cursor, encode_cursor
 from kit.settings import ServiceSettings
 from kit.watchdog import LIMIT_SECONDS, Watchdog
@@ -112,6 +112,15 @@ def test_the_watchdog_names_who_is_overdue():
     watchdog.beat("relay")
     watchdog.fail("consumer", "halted")
     assert watchdog.complaints() == ["consumer stopped: halted"]
+
+
+@given(st.uuids())
+def test_an_id_is_read_as_it_is_written(value):
+    read = uuid_of(str(value))
+    assert (read, hash(read), str(read), read.bytes) == (value, hash(value), str(value), value.bytes)
+    for other in (f"{{{value}}}", f"urn:uuid:{value}", str(value)[1:], f"{value}0", f"g{str(value)[1:]}"):
+        with pytest.raises(ValueError, match="UUID"):
+            uuid_of(other)
 
 
 def test_production_refuses_the_local_issuer():

@@ -19,7 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from stagecraft.common.v1 import event_pb2
 
 from kit.errors import InvalidEvent
-from kit.ids import utc_now, uuid7
+from kit.ids import utc_now, uuid7, uuid_of
 
 M = TypeVar("M", bound=Message)
 CONTENT_TYPE = "application/protobuf"
@@ -146,7 +146,7 @@ def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
     if kind is None:
         raise InvalidEvent("unknown_type", f"no contract is named {headers['ce_type']!r}")
     try:
-        event_id, sequence = UUID(headers["ce_id"]), int(headers["ce_sequence"])
+        event_id, sequence = uuid_of(headers["ce_id"]), int(headers["ce_sequence"])
         time = datetime.fromisoformat(headers["ce_time"])
         if time.tzinfo is None or not 0 <= sequence < 2**63:
             raise ValueError("ce_time needs a time zone and ce_sequence 63 bits")

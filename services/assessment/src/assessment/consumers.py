@@ -11,6 +11,7 @@ from kit.consumer import Handlers
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
+from kit.ids import uuid_of
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale
@@ -54,7 +55,7 @@ def _date(text: str, field: str) -> date | None:
 
 def _uuid(text: str, field: str) -> UUID:
     try:
-        return UUID(text)
+        return uuid_of(text)
     except ValueError as error:
         raise InvalidEvent("bad_id", f"{field} is {text!r}") from error
 

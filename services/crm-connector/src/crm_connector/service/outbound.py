@@ -12,7 +12,7 @@ from kit.auth import Principal
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import derived, utc_now, uuid7
+from kit.ids import derived, utc_now, uuid7, uuid_of
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
@@ -67,7 +67,7 @@ def _intent_row(event: Received[StageDecided], now: datetime) -> dict[str, Any]:
     message = event.message
     evidence = message.submission if message.HasField("submission") else None
     try:
-        decision_id = UUID(message.decision_id)
+        decision_id = uuid_of(message.decision_id)
         if evidence is not None:
             evidence_of(evidence)
     except ValueError as error:

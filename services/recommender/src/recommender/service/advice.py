@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from kit.ids import derived
+from kit.ids import derived, uuid_of
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 
 from recommender.domain.history import Cell, Total
@@ -51,7 +51,7 @@ class Experience:
 def recommendation_id(tenant_id: str, score_id: str) -> UUID:
     """One per score of a tenant, the same whenever it is made."""
     try:
-        origin = UUID(score_id)
+        origin = uuid_of(score_id)
     except ValueError:
         origin = UUID(int=0)
     return derived(origin, f"recommendation on {score_id} for {tenant_id}")

@@ -11,7 +11,7 @@ from forms.definition import form_from_json
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import derived, utc_now
+from kit.ids import derived, utc_now, uuid_of
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 
 from scoring.domain.plan import ScoringPlan, compile_plan
@@ -51,7 +51,7 @@ def read_submission(
 ) -> Submission:
     """Raises InvalidEvent for an id that is no UUID, and for answers that no question could have."""
     try:
-        submission_id = UUID(event.submission_id)
+        submission_id = uuid_of(event.submission_id)
     except ValueError as error:
         raise InvalidEvent("bad_submission_id", f"{event.submission_id!r} is no UUID") from error
     try:
