@@ -143,5 +143,19 @@ def test_production_encrypts_what_it_tells_broker_and_database(left_out):
         ServiceSettings(**secure | {f"{left_out}_ca_file": "/nowhere/ca.pem"})
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"ENVIRONMENT": "production"}, {"ENVIRONMENT": "production", "OIDC_JWKS_URL": "https://issuer/keys"},
+     {"DATABASE_POOL_SIZE": "many"}, {"DATABASE_URL": "", "KAFKA_TLS": "perhaps"}],
+)  # fmt: skip
+def test_settings_that_are_refused_keep_the_others_secrets(monkeypatch, wrong):
+    secrets = {"DATABASE_URL": "postgresql://app:hunter2@db/scoring", "KAFKA_PASSWORD": "hunter2"}
+    for name, value in {**secrets, **wrong}.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match="validation error") as refused:
+        ServiceSettings()
+    assert "hunter2" not in str(refused.value)
+
+
 def test_pointers_escape_what_json_pointers_must():
     assert pointer("body", "a/b", "m~n", 0) == "/body/a~1b/m~0n/0"

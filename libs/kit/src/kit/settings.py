@@ -14,7 +14,8 @@ class ServiceSettings(BaseSettings):
     Defaults suit one machine. `ENVIRONMENT=production` refuses what is only safe there.
     """
 
-    model_config = SettingsConfigDict(extra="ignore")
+    # What is wrong with one setting is told without the others, among which are passwords.
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
     service: ClassVar[str]
