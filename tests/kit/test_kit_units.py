@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit import migrate
 from kit.errors import InvalidEvent, InvalidProblem, pointer
 from kit.events import Event, Record, decode, registry
 from kit.ids import derived, uuid7, uuid_of
@@ -141,6 +142,30 @@ def test_production_encrypts_what_it_tells_broker_and_database(left_out):
         ServiceSettings(**secure | {left_out: False})
     with pytest.raises(ValueError, match="does not point to a file"):
         ServiceSettings(**secure | {f"{left_out}_ca_file": "/nowhere/ca.pem"})
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"])
+def test_a_database_is_named_with_any_driver_or_none(scheme):
+    given = ServiceSettings(database_url=f"{scheme}://app:a%2Fb@db:5432/scoring?ssl=disable")
+    assert given.database_url.get_secret_value() == "postgresql+asyncpg://app:a%2Fb@db:5432/scoring?ssl=disable"
+
+
+@pytest.mark.parametrize("url", ["", "app:hunter2@db/x", "mysql://app:hunter2@db/x", "postgresql://app:hunter2@db:x/x"])
+def test_what_is_no_database_of_ours_is_refused_without_telling_it(url, monkeypatch, capsys):
+    with pytest.raises(ValueError, match=r"database_url.*\n.*is not of the form postgresql://") as refused:
+        ServiceSettings(database_url=url)
+    monkeypatch.setattr("sys.argv", ["migrate", "sample"])
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", url)
+    assert migrate.main() == 2
+    assert "hunter2" not in str(refused.value) + capsys.readouterr().err
+
+
+def test_a_database_that_does_not_answer_is_named_in_a_line(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["migrate", "sample"])
+    monkeypatch.setenv("MIGRATION_DATABASE_URL", "postgresql://owner:hunter2@127.0.0.1:1/sample")
+    assert migrate.main() == 1
+    told = capsys.readouterr().err
+    assert "127.0.0.1" in told and "hunter2" not in told and "Traceback" not in told
 
 
 @pytest.mark.parametrize(

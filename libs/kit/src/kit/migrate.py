@@ -14,25 +14,20 @@ from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import OperationalError
 
 from kit.migrations import alembic_config
+from kit.settings import postgresql_url
 
 # Each attempt lets the table's users pass before the next.
 _ATTEMPTS = 120
 _PAUSE_SECONDS = 1
 
 
-def sync_url(url: str) -> str:
-    """The URL for the driver that migrations use."""
-    return url.replace("postgresql+asyncpg://", "postgresql+psycopg://").replace(
-        "postgresql://", "postgresql+psycopg://"
-    )
-
-
 def migrate(package: str, url: str) -> None:
     """Run all migrations that the database has not seen, also while the tables are in use: one that does not get its
-    lock is tried again. LookupError for a package that is no service."""
+    lock is tried again. LookupError for a package that is no service, ValueError for a URL of something else."""
+    config = alembic_config(package, postgresql_url(url, "psycopg"))
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            command.upgrade(alembic_config(package, sync_url(url)), "head")
+            command.upgrade(config, "head")
             return
         except OperationalError as error:
             if not isinstance(error.orig, LockNotAvailable) or attempt == _ATTEMPTS:
@@ -56,12 +51,19 @@ def main() -> int:
         epilog="example: MIGRATION_DATABASE_URL=postgresql://owner@127.0.0.1/scoring python -m kit.migrate scoring",
     )
     parser.add_argument("packages", nargs="+", help="import names of services, such as stage_engine")
+    packages = parser.parse_args().packages
     try:
-        for package in parser.parse_args().packages:
+        for package in packages:
             migrate(package, _url_of(package))
     except LookupError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except ValueError as error:
+        sys.stderr.write(f"the database's URL {error}\n")
+        return 2
+    except OperationalError as error:
+        sys.stderr.write(f"{error.orig}\n")
+        return 1
     return 0
 
 

@@ -2,10 +2,24 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, FilePath, SecretStr, model_validator
+from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 from kit.pace import PROMPT, Pace
+
+
+def postgresql_url(given: str, driver: str) -> str:
+    """The URL with the driver's name, whatever it named or did not; ValueError, which does not tell it, when it is none
+    of a PostgreSQL database."""
+    try:
+        url = make_url(given)
+    except (ArgumentError, ValueError):
+        url = None
+    if url is None or url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise ValueError("is not of the form postgresql://user:password@host:port/database")
+    return url.set(drivername=f"postgresql+{driver}").render_as_string(hide_password=False)
 
 
 class ServiceSettings(BaseSettings):
@@ -59,6 +73,11 @@ class ServiceSettings(BaseSettings):
     def package(self) -> str:
         """Import name of the service."""
         return self.service.replace("-", "_")
+
+    @field_validator("database_url")
+    @classmethod
+    def _for_the_driver(cls, given: SecretStr) -> SecretStr:
+        return SecretStr(postgresql_url(given.get_secret_value(), "asyncpg"))
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "ServiceSettings":
