@@ -47,13 +47,15 @@ async def encrypted(
     made = provision_database(
         infrastructure.admin_url, "scoring", app_password="test", owner_password="test", database=name
     )
-    server = make_url(made.database_url)
-    assert server.host and server.port
-    async with encrypting_proxy(server.host, server.port, certificate) as port:
-        url = server.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
-        owner = made.migration_url.replace(f":{server.port}/", f":{port}/").replace(server.host, "127.0.0.1")
+    app, owner = make_url(made.database_url), make_url(made.migration_url)
+    assert app.host and app.port
+    async with encrypting_proxy(app.host, app.port, certificate) as port:
+        verified = {"sslmode": "verify-full", "sslrootcert": str(certificate.certificate)}
         yield Encrypted(
-            url, made.database_url, f"{owner}?sslmode=verify-full&sslrootcert={certificate.certificate}", certificate
+            app.set(host="127.0.0.1", port=port).render_as_string(hide_password=False),
+            made.database_url,
+            owner.set(host="127.0.0.1", port=port, query=verified).render_as_string(hide_password=False),
+            certificate,
         )
     drop_database(infrastructure.admin_url, name)
 

@@ -207,6 +207,7 @@ class Learning:
         for id, (waiting, _) in zip(ids, placed, strict=True):
             made.setdefault(waiting.opportunity_id, []).append(id)
         numbers = await self._recommendations.number_recommendations(made)
+        own = {deal: lessons(histories[deal]).cases for deal in numbers}
         experience = Experience(table, totals)
         now = utc_now()
         advices: list[Advice] = []
@@ -222,7 +223,7 @@ class Learning:
                 submission_id=evidence.submission_id,
                 score_id=evidence.score_id,
                 cell=cell,
-                estimate=experience.of(cell, pipeline, lessons(histories[deal]).cases),
+                estimate=experience.of(cell, pipeline, own[deal]),
                 model_version=model_version(pipeline.pipeline_key, pipeline.version),
                 recommended_at=now,
             )

@@ -5,7 +5,7 @@ from datetime import datetime
 from operator import attrgetter
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Reason
-from stage_engine.domain.evaluate import EngineFault, Facts, ParsedRule, RuleResult, Ruleset, findings_of
+from stage_engine.domain.evaluate import EngineFault, Facts, ParsedRule, RuleResult, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import (
     answer,
     facts_read,
@@ -100,7 +100,7 @@ def _won(
         reasons=refusal + shadows_of(hits),
         rule_id=rule.rule_id,
         margin=smallest_margin((winner,)),
-        facts=facts_read(sorted(winner.parsed.facts), facts),
+        facts=facts_read(facts_read_by((winner.parsed,)), facts),
         proposed_stage=proposed,
         transition=transition,
         write=transition is not None,

@@ -3,7 +3,7 @@
 It is what the engine is checked against at every decision, and what explains the decision.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -163,6 +163,11 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     return RuleResult(parsed, findings, unmet)
 
 
+def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
+    """The names of the facts that these rules read, sorted."""
+    return tuple(sorted({fact for parsed in rules for fact in parsed.facts}))
+
+
 def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
     """What a move from one stage to another is."""
     category = pipeline.stage(target).category
@@ -217,8 +222,7 @@ class Ruleset:
         found = self._asked.get((stage_key, facts))
         if found is None:
             rules = tuple(p for p in self.tables[stage_key] if not facts.isdisjoint(p.facts))
-            read = sorted({fact for parsed in rules for fact in parsed.facts})
-            found = Asked(rules, tuple(p for p in rules if p.acts), tuple(read))
+            found = Asked(rules, tuple(p for p in rules if p.acts), facts_read_by(rules))
             self._asked[stage_key, facts] = found
         return found
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from stage_engine.domain.by_rules import decide_by_rules, engine_fault, with_earned
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason
-from stage_engine.domain.evaluate import EngineFault, Ruleset, findings_of
+from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import answer, facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.inputs import Submission
 from stage_engine.domain.pipeline import Pipeline
@@ -111,6 +111,6 @@ def _earn_only(
         near_misses=near_misses_of(instance, results),
         rule_id=winning.rule.rule_id if winning is not None else "",
         margin=smallest_margin(results),
-        facts=facts_read(sorted({f for r in results for f in r.parsed.facts}), facts),
+        facts=facts_read(facts_read_by(r.parsed for r in results), facts),
         actor=given.submitted_by,
     )
