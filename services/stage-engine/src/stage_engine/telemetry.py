@@ -1,9 +1,15 @@
-"""Metrics of the stage engine."""
+"""Metrics of the stage engine, with what a rise of each means."""
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge, Histogram
 
-DECISIONS = Counter("stage_decisions_total", "Decisions by input and outcome", ["input", "outcome"])
-TRANSITIONS = Counter("stage_transitions_total", "Moves; a jump: a rule or an import went wild", ["kind", "cause"])
-ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused: engine not believed; page at once", ["code"])
-QUARANTINED = Counter("stage_quarantined_total", "Sights of a deal in a stage that somebody has to map")
-EVENTS_PARKED = Counter("stage_events_parked_total", "Events that wait for what another topic brings", ["reason"])
+_LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+DECISIONS = Counter("stage_decisions_total", "Decisions by input and outcome; a rise of rejected means that evidence falls short", ["input", "outcome"])  # fmt: skip  # noqa: E501
+DECISION_LATENCY = Histogram("stage_decision_latency_seconds", "Time from the receipt of a submission to its committed decision; a rise means that reps wait for stages", buckets=_LATENCY_BUCKETS)  # fmt: skip  # noqa: E501
+TRANSITIONS = Counter("stage_transitions_total", "Moves by kind and cause; a jump means that a rule or an import went wild", ["kind", "cause"])  # fmt: skip  # noqa: E501
+ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because the rules engine failed or its two evaluators disagree", ["code"])  # fmt: skip  # noqa: E501
+QUARANTINED = Counter("stage_quarantined_total", "Observations of an opportunity in a stage without a mapping; a rise means that the CRM's stages changed")  # fmt: skip  # noqa: E501
+EVENTS_PARKED = Counter("stage_events_parked_total", "Events that wait for an opportunity or a pipeline; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
+REPLAYS = Counter("stage_replays_total", "Stored decisions decided again: same, or different; any different one means that the log or the code is wrong", ["outcome"])  # fmt: skip  # noqa: E501
+OPEN = Gauge("stage_open_opportunities", "Open opportunities of all tenants")
+OPEN_AHEAD = Gauge("stage_open_opportunities_ahead", "Open opportunities claimed further than they earned: the optimism gap; a rise means that stages are set by hope")  # fmt: skip  # noqa: E501
