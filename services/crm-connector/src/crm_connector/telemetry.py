@@ -11,9 +11,13 @@ CURSOR_AGE = Gauge("crm_cursor_age_seconds", "Time since the CRM's stream of cha
 FRESHNESS = Histogram("crm_freshness_seconds", "Time from the receipt of a submission to the CRM's confirmation of its stage; a rise means that people see old stages", buckets=_FRESHNESS_BUCKETS)  # fmt: skip  # noqa: E501
 WRITES = Counter("crm_writes_total", "Attempts to write by the CRM's verdict; a rise of REFUSED means that writes are parked", ["outcome"])  # fmt: skip  # noqa: E501
 CALL_SECONDS = Histogram("crm_call_seconds", "Time of one write call to the CRM; a rise means that the CRM is slow")
-SYNC_AGE = Gauge("crm_sync_age_seconds", "Age of the oldest unfinished write intent; a rise means that the CRM is behind")
+SYNC_AGE = Gauge(
+    "crm_sync_age_seconds", "Age of the oldest unfinished write intent; a rise means that the CRM is behind"
+)
 CHANGES = Counter("crm_changes_total", "Changes received from the CRM; a fall to 0 while people work means that the stream is silent")  # fmt: skip  # noqa: E501
 CONFLICTS = Counter("crm_conflicts_total", "Writes that met another stage than they expected; a rise means that people or flows edit the stage too")  # fmt: skip  # noqa: E501
 API_CALLS_USED = Gauge("crm_api_calls_used", "Calls of the running 24 hours that the CRM has counted; at the limit it refuses all")  # fmt: skip  # noqa: E501
 API_CALLS_ALLOWED = Gauge("crm_api_calls_allowed", "Calls that the CRM allows in 24 hours")
-POSITION_LOST = Counter("crm_position_lost_total", "Times that the stream could not be resumed and records were read again")
+POSITION_LOST = Counter(
+    "crm_position_lost_total", "Times that the stream could not be resumed and records were read again"
+)
