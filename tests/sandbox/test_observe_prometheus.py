@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -233,9 +232,12 @@ class TestFaults:
             await prometheus.start()
 
     async def test_one_left_behind_is_ended_first(self, program: Path, tmp_path: Path) -> None:
-        left = subprocess.run([sys.executable, "-c", DIES, str(tmp_path)], capture_output=True, text=True, check=False)
-        assert left.returncode == -signal.SIGKILL, left.stderr
-        url = left.stdout.strip()
+        left = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", DIES, str(tmp_path)), stdout=asyncio.subprocess.PIPE
+        )
+        printed, _ = await left.communicate()
+        assert left.returncode == -signal.SIGKILL
+        url = printed.decode().strip()
         async with PrometheusClient(url) as orphan:
             assert await orphan.ready()
             async with Prometheus(tmp_path, []) as second:
