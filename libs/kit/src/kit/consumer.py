@@ -31,6 +31,7 @@ from kit.events import Received, Record, decode, event_type, headers_of
 from kit.ids import utc_now
 from kit.pace import pause
 from kit.settings import ServiceSettings
+from kit.spans import consumer_spans
 from kit.stall import ClientStalled, Stall
 from kit.telemetry import (
     BATCH_SECONDS,
@@ -40,7 +41,6 @@ from kit.telemetry import (
     DUPLICATES,
     EVENT_AGE,
     EVENTS_CONSUMED,
-    consumer_span,
 )
 from kit.watchdog import Watchdog
 
@@ -325,10 +325,8 @@ class Consumer(ConsumerRebalanceListener):
             raise InvalidEvent("unexpected_type", f"{kind} does not belong on {topic}")
         if any(event.message.DESCRIPTOR.full_name != kind for event in events):
             raise InvalidEvent("unexpected_type", f"{topic} carries more than {kind}")
-        with consumer_span(f"process {kind}", events[0].traceparent) as span:
-            if len(events) > 1 and span.is_recording():
-                span.set_attribute("messaging.batch.message_count", len(events))
-            await handler(uow, events)
+        with consumer_spans(f"process {kind}", events) as continued:
+            await handler(uow, continued)
 
     async def _bury(self, raw: Raw, invalid: InvalidEvent, attempts: int) -> None:
         self._invalid_in_a_row.add((raw.topic, raw.partition, raw.offset))

@@ -22,6 +22,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from prometheus_client import Counter, Gauge, Histogram
 
 from kit.settings import ServiceSettings
+from kit.spans import AnnouncedExporter
 
 _AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -65,7 +66,10 @@ def configure_tracing(settings: ServiceSettings) -> TracerProvider:
     sampler = ParentBased(TraceIdRatioBased(settings.trace_sample_ratio))
     provider = TracerProvider(sampler=sampler, resource=Resource.create({"service.name": settings.service}))
     if settings.otel_exporter_otlp_endpoint:
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        exporter = AnnouncedExporter(OTLPSpanExporter(), settings.otel_exporter_otlp_endpoint)
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        # The spans of handlers and of what is written to the CRM come from the global provider.
+        trace.set_tracer_provider(provider)
     return provider
 
 
