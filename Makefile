@@ -18,7 +18,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit ci
+.PHONY: help setup demo up down status logs token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,13 +57,13 @@ reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 	@$(STACK) reset
 
 test: $(SYNCED) ## run every test: unit, integration, end to end
-	$(RUN) -m pytest -n $(WORKERS) tests
+	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards" tests
 
 chaos: $(SYNCED) ## break everything at random under load and prove that it holds; SEED=7
 	$(RUN) -m tests.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
-	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e" tests
+	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e and not dashboards" tests
 
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
 	$(RUN) -m tests.bench
@@ -85,6 +85,21 @@ fmt: $(SYNCED) ## format and fix what can be fixed
 
 types: $(SYNCED) ## check types
 	.venv/bin/basedpyright
+
+chart: $(SYNCED) ## lint, render and validate the Helm charts; UPDATE=1 writes the golden files
+	$(RUN) tools/chart.py $(if $(UPDATE),--update)
+
+dashboards: $(SYNCED) ## prove every panel, rule and runbook on a running system with a real Prometheus
+	$(RUN) -m pytest -n 0 -rP -m dashboards tests/observability
+
+observe: $(SYNCED) ## draw the dashboards and traces of the running system in a local page
+	@$(RUN) -m sandbox.observe
+
+grafana: $(SYNCED) ## generate deploy/grafana from tools/dashboards
+	$(RUN) -m tools.dashboards
+
+metrics: $(SYNCED) ## list every metric in docs/metrics.md
+	$(RUN) tools/metrics.py
 
 proto: $(SYNCED) ## lint the event contracts and generate their Python
 	$(RUN) tools/proto.py

@@ -50,7 +50,7 @@ class Process:
             "OIDC_JWKS_URL": settings.oidc_jwks_url,
             **environment,
         }
-        command = [sys.executable, "-m", "uvicorn", "--factory", "sample.main:create", "--port", str(port)]
+        command = [sys.executable, "-m", "kit", "serve", "sample", "--port", str(port)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(command, env={**os.environ, **given}, stdout=log, stderr=log)
 
@@ -84,6 +84,18 @@ class Process:
         """End it in good order; its exit code."""
         self._process.send_signal(signal.SIGTERM)
         return self.ended()
+
+    async def answer(self, http: httpx.AsyncClient, path: str) -> httpx.Response:
+        """What it answers, once its port is open."""
+
+        async def asked() -> httpx.Response:
+            assert self._process.poll() is None, self.log[-2000:]
+            try:
+                return await http.get(f"{self.url}{path}")
+            except httpx.TransportError as problem:
+                raise AssertionError(f"{problem}\n{self.log[-2000:]}") from problem
+
+        return await eventually(asked, START_SECONDS)
 
     def kill(self) -> None:
         """End it at once, if it still runs."""

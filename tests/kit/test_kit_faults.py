@@ -141,18 +141,6 @@ async def test_a_producer_that_failed_is_never_used_again(own_service, tenant, m
     assert relay._producer is not stuck
 
 
-async def test_an_outdated_schema_refuses_the_start(own_service, infrastructure):
-    import psycopg
-    from sample.main import create
-
-    with psycopg.connect(own_service.owner_url, autocommit=True) as connection:
-        connection.execute("DELETE FROM alembic_version")
-    app = create(own_service.settings)
-    with pytest.raises(RuntimeError, match=r"run `python -m kit\.migrate sample`"):
-        async with app.router.lifespan_context(app):
-            raise AssertionError("it started")
-
-
 async def test_a_database_that_refuses_everybody_is_waited_out(own_service, infrastructure, tenant, eventually):
     """A request is told to come again, and no event is to blame for a login that was refused."""
     import psycopg

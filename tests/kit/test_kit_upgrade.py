@@ -120,7 +120,7 @@ async def test_two_releases_run_side_by_side_on_a_schema_in_change(outside, tena
             await asyncio.to_thread(process.stop)
 
         await asyncio.to_thread(migrate, first, owner_url)
-        await refuses(stack, second, outside, "run `python -m kit.migrate sample`")
+        await waits(stack, second, outside, "run `python -m kit.migrate sample`")
         old = await start(first)
         tasks = [asyncio.create_task(work()) for work in (load.publish, load.request, load.request)]
         stack.callback(lambda: [task.cancel() for task in tasks])
@@ -140,7 +140,7 @@ async def test_two_releases_run_side_by_side_on_a_schema_in_change(outside, tena
         await start(third)
         await retire(new)
         await load.goes_on()
-        await refuses(stack, first, outside, "deploy a newer release")
+        await waits(stack, first, outside, "waiting for a newer release of sample")
 
         load.ended = True
         await asyncio.gather(*tasks)
@@ -148,12 +148,14 @@ async def test_two_releases_run_side_by_side_on_a_schema_in_change(outside, tena
         await everything_arrived(outside, tenant, load)
 
 
-async def refuses(stack, tree, outside, reason):
-    """That release does not start on this schema, and says what to do."""
+async def waits(stack, tree, outside, reason):
+    """That release does not serve on this schema, and says what it waits for."""
     process = Process(tree, outside.settings)
     stack.callback(process.kill)
-    assert await asyncio.to_thread(process.ended) != 0
-    assert reason in process.log
+    answer = await process.answer(outside.client, "/readyz")
+    assert answer.status_code == 503
+    assert reason in answer.json()["reasons"][0]
+    assert await asyncio.to_thread(process.stop) == 0
 
 
 async def both_consume(load, http, *processes):

@@ -19,13 +19,15 @@ class SelfSigned(NamedTuple):
     with_key: Path
 
 
-def self_signed(directory: Path) -> SelfSigned:
-    """A certificate of 127.0.0.1, not of its name, for a day."""
+def self_signed(directory: Path, until: datetime | None = None) -> SelfSigned:
+    """A certificate of 127.0.0.1, not of its name, for a day or until the moment given."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a server")])
     now = datetime.now(UTC)
+    end = until or now + timedelta(days=1)
+    begin = min(now, end - timedelta(days=1))
     signed = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now + timedelta(days=1))
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), begin, end)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .sign(key, SHA256())
         .public_bytes(Encoding.PEM)

@@ -13,132 +13,32 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 from opentelemetry.sdk.trace import TracerProvider
-from prometheus_client import REGISTRY
-from sqlalchemy import text
 
 from kit import operations
-from kit.auth import TokenVerifier
-from kit.consumer import Consumer, Handlers
-from kit.db import Database
-from kit.dead_letters import measure_dead_letters
+from kit.access import AccessLog
+from kit.consumer import Handlers
 from kit.errors import install_problem_handlers
-from kit.housekeeping import prune
-from kit.kafka import new_consumer, start_producer
-from kit.lag import GroupLag
-from kit.migrations import check_schema
-from kit.outbox import Relay
+from kit.migrations import SchemaUnfit, check_schema
 from kit.pace import pause
-from kit.resources import Resources
+from kit.reach import in_words
+from kit.runtime import Runtime
 from kit.settings import ServiceSettings
-from kit.telemetry import configure_logging, configure_tracing
-from kit.watchdog import Watchdog
+from kit.telemetry import EVENT_LOOP_DELAY, PROBE_PATHS, configure_logging, configure_tracing
+from kit.waiting import Waiting
 from kit.web import BodyLimit, document_problems
+
+__all__ = ["Runtime", "Task", "create_app"]
 
 log = logging.getLogger(__name__)
 
 _SHUTDOWN_SECONDS = 25
-# Whoever asks how we are gives up after three seconds.
-_MEASURE_SECONDS = 2
-
-
-class Runtime:
-    """Everything of a running service that is not a request: database, relay, consumer, tasks."""
-
-    def __init__(self, settings: ServiceSettings, handlers: Handlers) -> None:
-        self.settings = settings
-        self.resources = Resources()
-        self.resources.put(settings)
-        self.resources.put(self)
-        self.database = Database(settings, self.resources)
-        self.watchdog = Watchdog()
-        self.verifier = TokenVerifier(settings)
-        self.relay = Relay(self.database, settings.service, lambda: start_producer(settings), self.watchdog)
-        self.database.on_events = self.relay.wake
-        self.consumer = (
-            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog)
-            if handlers
-            else None
-        )
-        self.lag = (
-            GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings)) if self.consumer else None
-        )
-        self.started = False
-        self.stopping = False
-
-    async def unready(self) -> list[str]:
-        """Why no work should be sent here; empty when ready."""
-        reasons = []
-        if not self.started or self.stopping:
-            reasons.append("stopping" if self.stopping else "starting")
-        if not self.relay.connected:
-            reasons.append("the producer has no connection to the broker")
-        if self.consumer is not None and not self.consumer.assigned:
-            reasons.append("the consumer has not joined its group")
-        try:
-            async with asyncio.timeout(_MEASURE_SECONDS), self.database.engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except Exception as error:
-            reasons.append(f"the database does not answer: {type(error).__name__}")
-        return reasons + self.watchdog.complaints()
-
-    async def measure(self) -> tuple[bool, bool, bool]:
-        """Bring the gauges up to date that nobody sets on the way; whether those of the outbox, of the dead letters and
-        of the lag are."""
-        return await asyncio.gather(
-            _measured("outbox", self.relay.measure()),
-            _measured("dead letters", measure_dead_letters(self.database, self.settings.service)),
-            self._measure_lag(),
-        )
-
-    async def _measure_lag(self) -> bool:
-        if self.lag is None:
-            return True
-        measured = await _measured("lag", self.lag.measure())
-        if not measured:
-            await _measured("lag", self.lag.close())
-        return measured
-
-    async def close(self) -> None:
-        """Give everything back that is not a loop's own."""
-        if self.lag is not None:
-            await self.lag.close()
-        await self.database.close()
-
-    async def status(self) -> dict[str, Any]:
-        """Readiness, lag, outbox and dead letters in plain words and numbers; null is what nobody can tell now."""
-        (outbox, letters, lag), unready = await asyncio.gather(self.measure(), self.unready())
-        service = self.settings.service
-        return {
-            "service": service,
-            "ready": not unready,
-            "reasons": unready,
-            "lag": _total("consumer_lag_events", service) if lag else None,
-            "outbox_events": _total("outbox_events", service) if outbox else None,
-            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", service) if outbox else None,
-            "dead_letters": _total("dead_letters_waiting", service) if letters else None,
-            "last_error": self.consumer.last_error if self.consumer else "",
-        }
-
-
-async def _measured(what: str, measurement: Awaitable[None]) -> bool:
-    try:
-        await asyncio.wait_for(measurement, _MEASURE_SECONDS)
-    except Exception as error:
-        log.warning("the %s could not be measured: %s", what, error)
-        return False
-    return True
+_START_SECONDS = 5
+_SCHEMA_SECONDS = 5
+_RETRY_SECONDS = 1
+_TICK_SECONDS = 1
 
 
 Task = Callable[[Runtime, asyncio.Event], Awaitable[None]]
-
-
-def _total(metric: str, service: str) -> float:
-    return sum(
-        sample.value
-        for family in REGISTRY.collect()
-        for sample in family.samples
-        if sample.name == metric and sample.labels.get("service") == service
-    )
 
 
 def create_app(
@@ -148,20 +48,20 @@ def create_app(
     routers: Sequence[APIRouter],
     handlers: Handlers | None = None,
     tasks: Sequence[Task] = (),
+    waiting: Sequence[Waiting] = (),
 ) -> FastAPI:
     """A service, complete with identity, problems, relay, consumer, health and metrics.
 
     `handlers` maps event classes to batch handlers. `tasks` run beside them until their event is set; one that
-    fails is started again after a second.
+    fails is started again after a second. `waiting` says which rows count as waiting work.
     """
     provider = configure_tracing(settings)
-    runtime = Runtime(settings, handlers or {})
+    runtime = Runtime(settings, handlers or {}, waiting)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         configure_logging(settings)
         try:
-            await check_schema(runtime.database.engine, settings.package)
             async with _running(runtime, tasks):
                 yield
         finally:
@@ -173,6 +73,7 @@ def create_app(
         version="1.0.0",
         description=description,
         lifespan=lifespan,
+        root_path=settings.root_path,
         telemetry=_telemetry(provider),
     )
     app.state.runtime = runtime
@@ -181,6 +82,7 @@ def create_app(
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(AccessLog, service=settings.service, waits_for=lambda: runtime.waits_for)
     for router in (*routers, operations.api, operations.probes):
         app.include_router(router)
     app.openapi = lambda: document_problems(FastAPI.openapi(app))
@@ -188,14 +90,13 @@ def create_app(
 
 
 def _telemetry(provider: TracerProvider) -> Any:
-    probes = {"/livez", "/readyz", "/metrics", "/statusz"}
     return {
         "tracer_provider": provider,
         # Our metrics are Prometheus; spans inside a request cost as much as the request.
         "metrics": False,
         "logs": False,
         "operation_spans": False,
-        "exclude": lambda scope: scope.get("path") in probes,
+        "exclude": lambda scope: scope.get("path") in PROBE_PATHS,
     }
 
 
@@ -208,28 +109,58 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
         await runtime.verifier.refresh()
     except Exception as error:
         log.warning("starting without the issuer's keys: %s", error)
-    work = [asyncio.create_task(_supervised(task, runtime, stop)) for task in tasks]
-    work.append(asyncio.create_task(_ticking(runtime, stop)))
-    work.append(asyncio.create_task(runtime.verifier.run(stop)))
-    work.append(asyncio.create_task(prune(runtime.database, stop)))
-    if runtime.consumer is not None:
-        work.append(asyncio.create_task(runtime.consumer.run(stop)))
-    relay = asyncio.create_task(runtime.relay.run(stop_relay))
+    work = [asyncio.create_task(_ticking(runtime, stop)), asyncio.create_task(runtime.verifier.run(stop))]
+    relay: list[asyncio.Task[None]] = []
+
+    async def start() -> None:
+        await _schema_fits(runtime, stop)
+        if stop.is_set():
+            return
+        work.extend(asyncio.create_task(_supervised(task, runtime, stop)) for task in tasks)
+        work.append(asyncio.create_task(runtime.housekeeping.run(stop)))
+        if runtime.consumer is not None:
+            work.append(asyncio.create_task(runtime.consumer.run(stop)))
+        relay.append(asyncio.create_task(runtime.relay.run(stop_relay)))
+        runtime.waits_for = ""
+
+    starting = asyncio.create_task(start())
+    # Mostly it takes milliseconds. Where it does not, the port opens all the same, and says what is waited for.
+    await asyncio.wait([starting], timeout=_START_SECONDS)
     # What the start made stays: the collector need not look at it again, nor as often as it does by default.
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
     os.nice(runtime.settings.niceness)
-    runtime.started = True
     try:
         with _announced(runtime):
             yield
     finally:
         runtime.stopping = True
         stop.set()
+        await _finish([starting])
         await _finish(work)
         stop_relay.set()
         runtime.relay.wake()
-        await _finish([relay])
+        await _finish(relay)
+
+
+async def _schema_fits(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Wait until the database answers with a schema for this code. Each new reason is logged once."""
+    database, service, said = runtime.database, runtime.settings.service, ""
+    while not stop.is_set():
+        try:
+            async with asyncio.timeout(_SCHEMA_SECONDS):
+                await check_schema(database.engine, runtime.settings.package)
+            if said:
+                log.info("the wait is over")
+            return
+        except SchemaUnfit as unfit:
+            runtime.waits_for = str(unfit)
+        except Exception as error:
+            runtime.waits_for = f"the database: {in_words(error)}"
+        if runtime.waits_for != said:
+            said = runtime.waits_for
+            log.warning("%s is not ready: it waits for %s", service, said)
+        await pause(stop, _RETRY_SECONDS)
 
 
 @contextmanager
@@ -255,6 +186,8 @@ def _announced(runtime: Runtime) -> Iterator[None]:
 
 
 async def _finish(work: list[asyncio.Task[None]]) -> None:
+    if not work:
+        return
     _, late = await asyncio.wait(work, timeout=_SHUTDOWN_SECONDS)
     for task in late:
         log.warning("ended by force: %s", task.get_coro())
@@ -276,6 +209,9 @@ async def _supervised(task: Task, runtime: Runtime, stop: asyncio.Event) -> None
 
 
 async def _ticking(runtime: Runtime, stop: asyncio.Event) -> None:
+    loop, delay = asyncio.get_running_loop(), EVENT_LOOP_DELAY.labels(runtime.settings.service)
     while not stop.is_set():
         runtime.watchdog.beat("event loop")
-        await pause(stop, 5)
+        expected = loop.time() + _TICK_SECONDS
+        await pause(stop, _TICK_SECONDS)
+        delay.observe(max(0.0, loop.time() - expected))

@@ -82,6 +82,7 @@ class TokenVerifier:
             tenant_id={"essential": True},
         )
         self._keys: KeySet | None = None
+        self._read_at = time.monotonic()
         self._verified: dict[str, tuple[float, Principal]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -103,7 +104,13 @@ class TokenVerifier:
             async with httpx.AsyncClient(timeout=5) as client:
                 document = (await client.get(self._url)).raise_for_status().json()
         self._keys = KeySet.import_key_set(document)
+        self._read_at = time.monotonic()
         self._verified.clear()
+
+    @property
+    def keys_age_seconds(self) -> float:
+        """Time since the keys were read, or since the start when they never were."""
+        return time.monotonic() - self._read_at
 
     def verify(self, token: str) -> Principal:
         """The caller a token stands for. UnauthenticatedProblem with code `token_expired` or `token_invalid`."""
@@ -153,7 +160,8 @@ async def authenticate(
     if credentials is None:
         raise _unauthenticated("send `Authorization: Bearer <token>`", "unauthenticated")
     verifier: TokenVerifier = request.app.state.verifier
-    return verifier.verify(credentials.credentials)
+    caller = request.state.caller = verifier.verify(credentials.credentials)
+    return caller
 
 
 Caller = Annotated[Principal, Depends(authenticate)]

@@ -142,6 +142,7 @@ class ProblemDocument(BaseModel):
 
 
 def _respond(request: Request, status: int, code: str, title: str, detail: str, **more: Any) -> JSONResponse:
+    request.state.problem_code = code
     context = trace.get_current_span().get_span_context()
     document = ProblemDocument(
         type=f"urn:stagecraft:problem:{code}",
@@ -157,6 +158,12 @@ def _respond(request: Request, status: int, code: str, title: str, detail: str, 
     return JSONResponse(body, status, more.get("headers"), media_type=PROBLEM_MEDIA_TYPE)
 
 
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """The problem as the answer to a request."""
+    more = {"errors": problem.errors, "extra": problem.extra, "headers": problem.headers}
+    return _respond(request, problem.status, problem.code, problem.title, problem.detail, **more)
+
+
 def pointer(*location: str | int) -> str:
     """A JSON pointer from path parts, escaped as RFC 6901 asks."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
@@ -167,8 +174,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_problem(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
-        more = {"errors": error.errors, "extra": error.extra, "headers": error.headers}
-        return _respond(request, error.status, error.code, error.title, error.detail, **more)
+        return problem_response(request, error)
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)

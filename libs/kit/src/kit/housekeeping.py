@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 
 from sqlalchemy import text
 
@@ -21,13 +22,26 @@ _STATEMENTS = (
 )
 
 
-async def prune(database: Database, stop: asyncio.Event) -> None:
-    """Once an hour, delete what is past its time, of all tenants."""
-    while not stop.is_set():
-        try:
-            async with database.as_relay() as connection:
-                await connection.execute(_STATEMENTS[0], {"inbox_days": INBOX_DAYS})
-                await connection.execute(_STATEMENTS[1], {"idempotency_days": IDEMPOTENCY_DAYS})
-        except Exception as error:
-            log.warning("pruning failed and will be repeated: %s", error)
-        await pause(stop, _EVERY_SECONDS)
+class Housekeeping:
+    """Deletes, once an hour, what is past its time, of all tenants."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._done_at = time.monotonic()
+
+    @property
+    def age_seconds(self) -> float:
+        """Time since it was last done, or since the start."""
+        return time.monotonic() - self._done_at
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Prune until told to stop."""
+        while not stop.is_set():
+            try:
+                async with self._database.as_relay() as connection:
+                    await connection.execute(_STATEMENTS[0], {"inbox_days": INBOX_DAYS})
+                    await connection.execute(_STATEMENTS[1], {"idempotency_days": IDEMPOTENCY_DAYS})
+                self._done_at = time.monotonic()
+            except Exception as error:
+                log.warning("pruning failed and will be repeated: %s", error)
+            await pause(stop, _EVERY_SECONDS)

@@ -6,6 +6,7 @@ from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
+from kit.reach import brokers_in_words
 from kit.settings import ServiceSettings
 
 
@@ -24,12 +25,20 @@ def login(username: str, password: str, tls: ssl.SSLContext | None = None) -> di
     }
 
 
+def _tls(settings: ServiceSettings) -> ssl.SSLContext | None:
+    return ssl.create_default_context(cafile=settings.kafka_tls_ca_file) if settings.kafka_tls else None
+
+
 def _connection(settings: ServiceSettings) -> dict[str, Any]:
-    tls = ssl.create_default_context(cafile=settings.kafka_tls_ca_file) if settings.kafka_tls else None
     return {
         "bootstrap_servers": settings.kafka_bootstrap_servers,
-        **login(settings.kafka_username, settings.kafka_password.get_secret_value(), tls),
+        **login(settings.kafka_username, settings.kafka_password.get_secret_value(), _tls(settings)),
     }
+
+
+async def why_unreachable(settings: ServiceSettings) -> str:
+    """Why no broker can be reached, in words; empty when one accepts connections."""
+    return await brokers_in_words(settings.kafka_bootstrap_servers, _tls(settings))
 
 
 def partition_of(key: bytes, partitions: int) -> int:

@@ -8,10 +8,11 @@ import argparse
 import os
 import sys
 import time
+from collections.abc import Sequence
 
 from alembic import command
 from psycopg.errors import LockNotAvailable
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
 from kit.migrations import alembic_config
 from kit.settings import postgresql_url
@@ -43,7 +44,36 @@ def _url_of(package: str) -> str:
     return url
 
 
-def main() -> int:
+def main(packages: Sequence[str] | None = None) -> int:
+    """Migrate the packages given, or those of the command line; the exit code of the first that fails."""
+    for package in packages or _packages_of_command_line():
+        code = _migrated(package)
+        if code:
+            return code
+    return 0
+
+
+def _migrated(package: str) -> int:
+    try:
+        migrate(package, _url_of(package))
+    except LookupError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except ValueError as error:
+        sys.stderr.write(f"the database's URL {error}\n")
+        return 2
+    except SQLAlchemyError as error:
+        # Each revision is a transaction of its own, so what came before the failed one stays and counts.
+        reason = str(error.orig if isinstance(error, DBAPIError) else error).strip()
+        sys.stderr.write(
+            f"{package}: the migration stopped: {reason}\n"
+            "The revision that failed has changed nothing; those before it are done. Fix the cause and run it again.\n"
+        )
+        return 1
+    return 0
+
+
+def _packages_of_command_line() -> list[str]:
     parser = argparse.ArgumentParser(
         prog="python -m kit.migrate",
         description=__doc__,
@@ -51,20 +81,7 @@ def main() -> int:
         epilog="example: MIGRATION_DATABASE_URL=postgresql://owner@127.0.0.1/scoring python -m kit.migrate scoring",
     )
     parser.add_argument("packages", nargs="+", help="import names of services, such as stage_engine")
-    packages = parser.parse_args().packages
-    try:
-        for package in packages:
-            migrate(package, _url_of(package))
-    except LookupError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    except ValueError as error:
-        sys.stderr.write(f"the database's URL {error}\n")
-        return 2
-    except OperationalError as error:
-        sys.stderr.write(f"{error.orig}\n")
-        return 1
-    return 0
+    return parser.parse_args().packages
 
 
 if __name__ == "__main__":

@@ -78,6 +78,13 @@ def create_tables(package: str, *service_tables: Table, append_only: tuple[str, 
         op.execute(f'GRANT {rights} ON {table.name} TO "{package}_app"')
 
 
+def let_relay_count(package: str, table: Table, *columns: str) -> None:
+    """Let the relay's role, which serves all tenants, see these columns of a table, so that it can count rows."""
+    relay = f"{package}_relay"
+    op.execute(f'GRANT SELECT ({", ".join(columns)}) ON {table.name} TO "{relay}"')
+    op.execute(f'CREATE POLICY counted ON {table.name} FOR SELECT TO "{relay}" USING (true)')
+
+
 def backfill(table: str, assignment: str, unfinished: str) -> None:
     """Fill a new column of a table in use: `assignment` is what to SET in rows that are `unfinished`. A revision of its
     own: it commits every thousand rows, so that nobody waits long for one, and goes on where it was interrupted.
@@ -156,8 +163,12 @@ def alembic_config(package: str, url: str = "") -> Config:
     return config
 
 
+class SchemaUnfit(Exception):
+    """The database's schema does not fit the code; the message says what it waits for."""
+
+
 async def check_schema(engine: AsyncEngine, package: str) -> None:
-    """RuntimeError when the database is behind the code, or has been contracted beyond it. One that is merely ahead is
+    """SchemaUnfit when the database is behind the code, or has been contracted beyond it. One that is merely ahead is
     fine: that is how upgrades roll."""
     script = ScriptDirectory.from_config(alembic_config(package))
     head = script.get_current_head()
@@ -169,10 +180,11 @@ async def check_schema(engine: AsyncEngine, package: str) -> None:
         current = serves = None
     known = {revision.revision for revision in script.walk_revisions()}
     if current != head and (current is None or current in known):
-        raise RuntimeError(
-            f"the schema of {package} is at {current}, the code needs {head}: run `python -m kit.migrate {package}`"
+        raise SchemaUnfit(
+            f"the schema of {package}, which is at {current} where the code needs {head}: "
+            f"run `python -m kit.migrate {package}`"
         )
     if serves is not None and serves not in known:
-        raise RuntimeError(
-            f"the schema of {package} serves code that knows {serves}, this knows only {head}: deploy a newer release"
+        raise SchemaUnfit(
+            f"a newer release of {package}: the schema serves code that knows {serves}, this knows only {head}"
         )

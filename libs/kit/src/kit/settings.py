@@ -59,6 +59,11 @@ class ServiceSettings(BaseSettings):
     oidc_issuer: str = Field(default="https://issuer.stagecraft.local", description="required `iss`")
     oidc_audience: str = Field(default="stagecraft", description="required `aud`")
     oidc_jwks_url: str = Field(default="file:///dev/null", description="https URL, or file URL of the local issuer")
+    root_path: str = Field(
+        default="",
+        pattern=r"^(/[a-z0-9-]+)*$",
+        description="prefix under which a proxy serves this API, such as /api/scoring; answered with and without it",
+    )
     drain_seconds: float = Field(
         default=0, ge=0, description="how long to go on answering after SIGTERM, not ready; above the balancer's poll"
     )

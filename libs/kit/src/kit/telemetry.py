@@ -24,6 +24,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from kit.settings import ServiceSettings
 from kit.spans import AnnouncedExporter
 
+# Operations that machines ask every few seconds: neither logged, nor traced, nor counted.
+PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/statusz"})
 _AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELAY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)

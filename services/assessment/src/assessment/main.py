@@ -16,6 +16,3 @@ def create(settings: Settings | None = None) -> FastAPI:
         routers=[authoring.router, capture.router, delivery.router],
         handlers=consumers.HANDLERS,
     )
-
-
-app = create()

@@ -17,6 +17,3 @@ def create(settings: Settings | None = None) -> FastAPI:
         handlers=consumers.HANDLERS,
         tasks=[synchronise],
     )
-
-
-app = create()

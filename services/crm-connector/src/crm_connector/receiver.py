@@ -23,7 +23,7 @@ from crm_connector.repository.intents import IntentRepository
 from crm_connector.service import inbound
 from crm_connector.service.mapping import load_maps
 from crm_connector.signals import Signals
-from crm_connector.telemetry import CHANGES, POSITION_LOST
+from crm_connector.telemetry import CHANGES, POSITION_LOST, show_state
 from crm_connector.waiting import Ahead, first_of
 
 log = logging.getLogger(__name__)
@@ -220,6 +220,8 @@ class Receiver:
     async def _note(self, **columns: Any) -> None:
         async with self._unit_of_work() as uow:
             await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), **columns)
+        if "state" in columns:
+            show_state(columns["state"])
 
     def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._database.unit_of_work(self._tenant_id)

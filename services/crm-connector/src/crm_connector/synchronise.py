@@ -4,17 +4,20 @@ speaks to the CRM."""
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 
 from kit.app import Runtime
 from kit.db import Database
 from kit.http import http_client
 from kit.ids import utc_now
+from kit.waiting import show_waiting
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_connector.crm import Crm
 from crm_connector.receiver import Receiver
 from crm_connector.recording import RecordingCrm
+from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.salesforce.adapter import SalesforceCrm
 from crm_connector.salesforce.auth import ClientCredentials, JwtBearer, Sessions
@@ -23,7 +26,7 @@ from crm_connector.salesforce.rest import Rest
 from crm_connector.sender import Sender
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
-from crm_connector.telemetry import SYNC_AGE
+from crm_connector.telemetry import CURSOR_AGE, SYNC_AGE, show_state
 from crm_connector.waiting import first_of
 
 _TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:tenant_id, 7235940130))")
@@ -47,6 +50,7 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(_watch(runtime, tenant_id, connection, stop))
         finally:
+            show_state("")
             await crm.close()
 
 
@@ -90,8 +94,24 @@ async def _watch(runtime: Runtime, tenant_id: str, connection: AsyncConnection, 
     while not stop.is_set():
         runtime.watchdog.beat("crm connection")
         await connection.execute(_HELD)
-        async with runtime.database.unit_of_work(tenant_id) as uow:
-            oldest = await IntentRepository(uow.session, tenant_id).oldest_unfinished()
-        SYNC_AGE.set((utc_now() - oldest).total_seconds() if oldest else 0)
+        await _measure(runtime, tenant_id)
         await first_of(stop, seconds=_CHECK_SECONDS)
     runtime.watchdog.forget("crm connection")
+
+
+async def _measure(runtime: Runtime, tenant_id: str) -> None:
+    """Show how old the CRM's word is, and what waits for the CRM or for a person."""
+    async with runtime.database.unit_of_work(tenant_id) as uow:
+        intents = IntentRepository(uow.session, tenant_id)
+        oldest = await intents.oldest_unfinished()
+        unfinished, (parked, parked_since) = await intents.unfinished_count(), await intents.parked()
+        connection = await ConnectionRepository(uow.session, tenant_id).get() or {}
+    service = runtime.settings.service
+    SYNC_AGE.set(_age(oldest))
+    CURSOR_AGE.set(_age(connection.get("position_at")))
+    show_waiting(service, "unfinished_writes", unfinished, _age(oldest))
+    show_waiting(service, "parked_writes", parked, _age(parked_since))
+
+
+def _age(since: datetime | None) -> float:
+    return max(0.0, (utc_now() - since).total_seconds()) if since else 0.0

@@ -21,3 +21,9 @@ API_CALLS_ALLOWED = Gauge("crm_api_calls_allowed", "Calls that the CRM allows in
 POSITION_LOST = Counter(
     "crm_position_lost_total", "Times that the stream could not be resumed and records were read again"
 )
+
+
+def show_state(state: str) -> None:
+    """Make this the state of the connection; empty when another instance leads."""
+    for each in STATES:
+        CONNECTION_STATE.labels(each).set(each == state)

@@ -1,7 +1,7 @@
 """Histories of deals, the counts learned from them, and recommendations."""
 
-from kit.migrations import create_kit_tables, create_tables
-from recommender.models import Base
+from kit.migrations import create_kit_tables, create_tables, let_relay_count
+from recommender.models import Base, parked_submission
 
 revision = "0001"
 down_revision = None
@@ -10,3 +10,4 @@ down_revision = None
 def upgrade() -> None:
     create_kit_tables("recommender")
     create_tables("recommender", *Base.metadata.sorted_tables, append_only=("recommendation",))
+    let_relay_count("recommender", parked_submission, "parked_at")

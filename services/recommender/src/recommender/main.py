@@ -1,9 +1,11 @@
-"""The recommender: `create` builds it, `app` is what a server runs."""
+"""The recommender: learns from outcomes and recommends stages."""
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.waiting import Waiting
 
 from recommender import consumers, endpoints
+from recommender.models import parked_submission
 from recommender.settings import Settings
 
 
@@ -14,7 +16,5 @@ def create(settings: Settings | None = None) -> FastAPI:
         "it never moves one",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,
+        waiting=[Waiting("parked_submissions", parked_submission, "parked_at")],
     )
-
-
-app = create()

@@ -2,8 +2,10 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.waiting import Waiting
 
 from scoring import consumers, endpoints
+from scoring.models import parked_submission
 from scoring.settings import Settings
 
 
@@ -14,7 +16,5 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Turns answers into exact, explained scores",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,
+        waiting=[Waiting("parked_submissions", parked_submission, "parked_at")],
     )
-
-
-app = create()

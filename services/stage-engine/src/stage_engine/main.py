@@ -2,10 +2,13 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
+from stage_engine.models import opportunity, parked_event
 from stage_engine.settings import Settings
+from stage_engine.tasks import check_replays, measure_gap
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -15,7 +18,9 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Moves opportunities through their stages on evidence, and explains every decision",
         routers=ROUTERS,
         handlers=consumers.HANDLERS,
+        tasks=[check_replays, measure_gap],
+        waiting=[
+            Waiting("parked_events", parked_event, "parked_at"),
+            Waiting("quarantined_opportunities", opportunity, "updated_at", "quarantined AND NOT deleted"),
+        ],
     )
-
-
-app = create()

@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, Text, func
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
@@ -67,6 +67,7 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+        Index("opportunity_quarantined", "updated_at", postgresql_where=text("quarantined AND NOT deleted")),
         # Written again and again in place: with room in its page a row keeps its index entries.
         {"postgresql_with": {"fillfactor": 70}},
     )
@@ -83,6 +84,7 @@ class OpportunityRow(Base, table=True):
     amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
     owner_id: str
     deleted: bool
+    quarantined: bool
     revision: int = _count()
     state: str = Field(sa_type=Text)
     created_at: datetime = _created()

@@ -13,3 +13,6 @@ class Settings(ServiceSettings):
     parked_submission_limit: int = Field(
         default=10_000, ge=1, description="scores of opportunities not yet seen that one tenant may have waiting"
     )
+    replay_check_seconds: float = Field(
+        default=10, ge=0, description="how often a stored decision is decided again and compared; 0 for never"
+    )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from kit import bulk
 from kit.bulk import driver_of
-from sqlalchemy import and_, func, select, union_all, update
+from sqlalchemy import and_, func, select, text, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.intents import IntentState, Lane, advance
@@ -140,6 +140,21 @@ class IntentRepository:
         # What is ordered by an index goes before what has to be sorted, whatever either seems to cost.
         await driver.execute("SET LOCAL enable_sort = off")
         return await driver.fetchval(_OLDEST, self._tenant_id)
+
+    async def unfinished_count(self) -> int:
+        """How many intents the CRM has not taken yet."""
+        i = write_intent.c
+        unfinished = select(func.count()).where(i.tenant_id == self._tenant_id, text("state IN ('NEW', 'SENT')"))
+        return (await self._session.execute(unfinished)).scalar_one()
+
+    async def parked(self) -> tuple[int, datetime | None]:
+        """How many intents wait for a person, and since when."""
+        i = write_intent.c
+        statement = select(func.count(), func.min(i.updated_at)).where(
+            i.tenant_id == self._tenant_id, i.state == IntentState.PARKED
+        )
+        count, since = (await self._session.execute(statement)).one()
+        return count, since
 
     async def abandon_sent(self, now: datetime) -> int:
         """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""

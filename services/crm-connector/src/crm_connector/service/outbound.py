@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import random
 from typing import Any
 from uuid import UUID
@@ -33,6 +34,7 @@ from crm_connector.repository.opportunities import OpportunityRepository, Opport
 from crm_connector.service.maps import Maps, load_maps
 from crm_connector.service.publishing import confirm, park, show_confirmed
 from crm_connector.signals import Signals
+from crm_connector.telemetry import CONFLICTS, FRESHNESS
 
 _RANK = {Lane.STAGE: 0, Lane.ANSWERS: 1}
 
@@ -314,6 +316,7 @@ async def settle_answers(uow: UnitOfWork, answers: Sequence[Answered], now: date
                 show_confirmed(intent)
             case IntentState.CONFIRMED:
                 rows[key] = _confirmed(uow, rows[key], answer, now)
+                uow.after_commit(partial(_show_freshness, intent))
             case IntentState.PARKED:
                 rows[key] = park(uow, rows[key], intent, answer.result.code, answer.result.reason, now)
             case IntentState.CONFLICT:
@@ -326,6 +329,14 @@ async def settle_answers(uow: UnitOfWork, answers: Sequence[Answered], now: date
     uow.after_commit(signals.writes.set)
     if conflicts:
         uow.after_commit(signals.attention.set)
+        uow.after_commit(partial(CONFLICTS.inc, len(conflicts)))
+
+
+def _show_freshness(intent: Mapping[str, Any]) -> None:
+    if intent["evidence"] is None:
+        return
+    received_at = SubmissionScored.FromString(intent["evidence"]).received_at.ToDatetime(UTC)
+    FRESHNESS.observe(max(0.0, (utc_now() - received_at).total_seconds()))
 
 
 def _confirmed(uow: UnitOfWork, row: OpportunityRow, answer: Answered, now: datetime) -> OpportunityRow:

@@ -35,6 +35,7 @@ from recommender.repository import (
     ReplicaRepository,
 )
 from recommender.service.advice import Advice, Experience, event_of, recommendation_id, row_of
+from recommender.telemetry import RECOMMENDATIONS
 
 Cause = Received[Any]
 
@@ -232,6 +233,13 @@ class Learning:
                 event_of(advice), sequence=advice.recommendation_no, cause=waiting.cause, id=advice.recommendation_id
             )
         await self._recommendations.save_recommendations([row_of(advice) for advice in advices])
+        self._uow.after_commit(lambda: _count(advices))
+
+
+def _count(advices: Sequence[Advice]) -> None:
+    for advice in advices:
+        outcome = "answered" if advice.estimate.recommended_stage else "abstained"
+        RECOMMENDATIONS.labels(outcome).inc()
 
 
 def _taught(histories: Iterable[History]) -> Lessons:

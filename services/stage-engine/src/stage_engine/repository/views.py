@@ -51,6 +51,17 @@ class ViewRepository:
         found = await rows(self._session, statement)
         return found[0] if found else None
 
+    async def decision_near(self, place: float) -> UUID | None:
+        """The decision at this place between the oldest, 0, and the newest, 1: ids are ordered by time."""
+        ids = decision.c.decision_id
+        oldest = (await self._session.execute(select(ids).order_by(ids).limit(1))).scalar()
+        newest = (await self._session.execute(select(ids).order_by(ids.desc()).limit(1))).scalar()
+        if oldest is None or newest is None:
+            return None
+        wanted = UUID(int=oldest.int + int((newest.int - oldest.int) * place))
+        statement = select(ids).where(ids >= wanted).order_by(ids).limit(1)
+        return (await self._session.execute(statement)).scalar()
+
     async def stage_totals(self, pipeline_key: str, stage: str) -> dict[str, Row]:
         """Deals and their value by `stage_key` or `earned_stage`; deleted and unplaced deals are none."""
         column = opportunity.c[stage]

@@ -15,11 +15,12 @@ from stage_engine import events, telemetry
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import Input
+from stage_engine.domain.inputs import Input, Submission
 from stage_engine.domain.replay import decode_instance, encode_decision, encode_input, encode_instance
 from stage_engine.domain.state import Instance
 from stage_engine.repository.deals import DealRepository, Row
 from stage_engine.service.rules import Rules
+from stage_engine.tenants import Tenants
 
 _ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
 
@@ -136,8 +137,7 @@ class Deals:
     def _announce(self, decided: Decided, arrival: Arrival, rules: Ruleset, topics: Sequence[str]) -> list[Row]:
         """Queue the events of one decision; its transition row when it made a move."""
         decision, instance, decision_id = decided.decision, decided.instance, decided.row["decision_id"]
-        kind = type(arrival.given).__name__.lower()
-        self._count(decision, kind)
+        self._count(decision, arrival.given)
         move, change = decision.transition, None
         rows: list[Row] = []
         if move is not None:
@@ -155,12 +155,15 @@ class Deals:
     def _publish(self, message: Message, sequence: int, arrival: Arrival, topic: str = "") -> None:
         self._uow.publish(message, sequence=sequence, cause=arrival.cause, topic=topic)
 
-    def _count(self, decision: Decision, kind: str) -> None:
+    def _count(self, decision: Decision, given: Input) -> None:
+        kind = type(given).__name__.lower()
         codes = [r.code for r in decision.reasons]
         move = decision.transition
 
         def count() -> None:
             telemetry.DECISIONS.labels(kind, decision.outcome.value).inc()
+            if isinstance(given, Submission):
+                telemetry.DECISION_LATENCY.observe(max(0.0, (utc_now() - given.received_at).total_seconds()))
             if move is not None:
                 telemetry.TRANSITIONS.labels(move.kind.value, move.cause.value).inc()
             if kind == "observation" and Code.UNMAPPED_STAGE in codes:
@@ -170,6 +173,7 @@ class Deals:
                     telemetry.ENGINE_FAULTS.labels(code.value).inc()
 
         self._uow.after_commit(count)
+        self._uow.after_commit(lambda: self._uow.resources.get(Tenants).add(self._uow.tenant_id))
 
     def _deal_row(self, instance: Instance, rulesets: Mapping[tuple[str, int], Ruleset], now: datetime) -> Row:
         pipeline = rulesets[instance.pipeline_key, instance.pipeline_version].pipeline
@@ -186,6 +190,7 @@ class Deals:
             "amount": instance.amount,
             "owner_id": instance.owner_id,
             "deleted": instance.deleted,
+            "quarantined": instance.quarantined,
             "revision": instance.revision,
             "state": self._states[instance.opportunity_id],
             "updated_at": now,

@@ -62,6 +62,10 @@ class Views:
             raise DecisionNotFound(f"there is no decision {decision_id}")
         return row
 
+    async def decision_near(self, place: float) -> UUID | None:
+        """The decision at this place between the first of the log, 0, and the last, 1; None when there is none."""
+        return await self._repository.decision_near(place)
+
     async def replay(self, decision_id: UUID) -> tuple[StoredDecision, StoredDecision, bool]:
         """What was stored, what deciding again gives, and whether the two are the same bytes."""
         row = await self.decision(decision_id)

@@ -1,0 +1,179 @@
+"""Everything of a running service that is not a request: database, relay, consumer, and what is known of them."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+from sqlalchemy.pool import QueuePool
+
+from kit.auth import TokenVerifier
+from kit.consumer import Consumer, Handlers
+from kit.db import Database
+from kit.dead_letters import measure_dead_letters
+from kit.housekeeping import Housekeeping
+from kit.kafka import new_consumer, start_producer, why_unreachable
+from kit.lag import GroupLag
+from kit.outbox import Relay
+from kit.reach import in_words
+from kit.resources import Resources
+from kit.settings import ServiceSettings
+from kit.telemetry import (
+    CONNECTIONS_IN_USE,
+    CONNECTIONS_LIMIT,
+    HOUSEKEEPING_AGE,
+    ISSUER_KEYS_AGE,
+    SERVICE_CLOCK,
+    SERVICE_INFO,
+    SERVICE_READY,
+)
+from kit.waiting import Waiting, measure_waiting
+from kit.watchdog import Watchdog
+
+log = logging.getLogger(__name__)
+
+# Probes time out after 3 s.
+_MEASURE_SECONDS = 2
+
+
+class Runtime:
+    """The parts of one service, and how they are."""
+
+    def __init__(self, settings: ServiceSettings, handlers: Handlers, waiting: Sequence[Waiting] = ()) -> None:
+        self.settings = settings
+        self.resources = Resources()
+        self.resources.put(settings)
+        self.resources.put(self)
+        self.database = Database(settings, self.resources)
+        self.watchdog = Watchdog()
+        self.verifier = TokenVerifier(settings)
+        self.relay = Relay(self.database, settings.service, lambda: start_producer(settings), self.watchdog)
+        self.database.on_events = self.relay.wake
+        self.housekeeping = Housekeeping(self.database)
+        self.consumer = (
+            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog)
+            if handlers
+            else None
+        )
+        self.lag = (
+            GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings)) if self.consumer else None
+        )
+        self._waiting = waiting
+        # What the start waits for, in words; empty once everything runs.
+        self.waits_for = "its first look at the database"
+        self.stopping = False
+        SERVICE_INFO.labels(settings.service, _version_of(settings.service)).set(1)
+
+    @property
+    def started(self) -> bool:
+        """Whether requests are answered and events handled."""
+        return not self.waits_for
+
+    async def unready(self) -> list[str]:
+        """Why no work should be sent here; empty when ready."""
+        if self.stopping:
+            return ["stopping"]
+        if self.waits_for:
+            return [f"starting: waiting for {self.waits_for}"]
+        broker, database = await asyncio.gather(self._broker_faults(), self._database_faults())
+        return broker + database + self.watchdog.complaints()
+
+    async def _broker_faults(self) -> list[str]:
+        consumer_waits = self.consumer is not None and not self.consumer.assigned
+        if self.relay.connected and not consumer_waits:
+            return []
+        why = await why_unreachable(self.settings)
+        if why:
+            return [f"the broker cannot be reached: {why}"]
+        faults = [] if self.relay.connected else ["the producer has no connection to the broker"]
+        return faults + (["the consumer has not joined its group"] if consumer_waits else [])
+
+    async def _database_faults(self) -> list[str]:
+        try:
+            async with asyncio.timeout(_MEASURE_SECONDS), self.database.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            return [f"the database does not answer: {in_words(error)}"]
+        return []
+
+    async def measure(self) -> tuple[bool, ...]:
+        """Bring the gauges up to date that are not set on the way; whether those of the outbox, of the dead letters
+        and of the lag are."""
+        service = self.settings.service
+        SERVICE_CLOCK.labels(service).set(time.time())
+        ISSUER_KEYS_AGE.labels(service).set(self.verifier.keys_age_seconds)
+        HOUSEKEEPING_AGE.labels(service).set(self.housekeeping.age_seconds)
+        pool = self.database.engine.pool
+        assert isinstance(pool, QueuePool)
+        CONNECTIONS_IN_USE.labels(service).set(pool.checkedout())
+        CONNECTIONS_LIMIT.labels(service).set(pool.size())
+        if self.waits_for:
+            SERVICE_READY.labels(service).set(0)
+            return (False, False, False, False)
+        *measured, unready = await asyncio.gather(
+            _measured("outbox", self.relay.measure()),
+            _measured("dead letters", measure_dead_letters(self.database, service)),
+            self._measure_lag(),
+            _measured("waiting work", measure_waiting(self.database, service, self._waiting)),
+            self.unready(),
+        )
+        SERVICE_READY.labels(service).set(not unready)
+        return tuple(measured)
+
+    async def _measure_lag(self) -> bool:
+        if self.lag is None:
+            return True
+        measured = await _measured("lag", self.lag.measure())
+        if not measured:
+            await _measured("lag", self.lag.close())
+        return measured
+
+    async def close(self) -> None:
+        """Give everything back that is not a loop's own."""
+        if self.lag is not None:
+            await self.lag.close()
+        await self.database.close()
+
+    async def status(self) -> dict[str, Any]:
+        """Readiness, lag, outbox and dead letters in plain words and numbers; null is what cannot be measured now."""
+        (outbox, letters, lag, _), unready = await asyncio.gather(self.measure(), self.unready())
+        service = self.settings.service
+        return {
+            "service": service,
+            "ready": not unready,
+            "reasons": unready,
+            "lag": _total("consumer_lag_events", service) if lag else None,
+            "outbox_events": _total("outbox_events", service) if outbox else None,
+            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", service) if outbox else None,
+            "dead_letters": _total("dead_letters_waiting", service) if letters else None,
+            "last_error": self.consumer.last_error if self.consumer else "",
+        }
+
+
+async def _measured(what: str, measurement: Awaitable[None]) -> bool:
+    try:
+        await asyncio.wait_for(measurement, _MEASURE_SECONDS)
+    except Exception as error:
+        log.warning("the %s could not be measured: %s", what, in_words(error))
+        return False
+    return True
+
+
+def _total(metric: str, service: str) -> float:
+    return sum(
+        sample.value
+        for family in REGISTRY.collect()
+        for sample in family.samples
+        if sample.name == metric and sample.labels.get("service") == service
+    )
+
+
+def _version_of(service: str) -> str:
+    try:
+        return version(f"stagecraft-{service}")
+    except PackageNotFoundError:
+        return "unknown"

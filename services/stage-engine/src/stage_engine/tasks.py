@@ -1,0 +1,61 @@
+"""What the stage engine does in the background: prove that its log can be replayed, and measure the optimism gap."""
+
+import asyncio
+import logging
+import random
+from uuid import UUID
+
+from kit.pace import pause
+from kit.runtime import Runtime
+from sqlalchemy import text
+
+from stage_engine import telemetry
+from stage_engine.service.viewing import Views
+from stage_engine.settings import Settings
+from stage_engine.tenants import Tenants
+
+log = logging.getLogger(__name__)
+
+_GAP_SECONDS = 60.0
+# The relay's role sees the columns of this statement for all tenants, and no others.
+_GAP = text(
+    "SELECT count(*), count(*) FILTER (WHERE stage_rank > earned_rank) FROM opportunity"
+    " WHERE category = 'open' AND NOT deleted"
+)
+
+
+async def check_replays(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Now and then decide a stored decision again and compare the two, byte for byte.
+
+    A decision is drawn at random over the whole log of a tenant, so that old decisions are checked against new code.
+    """
+    seconds = runtime.settings.replay_check_seconds if isinstance(runtime.settings, Settings) else 0
+    while seconds and not stop.is_set():
+        await pause(stop, seconds)
+        tenant_id = runtime.resources.get(Tenants).any()
+        if tenant_id is not None and not stop.is_set():
+            await check_one(runtime, tenant_id, random.random())  # noqa: S311
+
+
+async def check_one(runtime: Runtime, tenant_id: str, place: float) -> UUID | None:
+    """Check the decision at this place of the tenant's log, 0 for the first and 1 for the last; its id."""
+    async with runtime.database.unit_of_work(tenant_id) as uow:
+        views = Views(uow, None)
+        decision_id = await views.decision_near(place)
+        if decision_id is None:
+            return None
+        _, _, identical = await views.replay(decision_id)
+    telemetry.REPLAYS.labels("same" if identical else "different").inc()
+    if not identical:
+        log.critical("decision %s of %s, decided again, is another one", decision_id, tenant_id)
+    return decision_id
+
+
+async def measure_gap(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Count the open opportunities, and those claimed further than they earned, once a minute."""
+    while not stop.is_set():
+        async with runtime.database.as_relay() as connection:
+            total, ahead = (await connection.execute(_GAP)).one()
+        telemetry.OPEN.set(total)
+        telemetry.OPEN_AHEAD.set(ahead)
+        await pause(stop, _GAP_SECONDS)
