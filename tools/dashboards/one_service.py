@@ -113,7 +113,7 @@ def _state(of: Scope) -> tuple[Panel, ...]:
         means="Time since the housekeeping last ran. A climb means that tables grow without bound.",
         do="Read the service's log for the task's error.",
         runbook="HousekeepingStopped",
-        queries=(Query(of.wide("housekeeping_age_seconds"), "housekeeping"),),
+        queries=(Query(of.lowest("housekeeping_age_seconds", "service"), "housekeeping"),),
     )
     return (ready, reached, versions, running, clock, keys, housekeeping)
 

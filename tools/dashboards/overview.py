@@ -1,5 +1,6 @@
 """Overview: does every submission become a confirmed stage, how fast, what waits, and what is wrong now?"""
 
+from tools.dashboards.alerts import alerts
 from tools.dashboards.panels import Board, Choice, Kind, Limits, Panel, Query, Row, Unit
 from tools.dashboards.promql import CHOSEN, EVERYTHING, share
 
@@ -183,7 +184,7 @@ FIRING = Panel(
     means="Alerts that need a person now. Zero is normal.",
     do="Take those of severity `page` first; the table beside this names them.",
     runbook="TelemetryAbsent",
-    queries=(Query('count(ALERTS{alertstate="firing"}) or vector(0)', "firing"),),
+    queries=(Query(f"count({alerts('firing')}) or vector(0)", "firing"),),
     kind=Kind.NUMBER,
     width=4,
     limits=Limits(1, 5),
@@ -194,7 +195,7 @@ ALERTS = Panel(
     means="Which alerts fire, and which will if their cause lasts. An empty table is normal.",
     do="Open the runbook that has the alert's name.",
     runbook="TelemetryAbsent",
-    queries=(Query("sum by (alertname, severity, alertstate, service) (ALERTS)"),),
+    queries=(Query(f"sum by (alertname, severity, alertstate, service) ({alerts()})"),),
     kind=Kind.TABLE,
     width=12,
 )

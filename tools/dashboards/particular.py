@@ -190,7 +190,7 @@ def _crm_connector(of: Scope) -> tuple[Panel, ...]:
         means="How long the oldest decided stage waits to be in the CRM. A climb means that the CRM is behind.",
         do="Check connection and budget on the Salesforce dashboard.",
         runbook="CrmBehind",
-        queries=(Query(of.wide("crm_sync_age_seconds"), "oldest write"),),
+        queries=(Query(of.leading("crm_sync_age_seconds"), "oldest write"),),
         limits=Limits(60, 300),
     )
     waiting = _waiting(
@@ -204,7 +204,7 @@ def _crm_connector(of: Scope) -> tuple[Panel, ...]:
         means="Time since the CRM last sent a change or said that there is none. A climb means unseen edits.",
         do="Check the connection; a lost position is swept by itself.",
         runbook="CrmCursorOld",
-        queries=(Query(of.wide("crm_cursor_age_seconds"), "cursor"),),
+        queries=(Query(of.leading("crm_cursor_age_seconds"), "cursor"),),
         limits=Limits(120, 600),
     )
     return (state, outcomes, age, *waiting, cursor)

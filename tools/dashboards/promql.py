@@ -45,9 +45,17 @@ class Scope:
     def highest(self, metric: str, by: str = "", where: str = "") -> str:
         return _highest(by, self.series(metric, where))
 
+    def lowest(self, metric: str, by: str) -> str:
+        return f"min by ({by}) ({self.series(metric)})"
+
     def wide(self, metric: str, by: str = "", where: str = "") -> str:
         """A figure of the database: every instance reports the same one, so it must not be added up."""
         return _highest(by, _selector(metric, self.shared, where))
+
+    def leading(self, metric: str) -> str:
+        """What the one instance says that leads: one that led before keeps its last figures."""
+        leads = f"{_selector('crm_connection_state', self.shared, '')} == 1"
+        return f"max({_selector(metric, self.shared, '')} and on (job, instance) {leads})"
 
     def _buckets(self, histogram: str, where: str) -> str:
         return f"rate({self.series(f'{histogram}_bucket', where)}[{RECENT}])"

@@ -133,7 +133,7 @@ def process(of: Scope) -> tuple[Panel, ...]:
         title="CPU",
         unit=Unit.FACTOR,
         means="Cores in use. A service is one process of one thread: near 1 it is full.",
-        do="Add instances.",
+        do="Add instances: a service does not use a second core.",
         runbook="EventLoopBlocked",
         queries=(Query(of.rate("process_cpu_seconds_total", "instance"), "{{instance}}"),),
         limits=Limits(0.7, 0.95),

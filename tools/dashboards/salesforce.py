@@ -31,7 +31,7 @@ CURSOR_AGE = Panel(
     "Salesforce are not seen.",
     do="Check the connection; after a long break the connector sweeps all records by itself.",
     runbook="CrmCursorOld",
-    queries=(Query(EVERYTHING.wide("crm_cursor_age_seconds"), "cursor"),),
+    queries=(Query(EVERYTHING.leading("crm_cursor_age_seconds"), "cursor"),),
     width=10,
     limits=Limits(120, 600),
 )
@@ -45,7 +45,7 @@ BUDGET = Panel(
     runbook="CrmBudgetLow",
     queries=(
         Query(
-            fraction(EVERYTHING.wide("crm_api_calls_used"), EVERYTHING.wide("crm_api_calls_allowed")),
+            fraction(EVERYTHING.leading("crm_api_calls_used"), EVERYTHING.leading("crm_api_calls_allowed")),
             "used",
         ),
     ),
@@ -60,8 +60,8 @@ CALLS = Panel(
     do="Compare with the writes per second: if they do not grow, another client uses the budget.",
     runbook="CrmBudgetLow",
     queries=(
-        Query(EVERYTHING.wide("crm_api_calls_used"), "used"),
-        Query(EVERYTHING.wide("crm_api_calls_allowed"), "allowed"),
+        Query(EVERYTHING.leading("crm_api_calls_used"), "used"),
+        Query(EVERYTHING.leading("crm_api_calls_allowed"), "allowed"),
     ),
     width=10,
 )
@@ -93,7 +93,7 @@ SYNC_AGE = Panel(
     means="How long the oldest decided stage waits to be in Salesforce. A climb means that the CRM is behind.",
     do="Check connection and budget; if both are well, the org is slow.",
     runbook="CrmBehind",
-    queries=(Query(EVERYTHING.wide("crm_sync_age_seconds"), "oldest write"),),
+    queries=(Query(EVERYTHING.leading("crm_sync_age_seconds"), "oldest write"),),
     limits=Limits(60, 300),
 )
 FRESHNESS = Panel(
