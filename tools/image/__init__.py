@@ -1,0 +1,1 @@
+"""Builds and starts the images of deploy/Dockerfile in plain directories, where there is no container engine."""
