@@ -68,6 +68,24 @@ def test_the_application_role_is_neither_owner_nor_exempt(database):
     assert {name for (name,) in relay} <= {"outbox", "inbox", "idempotency"}
 
 
+# Times and places in an order: what says how much waits since when, and nothing of what waits.
+COUNTED = {
+    "parked_at", "replayed_at", "dismissed_at", "updated_at", "quarantined", "deleted", "category", "stage_rank",
+    "earned_rank",
+}  # fmt: skip
+
+
+def test_the_relay_sees_no_content_beyond_its_own_tables(database):
+    package, connection = database
+    seen = connection.execute(
+        "SELECT table_name, column_name, privilege_type FROM information_schema.role_column_grants WHERE grantee = %s"
+        " AND table_name NOT IN ('outbox', 'inbox', 'idempotency')",
+        (f"{package}_relay",),
+    ).fetchall()
+    assert {(column, privilege) for _, column, privilege in seen} <= {(column, "SELECT") for column in COUNTED}
+    assert "dead_letter" in {table for table, *_ in seen}
+
+
 def test_models_and_migrations_agree(database):
     package, connection = database
     declared = {

@@ -1,9 +1,11 @@
 """Decisions reach a real org process: whole, once, in order, and never over what a person did."""
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kit.testing.service import eventually
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_CONFLICT
@@ -46,6 +48,8 @@ class TestWrite:
         assert confirmed.decision_id == sent.decision_id
         assert confirmed.write_id == intent["write_id"]
         assert (confirmed.attempts, confirmed.revision) == (1, 1)
+        shown = (await linked.service.client.get("/metrics")).text
+        assert re.search(r"crm_freshness_seconds_count [1-9]", shown)
 
     async def test_the_echo_is_not_observed(self, linked: Any, make: SimpleNamespace) -> None:
         deal = await linked.created()
@@ -143,6 +147,15 @@ class TestFaults:
         assert (intent["code"], intent["reason"]) == ("FIELD_CUSTOM_VALIDATION_EXCEPTION", words)
         events = await linked.service.events(CrmWriteParked, tenant=linked.tenant, count=1)
         assert [e.message.reason for e in events if e.message.opportunity_id == deal] == [words]
+
+        async def counted() -> None:
+            shown = (await linked.service.client.get("/metrics")).text
+            assert re.search(r'waiting_items{service="crm-connector",what="parked_writes"} [1-9]', shown)
+            assert 'crm_connection_state{state="LIVE"} 1.0' in shown
+            assert 'crm_connection_state{state="REFUSED"} 0.0' in shown
+            assert re.search(r"crm_cursor_age_seconds \d", shown)
+
+        await eventually(counted)
         path = f"/v1/write-intents/{intent['intent_id']}/retry"
         reply = await linked.service.client.post(path, headers=linked.headers)
         assert reply.status_code == 200, reply.text
@@ -173,6 +186,7 @@ class TestConflict:
         submission = make.scored(deal)
         await linked.decide(make.decision(deal, target="discovery", expected="prospecting", submission=submission))
         stage, answers = await linked.state_of(deal, "CONFLICT", "ECHOED")
+        assert re.search(r"crm_conflicts_total [1-9]", (await linked.service.client.get("/metrics")).text)
         assert answers["follows"] == stage["intent_id"]
         record = linked.record(deal)
         assert record["StageName"] == "Closed Lost"

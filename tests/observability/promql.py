@@ -59,6 +59,18 @@ def substituted(expr: str, *, rate_interval: str, period: str, **chosen: str) ->
     return expr
 
 
+def relaxed(expr: str) -> list[str]:
+    """The conditions of an alert with thresholds that any number meets. What follows `unless` holds only in a fault and
+    is left out; `absent` asks for nothing that exists, so there is no condition left."""
+    conditions: list[str] = []
+    for part in re.split(r"\bor\b(?![^(]*\))", expr) if "absent(" in expr else [expr]:
+        if "absent(" in part:
+            continue
+        kept = re.split(r"\bunless\b", part)[0]
+        conditions.append(re.sub(r"(?<![=!<>~])(?:==|!=|>=|<=|>|<)\s*(?:bool\s+)?(\d[\d.]*)", ">= -Inf", kept))
+    return conditions
+
+
 def parse(expr: str) -> Expression:
     tokens = [(kind, match.group()) for match in _TOKEN.finditer(expr) if (kind := match.lastgroup or "") != "space"]
     selectors: list[Selector] = []

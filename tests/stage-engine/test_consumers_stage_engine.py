@@ -1,18 +1,22 @@
 """Events in and out of the stage engine on a real database and broker."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import utc_now, uuid7
-from kit.testing.service import ServiceUnderTest
+from kit.testing.service import ServiceUnderTest, eventually
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset
+from stage_engine.tasks import check_one, measure_gap
 from stage_engine.templates import templates
+from stage_engine.tenants import Tenants
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -461,3 +465,76 @@ class TestKpis:
         assert gap["overall"]["ahead"] == {"deals": 3, "amount": "800"}
         assert Decimal(gap["overall"]["gap"]) == Decimal("0.7619")
         assert Decimal(gap["by_owner"][0]["mean_rank_gap"]) == 1
+
+
+async def metric(service: ServiceUnderTest, name: str) -> float:
+    """The value of a metric, given as a line of /metrics begins with it."""
+    lines = (await service.client.get("/metrics")).text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
+
+
+class TestBackground:
+    async def test_stored_decisions_are_decided_again_and_a_changed_one_is_found(self, world_of: Tenant) -> None:
+        runtime, same = world_of.service.runtime, 'stage_replays_total{outcome="same"}'
+        await world_of.publish_pipeline()
+        await world_of.observe("o1", "prospecting")
+        await world_of.changes(1)
+        await world_of.score("o1", "prospecting", "70", ("prospecting", 1))
+        made = {UUID(d.decision_id) for d in await world_of.decisions(2)}
+        assert await metric(world_of.service, "stage_decision_latency_seconds_count") > 0
+        before = await metric(world_of.service, same)
+        assert {await check_one(runtime, world_of.tenant, place) for place in (0.0, 0.5, 1.0)} <= made
+        # The check also runs by itself.
+        assert await metric(world_of.service, same) >= before + 3
+        assert runtime.resources.get(Tenants).any()
+        connection = await asyncpg.connect(world_of.service.owner_url)
+        await connection.execute("SELECT set_config('app.tenant_id', $1, false)", world_of.tenant)
+        await connection.execute(
+            "UPDATE decision SET after = replace(after, 'discovery', 'demo') WHERE decision_no = 2"
+        )
+        await connection.close()
+        different = await metric(world_of.service, 'stage_replays_total{outcome="different"}')
+        await check_one(runtime, world_of.tenant, 1.0)
+        assert await metric(world_of.service, 'stage_replays_total{outcome="different"}') > different
+        assert await check_one(runtime, "nobody", 0.5) is None
+
+    async def test_the_check_runs_by_itself(self, start_service: Any) -> None:
+        own = await start_service("stage_engine", replay_check_seconds=0.05)
+        tenant = Tenant(own, "acme")
+        await tenant.publish_pipeline()
+        await tenant.observe("o1", "prospecting")
+        await tenant.changes(1)
+        checked = await metric(own, 'stage_replays_total{outcome="same"}')
+
+        async def more() -> None:
+            assert await metric(own, 'stage_replays_total{outcome="same"}') > checked
+
+        await eventually(more)
+
+    async def test_what_waits_and_the_gap_are_counted_over_all_tenants(self, start_service: Any) -> None:
+        own = await start_service("stage_engine", replay_check_seconds=0)
+        waiting = 'waiting_items{service="stage-engine",what="%s"}'
+        for name in ("acme", "umbrella"):
+            tenant = Tenant(own, name)
+            await tenant.score("unseen", "prospecting", "70", ("prospecting", 1))
+            await tenant.publish_pipeline()
+            await tenant.observe("o1", "prospecting")
+            await tenant.observe("o2", "", crm_stage="Renamed")
+            await tenant.observe("o3", "demo", kind=crm.OBSERVATION_KIND_UPDATED)
+            await tenant.decisions(3)
+
+        async def counted() -> None:
+            assert await metric(own, waiting % "parked_events") == 2
+            assert await metric(own, waiting % "quarantined_opportunities") == 2
+            assert await metric(own, waiting.replace("items", "oldest_age_seconds") % "parked_events") > 0
+
+        await eventually(counted)
+        stop = asyncio.Event()
+        task = asyncio.create_task(measure_gap(own.runtime, stop))
+
+        async def measured() -> None:
+            assert await metric(own, "stage_open_opportunities") == 4
+
+        await eventually(measured)
+        stop.set()
+        await task

@@ -82,7 +82,7 @@ def let_relay_count(package: str, table: Table, *columns: str) -> None:
     """Let the relay's role, which serves all tenants, see these columns of a table, so that it can count rows."""
     relay = f"{package}_relay"
     op.execute(f'GRANT SELECT ({", ".join(columns)}) ON {table.name} TO "{relay}"')
-    op.execute(f'CREATE POLICY counted ON {table.name} FOR SELECT TO "{relay}" USING (true)')
+    op.execute(f'CREATE POLICY relay ON {table.name} FOR SELECT TO "{relay}" USING (true)')
 
 
 def backfill(table: str, assignment: str, unfinished: str) -> None:
