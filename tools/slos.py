@@ -41,7 +41,6 @@ class Window:
     burn: str
     severity: str
     pending: str
-    long_seconds: int
 
 
 def _slow(histogram: str, bound: str) -> tuple[str, str]:
@@ -110,10 +109,10 @@ SLOS = (
     ),
 )
 WINDOWS = (
-    Window("5m", "1h", "14.4", "page", "2m", 3600),
-    Window("30m", "6h", "6", "page", "5m", 21600),
-    Window("2h", "1d", "3", "ticket", "15m", 86400),
-    Window("6h", "3d", "1", "ticket", "1h", 259200),
+    Window("5m", "1h", "14.4", "page", "2m"),
+    Window("30m", "6h", "6", "page", "5m"),
+    Window("2h", "1d", "3", "ticket", "15m"),
+    Window("6h", "3d", "1", "ticket", "1h"),
 )
 FAST = ("30m", "1h", "2h", "6h")
 SLOW = ("1d", "3d", PERIOD)
@@ -176,7 +175,8 @@ _ALERT = """\
         expr: |
           slo:error_ratio:rate{window.long}{match} > {window.burn} * (1 - slo:objective{match})
             and slo:error_ratio:rate{window.short}{match} > {window.burn} * (1 - slo:objective{match})
-            and avg_over_time(slo:errors:rate5m{match}[{window.long}]) * {window.long_seconds} > {fewest}
+            and sum_over_time(slo:errors:rate5m{match}[{window.long}])
+              * 600 / count_over_time(slo:errors:rate5m{match}[10m]) > {fewest}
         for: {window.pending}
         labels:
           severity: {window.severity}
@@ -211,7 +211,8 @@ def rules() -> str:
 
 
 def _alert(slo: Slo, window: Window) -> str:
-    # Rates are extrapolated: five failures may count as 4.98.
+    # The samples of ten minutes tell the interval, and with it how many failures the sum of rates stands for. A sample
+    # more or less, and the extrapolation of rates, may make 4.6 of five failures.
     match = f'{{slo="{slo.name}"}}'
     return _ALERT.format(slo=slo, window=window, match=match, fewest=slo.fewest - 0.5, lasts=_LASTS[window.burn])
 
