@@ -58,7 +58,8 @@ class ViewRepository:
         newest = (await self._session.execute(select(ids).order_by(ids.desc()).limit(1))).scalar()
         if oldest is None or newest is None:
             return None
-        wanted = UUID(int=oldest.int + int((newest.int - oldest.int) * place))
+        # In whole numbers: a float would not hold all digits of an id.
+        wanted = UUID(int=oldest.int + ((newest.int - oldest.int) * int(place * 2**32) >> 32))
         statement = select(ids).where(ids >= wanted).order_by(ids).limit(1)
         return (await self._session.execute(statement)).scalar()
 
