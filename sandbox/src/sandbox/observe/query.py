@@ -185,6 +185,20 @@ class PrometheusClient:
         return answer["data"]
 
 
+class NoPrometheus(PrometheusClient):
+    """Stands in while there is none; every question is answered with why, in words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__("http://127.0.0.1")
+        self._words = words
+
+    async def ready(self) -> bool:
+        return False
+
+    async def _ask(self, path: str, parameters: Mapping[str, str | Sequence[str]]) -> Any:
+        raise PrometheusAway(self._words)
+
+
 def _sample(labels: Labels, value: Sequence[Any]) -> Sample:
     return Sample(labels, float(value[0]), float(value[1]))
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,9 @@ from sandbox.stack.services import (
     service_process,
     variable_of,
 )
-from sandbox.stack.supervisor import ProcessStatus, Supervisor, end_orphans
+from sandbox.stack.supervisor import ProcessSpec, ProcessStatus, Supervisor, end_orphans
 from sandbox.stack.topics import create_topics, load_topics
+from sandbox.stack.tracing import TRACES_URL, listening, tracing_environment
 
 logger = logging.getLogger("stack")
 
@@ -70,20 +72,28 @@ class Boot:
         self._status = Status(Phase.STARTING, plan.services)
         self._supervisor = Supervisor(run.logs, self._record)
         self._stop = asyncio.Event()
+        self._retrace = asyncio.Event()
+        self._environment: dict[str, str] = {}
+        self._services: Callable[[], list[ProcessSpec]] = list
+        self._tracing: dict[str, str] = {}
 
     async def until_stopped(self) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._retrace.set)
         owner = asyncio.create_task(self._follow_owner())
         starting = asyncio.create_task(self._start())
         stopping = asyncio.create_task(self._stop.wait())
+        retracing = asyncio.create_task(self._follow_tracing(starting))
         try:
             await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
             if starting.done():
                 starting.result()
                 self._reach(Phase.READY)
-                await stopping
+                await asyncio.wait([stopping, retracing], return_when=asyncio.FIRST_COMPLETED)
+                if retracing.done():
+                    retracing.result()
             self._reach(Phase.STOPPED)
         except Exception as group:
             problem = _first(group)
@@ -91,9 +101,10 @@ class Boot:
             logger.error("the stack did not start", exc_info=trace)
             self._reach(Phase.FAILED, str(problem) or repr(problem))
         finally:
-            for task in (starting, stopping, owner):
+            tasks = [starting, stopping, retracing, owner]
+            for task in tasks:
                 task.cancel()
-            await asyncio.wait([starting, stopping, owner])
+            await asyncio.wait(tasks)
             await self._supervisor.stop()
             if not self._plan.durable:
                 for name in DATA:
@@ -126,7 +137,8 @@ class Boot:
             environment |= {"ORG_URL": org.url, "ORG_PUBSUB_ENDPOINT": org.pubsub_endpoint}
             environment |= {variable_of(user, "KAFKA_PASSWORD"): password for user, password in passwords.items()}
             await self._start_services(kafka, environment, addresses, org)
-        self._run.write_environment(environment)
+        self._environment = environment
+        self._write_environment()
         logger.info("ready after %.1f s", time.monotonic() - began)
 
     async def _start_postgres(self, port: int) -> tuple[Postgres, dict[str, str]]:
@@ -174,9 +186,31 @@ class Boot:
         common = common_environment(self._run, kafka.bootstrap_servers, idempotence=kafka.supports_idempotence)
         environments = {service: common | logins_of(service, known) for service in SERVICES}
         environments["crm-connector"] |= connector_environment(self._run, org)
-        specs = [service_process(name, ports[name], environments[name]) for name in SERVICES]
+
+        def specs() -> list[ProcessSpec]:
+            self._tracing = tracing_environment(listening(self._run.trace_endpoint()))
+            return [service_process(name, ports[name], environments[name] | self._tracing) for name in SERVICES]
+
+        self._services = specs
         logger.info("starting %s", ", ".join(SERVICES))
-        await self._supervisor.start(*specs)
+        await self._supervisor.start(*specs())
+
+    async def _follow_tracing(self, starting: asyncio.Task[None]) -> None:
+        """On SIGHUP, restart the services so that they send their spans where the run directory says now."""
+        await asyncio.wait([starting])
+        while True:
+            await self._retrace.wait()
+            self._retrace.clear()
+            self._reach(Phase.STARTING)
+            specs = self._services()
+            logger.info("restarting the services %s traces", "with" if self._tracing else "without")
+            await self._supervisor.replace(*specs)
+            self._write_environment()
+            self._reach(Phase.READY)
+
+    def _write_environment(self) -> None:
+        traces = self._tracing.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+        self._run.write_environment(self._environment | ({TRACES_URL: traces} if traces else {}))
 
     async def _follow_owner(self) -> None:
         if self._plan.owner_pid is None:

@@ -19,12 +19,13 @@ from sandbox.stack.kafka_jvm import ADMIN
 from sandbox.stack.run_dir import Phase, RunDir, Status
 from sandbox.stack.services import SERVICES, variable_of
 from sandbox.stack.supervisor import end_orphans, find_process, last_lines
+from sandbox.stack.tracing import TRACES_URL, listening
 
 POLL_SECONDS = 0.05
 STOP_SECONDS = 90.0
 OWNED = (
-    *("state.json", "secrets.json", "env", "status.json", "supervisor.pid", "up.lock"),
-    *("logs", "postgres", "kafka", "issuer", "org", "org-credentials"),
+    *("state.json", "secrets.json", "env", "status.json", "tracing.json", "supervisor.pid", "up.lock", "observe.lock"),
+    *("logs", "postgres", "kafka", "issuer", "org", "org-credentials", "prometheus"),
 )
 
 
@@ -65,6 +66,22 @@ class Stack:
     def up_infrastructure(self, owner_pid: int | None = None) -> dict[str, str]:
         """PostgreSQL and Kafka alone, as tests want them: KAFKA_* and POSTGRES_ADMIN_URL."""
         return self._up(owner_pid, services=False)
+
+    def trace_to(self, endpoint: str) -> None:
+        """Have the services send their spans to an OTLP/HTTP endpoint, or to none when it is empty.
+
+        Those of a running stack are restarted for it and ready when this returns; one that is started later finds it
+        in the run directory. Raises ValueError when nothing listens at the endpoint, and StackStartFailed.
+        """
+        if endpoint and not listening(endpoint):
+            raise ValueError(f"nothing listens at {endpoint}")
+        self.run.write_trace_endpoint(endpoint)
+        pid, status = self.run.supervisor_pid(), self.run.status()
+        # While they start, it is not known yet where they will send.
+        if pid and status.services and (status.phase is not Phase.READY or self._traces_url != endpoint):
+            seen = self._log_size()
+            os.kill(pid, signal.SIGHUP)
+            self._wait_until_ready(seen, lambda: self._traces_url == endpoint)
 
     def down(self) -> None:
         """Stop everything, also what a killed supervisor left behind."""
@@ -153,14 +170,18 @@ class Stack:
         if done.returncode != 0:
             raise StackStartFailed(f"the supervisor did not start\n{last_lines(self._log)}")
 
-    def _wait_until_ready(self, seen: int) -> None:
+    @property
+    def _traces_url(self) -> str:
+        return self.environment.get(TRACES_URL, "")
+
+    def _wait_until_ready(self, seen: int, also: Callable[[], bool] = lambda: True) -> None:
         while True:
             alive = self.run.supervisor_pid() is not None
             status = self.run.status()
             seen = self._report_from(seen)
             if not alive:
                 raise StackStartFailed(status.error or f"the supervisor ended\n{last_lines(self._log)}")
-            if status.phase is Phase.READY:
+            if status.phase is Phase.READY and also():
                 return
             time.sleep(POLL_SECONDS)
 

@@ -6,6 +6,7 @@
   secrets.json       passwords, 0600
   env                KEY=value lines for shells and tests, 0600
   status.json        phase and processes, written by the supervisor at every change
+  tracing.json       where the services are to send their spans, while something takes them
   supervisor.pid     locked for as long as the supervisor lives
   logs/ postgres/ kafka/ issuer/ org/ org-credentials/
 ```
@@ -105,6 +106,13 @@ class RunDir:
         lines = file.read_text().splitlines() if file.exists() else []
         pairs = [shlex.split(line)[0].partition("=") for line in lines]
         return {name: value for name, _, value in pairs}
+
+    def write_trace_endpoint(self, endpoint: str) -> None:
+        self._write("tracing.json", {"endpoint": endpoint})
+
+    def trace_endpoint(self) -> str:
+        """The OTLP/HTTP endpoint that wants the spans of the services; empty when none does."""
+        return self._read("tracing.json").get("endpoint", "")
 
     def write_status(self, status: Status) -> None:
         self._write("status.json", asdict(status))

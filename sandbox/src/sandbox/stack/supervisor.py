@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -86,6 +86,13 @@ class Supervised:
             await asyncio.wait([self._watcher])
         await self._end()
         self._set(ProcessState.STOPPED)
+
+    async def replace(self, spec: ProcessSpec) -> None:
+        """Stop, and start as `spec` says. Raises ProcessStartFailed."""
+        await self.stop()
+        self.spec = spec
+        self._set(ProcessState.STARTING)
+        await self.start()
 
     async def _launch(self) -> None:
         try:
@@ -204,12 +211,12 @@ class Supervisor:
 
     async def start(self, *specs: ProcessSpec) -> None:
         """Start all of them side by side and wait until each is ready; the first failure is raised."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                for spec in specs:
-                    group.create_task(self._add(spec).start())
-        except BaseExceptionGroup as problems:
-            raise problems.exceptions[0] from None
+        await _all(*(self._add(spec).start() for spec in specs))
+
+    async def replace(self, *specs: ProcessSpec) -> None:
+        """Stop the processes of these names and start them anew, side by side; the first failure is raised."""
+        running = {supervised.spec.name: supervised for supervised in self._supervised}
+        await _all(*(running[spec.name].replace(spec) for spec in specs))
 
     def _add(self, spec: ProcessSpec) -> Supervised:
         log = self._logs / f"{spec.name}.log"
@@ -252,6 +259,15 @@ def last_lines(log: Path, count: int = LOG_LINES) -> str:
         return ""
     lines = log.read_text(errors="replace").splitlines()[-count:]
     return "\n".join(f"  {line}" for line in lines)
+
+
+async def _all(*starts: Coroutine[None, None, None]) -> None:
+    try:
+        async with asyncio.TaskGroup() as group:
+            for start in starts:
+                group.create_task(start)
+    except BaseExceptionGroup as problems:
+        raise problems.exceptions[0] from None
 
 
 async def _is_ready(spec: ProcessSpec) -> bool:
