@@ -143,7 +143,7 @@ def run_in(
     image: Image, *arguments: str, entrypoint: tuple[str, ...] = (), environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run the image to its end."""
-    line = image.command_line(arguments, entrypoint=entrypoint, **(environment or {}))
+    line = image.command_line(arguments, entrypoint=entrypoint, environment=environment)
     return subprocess.run(line, capture_output=True, text=True, timeout=120, check=False)
 
 
@@ -213,7 +213,7 @@ def serving(image: Image, log: Path, **environment: str) -> Iterator[tuple[httpx
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    line = image.command_line(HOST="127.0.0.1", PORT=str(port), **environment)
+    line = image.command_line(environment={"HOST": "127.0.0.1", "PORT": str(port), **environment})
     with (
         log.open("wb") as output,
         subprocess.Popen(line, stdout=output, stderr=output) as process,

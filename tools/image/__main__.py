@@ -75,7 +75,7 @@ def _build(service: str, into: Path) -> int:
 def _run(into: Path, settings: list[str], arguments: list[str]) -> int:
     # The image listens at every address of its container; a plain directory has this machine's.
     environment = {"HOST": "127.0.0.1"} | dict(setting.split("=", 1) for setting in settings)
-    line = Image.load(into).command_line(arguments, **environment)
+    line = Image.load(into).command_line(arguments, environment=environment)
     os.execvp(line[0], line)
 
 

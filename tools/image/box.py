@@ -26,16 +26,24 @@ class BoxError(Exception):
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A file or directory of this machine, seen in the box at `target`."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True)
 class Box:
     """How a command finds its surroundings."""
 
     root: Path
     environment: Mapping[str, str]
     workdir: str = "/"
-    # None: the builder, who may write. Otherwise nothing can be written, by whatever user.
+    # None: the builder, who may write. Otherwise nothing but writable mounts can be written, by any user.
     user: tuple[int, int] | None = None
-    # (source on this machine, target in the box)
-    mounts: tuple[tuple[Path, str], ...] = ()
+    mounts: tuple[Mount, ...] = ()
 
 
 def interpreter() -> Path:
@@ -101,9 +109,9 @@ def _prepare(box: Box) -> None:
         place = box.root / link.relative_to("/")
         if link.is_symlink() and not place.is_symlink():
             place.symlink_to(os.readlink(link))
-    for source, target in _binds(box):
-        place = box.root / target.lstrip("/")
-        if source.is_dir():
+    for mount in _binds(box):
+        place = box.root / mount.target.lstrip("/")
+        if mount.source.is_dir():
             place.mkdir(parents=True, exist_ok=True)
         else:
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -111,26 +119,26 @@ def _prepare(box: Box) -> None:
     (box.root / "tmp").mkdir(exist_ok=True)
 
 
-def _binds(box: Box) -> Iterator[tuple[Path, str]]:
+def _binds(box: Box) -> Iterator[Mount]:
     own = [link for link in _LINKS if Path(link).is_dir() and not Path(link).is_symlink()]
     prefix = interpreter().parent.parent
     elsewhere = [] if prefix.is_relative_to("/usr") else [str(prefix)]
-    yield from ((Path(place), place) for place in (*_BASE, *own, *elsewhere, *_KERNEL))
+    # The builder cannot write the base either: what is made must lie in what is copied.
+    yield from (Mount(Path(place), place) for place in (*_BASE, *own, *elsewhere))
+    yield from (Mount(Path(place), place, writable=True) for place in _KERNEL)
     yield from box.mounts
 
 
 def _mounts(box: Box) -> Iterator[str]:
-    """Statements that end with `root` as the root. The base cannot be written by the builder either: what is made
-    must lie in what is copied."""
+    """Statements that make the directory the root."""
     root = shlex.quote(str(box.root))
     yield f"mount --bind {root} {root}"
     if box.user is not None:
         yield f"mount -o remount,bind,ro {root}"
-    writable = {target for _, target in box.mounts} if box.user is None else set()
-    for source, target in _binds(box):
-        place = shlex.quote(str(box.root / target.lstrip("/")))
-        yield f"mount --rbind {shlex.quote(str(source))} {place}"
-        if target not in _KERNEL and target not in writable:
+    for mount in _binds(box):
+        place = shlex.quote(str(box.root / mount.target.lstrip("/")))
+        yield f"mount --rbind {shlex.quote(str(mount.source))} {place}"
+        if not mount.writable:
             yield f"mount -o remount,bind,ro {place}"
     # A chroot would forbid a user namespace within; the old root lies on /tmp for a moment.
     yield f"cd {root}"

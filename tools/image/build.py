@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -51,15 +51,20 @@ class Image:
         return cls(**known | {"tree": Path(known["tree"]), "user": tuple(known["user"])})
 
     def command_line(
-        self, arguments: Sequence[str] = (), *, entrypoint: Sequence[str] = (), **environment: str
+        self,
+        arguments: Sequence[str] = (),
+        *,
+        entrypoint: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        mounts: Sequence[box.Mount] = (),
     ) -> list[str]:
         """What to start on this machine, as `docker run` with these arguments would: unprivileged, and nothing can
         be written."""
         if self.user[0] == 0:
             raise DockerfileError("the image runs as root: its last stage needs USER with a number")
         # Docker sets the home of a user that /etc/passwd does not know.
-        surroundings = {"HOME": "/", **self.environment, **environment}
-        inside = box.Box(self.tree, surroundings, self.workdir, self.user)
+        surroundings = {"HOME": "/", **self.environment, **(environment or {})}
+        inside = box.Box(self.tree, surroundings, self.workdir, self.user, tuple(mounts))
         return box.command_line(inside, [*(entrypoint or self.entrypoint), *(arguments or self.command)])
 
 
@@ -181,16 +186,16 @@ def _exec_form(instruction: Instruction) -> list[str]:
     return words
 
 
-def _caches(instruction: Instruction) -> list[tuple[Path, str]]:
+def _caches(instruction: Instruction) -> list[box.Mount]:
     """uv's cache of this machine in the place of the builder's."""
-    found: list[tuple[Path, str]] = []
+    found: list[box.Mount] = []
     for name, value in instruction.flags:
         options = dict(option.split("=", 1) for option in value.split(","))
         if name != "mount" or options.get("type") != "cache":
             raise DockerfileError(f"line {instruction.line}: RUN --{name}={value} is not supported here")
         cache = subprocess.run([uv(), "cache", "dir"], capture_output=True, text=True, check=True).stdout.strip()
         Path(cache).mkdir(parents=True, exist_ok=True)
-        found.append((Path(cache), options["target"]))
+        found.append(box.Mount(Path(cache), options["target"], writable=True))
     return found
 
 
