@@ -6,7 +6,10 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import httpx
 import pytest
 import pytest_asyncio
 from attacks.certificates import SelfSigned, self_signed
@@ -18,6 +21,7 @@ from kit.provision import drop_database, provision_database
 from kit.testing.infrastructure import Infrastructure
 from kit.testing.service import running_service
 from sandbox.stack.topics import create_topics, load_topics
+from scoring.main import create
 from scoring.settings import Settings
 from sqlalchemy import make_url
 
@@ -107,3 +111,29 @@ async def test_nor_one_that_does_not_encrypt(encrypted: Encrypted) -> None:
     with pytest.raises(ConnectionError, match="rejected SSL"):
         async with connected(encrypted.settings(database_url=encrypted.plain_url)):
             pass
+
+
+async def test_an_expired_certificate_is_said_while_the_service_waits(
+    encrypted: Encrypted, infrastructure: Infrastructure, issuer: LocalIssuer, tmp_path: Path
+) -> None:
+    expired = self_signed(tmp_path, datetime.now(UTC) - timedelta(minutes=1))
+    plain = make_url(encrypted.plain_url)
+    assert plain.host and plain.port
+    async with encrypting_proxy(plain.host, plain.port, expired) as port:
+        url = plain.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        settings = encrypted.settings(
+            database_url=url,
+            database_tls_ca_file=expired.certificate,
+            kafka_bootstrap_servers=infrastructure.bootstrap_servers,
+            oidc_jwks_url=issuer.jwks_url,
+        )
+        app = create(settings)
+        transport = httpx.ASGITransport(app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://scoring") as client,
+        ):
+            answer = await client.get("/readyz")
+            words = "its certificate is refused: certificate has expired"
+            assert answer.json()["reasons"] == [f"starting: waiting for the database: {words}"]
+            assert (await client.get("/livez")).status_code == 200

@@ -3,14 +3,22 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from types import SimpleNamespace
 
 import psycopg
 import pytest
+from kit.events import Event
+from kit.ids import utc_now, uuid7
 from sandbox.stack.ports import free_ports
 from sqlalchemy.engine import make_url
+from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 from tests.kit.processes import HERE, Process, migrate, release
 
@@ -211,3 +219,19 @@ async def test_every_request_is_a_line_and_a_count(outside, tenant, tmp_path):
     assert count in metrics
     assert 'http_request_seconds_count{operation="list_notes",service="sample"} 1.0' in metrics
     assert 'operation="readyz"' not in metrics
+
+
+async def test_a_clock_that_jumps_is_shown_and_stops_nothing(service, tenant, monkeypatch):
+    """An event from a producer whose clock is an hour ahead, and a process whose clock goes back by an hour."""
+    message = AssessmentSubmitted(submission_id=str(uuid7()), opportunity_id="o")
+    ahead = Event(tenant, message, 1, time=utc_now() + timedelta(hours=1))
+    await service.send(ahead.record("test", service.settings.topic_prefix))
+    assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
+    back = time.time() - 3600
+    monkeypatch.setattr("kit.runtime.time", SimpleNamespace(time=lambda: back))
+    shown = (await service.client.get("/metrics")).text
+    (clock,) = re.findall(r'^service_clock_seconds{service="sample"} (\S+)', shown, re.MULTILINE)
+    assert float(clock) == pytest.approx(back)
+    ages = re.findall(r"^consumer_event_age_seconds_sum{\S+ (\S+)", shown, re.MULTILINE)
+    assert ages and all(float(age) >= 0 for age in ages)
+    assert (await service.client.get("/livez")).status_code == 200
