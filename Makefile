@@ -87,7 +87,7 @@ types: $(SYNCED) ## check types
 	.venv/bin/basedpyright
 
 chart: $(SYNCED) ## lint, render and validate the Helm charts; UPDATE=1 writes the golden files
-	$(RUN) tools/chart.py $(if $(UPDATE),--update)
+	$(RUN) -m tools.chart $(if $(UPDATE),--update)
 
 dashboards: $(SYNCED) ## prove every panel, rule and runbook on a running system with a real Prometheus
 	$(RUN) -m pytest -n 0 -rP -m dashboards tests/observability
