@@ -21,7 +21,7 @@ STACK := $(RUN) -m sandbox.stack
 .PHONY: help setup demo up down status logs token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics ci
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(TOOLS)/bin/uv:
 	$(PYTHON) -m venv $(TOOLS)
