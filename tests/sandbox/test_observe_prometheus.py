@@ -1,13 +1,10 @@
 """Finding, configuring and running a real Prometheus, and reading from it."""
 
 import asyncio
-import os
 import signal
 import sys
-import threading
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -27,6 +24,8 @@ from sandbox.observe.query import PrometheusAway, PrometheusClient, QueryFailed
 from sandbox.stack.errors import ProcessStartFailed
 from sandbox.stack.ports import free_ports
 from sandbox.stack.services import SERVICES, variable_of
+
+from tests.sandbox.prometheus_here import installed_prometheus, metrics_endpoint
 
 METRICS = b"""# TYPE deals_total counter
 deals_total{stage="won"} 3
@@ -62,36 +61,14 @@ asyncio.run(run())
 
 @pytest.fixture(scope="module")
 def program() -> Path:
-    """The installed Prometheus, or a skip with the reason; a failure where it is required."""
-    try:
-        return find_prometheus()
-    except PrometheusUnavailable as absent:
-        if os.environ.get("REQUIRE_PROMETHEUS") == "1":
-            pytest.fail(str(absent))
-        pytest.skip(str(absent))
+    return installed_prometheus()
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
     """host:port of something that has metrics."""
-
-    class Metrics(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain; version=0.0.4")
-            self.end_headers()
-            self.wfile.write(METRICS)
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Metrics)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with metrics_endpoint(METRICS) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,8 @@ class Page:
 
     async def home(self, request: Request) -> Response:
         boards = self._observed.dashboards.all()
-        return RedirectResponse(f"/d/{boards[0]['uid']}" if boards else "/traces")
+        # A system that was just started has no hour to show.
+        return RedirectResponse(f"/d/{boards[0]['uid']}?from=now-15m&refresh=10s" if boards else "/traces")
 
     async def shell(self, request: Request) -> Response:
         return _shell()

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,12 @@ class Period:
     def step_seconds(self) -> float:
         """Whole scrapes between two points, so that a line has at most POINTS of them."""
         return self.scrape_seconds * max(1, math.ceil(self.seconds / POINTS / self.scrape_seconds))
+
+    def aligned(self) -> tuple[datetime, datetime]:
+        """Start and end at whole steps, so that the same points are asked for again at the next refresh."""
+        step = self.step_seconds
+        start, end = (math.floor(moment.timestamp() / step) * step for moment in (self.start, self.end))
+        return datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC)
 
     def builtin(self) -> dict[str, str]:
         """Grafana's own variables. The rate interval holds at least four scrapes, as Grafana's does."""
@@ -164,7 +170,8 @@ async def _answer(
         if target.get("instant") and not target.get("range"):
             found = [_of_sample(sample) for sample in await client.instant(expression, period.end)]
         else:
-            found = await client.range_(expression, period.start, period.end, period.step_seconds)
+            start, end = period.aligned()
+            found = await client.range_(expression, start, end, period.step_seconds)
     except PrometheusError as problem:
         return Answer(target["refId"], expression, error=str(problem))
     legend = target.get("legendFormat", "")

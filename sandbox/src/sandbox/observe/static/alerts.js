@@ -25,7 +25,7 @@ async function content() {
   }
   if (found.error) return [notice(found.error, "bad")];
   return [
-    found.alerts.length ? active(found.alerts) : el("p", { className: "notice" }, badge("quiet", "good"), " No alert fires, and none is pending."),
+    found.alerts.length ? active(found.alerts) : el("p", { className: "notice good" }, "No alert fires, and none is pending."),
     el("h2", { className: "section" }, `Rules (${found.rules.length})`),
     found.rules.length ? rules(found.rules) : el("p", { className: "empty" }, "No alerting rules are loaded from deploy/prometheus."),
   ];
@@ -41,12 +41,14 @@ function active(alerts) {
 }
 
 function rules(found) {
-  return list(["State", "Alert", "Severity", "Group", "Evaluation"], found.map((rule) => [
+  const order = ["firing", "pending"];
+  const sorted = [...found].sort((one, other) => (order.indexOf(other.state) - order.indexOf(one.state)) || one.name.localeCompare(other.name));
+  return list(["State", "Alert", "Severity", "Condition", "Last evaluation"], sorted.map((rule) => [
     badge(rule.state || "unknown", STATES[rule.state] ?? "none"),
-    [name(rule.name, rule.runbook), el("details", {}, el("summary", {}, "Condition"), el("pre", {}, rule.expression))],
-    severity(rule.severity),
-    rule.group,
-    rule.health === "err" ? [badge("failed", "bad"), " ", rule.last_error] : badge(rule.health, rule.health === "ok" ? "good" : "none"),
+    name(rule.name, rule.runbook),
+    rule.severity,
+    el("details", {}, el("summary", {}, rule.group.replace(/^stagecraft-/, "")), el("pre", {}, rule.expression)),
+    rule.health === "err" ? [badge("failed", "bad"), " ", rule.last_error] : rule.health,
   ]));
 }
 

@@ -38,6 +38,8 @@ const values = (line) => line.points.map(([, value]) => value).filter((value) =>
 const last = (line) => values(line).at(-1) ?? null;
 const highest = (line) => values(line).reduce((most, value) => Math.max(most, value), -Infinity);
 
+const written = (value, look) => (Number.isFinite(value ?? NaN) ? format(value, look.unit, look.decimals) : "–");
+
 function extent(stacks, look) {
   let low = look.min ?? Math.min(0, ...stacks.flatMap((line) => line.tops.map(([, , value]) => value)));
   let high = look.max ?? Math.max(...stacks.flatMap((line) => line.tops.map(([, , value]) => value)));
@@ -79,7 +81,7 @@ function draw(state) {
     picture.append(svg("text", { x: left - 6, y: y(mark) + 4, "text-anchor": "end" }, words[place]));
   });
   const span = period.end - period.start;
-  for (const at of timeTicks(period.start, period.end, Math.max(2, Math.floor((width - left) / 90)))) {
+  for (const at of timeTicks(period.start, period.end, Math.max(2, Math.floor((width - left) / (span <= 900 || span > 129600 ? 74 : 56))))) {
     const edge = x(at) > width - 24;
     picture.append(svg("text", { x: edge ? width - 2 : x(at), y: height - 5, "text-anchor": edge ? "end" : "middle" }, clock(at, span)));
   }
@@ -189,8 +191,8 @@ function legend(state) {
     button.addEventListener("click", (event) => toggle(state, line, event.ctrlKey || event.metaKey));
     line.button = button;
     return el("tr", {}, el("td", {}, button),
-      el("td", { className: "number" }, format(last(line), look.unit, look.decimals)),
-      el("td", { className: "number" }, format(highest(line) === -Infinity ? null : highest(line), look.unit, look.decimals)));
+      el("td", { className: "number" }, written(last(line), look)),
+      el("td", { className: "number" }, written(highest(line), look)));
   });
   return el("div", { className: "legend" }, el("table", {},
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, lines.length > 1 ? `${lines.length} lines` : ""),

@@ -1,6 +1,6 @@
 // One dashboard: its rows, its controls, and panels that ask for their data while they can be seen.
 
-import { ask, el, every, notice } from "./dom.js";
+import { ask, el, every, notice, svg } from "./dom.js";
 import { render } from "./panels.js";
 
 const PERIODS = [
@@ -10,6 +10,8 @@ const PERIODS = [
 const REFRESHES = [["", "off"], ["5s", "every 5 s"], ["10s", "every 10 s"], ["30s", "every 30 s"], ["1m", "every minute"]];
 const SECONDS = { s: 1, m: 60, h: 3600, d: 86400 };
 const ALL = "$__all";
+const INFO = "M8 1.5a6.5 6.5 0 1 0 0 13a6.5 6.5 0 0 0 0-13M8 7.2v4M8 4.8v.1";
+const BOOK = "M8 4c-1.6-1.2-3.6-1.500-6-1.500v10c2.400 0 4.400.3 6 1.500c1.600-1.200 3.600-1.500 6-1.500v-10c-2.400 0-4.400.3-6 1.500zM8 4v10";
 
 function seconds(text) {
   const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
@@ -66,13 +68,13 @@ class DashboardPage {
   panelBox(panel, top) {
     const { x, y, w, h } = panel.gridPos;
     const about = el("div", { className: "about", hidden: true });
-    const info = el("button", { type: "button", className: "tool", "aria-expanded": "false", title: "What this shows, and its queries" }, "About");
+    const info = el("button", { type: "button", className: "tool", "aria-expanded": "false", "aria-label": `About ${panel.title}`, title: "What this shows, and its queries" }, icon(INFO));
     const links = (panel.links ?? []).map((link) => ({ title: link.title, url: this.filled(link.url) }));
     const book = links.find((link) => /runbooks\//.test(link.url));
     const body = el("div", { className: "body" });
     const box = el("section", { className: "panel", "aria-label": panel.title, style: { gridColumn: `${x + 1} / span ${w}`, gridRow: `${y - top + 1} / span ${h}` } },
       el("header", {}, el("h3", { title: this.filled(panel.title) }, this.filled(panel.title)),
-        book && w >= 6 ? el("a", { className: "tool", href: runbookAddress(book.url), title: book.title }, "Runbook") : null, info),
+        book ? el("a", { className: "tool", href: runbookAddress(book.url), title: book.title, "aria-label": book.title }, icon(BOOK)) : null, info),
       body, about);
     const entry = { panel, box, body, about, links, answers: [], seen: false, loading: null, stale: true };
     info.addEventListener("click", () => {
@@ -238,6 +240,10 @@ class DashboardPage {
       if (entry.loading === loading) entry.box.classList.remove("loading");
     }
   }
+}
+
+function icon(path) {
+  return svg("svg", { viewBox: "0 0 16 16", width: 15, height: 15, fill: "none", stroke: "currentColor", "stroke-width": 1.3, "stroke-linecap": "round", "stroke-linejoin": "round", "aria-hidden": "true" }, svg("path", { d: path }));
 }
 
 function aboutPanel(entry, description) {

@@ -20,17 +20,12 @@ export function render(panel, data) {
   const drawer = RENDERERS[panel.type];
   if (!drawer) return [message(`This page does not draw panels of type ${panel.type}.`)];
   if (failed.length && !lines.length) return failed;
-  if (!lines.length && panel.type !== "text") return [message(`No data${noValue(panel)} in this period.`)];
+  if (!lines.length && panel.type !== "text") return [message("No data in this period.")];
   return [...failed, ...drawer(panel, lines, data)];
 }
 
 function message(words) {
   return el("p", { className: "message" }, words);
-}
-
-function noValue(panel) {
-  const words = panel.fieldConfig?.defaults?.noValue;
-  return words ? ` (“${words}”)` : "";
 }
 
 /** Unit, thresholds and the rest for one line: the defaults, and what overrides change for its name or query. */

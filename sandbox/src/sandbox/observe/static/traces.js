@@ -46,17 +46,23 @@ function none(held) {
 function list(traces) {
   const longest = Math.max(...traces.map((trace) => trace.duration_ms), 1);
   const rows = traces.map((trace) => el("tr", {},
-    el("td", {}, el("a", { href: `/traces/${trace.trace_id}` }, trace.name), el("div", { className: "mono" }, trace.trace_id.slice(0, 16), "…")),
-    el("td", {}, el("div", { className: "services" }, trace.services.map(serviceMark))),
+    el("td", {}, el("a", { href: `/traces/${trace.trace_id}` }, short(trace.name)), el("div", { className: "services" }, trace.services.map(serviceMark))),
+    el("td", { className: "mono" }, trace.trace_id.slice(0, 8), "…"),
     el("td", { className: "mono" }, trace.subjects.slice(0, 2).join(", "), trace.subjects.length > 2 ? ` and ${trace.subjects.length - 2} more` : ""),
     el("td", { className: "number" }, String(trace.spans)),
     el("td", { className: "number" }, trace.errors ? badge(String(trace.errors), "bad") : "0"),
     el("td", { className: "number length" }, ms(trace.duration_ms), el("i", { style: { width: `${(trace.duration_ms / longest) * 100}%` } })),
-    el("td", { className: "number" }, moment(trace.started_at))));
-  const heads = [["Operation"], ["Services, in order"], ["Opportunity or other subject"], ["Spans", 1], ["Errors", 1], ["Duration", 1], ["Began", 1]];
+    el("td", { className: "number" }, sinceMidnight(trace.started_at))));
+  const heads = [["Operation, and the services it went through"], ["Trace"], ["About"], ["Spans", 1], ["Errors", 1], ["Duration", 1], ["Began", 1]];
   return el("table", { className: "list" },
     el("thead", {}, el("tr", {}, heads.map(([words, right]) => el("th", { scope: "col", className: right ? "number" : "" }, words)))),
     el("tbody", {}, rows));
+}
+
+/** The time of day; with the date when it was another one. */
+function sinceMidnight(at) {
+  const words = moment(at);
+  return words.slice(0, 10) === moment(Date.now() / 1000).slice(0, 10) ? words.slice(11) : words;
 }
 
 export async function tracePage(main, id) {
@@ -90,19 +96,22 @@ export async function tracePage(main, id) {
 function waterfall(trace) {
   const whole = Math.max(trace.duration_ms, 0.001);
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => el("span", {}, ms(share * whole)));
-  const box = el("div", { className: "waterfall" }, el("div", { className: "scale", "aria-hidden": "true" }, el("span", {}, "Service and operation"), el("span", { className: "ticks" }, ticks), el("span", { className: "number" }, "Duration")));
+  const box = el("div", { className: "waterfall" }, el("div", { className: "scale", "aria-hidden": "true" }, el("span", {}, "Operation and service; the thin line is waiting"), el("span", { className: "ticks" }, ticks), el("span", { className: "number" }, "Duration")));
+  const ends = new Map(trace.rows.map((row) => [row.span_id, row.offset_ms + row.duration_ms]));
   for (const row of trace.rows) {
+    const waited = row.offset_ms - (ends.get(row.parent_id) ?? row.offset_ms);
+    const wait = waited > 0 ? el("i", { className: "wait", style: { left: `${((row.offset_ms - waited) / whole) * 100}%`, width: `${(waited / whole) * 100}%` } }) : null;
     const detail = el("div", { className: "detail", hidden: true });
     const bar = el("i", { className: row.error ? "wrong" : "", style: { left: `${Math.min(99.6, (row.offset_ms / whole) * 100)}%`, width: `${(row.duration_ms / whole) * 100}%`, background: serviceColour(row.service) } });
     const span = el("button", { type: "button", className: "span", "aria-expanded": "false" },
       el("span", { className: "what", style: { paddingLeft: `${Math.min(row.depth, 14) * 14}px` } },
         el("span", { className: "dot", style: { background: serviceColour(row.service) } }), el("span", { className: "name", title: row.name }, short(row.name)),
         el("span", { className: "from" }, row.service), row.error ? badge("error", "bad") : null, row.ahead_ms > 0 ? badge("clock", "warn") : null),
-      el("span", { className: "lane" }, bar), el("span", { className: "time" }, ms(row.duration_ms)));
+      el("span", { className: "lane" }, wait, bar), el("span", { className: "time" }, ms(row.duration_ms)));
     span.addEventListener("click", () => {
       detail.hidden = !detail.hidden;
       span.setAttribute("aria-expanded", String(!detail.hidden));
-      if (!detail.children.length) detail.append(...about(row));
+      if (!detail.children.length) detail.append(...about(row, waited));
     });
     box.append(span, detail);
   }
@@ -114,8 +123,9 @@ function short(name) {
   return name.replace(/\b(?:[a-z]+\.)+v\d+\./, "");
 }
 
-function about(row) {
+function about(row, waited) {
   const words = [];
+  if (waited > 0) words.push(el("p", {}, `It begins ${ms(waited)} after its parent ended: in the outbox, in Kafka, or waiting for its batch.`));
   if (row.status) words.push(el("p", {}, el("b", {}, "Error: "), row.status));
   if (row.ahead_ms > 0) words.push(el("p", {}, `It begins ${ms(row.ahead_ms)} before its parent: the clocks of the two differ.`));
   if (row.parent_missing) words.push(el("p", {}, "Its parent was not received: the caller's own, or one that is not recorded or still under way."));

@@ -80,14 +80,19 @@ export function ticks(low, high, count, unit) {
   if (!(high > low)) return [low];
   const base = unit === "bytes" || unit === "binBps" ? 2 : 10;
   const rough = (high - low) / count;
+  if (unit === "s" && rough > 10) return multiples(low, high, TIME_STEPS.find((step) => step >= rough) ?? 2592000);
   const power = base === 2 ? 2 ** Math.floor(Math.log2(rough)) : 10 ** Math.floor(Math.log10(rough));
   const step = (base === 2 ? [1, 2] : [1, 2, 2.5, 5, 10]).map((each) => each * power).find((each) => each >= rough * 0.999);
+  return multiples(low, high, step);
+}
+
+function multiples(low, high, step) {
   const found = [];
   for (let at = Math.ceil(low / step - 1e-9) * step; at <= high + step * 1e-6; at += step) found.push(Number(at.toPrecision(12)));
   return found;
 }
 
-const TIME_STEPS = [5, 10, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 604800];
+const TIME_STEPS = [5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 604800];
 
 /** Moments on the clock between two unix seconds, at most `count` of them. */
 export function timeTicks(start, end, count) {
