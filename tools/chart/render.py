@@ -39,15 +39,15 @@ def render(
     variant: Variant,
     overlay: Document | None = None,
     *,
-    files: Sequence[Path] = (),
     apis: Sequence[str] = APIS,
     kubernetes: str = KUBERNETES[-1],
+    skip_schema: bool = False,
 ) -> Rendered:
     """Render a variant, with values over it. Raises Refused with Helm's own words."""
     arguments = ["template", "stagecraft", str(variant.chart), "--namespace", "stagecraft"]
-    arguments += ["--kube-version", kubernetes]
+    arguments += ["--kube-version", kubernetes, *(["--skip-schema-validation"] if skip_schema else [])]
     arguments += [part for api in apis for part in ("--api-versions", api)]
-    arguments += [part for file in (*variant.files, *files) for part in ("--values", str(file))]
+    arguments += [part for file in variant.files for part in ("--values", str(file))]
     if overlay is None:
         text = helm(*arguments)
     else:

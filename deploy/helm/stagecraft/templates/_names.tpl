@@ -24,6 +24,13 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
+{{/* Of pods: without the chart's version, so that a change of the chart alone restarts nothing. */}}
+{{- define "stagecraft.pod-labels" -}}
+{{ include "stagecraft.selector" . }}
+app.kubernetes.io/part-of: stagecraft
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+{{- end }}
+
 {{/* The image of `image`, whose default tag is the application's version. A digest beats the tag. */}}
 {{- define "stagecraft.image" -}}
 {{- $path := ternary .image.repository (printf "%s/%s" (trimSuffix "/" .image.registry) .image.repository) (empty .image.registry) -}}

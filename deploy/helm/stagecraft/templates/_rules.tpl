@@ -1,12 +1,6 @@
 {{/* What no schema can say: keys that contradict each other. Each message names the key and says what is allowed. */}}
 
 {{- define "stagecraft.rules" -}}
-{{- $known := keys ($.Files.Get "files/services.yaml" | fromYaml) | sortAlpha -}}
-{{- range $name, $_ := .Values.services -}}
-  {{- if not (has $name $known) -}}
-    {{- fail (printf "services.%s: no such service. The services are %s." $name (join ", " $known)) -}}
-  {{- end -}}
-{{- end -}}
 {{- range $name := (include "stagecraft.enabled" . | fromYaml).names -}}
   {{- $of := dict "s" (include "stagecraft.service" (dict "root" $ "name" $name) | fromYaml) "at" (printf "services.%s" $name) -}}
   {{- include "stagecraft.rules-of-secrets" $of -}}

@@ -14,7 +14,11 @@ of `root` and `name`, it returns YAML:
 {{- define "stagecraft.service" -}}
 {{- $root := .root -}}
 {{- $name := .name -}}
-{{- $facts := get ($root.Files.Get "files/services.yaml" | fromYaml) $name -}}
+{{- $known := $root.Files.Get "files/services.yaml" | fromYaml -}}
+{{- if not (hasKey $known $name) -}}
+{{- fail (printf "services.%s: no such service. The services are %s." $name (keys $known | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- $facts := get $known $name -}}
 {{- $given := get $root.Values.services $name | default dict -}}
 {{- $text := mergeOverwrite (deepCopy $root.Values.defaults) (deepCopy $given) | toYaml | replace "{service}" $name -}}
 {{- $s := $text | fromYaml -}}
