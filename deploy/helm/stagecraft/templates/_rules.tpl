@@ -1,6 +1,9 @@
 {{/* What no schema can say: keys that contradict each other. Each message names the key and says what is allowed. */}}
 
 {{- define "stagecraft.rules" -}}
+{{- if not (or (include "stagecraft.enabled" . | fromYaml).names .Values.console.enabled) -}}
+{{- fail "services: all of them are off, so there is nothing to install. Set enabled: true for one." -}}
+{{- end -}}
 {{- range $name := (include "stagecraft.enabled" . | fromYaml).names -}}
   {{- $of := dict "s" (include "stagecraft.service" (dict "root" $ "name" $name) | fromYaml) "at" (printf "services.%s" $name) -}}
   {{- include "stagecraft.rules-of-secrets" $of -}}
