@@ -10,8 +10,7 @@ export const RENDERERS = { timeseries, stat, gauge, bargauge, table, text };
 
 /** The nodes that show `data`, the server's answers for `panel`. */
 export function render(panel, data) {
-  const failed = data.answers.filter((answer) => answer.error).map((answer) =>
-    el("div", { className: "failed", role: "alert" }, el("strong", {}, data.answers.length > 1 ? `Query ${answer.ref} failed. ` : "The query failed. "), answer.error));
+  const failed = failures(data.answers);
   const lines = data.answers.flatMap((answer) => answer.lines.map((line) => ({
     ...line,
     ref: answer.ref,
@@ -22,6 +21,16 @@ export function render(panel, data) {
   if (failed.length && !lines.length) return failed;
   if (!lines.length && panel.type !== "text") return [message("No data in this period.")];
   return [...failed, ...drawer(panel, lines, data)];
+}
+
+/** Each reason once: what is wrong with Prometheus is wrong with every query. */
+function failures(answers) {
+  const reasons = new Map();
+  for (const { ref, error } of answers) if (error) reasons.set(error, [...(reasons.get(error) ?? []), ref]);
+  return [...reasons].map(([error, refs]) => {
+    const who = answers.length === 1 ? "The query" : refs.length === answers.length ? "Every query" : `Query ${refs.join(", ")}`;
+    return el("div", { className: "failed", role: "alert" }, el("strong", {}, `${who} failed. `), error);
+  });
 }
 
 function message(words) {

@@ -31,6 +31,12 @@ function seconds(value, decimals) {
   return `${digits(value / size, decimals)} ${name}`;
 }
 
+/** Two decimals also near a hundred: 99.99 % is not 100 %. */
+function percent(value, decimals) {
+  const share = Math.abs(value) >= 1 && decimals === undefined ? Number(value.toFixed(2)) : digits(value, decimals);
+  return `${share} %`;
+}
+
 function per(word) {
   return (value, decimals) => `${scaled(value, 1000, SHORT, decimals, "")} ${word}/s`;
 }
@@ -39,8 +45,8 @@ function per(word) {
 export const UNITS = {
   none: (value, decimals) => digits(value, decimals),
   short: (value, decimals) => scaled(value, 1000, SHORT, decimals, ""),
-  percent: (value, decimals) => `${digits(value, decimals)} %`,
-  percentunit: (value, decimals) => `${digits(value * 100, decimals)} %`,
+  percent,
+  percentunit: (value, decimals) => percent(value * 100, decimals),
   s: seconds,
   ms: (value, decimals) => seconds(value / 1e3, decimals),
   µs: (value, decimals) => seconds(value / 1e6, decimals),
