@@ -1,11 +1,13 @@
 """Every operation of every service, called by those who may not, and with what it cannot take."""
 
+import base64
+import hashlib
 import json
 
 import pytest
 from attacks.operations import BODIES, NOWHERE
 from kit.etag import etag
-from kit.pagination import encode_cursor
+from kit.pagination import encode_cursor, signature_of
 
 pytestmark = pytest.mark.stack
 
@@ -84,15 +86,50 @@ async def test_unreadable_bodies_are_refused(service, operations, tenant, kind):
         assert await walk(service, taking, expected, content=body, headers=headers) == []
 
 
+# Of every shape that JSON has, signed as the service itself would.
+FORGED_KEYS = (
+    [], ["x"], [1], [-(2**70)], [2**70], [True], [None], [1.5], [[]], [{}], ["a\x00"], ["x", "y"], [1, 2], ["x"] * 3,
+    ["2026-01-01T00:00:00", NOWHERE], ["2026-01-01T00:00:00Z", "x"], ["0001-01-01T00:00:00+14:00", NOWHERE],
+    [NOWHERE], {"a": 1}, "x", 7,
+)  # fmt: skip
+
+
 async def test_a_list_refuses_the_cursor_of_every_other_list_and_tenant(service, operations, tenant):
-    headers = service.headers(tenant)
+    headers, secret = service.headers(tenant), service.settings.cursor_secret
     lists = [operation for operation in operations if operation.parameter("cursor")]
     for operation in lists:
-        others = [f"{other.name} {tenant}" for other in lists if other is not operation]
-        for list_id in [*others, f"{operation.name} {tenant}-b", tenant, ""]:
-            query = operation.query() | {"cursor": encode_cursor(list_id, ["x"])}
+        others = [(other.name, tenant) for other in lists if other is not operation]
+        for name, owner in [*others, (operation.name, f"{tenant}-b"), ("", tenant)]:
+            for key in (["x"], [1], [NOWHERE]):
+                cursor = encode_cursor(signature_of(secret, name, owner), key)
+                query = operation.query() | {"cursor": cursor}
+                answer = await service.client.get(operation.url({}), params=query, headers=headers)
+                assert complaints_of(answer, {422: "invalid_cursor"}, f"{operation.name} with {name}") == []
+
+
+async def test_a_cursor_made_without_the_secret_is_refused(service, operations, tenant):
+    headers = service.headers(tenant)
+    for operation in [operation for operation in operations if operation.parameter("cursor")]:
+        for secret in (b"", b"stagecraft", operation.name.encode()):
+            cursor = encode_cursor(signature_of(secret, operation.name, tenant), [1])
+            query = operation.query() | {"cursor": cursor}
             answer = await service.client.get(operation.url({}), params=query, headers=headers)
-            assert complaints_of(answer, {422: "invalid_cursor"}, f"{operation.name} with {list_id}") == []
+            assert complaints_of(answer, {422: "invalid_cursor"}, operation.name) == []
+
+
+async def test_a_cursor_with_any_key_is_a_page_or_refused(service, operations, tenant):
+    """Also where the signature is right, as with a key of an older release."""
+    headers = service.headers(tenant)
+    for operation in [operation for operation in operations if operation.parameter("cursor")]:
+        signature = signature_of(service.settings.cursor_secret, operation.name, tenant)
+        for key in FORGED_KEYS:
+            body = json.dumps(key).encode()
+            check = hashlib.blake2b(body, digest_size=16, key=signature).digest()
+            query = operation.query() | {"cursor": base64.urlsafe_b64encode(check + body).decode()}
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert answer.status_code in (200, 404, 422), (operation.name, key, answer.text)
+            if answer.status_code == 422:
+                assert answer.json()["code"] == "invalid_cursor", (operation.name, key)
 
 
 async def test_paths_that_name_nothing_possible_are_not_found(service, operations, tenant):

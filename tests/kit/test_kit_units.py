@@ -1,5 +1,8 @@
 """Parts of the runtime that need neither database nor broker."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,7 +10,7 @@ from kit import migrate
 from kit.errors import InvalidEvent, InvalidProblem, pointer
 from kit.events import Event, Record, decode, registry
 from kit.ids import derived, uuid7, uuid_of
-from kit.pagination import decode_cursor, encode_cursor
+from kit.pagination import PageRequest, decode_cursor, encode_cursor, signature_of
 from kit.settings import ServiceSettings
 from kit.watchdog import LIMIT_SECONDS, Watchdog
 from kit.web import _BAD_TEXT
@@ -80,17 +83,39 @@ def test_every_event_has_a_topic_of_its_own_and_an_aggregate():
 
 @given(st.lists(st.one_of(st.integers(), st.text())), st.text(min_size=1), st.integers(0, 200), st.integers(1, 255))
 def test_a_cursor_fits_its_tenant_only_and_no_byte_may_change(key, tenant, position, flip):
-    cursor = encode_cursor(tenant, key)
-    assert decode_cursor(tenant, cursor) == key
-    with pytest.raises(InvalidProblem):
-        decode_cursor(tenant + "x", cursor)
+    signature = signature_of(b"secret", "a list", tenant)
+    cursor = encode_cursor(signature, key)
+    assert decode_cursor(signature, cursor) == key
+    for other in (signature_of(b"secret", "a list", tenant + "x"), signature_of(b"other", "a list", tenant)):
+        with pytest.raises(InvalidProblem):
+            decode_cursor(other, cursor)
     at = position % len(cursor)
     altered = cursor[:at] + chr((ord(cursor[at]) + flip) % 128) + cursor[at + 1 :]
     if altered != cursor:
         try:
-            assert decode_cursor(tenant, altered) == key  # base64 ignores bits that carry nothing
+            assert decode_cursor(signature, altered) == key  # base64 ignores bits that carry nothing
         except InvalidProblem:
             pass
+
+
+_STORABLE = st.text(alphabet=st.characters(exclude_characters="\x00", exclude_categories=["Cs"]))
+
+
+@given(_STORABLE, st.integers(-(2**63), 2**63 - 1), st.datetimes(timezones=st.just(UTC)))
+def test_a_key_comes_back_as_it_was(text, number, moment):
+    signature = signature_of(b"secret", "a list", "acme")
+
+    def after(key, *kinds):
+        return PageRequest(signature, decode_cursor(signature, encode_cursor(signature, key)), 1).after(*kinds)
+
+    assert after([text], str) == text
+    assert after([number, text], int, str) == (number, text)
+    assert after([moment, UUID(int=1), text], datetime, UUID, str) == (moment, UUID(int=1), text)
+    with pytest.raises(InvalidProblem):
+        after([text, number], str)
+    with pytest.raises(InvalidProblem):
+        after([number], str)
+    assert PageRequest(signature, None, 1).after(int) is None
 
 
 @pytest.mark.parametrize("bad", [rb"\u0000", rb"\\\u0000", rb"\ud800", rb"\uDFFF", rb"\ud800x"])

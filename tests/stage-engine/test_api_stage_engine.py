@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from kit.ids import uuid7
-from kit.pagination import encode_cursor
+from kit.pagination import encode_cursor, signature_of
 from kit.testing.service import ServiceUnderTest
 from stage_engine.templates import templates
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
@@ -277,7 +277,7 @@ class TestTransitions:
         assert seen == [1, 2, 3]
         page = await admin.get("/v1/pipelines?limit=1")
         assert page["next_cursor"] is None
-        other = encode_cursor(tenant, ["field_example"])
+        other = encode_cursor(signature_of(b"", "list_pipelines", tenant), ["field_example"])
         for path in (f"/v1/opportunities/{opportunity_id}/decisions", "/v1/changes"):
             assert (await admin.get(f"{path}?cursor={other}", 422))["code"] == "invalid_cursor"
         assert (await admin.get("/v1/opportunities?cursor=zzz", 422))["code"] == "invalid_cursor"

@@ -85,7 +85,7 @@ async def list_the_dead_letters(
     uow: Uow, paging: Paging, settled: Annotated[bool, Query(description="also those replayed or dismissed")] = False
 ) -> Page[DeadLetter]:
     """Events that could not be handled, with their origin and the reason."""
-    after = UUID(paging.after[0]) if paging.after else None
+    after = paging.after(UUID)
     found = await list_dead_letters(uow.session, after, paging.limit + 1, settled=settled)
     return paging.page(found, lambda row: [row["dead_letter_id"]], lambda row: DeadLetter(**row))
 
@@ -119,6 +119,6 @@ async def dismiss_the_dead_letter(
 @api.get("/audit-entries", dependencies=[requires("audit:read")])
 async def list_audit_entries(uow: Uow, paging: Paging) -> Page[AuditEntry]:
     """Who changed what in this service, oldest first."""
-    after = UUID(paging.after[0]) if paging.after else None
+    after = paging.after(UUID)
     found = await audit_log.list_entries(uow.session, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["audit_id"]], lambda row: AuditEntry(**row))

@@ -1,5 +1,7 @@
 """What a service is told from outside, read from environment variables of the same names."""
 
+import hashlib
+from functools import cached_property
 from typing import ClassVar, Literal
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
@@ -78,6 +80,12 @@ class ServiceSettings(BaseSettings):
     def package(self) -> str:
         """Import name of the service."""
         return self.service.replace("-", "_")
+
+    @cached_property
+    def cursor_secret(self) -> bytes:
+        """What the cursors of lists are signed with: the same for all instances, and not to be guessed."""
+        password = make_url(self.database_url.get_secret_value()).password or ""
+        return hashlib.sha256(f"cursors of {self.service}\n{password}".encode()).digest()
 
     @field_validator("database_url")
     @classmethod

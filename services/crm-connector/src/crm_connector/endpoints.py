@@ -76,7 +76,7 @@ async def list_write_intents(
     opportunity_id: Annotated[str | None, Query(max_length=200)] = None,
 ) -> Page[schemas.WriteIntent]:
     """What decisions asked of the CRM, the newest first."""
-    after = int(paging.after[0]) if paging.after else None
+    after = paging.after(int)
     found = await IntentRepository(uow.session, uow.tenant_id).page(
         after, paging.limit + 1, state.value if state else None, opportunity_id
     )

@@ -8,8 +8,7 @@ from uuid import UUID
 
 from fastapi import Query
 from kit.auth import requires
-from kit.errors import FieldError, InvalidProblem
-from kit.pagination import Page, Paging
+from kit.pagination import Page, Paging, invalid_cursor
 from kit.web import Uow, router
 
 from recommender.domain.history import Total
@@ -44,7 +43,7 @@ async def get_recommendation(opportunity_id: str, uow: Uow) -> StageRecommendati
 @router.get("/recommendations")
 async def list_recommendations(paging: Paging, uow: Uow) -> Page[StageRecommendation]:
     """Recommendations of all opportunities, newest first."""
-    found = await Reading(uow).newest(_moment_and_id(paging.after), paging.limit + 1)
+    found = await Reading(uow).newest(paging.after(datetime, UUID), paging.limit + 1)
     return paging.page(found, lambda row: [row["recommended_at"], row["recommendation_id"]], _recommendation)
 
 
@@ -95,7 +94,7 @@ async def list_model_cells(
 ) -> Page[ModelCell]:
     """The table itself for one stage: past cases by assessment and score band, and where they led."""
     cells = await Reading(uow).cells(pipeline, stage)
-    after = _place_in_table(paging.after)
+    after = _place_in_table(paging.after(str, str))
     rest = [state for state in cells if after is None or state.place > after]
     return paging.page(rest, lambda state: [state.cell.assessment_key, state.cell.band], _cell)
 
@@ -151,26 +150,8 @@ def _cell(state: CellState) -> ModelCell:
     )
 
 
-def _moment_and_id(after: list[Any] | None) -> tuple[datetime, UUID] | None:
-    if after is None:
-        return None
+def _place_in_table(key: tuple[str, str] | None) -> CellPlace | None:
     try:
-        moment, recommendation_id = after
-        return datetime.fromisoformat(moment), UUID(recommendation_id)
-    except (TypeError, ValueError) as error:
-        raise _foreign_cursor() from error
-
-
-def _place_in_table(after: list[Any] | None) -> CellPlace | None:
-    if after is None:
-        return None
-    try:
-        assessment_key, band = after
-        return cell_place(str(assessment_key), str(band))
+        return cell_place(*key) if key else None
     except ValueError as error:
-        raise _foreign_cursor() from error
-
-
-def _foreign_cursor() -> InvalidProblem:
-    detail = "this cursor belongs to another list"
-    return InvalidProblem(detail, code="invalid_cursor", errors=[FieldError("/query/cursor", "invalid_cursor", detail)])
+        raise invalid_cursor() from error

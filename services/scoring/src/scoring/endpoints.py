@@ -1,15 +1,13 @@
 """The API of scoring profiles and scores."""
 
-from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response, status
 from kit.auth import Caller, requires
-from kit.errors import InvalidProblem
 from kit.etag import IfMatch, etag
-from kit.pagination import Page, PageRequest, Paging
+from kit.pagination import Page, Paging
 from kit.web import Uow, router
 
 from scoring.errors import ProfileTemplateNotFound, ScoreNotFound, ScorePending
@@ -41,23 +39,6 @@ _SCORES = [requires("scores:read")]
 
 def _status(row: Row) -> ProfileStatus:
     return ProfileStatus.DRAFT if row["version"] is None else ProfileStatus.PUBLISHED
-
-
-def _after(paging: PageRequest, *kinds: Callable[[str], Any]) -> tuple[Any, ...] | None:
-    """The key in the cursor; InvalidProblem for the cursor of another list."""
-    if paging.after is None:
-        return None
-    try:
-        return tuple(kind(part) for kind, part in zip(kinds, paging.after, strict=True))
-    except (ValueError, TypeError, AttributeError) as error:
-        raise InvalidProblem("start again without a cursor", code="invalid_cursor") from error
-
-
-def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a moment has a time zone")
-    return moment
 
 
 async def _view(service: ProfileService, row: Row, response: Response) -> ProfileView:
@@ -98,7 +79,7 @@ async def list_scoring_profiles(
     assessment_version: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None,
 ) -> Page[ProfileSummary]:
     """Drafts and published profiles in the order they were created."""
-    after, *_ = _after(paging, UUID) or (None,)
+    after = paging.after(UUID)
     found = await ProfileService(uow, caller).list(assessment_key, assessment_version, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["profile_id"]], lambda row: ProfileSummary(**row, status=_status(row)))
 
@@ -186,6 +167,6 @@ async def list_scores(
     opportunity_id: Annotated[str, Query(min_length=1, max_length=200)], uow: Uow, paging: Paging
 ) -> Page[ScoreView]:
     """Scores of an opportunity, newest first."""
-    after = _after(paging, _moment, UUID)
+    after = paging.after(datetime, UUID)
     found = await ScoringRepository(uow.session, uow.tenant_id).scores(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["scored_at"].isoformat(), row["score_id"]], ScoreView.model_validate)
+    return paging.page(found, lambda row: [row["scored_at"], row["score_id"]], ScoreView.model_validate)

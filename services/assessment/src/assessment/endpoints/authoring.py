@@ -49,7 +49,7 @@ async def create_assessment(
 @router.get("/assessments", dependencies=[requires("assessments:read")])
 async def list_assessments(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.AssessmentSummary]:
     """Assessments by key."""
-    after = paging.after[0] if paging.after else ""
+    after = paging.after(str) or ""
     found = await Authoring(uow, caller).drafts(after, paging.limit + 1)
     return paging.page(found, lambda row: [row["assessment_key"]], lambda row: schemas.AssessmentSummary(**_named(row)))
 
@@ -80,7 +80,7 @@ async def publish_assessment(key: Key, uow: Uow, caller: Caller, response: Respo
 @router.get("/assessments/{key}/versions", dependencies=[requires("assessments:read")])
 async def list_assessment_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionSummary]:
     """Published versions, oldest first."""
-    after = paging.after[0] if paging.after else 0
+    after = paging.after(int) or 0
     found = await Authoring(uow, caller).versions(key, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["version"]], lambda row: schemas.VersionSummary(**_versioned(row)))
 

@@ -60,7 +60,7 @@ async def list_worklist(
         raise ForbiddenProblem(
             f"the scope {READ_ANY_WORKLIST} is needed", code="missing_scope", extra={"scope": READ_ANY_WORKLIST}
         )
-    after = paging.after[0] if paging.after else ""
+    after = paging.after(str) or ""
     found = await Delivery(uow, caller).worklist(owner, after, paging.limit + 1)
     return paging.page(found, lambda work: [work.opportunity["opportunity_id"]], _worklist_item)
 
@@ -70,14 +70,9 @@ async def list_timeline(
     opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
 ) -> Page[schemas.TimelineItem]:
     """Submissions, scores, decisions and stage changes of an opportunity as they are known here, oldest first."""
-    after = None
-    if paging.after:
-        at, kind, fact_id = paging.after
-        after = (datetime.fromisoformat(at), kind, fact_id)
+    after = paging.after(datetime, str, str)
     found = await Delivery(uow, caller).timeline(opportunity_id, after, paging.limit + 1)
-    return paging.page(
-        found, lambda row: [row["at"].isoformat(), row["kind"], row["id"]], lambda row: schemas.TimelineItem(**row)
-    )
+    return paging.page(found, lambda row: [row["at"], row["kind"], row["id"]], lambda row: schemas.TimelineItem(**row))
 
 
 @router.get("/submissions/{submission_id}", dependencies=[requires("submissions:read")])

@@ -14,7 +14,6 @@ from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision
 from stage_engine.domain.state import Instance
-from stage_engine.endpoints.cursors import last_key
 from stage_engine.repository.views import Row
 from stage_engine.schemas import deals as schemas
 from stage_engine.service.commands import command_transition, owner_of
@@ -33,7 +32,7 @@ async def list_opportunities(
     stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
 ) -> Page[schemas.OpportunitySummary]:
     """Deals by id; a rep sees their own."""
-    after = last_key(paging, str, "")
+    after = paging.after(str) or ""
     found = await Views(uow, owner_of(caller)).opportunities(stage, after, paging.limit + 1)
     return paging.page(
         found, lambda row: [row["opportunity_id"]], lambda row: schemas.OpportunitySummary(**_summary(row))
@@ -95,7 +94,7 @@ async def list_decisions(
     opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
 ) -> Page[schemas.DecisionOut]:
     """Every decision on the deal in the order they were made, also those that moved nothing."""
-    after = last_key(paging, int, 0)
+    after = paging.after(int) or 0
     found = await Views(uow, owner_of(caller)).decisions(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["decision_no"]], _decision)
 
@@ -123,7 +122,7 @@ async def list_changes(
     opportunity_id: Annotated[str | None, Query(max_length=200, description="of one deal only")] = None,
 ) -> Page[schemas.ChangeOut]:
     """Moves in the order they were made, each with the visit it opened."""
-    after = last_key(paging, UUID, UUID(int=0))
+    after = paging.after(UUID) or UUID(int=0)
     found = await Views(uow, owner_of(caller)).changes(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["transition_id"]], lambda row: schemas.ChangeOut(**row))
 

@@ -10,7 +10,6 @@ from kit.pagination import Page, Paging
 from kit.web import Uow, router
 
 from stage_engine.domain.finding import LintFinding, Severity
-from stage_engine.endpoints.cursors import last_key
 from stage_engine.errors import TemplateNotFound
 from stage_engine.repository.pipelines import PipelineRepository, Row
 from stage_engine.schemas import pipelines as schemas
@@ -57,7 +56,7 @@ async def create_pipeline(
 @router.get("/pipelines", dependencies=[requires("pipelines:read")])
 async def list_pipelines(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.PipelineOut]:
     """Pipelines by key."""
-    found = await Pipelines(uow, caller).many(last_key(paging, str, ""), paging.limit + 1)
+    found = await Pipelines(uow, caller).many(paging.after(str) or "", paging.limit + 1)
     return paging.page(found, lambda row: [row["pipeline_key"]], _out)
 
 
@@ -97,7 +96,7 @@ async def publish_pipeline(key: Key, uow: Uow, caller: Caller, response: Respons
 @router.get("/pipelines/{key}/versions", dependencies=[requires("pipelines:read")])
 async def list_pipeline_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionOut]:
     """Published versions, oldest first."""
-    after = last_key(paging, int, 0)
+    after = paging.after(int) or 0
     found = await Pipelines(uow, caller).versions(key, after, paging.limit + 1)
     return paging.page(found, lambda row: [row["version"]], _version)
 
@@ -112,7 +111,7 @@ async def create_partner_feed(body: schemas.NewPartnerFeed, uow: Uow, caller: Ca
 async def list_partner_feeds(uow: Uow, paging: Paging) -> Page[schemas.PartnerFeedOut]:
     """Partners' feeds by key."""
     repository = PipelineRepository(uow.session, uow.tenant_id)
-    found = await repository.feeds(last_key(paging, str, ""), paging.limit + 1)
+    found = await repository.feeds(paging.after(str) or "", paging.limit + 1)
     return paging.page(found, lambda row: [row["partner_key"]], _feed)
 
 
