@@ -1,12 +1,14 @@
 """One span for each event of a batch, and an exporter that does not repeat itself."""
 
 import logging
+import socket
 from uuid import UUID
 
 import pytest
 from kit import spans
 from kit.events import Event, Received, decode
 from kit.spans import AnnouncedExporter, consumer_spans
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -94,6 +96,19 @@ def test_an_error_marks_every_span(exported: InMemorySpanExporter) -> None:
 
 
 class TestAnnouncedExporter:
+    def test_a_collector_that_is_away_is_logged_once(self, caplog: pytest.LogCaptureFixture) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            endpoint = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        exporter = AnnouncedExporter(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=0.2), endpoint)
+        provider = TracerProvider()
+        provider.add_span_processor(SimpleSpanProcessor(exporter))
+        with caplog.at_level(logging.DEBUG, "kit.spans"):
+            for _ in range(3):
+                provider.get_tracer("test").start_span("one").end()
+        provider.shutdown()
+        said = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+        assert said == [f"traces cannot be sent to {endpoint} and are dropped until it answers"]
+
     def test_a_failure_is_logged_once_and_so_is_its_end(self, caplog: pytest.LogCaptureFixture) -> None:
         class Fails(SpanExporter):
             outcomes = [SpanExportResult.FAILURE] * 3 + [SpanExportResult.SUCCESS] * 2

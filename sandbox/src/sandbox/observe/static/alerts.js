@@ -1,6 +1,6 @@
 // What fires, what is about to, and every rule with the outcome of its last evaluation.
 
-import { ask, badge, el, every, notice } from "./dom.js";
+import { ask, badge, el, every, notice, replaceContent } from "./dom.js";
 import { format } from "./units.js";
 
 const STATES = { firing: "bad", pending: "warn", inactive: "good" };
@@ -13,7 +13,7 @@ export function alertsPage(main) {
     el("div", { className: "head" }, el("div", { className: "words" }, el("h1", {}, "Alerts"), el("p", {}, "What fires now, what will if its cause lasts, and every rule. Brought up to date every 10 s."))),
     body,
   );
-  every(10, async () => body.replaceChildren(...(await content())));
+  every(10, async () => replaceContent(body, await content()));
 }
 
 async function content() {
@@ -47,7 +47,7 @@ function rules(found) {
     badge(rule.state || "unknown", STATES[rule.state] ?? "none"),
     name(rule.name, rule.runbook),
     rule.severity,
-    el("details", {}, el("summary", {}, rule.group.replace(/^stagecraft-/, "")), el("pre", {}, rule.expression)),
+    el("details", { "data-key": rule.name + rule.expression }, el("summary", {}, rule.group.replace(/^stagecraft-/, "")), el("pre", {}, rule.expression)),
     rule.health === "err" ? [badge("failed", "bad"), " ", rule.last_error] : rule.health,
   ]));
 }

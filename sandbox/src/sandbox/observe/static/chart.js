@@ -9,10 +9,12 @@ const tip = el("div", { className: "tip", role: "tooltip", hidden: true });
 const charts = new Set();
 
 /** `lines`: [{legend, points: [[seconds, value|null]…]}]; `look`: {unit, decimals, min, max, area, stacked, limits}. */
-export function chart(title, lines, period, look) {
-  const shown = lines.map((line, place) => ({ ...line, colour: colour(place), visible: true }));
+export function chart(title, lines, period, look, memory) {
+  const shown = lines.map((line, place) => ({ ...line, colour: colour(place), visible: !memory.hidden.has(line.legend) }));
+  // What was hidden may be all that is left.
+  if (!shown.some((line) => line.visible)) for (const line of shown) line.visible = true;
   const plot = el("div", { className: "chart", tabIndex: 0, role: "img", "aria-label": spoken(title, shown, look) });
-  const state = { title, lines: shown, period, look, plot, cursor: null };
+  const state = { title, lines: shown, period, look, memory, plot, cursor: null };
   plot.addEventListener("pointermove", (event) => point(state, event));
   plot.addEventListener("pointerleave", () => unpoint());
   plot.addEventListener("keydown", (event) => step(state, event));
@@ -186,7 +188,7 @@ function unpoint() {
 function legend(state) {
   const { lines, look } = state;
   const rows = lines.map((line) => {
-    const button = el("button", { type: "button", title: line.legend, "aria-pressed": "true" },
+    const button = el("button", { type: "button", title: line.legend, "aria-pressed": String(line.visible) },
       el("span", { className: "swatch", style: { background: line.colour } }), el("span", {}, line.legend));
     button.addEventListener("click", (event) => toggle(state, line, event.ctrlKey || event.metaKey));
     line.button = button;
@@ -207,6 +209,7 @@ function toggle(state, line, one) {
     if (one) other.visible = other === line ? !other.visible : other.visible;
     else other.visible = alone || other === line;
   }
+  state.memory.hidden = new Set(state.lines.filter((other) => !other.visible).map((other) => other.legend));
   for (const other of state.lines) other.button.setAttribute("aria-pressed", String(other.visible));
   draw(state);
 }

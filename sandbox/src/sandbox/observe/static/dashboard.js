@@ -1,6 +1,6 @@
 // One dashboard: its rows, its controls, and panels that ask for their data while they can be seen.
 
-import { ask, el, every, notice, svg } from "./dom.js";
+import { ask, el, every, notice, replaceContent, svg } from "./dom.js";
 import { render } from "./panels.js";
 
 const PERIODS = [
@@ -76,7 +76,7 @@ class DashboardPage {
       el("header", {}, el("h3", { title: this.filled(panel.title) }, this.filled(panel.title)),
         book ? el("a", { className: "tool", href: runbookAddress(book.url), title: book.title, "aria-label": book.title }, icon(BOOK)) : null, info),
       body, about);
-    const entry = { panel, box, body, about, links, answers: [], seen: false, loading: null, stale: true };
+    const entry = { panel, box, body, about, links, answers: [], memory: { hidden: new Set(), order: null }, seen: false, loading: null, stale: true };
     info.addEventListener("click", () => {
       about.hidden = !about.hidden;
       info.setAttribute("aria-expanded", String(!about.hidden));
@@ -229,10 +229,7 @@ class DashboardPage {
     try {
       const data = await ask(`/api/dashboards/${encodeURIComponent(this.uid)}/panels/${entry.panel.id}?${query}`, loading.signal);
       entry.answers = data.answers;
-      const scrolled = entry.body.querySelector(".legend, .cells")?.scrollTop ?? 0;
-      entry.body.replaceChildren(...render({ ...entry.panel, title: this.filled(entry.panel.title) }, data));
-      const scrolls = entry.body.querySelector(".legend, .cells");
-      if (scrolls) scrolls.scrollTop = scrolled;
+      replaceContent(entry.body, render({ ...entry.panel, title: this.filled(entry.panel.title) }, data, entry.memory));
     } catch (problem) {
       if (problem.name === "AbortError") return;
       entry.body.replaceChildren(el("div", { className: "failed", role: "alert" }, el("strong", {}, "This panel cannot be drawn. "), problem.message));

@@ -39,6 +39,20 @@ export async function ask(path, signal) {
   return answer;
 }
 
+/** New content in place of the old; what a person had opened, focused or scrolled stays as it was. */
+export function replaceContent(node, children) {
+  const name = (each) => each.dataset.key || each.getAttribute("href") || each.title || each.className;
+  const focused = node.contains(document.activeElement) ? document.activeElement : null;
+  const opened = new Set([...node.querySelectorAll("details[open]")].map(name));
+  const scrolled = [...node.querySelectorAll(".legend, .cells")].map((each) => each.scrollTop);
+  node.replaceChildren(...children);
+  for (const each of node.querySelectorAll("details")) each.open = opened.has(name(each));
+  node.querySelectorAll(".legend, .cells").forEach((each, place) => (each.scrollTop = scrolled[place] ?? 0));
+  if (!focused) return;
+  const same = [...node.querySelectorAll(focused.tagName)].find((each) => name(each) === name(focused));
+  same?.focus({ preventScroll: true });
+}
+
 export function badge(text, tone) {
   return el("span", { className: `badge ${tone}` }, text);
 }

@@ -8,8 +8,8 @@ import { format, number } from "./units.js";
 /** By Grafana's type. A test compares these with the types the server knows and the dashboards use. */
 export const RENDERERS = { timeseries, stat, gauge, bargauge, table, text };
 
-/** The nodes that show `data`, the server's answers for `panel`. */
-export function render(panel, data) {
+/** The nodes that show `data`, the server's answers for `panel`. `memory` keeps what a person hid or sorted. */
+export function render(panel, data, memory) {
   const failed = failures(data.answers);
   const lines = data.answers.flatMap((answer) => answer.lines.map((line) => ({
     ...line,
@@ -20,7 +20,7 @@ export function render(panel, data) {
   if (!drawer) return [message(`This page does not draw panels of type ${panel.type}.`)];
   if (failed.length && !lines.length) return failed;
   if (!lines.length && panel.type !== "text") return [message("No data in this period.")];
-  return [...failed, ...drawer(panel, lines, data)];
+  return [...failed, ...drawer(panel, lines, data, memory)];
 }
 
 /** Each reason once: what is wrong with Prometheus is wrong with every query. */
@@ -56,7 +56,7 @@ function fieldOf(panel, line) {
   return field;
 }
 
-function timeseries(panel, lines, data) {
+function timeseries(panel, lines, data, memory) {
   const field = panel.fieldConfig?.defaults ?? {};
   const custom = field.custom ?? {};
   const style = custom.thresholdsStyle?.mode ?? "off";
@@ -70,7 +70,7 @@ function timeseries(panel, lines, data) {
     stacked: (custom.stacking?.mode ?? "none") === "normal",
     limits: limits.map((step) => ({ value: step.value, colour: step.color })),
   };
-  return chart(panel.title, lines, { start: data.start, end: data.end, step: data.step }, look);
+  return chart(panel.title, lines, { start: data.start, end: data.end, step: data.step }, look, memory);
 }
 
 const REDUCERS = {
@@ -159,23 +159,23 @@ function gauge(panel, lines) {
   }))];
 }
 
-function table(panel, lines) {
+function table(panel, lines, data, memory) {
   const field = panel.fieldConfig?.defaults ?? {};
   const names = [...new Set(lines.flatMap((line) => Object.keys(line.labels)))].filter((name) => name !== "__name__");
   const several = new Set(lines.map((line) => line.ref)).size > 1;
   const columns = [...(several ? ["query"] : []), ...names, "Value"];
   const rows = lines.map((line) => ({ cells: { query: line.ref, ...line.labels, Value: line.points.at(-1)?.[1] ?? null }, line }));
   const body = el("tbody");
-  let order = { column: "Value", down: true };
+  let order = memory.order ?? { column: "Value", down: true };
   const fill = () => {
     const sign = order.down ? -1 : 1;
     rows.sort((one, other) => sign * compare(one.cells[order.column], other.cells[order.column]));
     body.replaceChildren(...rows.map(({ cells, line }) => el("tr", {}, columns.map((column) => cell(column, cells[column], fieldOf(panel, line))))));
   };
   const heads = columns.map((column) => {
-    const head = el("th", { scope: "col", className: column === "Value" ? "number" : "" }, el("button", { type: "button", title: "Sort by this column" }, column === "Value" ? field.displayName ?? column : column));
+    const head = el("th", { scope: "col", className: column === "Value" ? "number" : "" }, el("button", { type: "button", title: `Sort by ${column}` }, column === "Value" ? field.displayName ?? column : column));
     head.firstChild.addEventListener("click", () => {
-      order = { column, down: order.column === column ? !order.down : column === "Value" };
+      order = memory.order = { column, down: order.column === column ? !order.down : column === "Value" };
       for (const other of heads) other.removeAttribute("aria-sort");
       head.setAttribute("aria-sort", order.down ? "descending" : "ascending");
       fill();

@@ -1,6 +1,6 @@
 // The newest traces, and one of them as a waterfall.
 
-import { ask, badge, el, every, notice, serviceColour, serviceMark } from "./dom.js";
+import { ask, badge, el, every, notice, replaceContent, serviceColour, serviceMark } from "./dom.js";
 import { format, moment } from "./units.js";
 
 const ms = (value) => format(value / 1000, "s");
@@ -28,7 +28,7 @@ export function tracesPage(main) {
     try {
       const found = await ask(`/api/traces?${query}`);
       service.replaceChildren(el("option", { value: "" }, "any service"), ...[...new Set(wanted ? [...found.services, wanted] : found.services)].map((each) => el("option", { value: each, selected: each === wanted }, each)));
-      body.replaceChildren(found.traces.length ? list(found.traces) : none(found.held));
+      replaceContent(body, [found.traces.length ? list(found.traces) : none(found.held)]);
     } catch (problem) {
       body.replaceChildren(notice(problem.message, "bad"));
     }
