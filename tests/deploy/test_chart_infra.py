@@ -102,7 +102,7 @@ def facts(connection: psycopg.Connection, package: str) -> tuple[list[tuple], li
     return roles, members
 
 
-async def test_roles_of_the_operator_have_the_rights_of_our_own(infrastructure) -> None:
+def test_roles_of_the_operator_have_the_rights_of_our_own(infrastructure) -> None:
     """On a real PostgreSQL: the roles that the Cluster declares, beside those that kit.provision makes."""
     with psycopg.connect(infrastructure.admin_url, autocommit=True) as connection:
         provisioned = "chart_by_the_kit"

@@ -159,3 +159,11 @@ def test_a_prefix_of_ones_own_moves_entry_and_service_alike() -> None:
     assert {"/scores/v1", "/scores/docs", "/scores/openapi.json"} <= paths
     assert named(one, "ConfigMap", "stagecraft-scoring")["data"]["ROOT_PATH"] == "/scores"
     assert "/scores" in named(one, "Pod", "stagecraft-scoring-test")["spec"]["containers"][0]["args"]
+
+
+def test_ports_are_free_where_no_policy_is() -> None:
+    overlay = {
+        "networkPolicy": {"enabled": False},
+        "defaults": {"settings": {"KAFKA_BOOTSTRAP_SERVERS": "broker:9999"}},
+    }
+    assert not render(BY_NAME["production"], overlay).of_kind("NetworkPolicy")

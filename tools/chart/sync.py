@@ -54,7 +54,7 @@ def left_over(made: list[Made]) -> list[Path]:
 
 
 def service_facts(topics: list[Topic]) -> dict[str, Any]:
-    """What the chart must know of each service and nobody should repeat in values."""
+    """What the chart must know of each service, so that no values file repeats it."""
     facts = {}
     for service in SERVICES:
         own_dead_letters = f".dlq.{service}"

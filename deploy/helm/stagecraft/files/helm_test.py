@@ -1,5 +1,5 @@
 """What a pod of `helm test` runs: waits until the service at the first argument is ready, and asks for its API under
-the prefix of the second. Says what it met, and fails after two minutes."""
+the prefix of the second. Says what it met, and fails after the seconds of the third."""
 
 import json
 import sys
@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-base, prefix = sys.argv[1:]
-deadline = time.monotonic() + 120
+base, prefix, patience = sys.argv[1:]
+deadline = time.monotonic() + float(patience)
 
 
 def answer(path: str) -> tuple[int, str]:

@@ -10,6 +10,9 @@
   {{- include "stagecraft.rules-of-production" $of -}}
   {{- include "stagecraft.rules-of-scaling" $of -}}
   {{- include "stagecraft.rules-of-the-end" $of -}}
+  {{- if $.Values.networkPolicy.enabled -}}
+    {{- include "stagecraft.rules-of-ports" (merge (dict "egress" $.Values.networkPolicy.egress) $of) -}}
+  {{- end -}}
 {{- end -}}
 {{- include "stagecraft.rules-of-entry" . -}}
 {{- end }}
@@ -93,7 +96,7 @@
     {{- end -}}
   {{- else -}}
     {{- if lt $least 1 -}}
-      {{- fail (printf "%s.autoscaling.minReplicas: must be 1 or more, because a processor without work wakes no one. Only autoscaling by lag can go to zero." $at) -}}
+      {{- fail (printf "%s.autoscaling.minReplicas: must be 1 or more, because idle processors wake nothing. Only autoscaling by lag can go to zero." $at) -}}
     {{- end -}}
     {{- if not (dig "resources" "requests" "cpu" "" $s) -}}
       {{- fail (printf "%s.resources.requests.cpu: autoscaling by cpu counts in percent of it, so it must be set." $at) -}}
@@ -107,6 +110,25 @@
 {{- $least := addf $drain 55 -}}
 {{- if le (float64 .s.terminationGracePeriodSeconds) $least -}}
   {{- fail (printf "%s.terminationGracePeriodSeconds: %v must be above DRAIN_SECONDS + 55 = %v, or a service is killed while it empties its outbox." .at .s.terminationGracePeriodSeconds $least) -}}
+{{- end -}}
+{{- end }}
+
+{{/* An address whose port no policy lets through would fail in silence: the connection just hangs. */}}
+{{- define "stagecraft.rules-of-ports" -}}
+{{- $s := .s -}}
+{{- $at := .at -}}
+{{- $egress := .egress -}}
+{{- range $what, $variable := dict "kafka" "KAFKA_BOOTSTRAP_SERVERS" "issuer" "OIDC_JWKS_URL" "telemetry" "OTEL_EXPORTER_OTLP_ENDPOINT" "salesforce" "SALESFORCE_PUBSUB_ENDPOINT" -}}
+  {{- range $address := splitList "," (default "" (get $s.settings $variable)) -}}
+    {{- $host := regexReplaceAll "/.*" (regexReplaceAll "^[a-z]+://" (trim $address) "") "" -}}
+    {{- $implied := ternary "443" (ternary "80" "" (hasPrefix "http:" $address)) (hasPrefix "https:" $address) -}}
+    {{- $port := default $implied (regexFind "[0-9]+$" (regexFind ":[0-9]+$" $host)) -}}
+    {{- $ports := list -}}
+    {{- range (get $egress $what).ports -}}{{- $ports = append $ports (toString .) -}}{{- end -}}
+    {{- if and $port (not (has $port $ports)) -}}
+      {{- fail (printf "%s.settings.%s: no policy lets port %s through. Add it to networkPolicy.egress.%s.ports, which has %s." $at $variable $port $what (join ", " $ports)) -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- end }}
 

@@ -80,7 +80,7 @@ of `root` and `name`, it returns YAML:
 {{- $_ := set $s "secretEnv" $secretEnv -}}
 {{- $_ := set $s "files" $files -}}
 
-{{- /* Migrations log in by libpq, which checks certificates only when told to. */ -}}
+{{- /* Migrations log in by libpq, which checks certificates only when asked to. */ -}}
 {{- $migrationEnv := dict "STAGECRAFT_SERVICE" $name -}}
 {{- $migrationFiles := list -}}
 {{- if eq (get $settings "DATABASE_TLS") "true" -}}
