@@ -5,8 +5,10 @@ statement for every number of rows, compiled and planned anew. The hot paths wri
 the transaction of its session.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter, itemgetter
 from typing import Any, NamedTuple, cast
 
 import asyncpg
@@ -15,7 +17,8 @@ from sqlalchemy import ARRAY, JSON, Table
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-Rows = Sequence[dict[str, Any]]
+# Rows of one kind: frozen dataclasses whose fields are columns, or dictionaries by column.
+Rows = Sequence[Any]
 
 _DRIVER = "kit.driver"
 _DEFERRED = "kit.deferred"
@@ -42,7 +45,7 @@ async def insert(
     first. `conflict` is SQL: what stands behind ON CONFLICT; where it updates, no two rows may have the same key."""
     if not rows:
         return []
-    names = tuple(rows[0])
+    names = _names(rows[0])
     statement = _insert(table, names, conflict, returning)
     found = await (await driver_of(session)).fetch(statement, tenant_id, *_arrays(table, names, rows))
     return [row[0] for row in found]
@@ -59,7 +62,7 @@ def defer(session: AsyncSession, table: Table, rows: Rows, *, conflict: str = ""
     more than what it carries. Whoever has to read them in the same transaction calls `write_deferred` before."""
     if rows:
         deferred = session.info.setdefault(_DEFERRED, [])
-        deferred.append((_Insert(table, tuple(rows[0]), conflict), rows))
+        deferred.append((_Insert(table, _names(rows[0]), conflict), rows))
 
 
 async def write_deferred(session: AsyncSession, tenant_id: str) -> None:
@@ -96,7 +99,7 @@ async def update(
     """
     if not rows:
         return set()
-    names = tuple(rows[0])
+    names = _names(rows[0])
     statement = _update(table, key, names, where, len(values), in_order)
     found = await (await driver_of(session)).fetch(statement, *values, tenant_id, *_arrays(table, names, rows))
     return {row[0] for row in found}
@@ -171,10 +174,22 @@ def _type(table: Table, name: str) -> str:
     return kind.compile(_DIALECT)
 
 
+def _names(row: Any) -> tuple[str, ...]:
+    return tuple(row) if isinstance(row, dict) else column_names(type(row))
+
+
+@lru_cache
+def column_names(kind: type) -> tuple[str, ...]:
+    """The columns that a dataclass of rows has: its fields."""
+    return tuple(field.name for field in fields(kind))
+
+
 def _arrays(table: Table, names: tuple[str, ...], rows: Rows) -> list[list[Any]]:
-    return [
-        [None if row[name] is None else to_json(row[name]).decode() for row in rows]
-        if isinstance(table.c[name].type, JSON)
-        else [row[name] for row in rows]
-        for name in names
-    ]
+    get = itemgetter if isinstance(rows[0], dict) else attrgetter
+    return [_array(table.c[name].type, map(get(name), rows)) for name in names]
+
+
+def _array(kind: Any, values: Iterable[Any]) -> list[Any]:
+    if isinstance(kind, JSON):
+        return [None if value is None else to_json(value).decode() for value in values]
+    return list(values)
