@@ -127,7 +127,7 @@ class TestReceiver:
         assert "no ExportTraceServiceRequest" in words_of(reply)
         assert len(observed.store) == 0
 
-    @pytest.mark.parametrize("body", [request_of(trace_id=b"short"), request_of(span_id=b"")])
+    @pytest.mark.parametrize("body", [request_of(trace_id=b"short"), request_of(span_id=b"")], ids=["trace", "span"])
     async def test_ids_of_the_wrong_length_are_refused(self, client: httpx.AsyncClient, body: bytes) -> None:
         reply = await post(client, body)
         assert reply.status_code == 400
@@ -152,7 +152,7 @@ class TestReceiver:
         reply = await post(client, bytes(BODY_BYTES + 1))
         assert reply.status_code == 413
 
-    @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(request_of())[:-9]])
+    @pytest.mark.parametrize("body", [b"not gzip", gzip.compress(request_of())[:-9]], ids=["other bytes", "cut off"])
     async def test_broken_gzip_is_refused(self, client: httpx.AsyncClient, body: bytes) -> None:
         reply = await post(client, body, content_encoding="gzip")
         assert (reply.status_code, "is not gzip" in words_of(reply)) == (400, True)

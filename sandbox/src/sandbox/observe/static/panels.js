@@ -105,7 +105,7 @@ function stat(panel, lines) {
     const named = options.textMode === "value_and_name" || options.textMode === "name" || (lines.length > 1 && options.textMode !== "value");
     const tile = el("div", { className: `stat ${options.colorMode === "none" ? "" : `tone-${tone(color)}`}` },
       named ? el("span", { className: "name", title: line.legend }, field.displayName ?? line.legend) : null,
-      el("span", { className: "value" }, text));
+      el("span", { className: `value${text.length > 7 ? " long" : ""}` }, text));
     if (options.graphMode === "area" && line.points.length > 1) tile.append(spark(line));
     return tile;
   });
