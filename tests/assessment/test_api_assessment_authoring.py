@@ -4,7 +4,8 @@ import asyncio
 from typing import Any
 
 import pytest
-from forms.definition import definition_hash, form_from_event
+from forms.definition import definition_hash
+from forms.messages import form_from_event
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,

@@ -7,9 +7,10 @@ from uuid import UUID
 
 import pytest
 import pytest_asyncio
-from forms.answers import Answers, answers_to_proto
+from forms.answers import Answers
 from forms.check import visible_questions
-from forms.definition import Form, form_from_json, form_to_event_fields
+from forms.definition import Form, form_from_json
+from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import utc_now, uuid7
 from kit.testing.plugin import StartService

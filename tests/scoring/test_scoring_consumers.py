@@ -7,7 +7,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from forms.definition import Form, form_to_event_fields
+from forms.definition import Form
+from forms.messages import form_to_event_fields
 from kit.auth import Principal
 from kit.ids import derived, uuid7
 from kit.testing.service import ServiceUnderTest

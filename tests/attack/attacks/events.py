@@ -5,9 +5,9 @@ from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
-from forms.answers import answers_to_proto
 from forms.check import visible_questions
-from forms.definition import Form, form_from_json, form_to_event_fields
+from forms.definition import Form, form_from_json
+from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.message import Message
 from kit.events import registry
 from stagecraft.assessment.v1 import assessment_published_pb2, assessment_submitted_pb2

@@ -1,17 +1,15 @@
-"""The form a rep fills in, and its two outside shapes: the published event and plain JSON.
+"""The form a rep fills in, and its plain JSON. `messages.py` has its shape as an event.
 
-Points are never part of a form; they stand in the scoring profile.
+Points are never part of a form: they are in the scoring profile.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
-
-from stagecraft.assessment.v1 import assessment_published_pb2 as pb
 
 
 class QuestionType(StrEnum):
@@ -64,16 +62,6 @@ class Form:
         return next((question for question in self.questions if question.key == key), None)
 
 
-_TYPE_TO_PROTO = {
-    QuestionType.SINGLE_CHOICE: pb.QUESTION_TYPE_SINGLE_CHOICE,
-    QuestionType.MULTIPLE_CHOICE: pb.QUESTION_TYPE_MULTIPLE_CHOICE,
-    QuestionType.NUMBER: pb.QUESTION_TYPE_NUMBER,
-    QuestionType.TEXT: pb.QUESTION_TYPE_TEXT,
-    QuestionType.BOOLEAN: pb.QUESTION_TYPE_BOOLEAN,
-}
-_TYPE_FROM_PROTO = {number: type_ for type_, number in _TYPE_TO_PROTO.items()}
-
-
 def plain(number: Decimal) -> str:
     """A finite number in plain notation without trailing zeros: one text per value, never rounded."""
     text = format(number, "f")
@@ -82,80 +70,9 @@ def plain(number: Decimal) -> str:
     return "0" if text == "-0" else text
 
 
-def _bound_text(bound: Decimal | None) -> str:
+def bound_text(bound: Decimal | None) -> str:
+    """The bound in plain notation; empty when there is none."""
     return "" if bound is None else plain(bound)
-
-
-def _bound(text: str) -> Decimal | None:
-    return Decimal(text) if text else None
-
-
-def form_from_event(event: pb.AssessmentPublished) -> Form:
-    """The form a published event carries.
-
-    Raises ValueError for a question type this version does not know, and decimal.InvalidOperation for a
-    bound that is not a number.
-    """
-    return Form(
-        key=event.assessment_key,
-        version=event.version,
-        title=event.title,
-        description=event.description,
-        questions=tuple(_question_from_proto(question) for question in event.questions),
-    )
-
-
-def _question_from_proto(question: pb.Question) -> Question:
-    if question.type not in _TYPE_FROM_PROTO:
-        raise ValueError(f"question {question.key!r} has unknown type {question.type}")
-    return Question(
-        key=question.key,
-        text=question.text,
-        type=_TYPE_FROM_PROTO[question.type],
-        required=question.required,
-        help_text=question.help_text,
-        section=question.section,
-        choices=tuple(Choice(choice.key, choice.text, choice.exclusive) for choice in question.choices),
-        visible_if=question.visible_if,
-        minimum=_bound(question.minimum),
-        maximum=_bound(question.maximum),
-        max_choices=question.max_choices,
-        max_length=question.max_length,
-    )
-
-
-def questions_to_proto(questions: Iterable[Question]) -> list[pb.Question]:
-    return [
-        pb.Question(
-            key=question.key,
-            text=question.text,
-            type=_TYPE_TO_PROTO[question.type],
-            required=question.required,
-            help_text=question.help_text,
-            section=question.section,
-            choices=[
-                pb.Choice(key=choice.key, text=choice.text, exclusive=choice.exclusive) for choice in question.choices
-            ],
-            visible_if=question.visible_if,
-            minimum=_bound_text(question.minimum),
-            maximum=_bound_text(question.maximum),
-            max_choices=question.max_choices,
-            max_length=question.max_length,
-        )
-        for question in questions
-    ]
-
-
-def form_to_event_fields(form: Form) -> dict[str, Any]:
-    """The fields of AssessmentPublished that a form determines; status and time are the publisher's."""
-    return {
-        "assessment_key": form.key,
-        "version": form.version,
-        "title": form.title,
-        "description": form.description,
-        "questions": questions_to_proto(form.questions),
-        "definition_hash": definition_hash(form),
-    }
 
 
 def form_to_json(form: Form) -> dict[str, Any]:
@@ -181,8 +98,8 @@ def _question_to_json(question: Question) -> dict[str, Any]:
             {"key": choice.key, "text": choice.text, "exclusive": choice.exclusive} for choice in question.choices
         ],
         "visible_if": question.visible_if,
-        "minimum": _bound_text(question.minimum) or None,
-        "maximum": _bound_text(question.maximum) or None,
+        "minimum": bound_text(question.minimum) or None,
+        "maximum": bound_text(question.maximum) or None,
         "max_choices": question.max_choices,
         "max_length": question.max_length,
     }

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from decimal import InvalidOperation
 
-from forms.definition import form_from_event, form_to_json
+from forms.definition import form_to_json
 from forms.lint import Severity, lint
+from forms.messages import form_from_event
 from kit.consumer import Handlers
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent

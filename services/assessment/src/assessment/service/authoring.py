@@ -5,8 +5,9 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from forms.definition import Form, definition_hash, form_from_json, form_to_event_fields
+from forms.definition import Form, definition_hash, form_from_json
 from forms.lint import Finding, Severity, lint
+from forms.messages import form_to_event_fields
 from kit import audit
 from kit.auth import Principal
 from kit.db import UnitOfWork

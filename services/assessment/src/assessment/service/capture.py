@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from forms.answers import answers_to_proto
+from forms.messages import answers_to_proto
 from kit.db import UnitOfWork
 from kit.ids import utc_now
 from stagecraft.assessment.v1.assessment_submitted_pb2 import (

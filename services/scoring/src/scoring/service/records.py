@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from forms.answers import Value, answer_to_proto
+from forms.answers import Value
 from forms.definition import Form, QuestionType, plain
+from forms.messages import answer_to_proto
 from google.protobuf.timestamp_pb2 import Timestamp
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit

@@ -6,8 +6,9 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
-from forms.answers import AnswerMalformed, Answers, answers_from_proto
+from forms.answers import AnswerMalformed, Answers
 from forms.definition import form_from_json
+from forms.messages import answers_from_proto
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
