@@ -221,7 +221,7 @@ async def test_broken_events_are_dead_lettered_and_do_not_stop_the_rest(
     async def buried() -> None:
         letters = await scoring.client.get("/v1/dead-letters", headers=scoring.headers(tenant))
         codes = sorted(letter["code"] for letter in letters.json()["items"])
-        assert codes == ["bad_answers", "bad_definition", "bad_submission_id"]
+        assert codes == ["bad_answers", "bad_definition", "bad_id"]
 
     await eventually(buried)
 

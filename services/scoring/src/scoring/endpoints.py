@@ -1,5 +1,6 @@
 """The API of scoring profiles and scores."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -11,8 +12,10 @@ from kit.pagination import Page, Paging
 from kit.web import Uow, router
 
 from scoring.errors import ProfileTemplateNotFound, ScoreNotFound, ScorePending
-from scoring.repository import Row, ScoringRepository
+from scoring.records import ProfileRecord
+from scoring.repository import ScoringRepository
 from scoring.schemas import (
+    ContributionView,
     FindingView,
     PreviewRequest,
     ProfileBody,
@@ -24,11 +27,12 @@ from scoring.schemas import (
     ReachableView,
     ScoreTrace,
     ScoreView,
+    SectionScoreView,
     TemplateSummary,
     TemplateView,
 )
 from scoring.service.profiles import ProfileService
-from scoring.service.records import trace_of
+from scoring.service.submissions import contributions_of, sections_of
 from scoring.templates import profile_templates
 
 router = router("scoring")
@@ -37,18 +41,21 @@ _WRITE = [requires("profiles:write")]
 _SCORES = [requires("scores:read")]
 
 
-def _status(row: Row) -> ProfileStatus:
-    return ProfileStatus.DRAFT if row["version"] is None else ProfileStatus.PUBLISHED
+def _status(profile: ProfileRecord) -> ProfileStatus:
+    return ProfileStatus.DRAFT if profile.version is None else ProfileStatus.PUBLISHED
 
 
-async def _view(service: ProfileService, row: Row, response: Response) -> ProfileView:
-    response.headers["ETag"] = etag(row["revision"])
-    found = await service.analyse(row)
+def _summary(profile: ProfileRecord) -> ProfileSummary:
+    return ProfileSummary.model_validate({**asdict(profile), "status": _status(profile)}, extra="ignore")
+
+
+async def _view(service: ProfileService, profile: ProfileRecord, response: Response) -> ProfileView:
+    response.headers["ETag"] = etag(profile.revision)
+    found = await service.analyse(profile)
     reach = found.ready.reachable if found and found.ready else None
     return ProfileView(
-        **{key: value for key, value in row.items() if key in ProfileSummary.model_fields},
-        status=_status(row),
-        profile=ProfileBody.model_validate(row["points"]),
+        **_summary(profile).model_dump(),
+        profile=ProfileBody.model_validate(profile.points),
         findings=found
         and [
             FindingView(severity=each.severity.value, code=each.code, pointer=each.pointer, message=each.message)
@@ -63,11 +70,11 @@ async def _view(service: ProfileService, row: Row, response: Response) -> Profil
 async def create_scoring_profile(draft: ProfileDraft, uow: Uow, caller: Caller, response: Response) -> ProfileView:
     """Start a draft for one version of an assessment."""
     service = ProfileService(uow, caller)
-    row = await service.create(
+    made = await service.create(
         draft.assessment_key, draft.assessment_version, draft.title, draft.profile.model_dump(mode="json")
     )
-    response.headers["Location"] = f"/v1/scoring-profiles/{row['profile_id']}"
-    return await _view(service, row, response)
+    response.headers["Location"] = f"/v1/scoring-profiles/{made.profile_id}"
+    return await _view(service, made, response)
 
 
 @router.get("/scoring-profiles", dependencies=_READ)
@@ -81,7 +88,7 @@ async def list_scoring_profiles(
     """Drafts and published profiles in the order they were created."""
     after = paging.after(UUID)
     found = await ProfileService(uow, caller).list(assessment_key, assessment_version, after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["profile_id"]], lambda row: ProfileSummary(**row, status=_status(row)))
+    return paging.page(found, lambda profile: [profile.profile_id], _summary)
 
 
 @router.get("/scoring-profiles/{profile_id}", dependencies=_READ)
@@ -115,7 +122,18 @@ async def publish_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, re
 async def preview_score(profile_id: UUID, request: PreviewRequest, uow: Uow, caller: Caller) -> ScoreTrace:
     """The score these answers would get, with its trace. Nothing is stored."""
     profile, found = await ProfileService(uow, caller).preview(profile_id, request.answers)
-    return ScoreTrace(scale=profile.scale, **trace_of(found))
+    return ScoreTrace(
+        score=found.score,
+        scale=profile.scale,
+        raw_points=found.raw,
+        reachable_min=found.reachable_min,
+        reachable_max=found.reachable_max,
+        percent=found.percent,
+        complete=found.complete,
+        sections=[SectionScoreView.model_validate(each) for each in sections_of(found)],
+        contributions=[ContributionView.model_validate(each) for each in contributions_of(found)],
+        inputs_hash=found.inputs_hash,
+    )
 
 
 @router.get("/profile-templates", dependencies=_READ)
@@ -154,12 +172,12 @@ async def get_submission_score(submission_id: UUID, uow: Uow) -> ScoreView:
     404 `score_pending` while the submission waits for a published profile.
     """
     repository = ScoringRepository(uow.session, uow.tenant_id)
-    row = await repository.newest_score(submission_id)
-    if row is None:
+    found = await repository.newest_score(submission_id)
+    if found is None:
         if await repository.is_parked(submission_id):
             raise ScorePending("the submission waits for a published scoring profile of its assessment version")
         raise ScoreNotFound("the submission has no score here")
-    return ScoreView.model_validate(row)
+    return ScoreView.model_validate(found)
 
 
 @router.get("/scores", dependencies=_SCORES)
@@ -169,4 +187,4 @@ async def list_scores(
     """Scores of an opportunity, newest first."""
     after = paging.after(datetime, UUID)
     found = await ScoringRepository(uow.session, uow.tenant_id).scores(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["scored_at"], row["score_id"]], ScoreView.model_validate)
+    return paging.page(found, lambda score: [score.scored_at, score.score_id], ScoreView.model_validate)

@@ -1,23 +1,30 @@
-"""Every query of the service. Rows come back as plain dictionaries; conversions are the callers'."""
+"""Every query of the service. Rows come and go as the values of `records.py`."""
 
 import hashlib
 from collections.abc import Collection, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from kit import bulk
-from kit.db import rows
+from kit.db import columns, record, records
 from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from scoring.domain.submission import AssessmentVersion
 from scoring.models import assessment, parked_submission, score, scoring_profile
+from scoring.records import (
+    AssessmentRecord,
+    NewProfile,
+    ParkedRecord,
+    ProfileRecord,
+    ProfileWithDefinition,
+    ScoreRecord,
+)
 
-Row = dict[str, Any]
-# An assessment's key and version: what a profile is for.
-AssessmentVersion = tuple[str, int]
 # Looked up one by one, in the order of the one index that serves. Of a table that was empty a moment ago that is not
 # enough to keep the planner from reading all of the tenant's rows: kit.migrations tells it what they cost.
 _SCORED = """
@@ -26,6 +33,10 @@ _SCORED = """
         SELECT FROM score s WHERE s.tenant_id = $1 AND s.submission_id = given.id ORDER BY s.scored_at LIMIT 1
     ) AS found
 """
+
+
+_PROFILE = columns(scoring_profile, ProfileRecord)
+_SCORE = columns(score, ScoreRecord)
 
 
 class ScoringRepository:
@@ -37,9 +48,9 @@ class ScoringRepository:
 
     # Assessments
 
-    async def upsert_assessments(self, found: Sequence[Row]) -> None:
+    async def upsert_assessments(self, found: Sequence[AssessmentRecord]) -> None:
         """Add published versions; of a known one only a later revision's retirement is taken over."""
-        statement = upsert(assessment).values([{"tenant_id": self._tenant_id, **row} for row in found])
+        statement = upsert(assessment).values([{"tenant_id": self._tenant_id, **asdict(each)} for each in found])
         await self._session.execute(
             statement.on_conflict_do_update(
                 index_elements=["tenant_id", "assessment_key", "version"],
@@ -59,38 +70,38 @@ class ScoringRepository:
 
     # Profiles
 
-    async def add_profile(self, row: Row) -> None:
-        await self._session.execute(insert(scoring_profile).values(tenant_id=self._tenant_id, **row))
+    async def add_profile(self, profile: NewProfile) -> None:
+        await self._session.execute(insert(scoring_profile).values(tenant_id=self._tenant_id, **asdict(profile)))
 
-    async def profile(self, profile_id: UUID, *, for_update: bool = False) -> Row | None:
-        statement = select(scoring_profile).where(scoring_profile.c.profile_id == profile_id)
-        found = await rows(self._session, statement.with_for_update() if for_update else statement)
-        return found[0] if found else None
+    async def profile(self, profile_id: UUID, *, for_update: bool = False) -> ProfileRecord | None:
+        statement = select(*_PROFILE).where(scoring_profile.c.profile_id == profile_id)
+        return await record(self._session, statement.with_for_update() if for_update else statement, ProfileRecord)
 
     async def profiles(
         self, assessment_key: str | None, assessment_version: int | None, after: UUID | None, limit: int
-    ) -> list[Row]:
+    ) -> list[ProfileRecord]:
         """Profiles in the order they were created."""
         table = scoring_profile
-        statement = select(table).order_by(table.c.profile_id).limit(limit)
+        statement = select(*_PROFILE).order_by(table.c.profile_id).limit(limit)
         if assessment_key is not None:
             statement = statement.where(table.c.assessment_key == assessment_key)
         if assessment_version is not None:
             statement = statement.where(table.c.assessment_version == assessment_version)
         if after is not None:
             statement = statement.where(table.c.profile_id > after)
-        return await rows(self._session, statement)
+        return await records(self._session, statement, ProfileRecord)
 
-    async def change_profile(self, profile_id: UUID, **values: Any) -> Row:
+    async def change_profile(self, profile_id: UUID, **values: Any) -> ProfileRecord:
         """Set the values and count the revision up; the row as it is then."""
         table = scoring_profile
         statement = (
             update(table)
             .where(table.c.profile_id == profile_id)
             .values(**values, revision=table.c.revision + 1, updated_at=func.now())
-            .returning(table)
+            .returning(*_PROFILE)
         )
-        return dict((await self._session.execute(statement)).mappings().one())
+        (changed,) = await records(self._session, statement, ProfileRecord)
+        return changed
 
     async def last_version(self, of: AssessmentVersion) -> int:
         """Number of the newest published profile, 0 when there is none."""
@@ -114,7 +125,7 @@ class ScoringRepository:
         found = (await self._session.execute(statement)).all()
         return {(row.assessment_key, row.assessment_version): (row.profile_id, row.version) for row in found}
 
-    async def profiles_with_definitions(self, profile_ids: Collection[UUID]) -> list[Row]:
+    async def profiles_with_definitions(self, profile_ids: Collection[UUID]) -> list[ProfileWithDefinition]:
         """Points and definition of each profile: all that scoring needs of it."""
         table = scoring_profile
         statement: Select[*tuple[Any, ...]] = (
@@ -133,7 +144,7 @@ class ScoringRepository:
             )
             .where(table.c.profile_id.in_(list(profile_ids)))
         )
-        return await rows(self._session, statement)
+        return await records(self._session, statement, ProfileWithDefinition)
 
     async def lock(self, of: Collection[AssessmentVersion], *, shared: bool) -> None:
         """Keep publishing a profile and parking submissions of the same assessment version apart until commit.
@@ -155,35 +166,35 @@ class ScoringRepository:
         driver = await bulk.driver_of(self._session)
         return {row[0] for row in await driver.fetch(_SCORED, self._tenant_id, list(submission_ids))}
 
-    def add_scores(self, found: Sequence[Row]) -> None:
+    def add_scores(self, found: Sequence[ScoreRecord]) -> None:
         """Write them with the commit."""
         bulk.defer(self._session, score, found)
 
-    async def newest_score(self, submission_id: UUID) -> Row | None:
+    async def newest_score(self, submission_id: UUID) -> ScoreRecord | None:
         statement = (
-            select(score)
+            select(*_SCORE)
             .where(score.c.submission_id == submission_id)
             .order_by(score.c.scored_at.desc(), score.c.score_id)
             .limit(1)
         )
-        found = await rows(self._session, statement)
-        return found[0] if found else None
+        return await record(self._session, statement, ScoreRecord)
 
-    async def scores(self, opportunity_id: str, after: tuple[datetime, UUID] | None, limit: int) -> list[Row]:
+    async def scores(self, opportunity_id: str, after: tuple[datetime, UUID] | None, limit: int) -> list[ScoreRecord]:
         """Scores of an opportunity, newest first."""
         order = (score.c.scored_at, score.c.score_id)
-        statement = select(score).where(score.c.opportunity_id == opportunity_id)
+        statement = select(*_SCORE).where(score.c.opportunity_id == opportunity_id)
         if after is not None:
             statement = statement.where(tuple_(*order) < after)
-        return await rows(self._session, statement.order_by(*(column.desc() for column in order)).limit(limit))
+        newest_first = statement.order_by(*(column.desc() for column in order)).limit(limit)
+        return await records(self._session, newest_first, ScoreRecord)
 
     # Parked submissions
 
-    async def park(self, found: Sequence[Row]) -> None:
+    async def park(self, found: Sequence[ParkedRecord]) -> None:
         """Keep submissions until their profile is published; those already kept stay as they are."""
         await bulk.insert(self._session, parked_submission, self._tenant_id, found, conflict="DO NOTHING")
 
-    async def take_parked(self, of: AssessmentVersion, limit: int) -> list[Row]:
+    async def take_parked(self, of: AssessmentVersion, limit: int) -> list[ParkedRecord]:
         """Remove and return up to `limit` submissions that wait for this assessment version, oldest first."""
         table = parked_submission
         chosen = (
@@ -192,9 +203,8 @@ class ScoringRepository:
             .order_by(table.c.submission_id)
             .limit(limit)
         )
-        statement = delete(table).where(table.c.submission_id.in_(chosen)).returning(table)
-        taken = (await self._session.execute(statement)).mappings()
-        return sorted((dict(row) for row in taken), key=lambda row: (row["parked_at"], row["submission_id"]))
+        taken = delete(table).where(table.c.submission_id.in_(chosen)).returning(*columns(table, ParkedRecord))
+        return sorted(await records(self._session, taken, ParkedRecord), key=lambda each: each.submission_id)
 
     async def is_parked(self, submission_id: UUID) -> bool:
         statement = select(parked_submission.c.submission_id).where(parked_submission.c.submission_id == submission_id)

@@ -186,24 +186,28 @@ class PreviewRequest(_Body):
     answers: dict[str, AnswerBody] = Field(max_length=1000, examples=[_EXAMPLE_ANSWERS])
 
 
-class SectionScoreView(BaseModel):
+class _View(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+
+class SectionScoreView(_View):
     section: str
-    points: str
-    max_points: str
-    percent: str
+    points: Figure
+    max_points: Figure
+    percent: Figure
 
 
-class ContributionView(BaseModel):
+class ContributionView(_View):
     """One visible question's part in the score; a number's answer is a decimal string."""
 
     question_key: str
     answer: Any = Field(examples=["over_5"])
-    points: str
-    max_points: str
+    points: Figure
+    max_points: Figure
     unanswered: bool
 
 
-class ScoreTrace(BaseModel):
+class ScoreTrace(_View):
     """A score with everything it rests on. `inputs_hash` is over the profile, the visible questions and the answers."""
 
     score: Figure | None = Field(description="what rules compare, in the scale; null when incomplete")

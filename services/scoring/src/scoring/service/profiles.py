@@ -8,21 +8,20 @@ from uuid import UUID
 
 from forms.answers import AnswerMalformed, Value, parse_number
 from forms.check import check_answers, visible_questions
-from forms.definition import Question, QuestionType, form_from_json, plain
-from google.protobuf.timestamp_pb2 import Timestamp
+from forms.definition import Question, QuestionType, form_from_json
 from kit import audit
 from kit.auth import Principal
 from kit.db import UnitOfWork
 from kit.etag import check_revision
 from kit.ids import utc_now, uuid7
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import QuestionCeiling, ScoringProfilePublished
 
 from scoring.domain.lint import Analysis, ReadyProfile, analyse
 from scoring.domain.profile import Profile, profile_from_json
 from scoring.domain.score import Score, score
 from scoring.errors import AnswersInvalid, AssessmentUnknown, ProfileAlreadyPublished, ProfileInvalid, ProfileNotFound
-from scoring.repository import Row, ScoringRepository
-from scoring.service.records import SCALE_TO_PROTO
+from scoring.messages import profile_published
+from scoring.records import NewProfile, ProfileRecord
+from scoring.repository import ScoringRepository
 from scoring.service.submissions import SubmissionService
 
 
@@ -32,25 +31,27 @@ class ProfileService:
         self._caller = caller
         self._repository = ScoringRepository(uow.session, uow.tenant_id)
 
-    async def create(self, assessment_key: str, assessment_version: int, title: str, points: dict[str, Any]) -> Row:
+    async def create(
+        self, assessment_key: str, assessment_version: int, title: str, points: dict[str, Any]
+    ) -> ProfileRecord:
         """A new draft; its assessment need not be known here yet."""
         profile_id = uuid7()
         await self._repository.add_profile(
-            {
-                "profile_id": profile_id,
-                "assessment_key": assessment_key,
-                "assessment_version": assessment_version,
-                "title": title,
-                "points": points,
-                "revision": 1,
-                "created_by": self._caller.subject,
-                "updated_by": self._caller.subject,
-            }
+            NewProfile(
+                profile_id=profile_id,
+                assessment_key=assessment_key,
+                assessment_version=assessment_version,
+                title=title,
+                points=points,
+                revision=1,
+                created_by=self._caller.subject,
+                updated_by=self._caller.subject,
+            )
         )
         await self._audit("profile.created", profile_id)
         return await self.get(profile_id)
 
-    async def get(self, profile_id: UUID) -> Row:
+    async def get(self, profile_id: UUID) -> ProfileRecord:
         row = await self._repository.profile(profile_id)
         if row is None:
             raise ProfileNotFound("there is no such scoring profile")
@@ -58,21 +59,23 @@ class ProfileService:
 
     async def list(
         self, assessment_key: str | None, assessment_version: int | None, after: UUID | None, limit: int
-    ) -> list[Row]:
+    ) -> list[ProfileRecord]:
         return await self._repository.profiles(assessment_key, assessment_version, after, limit)
 
-    async def change(self, profile_id: UUID, expected_revision: int, title: str, points: dict[str, Any]) -> Row:
+    async def change(
+        self, profile_id: UUID, expected_revision: int, title: str, points: dict[str, Any]
+    ) -> ProfileRecord:
         row = await self._draft(profile_id)
-        check_revision(expected_revision, row["revision"])
-        await self._audit("profile.changed", profile_id, revision=row["revision"] + 1)
+        check_revision(expected_revision, row.revision)
+        await self._audit("profile.changed", profile_id, revision=row.revision + 1)
         return await self._repository.change_profile(
             profile_id, title=title, points=points, updated_by=self._caller.subject
         )
 
-    async def publish(self, profile_id: UUID) -> Row:
+    async def publish(self, profile_id: UUID) -> ProfileRecord:
         """Make the draft the profile in force for its assessment version, and score what waited for one."""
         row = await self._draft(profile_id)
-        of = (row["assessment_key"], row["assessment_version"])
+        of = row.assessment
         ready = await self._ready(row)
         await self._repository.lock([of], shared=False)
         version = await self._repository.last_version(of) + 1
@@ -84,19 +87,19 @@ class ProfileService:
             published_by=self._caller.subject,
             updated_by=self._caller.subject,
         )
-        self._uow.publish(_published_event(published, ready), sequence=version)
+        self._uow.publish(profile_published(published, ready), sequence=version)
         parked = await SubmissionService(self._uow).score_parked(of)
         await self._audit("profile.published", profile_id, version=version, scored_parked=parked)
         return published
 
-    async def analyse(self, row: Row) -> Analysis | None:
+    async def analyse(self, row: ProfileRecord) -> Analysis | None:
         """Findings and reachable totals; None while the assessment is unknown here."""
-        key, version = row["assessment_key"], row["assessment_version"]
+        key, version = row.assessment_key, row.assessment_version
         definition = await self._repository.definition(key, version)
         if definition is None:
             return None
-        form, profile = form_from_json(definition, version), profile_from_json(key, version, row["points"])
-        # In a thread: a large form must not hold up everybody else's requests.
+        form, profile = form_from_json(definition, version), profile_from_json(key, version, row.points)
+        # In a thread: a large form must not hold up other requests.
         return await asyncio.to_thread(analyse, form, profile)
 
     async def preview(self, profile_id: UUID, answers: Mapping[str, Any]) -> tuple[Profile, Score]:
@@ -108,19 +111,19 @@ class ProfileService:
             raise AnswersInvalid(problems)
         return plan.profile, score(plan, visible_questions(plan.form, values), values)
 
-    async def _ready(self, row: Row) -> ReadyProfile:
+    async def _ready(self, row: ProfileRecord) -> ReadyProfile:
         analysis = await self.analyse(row)
         if analysis is None:
-            raise AssessmentUnknown(row["assessment_key"], row["assessment_version"])
+            raise AssessmentUnknown(row.assessment_key, row.assessment_version)
         if analysis.ready is None:
             raise ProfileInvalid(analysis.errors)
         return analysis.ready
 
-    async def _draft(self, profile_id: UUID) -> Row:
+    async def _draft(self, profile_id: UUID) -> ProfileRecord:
         row = await self._repository.profile(profile_id, for_update=True)
         if row is None:
             raise ProfileNotFound("there is no such scoring profile")
-        if row["version"] is not None:
+        if row.version is not None:
             raise ProfileAlreadyPublished("a published profile never changes: make a new draft")
         return row
 
@@ -138,23 +141,3 @@ def _value(question: Question | None, value: str | bool | Decimal | list[str]) -
         except AnswerMalformed:
             return value
     return value
-
-
-def _published_event(row: Row, ready: ReadyProfile) -> ScoringProfilePublished:
-    plan, found = ready.plan, ready.reachable
-    published_at = Timestamp()
-    published_at.FromDatetime(row["published_at"])
-    return ScoringProfilePublished(
-        profile_id=str(row["profile_id"]),
-        assessment_key=row["assessment_key"],
-        assessment_version=row["assessment_version"],
-        version=row["version"],
-        scale=SCALE_TO_PROTO[plan.profile.scale],
-        reachable_min=plain(found.minimum),
-        reachable_max=plain(found.maximum),
-        reachable_scores=[plain(figure) for figure in found.scores],
-        published_at=published_at,
-        ceilings=[
-            QuestionCeiling(question_key=key, max_points=plain(scorer.maximum)) for key, scorer in plan.scorers.items()
-        ],
-    )

@@ -2,42 +2,42 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC
-from typing import Any
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
-from forms.answers import AnswerMalformed, Answers
-from forms.definition import form_from_json
-from forms.messages import answers_from_proto
+from forms.definition import form_from_json, plain
 from kit.db import UnitOfWork
-from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import derived, utc_now, uuid_of
-from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from kit.ids import derived, utc_now
 
 from scoring.domain.plan import ScoringPlan, compile_plan
 from scoring.domain.profile import profile_from_json
-from scoring.domain.score import score
+from scoring.domain.score import Score, score
+from scoring.domain.submission import AssessmentVersion, Submission
+from scoring.messages import AssessmentSubmitted, pack, read_submission, submission_scored, unpack
 from scoring.plans import PlanCache
-from scoring.repository import AssessmentVersion, Row, ScoringRepository
-from scoring.service.records import submission_scored, trace_of
+from scoring.records import ContributionRecord, ParkedRecord, ProfileWithDefinition, ScoreRecord, SectionRecord
+from scoring.repository import ScoringRepository
 
 _PARKED_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Submission:
-    """A submission that can be scored. `cause` is None when it comes from the parked ones."""
+class Arrival:
+    """A submission as it came: `cause` is None when it has waited, `packed` is what is kept while it waits."""
 
-    submission_id: UUID
-    event: AssessmentSubmitted
-    answers: Answers
+    submission: Submission
     sequence: int
-    cause: Received[AssessmentSubmitted] | None = None
+    message: AssessmentSubmitted
+    cause: Received[AssessmentSubmitted] | None
 
-    @property
-    def assessment(self) -> AssessmentVersion:
-        return self.event.assessment_key, self.event.assessment_version
+    @classmethod
+    def of(
+        cls, message: AssessmentSubmitted, sequence: int, cause: Received[AssessmentSubmitted] | None = None
+    ) -> "Arrival":
+        """InvalidEvent when the message breaks its contract."""
+        return cls(read_submission(message), sequence, message, cause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,6 @@ class ProfileInForce:
     profile_id: UUID
     version: int
     plan: ScoringPlan
-
-
-def read_submission(
-    event: AssessmentSubmitted, sequence: int, cause: Received[AssessmentSubmitted] | None = None
-) -> Submission:
-    """Raises InvalidEvent for an id that is no UUID, and for answers that no question could have."""
-    try:
-        submission_id = uuid_of(event.submission_id)
-    except ValueError as error:
-        raise InvalidEvent("bad_submission_id", f"{event.submission_id!r} is no UUID") from error
-    try:
-        answers = answers_from_proto(event.answers)
-    except AnswerMalformed as error:
-        raise InvalidEvent("bad_answers", str(error)) from error
-    return Submission(submission_id, event, answers, sequence, cause)
 
 
 class SubmissionService:
@@ -73,23 +58,24 @@ class SubmissionService:
         self._repository = ScoringRepository(uow.session, uow.tenant_id)
         self._plans = uow.resources.get(PlanCache)
 
-    async def score_or_park(self, submissions: Sequence[Submission]) -> None:
+    async def score_or_park(self, arrivals: Sequence[Arrival]) -> None:
         """Score those whose profile is published, in order, and park the rest."""
-        first: dict[UUID, Submission] = {}
-        for submission in submissions:
-            first.setdefault(submission.submission_id, submission)
+        first: dict[UUID, Arrival] = {}
+        for arrival in arrivals:
+            first.setdefault(arrival.submission.submission_id, arrival)
         done = await self._repository.scored(first)
-        new = [submission for submission in first.values() if submission.submission_id not in done]
+        new = [arrival for submission_id, arrival in first.items() if submission_id not in done]
         if not new:
             return
-        profiles = await self._profiles_in_force({submission.assessment for submission in new})
-        missing = {submission.assessment for submission in new} - profiles.keys()
+        wanted = {arrival.submission.assessment for arrival in new}
+        profiles = await self._profiles_in_force(wanted)
+        missing = wanted - profiles.keys()
         if missing:
             await self._repository.lock(missing, shared=True)
-            # Read again under the lock: whoever publishes from here on will find what is parked below.
+            # Read again under the lock: a publisher that comes after this finds what is parked below.
             profiles = {**profiles, **await self._profiles_in_force(missing)}
-        await self._score([each for each in new if each.assessment in profiles], profiles)
-        await self._park([each for each in new if each.assessment not in profiles])
+        self._score([each for each in new if each.submission.assessment in profiles], profiles)
+        await self._repository.park([_parked(each) for each in new if each.submission.assessment not in profiles])
 
     async def score_parked(self, assessment: AssessmentVersion) -> int:
         """Score what waited for this assessment version, whose profile was just published; how many.
@@ -97,10 +83,9 @@ class SubmissionService:
         The caller holds the exclusive lock of the assessment version.
         """
         count = 0
-        while rows := await self._repository.take_parked(assessment, _PARKED_AT_ONCE):
-            parked = [read_submission(AssessmentSubmitted.FromString(row["event"]), row["sequence"]) for row in rows]
-            await self.score_or_park(parked)
-            count += len(rows)
+        while parked := await self._repository.take_parked(assessment, _PARKED_AT_ONCE):
+            await self.score_or_park([Arrival.of(unpack(each.event), each.sequence) for each in parked])
+            count += len(parked)
         return count
 
     async def _profiles_in_force(self, of: set[AssessmentVersion]) -> dict[AssessmentVersion, ProfileInForce]:
@@ -108,71 +93,96 @@ class SubmissionService:
         plans = {profile_id: self._plans.get(self._uow.tenant_id, profile_id) for profile_id, _ in found.values()}
         unknown = [profile_id for profile_id, plan in plans.items() if plan is None]
         if unknown:
-            for row in await self._repository.profiles_with_definitions(unknown):
-                plans[row["profile_id"]] = self._compile(row)
+            for profile in await self._repository.profiles_with_definitions(unknown):
+                plans[profile.profile_id] = self._compile(profile)
         return {
             assessment: ProfileInForce(profile_id, version, plan)
             for assessment, (profile_id, version) in found.items()
             if (plan := plans[profile_id]) is not None
         }
 
-    def _compile(self, row: Row) -> ScoringPlan:
+    def _compile(self, profile: ProfileWithDefinition) -> ScoringPlan:
         """The plan of a profile, remembered once its publication is sure: this transaction may be making it."""
-        key, version = row["assessment_key"], row["assessment_version"]
-        form = form_from_json(row["definition"], version)
-        plan = compile_plan(form, profile_from_json(key, version, row["points"]))
+        key, version = profile.assessment_key, profile.assessment_version
+        form = form_from_json(profile.definition, version)
+        plan = compile_plan(form, profile_from_json(key, version, profile.points))
         tenant_id, plans = self._uow.tenant_id, self._plans
-        self._uow.after_commit(lambda: plans.put(tenant_id, row["profile_id"], plan))
+        self._uow.after_commit(lambda: plans.put(tenant_id, profile.profile_id, plan))
         return plan
 
-    async def _score(
-        self, submissions: Sequence[Submission], profiles: Mapping[AssessmentVersion, ProfileInForce]
-    ) -> None:
-        records: list[Row] = []
+    def _score(self, arrivals: Sequence[Arrival], profiles: Mapping[AssessmentVersion, ProfileInForce]) -> None:
+        records: list[ScoreRecord] = []
         scored_at = utc_now()
-        for submission in submissions:
+        for arrival in arrivals:
+            submission = arrival.submission
             profile = profiles[submission.assessment]
-            event = submission.event
-            found = score(profile.plan, tuple(event.visible_questions), submission.answers)
-            record: dict[str, Any] = {
-                # Derived, so that scoring the same submission by the same profile is the same score.
-                "score_id": derived(submission.submission_id, f"score by {profile.profile_id}"),
-                "submission_id": submission.submission_id,
-                "opportunity_id": event.opportunity_id,
-                "assessment_key": event.assessment_key,
-                "assessment_version": event.assessment_version,
-                "profile_id": profile.profile_id,
-                "profile_version": profile.version,
-                "scale": profile.plan.profile.scale.value,
-                **trace_of(found),
-                "stage_key": event.visit.stage_key,
-                "visit_no": event.visit.visit_no,
-                "attempt_no": event.attempt_no,
-                "submitted_by": event.submitted_by,
-                "captured_at": event.captured_at.ToDatetime(tzinfo=UTC),
-                "received_at": event.received_at.ToDatetime(tzinfo=UTC),
-                "scored_at": scored_at,
-            }
+            found = score(profile.plan, submission.visible_questions, submission.answers)
+            record = _scored(submission, profile, found, scored_at)
             records.append(record)
             self._uow.publish(
-                submission_scored(profile.plan.form, profile.plan.profile.scale, record, event, found),
-                sequence=submission.sequence,
-                cause=submission.cause,
-                id=record["score_id"],
+                submission_scored(profile.plan.form, record, found),
+                sequence=arrival.sequence,
+                cause=arrival.cause,
+                id=record.score_id,
             )
-        if records:
-            self._repository.add_scores(records)
+        self._repository.add_scores(records)
 
-    async def _park(self, submissions: Sequence[Submission]) -> None:
-        parked = [
-            {
-                "submission_id": submission.submission_id,
-                "assessment_key": submission.event.assessment_key,
-                "assessment_version": submission.event.assessment_version,
-                "event": submission.event.SerializeToString(deterministic=True),
-                "sequence": submission.sequence,
-            }
-            for submission in submissions
-        ]
-        if parked:
-            await self._repository.park(parked)
+
+def _scored(submission: Submission, profile: ProfileInForce, found: Score, scored_at: datetime) -> ScoreRecord:
+    return ScoreRecord(
+        # Derived, so that scoring the same submission by the same profile is the same score.
+        score_id=derived(submission.submission_id, f"score by {profile.profile_id}"),
+        submission_id=submission.submission_id,
+        opportunity_id=submission.opportunity_id,
+        assessment_key=submission.assessment_key,
+        assessment_version=submission.assessment_version,
+        profile_id=profile.profile_id,
+        profile_version=profile.version,
+        scale=profile.plan.profile.scale.value,
+        score=found.score,
+        raw_points=found.raw,
+        reachable_min=found.reachable_min,
+        reachable_max=found.reachable_max,
+        percent=found.percent,
+        complete=found.complete,
+        sections=sections_of(found),
+        contributions=contributions_of(found),
+        inputs_hash=found.inputs_hash,
+        stage_key=submission.stage_key,
+        visit_no=submission.visit_no,
+        attempt_no=submission.attempt_no,
+        submitted_by=submission.submitted_by,
+        captured_at=submission.captured_at,
+        received_at=submission.received_at,
+        scored_at=scored_at,
+    )
+
+
+def sections_of(score: Score) -> tuple[SectionRecord, ...]:
+    """The sections of a score as they are stored."""
+    return tuple(SectionRecord(s.section, s.points, s.max_points, s.percent) for s in score.sections)
+
+
+def contributions_of(score: Score) -> tuple[ContributionRecord, ...]:
+    """The parts of a score as they are stored."""
+    return tuple(
+        ContributionRecord(
+            each.question_key,
+            plain(each.value) if isinstance(each.value, Decimal) else each.value,
+            each.points,
+            each.max_points,
+            each.unanswered,
+        )
+        for each in score.contributions
+    )
+
+
+def _parked(arrival: Arrival) -> ParkedRecord:
+    submission = arrival.submission
+    return ParkedRecord(
+        submission_id=submission.submission_id,
+        assessment_key=submission.assessment_key,
+        assessment_version=submission.assessment_version,
+        event=pack(arrival.message),
+        sequence=arrival.sequence,
+    )
