@@ -1,0 +1,216 @@
+"""What goes wrong on a bad day, one after the other. Each fault names the alerts that must notice it."""
+
+from __future__ import annotations
+
+import asyncio
+
+from tests.observability.breaking import (
+    alive,
+    closed_database,
+    fault,
+    held_down,
+    kill,
+    locked_table,
+    publish_invalid,
+    ready_again,
+)
+from tests.observability.live import Observed, eventually
+from tests.observability.traffic import Team
+
+WRITE = "composite/graph"
+SUBSCRIBE = "PubSub/Subscribe"
+BROKER = "kafka"
+ORG = "salesforce-org"
+LIVE = 'max(crm_connection_state{state="LIVE"}) == 1'
+# A consumer halts itself at the 100th invalid event in a row.
+FLOOD = (60, 60)
+# DATABASE_POOL_SIZE, which the stack leaves at its default.
+POOL_SIZE = 12
+# The alerts whose causes are provoked below.
+PROVOKED = frozenset(
+    {
+        *("ServiceDown", "ServiceNotReady", "ServiceRestarting", "HttpErrors", "DatabasePoolExhausted"),
+        *("OutboxStuck", "RelayFailing", "ConsumerHalted", "ConsumerBehind", "DeadLettersWaiting"),
+        *("OpportunitiesQuarantined", "CrmDisconnected", "CrmWritesParked", "CrmBudgetLow", "CrmPositionLost"),
+        *("CrmConflicts", "AvailabilityBurn", "DecisionLatencyBurn", "FreshnessBurn", "CrmSyncBurn"),
+    }
+)
+
+
+async def break_everything(team: Team) -> None:
+    """All faults; returns when every process is ready again and has caught up."""
+    observed = team.observed
+    await meet_a_persons_edits(team)
+    await refuse_writes(team)
+    await show_an_unknown_stage(team)
+    await use_up_the_budget(team)
+    await lose_the_position(team)
+    await send_invalid_events(observed)
+    await exhaust_a_pool(observed)
+    await close_a_database(team)
+    await stop_the_broker(team)
+    await lose_the_org(observed)
+    await halt_a_consumer(observed)
+    await observed.until("every outbox is empty", "sum(max by (service) (outbox_events)) == 0")
+    await observed.until("every service is ready", "count(service_ready == 1) == 5")
+    observed.note("recovered")
+
+
+async def meet_a_persons_edits(team: Team) -> None:
+    """CrmConflicts: people set stages in Salesforce while the connector's writes are on their way."""
+    observed, deals = team.observed, set(team.take(45))
+    async with fault(observed, match=WRITE, latency_ms=2500, times=None):
+        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+
+        async def edited() -> bool:
+            page = await observed.admin.get("crm-connector", "/v1/write-intents", state="SENT", limit=100)
+            on_their_way = deals & {intent["opportunity_id"] for intent in page["items"]}
+            await asyncio.gather(*(team.console.edit(deal, "Negotiation", team.user) for deal in on_their_way))
+            deals.difference_update(on_their_way)
+            return len(deals) < 15
+
+        await eventually("30 writes met an edit", edited)
+    await observed.raised("CrmConflicts")
+    observed.note("conflicts")
+
+
+async def refuse_writes(team: Team) -> None:
+    """CrmWritesParked, CrmSyncBurn: the org refuses for good."""
+    observed, deals = team.observed, team.take(20)
+    code = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
+    async with fault(observed, match=WRITE, code=code, message="Region is required.", times=None):
+        # A counter that begins has no rate yet, so one refusal comes before the others.
+        await team.hand_in(deals[0])
+        await observed.raised("CrmWritesParked")
+        await asyncio.gather(*(team.hand_in(deal) for deal in deals[1:]))
+        await observed.raised("CrmSyncBurn")
+    observed.note("writes parked")
+
+
+async def show_an_unknown_stage(team: Team) -> None:
+    """OpportunitiesQuarantined: Salesforce has a stage that nothing maps."""
+    (deal,) = team.take(1)
+    await team.console.edit(deal, "Legal Review", team.user)
+    await team.observed.raised("OpportunitiesQuarantined")
+    team.observed.note("quarantine")
+
+
+async def use_up_the_budget(team: Team) -> None:
+    """CrmBudgetLow: the org's calls of 24 hours are nearly used up, then a new day begins."""
+    observed, deals = team.observed, team.take(2)
+    url = f"{observed.org_url}/_sim/limits"
+    for deal, remaining, wanted in zip(deals, (2_000, 99_000), ("> 0.95", "< 0.5"), strict=True):
+        body = {"DailyApiRequests": {"Max": 100_000, "Remaining": remaining}}
+        (await observed.http.post(url, json=body)).raise_for_status()
+        await team.hand_in(deal)
+        used = "max(crm_api_calls_used / crm_api_calls_allowed)"
+        await observed.until(f"the budget used is {wanted}", f"{used} {wanted}")
+        await observed.raised("CrmBudgetLow")
+    observed.note("budget")
+
+
+async def lose_the_position(team: Team) -> None:
+    """CrmPositionLost: the org no longer knows where the connector was in its stream."""
+    (deal,) = team.take(1)
+    async with fault(team.observed, match=SUBSCRIBE, code="subscription.fetch.replayid.corrupted"):
+        await team.console.edit(deal, "Discovery", team.user)
+        await team.observed.raised("CrmPositionLost")
+    await team.observed.until("the connection is live", LIVE)
+    team.observed.note("position lost")
+
+
+async def lose_the_org(observed: Observed) -> None:
+    """CrmDisconnected: the org ends and comes back."""
+    await kill(observed, ORG)
+    await observed.raised("CrmDisconnected")
+    await ready_again(observed, ORG)
+    await observed.until("the connection is live", LIVE)
+    observed.note("org lost and back")
+
+
+async def send_invalid_events(observed: Observed) -> None:
+    """DeadLettersWaiting: an event that no service can read, for each of them."""
+    for topic in ("assessment.submitted", "scoring.scored", "stage.decided"):
+        await publish_invalid(observed, f"stagecraft.{topic}.v1", 1)
+    await observed.until("every service has a dead letter", "count(max by (service) (dead_letters_waiting) > 0) == 5")
+    await observed.raised("DeadLettersWaiting")
+    observed.note("dead letters")
+
+
+async def halt_a_consumer(observed: Observed) -> None:
+    """ConsumerHalted: so many invalid events in a row that the consumer stops itself. It had done with the first of
+    them, so that fewer are left after a restart, and it goes on."""
+    letters = 'max(dead_letters_waiting{service="assessment"})'
+    before = await observed.value(letters)
+    topic, (first, second) = "stagecraft.recommendation.recommended.v1", FLOOD
+    await publish_invalid(observed, topic, first)
+    await observed.until("the first are put aside", f"{letters} >= {before + first}")
+    await publish_invalid(observed, topic, second)
+    await observed.raised("ConsumerHalted")
+    await kill(observed, "assessment")
+    await ready_again(observed, "assessment")
+    await observed.until("the consumer runs again", 'consumer_running{service="assessment"} == 1')
+    observed.note("consumer halted and restarted")
+
+
+async def exhaust_a_pool(observed: Observed) -> None:
+    """DatabasePoolExhausted: requests of the recommender wait for a lock. One connection of the pool is left, so that
+    the service can still measure itself within a scrape."""
+    async with asyncio.TaskGroup() as asking, locked_table(observed, "recommender", "recommendation"):
+        for _ in range(POOL_SIZE - 1):
+            asking.create_task(observed.admin.get("recommender", "/v1/recommendations"))
+        await observed.raised("DatabasePoolExhausted")
+    observed.note("pool exhausted")
+
+
+async def close_a_database(team: Team) -> None:
+    """HttpErrors, AvailabilityBurn: the recommender loses its database, and is restarted meanwhile."""
+    observed, deals = team.observed, team.take(3)
+    async with closed_database(observed, "recommender"):
+        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+        await _ask_in_vain(observed)
+        await observed.until("batches are repeated", 'sum(consumer_retries_total{service="recommender"}) > 0')
+        await kill(observed, "recommender")
+        await alive(observed, "recommender")
+        await _ask_in_vain(observed, code="starting")
+        await observed.raised("ServiceNotReady")
+        await observed.raised("HttpErrors")
+        await observed.raised("AvailabilityBurn")
+    await ready_again(observed, "recommender")
+    observed.note("database closed and open again")
+
+
+async def stop_the_broker(team: Team) -> None:
+    """OutboxStuck, RelayFailing, ConsumerBehind, DecisionLatencyBurn, FreshnessBurn: submissions are accepted and wait
+    for more than the 60 s from which on these alerts call them late. ServiceDown, ServiceRestarting: a service crashes
+    again and again meanwhile."""
+    observed, deals = team.observed, team.take(60)
+    async with held_down(observed, BROKER):
+        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+        observed.note("broker away")
+        for _ in range(2):
+            await kill(observed, "recommender")
+            await observed.until("its end is seen", 'up{service="recommender"} == 0')
+            await observed.until("it answers again", 'up{service="recommender"} == 1')
+        await observed.raised("ServiceDown")
+        await observed.raised("ServiceRestarting")
+        await observed.raised("RelayFailing")
+        await observed.until("submissions are late", "max(outbox_oldest_age_seconds) > 62", 90)
+        await observed.raised("OutboxStuck")
+    await ready_again(observed, BROKER)
+    await ready_again(observed, "recommender")
+    observed.note("broker back")
+    for alert in ("DecisionLatencyBurn", "ConsumerBehind", "FreshnessBurn"):
+        await observed.raised(alert)
+    observed.note("what waited was handled late")
+
+
+async def _ask_in_vain(observed: Observed, code: str = "") -> None:
+    """Requests to a service without its database are answered 503; spread, as a counter is read once a second."""
+    url = f"{observed.stack.urls['recommender']}/v1/recommendations"
+    headers = {"Authorization": f"Bearer {observed.environment['TOKEN']}"}
+    for _ in range(12):
+        answer = await observed.http.get(url, headers=headers)
+        assert answer.status_code == 503, answer.status_code
+        assert code in ("", answer.json()["code"]), answer.text
+        await asyncio.sleep(0.25)

@@ -1,0 +1,127 @@
+"""What happens on a good day: a team hands in assessments, online and offline, and everything reaches the CRM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from kit.ids import utc_now, uuid7
+from sandbox.story.behaviour import plan_story
+from sandbox.story.generator import invent_world
+from sandbox.story.journal import Journal
+from sandbox.story.org_load import OrgConsole
+from sandbox.story.play import Play
+from sandbox.story.setup import Published, import_opportunities, publish_field_example
+
+from tests.observability.live import Observed, eventually
+
+SEED = 7
+STORY_DEALS = 150
+SPARE_DEALS = 140
+PASS = {"hours": "over_5", "compliance": "yes"}
+
+
+@dataclass
+class Team:
+    """Who works in the system. `spare` are opportunities in the first stage that the faults use up."""
+
+    observed: Observed
+    console: OrgConsole
+    published: Published
+    spare: list[str]
+    user: str
+
+    def take(self, count: int) -> list[str]:
+        """Opportunities that nothing else uses."""
+        taken, self.spare = self.spare[:count], self.spare[count:]
+        assert len(taken) == count, "not enough spare opportunities"
+        return taken
+
+    async def hand_in(self, opportunity_id: str) -> UUID:
+        """Answers that pass the first stage; the submission's id."""
+        definition = self.published.definitions["prospecting"]
+        submission_id = uuid7()
+        now = utc_now().isoformat()
+        body = {
+            "opportunity_id": opportunity_id,
+            "assessment_key": definition.key,
+            "assessment_version": definition.version,
+            "answers": PASS,
+            "captured_at": now,
+            "sent_at": now,
+        }
+        await self.observed.admin.send("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
+        return submission_id
+
+
+async def work(observed: Observed) -> Team:
+    """Publish the field example, import an org, and let its team work until all they did has arrived in the org."""
+    story = plan_story(invent_world(SEED, STORY_DEALS, utc_now().date()), SEED)
+    console = OrgConsole(observed.http, observed.org_url)
+    ids = await console.fill(story.world)
+    user = next(iter(ids.users.values()))
+    spare = await _load_spare(observed, user)
+    published = await publish_field_example(observed.admin)
+    await import_opportunities(observed.admin)
+    team = Team(observed, console, published, spare, user)
+    await _all_placed(observed, len(story.world.deals) + len(spare))
+    observed.note("imported")
+
+    journal = Journal()
+    play = Play(
+        story,
+        ids,
+        published,
+        console,
+        lambda rep: observed.caller("rep", ids.users[rep.key]),
+        journal,
+        SEED,
+    )
+    await play.perform()
+    assert journal.mistaken == [], journal.mistaken
+
+    async def arrived() -> bool:
+        return set(journal.accepted) <= set(await console.assessments(0))
+
+    await eventually("every submission is in the org", arrived)
+    await _ask_and_be_refused(team)
+    observed.note(f"{len(journal.accepted)} submissions arrived")
+    return team
+
+
+async def _load_spare(observed: Observed, user: str) -> list[str]:
+    rows = [
+        {"Name": f"Spare {n}", "StageName": "Prospecting", "Amount": 1000, "CloseDate": "2027-06-30", "OwnerId": user}
+        for n in range(SPARE_DEALS)
+    ]
+    loaded = await observed.http.post(f"{observed.org_url}/_sim/load", json={"opportunities": rows})
+    return loaded.raise_for_status().json()["opportunities"]
+
+
+async def _all_placed(observed: Observed, count: int) -> None:
+    async def placed() -> bool:
+        seen = 0
+        async for page in observed.admin.pages("stage-engine", "/v1/opportunities"):
+            seen += len(page)
+        return seen >= count
+
+    await eventually(f"the engine knows {count} opportunities", placed)
+
+
+async def _ask_and_be_refused(team: Team) -> None:
+    """What people ask for, and requests that a service must refuse: unknown, malformed, without a valid token."""
+    observed = team.observed
+    (deal,) = team.take(1)
+    await observed.admin.get("assessment", f"/v1/opportunities/{deal}/next-assessment")
+    await observed.admin.get("stage-engine", "/v1/funnel", pipeline="field_example")
+    for url in observed.stack.urls.values():
+        await _expect(observed, f"{url}/v1/audit-entries?limit=0", 422)
+        await _expect(observed, f"{url}/v1/nothing-here", 404)
+        for _ in range(10):
+            await _expect(observed, f"{url}/v1/audit-entries", 401, token="forged")
+
+
+async def _expect(observed: Observed, url: str, status: int, token: str = "") -> None:
+    headers = {"Authorization": f"Bearer {token or observed.environment['TOKEN']}"}
+    answer = await observed.http.get(url, headers=headers)
+    assert answer.status_code == status, (url, answer.status_code, answer.text)
