@@ -63,9 +63,7 @@ def org_process(run: RunDir, address: OrgAddress) -> ProcessSpec:
 
 
 def service_process(service: str, port: int, environment: dict[str, str]) -> ProcessSpec:
-    command = [sys.executable, "-m", "uvicorn", f"{package_of(service)}.main:app"]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
+    command = [sys.executable, "-m", "kit", "serve", service, "--host", "127.0.0.1", "--port", str(port)]
     environment = {"NICENESS": NICENESS.get(service, "0"), **environment}
     return ProcessSpec(name=service, command=command, ready=answers_ready(port), environment=environment)
 
