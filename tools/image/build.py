@@ -151,7 +151,8 @@ class _Builder:
             raise DockerfileError(f"line {instruction.line}: RUN after USER is not supported here")
         command = instruction.form() or ["/bin/sh", "-c", instruction.text]
         network = {name: os.environ[name] for name in _NETWORK if name in os.environ}
-        environment = {"HOME": "/root", **network, **self._variables()}
+        own = {"HOME": "/root", "UV_PYTHON": str(box.interpreter())}
+        environment = own | network | self._variables()
         inside = box.Box(self.image.tree, environment, self.image.workdir, mounts=tuple(_caches(instruction)))
         box.run(inside, command)
 
