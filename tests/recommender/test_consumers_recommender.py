@@ -262,6 +262,6 @@ class TestBadInput:
 
         async def put_aside():
             found = (await world.get("/v1/dead-letters", "admin")).json()["items"]
-            assert sorted(letter["code"] for letter in found) == ["bad_number", "bad_number"]
+            assert sorted(letter["code"] for letter in found) == ["bad_decimal", "bad_decimal"]
 
         await world.eventually(put_aside)

@@ -1,9 +1,9 @@
 """HTTP in and out. Every route reads; a recommendation never moves a stage."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
@@ -11,8 +11,10 @@ from kit.auth import requires
 from kit.pagination import Page, Paging, invalid_cursor
 from kit.web import Uow, router
 
+from recommender.domain.advice import ranked
 from recommender.domain.history import Total
 from recommender.domain.model import CHAMPION_0
+from recommender.records import RecommendationInPlace
 from recommender.schemas import (
     Advised,
     Alternative,
@@ -26,12 +28,9 @@ from recommender.schemas import (
     StageRecommendation,
 )
 from recommender.service import Reading
-from recommender.service.advice import ranked
 from recommender.service.reading import CellPlace, CellState, PipelineState, cell_place
 
 router = router("recommendations", dependencies=[requires("recommendations:read")])
-
-Row = Mapping[str, Any]
 
 
 @router.get("/opportunities/{opportunity_id}/recommendation")
@@ -44,7 +43,7 @@ async def get_recommendation(opportunity_id: str, uow: Uow) -> StageRecommendati
 async def list_recommendations(paging: Paging, uow: Uow) -> Page[StageRecommendation]:
     """Recommendations of all opportunities, newest first."""
     found = await Reading(uow).newest(paging.after(datetime, UUID), paging.limit + 1)
-    return paging.page(found, lambda row: [row["recommended_at"], row["recommendation_id"]], _recommendation)
+    return paging.page(found, lambda made: [made.recommended_at, made.recommendation_id], _recommendation)
 
 
 @router.post("/recommendations/preview")
@@ -99,17 +98,14 @@ async def list_model_cells(
     return paging.page(rest, lambda state: [state.cell.assessment_key, state.cell.band], _cell)
 
 
-def _recommendation(row: Row) -> StageRecommendation:
-    reasons = Reasons.model_validate({name: row[name] for name in Reasons.model_fields})
-    told = {name: row[name] for name in StageRecommendation.model_fields if name in row}
-    return StageRecommendation.model_validate(
-        {
-            **told,
-            "stage_at_capture": row["stage_key"],
-            "reasons": reasons,
-            "alternatives": _alternatives(row["probabilities"]),
-        }
-    )
+def _recommendation(made: RecommendationInPlace) -> StageRecommendation:
+    values = {
+        **asdict(made),
+        "stage_at_capture": made.stage_key,
+        "reasons": Reasons.model_validate(made, from_attributes=True),
+        "alternatives": _alternatives(made.probabilities),
+    }
+    return StageRecommendation.model_validate(values, extra="ignore")
 
 
 def _alternatives(probabilities: Iterable[tuple[str, float]]) -> list[Alternative]:

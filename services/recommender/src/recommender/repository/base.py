@@ -1,25 +1,20 @@
 """What every repository does with its tenant's tables."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kit import bulk
-from kit.db import rows
-from sqlalchemy import ColumnElement, String, Table, any_, literal
+from kit.db import records
+from sqlalchemy import ColumnElement, Executable, String, Table, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
-Row = dict[str, Any]
+K = TypeVar("K")
 
 
 def among(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
     """One array parameter whatever the number of values, so that the statement stays prepared."""
     return column == any_(literal(sorted(values), ARRAY(String)))
-
-
-def columns(fact: Any) -> Row:
-    """The fields of a dataclass by name, its values as they are: on hot paths `asdict` copies them too deeply."""
-    return {name: getattr(fact, name) for name in fact.__dataclass_fields__}
 
 
 class TenantRepository:
@@ -33,8 +28,8 @@ class TenantRepository:
         """Rows of the tenant, so that its indexes serve; row-level security would hide the others anyway."""
         return table.c.tenant_id == self._tenant_id
 
-    async def _rows(self, statement: Any) -> list[Row]:
-        return await rows(self._session, statement)
+    async def _records(self, statement: Executable, kind: type[K]) -> list[K]:
+        return await records(self._session, statement, kind)
 
     async def _upsert(
         self,
@@ -54,7 +49,11 @@ class TenantRepository:
         if add is not None:
             conflict = f"(tenant_id, {', '.join(keys)}) DO UPDATE SET {add} = {table.name}.{add} + excluded.{add}"
         else:
-            given = update_only if update_only is not None else [name for name in values[0] if name not in keys]
+            given = (
+                update_only
+                if update_only is not None
+                else [name for name in bulk.column_names(type(values[0])) if name not in keys]
+            )
             conflict = bulk.replace(table, *given, newer=newer or "")
             values = _last_of_each(values, keys, newer)
         if with_commit:
@@ -64,11 +63,11 @@ class TenantRepository:
 
 
 def _last_of_each(values: bulk.Rows, keys: Sequence[str], newer: str | None) -> bulk.Rows:
-    """What stands after all of these: of those with the same key the last, or the first with the greatest `newer`."""
-    last: dict[tuple[Any, ...], Row] = {}
+    """What is left of these: of those with the same key the last, or the first with the greatest `newer`."""
+    last: dict[tuple[Any, ...], Any] = {}
     for value in values:
-        key = tuple(value[name] for name in keys)
+        key = tuple(getattr(value, name) for name in keys)
         held = last.get(key)
-        if held is None or newer is None or value[newer] > held[newer]:
+        if held is None or newer is None or getattr(value, newer) > getattr(held, newer):
             last[key] = value
     return list(last.values())

@@ -8,6 +8,7 @@ from sqlalchemy import select, tuple_
 from recommender import models as t
 from recommender.domain.history import Cell, Lessons, Total
 from recommender.domain.model import CountTable, count_table
+from recommender.records import CountRecord, TotalRecord
 from recommender.repository.base import TenantRepository, among
 
 
@@ -17,19 +18,12 @@ class CountRepository(TenantRepository):
     async def learn(self, difference: Lessons) -> None:
         """Add what changed to the counts; differences may be negative."""
         cases = [
-            {
-                "pipeline_key": cell.pipeline_key,
-                "stage_key": cell.stage_key,
-                "assessment_key": cell.assessment_key,
-                "band": cell.band,
-                "label": label,
-                "cases": count,
-            }
+            CountRecord(cell.pipeline_key, cell.stage_key, cell.assessment_key, cell.band, label, count)
             for (cell, label), count in sorted(difference.cases.items())
             if count
         ]
         totals = [
-            {"pipeline_key": pipeline_key, "total": total.value, "count": count}
+            TotalRecord(pipeline_key, total.value, count)
             for (pipeline_key, total), count in sorted(difference.totals.items())
             if count
         ]

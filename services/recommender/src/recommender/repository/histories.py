@@ -1,17 +1,18 @@
 """Queries of what deals went through."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from kit import bulk
-from sqlalchemy import Table, Text, delete, func, literal, select, update
+from sqlalchemy import Text, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from recommender import models as t
-from recommender.domain.history import Category, Evidence, History, Visit, VisitEntry
+from recommender.domain.history import Evidence, History
 from recommender.facts import ScoredSubmission
-from recommender.repository.base import Row, TenantRepository, among, columns
+from recommender.records import HistoryRecord, ParkedRecord, SubmissionRecord, VisitsRecord
+from recommender.repository.base import TenantRepository, among
 
 
 class HistoryRepository(TenantRepository):
@@ -31,35 +32,38 @@ class HistoryRepository(TenantRepository):
         no other evidence is read, for evidence teaches when its visit has ended.
         """
         histories = {opportunity_id: History(opportunity_id) for opportunity_id in opportunity_ids}
-        for row in await self._of(t.opportunity, ("visits",), opportunity_ids):
-            for visit in row["visits"]:
-                histories[row["opportunity_id"]].enter(_visit(visit))
+        c = t.opportunity.c
+        visits = select(c.opportunity_id, c.visits).where(
+            self._own(t.opportunity), among(c.opportunity_id, opportunity_ids)
+        )
+        for found in await self._records(visits, VisitsRecord):
+            for visit in found.visits:
+                histories[found.opportunity_id].enter(visit)
         full = [deal for deal, history in histories.items() if scored is None or len(history.visits) > 1]
-        evidence = await self._of(t.submission, _EVIDENCE_FACTS, full) if full else []
+        s = t.submission.c
+        evidence: list[Any] = []
+        if full:
+            of_all = select(s.opportunity_id, *(s[name] for name in _EVIDENCE_FACTS))
+            of_all = of_all.where(self._own(t.submission), among(s.opportunity_id, full))
+            evidence += (await self._session.execute(of_all)).all()
         if scored is not None and len(full) < len(histories):
             driver = await bulk.driver_of(self._session)
-            evidence += [dict(row) for row in await driver.fetch(_SCORED, self._tenant_id, sorted(scored))]
-        for row in evidence:
-            if history := histories.get(row.pop("opportunity_id")):
-                _score(history, row)
+            evidence += await driver.fetch(_SCORED, self._tenant_id, sorted(scored))
+        for opportunity_id, *facts in evidence:
+            if history := histories.get(opportunity_id):
+                history.score(Evidence(*facts))
         return histories
-
-    async def _of(self, table: Table, facts: Sequence[str], opportunity_ids: Collection[str]) -> list[Row]:
-        wanted = [table.c[name] for name in ("opportunity_id", *facts)]
-        return await self._rows(select(*wanted).where(self._own(table), among(table.c.opportunity_id, opportunity_ids)))
 
     async def save_visits(self, histories: Iterable[History]) -> None:
         """Keep what these deals went through, and where they stand now."""
-        told_later = {"crm_deleted": False, "observed_sequence": 0, "recommendation_no": 0}
         await self._upsert(
             t.opportunity,
             [
-                {
-                    **told_later,
-                    "opportunity_id": history.opportunity_id,
-                    "current_stage": current.stage_key,
-                    "visits": [columns(visit) for _, visit in sorted(history.visits.items())],
-                }
+                HistoryRecord(
+                    history.opportunity_id,
+                    current.stage_key,
+                    tuple(visit for _, visit in sorted(history.visits.items())),
+                )
                 for history in histories
                 if (current := history.current) is not None
             ],
@@ -70,17 +74,7 @@ class HistoryRepository(TenantRepository):
         """Keep these scores, with the band in the evidence when it is known."""
         await self._upsert(
             t.submission,
-            [
-                {
-                    "opportunity_id": fact.opportunity_id,
-                    "assessment_version": fact.assessment_version,
-                    "profile_id": fact.profile_id,
-                    "score": fact.score,
-                    "answers": fact.answers,
-                    **columns(evidence),
-                }
-                for fact, evidence in scored
-            ],
+            [_submission(fact, evidence) for fact, evidence in scored],
             with_commit=True,
         )
 
@@ -104,8 +98,8 @@ class HistoryRepository(TenantRepository):
             .where(self._own(t.submission), t.submission.c.submission_id == value.c.submission_id)
         )
 
-    async def park(self, parked: Sequence[Row]) -> None:
-        """Note what these submissions wait for: submission_id, opportunity_id, missing, missing_key."""
+    async def park(self, parked: Sequence[ParkedRecord]) -> None:
+        """Note what these submissions wait for."""
         await self._upsert(t.parked_submission, parked)
 
     async def release(self, missing: str, keys: Collection[str]) -> list[tuple[str, str]]:
@@ -123,7 +117,7 @@ class HistoryRepository(TenantRepository):
         """How many submissions wait, by what for."""
         c = t.parked_submission.c
         statement = select(c.missing, func.count().label("waiting")).where(self._own(t.parked_submission))
-        return {row["missing"]: row["waiting"] for row in await self._rows(statement.group_by(c.missing))}
+        return {missing: count for missing, count in await self._session.execute(statement.group_by(c.missing))}
 
 
 _EVIDENCE_FACTS = tuple(Evidence.__dataclass_fields__)
@@ -137,14 +131,21 @@ _SCORED = f"""
 """  # noqa: S608 - names of our own columns
 
 
-def _visit(told: Row) -> Visit:
-    typed = {
-        "category": Category(told["category"]),
-        "entry": VisitEntry(told["entry"]),
-        "entered_at": datetime.fromisoformat(told["entered_at"]),
-    }
-    return Visit(**told | typed)
-
-
-def _score(history: History, row: Row) -> None:
-    history.score(Evidence(**row))
+def _submission(fact: ScoredSubmission, evidence: Evidence) -> SubmissionRecord:
+    return SubmissionRecord(
+        opportunity_id=fact.opportunity_id,
+        assessment_version=fact.assessment_version,
+        profile_id=fact.profile_id,
+        score=fact.score,
+        answers=fact.answers,
+        submission_id=evidence.submission_id,
+        score_id=evidence.score_id,
+        assessment_key=evidence.assessment_key,
+        band=evidence.band,
+        stage_key=evidence.stage_key,
+        visit_no=evidence.visit_no,
+        captured_at=evidence.captured_at,
+        attempt_no=evidence.attempt_no,
+        received_at=evidence.received_at,
+        scored_at=evidence.scored_at,
+    )

@@ -5,10 +5,12 @@ from typing import Any
 from uuid import UUID
 
 from kit import bulk
+from kit.db import columns
 from sqlalchemy import Select, select, tuple_
 
 from recommender import models as t
-from recommender.repository.base import Row, TenantRepository
+from recommender.records import RecommendationInPlace, RecommendationRecord
+from recommender.repository.base import TenantRepository
 
 # As in kit.bulk.update the planner is not shown how many rows there are.
 _NUMBER = """
@@ -31,26 +33,26 @@ class RecommendationRepository(TenantRepository):
         counts, latest = [len(ids) for ids in made.values()], [ids[-1] for ids in made.values()]
         return dict(await driver.fetch(_NUMBER, self._tenant_id, list(made), counts, latest))
 
-    async def save_recommendations(self, recommendations: Sequence[Row]) -> None:
+    async def save_recommendations(self, recommendations: Sequence[RecommendationRecord]) -> None:
         """Keep these for ever."""
         await self._upsert(t.recommendation, recommendations, update_only=(), with_commit=True)
 
-    async def latest_recommendation(self, opportunity_id: str) -> Row | None:
+    async def latest_recommendation(self, opportunity_id: str) -> RecommendationInPlace | None:
         """The newest of a deal."""
         statement = self._told().where(
             t.opportunity.c.opportunity_id == opportunity_id,
             t.recommendation.c.recommendation_id == t.opportunity.c.latest_recommendation,
         )
-        found = await self._rows(statement)
+        found = await self._records(statement, RecommendationInPlace)
         return found[0] if found else None
 
-    async def recommendations(self, before: tuple[Any, UUID] | None, limit: int) -> list[Row]:
+    async def recommendations(self, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
         """Newest first, from behind the (time, id) given."""
         c = t.recommendation.c
         statement = self._told().order_by(c.recommended_at.desc(), c.recommendation_id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(tuple_(c.recommended_at, c.recommendation_id) < before)
-        return await self._rows(statement)
+        return await self._records(statement, RecommendationInPlace)
 
     def _told(self) -> Select[Any]:
         """Recommendations beside where the deal stands now and what the rules decided on the same evidence."""
@@ -65,7 +67,7 @@ class RecommendationRepository(TenantRepository):
         ]
         return (
             select(
-                t.recommendation,
+                *columns(t.recommendation, RecommendationRecord),
                 deal.c.current_stage,
                 deal.c.claimed_stage,
                 deal.c.crm_deleted,

@@ -1,8 +1,6 @@
 """Queries of what other services published."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
-from decimal import Decimal
 
 from sqlalchemy import ColumnElement, select
 
@@ -11,12 +9,12 @@ from recommender.domain.bands import Banding
 from recommender.facts import (
     EngineDecision,
     Observation,
-    PipelineStage,
     PublishedAssessment,
     PublishedPipeline,
     PublishedProfile,
 )
-from recommender.repository.base import Row, TenantRepository, among, columns
+from recommender.records import BandsRecord, ObservationRecord, ProfileRecord
+from recommender.repository.base import TenantRepository, among
 
 
 class ReplicaRepository(TenantRepository):
@@ -24,46 +22,44 @@ class ReplicaRepository(TenantRepository):
 
     async def save_pipelines(self, pipelines: Sequence[PublishedPipeline]) -> None:
         """Keep each pipeline's newest version."""
-        await self._upsert(
-            t.pipeline,
-            [{**asdict(p), "stages": [asdict(s) for s in p.stages]} for p in pipelines],
-            newer="version",
-        )
+        await self._upsert(t.pipeline, pipelines, newer="version")
 
     async def save_assessments(self, assessments: Sequence[PublishedAssessment]) -> None:
         """Keep each assessment's newest title."""
-        await self._upsert(t.assessment, [asdict(a) for a in assessments], newer="revision")
+        await self._upsert(t.assessment, assessments, newer="revision")
 
     async def save_profiles(self, profiles: Sequence[PublishedProfile]) -> None:
         """Keep the bands of new profiles."""
         await self._upsert(
             t.scoring_profile,
             [
-                {
-                    "profile_id": p.profile_id,
-                    "assessment_key": p.assessment_key,
-                    "assessment_version": p.assessment_version,
-                    "version": p.version,
-                    "band_edges": [str(edge) for edge in p.banding.edges],
-                    "band_names": list(p.banding.names),
-                }
+                ProfileRecord(
+                    p.profile_id,
+                    p.assessment_key,
+                    p.assessment_version,
+                    p.version,
+                    tuple(map(str, p.banding.edges)),
+                    tuple(p.banding.names),
+                )
                 for p in profiles
             ],
         )
 
     async def save_observations(self, observations: Sequence[Observation]) -> None:
         """Keep the newest claim of the CRM about each deal."""
-        unknown_to_engine: Row = {"visits": [], "recommendation_no": 0}
         await self._upsert(
             t.opportunity,
-            [{**unknown_to_engine, **asdict(o)} for o in observations],
+            [
+                ObservationRecord(o.opportunity_id, o.claimed_stage, o.crm_deleted, o.observed_sequence)
+                for o in observations
+            ],
             newer="observed_sequence",
             update_only=("claimed_stage", "crm_deleted", "observed_sequence"),
         )
 
     async def save_decisions(self, decisions: Sequence[EngineDecision]) -> None:
         """Keep the latest decision on each submission."""
-        await self._upsert(t.decision, [columns(d) for d in decisions], newer="decision_no", with_commit=True)
+        await self._upsert(t.decision, decisions, newer="decision_no", with_commit=True)
 
     async def pipelines(self, keys: Collection[str]) -> dict[str, PublishedPipeline]:
         """The known ones among these, by key."""
@@ -77,37 +73,33 @@ class ReplicaRepository(TenantRepository):
         """Bands of the known profiles among these, by profile id."""
         c = t.scoring_profile.c
         statement = select(c.profile_id, c.band_edges, c.band_names)
-        found = await self._rows(statement.where(self._own(t.scoring_profile), among(c.profile_id, profile_ids)))
-        return {row["profile_id"]: _banding(row) for row in found}
+        statement = statement.where(self._own(t.scoring_profile), among(c.profile_id, profile_ids))
+        return {found.profile_id: _banding(found) for found in await self._records(statement, BandsRecord)}
 
     async def newest_banding(self, assessment_key: str) -> Banding | None:
         """Bands of the assessment's newest profile."""
         c = t.scoring_profile.c
         statement = (
-            select(c.band_edges, c.band_names)
+            select(c.profile_id, c.band_edges, c.band_names)
             .where(self._own(t.scoring_profile), c.assessment_key == assessment_key)
             .order_by(c.assessment_version.desc(), c.version.desc())
             .limit(1)
         )
-        found = await self._rows(statement)
+        found = await self._records(statement, BandsRecord)
         return _banding(found[0]) if found else None
 
     async def assessment_titles(self) -> dict[str, str]:
         """Titles by assessment key."""
         c = t.assessment.c
-        found = await self._rows(select(c.assessment_key, c.title).where(self._own(t.assessment)))
-        return {row["assessment_key"]: row["title"] for row in found}
+        found = await self._session.execute(select(c.assessment_key, c.title).where(self._own(t.assessment)))
+        return {key: title for key, title in found}
 
     async def _pipelines(self, *conditions: ColumnElement[bool]) -> list[PublishedPipeline]:
         c = t.pipeline.c
         statement = select(c.pipeline_key, c.version, c.name, c.is_default, c.stages)
-        found = await self._rows(
-            statement.where(self._own(t.pipeline), *conditions).order_by(c.is_default.desc(), c.pipeline_key)
-        )
-        for row in found:
-            row["stages"] = tuple(PipelineStage(**stage) for stage in row["stages"])
-        return [PublishedPipeline(**row) for row in found]
+        statement = statement.where(self._own(t.pipeline), *conditions).order_by(c.is_default.desc(), c.pipeline_key)
+        return await self._records(statement, PublishedPipeline)
 
 
-def _banding(row: Row) -> Banding:
-    return Banding(tuple(Decimal(edge) for edge in row["band_edges"]), tuple(row["band_names"]))
+def _banding(found: BandsRecord) -> Banding:
+    return Banding(found.band_edges, found.band_names)

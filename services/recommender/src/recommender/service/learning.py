@@ -16,6 +16,7 @@ from kit.db import UnitOfWork
 from kit.events import Received
 from kit.ids import utc_now
 
+from recommender.domain.advice import Advice
 from recommender.domain.bands import Banding
 from recommender.domain.history import Cell, Evidence, History, Lessons, lessons
 from recommender.domain.model import model_version
@@ -28,13 +29,15 @@ from recommender.facts import (
     PublishedProfile,
     ScoredSubmission,
 )
+from recommender.messages import stage_recommended
+from recommender.records import ParkedRecord
 from recommender.repository import (
     CountRepository,
     HistoryRepository,
     RecommendationRepository,
     ReplicaRepository,
 )
-from recommender.service.advice import Advice, Experience, event_of, recommendation_id, row_of
+from recommender.service.advice import Experience, recommendation_id, record_of
 from recommender.telemetry import RECOMMENDATIONS
 
 Cause = Received[Any]
@@ -173,7 +176,7 @@ class Learning:
         visits = [histories[p.opportunity_id].visits.get(p.visit_no) for p in pending]
         pipelines = await self._replicas.pipelines({visit.pipeline_key for visit in visits if visit})
         placed: list[tuple[Pending, PublishedPipeline]] = []
-        parked: list[dict[str, Any]] = []
+        parked: list[ParkedRecord] = []
         for waiting, visit in zip(pending, visits, strict=True):
             pipeline = pipelines.get(visit.pipeline_key) if visit else None
             if waiting.evidence.band is not None and pipeline is not None:
@@ -185,14 +188,7 @@ class Learning:
                 missing, key = Missing.VISIT, _visit_key(waiting.opportunity_id, waiting.visit_no)
             else:
                 missing, key = Missing.PIPELINE, visit.pipeline_key
-            parked.append(
-                {
-                    "submission_id": waiting.evidence.submission_id,
-                    "opportunity_id": waiting.opportunity_id,
-                    "missing": missing,
-                    "missing_key": key,
-                }
-            )
+            parked.append(ParkedRecord(waiting.evidence.submission_id, waiting.opportunity_id, missing.value, key))
         await self._histories.park(parked)
         await self._publish(histories, placed)
 
@@ -230,9 +226,12 @@ class Learning:
             )
             advices.append(advice)
             self._uow.publish(
-                event_of(advice), sequence=advice.recommendation_no, cause=waiting.cause, id=advice.recommendation_id
+                stage_recommended(advice),
+                sequence=advice.recommendation_no,
+                cause=waiting.cause,
+                id=advice.recommendation_id,
             )
-        await self._recommendations.save_recommendations([row_of(advice) for advice in advices])
+        await self._recommendations.save_recommendations([record_of(advice) for advice in advices])
         self._uow.after_commit(lambda: _count(advices))
 
 

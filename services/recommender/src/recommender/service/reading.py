@@ -14,6 +14,7 @@ from recommender.domain.history import Cell, Total
 from recommender.domain.model import Abstention, CountTable, Estimate, estimate, is_cold, model_version
 from recommender.errors import AssessmentUnknown, PipelineNotFound, RecommendationNotFound, StageUnknown
 from recommender.facts import PublishedPipeline
+from recommender.records import RecommendationInPlace
 from recommender.repository import (
     CountRepository,
     HistoryRepository,
@@ -21,7 +22,6 @@ from recommender.repository import (
     ReplicaRepository,
 )
 
-Row = dict[str, Any]
 CellPlace = tuple[str, tuple[bool, Decimal], str]
 
 
@@ -69,14 +69,14 @@ class Reading:
         self._counts = CountRepository(uow.session, uow.tenant_id)
         self._recommendations = RecommendationRepository(uow.session, uow.tenant_id)
 
-    async def latest(self, opportunity_id: str) -> Row:
+    async def latest(self, opportunity_id: str) -> RecommendationInPlace:
         """The deal's newest recommendation. RecommendationNotFound before its first."""
         row = await self._recommendations.latest_recommendation(opportunity_id)
         if row is None:
             raise RecommendationNotFound(f"nothing was recommended for the opportunity {opportunity_id}")
         return row
 
-    async def newest(self, before: tuple[Any, UUID] | None, limit: int) -> list[Row]:
+    async def newest(self, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
         """Recommendations of all deals, newest first."""
         return await self._recommendations.recommendations(before, limit)
 
