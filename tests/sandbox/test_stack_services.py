@@ -35,7 +35,7 @@ def run(tmp_path: Path) -> RunDir:
 def test_a_service_listens_on_loopback_only() -> None:
     spec = service_process("stage-engine", 20005, {"ENVIRONMENT": "local"})
     assert spec.name == "stage-engine"
-    assert "stage_engine.main:app" in spec.command
+    assert spec.command[1:5] == ["-m", "kit", "serve", "stage-engine"]
     assert spec.command[spec.command.index("--host") + 1] == "127.0.0.1"
     assert spec.command[spec.command.index("--port") + 1] == "20005"
 
