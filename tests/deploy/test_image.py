@@ -50,7 +50,10 @@ print(json.dumps({
 }))
 """
 
-pytestmark = pytest.mark.skipif(bool(box.unavailable()), reason=f"no image can be built here: {box.unavailable()}")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(box.unavailable()), reason=f"no image can be built here: {box.unavailable()}"),
+]
 
 
 @pytest.fixture(scope="module")

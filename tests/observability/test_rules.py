@@ -118,11 +118,13 @@ def test_promtool_accepts_the_rules(promtool):
     run(promtool, "check", "rules", *FILES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", [pytest.param(file, id=file.stem) for file in TESTS])
 def test_promtool_proves_the_rules(promtool, file):
     run(promtool, "test", "rules", file)
 
 
+@pytest.mark.slow
 def test_no_alert_fires_while_nothing_is_wrong(promtool, tmp_path):
     first = ["stagecraft-recording", "stagecraft-slo", "stagecraft-slo-long"]
     names = [group["name"] for group in GROUPS]

@@ -236,6 +236,7 @@ class TestRefusals:
         assert (variable["options"], variable["current"], variable["error"]) == ([], ["$__all"], "away")
 
 
+@pytest.mark.slow
 class TestWithPrometheus:
     async def panel(self, tmp_path: Path, prometheus: Prometheus, *expressions: str, **asked: Any) -> list[Any]:
         async with serving(tmp_path, prometheus.client, board_of(*expressions)) as client:

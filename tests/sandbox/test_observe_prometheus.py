@@ -145,6 +145,7 @@ class TestConfiguration:
         assert rule_files(tmp_path) == [tmp_path / "a.yaml", tmp_path / "b.yaml"]
 
 
+@pytest.mark.slow
 class TestRunning:
     async def test_instant_query(self, running: Prometheus) -> None:
         found = await running.client.instant("deals_total")
@@ -193,6 +194,7 @@ class TestRunning:
         assert listening == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 class TestFaults:
     async def test_a_target_that_is_down_is_named(self, program: Path, tmp_path: Path) -> None:
         (port,) = free_ports(1)
