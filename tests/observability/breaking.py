@@ -17,6 +17,7 @@ from sandbox.stack.run_dir import ProcessState, ProcessStatus
 from sandbox.stack.services import package_of
 from sandbox.stack.supervisor import find_process
 
+from tests.chaos.topics import FACTS, records
 from tests.observability.live import Observed, eventually
 
 LOOK_SECONDS = 0.05
@@ -112,6 +113,18 @@ async def locked_table(observed: Observed, service: str, table: str) -> AsyncIte
             yield
     finally:
         await connection.close()
+
+
+async def publish_again(observed: Observed, topic: str) -> None:
+    """The first event of the topic once more, as a sender does that missed the broker's answer."""
+    kafka = observed.stack.kafka()
+    first = await anext(records(kafka, [each for each in FACTS if each.name == topic]))
+    producer = AIOKafkaProducer(**kafka)
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, first.value, key=first.key, headers=list(first.headers))
+    finally:
+        await producer.stop()
 
 
 async def publish_invalid(observed: Observed, topic: str, count: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from sandbox.story.setup import import_opportunities
+
 from tests.observability.breaking import (
     alive,
     closed_database,
@@ -11,16 +13,23 @@ from tests.observability.breaking import (
     held_down,
     kill,
     locked_table,
+    publish_again,
     publish_invalid,
     ready_again,
 )
 from tests.observability.live import Observed, eventually
-from tests.observability.traffic import Team
+from tests.observability.traffic import Team, load_deals
 
 WRITE = "composite/graph"
 SUBSCRIBE = "PubSub/Subscribe"
 BROKER = "kafka"
 ORG = "salesforce-org"
+# Each service reads at least one of these.
+EVERY_SERVICE_READS = (
+    "stagecraft.assessment.submitted.v1",
+    "stagecraft.scoring.scored.v1",
+    "stagecraft.stage.decided.v1",
+)
 LIVE = 'max(crm_connection_state{state="LIVE"}) == 1'
 # A consumer halts itself at the 100th invalid event in a row.
 FLOOD = (60, 60)
@@ -43,8 +52,10 @@ async def break_everything(team: Team) -> None:
     await meet_a_persons_edits(team)
     await refuse_writes(team)
     await show_an_unknown_stage(team)
+    await answer_too_early(team)
     await use_up_the_budget(team)
     await lose_the_position(team)
+    await send_events_again(observed)
     await send_invalid_events(observed)
     await exhaust_a_pool(observed)
     await close_a_database(team)
@@ -95,6 +106,17 @@ async def show_an_unknown_stage(team: Team) -> None:
     team.observed.note("quarantine")
 
 
+async def answer_too_early(team: Team) -> None:
+    """No alert, as it passes: answers about an opportunity that the CRM has not shown yet wait for it."""
+    observed = team.observed
+    (deal,) = await load_deals(observed, team.user, 1)
+    await team.hand_in(deal)
+    await observed.until("a score waits", 'max(waiting_items{what="parked_events"}) > 0')
+    await import_opportunities(observed.admin)
+    await observed.until("it is decided", 'max(waiting_items{what="parked_events"}) == 0')
+    observed.note("answers came too early")
+
+
 async def use_up_the_budget(team: Team) -> None:
     """CrmBudgetLow: the org's calls of 24 hours are nearly used up, then a new day begins."""
     observed, deals = team.observed, team.take(2)
@@ -128,10 +150,18 @@ async def lose_the_org(observed: Observed) -> None:
     observed.note("org lost and back")
 
 
+async def send_events_again(observed: Observed) -> None:
+    """No alert, as it has no effect: an event that was handled before comes again, for each service."""
+    for topic in EVERY_SERVICE_READS:
+        await publish_again(observed, topic)
+    await observed.until("every service recognised it", "count(sum by (service) (events_duplicate_total) > 0) == 5")
+    observed.note("events again")
+
+
 async def send_invalid_events(observed: Observed) -> None:
     """DeadLettersWaiting: an event that no service can read, for each of them."""
-    for topic in ("assessment.submitted", "scoring.scored", "stage.decided"):
-        await publish_invalid(observed, f"stagecraft.{topic}.v1", 1)
+    for topic in EVERY_SERVICE_READS:
+        await publish_invalid(observed, topic, 1)
     await observed.until("every service has a dead letter", "count(max by (service) (dead_letters_waiting) > 0) == 5")
     await observed.raised("DeadLettersWaiting")
     observed.note("dead letters")

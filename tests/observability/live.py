@@ -19,7 +19,7 @@ from sandbox.story.api import Caller
 from sandbox.story.play import loopback_client
 
 TENANT = "acme"
-SECOND = 1.0
+SCRAPE_SECONDS = 1.0
 POLL_SECONDS = 0.2
 PATIENCE_SECONDS = 60.0
 # The stage engine checks a stored decision so often; the default of 10 s would show too few in a short run.
@@ -117,8 +117,8 @@ async def observed(run_dir: Path) -> AsyncIterator[Observed]:
             run_dir / "prometheus",
             targets_of(environment),
             rules=hastened(rule_files(), run_dir / "rules"),
-            scrape_seconds=SECOND,
-            evaluation_seconds=SECOND,
+            scrape_seconds=SCRAPE_SECONDS,
+            evaluation_seconds=SCRAPE_SECONDS,
         )
         async with prometheus, loopback_client() as http:
             await prometheus.until_up()

@@ -13,6 +13,7 @@ _TOKEN = re.compile(
       | (?P<sign>=~|!~|!=|==|>=|<=|.)""",
     re.VERBOSE | re.DOTALL,
 )
+_THRESHOLD = re.compile(r"(?<![=!<>~])(==|>=|<=|>|<)\s*\d+(?:\.\d+)?(?![\d.])")
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,41 @@ def substituted(expr: str, *, rate_interval: str, period: str, **chosen: str) ->
 
 
 def relaxed(expr: str) -> list[str]:
-    """The conditions of an alert with thresholds that any number meets. What follows `unless` holds only in a fault and
-    is left out; `absent` asks for nothing that exists, so there is no condition left."""
-    conditions: list[str] = []
-    for part in re.split(r"\bor\b(?![^(]*\))", expr) if "absent(" in expr else [expr]:
-        if "absent(" in part:
-            continue
-        kept = re.split(r"\bunless\b", part)[0]
-        conditions.append(re.sub(r"(?<![=!<>~])(?:==|!=|>=|<=|>|<)\s*(?:bool\s+)?(\d[\d.]*)", ">= -Inf", kept))
-    return conditions
+    """The conditions of an alert, one for each side of an `or`, with thresholds that any number meets. What follows
+    `unless` holds only in a fault and is left out, as is `absent`, which finds nothing that exists."""
+    sides = [_without_unless(side) for side in _split(expr, "or") if "absent(" not in side]
+    # What is compared may be multiplied, so the bounds are numbers and not infinite.
+    return [_THRESHOLD.sub(lambda sign: "< 1e9" if "<" in sign[1] else "> -1e9", side) for side in sides]
+
+
+def _split(expr: str, word: str) -> list[str]:
+    """The parts of an expression around an operator that is in no brackets."""
+    parts, depth, start = [], 0, 0
+    for match in re.finditer(rf'"[^"]*"|[({{\[]|[)}}\]]|\b{word}\b', expr):
+        if match.group() in "({[":
+            depth += 1
+        elif match.group() in ")}]":
+            depth -= 1
+        elif match.group() == word and depth == 0:
+            parts.append(expr[start : match.start()])
+            start = match.end()
+    return [*parts, expr[start:]]
+
+
+def _without_unless(expr: str) -> str:
+    """The expression without each `unless` and its right side, up to the end of the brackets around both."""
+    found = re.search(r"\bunless\b", expr)
+    if found is None:
+        return expr
+    depth = 0
+    for match in re.finditer(r'"[^"]*"|[({\[]|[)}\]]|,|\bor\b', expr[found.end() :]):
+        if match.group() in "({[":
+            depth += 1
+        elif depth == 0 and match.group()[0] != '"':
+            return _without_unless(expr[: found.start()] + expr[found.end() + match.start() :])
+        elif match.group() in ")}]":
+            depth -= 1
+    return expr[: found.start()]
 
 
 def parse(expr: str) -> Expression:
