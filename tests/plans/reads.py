@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from kit.waiting import MOST_COUNTED
+
 from tests.plans.hot_paths import REPETITIONS, copy_of, owner_of
 from tests.plans.platform import SERVICES, Platform
 
@@ -135,6 +137,13 @@ EXCUSED = {
 }
 # By age, once in ten minutes or an hour, in the background; BRIN finds the page ranges that may hold such rows.
 HOUSEKEEPING = ("DELETE FROM inbox WHERE received_at", "DELETE FROM idempotency WHERE", "DELETE FROM change_seen WHERE")
+# What is counted for metrics reads an index up to its end or to MOST_COUNTED rows, or a sample of a thousand pages.
+MEASURED = {
+    "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(since)": MOST_COUNTED + 1,
+    "SELECT count(*) AS count_1 \nFROM (SELECT write_intent.intent_id": MOST_COUNTED + 1,
+    "SELECT count(*) AS count_1, min(anon_1.updated_at)": MOST_COUNTED + 1,
+}
+SAMPLED = ("\n    SELECT count(*), count(*) FILTER (WHERE stage_rank > earned_rank)",)
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str]]:

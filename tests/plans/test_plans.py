@@ -19,7 +19,7 @@ from tests.bench.fill import fill_all
 from tests.plans import hot_paths
 from tests.plans.judging import SMALL, Statement, objections
 from tests.plans.platform import SERVICES, TENANT, Databases, databases, platform
-from tests.plans.reads import COMMANDS, EXCUSED, HOUSEKEEPING, READS, known_deal, operations
+from tests.plans.reads import COMMANDS, EXCUSED, HOUSEKEEPING, MEASURED, READS, SAMPLED, known_deal, operations
 from tests.plans.recording import recording, tell_plans
 from tests.plans.specimen import DEAL, live
 
@@ -87,9 +87,10 @@ def _little(places: Databases, service: str) -> set[str]:
 def _refused(recorded: Recorded, name: str, at_most: int) -> str:
     refused: dict[tuple[str, str], list[str]] = {}
     for statement in recorded.statements[name]:
-        if statement.is_introspection or statement.text.startswith(HOUSEKEEPING):
+        if statement.is_introspection or statement.text.startswith((*HOUSEKEEPING, *SAMPLED)):
             continue
-        if found := objections(statement.plan, at_most, SMALL | recorded.little[statement.service]):
+        measured = next((rows for text, rows in MEASURED.items() if statement.text.startswith(text)), 0)
+        if found := objections(statement.plan, max(at_most, measured), SMALL | recorded.little[statement.service]):
             refused[statement.service, statement.text] = found
     return "\n\n".join(f"{service}: {found}\n{text}" for (service, text), found in refused.items())
 

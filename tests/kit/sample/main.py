@@ -50,8 +50,8 @@ async def change_note(note_id: UUID, body: NoteBody, uow: Uow, expected: IfMatch
 async def list_notes(uow: Uow, paging: Paging, text: Annotated[str | None, Query()] = None) -> Page[str]:
     table = Note.__table__
     statement = select(table.c.note_id, table.c.text).order_by(table.c.note_id).limit(paging.limit + 1)
-    if paging.after:
-        statement = statement.where(table.c.note_id > UUID(paging.after[0]))
+    if (after := paging.after(UUID)) is not None:
+        statement = statement.where(table.c.note_id > after)
     found = (await uow.session.execute(statement)).all()
     return paging.page(found, lambda row: [row.note_id], lambda row: row.text)
 

@@ -9,12 +9,16 @@ from sqlalchemy import Table, text
 from kit.db import Database
 from kit.telemetry import WAITING_AGE, WAITING_ITEMS
 
+# Counted no further: that so much waits says enough, and a look must not grow with it.
+MOST_COUNTED = 10_000
+
 
 @dataclass(frozen=True)
 class Waiting:
     """Rows of a table that wait: those that meet `condition`, each since the time in the column `since`.
 
-    The relay's role counts them for all tenants: `let_relay_count` in a migration lets it see these columns.
+    An index by that column serves, so that the oldest are found first. The relay's role counts them for all tenants:
+    `let_relay_count` in a migration lets it see these columns.
     """
 
     what: str
@@ -29,8 +33,9 @@ async def measure_waiting(database: Database, service: str, kinds: Sequence[Wait
         for kind in kinds:
             # Table, column and condition come from the code.
             statement = text(
-                f"SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min({kind.since})), 0) "  # noqa: S608
-                f"FROM {kind.table.name} WHERE {kind.condition}"
+                "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0) FROM ("  # noqa: S608
+                f"SELECT {kind.since} AS since FROM {kind.table.name} WHERE {kind.condition} "
+                f"ORDER BY {kind.since} LIMIT {MOST_COUNTED}) AS waiting"
             )
             count, age = (await connection.execute(statement)).one()
             show_waiting(service, kind.what, count, float(age))

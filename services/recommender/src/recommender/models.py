@@ -156,7 +156,10 @@ class ParkedSubmission(Base, table=True):
     """A submission whose recommendation waits for what another topic has not delivered yet."""
 
     __tablename__ = "parked_submission"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index("parked_submission_missing", "tenant_id", "missing", "missing_key"),)
+    __table_args__ = (
+        Index("parked_submission_missing", "tenant_id", "missing", "missing_key"),
+        Index("parked_submission_waiting", "parked_at"),
+    )
 
     tenant_id: str = _key()
     submission_id: str = _key()

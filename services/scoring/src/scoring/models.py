@@ -112,6 +112,7 @@ class ParkedSubmission(Base, table=True):
     __tablename__ = "parked_submission"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
         Index("parked_submission_assessment", "tenant_id", "assessment_key", "assessment_version", "submission_id"),
+        Index("parked_submission_waiting", "parked_at"),
     )
 
     tenant_id: str = Field(primary_key=True)

@@ -158,7 +158,10 @@ class ParkedEventRow(Base, table=True):
     published. `parked_no` keeps the order of arrival."""
 
     __tablename__ = "parked_event"
-    __table_args__ = (Index("parked_event_opportunity", "tenant_id", "kind", "opportunity_id", "parked_no"),)
+    __table_args__ = (
+        Index("parked_event_opportunity", "tenant_id", "kind", "opportunity_id", "parked_no"),
+        Index("parked_event_waiting", "parked_at"),
+    )
 
     tenant_id: str = Field(primary_key=True)
     parked_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))

@@ -11,5 +11,7 @@ ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because 
 QUARANTINED = Counter("stage_quarantined_total", "Observations of an opportunity in a stage without a mapping; a rise means that the CRM's stages changed")  # fmt: skip  # noqa: E501
 EVENTS_PARKED = Counter("stage_events_parked_total", "Events that wait for an opportunity or a pipeline; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
 REPLAYS = Counter("stage_replays_total", "Stored decisions decided again: same, or different; any different one means that the log or the code is wrong", ["outcome"])  # fmt: skip  # noqa: E501
-OPEN = Gauge("stage_open_opportunities", "Open opportunities of all tenants")
+OPEN = Gauge(
+    "stage_open_opportunities", "Open opportunities of all tenants, estimated from a sample where there are many"
+)
 OPEN_AHEAD = Gauge("stage_open_opportunities_ahead", "Open opportunities claimed further than they earned: the optimism gap; a rise means that stages are set by hope")  # fmt: skip  # noqa: E501

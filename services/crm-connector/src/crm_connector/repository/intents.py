@@ -8,6 +8,7 @@ from uuid import UUID
 
 from kit import bulk
 from kit.bulk import driver_of
+from kit.waiting import MOST_COUNTED
 from sqlalchemy import and_, func, select, text, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -142,17 +143,18 @@ class IntentRepository:
         return await driver.fetchval(_OLDEST, self._tenant_id)
 
     async def unfinished_count(self) -> int:
-        """How many intents the CRM has not taken yet."""
+        """How many intents the CRM has not taken yet, counted no further than MOST_COUNTED."""
         i = write_intent.c
-        unfinished = select(func.count()).where(i.tenant_id == self._tenant_id, text("state IN ('NEW', 'SENT')"))
-        return (await self._session.execute(unfinished)).scalar_one()
+        unfinished = select(i.intent_id).where(i.tenant_id == self._tenant_id, text("state IN ('NEW', 'SENT')"))
+        counted = unfinished.limit(MOST_COUNTED).subquery()
+        return (await self._session.execute(select(func.count()).select_from(counted))).scalar_one()
 
     async def parked(self) -> tuple[int, datetime | None]:
         """How many intents wait for a person, and since when."""
         i = write_intent.c
-        statement = select(func.count(), func.min(i.updated_at)).where(
-            i.tenant_id == self._tenant_id, i.state == IntentState.PARKED
-        )
+        parked = select(i.updated_at).where(i.tenant_id == self._tenant_id, i.state == IntentState.PARKED)
+        oldest = parked.order_by(i.position).limit(MOST_COUNTED).subquery()
+        statement = select(func.count(), func.min(oldest.c.updated_at)).select_from(oldest)
         count, since = (await self._session.execute(statement)).one()
         return count, since
 
