@@ -374,7 +374,7 @@ class TestBadEvents:
 
         async def put_aside() -> None:
             letters = (await world_of.get("/v1/dead-letters"))["items"]
-            assert sorted(letter["code"] for letter in letters) == ["bad_number"] * 3 + ["unknown_kind"]
+            assert sorted(letter["code"] for letter in letters) == ["bad_decimal"] * 3 + ["unknown_value"]
 
         await eventually(put_aside)
 
