@@ -225,7 +225,7 @@ class TestFollowing:
     async def test_timeline_pages_in_order(self, world: Any) -> None:
         await world.at_prospecting()
         submission_id = await answered(world)
-        await world.scored(submission_id, scored_at=None)
+        await world.scored(submission_id)
         await world.decided(submission_id)
 
         async def whole() -> list[dict[str, Any]]:

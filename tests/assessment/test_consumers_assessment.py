@@ -1,5 +1,6 @@
 """Replicas stay right under re-delivery, disorder and bad events."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from assessment.consumers import replicate_opportunities, replicate_recommendati
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.errors import InvalidEvent
 from kit.events import Event, decode
-from kit.ids import uuid7
+from kit.ids import utc_now, uuid7
 from sqlalchemy import text
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
@@ -21,6 +22,7 @@ MOVE: dict[str, Any] = {
     "transition_id": str(uuid7()),
     "kind": TRANSITION_KIND_ADOPT,
     "cause": CAUSE_CRM,
+    "changed_at": utc_now(),
 }
 
 
@@ -94,6 +96,7 @@ class TestOrder:
         change = StageChanged(
             transition_id=str(uuid7()), opportunity_id="006A", revision=1, to_stage="demo", visit_no=1,
             kind=TRANSITION_KIND_ADOPT, cause=CAUSE_CRM, to_category=CATEGORY_OPEN,
+            changed_at=utc_now() - timedelta(days=1),
         )  # fmt: skip
         event_id = await world.service.publish(change, tenant=world.tenant)
         await world.service.publish(change, tenant=world.tenant, event_id=event_id)

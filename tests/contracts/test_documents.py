@@ -1,6 +1,7 @@
 """The committed documents say what the code does, and are well formed."""
 
 import importlib
+import re
 import sys
 from pathlib import Path
 
@@ -82,3 +83,14 @@ def test_a_removed_operation_and_a_new_duty_are_found():
     assert breaking(old, {"paths": {}}) == ["GET /x was removed"]
     needs = {**operation, "parameters": [{"in": "query", "name": "q", "required": True}]}
     assert breaking(old, {"paths": {"/x": {"get": needs}}}) == ["GET /x now requires query q"]
+
+
+def test_only_messages_know_the_generated_contracts():
+    """One room for the wire: elsewhere a field of an event could be read in another way than its neighbour's."""
+    root = Path(__file__).parents[2]
+    strangers = [
+        str(path.relative_to(root))
+        for path in root.glob("services/*/src/**/*.py")
+        if path.name != "messages.py" and re.search(r"^\s*(from|import) stagecraft\b", path.read_text(), re.MULTILINE)
+    ]
+    assert strangers == []

@@ -98,7 +98,7 @@ class TestConsumers:
         async def buried() -> None:
             reply = await service.client.get("/v1/dead-letters", headers=service.headers(TENANT))
             codes = sorted(item["code"] for item in reply.json()["items"])
-            assert codes == ["bad_decision", "bad_decision", "bad_payload"]
+            assert codes == ["bad_decimal", "bad_id", "bad_payload"]
 
         await eventually(buried)
 

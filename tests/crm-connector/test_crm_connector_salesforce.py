@@ -15,7 +15,8 @@ import httpx
 import pytest
 from crm_connector.domain.intents import Verdict
 from crm_connector.domain.observation import ChangeKind
-from crm_connector.domain.writes import CrmWrite, StageWrite, evidence_of, question_texts
+from crm_connector.domain.writes import CrmWrite, StageWrite
+from crm_connector.messages import question_texts, read_evidence
 from crm_connector.salesforce import graph
 from crm_connector.salesforce.auth import ClientCredentials, Sessions
 from crm_connector.salesforce.changes import EventSchema, changes_of
@@ -33,6 +34,7 @@ from crm_connector.salesforce.errors import (
 from crm_connector.salesforce.rest import Rest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.errors import InvalidEvent
 from prometheus_client import REGISTRY
 
 BASE = "/services/data/v67.0"
@@ -196,8 +198,8 @@ class TestErrors:
 
 
 def write(make: Any, write_id: str = "w1", **submission: Any) -> CrmWrite:
-    evidence = evidence_of(make.scored("006A", "s1", **submission))
-    texts = question_texts(make.assessment().questions)
+    evidence = read_evidence(make.scored("006A", "s1", **submission))
+    texts = question_texts(make.assessment())
     return CrmWrite(write_id, "006A", StageWrite("Discovery", "Prospecting"), evidence, texts)
 
 
@@ -240,7 +242,7 @@ class TestGraph:
             copy = scored.contributions.add()
             copy.CopyFrom(part)
             copy.question_key = copy.answer.question_key = f"q{number}"
-        found = CrmWrite("w", "006A", None, evidence_of(scored), {})
+        found = CrmWrite("w", "006A", None, read_evidence(scored), {})
         assert graph.node_count(found) == 500
         assert len(graph.payload([found], BASE)["graphs"][0]["compositeRequest"]) == 500
 
@@ -415,8 +417,8 @@ class TestRest:
 
 @pytest.mark.parametrize("score", ["seventy", "NaN", "Infinity", "1e"])
 def test_numbers_that_are_none_are_refused(make: Any, score: str) -> None:
-    with pytest.raises(ValueError, match="is no decimal number"):
-        evidence_of(make.scored("006A", score=score))
+    with pytest.raises(InvalidEvent, match="bad_decimal: score"):
+        read_evidence(make.scored("006A", score=score))
 
 
 def test_a_limit_leaves_the_org_alone_for_a_while() -> None:

@@ -292,7 +292,9 @@ class TestTheCrm:
     async def test_a_confirmed_write_becomes_the_base(self, world_of: Tenant, eventually: Any) -> None:
         await self.moved(world_of)
         await self.sync_is(world_of, state="pending", base_stage="prospecting")
-        confirmed = CrmWriteConfirmed(intent_id="i1", opportunity_id="o1", stage_key="discovery", revision=2)
+        confirmed = CrmWriteConfirmed(
+            intent_id="i1", opportunity_id="o1", stage_key="discovery", revision=2, confirmed_at=utc_now()
+        )
         await world_of.service.publish(confirmed, tenant=world_of.tenant)
         await eventually(lambda: self.sync_is(world_of, state="agreed", base_stage="discovery"))
         await world_of.score("o1", "discovery", "90", ("discovery", 2))
@@ -312,7 +314,12 @@ class TestTheCrm:
         await world_of.service.publish(sight, tenant=world_of.tenant, sequence=3)
         await world_of.decisions(3)
         confirmed = CrmWriteConfirmed(
-            intent_id="i1", write_id="w1", opportunity_id="o1", stage_key="discovery", revision=2
+            intent_id="i1",
+            write_id="w1",
+            opportunity_id="o1",
+            stage_key="discovery",
+            revision=2,
+            confirmed_at=utc_now(),
         )
         await world_of.service.publish(confirmed, tenant=world_of.tenant, sequence=2)
         assert [change.to_stage for change in await world_of.changes(3)][2] == "prospecting"
@@ -322,8 +329,9 @@ class TestTheCrm:
     ) -> None:
         await self.moved(world_of)
         refused = CrmWriteParked(
-            intent_id="i1", opportunity_id="o1", stage_key="discovery", revision=2, code="VALIDATION", reason="amount"
-        )
+            intent_id="i1", opportunity_id="o1", stage_key="discovery", revision=2, code="VALIDATION", reason="amount",
+            parked_at=utc_now(),
+        )  # fmt: skip
         await world_of.service.publish(refused, tenant=world_of.tenant)
         await eventually(lambda: self.sync_is(world_of, state="blocked", code="VALIDATION", reason="amount"))
         await world_of.score("o1", "discovery", "90", ("discovery", 2))
@@ -374,7 +382,7 @@ class TestBadEvents:
 
         async def put_aside() -> None:
             letters = (await world_of.get("/v1/dead-letters"))["items"]
-            assert sorted(letter["code"] for letter in letters) == ["bad_number"] * 3 + ["unknown_kind"]
+            assert sorted(letter["code"] for letter in letters) == ["bad_decimal"] * 3 + ["unknown_value"]
 
         await eventually(put_aside)
 

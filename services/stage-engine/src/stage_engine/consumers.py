@@ -1,16 +1,18 @@
-"""Events in: each topic's batches, given to the use case."""
+"""Which events this service handles, and how."""
 
 from collections.abc import Sequence
 
 from kit.consumer import Handlers
 from kit.db import UnitOfWork
 from kit.events import Received
-from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import ScoringProfilePublished
-from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
+from stage_engine.messages import (
+    CrmWriteConfirmed,
+    CrmWriteParked,
+    OpportunityObserved,
+    ScoringProfilePublished,
+    SubmissionScored,
+)
 from stage_engine.service.intake import Intake
 from stage_engine.service.pipelines import keep_score_reach
 

@@ -15,3 +15,7 @@ OPEN = Gauge(
     "stage_open_opportunities", "Open opportunities of all tenants, estimated from a sample where there are many"
 )
 OPEN_AHEAD = Gauge("stage_open_opportunities_ahead", "Open opportunities claimed further than they earned: the optimism gap; a rise means that stages are set by hope")  # fmt: skip  # noqa: E501
+
+# A series that first appears at 1 looks to Prometheus as if nothing had happened.
+for _outcome in ("same", "different"):
+    REPLAYS.labels(_outcome)

@@ -1,5 +1,7 @@
 """What other services' events leave here: one bulk statement per kind, safe to repeat and in any order."""
 
+from collections.abc import Sequence
+
 from kit import bulk
 from kit.bulk import Rows
 from sqlalchemy import Table
@@ -11,6 +13,15 @@ from assessment.models import (
     stage_change,
     stage_decision,
     submission_score,
+)
+from assessment.records import (
+    ChangeRecord,
+    DecisionRecord,
+    ObservationRecord,
+    PipelineRecord,
+    RecommendationRecord,
+    ScoreRecord,
+    StageRecord,
 )
 
 _OBSERVED = bulk.replace(
@@ -35,8 +46,6 @@ _RECOMMENDED = bulk.replace(
     "recommended_at",
     newer="recommendation_no",
 )
-# Of an opportunity that one side tells of first, what the other sides count by.
-_UNTOLD = {"observed_no": -1, "deleted": False, "revision": 0, "recommendation_no": 0}
 
 
 class ReplicaRepository:
@@ -46,30 +55,30 @@ class ReplicaRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    def observe(self, values: Rows) -> None:
+    def observe(self, values: Sequence[ObservationRecord]) -> None:
         """The CRM's side of opportunities; an observation older than the one held changes nothing."""
-        self._keep(opportunity, [_UNTOLD | row for row in values], _OBSERVED)
+        self._keep(opportunity, values, _OBSERVED)
 
-    def change_stages(self, changes: Rows, newest: Rows) -> None:
+    def change_stages(self, changes: Sequence[ChangeRecord], newest: Sequence[StageRecord]) -> None:
         """Keep every change as a fact, and of each opportunity the stage by its highest revision."""
         self._keep(stage_change, changes)
-        self._keep(opportunity, [_UNTOLD | row for row in newest], _STAGE)
+        self._keep(opportunity, newest, _STAGE)
 
-    def publish_pipelines(self, values: Rows) -> None:
+    def publish_pipelines(self, values: Sequence[PipelineRecord]) -> None:
         """Keep published pipeline versions."""
         self._keep(pipeline_version, values)
 
-    def score(self, values: Rows) -> None:
+    def score(self, values: Sequence[ScoreRecord]) -> None:
         """Keep scores."""
         self._keep(submission_score, values)
 
-    def decide(self, values: Rows) -> None:
+    def decide(self, values: Sequence[DecisionRecord]) -> None:
         """Keep decisions."""
         self._keep(stage_decision, values)
 
-    def recommend(self, values: Rows) -> None:
+    def recommend(self, values: Sequence[RecommendationRecord]) -> None:
         """The newest recommendation per opportunity."""
-        self._keep(opportunity, [_UNTOLD | row for row in values], _RECOMMENDED)
+        self._keep(opportunity, values, _RECOMMENDED)
 
     def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
         bulk.defer(self._session, table, values, conflict=conflict)

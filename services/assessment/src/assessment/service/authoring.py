@@ -7,17 +7,11 @@ from typing import Any
 
 from forms.definition import Form, definition_hash, form_from_json
 from forms.lint import Finding, Severity, lint
-from forms.messages import form_to_event_fields
 from kit import audit
 from kit.auth import Principal
 from kit.db import UnitOfWork
 from kit.etag import check_revision
 from kit.ids import utc_now
-from stagecraft.assessment.v1.assessment_published_pb2 import (
-    ASSESSMENT_STATUS_PUBLISHED,
-    ASSESSMENT_STATUS_RETIRED,
-    AssessmentPublished,
-)
 
 from assessment.errors import (
     AssessmentKeyTaken,
@@ -27,6 +21,7 @@ from assessment.errors import (
     VersionAlreadyRetired,
     VersionNotFound,
 )
+from assessment.messages import AssessmentPublished, assessment_published
 from assessment.repository.authoring import AuthoringRepository, Row
 from assessment.schemas.authoring import DraftBody, NewAssessment, stored_question
 
@@ -97,7 +92,7 @@ class Authoring:
         }
         await self._repository.insert_version(version)
         sequence = await self._repository.count_event(assessment_key, latest_version=number)
-        self._uow.publish(published_event(version), sequence=sequence)
+        self._uow.publish(_event(version), sequence=sequence)
         await audit.record(self._uow, self._caller, "assessment.published", assessment_key, version=number)
         return version, findings
 
@@ -109,7 +104,7 @@ class Authoring:
             await self.version(assessment_key, number)
             raise VersionAlreadyRetired(f"Version {number} of {assessment_key} is retired already.")
         sequence = await self._repository.count_event(assessment_key, latest_version=draft["latest_version"])
-        self._uow.publish(published_event(version), sequence=sequence)
+        self._uow.publish(_event(version), sequence=sequence)
         await audit.record(self._uow, self._caller, "assessment.retired", assessment_key, version=number)
         return version
 
@@ -148,15 +143,9 @@ def _no_assessment(assessment_key: str) -> AssessmentNotFound:
     return AssessmentNotFound(f"There is no assessment {assessment_key}.")
 
 
-def published_event(version: Row) -> AssessmentPublished:
-    """The event of a version becoming available, or retired."""
-    retired = version["retired_at"] is not None
-    event = AssessmentPublished(
-        **form_to_event_fields(form_of(version, version["version"])),
-        status=ASSESSMENT_STATUS_RETIRED if retired else ASSESSMENT_STATUS_PUBLISHED,
-    )
-    event.published_at.FromDatetime(version["published_at"])
-    return event
+def _event(version: Row) -> AssessmentPublished:
+    form = form_of(version, version["version"])
+    return assessment_published(form, version["published_at"], retired=version["retired_at"] is not None)
 
 
 @lru_cache(1)

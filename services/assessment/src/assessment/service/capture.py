@@ -5,21 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from forms.messages import answers_to_proto
 from kit.db import UnitOfWork
 from kit.ids import utc_now
-from stagecraft.assessment.v1.assessment_submitted_pb2 import (
-    CHANNEL_OFFLINE,
-    CHANNEL_ONLINE,
-    AssessmentSubmitted,
-)
-from stagecraft.common.v1.visit_pb2 import Visit
 
 from assessment.domain.admission import Admitted, CaptureRefused, Published, Receipt, Stored, admit, not_found, replay
-from assessment.domain.capture import Capture, Channel
+from assessment.domain.capture import Capture
+from assessment.messages import assessment_submitted
 from assessment.repository.capture import CaptureRepository
 
-_CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
 _CACHED_VERSIONS = 1000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -90,7 +83,7 @@ async def take_captures(uow: UnitOfWork, handed_in: Sequence[HandedIn]) -> list[
         if item.capture.submission_id in new:
             outcomes[place] = Taken(item.receipt, replayed=False)
             sequence = _microseconds(item.receipt.received_at)
-            uow.publish(submitted_event(item), sequence=sequence, traceparent=handed_in[place].traceparent)
+            uow.publish(assessment_submitted(item), sequence=sequence, traceparent=handed_in[place].traceparent)
     # Statements see what others committed meanwhile, so what the insert waited for is visible now. What was stored once
     # is replayed even where it would be refused today.
     rest = [place for place in range(len(handed_in)) if place not in outcomes]
@@ -109,27 +102,6 @@ def _replay(given: HandedIn, stored: Stored | None, refusal: CaptureRefused | No
         return Taken(replay(given.capture, stored, given.submitted_by), replayed=True)
     except CaptureRefused as mismatch:
         return mismatch
-
-
-def submitted_event(item: Admitted) -> AssessmentSubmitted:
-    """What the other services hear: the counted answers and the visit, never what logic had hidden."""
-    capture, receipt = item.capture, item.receipt
-    visit = Visit(stage_key=receipt.visit.stage_key, visit_no=receipt.visit.visit_no) if receipt.visit else None
-    event = AssessmentSubmitted(
-        submission_id=str(capture.submission_id),
-        opportunity_id=capture.opportunity_id,
-        assessment_key=capture.assessment_key,
-        assessment_version=capture.assessment_version,
-        answers=answers_to_proto(item.form, item.answers),
-        visible_questions=item.visible,
-        visit=visit,
-        submitted_by=item.submitted_by,
-        channel=_CHANNELS[capture.channel],
-        attempt_no=capture.attempt_no,
-    )
-    event.captured_at.FromDatetime(receipt.captured_at)
-    event.received_at.FromDatetime(receipt.received_at)
-    return event
 
 
 def _microseconds(moment: datetime) -> int:

@@ -1,15 +1,10 @@
 """What one write puts into the CRM: a stage, a scored submission, or both."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
-
-from stagecraft.assessment.v1.assessment_published_pb2 import Question
-from stagecraft.common.v1.answer_pb2 import Answer
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
-from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 
 class AnswerType(StrEnum):
@@ -76,54 +71,3 @@ class CrmWrite:
     stage: StageWrite | None
     evidence: Evidence | None
     questions: Mapping[str, QuestionText]
-
-
-def evidence_of(scored: SubmissionScored) -> Evidence:
-    """The evidence of a scored submission; ValueError when a number is none."""
-    answers = tuple(
-        AnswerLine(part.question_key, *_typed(part.answer), _decimal(part.points), _decimal(part.max_points))
-        for part in scored.contributions
-        if part.HasField("answer") and part.answer.WhichOneof("value")
-    )
-    return Evidence(
-        submission_id=scored.submission_id,
-        assessment_key=scored.assessment_key,
-        assessment_version=scored.assessment_version,
-        stage_key=scored.visit.stage_key,
-        score=_decimal(scored.score) if scored.score else None,
-        score_max=Decimal(100) if scored.scale == SCALE_PERCENT else _decimal(scored.reachable_max),
-        percent=_decimal(scored.percent) if scored.percent else None,
-        complete=scored.complete,
-        submitted_by=scored.submitted_by,
-        captured_at=scored.captured_at.ToDatetime(tzinfo=UTC),
-        answers=answers,
-    )
-
-
-def question_texts(questions: Iterable[Question]) -> dict[str, QuestionText]:
-    """The texts of a published assessment by question key."""
-    return {q.key: QuestionText(q.text, {c.key: c.text for c in q.choices}) for q in questions}
-
-
-def _typed(answer: Answer) -> tuple[AnswerType, str | bool | tuple[str, ...]]:
-    match answer.WhichOneof("value"):
-        case "choice":
-            return AnswerType.CHOICE, answer.choice
-        case "choices":
-            return AnswerType.CHOICES, tuple(answer.choices.keys)
-        case "number":
-            return AnswerType.NUMBER, f"{_decimal(answer.number):f}"
-        case "boolean":
-            return AnswerType.BOOLEAN, answer.boolean
-        case _:
-            return AnswerType.TEXT, answer.text
-
-
-def _decimal(text: str) -> Decimal:
-    try:
-        value = Decimal(text or "0")
-    except InvalidOperation:
-        value = Decimal("NaN")
-    if not value.is_finite():
-        raise ValueError(f"{text!r} is no decimal number")
-    return value

@@ -9,14 +9,11 @@ from kit.db import UnitOfWork
 from kit.etag import check_revision
 from kit.events import Received
 from kit.ids import utc_now
-from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
-from stagecraft.stage.v1.pipeline_published_pb2 import Category as PbCategory
-from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 
 from crm_connector.domain.observation import ObservationKind, Step
 from crm_connector.domain.stages import StageMap, faults
-from crm_connector.domain.writes import question_texts
 from crm_connector.errors import MappingInvalid, PipelineNotFound
+from crm_connector.messages import AssessmentPublished, PipelinePublished, read_pipeline, read_texts
 from crm_connector.repository.definitions import DefinitionRepository, PipelineRow
 from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service.maps import load_maps
@@ -25,53 +22,20 @@ from crm_connector.signals import Signals
 
 
 async def keep_pipelines(uow: UnitOfWork, events: Sequence[Received[PipelinePublished]]) -> None:
-    """Take over published pipelines; opportunities whose stage is read differently by them are told anew."""
+    """Take over published pipelines; opportunities whose stage they read differently are published anew."""
     definitions = DefinitionRepository(uow.session, uow.tenant_id)
     for event in events:
-        message = event.message
-        stages = [
-            {"key": stage.key, "name": stage.name, "category": _CATEGORY.get(stage.category, "open")}
-            for stage in message.stages
-        ]
-        kept = await definitions.keep_pipeline(
-            {
-                "pipeline_key": message.pipeline_key,
-                "version": message.version,
-                "name": message.name,
-                "is_default": message.is_default,
-                "stages": stages,
-            },
-            utc_now(),
-        )
+        kept = await definitions.keep_pipeline(read_pipeline(event.message), utc_now())
         if kept:
-            await remap(uow, message.pipeline_key, f"v{message.version}", event)
+            await remap(uow, event.message.pipeline_key, f"v{event.message.version}", event)
     signals = uow.resources.get(Signals)
     uow.after_commit(signals.attention.set)
     uow.after_commit(signals.writes.set)
 
 
-_CATEGORY = {
-    PbCategory.CATEGORY_OPEN: "open",
-    PbCategory.CATEGORY_WON: "won",
-    PbCategory.CATEGORY_LOST: "lost",
-    PbCategory.CATEGORY_ABANDONED: "abandoned",
-}
-
-
 async def keep_texts(uow: UnitOfWork, events: Sequence[Received[AssessmentPublished]]) -> None:
     """Take over how people read questions and choices."""
-    rows = [
-        {
-            "assessment_key": event.message.assessment_key,
-            "version": event.message.version,
-            "title": event.message.title,
-            "questions": {
-                key: {"text": question.text, "choices": dict(question.choices)}
-                for key, question in question_texts(event.message.questions).items()
-            },
-        }
-        for event in events
-    ]
+    rows = [read_texts(event.message) for event in events]
     await DefinitionRepository(uow.session, uow.tenant_id).keep_texts(rows)
     uow.after_commit(uow.resources.get(Signals).writes.set)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from random import random
 from typing import Any
@@ -11,11 +11,8 @@ from uuid import UUID
 from kit import audit
 from kit.auth import Principal
 from kit.db import UnitOfWork
-from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.ids import derived, utc_now, uuid7, uuid_of
-from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
-from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+from kit.ids import derived, utc_now, uuid7
 
 from crm_connector.crm import Crm
 from crm_connector.domain.intents import (
@@ -26,8 +23,9 @@ from crm_connector.domain.intents import (
     settle,
 )
 from crm_connector.domain.observation import written
-from crm_connector.domain.writes import CrmWrite, StageWrite, evidence_of
+from crm_connector.domain.writes import CrmWrite, StageWrite
 from crm_connector.errors import IntentNotFound, IntentNotParked
+from crm_connector.messages import Decided, StageDecided, read_decision, received_at, unpack_evidence
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
@@ -42,15 +40,11 @@ _RANK = {Lane.STAGE: 0, Lane.ANSWERS: 1}
 async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecided]]) -> None:
     """Turn decisions into write intents; one that writes nothing only tells the opportunity's pipeline."""
     now = utc_now()
-    messages = [event.message for event in events]
+    decisions = [read_decision(event) for event in events]
     # A submission that moves nothing is decided on by the pipeline that is known.
-    placed = [m for m in messages if m.pipeline_key and (m.crm_target_stage or not m.HasField("submission"))]
-    await _assign_pipelines(uow, {m.opportunity_id: m.pipeline_key for m in placed}, now)
-    intents = [
-        _intent_row(event, now)
-        for event in events
-        if event.message.crm_target_stage or event.message.HasField("submission")
-    ]
+    placed = [d for d in decisions if d.pipeline_key and (d.target_stage or d.evidence is None)]
+    await _assign_pipelines(uow, {d.opportunity_id: d.pipeline_key for d in placed}, now)
+    intents = [_intent_row(decision, now) for decision in decisions if decision.writes]
     await IntentRepository(uow.session, uow.tenant_id).add(intents)
     if intents:
         uow.after_commit(uow.resources.get(Signals).writes.set)
@@ -65,38 +59,30 @@ async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, str], now: d
     await opportunities.save([replace(row, pipeline_key=assigned[key]) for key, row in rows.items()], now)
 
 
-def _intent_row(event: Received[StageDecided], now: datetime) -> dict[str, Any]:
-    message = event.message
-    evidence = message.submission if message.HasField("submission") else None
-    try:
-        decision_id = uuid_of(message.decision_id)
-        if evidence is not None:
-            evidence_of(evidence)
-    except ValueError as error:
-        raise InvalidEvent("bad_decision", f"not a decision that can be written: {error}") from error
-    lane = Lane.STAGE if message.crm_target_stage else Lane.ANSWERS
+def _intent_row(decision: Decided, now: datetime) -> dict[str, Any]:
+    lane = Lane.STAGE if decision.target_stage else Lane.ANSWERS
     return {
-        "intent_id": intent_id(decision_id),
-        "opportunity_id": message.opportunity_id,
-        "decision_id": decision_id,
-        "decision_no": message.decision_no,
-        "revision": message.revision,
-        "submission_id": evidence.submission_id if evidence else "",
-        "pipeline_key": message.pipeline_key,
+        "intent_id": intent_id(decision.decision_id),
+        "opportunity_id": decision.opportunity_id,
+        "decision_id": decision.decision_id,
+        "decision_no": decision.decision_no,
+        "revision": decision.revision,
+        "submission_id": decision.submission_id,
+        "pipeline_key": decision.pipeline_key,
         "lane": lane.value,
         "lane_rank": _RANK[lane],
-        "target_stage": message.crm_target_stage,
-        "expected_stage": message.crm_expected_stage,
-        "assessment_key": evidence.assessment_key if evidence else "",
-        "assessment_version": evidence.assessment_version if evidence else 0,
-        "evidence": evidence.SerializeToString() if evidence else None,
+        "target_stage": decision.target_stage,
+        "expected_stage": decision.expected_stage,
+        "assessment_key": decision.assessment_key,
+        "assessment_version": decision.assessment_version,
+        "evidence": decision.evidence,
         "state": IntentState.NEW.value,
         "attempts": 0,
         "write_id": "",
         "code": "",
         "reason": "",
         "follows": None,
-        "traceparent": event.traceparent,
+        "traceparent": decision.traceparent,
         "due_at": now,
     }
 
@@ -143,7 +129,7 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
                 write_id=str(uuid7()),
                 opportunity_id=intent["opportunity_id"],
                 stage=stage,
-                evidence=evidence_of(SubmissionScored.FromString(evidence)) if evidence is not None else None,
+                evidence=unpack_evidence(evidence) if evidence is not None else None,
                 questions=texts.get((intent["assessment_key"], intent["assessment_version"]), {}),
             )
             ready.append(Prepared({**intent, "write_id": write.write_id, "attempts": intent["attempts"] + 1}, write))
@@ -335,8 +321,8 @@ async def settle_answers(uow: UnitOfWork, answers: Sequence[Answered], now: date
 def _show_freshness(intent: Mapping[str, Any]) -> None:
     if intent["evidence"] is None:
         return
-    received_at = SubmissionScored.FromString(intent["evidence"]).received_at.ToDatetime(UTC)
-    FRESHNESS.observe(max(0.0, (utc_now() - received_at).total_seconds()))
+    waited = utc_now() - received_at(intent["evidence"])
+    FRESHNESS.observe(max(0.0, waited.total_seconds()))
 
 
 def _confirmed(uow: UnitOfWork, row: OpportunityRow, answer: Answered, now: datetime) -> OpportunityRow:

@@ -2,10 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import StrEnum
-
-from stagecraft.stage.v1 import pipeline_published_pb2 as pb
 
 
 class Category(StrEnum):
@@ -120,61 +117,3 @@ class Pipeline:
             return ()
         low, high = self._ranks[source] + 1, self._ranks[target]
         return tuple(s.key for s in self.stages[low:high] if s.key in self._open) if low < high else ()
-
-
-_CATEGORIES = {
-    Category.OPEN: pb.CATEGORY_OPEN,
-    Category.WON: pb.CATEGORY_WON,
-    Category.LOST: pb.CATEGORY_LOST,
-    Category.ABANDONED: pb.CATEGORY_ABANDONED,
-}
-_MODES = {
-    RuleMode.OFF: pb.RULE_MODE_OFF,
-    RuleMode.SHADOW: pb.RULE_MODE_SHADOW,
-    RuleMode.PROPOSE: pb.RULE_MODE_PROPOSE,
-    RuleMode.AUTO: pb.RULE_MODE_AUTO,
-}
-_POLICIES = {
-    SkipPolicy.FORBID: pb.SKIP_POLICY_FORBID,
-    SkipPolicy.IF_GUARDS_HOLD: pb.SKIP_POLICY_IF_GUARDS_HOLD,
-    SkipPolicy.OVERRIDE_ONLY: pb.SKIP_POLICY_OVERRIDE_ONLY,
-}
-
-
-def category_proto(category: Category) -> pb.Category:
-    """The category as the contract names it."""
-    return _CATEGORIES[category]
-
-
-def to_proto(pipeline: Pipeline, published_at: datetime) -> pb.PipelinePublished:
-    """The event that makes this version known."""
-    message = pb.PipelinePublished(
-        pipeline_key=pipeline.key,
-        version=pipeline.version,
-        name=pipeline.name,
-        stages=[
-            pb.Stage(
-                key=s.key,
-                name=s.name,
-                category=_CATEGORIES[s.category],
-                description=s.description,
-                assessment_keys=s.assessment_keys,
-            )
-            for s in pipeline.stages
-        ],
-        rules=[
-            pb.Rule(
-                rule_id=r.rule_id,
-                from_stage=r.from_stage or "",
-                to_stage=r.to_stage,
-                conditions=[pb.Condition(fact=c.fact, cell=c.cell) for c in r.conditions],
-                mode=_MODES[r.mode],
-                priority=r.priority,
-            )
-            for r in pipeline.rules
-        ],
-        skip_policy=_POLICIES[pipeline.skip_policy],
-        is_default=pipeline.is_default,
-    )
-    message.published_at.FromDatetime(published_at.astimezone(UTC).replace(tzinfo=None))
-    return message

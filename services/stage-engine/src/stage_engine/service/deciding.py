@@ -9,9 +9,8 @@ from google.protobuf.message import Message
 from kit.db import UnitOfWork
 from kit.events import Received
 from kit.ids import utc_now, uuid7
-from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
-from stage_engine import events, telemetry
+from stage_engine import messages, telemetry
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
@@ -30,7 +29,7 @@ class Arrival:
     """An input, the evidence to pass on with its decision, and the event it came by; commands come by none."""
 
     given: Input
-    evidence: SubmissionScored | None = None
+    evidence: messages.SubmissionScored | None = None
     cause: Received[Any] | None = None
 
 
@@ -142,9 +141,9 @@ class Deals:
         rows: list[Row] = []
         if move is not None:
             transition_id = uuid7()
-            change = events.stage_changed(decision, transition_id, decision_id, rules.pipeline)
+            change = messages.stage_changed(decision, transition_id, decision_id, rules.pipeline)
             rows.append(_transition_row(decided, transition_id, rules))
-        message = events.stage_decided(decision, decision_id, arrival.given, arrival.evidence, change)
+        message = messages.stage_decided(decision, decision_id, arrival.given, arrival.evidence, change)
         self._publish(message, instance.decision_no, arrival)
         if change is not None:
             self._publish(change, instance.revision, arrival)

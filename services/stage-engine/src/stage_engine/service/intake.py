@@ -3,19 +3,23 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from kit import wire
 from kit.db import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
-from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
-from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation
 from stage_engine.domain.state import Instance
 from stage_engine.domain.sync import unanswered, write_confirmed, write_parked
-from stage_engine.readings import moment_of, observation_of, submission_of
+from stage_engine.messages import (
+    CrmWriteConfirmed,
+    CrmWriteParked,
+    OpportunityObserved,
+    SubmissionScored,
+    read_observation,
+    read_submission,
+)
 from stage_engine.service.deciding import Arrival, Deals
 from stage_engine.service.rules import Rules
 from stage_engine.settings import Settings
@@ -45,7 +49,7 @@ class Intake:
 
     async def submissions(self, events: Sequence[Received[SubmissionScored]]) -> None:
         """Decide on scores of known deals; those of unknown ones wait, up to a limit. InvalidEvent beyond it."""
-        arrivals = [Arrival(submission_of(event.message), event.message, event) for event in events]
+        arrivals = [Arrival(read_submission(event.message), event.message, event) for event in events]
         known = await self._deals.load([a.given.opportunity_id for a in arrivals])
         early = [event.message for event in events if event.message.opportunity_id not in known]
         if early:
@@ -61,7 +65,9 @@ class Intake:
 
     async def observations(self, events: Sequence[Received[OpportunityObserved]]) -> None:
         """Reconcile deals with the CRM. A deal seen first gets its pipeline, or waits until that is published."""
-        await self._observe([Sighting(observation_of(e.message, str(e.id), e.sequence), e.message, e) for e in events])
+        await self._observe(
+            [Sighting(read_observation(e.message, str(e.id), e.sequence), e.message, e) for e in events]
+        )
 
     async def _observe(self, sights: Sequence[Sighting]) -> None:
         # Before any deal is locked: whoever publishes takes this lock first and deals afterwards.
@@ -84,7 +90,7 @@ class Intake:
             causes = {s.given.opportunity_id: s.cause for s in placed}
             payloads = await self._all_parked(SCORE, first_rules)
             scores = [SubmissionScored.FromString(payload) for payload in payloads]
-            await self._deals.decide([Arrival(submission_of(m), m, causes[m.opportunity_id]) for m in scores])
+            await self._deals.decide([Arrival(read_submission(m), m, causes[m.opportunity_id]) for m in scores])
 
     async def _pinned(self, new: Mapping[str, str]) -> dict[str, Ruleset]:
         """The rules that deals seen first, each with a pipeline's key, are pinned to."""
@@ -108,7 +114,7 @@ class Intake:
     @staticmethod
     def _unparked(payload: bytes) -> Sighting:
         message = OpportunityObserved.FromString(payload)
-        return Sighting(observation_of(message, message.change_id, 0), message, None)
+        return Sighting(read_observation(message, message.change_id, 0), message, None)
 
     async def redrive_observations(self) -> None:
         """Place the sights that waited for a pipeline, in the order they came. Called by whoever publishes one, under
@@ -132,7 +138,7 @@ class Intake:
         for opportunity_id, event in newest.items():
             if (deal := known.get(opportunity_id)) is None:
                 continue
-            m, at = event.message, moment_of(event.message.confirmed_at)
+            m, at = event.message, wire.moment(event.message.confirmed_at, "confirmed_at")
             given = unanswered(deal, m.write_id or m.intent_id, m.revision, m.stage_key, event.sequence, at)
             if given is not None:
                 arrivals.append(Arrival(given, None, event))
@@ -144,7 +150,7 @@ class Intake:
 
         def refused(deal: Instance, event: Received[Any]) -> Instance:
             m = event.message
-            return write_parked(deal, m.revision, m.stage_key, m.code, m.reason, moment_of(m.parked_at))
+            return write_parked(deal, m.revision, m.stage_key, m.code, m.reason, wire.moment(m.parked_at, "parked_at"))
 
         await self._correct(_of_stages(events), refused)
 

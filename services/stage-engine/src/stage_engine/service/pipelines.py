@@ -8,15 +8,14 @@ from kit.auth import Principal
 from kit.db import UnitOfWork
 from kit.etag import check_revision
 from kit.ids import utc_now
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import ScoringProfilePublished
 
 from stage_engine.domain.document import from_document, to_document
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.lint import assessment_of, lint
-from stage_engine.domain.pipeline import Pipeline, to_proto
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.engine import cell_fault, compiled
 from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound
-from stage_engine.readings import reach_of
+from stage_engine.messages import ScoringProfilePublished, pipeline_published, read_reach
 from stage_engine.repository.deals import DealRepository
 from stage_engine.repository.pipelines import PipelineRepository, Row
 from stage_engine.service.intake import Intake
@@ -88,7 +87,7 @@ class Pipelines:
             "published_by": self._caller.subject,
         }
         await self._repository.add_version(key, version)
-        self._uow.publish(to_proto(pipeline, now), sequence=pipeline.version)
+        self._uow.publish(pipeline_published(pipeline, now), sequence=pipeline.version)
         await record(self._uow, self._caller, "pipeline.published", key, version=pipeline.version)
         rules = Rules(self._uow)
         rules.add_uncommitted(compiled(pipeline))
@@ -115,7 +114,7 @@ def _age(message: ScoringProfilePublished) -> tuple[int, int]:
 
 
 def _reach_row(message: ScoringProfilePublished) -> Row:
-    reach = reach_of(message)
+    reach = read_reach(message)
     return {
         "assessment_key": message.assessment_key,
         "assessment_version": message.assessment_version,

@@ -1,0 +1,223 @@
+"""Every event in and out, as pure functions: the only module that knows the generated contracts."""
+
+from datetime import datetime
+
+from forms.definition import Form
+from forms.messages import answers_to_proto, form_to_event_fields
+from kit import wire
+from kit.events import Received
+from stagecraft.assessment.v1.assessment_published_pb2 import (
+    ASSESSMENT_STATUS_PUBLISHED,
+    ASSESSMENT_STATUS_RETIRED,
+    AssessmentPublished,
+)
+from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, CHANNEL_ONLINE, AssessmentSubmitted
+from stagecraft.common.v1.visit_pb2 import Visit
+from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
+from stagecraft.stage.v1.stage_changed_pb2 import Cause, StageChanged, TransitionKind
+from stagecraft.stage.v1.stage_decided_pb2 import (
+    INPUT_KIND_SUBMISSION,
+    InputKind,
+    NearMiss,
+    Outcome,
+    Reason,
+    StageDecided,
+)
+
+from assessment.domain.admission import Admitted
+from assessment.domain.capture import Channel
+from assessment.records import (
+    ChangeRecord,
+    DecisionRecord,
+    NearMissRecord,
+    ObservationRecord,
+    PipelineRecord,
+    PipelineStage,
+    ReasonRecord,
+    RecommendationRecord,
+    ScoreRecord,
+    StageRecord,
+)
+
+__all__ = [
+    "AssessmentPublished",
+    "OpportunityObserved",
+    "PipelinePublished",
+    "StageChanged",
+    "StageDecided",
+    "StageRecommended",
+    "SubmissionScored",
+]
+
+_CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
+
+
+def read_observation(event: Received[OpportunityObserved]) -> ObservationRecord:
+    """Owner, amount and whether it still exists. The observed stage is not taken: the stage engine decides it."""
+    message = event.message
+    return ObservationRecord(
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        owner_id=message.owner_id or None,
+        amount=wire.optional_decimal(message.amount, "amount"),
+        close_date=wire.day(message.close_date, "close_date"),
+        crm_stage=message.crm_stage or None,
+        deleted=message.kind == OBSERVATION_KIND_DELETED,
+        observed_no=event.sequence,
+    )
+
+
+def read_change(event: Received[StageChanged]) -> ChangeRecord:
+    """One change of a stage."""
+    message = event.message
+    return ChangeRecord(
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        revision=message.revision,
+        transition_id=wire.uuid(message.transition_id, "transition_id"),
+        kind=wire.word(TransitionKind, message.kind, "kind"),
+        from_stage=message.from_stage,
+        to_stage=message.to_stage,
+        visit_no=message.visit_no,
+        cause=wire.word(Cause, message.cause, "cause"),
+        submission_id=wire.optional_uuid(message.submission_id, "submission_id"),
+        actor=message.actor,
+        changed_at=wire.moment(message.changed_at, "changed_at"),
+    )
+
+
+def read_stage(event: Received[StageChanged]) -> StageRecord:
+    """Where an opportunity is after a change."""
+    message = event.message
+    return StageRecord(
+        opportunity_id=message.opportunity_id,
+        pipeline_key=message.pipeline_key,
+        pipeline_version=message.pipeline_version,
+        stage_key=message.to_stage,
+        stage_category=wire.word(Category, message.to_category, "to_category"),
+        visit_no=message.visit_no,
+        cycle_no=message.cycle_no,
+        revision=message.revision,
+    )
+
+
+def read_pipeline(event: Received[PipelinePublished]) -> PipelineRecord:
+    """A published version, with the assessments that count in each stage."""
+    message = event.message
+    return PipelineRecord(
+        pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
+        version=message.version,
+        name=message.name,
+        stages=tuple(
+            PipelineStage(
+                key=stage.key,
+                name=stage.name or stage.key,
+                category=wire.word(Category, stage.category, "category"),
+                assessment_keys=tuple(stage.assessment_keys),
+            )
+            for stage in message.stages
+        ),
+        published_at=wire.moment(message.published_at, "published_at"),
+    )
+
+
+def read_score(event: Received[SubmissionScored]) -> ScoreRecord:
+    """A score; a re-score is one more."""
+    message = event.message
+    return ScoreRecord(
+        score_id=wire.uuid(message.score_id, "score_id"),
+        submission_id=wire.uuid(message.submission_id, "submission_id"),
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        score=wire.optional_decimal(message.score, "score"),
+        scale=wire.word(Scale, message.scale, "scale"),
+        percent=wire.optional_decimal(message.percent, "percent"),
+        raw_points=wire.optional_decimal(message.raw_points, "raw_points"),
+        reachable_max=wire.optional_decimal(message.reachable_max, "reachable_max"),
+        complete=message.complete,
+        unanswered=tuple(part.question_key for part in message.contributions if part.unanswered),
+        profile_version=message.profile_version,
+        scored_at=wire.moment(message.scored_at, "scored_at"),
+    )
+
+
+def read_decision(event: Received[StageDecided]) -> DecisionRecord:
+    """A decision with what it says is missing."""
+    message = event.message
+    on_submission = message.input_kind == INPUT_KIND_SUBMISSION
+    return DecisionRecord(
+        decision_id=wire.uuid(message.decision_id, "decision_id"),
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        decision_no=message.decision_no,
+        pipeline_key=message.pipeline_key,
+        pipeline_version=message.pipeline_version,
+        submission_id=wire.uuid(message.input_id, "input_id") if on_submission else None,
+        input_kind=wire.word(InputKind, message.input_kind, "input_kind"),
+        outcome=wire.word(Outcome, message.outcome, "outcome"),
+        from_stage=message.from_stage,
+        to_stage=message.to_stage,
+        proposed_stage=message.proposed_stage,
+        reasons=tuple(map(_reason, message.reasons)),
+        near_misses=tuple(map(_near_miss, message.near_misses)),
+        actor=message.actor,
+        decided_at=wire.moment(message.decided_at, "decided_at"),
+    )
+
+
+def read_recommendation(event: Received[StageRecommended]) -> RecommendationRecord:
+    """A recommendation, or an abstention."""
+    message = event.message
+    probabilities = {p.stage_key: p.probability for p in message.probabilities}
+    return RecommendationRecord(
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        recommendation_no=event.sequence,
+        recommendation_id=wire.uuid(message.recommendation_id, "recommendation_id"),
+        recommended_stage=message.recommended_stage,
+        abstained=message.abstained,
+        abstention_code=message.abstention_code,
+        probability=probabilities.get(message.recommended_stage),
+        support=message.support,
+        recommended_at=wire.moment(message.recommended_at, "recommended_at"),
+    )
+
+
+def assessment_published(form: Form, published_at: datetime, *, retired: bool) -> AssessmentPublished:
+    """A version that is offered from now on, or no longer."""
+    return AssessmentPublished(
+        **form_to_event_fields(form),
+        status=ASSESSMENT_STATUS_RETIRED if retired else ASSESSMENT_STATUS_PUBLISHED,
+        published_at=published_at,
+    )
+
+
+def assessment_submitted(item: Admitted) -> AssessmentSubmitted:
+    """What the other services hear: the counted answers and the visit, never what logic had hidden."""
+    capture, receipt = item.capture, item.receipt
+    visit = Visit(stage_key=receipt.visit.stage_key, visit_no=receipt.visit.visit_no) if receipt.visit else None
+    return AssessmentSubmitted(
+        submission_id=str(capture.submission_id),
+        opportunity_id=capture.opportunity_id,
+        assessment_key=capture.assessment_key,
+        assessment_version=capture.assessment_version,
+        answers=answers_to_proto(item.form, item.answers),
+        visible_questions=item.visible,
+        visit=visit,
+        submitted_by=item.submitted_by,
+        channel=_CHANNELS[capture.channel],
+        attempt_no=capture.attempt_no,
+        captured_at=receipt.captured_at,
+        received_at=receipt.received_at,
+    )
+
+
+def _reason(reason: Reason) -> ReasonRecord:
+    wire.optional_decimal(reason.margin, "margin")
+    return ReasonRecord(reason.code, reason.fact, reason.margin, reason.message)
+
+
+def _near_miss(near: NearMiss) -> NearMissRecord:
+    wire.optional_decimal(near.margin, "margin")
+    return NearMissRecord(
+        near.rule_id, near.to_stage, near.fact, near.cell, near.actual, near.margin, tuple(near.question_keys)
+    )

@@ -1,0 +1,194 @@
+"""Every event in and out, as pure functions: the only module that knows the generated contracts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from kit import wire
+from kit.events import Received
+from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
+from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
+from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+
+from crm_connector.domain.observation import Facts, Step
+from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
+
+__all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
+
+_ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a decision asks of the CRM. `evidence` is the submission as it is kept until it is written."""
+
+    decision_id: UUID
+    opportunity_id: str
+    decision_no: int
+    revision: int
+    pipeline_key: str
+    target_stage: str
+    expected_stage: str
+    evidence: bytes | None
+    submission_id: str
+    assessment_key: str
+    assessment_version: int
+    traceparent: str
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything to write."""
+        return bool(self.target_stage) or self.evidence is not None
+
+
+def read_decision(event: Received[StageDecided]) -> Decided:
+    """A decision. InvalidEvent also when its evidence could not be written later."""
+    message = event.message
+    scored = message.submission if message.HasField("submission") else None
+    if scored is not None:
+        read_evidence(scored)
+    return Decided(
+        decision_id=wire.uuid(message.decision_id, "decision_id"),
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        decision_no=message.decision_no,
+        revision=message.revision,
+        pipeline_key=message.pipeline_key,
+        target_stage=message.crm_target_stage,
+        expected_stage=message.crm_expected_stage,
+        evidence=scored.SerializeToString() if scored is not None else None,
+        submission_id=scored.submission_id if scored is not None else "",
+        assessment_key=scored.assessment_key if scored is not None else "",
+        assessment_version=scored.assessment_version if scored is not None else 0,
+        traceparent=event.traceparent,
+    )
+
+
+def unpack_evidence(packed: bytes) -> Evidence:
+    """The evidence that was kept with a write intent."""
+    return read_evidence(SubmissionScored.FromString(packed))
+
+
+def received_at(packed: bytes) -> datetime:
+    """When the kept evidence was received."""
+    return SubmissionScored.FromString(packed).received_at.ToDatetime(UTC)
+
+
+def read_evidence(scored: SubmissionScored) -> Evidence:
+    """The evidence of a scored submission."""
+    answers = tuple(
+        AnswerLine(
+            part.question_key,
+            *_typed(part.answer),
+            wire.optional_decimal(part.points, "points") or _ZERO,
+            wire.optional_decimal(part.max_points, "max_points") or _ZERO,
+        )
+        for part in scored.contributions
+        if part.HasField("answer") and part.answer.WhichOneof("value")
+    )
+    percent = scored.scale == SCALE_PERCENT
+    return Evidence(
+        submission_id=scored.submission_id,
+        assessment_key=scored.assessment_key,
+        assessment_version=scored.assessment_version,
+        stage_key=scored.visit.stage_key,
+        score=wire.optional_decimal(scored.score, "score"),
+        score_max=Decimal(100) if percent else wire.optional_decimal(scored.reachable_max, "reachable_max") or _ZERO,
+        percent=wire.optional_decimal(scored.percent, "percent"),
+        complete=scored.complete,
+        submitted_by=scored.submitted_by,
+        captured_at=wire.moment(scored.captured_at, "captured_at"),
+        answers=answers,
+    )
+
+
+def read_pipeline(message: PipelinePublished) -> dict[str, Any]:
+    """A version of a pipeline as a row."""
+    return {
+        "pipeline_key": wire.required(message.pipeline_key, "pipeline_key"),
+        "version": message.version,
+        "name": message.name,
+        "is_default": message.is_default,
+        "stages": [
+            {"key": stage.key, "name": stage.name, "category": wire.word(Category, stage.category, "category")}
+            for stage in message.stages
+        ],
+    }
+
+
+def read_texts(message: AssessmentPublished) -> dict[str, Any]:
+    """How people read the questions and choices of an assessment version, as a row."""
+    return {
+        "assessment_key": message.assessment_key,
+        "version": message.version,
+        "title": message.title,
+        "questions": {
+            key: {"text": question.text, "choices": dict(question.choices)}
+            for key, question in question_texts(message).items()
+        },
+    }
+
+
+def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
+    """The texts of a published assessment by question key."""
+    return {q.key: QuestionText(q.text, {c.key: c.text for c in q.choices}) for q in message.questions}
+
+
+def opportunity_observed(
+    opportunity_id: str, pipeline_key: str, stage_key: str, step: Step, facts: Facts, **occasion: Any
+) -> OpportunityObserved:
+    """What the CRM holds of an opportunity; `occasion` says when, by whom and which fields changed."""
+    return OpportunityObserved(
+        opportunity_id=opportunity_id,
+        kind=f"OBSERVATION_KIND_{step.kind}",
+        pipeline_key=pipeline_key,
+        stage_key=stage_key,
+        crm_stage=facts.stage,
+        amount="" if facts.amount is None else f"{facts.amount.normalize():f}",
+        close_date=facts.close_date.isoformat() if facts.close_date else "",
+        owner_id=facts.owner_id,
+        **occasion,
+    )
+
+
+def crm_write_confirmed(intent: Mapping[str, Any], write_id: str, at: datetime) -> CrmWriteConfirmed:
+    """The CRM holds the stage that the intent asked for."""
+    return CrmWriteConfirmed(**_intent(intent), write_id=write_id, attempts=intent["attempts"], confirmed_at=at)
+
+
+def crm_write_parked(intent: Mapping[str, Any], code: str, reason: str, at: datetime) -> CrmWriteParked:
+    """The CRM refused the intent, and a person has to look."""
+    return CrmWriteParked(**_intent(intent), code=code, reason=reason, parked_at=at)
+
+
+def _intent(intent: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "intent_id": str(intent["intent_id"]),
+        "opportunity_id": intent["opportunity_id"],
+        "decision_id": str(intent["decision_id"]),
+        "submission_id": intent["submission_id"],
+        "stage_key": intent["target_stage"],
+        "revision": intent["revision"],
+    }
+
+
+def _typed(answer: Answer) -> tuple[AnswerType, str | bool | tuple[str, ...]]:
+    match answer.WhichOneof("value"):
+        case "choice":
+            return AnswerType.CHOICE, answer.choice
+        case "choices":
+            return AnswerType.CHOICES, tuple(answer.choices.keys)
+        case "number":
+            return AnswerType.NUMBER, f"{wire.decimal(answer.number, 'answer'):f}"
+        case "boolean":
+            return AnswerType.BOOLEAN, answer.boolean
+        case _:
+            return AnswerType.TEXT, answer.text

@@ -1,0 +1,263 @@
+"""Every event in and out, as pure functions: the only module that knows the generated contracts."""
+
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from kit import wire
+from kit.errors import InvalidEvent
+from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
+from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, ScoringProfilePublished
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import pipeline_published_pb2 as pb
+from stagecraft.stage.v1 import stage_changed_pb2 as changed
+from stagecraft.stage.v1 import stage_decided_pb2 as decided
+from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+
+from stage_engine.domain.decision import Cause, Decision, Outcome, TransitionKind
+from stage_engine.domain.finding import ScoreReach
+from stage_engine.domain.grammar import exact_number, plain
+from stage_engine.domain.inputs import Input, Observation, Sight, Submission
+from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
+
+__all__ = [
+    "CrmWriteConfirmed",
+    "CrmWriteParked",
+    "OpportunityObserved",
+    "ScoringProfilePublished",
+    "StageChanged",
+    "StageDecided",
+    "SubmissionScored",
+]
+
+_OUTCOMES = {
+    Outcome.ACCEPTED: decided.OUTCOME_ACCEPTED,
+    Outcome.PROPOSED: decided.OUTCOME_PROPOSED,
+    Outcome.REJECTED: decided.OUTCOME_REJECTED,
+    Outcome.NO_OP: decided.OUTCOME_NO_OP,
+}
+_KINDS = {
+    TransitionKind.ADVANCE: changed.TRANSITION_KIND_ADVANCE,
+    TransitionKind.SKIP: changed.TRANSITION_KIND_SKIP,
+    TransitionKind.REGRESS: changed.TRANSITION_KIND_REGRESS,
+    TransitionKind.CLOSE_WON: changed.TRANSITION_KIND_CLOSE_WON,
+    TransitionKind.CLOSE_LOST: changed.TRANSITION_KIND_CLOSE_LOST,
+    TransitionKind.WALK_AWAY: changed.TRANSITION_KIND_WALK_AWAY,
+    TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
+    TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
+}
+_CAUSES = {
+    Cause.RULE: changed.CAUSE_RULE,
+    Cause.PERSON: changed.CAUSE_PERSON,
+    Cause.CRM: changed.CAUSE_CRM,
+    Cause.IMPORT: changed.CAUSE_IMPORT,
+}
+_CATEGORIES = {
+    Category.OPEN: pb.CATEGORY_OPEN,
+    Category.WON: pb.CATEGORY_WON,
+    Category.LOST: pb.CATEGORY_LOST,
+    Category.ABANDONED: pb.CATEGORY_ABANDONED,
+}
+_MODES = {
+    RuleMode.OFF: pb.RULE_MODE_OFF,
+    RuleMode.SHADOW: pb.RULE_MODE_SHADOW,
+    RuleMode.PROPOSE: pb.RULE_MODE_PROPOSE,
+    RuleMode.AUTO: pb.RULE_MODE_AUTO,
+}
+_POLICIES = {
+    SkipPolicy.FORBID: pb.SKIP_POLICY_FORBID,
+    SkipPolicy.IF_GUARDS_HOLD: pb.SKIP_POLICY_IF_GUARDS_HOLD,
+    SkipPolicy.OVERRIDE_ONLY: pb.SKIP_POLICY_OVERRIDE_ONLY,
+}
+
+
+def read_submission(message: SubmissionScored) -> Submission:
+    """A scored submission as the domain takes it."""
+    lost = [
+        (part.question_key, _number(part.max_points, "max_points") - _number(part.points, "points"))
+        for part in message.contributions
+        if part.points and part.max_points
+    ]
+    lost.sort(key=lambda each: (-each[1], each[0]))
+    return Submission(
+        submission_id=wire.required(message.submission_id, "submission_id"),
+        opportunity_id=message.opportunity_id,
+        assessment_key=wire.required(message.assessment_key, "assessment_key"),
+        score=_number(message.score, "score") if message.complete and message.score else None,
+        stage_key=message.visit.stage_key,
+        visit_no=message.visit.visit_no,
+        attempt_no=message.attempt_no,
+        captured_at=wire.moment(message.captured_at, "captured_at"),
+        received_at=wire.moment(message.received_at, "received_at"),
+        profile_id=message.profile_id,
+        profile_version=message.profile_version,
+        submitted_by=message.submitted_by,
+        lost=tuple(each for each in lost if each[1] > 0),
+        unanswered=tuple(part.question_key for part in message.contributions if part.unanswered),
+    )
+
+
+def read_observation(message: OpportunityObserved, event_id: str, number: int) -> Observation:
+    """An observation in the CRM. Without a change id of its own it takes its event's; `number` is the sequence of the
+    event, 0 when it is no longer known."""
+    kind = wire.word(crm.ObservationKind, message.kind, "kind")
+    return Observation(
+        change_id=message.change_id or event_id,
+        opportunity_id=message.opportunity_id,
+        sight=Sight(kind),
+        pipeline_key=message.pipeline_key,
+        stage_key=message.stage_key,
+        crm_stage=message.crm_stage,
+        amount=_number(message.amount, "amount") if message.amount else None,
+        close_date=message.close_date,
+        owner_id=message.owner_id,
+        changed_by=message.changed_by,
+        committed_at=wire.moment(message.committed_at, "committed_at"),
+        number=number,
+    )
+
+
+def read_reach(message: ScoringProfilePublished) -> ScoreReach:
+    """The scores an assessment can give. A percentage lies between 0 and 100 unless points can be negative."""
+    scores = tuple(sorted(_number(score, "reachable_scores") for score in message.reachable_scores))
+    minimum, maximum = (
+        _number(text, name) if text else None
+        for text, name in ((message.reachable_min, "reachable_min"), (message.reachable_max, "reachable_max"))
+    )
+    if message.scale == SCALE_PERCENT:
+        return ScoreReach(None if minimum is not None and minimum < 0 else Decimal(0), Decimal(100), scores)
+    return ScoreReach(minimum, maximum, scores)
+
+
+def _number(text: str, field: str) -> Decimal:
+    """A number that the rules engine holds exactly."""
+    try:
+        return exact_number(str(wire.decimal(text, field)))
+    except ValueError as error:
+        raise InvalidEvent("bad_decimal", f"{field} is {text!r}: {error}") from error
+
+
+def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pipeline: Pipeline) -> StageChanged:
+    """The move of an accepted decision."""
+    move, deal = decision.transition, decision.instance
+    assert move is not None and deal is not None
+    return StageChanged(
+        transition_id=str(transition_id),
+        opportunity_id=deal.opportunity_id,
+        pipeline_key=pipeline.key,
+        pipeline_version=pipeline.version,
+        revision=move.revision,
+        kind=_KINDS[move.kind],
+        from_stage=move.from_stage,
+        to_stage=move.to_stage,
+        to_category=_CATEGORIES[pipeline.stage(move.to_stage).category],
+        skipped_stages=move.skipped,
+        visit_no=move.visit_no,
+        cycle_no=move.cycle_no,
+        cause=_CAUSES[move.cause],
+        rule_id=move.rule_id,
+        submission_id=move.submission_id,
+        decision_id=str(decision_id),
+        actor=move.actor,
+        reason_code=move.reason_code,
+        earned_stage=deal.earned_stage,
+        changed_at=move.changed_at,
+    )
+
+
+def stage_decided(
+    decision: Decision,
+    decision_id: UUID,
+    given: Input,
+    evidence: SubmissionScored | None,
+    change: StageChanged | None,
+) -> StageDecided:
+    """The decision, with the evidence it rests on and the change it made."""
+    deal = decision.instance
+    assert deal is not None
+    return StageDecided(
+        decision_id=str(decision_id),
+        opportunity_id=deal.opportunity_id,
+        pipeline_key=decision.pipeline_key,
+        pipeline_version=decision.pipeline_version,
+        decision_no=deal.decision_no,
+        outcome=_OUTCOMES[decision.outcome],
+        reasons=[
+            decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message)
+            for r in decision.reasons
+        ],
+        rule_id=decision.rule_id,
+        from_stage=decision.from_stage,
+        to_stage=decision.to_stage,
+        proposed_stage=decision.proposed_stage,
+        earned_stage=deal.earned_stage,
+        revision=deal.revision,
+        margin=_text(decision.margin),
+        near_misses=[
+            decided.NearMiss(
+                rule_id=m.rule_id,
+                to_stage=m.to_stage,
+                fact=m.fact,
+                cell=m.cell,
+                actual=plain(m.actual),
+                margin=plain(m.margin),
+                question_keys=m.question_keys,
+            )
+            for m in decision.near_misses
+        ],
+        input_kind=_input_kind(given),
+        input_id=given.input_id,
+        submission=evidence,
+        change=change,
+        decided_at=decision.decided_at,
+        actor=decision.actor,
+        crm_target_stage=decision.crm_target_stage,
+        crm_expected_stage=decision.crm_expected_stage,
+    )
+
+
+def _input_kind(given: Input) -> decided.InputKind:
+    if isinstance(given, Submission):
+        return decided.INPUT_KIND_SUBMISSION
+    return decided.INPUT_KIND_OBSERVATION if isinstance(given, Observation) else decided.INPUT_KIND_COMMAND
+
+
+def _text(value: Decimal | None) -> str:
+    return "" if value is None else plain(value)
+
+
+def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.PipelinePublished:
+    """A version of a pipeline that is in force from now on."""
+    return pb.PipelinePublished(
+        pipeline_key=pipeline.key,
+        version=pipeline.version,
+        name=pipeline.name,
+        stages=[
+            pb.Stage(
+                key=s.key,
+                name=s.name,
+                category=_CATEGORIES[s.category],
+                description=s.description,
+                assessment_keys=s.assessment_keys,
+            )
+            for s in pipeline.stages
+        ],
+        rules=[
+            pb.Rule(
+                rule_id=r.rule_id,
+                from_stage=r.from_stage or "",
+                to_stage=r.to_stage,
+                conditions=[pb.Condition(fact=c.fact, cell=c.cell) for c in r.conditions],
+                mode=_MODES[r.mode],
+                priority=r.priority,
+            )
+            for r in pipeline.rules
+        ],
+        skip_policy=_POLICIES[pipeline.skip_policy],
+        is_default=pipeline.is_default,
+        published_at=published_at,
+    )
