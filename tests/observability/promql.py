@@ -84,7 +84,7 @@ def _split(expr: str, word: str) -> list[str]:
 
 def _without_unless(expr: str) -> str:
     """The expression without each `unless` and its right side, up to the end of the brackets around both."""
-    found = re.search(r"\bunless\b", expr)
+    found = next((match for match in re.finditer(r'"[^"]*"|\bunless\b', expr) if match.group() == "unless"), None)
     if found is None:
         return expr
     depth = 0

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.observability.boards import RUNBOOKS, Target, alert_names, boards, every_target, panels, targets
 from tests.observability.catalogue import WIDE, known_series, own_metrics, samples_of
-from tests.observability.promql import Matcher, Selector, parse, substituted
+from tests.observability.promql import Matcher, Selector, parse, relaxed, substituted
 from tools.dashboards.__main__ import main
 from tools.dashboards.build import runbook_url
 
@@ -190,3 +190,18 @@ def test_a_variable_without_a_value_is_refused():
     assert substituted("rate(x[$__rate_interval])", rate_interval="1m", period="1h") == "rate(x[1m])"
     with pytest.raises(ValueError, match="without a value"):
         substituted("sum(rate(x[$__interval]))", rate_interval="1m", period="1h")
+
+
+@pytest.mark.parametrize(
+    ("expr", "conditions"),
+    [
+        ("max by (a) (x) > 0.5", ["max by (a) (x) > -1e9"]),
+        ('x{le="2.5"} / (y > 0) == 1', ['x{le="2.5"} / (y > -1e9) > -1e9']),
+        ("x > 14.4 * (1 - y) and z <= 3", ["x > -1e9 * (1 - y) and z < 1e9"]),
+        ("x == 1 unless on (a) y > 0", ["x > -1e9 "]),
+        ('f(x > 0 unless y == 1, "m", "unless") or absent(z) or w < 2', ['f(x > -1e9 , "m", "unless") ', " w < 1e9"]),
+        ("sum(x or (y unless y offset 5m)) > 0", ["sum(x or (y )) > -1e9"]),
+    ],
+)
+def test_thresholds_are_taken_out_of_a_condition(expr, conditions):
+    assert relaxed(expr) == conditions
