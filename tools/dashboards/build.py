@@ -112,16 +112,17 @@ def _graph(panel: Panel) -> timeseries.Panel:
     legend.placement(shapes.LegendPlacement.BOTTOM).calcs(["lastNotNull", "max"])
     tooltip = common.VizTooltipOptions().mode(shapes.TooltipDisplayMode.MULTI).sort(shapes.SortOrder.DESCENDING)
     graph = timeseries.Panel().legend(legend).tooltip(tooltip).line_width(1)
-    graph.fill_opacity(25 if panel.stacked else 8).show_points(shapes.VisibilityMode.AUTO)
+    # Areas of many lines hide each other.
+    graph.fill_opacity(25 if panel.stacked else 8 if len(panel.queries) == 1 else 0).show_points(
+        shapes.VisibilityMode.AUTO
+    )
     graph.color_scheme(dashboards.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
     if panel.stacked:
         graph.stacking(common.StackingConfig().mode(shapes.StackingMode.NORMAL).group("all"))
     if panel.limits is not None:
         style = shapes.GraphThresholdsStyleMode.DASHED
         graph.thresholds_style(common.GraphThresholdsStyleConfig().mode(style))
-    if min((panel.limits.bad if panel.limits else 0), 0) == 0 and not panel.words:
-        graph.axis_soft_min(0)
-    return graph
+    return graph.axis_soft_min(0)
 
 
 def _target(panel: Panel, query: Query, reference: str) -> queries.Dataquery:

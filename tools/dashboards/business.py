@@ -90,7 +90,7 @@ DECISIONS = Panel(
     title="Decisions by outcome",
     unit=Unit.EVENTS,
     means="What the engine decides on submissions. A rise of `rejected` means harder rules or weaker answers; "
-    "`proposed` waits for a person.",
+    "`proposed` leaves the move to a person.",
     do="If it began with a new pipeline or profile, compare it with the version from before.",
     runbook="TransitionsAbnormal",
     queries=(Query(EVERYTHING.rate("stage_decisions_total", "outcome", 'input="submission"'), "{{outcome}}"),),
@@ -118,9 +118,9 @@ RECOMMENDATIONS = Panel(
 PEOPLE = Panel(
     title="What waits for sales operations",
     unit=Unit.COUNT,
-    means="Proposals wait for approval; quarantined opportunities are in a CRM stage that nothing maps; parked events "
-    "wait for another topic.",
-    do="Approve or reject the proposals; map the stage at `PUT /v1/stage-mappings`.",
+    means="Quarantined opportunities are in a CRM stage that nothing maps; parked events wait for what another topic "
+    "brings.",
+    do="Map the stage at `PUT /v1/stage-mappings/{pipeline_key}`; what is parked leaves by itself.",
     runbook="OpportunitiesQuarantined",
     queries=(Query(EVERYTHING.wide("waiting_items", "what", ENGINE), "{{what}}"),),
     width=12,

@@ -12,7 +12,7 @@ OUTBOX_AGE = Panel(
     do="Check that the broker answers and that the service's user may write to the topic. The outbox loses nothing.",
     runbook="OutboxStuck",
     queries=(Query(CHOSEN.wide("outbox_oldest_age_seconds", "service"), "{{service}}"),),
-    limits=Limits(30, 120),
+    limits=Limits(30, 60),
 )
 OUTBOX_DEPTH = Panel(
     title="Events in the outbox",
@@ -96,7 +96,7 @@ EVENT_AGE = Panel(
     do="Find the topic: its reader is too slow or was away.",
     runbook="ConsumerBehind",
     queries=(Query(CHOSEN.quantile(0.99, "consumer_event_age_seconds", "service, topic"), "{{service}} ← {{topic}}"),),
-    limits=Limits(30, 300),
+    limits=Limits(30, 60),
 )
 BATCH_TIME = Panel(
     title="Time for one batch, p99",

@@ -106,6 +106,7 @@ def _state(of: Scope) -> tuple[Panel, ...]:
         do="Ask the issuer's key address from the pod; check egress rules.",
         runbook="IssuerKeysOld",
         queries=(Query(of.highest("issuer_keys_age_seconds", "instance"), "{{instance}}"),),
+        limits=Limits(900, 1800),
     )
     housekeeping = Panel(
         title="Since old rows were pruned",
@@ -114,6 +115,7 @@ def _state(of: Scope) -> tuple[Panel, ...]:
         do="Read the service's log for the task's error.",
         runbook="HousekeepingStopped",
         queries=(Query(of.lowest("housekeeping_age_seconds", "service"), "housekeeping"),),
+        limits=Limits(7200, 10800),
     )
     return (ready, reached, versions, running, clock, keys, housekeeping)
 
@@ -135,7 +137,7 @@ def _api(of: Scope) -> tuple[Panel, ...]:
         do="One operation alone is a bug; all of them are a dependency that is away: ask `/readyz`.",
         runbook="HttpErrors",
         queries=(Query(share(of.rate("http_requests_total", "operation", FAILED), requests), "{{operation}}"),),
-        limits=Limits(0.001, 0.01),
+        limits=Limits(0.01, 0.05),
     )
     latency = Panel(
         title="Latency by operation, p99",

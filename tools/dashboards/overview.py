@@ -101,7 +101,7 @@ HTTP_FAILURES = Panel(
             "{{service}}",
         ),
     ),
-    limits=Limits(0.001, 0.01),
+    limits=Limits(0.01, 0.05),
 )
 HTTP_LATENCY = Panel(
     title="HTTP latency, p99",
@@ -160,7 +160,7 @@ OUTBOX = Panel(
     do="Check the broker and the rights of the service's user; nothing is lost, the outbox sends it later.",
     runbook="OutboxStuck",
     queries=(Query(CHOSEN.wide("outbox_oldest_age_seconds", "service"), "{{service}}"),),
-    limits=Limits(30, 120),
+    limits=Limits(30, 60),
 )
 SET_ASIDE_RATE = Panel(
     title="Refused by the CRM",

@@ -132,8 +132,8 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
     )
     waiting = _waiting(
         of,
-        "Events that wait for another topic, opportunities in a stage that nothing maps, and proposals.",
-        "List them through the API: proposals want a person's approval, quarantined ones a stage mapping.",
+        "Events that wait for another topic, and opportunities in a stage that nothing maps.",
+        "Parked events leave when the missing part arrives; quarantined opportunities need a stage mapping.",
     )
     parked = Panel(
         title="Events parked by reason",
@@ -191,7 +191,7 @@ def _crm_connector(of: Scope) -> tuple[Panel, ...]:
         do="Check connection and budget on the Salesforce dashboard.",
         runbook="CrmBehind",
         queries=(Query(of.leading("crm_sync_age_seconds"), "oldest write"),),
-        limits=Limits(60, 300),
+        limits=Limits(900, 1800),
     )
     waiting = _waiting(
         of,
@@ -205,7 +205,7 @@ def _crm_connector(of: Scope) -> tuple[Panel, ...]:
         do="Check the connection; a lost position is swept by itself.",
         runbook="CrmCursorOld",
         queries=(Query(of.leading("crm_cursor_age_seconds"), "cursor"),),
-        limits=Limits(120, 600),
+        limits=Limits(600, 900),
     )
     return (state, outcomes, age, *waiting, cursor)
 

@@ -26,7 +26,7 @@ class Scope:
 
     def increase(self, metric: str, by: str = "", where: str = "") -> str:
         """How often in the period shown, over all instances."""
-        return _sum(by, f"increase({self.series(metric, where)}[{PERIOD}])")
+        return f"round({_sum(by, f'increase({self.series(metric, where)}[{PERIOD}])')})"
 
     def quantile(self, share: float, histogram: str, by: str = "", where: str = "") -> str:
         """The value that this share of all observations stays below."""

@@ -29,7 +29,7 @@ def consumer(of: Scope) -> tuple[Panel, ...]:
         do="Find out whether this service is slow (time for one batch) or the writer was away.",
         runbook="ConsumerBehind",
         queries=(Query(of.quantile(0.99, "consumer_event_age_seconds", "topic"), "{{topic}}"),),
-        limits=Limits(30, 300),
+        limits=Limits(30, 60),
     )
     batch = Panel(
         title="Time for one batch",
@@ -76,6 +76,7 @@ def outbox(of: Scope) -> tuple[Panel, ...]:
             Query(of.rate("events_published_total"), "published"),
             Query(of.rate("events_relayed_total"), "acknowledged"),
         ),
+        width=6,
     )
     waiting = Panel(
         title="Events in the outbox",
@@ -84,7 +85,7 @@ def outbox(of: Scope) -> tuple[Panel, ...]:
         do="Nothing is lost; watch the database's disk while it lasts.",
         runbook="OutboxStuck",
         queries=(Query(of.wide("outbox_events"), "events"),),
-        width=4,
+        width=6,
     )
     age = Panel(
         title="Oldest unsent event",
@@ -94,7 +95,7 @@ def outbox(of: Scope) -> tuple[Panel, ...]:
         runbook="OutboxStuck",
         queries=(Query(of.wide("outbox_oldest_age_seconds"), "oldest"),),
         width=6,
-        limits=Limits(30, 120),
+        limits=Limits(30, 60),
     )
     failures = Panel(
         title="Relay rounds that failed",
@@ -127,7 +128,7 @@ def process(of: Scope) -> tuple[Panel, ...]:
         do="Compare with CPU; raise the CPU limit, or find the blocking call with a profiler.",
         runbook="EventLoopBlocked",
         queries=(Query(of.quantile(0.99, "event_loop_delay_seconds", "instance"), "{{instance}}"),),
-        limits=Limits(0.1, 1),
+        limits=Limits(0.1, 0.5),
     )
     processor = Panel(
         title="CPU",

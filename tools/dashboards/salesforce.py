@@ -33,11 +33,11 @@ CURSOR_AGE = Panel(
     runbook="CrmCursorOld",
     queries=(Query(EVERYTHING.leading("crm_cursor_age_seconds"), "cursor"),),
     width=10,
-    limits=Limits(120, 600),
+    limits=Limits(600, 900),
 )
 
 BUDGET = Panel(
-    title="Calls used of the allowance",
+    title="Calls used",
     unit=Unit.SHARE,
     means="The share of the org's calls in 24 hours that is used, by everything that talks to the org. At 1 the org "
     "refuses all.",
@@ -51,7 +51,7 @@ BUDGET = Panel(
     ),
     kind=Kind.NUMBER,
     width=4,
-    limits=Limits(0.8, 0.9),
+    limits=Limits(0.8, 0.95),
 )
 CALLS = Panel(
     title="Calls in the running 24 hours",
@@ -94,7 +94,7 @@ SYNC_AGE = Panel(
     do="Check connection and budget; if both are well, the org is slow.",
     runbook="CrmBehind",
     queries=(Query(EVERYTHING.leading("crm_sync_age_seconds"), "oldest write"),),
-    limits=Limits(60, 300),
+    limits=Limits(900, 1800),
 )
 FRESHNESS = Panel(
     title="From receipt to confirmation",
@@ -148,6 +148,7 @@ POSITION_LOST = Panel(
     do="Once after a long break is expected. More often: find out why the connector is away for so long.",
     runbook="CrmPositionLost",
     queries=(Query(EVERYTHING.increase("crm_position_lost_total"), "lost"),),
+    kind=Kind.NUMBER,
     width=12,
     limits=Limits(1, 3),
 )
