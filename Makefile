@@ -60,16 +60,16 @@ test: $(SYNCED) ## run every test: unit, integration, end to end
 	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards" tests
 
 chaos: $(SYNCED) ## break everything at random under load and prove that it holds; SEED=7
-	$(RUN) -m tests.chaos
+	$(RUN) -m tools.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e and not slow and not dashboards" tests
 
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
-	$(RUN) -m tests.bench
+	$(RUN) -m tools.bench
 
 fuzz: $(SYNCED) ## send CASES=20000 schemathesis cases to every service
-	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load -rP tests/attack/test_attack_fuzz.py
+	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load -rP tests/security/test_fuzz.py
 
 # The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
 # binaries are dependencies nobody imports (DEP002).

@@ -8,8 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from kit.auth import SCOPES_OF
-from kit.issuer import LocalIssuer
+from kit.http.auth import SCOPES_OF
+from sandbox.issuer import LocalIssuer
 
 ISSUER = Path(os.environ.get("ISSUER_DIRECTORY", "/issuer"))
 

@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from kit.issuer import LocalIssuer
-from kit.provision import provision_database
+from sandbox.issuer import LocalIssuer
+from sandbox.provision import provision_database
 
 PACKAGES = ("assessment", "scoring", "stage_engine", "crm_connector", "recommender")
 TOPICS = Path(__file__).with_name("topics.json")

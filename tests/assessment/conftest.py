@@ -11,7 +11,6 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import uuid7
-from kit.testing.service import ServiceUnderTest
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -26,6 +25,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import (
     Reason,
     StageDecided,
 )
+from testing.service import ServiceUnderTest
 
 CAPTURED_AT = "2026-03-02T09:30:00Z"
 

@@ -5,9 +5,9 @@ import secrets
 
 import psycopg
 import pytest
-from kit.migrate import migrate
-from kit.provision import drop_database, provision_database
-from kit.tables import metadata as kit_metadata
+from kit.database.migrate import migrate
+from kit.database.tables import metadata as kit_metadata
+from sandbox.provision import drop_database, provision_database
 
 pytestmark = pytest.mark.stack
 SERVICES = ("assessment", "scoring", "stage_engine", "crm_connector", "recommender")

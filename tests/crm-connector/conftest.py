@@ -11,8 +11,6 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from kit.testing.plugin import StartService
-from kit.testing.service import ServiceUnderTest, eventually
 from sandbox.salesforce.testing import RunningOrg, running_org
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, Choice, Question
 from stagecraft.common.v1.answer_pb2 import Answer, ChoiceList
@@ -28,6 +26,8 @@ from stagecraft.stage.v1.pipeline_published_pb2 import (
     Stage,
 )
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+from testing.plugin import StartService
+from testing.service import ServiceUnderTest, eventually
 
 STAGES = (
     ("prospecting", "Prospecting", CATEGORY_OPEN),

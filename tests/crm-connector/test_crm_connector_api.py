@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 import pytest_asyncio
 from crm_connector.repository.connection import ConnectionRepository
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Event
 from kit.ids import utc_now
 from sqlalchemy import text

@@ -9,8 +9,8 @@ import pytest
 from crm_connector.domain.intents import IntentState
 from crm_connector.repository.intents import IntentRepository
 from kit.ids import utc_now, uuid7
-from kit.testing.service import eventually
 from sqlalchemy import func, select, text
+from testing.service import eventually
 
 pytestmark = pytest.mark.stack
 ROWS_READ = """SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)

@@ -5,10 +5,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from kit.testing.service import eventually
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_CONFLICT
+from testing.service import eventually
 
 pytestmark = pytest.mark.stack
 GRAPH = "composite/graph"

@@ -2,8 +2,8 @@
 
 import psycopg
 import pytest
-from kit.provision import provision_database
 from psycopg import sql
+from sandbox.provision import provision_database
 from sandbox.stack.acls import Acl, acls_of, users_of
 from sandbox.stack.topics import load_topics
 
@@ -103,7 +103,7 @@ def facts(connection: psycopg.Connection, package: str) -> tuple[list[tuple], li
 
 
 def test_roles_of_the_operator_have_the_rights_of_our_own(infrastructure) -> None:
-    """On a real PostgreSQL: the roles that the Cluster declares, beside those that kit.provision makes."""
+    """On a real PostgreSQL: the roles that the Cluster declares, beside those that sandbox.provision makes."""
     with psycopg.connect(infrastructure.admin_url, autocommit=True) as connection:
         provisioned = "chart_by_the_kit"
         provision_database(infrastructure.admin_url, provisioned, app_password="a", owner_password="b")

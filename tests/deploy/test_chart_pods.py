@@ -4,8 +4,10 @@ import ast
 import importlib
 
 import pytest
-from kit import app, operations, runtime, watchdog
+from kit import app, runtime
+from kit import health as watchdog
 from kit.events import event_type
+from kit.http import operations
 
 from tests.deploy.chart_files import APPLICATION, BY_NAME, everything_on, named, pods, rendered, selects
 from tools.chart.places import ROOT, SERVICES, Variant

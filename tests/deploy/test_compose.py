@@ -14,11 +14,11 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
-from kit.auth import TokenVerifier
-from kit.provision import drop_database
+from kit.http.auth import TokenVerifier
 from kit.settings import ServiceSettings
-from kit.testing.infrastructure import Infrastructure
+from sandbox.provision import drop_database
 from sqlalchemy import make_url
+from testing.infrastructure import Infrastructure
 
 from tools import compose as topics_file
 from tools.image import box
@@ -263,7 +263,7 @@ async def test_what_compose_prepares_is_what_services_need(
 
     def run(container: str, *arguments: str, **environment: str) -> str:
         """Run it as compose.yaml says, with this machine's addresses in the place of Compose's."""
-        here = {"./deploy/compose": ROOT / "deploy/compose", "issuer": issuer}
+        here = {"issuer": issuer} | {f"./{name}": ROOT / name for name in ("deploy/compose", "sandbox/src")}
         mounts = [box.Mount(here[s], target, mode != "ro") for s, target, mode in mounts_of(container)]
         line = image.command_line(
             CONTAINERS[container].get("command", arguments), entrypoint=CONTAINERS[container].get("entrypoint", []),

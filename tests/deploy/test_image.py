@@ -18,11 +18,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from kit.issuer import LocalIssuer
-from kit.provision import drop_database, provision_database
-from kit.testing.infrastructure import Infrastructure
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from sandbox.issuer import LocalIssuer
+from sandbox.provision import drop_database, provision_database
+from testing.infrastructure import Infrastructure
 
 from tools.image import box
 from tools.image.build import ROOT, Image, build, uv
@@ -104,7 +104,7 @@ class TestContents:
         package = service.replace("-", "_")
         others = {other.replace("-", "_") for other in SERVICES} - {package} | {"sandbox"}
         assert not [name for name in others if (packages_of(image) / name).exists()]
-        assert not (packages_of(image) / "kit/testing").exists()
+        assert not (packages_of(image) / "testing").exists()
         shipped = sorted((packages_of(image) / package / "migrations").rglob("*.py"))
         sources = sorted((ROOT / "services" / service / "migrations").rglob("*.py"))
         assert [file.read_bytes() for file in shipped] == [file.read_bytes() for file in sources]

@@ -6,11 +6,11 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from kit.delivery.kafka import start_producer
 from kit.events import registry
-from kit.kafka import start_producer
-from kit.provision import drop_database, provision_database
-from kit.testing.service import ServiceUnderTest
+from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import Topic, create_topics
+from testing.service import ServiceUnderTest
 
 sys.path.insert(0, str(Path(__file__).parent))
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import httpx
 from kit.settings import ServiceSettings
-from kit.testing.service import eventually
 from sandbox.stack.ports import free_ports
+from testing.service import eventually
 
 HERE = Path(__file__).parent
 START_SECONDS = 90
@@ -28,7 +28,7 @@ def release(number: int, folder: Path) -> Path:
 def migrate(tree: Path, owner_url: str) -> subprocess.CompletedProcess[str]:
     """What a deployment runs before it starts that release."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "MIGRATION_DATABASE_URL": owner_url}
-    command = [sys.executable, "-m", "kit.migrate", "sample"]
+    command = [sys.executable, "-m", "kit", "migrate", "sample"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done

@@ -10,7 +10,7 @@ from pathlib import Path
 from sandbox.stack.postgres import resolve_postgres
 from sandbox.stack.supervisor import Supervisor
 
-from tests.chaos.disk import SmallDisk
+from tools.chaos.disk import SmallDisk
 
 
 async def main(folder: Path, port: int) -> None:

@@ -17,8 +17,8 @@ from sandbox.stack.run_dir import ProcessState, ProcessStatus
 from sandbox.stack.services import package_of
 from sandbox.stack.supervisor import find_process
 
-from tests.chaos.topics import FACTS, records
 from tests.observability.live import Observed, eventually
+from tools.chaos.topics import FACTS, records
 
 LOOK_SECONDS = 0.05
 

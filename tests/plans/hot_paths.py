@@ -8,16 +8,16 @@ from crm_connector.domain.observation import ChangeKind, CrmChange
 from google.protobuf.message import Message
 from kit.events import Event
 from kit.ids import utc_now, uuid7
-from kit.testing.service import eventually
 from psycopg.conninfo import make_conninfo
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.crm.v1 import opportunity_observed_pb2 as observed
+from testing.service import eventually
 
-from tests.bench.fill import OWNERS
-from tests.bench.system import sight
 from tests.plans.platform import SERVICES, TENANT, Databases, Platform
 from tests.plans.specimen import DEAL, FACTS, FAILING, FIELDS, PASSING, PREVIEW, REP, answers
 from tests.plans.specimen import change_in_crm as bring_changes
+from tools.bench.fill import OWNERS
+from tools.bench.system import sight
 
 BATCH = 500
 # More than any statement of the sender may read, who takes 500 at once from the recording adapter.

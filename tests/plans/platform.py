@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 
 import httpx
-from kit.issuer import LocalIssuer
-from kit.migrate import migrate
-from kit.provision import Provisioned, drop_database, provision_database
-from kit.testing.infrastructure import Infrastructure
-from kit.testing.service import ServiceUnderTest, running_service
+from kit.database.migrate import migrate
+from sandbox.issuer import LocalIssuer
+from sandbox.provision import Provisioned, drop_database, provision_database
 from sandbox.stack.topics import create_topics, load_topics
 from sandbox.story.api import Caller
+from testing.infrastructure import Infrastructure
+from testing.service import ServiceUnderTest, running_service
 
 SERVICES = ("assessment", "scoring", "stage-engine", "crm-connector", "recommender")
 TENANT = "acme"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from kit.waiting import MOST_COUNTED
+from kit.database.waiting import MOST_COUNTED
 
 from tests.plans.hot_paths import REPETITIONS, copy_of, owner_of
 from tests.plans.platform import SERVICES, Platform

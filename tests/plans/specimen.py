@@ -8,8 +8,8 @@ from crm_connector.crm import ChangeBatch
 from crm_connector.domain.observation import ChangeKind, CrmChange
 from crm_connector.service.inbound import apply_changes, ids_to_read
 from kit.ids import utc_now, uuid7
-from kit.testing.service import eventually
 from sandbox.story.api import Caller, Refused
+from testing.service import eventually
 
 from tests.plans.platform import TENANT, Platform
 

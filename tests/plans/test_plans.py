@@ -9,19 +9,19 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 import pytest_asyncio
-from kit.issuer import LocalIssuer
-from kit.testing.infrastructure import Infrastructure
 from psycopg.conninfo import make_conninfo
+from sandbox.issuer import LocalIssuer
 from sandbox.story.setup import publish_field_example
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from testing.infrastructure import Infrastructure
 
-from tests.bench.fill import fill_all
 from tests.plans import hot_paths
 from tests.plans.judging import SMALL, Statement, objections
 from tests.plans.platform import SERVICES, TENANT, Databases, databases, platform
 from tests.plans.reads import COMMANDS, EXCUSED, HOUSEKEEPING, MEASURED, READS, SAMPLED, known_deal, operations
 from tests.plans.recording import recording, tell_plans
 from tests.plans.specimen import DEAL, live
+from tools.bench.fill import fill_all
 
 OPPORTUNITIES = 1_000_000
 # How many rows a statement of these may be about: a full batch has 500 events, and a deal a few rows in a table.

@@ -6,7 +6,7 @@ import pytest
 import uvloop
 from sandbox.stack.services import SERVICES
 
-from tests.bench.system import Work, system
+from tools.bench.system import Work, system
 
 DEALS, BEFORE, MEASURED = 2000, 2000, 300
 # What a submission needs of any one table: the history of its deal is the longest.

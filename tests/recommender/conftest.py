@@ -10,7 +10,6 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 from kit.events import Event, Received
-from kit.testing.service import ServiceUnderTest
 from recommender import consumers
 from recommender import models as t
 from sqlalchemy import select
@@ -23,6 +22,7 @@ from stagecraft.stage.v1 import pipeline_published_pb2 as pipelines
 from stagecraft.stage.v1 import stage_changed_pb2 as changes
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished, Stage
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
+from testing.service import ServiceUnderTest
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 OPEN = ["prospecting", "discovery", "demo"]

@@ -13,12 +13,12 @@ from forms.definition import Form, form_from_json
 from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import utc_now, uuid7
-from kit.testing.plugin import StartService
-from kit.testing.service import ServiceUnderTest
 from scoring.templates import profile_templates
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
+from testing.plugin import StartService
+from testing.service import ServiceUnderTest
 
 FIELD_ANSWERS: Answers = {"hours": "over_5", "compliance": "yes"}
 

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 from forms.definition import Form
-from kit.testing.service import ServiceUnderTest
 from scoring.templates import profile_templates
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
+from testing.service import ServiceUnderTest
 
 pytestmark = pytest.mark.stack
 Publish = Callable[..., Awaitable[Any]]

@@ -9,9 +9,8 @@ from uuid import UUID
 import pytest
 from forms.definition import Form
 from forms.messages import form_to_event_fields
-from kit.auth import Principal
+from kit.http.auth import Principal
 from kit.ids import derived, uuid7
-from kit.testing.service import ServiceUnderTest
 from scoring.models import assessment, parked_submission, score
 from scoring.service.profiles import ProfileService
 from sqlalchemy import func, select, text
@@ -20,6 +19,7 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitte
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, SCALE_RAW
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from testing.service import ServiceUnderTest
 
 WAITING_FOR_A_NAMED_LOCK = """locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from kit.http.pagination import encode_cursor, signature_of
 from kit.ids import uuid7
-from kit.pagination import encode_cursor, signature_of
-from kit.testing.service import ServiceUnderTest
 from stage_engine.templates import templates
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_PERSON, StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import INPUT_KIND_COMMAND, OUTCOME_REJECTED, StageDecided
+from testing.service import ServiceUnderTest
 
 pytestmark = pytest.mark.stack
 

@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import utc_now, uuid7
-from kit.testing.service import ServiceUnderTest, eventually
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset
 from stage_engine.tasks import check_one, measure_gap
 from stage_engine.templates import templates
@@ -26,6 +25,7 @@ from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+from testing.service import ServiceUnderTest, eventually
 
 pytestmark = pytest.mark.stack
 

@@ -1,3 +1,3 @@
-from kit.migrations import run_migrations
+from kit.database.migrations import run_migrations
 
 run_migrations()

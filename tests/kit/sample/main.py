@@ -2,13 +2,13 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
-from kit import audit
 from kit.app import create_app
-from kit.auth import Caller, requires
-from kit.etag import IfMatch, check_revision, etag
+from kit.http import audit
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, check_revision, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
 from kit.ids import uuid7
-from kit.pagination import Page, Paging
-from kit.web import Uow, router
 from pydantic import BaseModel
 from sqlalchemy import insert, select, update
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored

@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from kit.tables import table_base
+from kit.database.tables import table_base
 from sqlmodel import Field
 
 Base = table_base()

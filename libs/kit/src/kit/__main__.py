@@ -11,7 +11,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from kit.migrate import main as migrate
+from kit.database.migrate import migrate_all
 
 _EXAMPLES = """examples:
   python -m kit serve scoring --port 8001
@@ -29,19 +29,17 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     given = os.environ.get("STAGECRAFT_SERVICE")
-    for name, words in (("serve", "serve the API and handle events"), ("migrate", "change the schema, then end")):
-        command = commands.add_parser(name, help=words)
-        command.add_argument(
-            "service", nargs="?" if given else None, default=given, help="such as stage-engine; STAGECRAFT_SERVICE"
-        )
-    serve = commands.choices["serve"]
+    serve = commands.add_parser("serve", help="serve the API and handle events")
+    which = "such as stage-engine; default: STAGECRAFT_SERVICE"
+    serve.add_argument("service", nargs="?" if given else None, default=given, help=which)
+    migrate = commands.add_parser("migrate", help="change the schema, then end")
+    migrate.add_argument("services", nargs="*" if given else "+", default=[given], help=which)
     serve.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="address to listen at; HOST")
     serve.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="port to listen at; PORT")
     arguments = parser.parse_args()
-    package = arguments.service.replace("-", "_")
     if arguments.command == "migrate":
-        return migrate([package])
-    return _serve(package, arguments.host, arguments.port)
+        return migrate_all([service.replace("-", "_") for service in arguments.services])
+    return _serve(arguments.service.replace("-", "_"), arguments.host, arguments.port)
 
 
 def _serve(package: str, host: str, port: int) -> int:

@@ -14,18 +14,19 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
-from kit import operations
-from kit.access import AccessLog
-from kit.consumer import Handlers
-from kit.errors import install_problem_handlers
-from kit.migrations import SchemaUnfit, check_schema
-from kit.pace import pause
-from kit.reach import in_words
+from kit.database.migrations import SchemaUnfit, check_schema
+from kit.database.waiting import Waiting
+from kit.delivery.consumer import Handlers
+from kit.delivery.pace import PROMPT, Pace, pause
+from kit.health import in_words
+from kit.http import operations
+from kit.http.access import AccessLog
+from kit.http.bodies import BodyLimit
+from kit.http.problems import install_problem_handlers
+from kit.http.web import document_problems
 from kit.runtime import Runtime
 from kit.settings import ServiceSettings
 from kit.telemetry import EVENT_LOOP_DELAY, PROBE_PATHS, configure_logging, configure_tracing
-from kit.waiting import Waiting
-from kit.web import BodyLimit, document_problems
 
 __all__ = ["Runtime", "Task", "create_app"]
 
@@ -49,14 +50,16 @@ def create_app(
     handlers: Handlers | None = None,
     tasks: Sequence[Task] = (),
     waiting: Sequence[Waiting] = (),
+    pace: Pace = PROMPT,
 ) -> FastAPI:
     """A service, complete with identity, problems, relay, consumer, health and metrics.
 
     `handlers` maps event classes to batch handlers. `tasks` run beside them until their event is set; one that
-    fails is started again after a second. `waiting` says which rows count as waiting work.
+    fails is started again after a second. `waiting` says which rows count as waiting work. `pace` says how
+    promptly events are handled under load: a service that only keeps what others decided can be patient.
     """
     provider = configure_tracing(settings)
-    runtime = Runtime(settings, handlers or {}, waiting)
+    runtime = Runtime(settings, handlers or {}, waiting, pace)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,7 +81,6 @@ def create_app(
     )
     app.state.runtime = runtime
     app.state.database = runtime.database
-    app.state.groups = {}
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
     app.add_middleware(BodyLimit)

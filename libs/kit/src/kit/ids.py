@@ -1,10 +1,12 @@
 """Time-ordered identifiers and the clock they come from."""
 
 import hashlib
+import json
 import os
 import threading
 import time
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 # A UUID like any other, equal to it, but made, written and hashed several times as fast.
@@ -59,3 +61,9 @@ def derived(origin: UUID, name: str) -> UUID:
 def utc_now() -> datetime:
     """The present, aware, in UTC."""
     return datetime.now(UTC)
+
+
+def fingerprint(document: Any) -> str:
+    """SHA-256 of the canonical JSON (sorted keys, no blanks, UTF-8): equal content, equal fingerprint."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()

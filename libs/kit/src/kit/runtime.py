@@ -11,16 +11,18 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
-from kit.auth import TokenVerifier
-from kit.consumer import Consumer, Handlers
-from kit.db import Database
-from kit.dead_letters import measure_dead_letters
-from kit.housekeeping import Housekeeping
-from kit.kafka import new_consumer, start_producer, why_unreachable
-from kit.lag import GroupLag
-from kit.outbox import Relay
-from kit.reach import in_words
-from kit.resources import Resources
+from kit.database.resources import Resources
+from kit.database.unit_of_work import Database
+from kit.database.waiting import Waiting, measure_waiting
+from kit.delivery.consumer import Consumer, Handlers
+from kit.delivery.dead_letters import measure_dead_letters
+from kit.delivery.housekeeping import Housekeeping
+from kit.delivery.kafka import new_consumer, start_producer, why_unreachable
+from kit.delivery.lag import GroupLag
+from kit.delivery.outbox import Relay
+from kit.delivery.pace import Pace
+from kit.health import Watchdog, in_words
+from kit.http.auth import TokenVerifier
 from kit.settings import ServiceSettings
 from kit.telemetry import (
     CONNECTIONS_IN_USE,
@@ -31,8 +33,6 @@ from kit.telemetry import (
     SERVICE_INFO,
     SERVICE_READY,
 )
-from kit.waiting import Waiting, measure_waiting
-from kit.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ _MEASURE_SECONDS = 2
 class Runtime:
     """The parts of one service, and how they are."""
 
-    def __init__(self, settings: ServiceSettings, handlers: Handlers, waiting: Sequence[Waiting] = ()) -> None:
+    def __init__(self, settings: ServiceSettings, handlers: Handlers, waiting: Sequence[Waiting], pace: Pace) -> None:
         self.settings = settings
         self.resources = Resources()
         self.resources.put(settings)
@@ -55,7 +55,7 @@ class Runtime:
         self.database.on_events = self.relay.wake
         self.housekeeping = Housekeeping(self.database)
         self.consumer = (
-            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog)
+            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog, pace)
             if handlers
             else None
         )

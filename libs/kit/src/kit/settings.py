@@ -9,8 +9,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
-from kit.pace import PROMPT, Pace
-
 
 def postgresql_url(given: str, driver: str) -> str:
     """The URL with the driver's name, whatever it named or did not; ValueError, which does not tell it, when it is none
@@ -35,8 +33,6 @@ class ServiceSettings(BaseSettings):
 
     # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
     service: ClassVar[str]
-    # How promptly events are handled under load: a service that only keeps what others decided can be patient.
-    pace: ClassVar[Pace] = PROMPT
     environment: Literal["local", "test", "production"] = "local"
     database_url: SecretStr = Field(
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-from kit.kafka import login
+from kit.delivery.kafka import login
 
 from sandbox.stack.acls import acls_of, users_of
 from sandbox.stack.databases import prepare_databases

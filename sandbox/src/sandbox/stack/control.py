@@ -125,7 +125,7 @@ class Stack:
 
     def kafka(self, user: str = ADMIN) -> dict[str, Any]:
         """How a client of aiokafka reaches the broker as that user: a service, a partner or the administrator."""
-        from kit.kafka import login
+        from kit.delivery.kafka import login
 
         environment = self.environment
         password = environment.get(variable_of(user, "KAFKA_PASSWORD"))
@@ -134,7 +134,7 @@ class Stack:
 
     def token(self, tenant: str, role: str, subject: str) -> str:
         """An access token every service of this stack accepts."""
-        from kit.issuer import LocalIssuer
+        from sandbox.issuer import LocalIssuer
 
         return LocalIssuer(self.run.issuer).token(tenant, subject, [role])
 

@@ -19,7 +19,7 @@ async def prepare_databases(services: Sequence[str], admin_url: str, run: RunDir
 
     Raises ProcessStartFailed with the end of the migrations' output.
     """
-    from kit.provision import provision_database
+    from sandbox.provision import provision_database
 
     urls: dict[str, str] = {}
     owners: dict[str, str] = {}
@@ -41,7 +41,7 @@ async def _migrate(owners: Mapping[str, str]) -> None:
     # One process for all: most of a migration's time is the start of Python.
     logins = {f"{package.upper()}_MIGRATION_DATABASE_URL": url for package, url in owners.items()}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "kit.migrate", *owners),
+        *(sys.executable, "-m", "kit", "migrate", *owners),
         env={**os.environ, **logins},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

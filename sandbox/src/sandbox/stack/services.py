@@ -73,7 +73,7 @@ def common_environment(run: RunDir, bootstrap_servers: str, *, idempotence: bool
 
     Makes the local issuer's keys when there are none.
     """
-    from kit.issuer import AUDIENCE, ISSUER, LocalIssuer
+    from sandbox.issuer import AUDIENCE, ISSUER, LocalIssuer
 
     return {
         "ENVIRONMENT": "local",

@@ -1,7 +1,7 @@
 """The service's first schema."""
 
 from assessment.models import Base
-from kit.migrations import create_kit_tables, create_tables
+from kit.database.migrations import create_kit_tables, create_tables
 
 revision = "0001"
 down_revision = None

@@ -15,7 +15,7 @@ InvalidProblem
 from collections.abc import Sequence
 
 from forms.lint import Finding
-from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, Problem, pointer
+from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, Problem, pointer
 
 from assessment.domain.admission import CaptureRefused
 

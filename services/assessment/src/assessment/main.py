@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.delivery.pace import PATIENT
 
 from assessment import consumers
 from assessment.endpoints import authoring, capture, delivery
@@ -15,4 +16,5 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Authors assessments, says which one an opportunity is due, and captures the answers",
         routers=[authoring.router, capture.router, delivery.router],
         handlers=consumers.HANDLERS,
+        pace=PATIENT,
     )

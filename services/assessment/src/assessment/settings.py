@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-from kit.pace import PATIENT, Pace
 from kit.settings import ServiceSettings
 
 
@@ -10,4 +9,3 @@ class Settings(ServiceSettings):
     """Settings of the assessment service."""
 
     service: ClassVar[str] = "assessment"
-    pace: ClassVar[Pace] = PATIENT

@@ -4,13 +4,13 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query, Response
-from kit import audit
-from kit.auth import Principal, requires
-from kit.etag import IfMatch, etag
+from kit.http import audit
+from kit.http.auth import Principal, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow
+from kit.http.web import router as kit_router
 from kit.ids import utc_now, uuid7
-from kit.pagination import Page, Paging
-from kit.web import Uow
-from kit.web import router as kit_router
 
 from crm_connector import schemas
 from crm_connector.domain.intents import IntentState

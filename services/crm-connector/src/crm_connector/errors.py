@@ -12,7 +12,7 @@ Problem
 
 from collections.abc import Sequence
 
-from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
+from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
 
 from crm_connector.domain.stages import MappingFault
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from kit.tables import table_base
+from kit.database.tables import table_base
 from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, UniqueConstraint, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field

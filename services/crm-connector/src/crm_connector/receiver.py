@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import timedelta
 from typing import Any
 
-from kit.db import Database, UnitOfWork
+from kit.database.unit_of_work import Database, UnitOfWork
 from kit.ids import utc_now, uuid7
 
 from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, PositionLost

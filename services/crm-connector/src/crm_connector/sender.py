@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from kit.db import Database
+from kit.database.unit_of_work import Database
+from kit.delivery.pace import PATIENT, pause
 from kit.ids import utc_now
-from kit.pace import PATIENT, pause
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.breaker import Breaker

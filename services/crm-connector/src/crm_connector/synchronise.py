@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from kit.app import Runtime
-from kit.db import Database
-from kit.http import http_client
+from kit.database.unit_of_work import Database
+from kit.database.waiting import show_waiting
+from kit.http.client import http_client
 from kit.ids import utc_now
-from kit.waiting import show_waiting
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 

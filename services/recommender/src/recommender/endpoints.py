@@ -7,9 +7,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from kit.auth import requires
-from kit.pagination import Page, Paging, invalid_cursor
-from kit.web import Uow, router
+from kit.http.auth import requires
+from kit.http.pagination import Page, Paging, invalid_cursor
+from kit.http.web import Uow, router
 
 from recommender.domain.advice import ranked
 from recommender.domain.history import Total

@@ -8,7 +8,7 @@ InvalidProblem
 └── AssessmentUnknown        no scoring profile of the assessment is known, so it has no bands
 """
 
-from kit.errors import FieldError, InvalidProblem, NotFoundProblem
+from kit.http.problems import FieldError, InvalidProblem, NotFoundProblem
 
 
 class RecommendationNotFound(NotFoundProblem):

@@ -2,7 +2,8 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
-from kit.waiting import Waiting
+from kit.database.waiting import Waiting
+from kit.delivery.pace import PATIENT
 
 from recommender import consumers, endpoints
 from recommender.models import parked_submission
@@ -16,5 +17,6 @@ def create(settings: Settings | None = None) -> FastAPI:
         "it never moves one",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,
+        pace=PATIENT,
         waiting=[Waiting("parked_submissions", parked_submission, "parked_at")],
     )

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from kit.tables import table_base
+from kit.database.tables import table_base
 from sqlalchemy import BigInteger, Column, DateTime, Index, Numeric, String, Uuid, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field

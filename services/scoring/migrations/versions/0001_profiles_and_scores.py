@@ -1,6 +1,6 @@
 """Scoring profiles, the assessments they are for, scores, and submissions that wait for a profile."""
 
-from kit.migrations import create_kit_tables, create_tables, let_relay_count
+from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
 from scoring.models import Base, parked_submission
 
 revision = "0001"

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kit.consumer import Handlers
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
+from kit.delivery.consumer import Handlers
 from kit.events import Received
 
 from scoring.messages import AssessmentPublished, AssessmentSubmitted, read_assessment

@@ -6,10 +6,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response, status
-from kit.auth import Caller, requires
-from kit.etag import IfMatch, etag
-from kit.pagination import Page, Paging
-from kit.web import Uow, router
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
 
 from scoring.errors import ProfileTemplateNotFound, ScoreNotFound, ScorePending
 from scoring.records import ProfileRecord

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from forms.check import AnswerProblem
 from forms.lint import Finding
-from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
+from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
 
 
 class ProfileNotFound(NotFoundProblem):

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
-from kit.waiting import Waiting
+from kit.database.waiting import Waiting
 
 from scoring import consumers, endpoints
 from scoring.models import parked_submission

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from kit import bulk
-from kit.db import columns, record, records
+from kit.database import bulk
+from kit.database.rows import columns, record, records
 from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert

@@ -1,6 +1,6 @@
 """Pipelines, deals, decisions, transitions, parked events, score replicas and partner feeds."""
 
-from kit.migrations import create_kit_tables, create_tables, let_relay_count
+from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
 from stage_engine.models import Base, opportunity, parked_event
 
 revision = "0001"

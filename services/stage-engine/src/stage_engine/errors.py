@@ -16,7 +16,7 @@ InvalidProblem
 
 from collections.abc import Sequence
 
-from kit.errors import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
+from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
 
 from stage_engine.domain.finding import LintFinding
 

@@ -2,7 +2,7 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
-from kit.waiting import Waiting
+from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS

@@ -5,7 +5,7 @@ import logging
 import random
 from uuid import UUID
 
-from kit.pace import pause
+from kit.delivery.pace import pause
 from kit.runtime import Runtime
 from sqlalchemy import text
 

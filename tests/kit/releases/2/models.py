@@ -1,6 +1,6 @@
 from uuid import UUID
 
-from kit.tables import table_base
+from kit.database.tables import table_base
 from sqlalchemy import Column, String
 from sqlmodel import Field
 

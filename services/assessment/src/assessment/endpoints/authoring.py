@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from fastapi import Path, Response
 from forms.lint import Finding, Severity
-from kit.auth import Caller, requires
-from kit.etag import IfMatch, etag
-from kit.pagination import Page, Paging
-from kit.web import Uow, router
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
 
 from assessment.repository.authoring import Row
 from assessment.schemas import authoring as schemas

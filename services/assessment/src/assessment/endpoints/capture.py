@@ -5,14 +5,17 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Depends, Path, Response
-from kit.auth import Caller, requires
-from kit.errors import pointer
+from kit.http.auth import Caller, requires
+from kit.http.bodies import judges_text
+from kit.http.idempotency import REPLAY_HEADER
+from kit.http.problems import pointer
+from kit.http.web import Uow, router
 from kit.telemetry import current_traceparent
-from kit.web import REPLAY_HEADER, Uow, group_of, judges_text, router
 from pydantic import ValidationError
 
 from assessment.domain.admission import CaptureRefused, Receipt
 from assessment.domain.capture import Capture
+from assessment.endpoints.grouping import group_of
 from assessment.errors import field_errors, problem_of
 from assessment.schemas.capture import (
     BatchBody,

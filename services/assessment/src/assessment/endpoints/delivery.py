@@ -5,10 +5,11 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Header, Path, Query, Response
-from kit.auth import Caller, requires
-from kit.errors import ForbiddenProblem
-from kit.pagination import Page, Paging
-from kit.web import Uow, fingerprint, router
+from kit.http.auth import Caller, requires
+from kit.http.pagination import Page, Paging
+from kit.http.problems import ForbiddenProblem
+from kit.http.web import Uow, router
+from kit.ids import fingerprint
 
 from assessment.domain.capture import Visit
 from assessment.domain.delivery import Due, Stage

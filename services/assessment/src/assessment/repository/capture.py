@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from forms.definition import form_from_json
-from kit import bulk
-from kit.db import rows
+from kit.database import bulk
+from kit.database.rows import rows
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 

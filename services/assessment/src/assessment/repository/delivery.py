@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from kit.db import rows
+from kit.database.rows import rows
 from sqlalchemy import (
     ColumnElement,
     DateTime,

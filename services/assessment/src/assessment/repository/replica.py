@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from kit import bulk
-from kit.bulk import Rows
+from kit.database import bulk
+from kit.database.bulk import Rows
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -7,10 +7,10 @@ from typing import Any
 
 from forms.definition import Form, definition_hash, form_from_json
 from forms.lint import Finding, Severity, lint
-from kit import audit
-from kit.auth import Principal
-from kit.db import UnitOfWork
-from kit.etag import check_revision
+from kit.database.unit_of_work import UnitOfWork
+from kit.http import audit
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
 from kit.ids import utc_now
 
 from assessment.errors import (

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.ids import utc_now
 
 from assessment.domain.admission import Admitted, CaptureRefused, Published, Receipt, Stored, admit, not_found, replay

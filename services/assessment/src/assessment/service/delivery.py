@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from kit.auth import Principal
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.auth import Principal
 
 from assessment.domain.capture import Visit
 from assessment.domain.delivery import Available, NextAssessment, Stage, next_assessment

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 
 from assessment.records import (
     ChangeRecord,

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from kit import bulk
-from kit.bulk import driver_of
-from kit.waiting import MOST_COUNTED
+from kit.database import bulk
+from kit.database.bulk import driver_of
+from kit.database.waiting import MOST_COUNTED
 from sqlalchemy import and_, func, select, text, union_all, update
 from sqlalchemy.ext.asyncio import AsyncSession
 

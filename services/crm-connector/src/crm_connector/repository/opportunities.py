@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from kit import bulk
-from kit.bulk import driver_of
+from kit.database import bulk
+from kit.database.bulk import driver_of
 from sqlalchemy import ARRAY, String, any_, literal, select
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.crm import ChangeBatch
 from crm_connector.domain.intents import IntentState

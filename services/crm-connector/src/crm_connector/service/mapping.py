@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kit import audit
-from kit.auth import Principal
-from kit.db import UnitOfWork
-from kit.etag import check_revision
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
+from kit.http import audit
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
 from kit.ids import utc_now
 
 from crm_connector.domain.observation import ObservationKind, Step

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.domain.stages import CrmStage, StageMap, default_pairs
 from crm_connector.repository.connection import ConnectionRepository

@@ -8,10 +8,10 @@ from random import random
 from typing import Any
 from uuid import UUID
 
-from kit import audit
-from kit.auth import Principal
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
+from kit.http import audit
+from kit.http.auth import Principal
 from kit.ids import derived, utc_now, uuid7
 
 from crm_connector.crm import Crm

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
-from kit import bulk
-from kit.db import records
+from kit.database import bulk
+from kit.database.rows import records
 from sqlalchemy import ColumnElement, Executable, String, Table, any_, literal
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from kit import bulk
-from kit.db import columns
+from kit.database import bulk
+from kit.database.rows import columns
 from sqlalchemy import Select, select, tuple_
 
 from recommender import models as t

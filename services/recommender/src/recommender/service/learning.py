@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
 from kit.ids import utc_now
 

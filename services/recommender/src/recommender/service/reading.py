@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 
 from recommender.domain.bands import band_order
 from recommender.domain.history import Cell, Total

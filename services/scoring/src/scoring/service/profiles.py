@@ -9,10 +9,10 @@ from uuid import UUID
 from forms.answers import AnswerMalformed, Value, parse_number
 from forms.check import check_answers, visible_questions
 from forms.definition import Question, QuestionType, form_from_json
-from kit import audit
-from kit.auth import Principal
-from kit.db import UnitOfWork
-from kit.etag import check_revision
+from kit.database.unit_of_work import UnitOfWork
+from kit.http import audit
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
 from kit.ids import utc_now, uuid7
 
 from scoring.domain.lint import Analysis, ReadyProfile, analyse

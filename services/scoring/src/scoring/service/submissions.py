@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from forms.definition import form_from_json, plain
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
 from kit.ids import derived, utc_now
 

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Query, Response
-from kit.auth import Caller, requires
-from kit.etag import IfMatch, etag
-from kit.pagination import Page, Paging
-from kit.web import Uow, router
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
 
 from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.outlook import Way

@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import Query
-from kit.auth import requires
+from kit.http.auth import requires
+from kit.http.web import Uow, router
 from kit.ids import utc_now
-from kit.web import Uow, router
 
 from stage_engine.domain.pipeline import Stage
 from stage_engine.repository.views import Row

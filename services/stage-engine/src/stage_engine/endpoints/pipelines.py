@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Annotated
 
 from fastapi import Path, Response
-from kit.auth import Caller, requires
-from kit.etag import IfMatch, etag
-from kit.pagination import Page, Paging
-from kit.web import Uow, router
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
 
 from stage_engine.domain.finding import LintFinding, Severity
 from stage_engine.errors import TemplateNotFound

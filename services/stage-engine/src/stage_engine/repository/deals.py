@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
-from kit import bulk
-from kit.db import rows
+from kit.database import bulk
+from kit.database.rows import rows
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kit.db import rows
+from kit.database.rows import rows
 from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert

@@ -1,9 +1,9 @@
 """A person moves a deal."""
 
-from kit.audit import record
-from kit.auth import Principal
-from kit.db import UnitOfWork
-from kit.etag import check_revision
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
 from kit.ids import uuid7
 
 from stage_engine.domain.decision import Code

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from google.protobuf.message import Message
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
 from kit.ids import utc_now, uuid7
 

@@ -1,9 +1,9 @@
 """Partners' topics."""
 
 from kit.app import Runtime
-from kit.audit import record
-from kit.auth import Principal
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
 
 from stage_engine.errors import PartnerFeedExists, PartnerTopicForeign, PartnerTopicMissing
 from stage_engine.repository.pipelines import PipelineRepository, Row

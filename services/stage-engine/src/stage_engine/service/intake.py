@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kit import wire
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
 

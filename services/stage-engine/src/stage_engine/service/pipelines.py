@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from kit.audit import record
-from kit.auth import Principal
-from kit.db import UnitOfWork
-from kit.etag import check_revision
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
 from kit.ids import utc_now
 
 from stage_engine.domain.document import from_document, to_document

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 
 from stage_engine.domain.document import from_document
 from stage_engine.domain.evaluate import Ruleset

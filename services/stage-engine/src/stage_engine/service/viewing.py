@@ -6,7 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
-from kit.db import UnitOfWork
+from kit.database.unit_of_work import UnitOfWork
 from kit.ids import utc_now
 
 from stage_engine.domain.outlook import Way, ways_on

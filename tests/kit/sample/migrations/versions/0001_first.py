@@ -1,4 +1,4 @@
-from kit.migrations import create_kit_tables, create_tables
+from kit.database.migrations import create_kit_tables, create_tables
 from sample.models import Base
 
 revision = "0001"

@@ -1,6 +1,6 @@
 """Rows from before the trigger."""
 
-from kit.migrations import backfill
+from kit.database.migrations import backfill
 
 revision = "0003"
 down_revision = "0002"

@@ -1,0 +1,1 @@
+"""Transactions, tables and schema changes."""

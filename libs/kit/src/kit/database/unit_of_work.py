@@ -1,0 +1,202 @@
+"""Transactions: one per request or consumed batch, always on behalf of one tenant.
+
+Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
+"""
+
+import re
+import ssl
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from google.protobuf.message import Message
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+
+from kit.database import bulk
+from kit.database.resources import Resources
+from kit.database.tables import outbox
+from kit.events import Event, Received
+from kit.settings import ServiceSettings
+from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
+
+# What needs no quoting goes with BEGIN in one message; a statement with parameters takes a message of its own.
+_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,100}").fullmatch
+# What a service asks is about few rows of tables of any size. A plan that reads a whole table is only cheap while it is
+# small, and a connection keeps it while the table grows, until the next ANALYZE. At the server's own guess that a page
+# out of its turn costs four times as much as the next one, a plan by an index loses to one that goes through it all.
+_PLANS = {"enable_seqscan": "off", "random_page_cost": "1.1"}
+
+
+class UnitOfWork:
+    """A transaction of one tenant with the events it causes: both are committed, or neither is."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str, source: str, prefix: str, resources: Resources) -> None:
+        self.session = session
+        self.tenant_id = tenant_id
+        self.resources = resources
+        self._source = source
+        self._prefix = prefix
+        self._outgoing: list[Event] = []
+        self.opened = ""
+        self.published = 0
+        self._callbacks: list[Callable[[], None]] = []
+
+    def publish(
+        self,
+        message: Message,
+        *,
+        sequence: int,
+        cause: Received[Any] | None = None,
+        traceparent: str | None = None,
+        topic: str = "",
+        **given: Any,
+    ) -> Event:
+        """Queue an event for the outbox. It continues the trace of `cause`, the consumed event it follows from, or
+        that of `traceparent`, or else that of the request. `topic` overrides the contract's (partner feeds); `id` and
+        `time` may be given."""
+        if traceparent is None:
+            traceparent = cause.traceparent if cause is not None else current_traceparent()
+        event = Event(self.tenant_id, message, sequence, traceparent, topic, **given)
+        self._outgoing.append(event)
+        return event
+
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call this once the transaction is durable; it must not block or fail."""
+        self._callbacks.append(callback)
+
+    async def flush(self) -> None:
+        """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Every commit
+        does so first; whoever reads before what was deferred has to do so as well."""
+        events, self._outgoing = self._outgoing, []
+        rows = [event.row(self._source, self._prefix) for event in events]
+        bulk.defer(self.session, outbox, rows)
+        await bulk.write_deferred(self.session, self.tenant_id)
+        for topic, count in Counter(row["topic"] for row in rows).items():
+            EVENTS_PUBLISHED.labels(self._source, topic).inc(count)
+        self.published += len(rows)
+
+    def committed(self) -> None:
+        """Run the callbacks; called by the edge that committed."""
+        callbacks, self._callbacks = self._callbacks, []
+        for callback in callbacks:
+            callback()
+
+
+class Database:
+    """The service's database, reached as its application role."""
+
+    def __init__(self, settings: ServiceSettings, resources: Resources | None = None) -> None:
+        self.resources = resources or Resources()
+        self._source = settings.service
+        self._prefix = settings.topic_prefix
+        self._relay_role = f"{settings.package}_relay"
+        # Left to itself the driver would encrypt where the server offers it, whoever the server is.
+        tls = {"ssl": ssl.create_default_context(cafile=settings.database_tls_ca_file)} if settings.database_tls else {}
+        self.engine = create_async_engine(
+            settings.database_url.get_secret_value(),
+            pool_size=settings.database_pool_size,
+            # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
+            max_overflow=0,
+            pool_timeout=10,
+            connect_args={"server_settings": {"application_name": settings.service, **_PLANS}, **tls},
+            # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
+            hide_parameters=True,
+            # Transactions are begun and ended here, past SQLAlchemy, which would take a round trip more for each.
+            isolation_level="AUTOCOMMIT",
+        )
+        event.listen(self.engine.sync_engine, "checkout", _renew_if_closed)
+        self.on_events: Callable[[], None] = lambda: None
+
+    @asynccontextmanager
+    async def unit_of_work(self, tenant_id: str, opening: str = "") -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits at the end of the block, with its events, or rolls back on any error. `opening`
+        is its first statement, which goes to the server with BEGIN; `opened` is then what that one reports."""
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
+            uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
+            async with transaction(await session.connection(), *tenant_setting(tenant_id), opening=opening) as opened:
+                uow.opened = opened
+                yield uow
+                await uow.flush()
+        if uow.published:
+            self.on_events()
+        uow.committed()
+
+    @asynccontextmanager
+    async def as_relay(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction in the role that sees every tenant's outbox and nothing else but what is to be pruned."""
+        async with (
+            self.engine.connect() as connection,
+            transaction(connection, f'SET LOCAL ROLE "{self._relay_role}"'),
+        ):
+            yield connection
+
+    @asynccontextmanager
+    async def held_by_relay(self) -> AsyncIterator[asyncpg.Connection]:
+        """A connection beside the pool's, in the relay's role, every statement a transaction of its own. These do not
+        wait for the disk: should the server crash, it may forget the last ones."""
+        async with self.engine.connect() as connection:
+            assert connection.sync_connection is not None
+            driver = await bulk.driver_below(connection)
+            connection.sync_connection.detach()
+            await driver.execute(f'SET ROLE "{self._relay_role}"; SET synchronous_commit = off')
+            yield driver
+
+    async def close(self) -> None:
+        """Give all connections back."""
+        await self.engine.dispose()
+
+
+def _renew_if_closed(connection: Any, *_: Any) -> None:
+    """Lend no connection that the server has closed; the others of its age are most likely closed as well."""
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
+def is_plain(text: str) -> bool:
+    """Whether the text may stand in a statement between quotes as it is."""
+    return _PLAIN(text) is not None
+
+
+def tenant_setting(tenant_id: str) -> tuple[str, ...]:
+    """The statement that lets the rest of a transaction see this tenant's rows and no others, and its parameters."""
+    if is_plain(tenant_id):
+        return (f"SET LOCAL app.tenant_id = '{tenant_id}'",)
+    return "SELECT set_config('app.tenant_id', $1, true)", tenant_id
+
+
+@asynccontextmanager
+async def transaction(
+    connection: AsyncConnection, setting: str, *parameters: str, opening: str = ""
+) -> AsyncIterator[str]:
+    """Begin with the setting and the `opening` statement, whose report is given, and commit, or roll back on any error.
+    A connection that does not end its transaction is closed, never lent again."""
+    driver = await bulk.driver_below(connection)
+    try:
+        if parameters:
+            await driver.execute("BEGIN")
+            await driver.execute(setting, *parameters)
+            opened = await driver.execute(opening) if opening else ""
+        else:
+            opened = await driver.execute(f"BEGIN; {setting}; {opening}")
+        yield opened
+        # Of a transaction that failed before, PostgreSQL takes COMMIT for ROLLBACK.
+        if await driver.execute("COMMIT") != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError(
+                "the transaction was rolled back, for a statement in it had failed"
+            )
+    except BaseException:
+        await _roll_back(connection, driver)
+        raise
+
+
+async def _roll_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
+    try:
+        if not driver.is_closed() and driver.is_in_transaction():
+            await driver.execute("ROLLBACK")
+    finally:
+        if driver.is_closed() or driver.is_in_transaction():
+            await connection.invalidate()

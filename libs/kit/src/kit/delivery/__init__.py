@@ -1,0 +1,1 @@
+"""Events in and out: each is handled once, in order, and none is lost."""

@@ -1,0 +1,1 @@
+"""How services are asked and how they answer: routes, identity, problems."""

@@ -1,0 +1,178 @@
+"""Who calls and what they may do: OIDC access tokens, checked against a cached key set."""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from kit.delivery.pace import pause
+from kit.http.problems import ForbiddenProblem, UnauthenticatedProblem, UnavailableProblem
+from kit.settings import ServiceSettings
+
+log = logging.getLogger(__name__)
+
+ALGORITHMS = ["RS256", "ES256"]
+_LEEWAY_SECONDS = 30
+_REFRESH_SECONDS = 300.0
+_CACHED_TOKENS = 10_000
+
+_READ = {
+    "assessments:read", "submissions:read", "worklist:read", "scores:read", "pipelines:read",
+    "opportunities:read", "recommendations:read",
+}  # fmt: skip
+_ANY = {"worklist:read-any", "opportunities:read-any", "analytics:read"}
+_OPERATE = {"connection:read", "intents:read", "dead-letters:read", "dead-letters:write", "audit:read"}
+
+# What each role may do. The one table of permissions.
+SCOPES_OF: Mapping[str, frozenset[str]] = {
+    "rep": frozenset(_READ | {"submissions:write", "transitions:write"}),
+    "manager": frozenset(_READ | _ANY | {"submissions:write", "transitions:write", "transitions:override"}),
+    "admin": frozenset(
+        _READ
+        | _ANY
+        | _OPERATE
+        | {
+            "assessments:write", "submissions:write", "profiles:read", "profiles:write", "pipelines:write",
+            "transitions:write", "transitions:override", "connection:write", "intents:write", "partners:write",
+        }
+    ),
+    "sre": frozenset(_OPERATE | {"connection:write", "intents:write", "analytics:read"}),
+    "partner": frozenset({"pipelines:read"}),
+    "service": frozenset(_READ | _ANY | {"submissions:write"}),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Principal:
+    """The authenticated caller."""
+
+    tenant_id: str
+    subject: str
+    roles: frozenset[str]
+    scopes: frozenset[str]
+
+    def may(self, scope: str) -> bool:
+        """Whether the caller holds this scope."""
+        return scope in self.scopes
+
+
+class TokenVerifier:
+    """Checks signature, `iss`, `aud`, `exp` and algorithm. The key set is refreshed in the background; a request
+    never waits for the issuer."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._url = settings.oidc_jwks_url
+        self._claims = jwt.JWTClaimsRegistry(
+            leeway=_LEEWAY_SECONDS,
+            iss={"essential": True, "value": settings.oidc_issuer},
+            aud={"essential": True, "value": settings.oidc_audience},
+            exp={"essential": True},
+            sub={"essential": True},
+            tenant_id={"essential": True},
+        )
+        self._keys: KeySet | None = None
+        self._read_at = time.monotonic()
+        self._verified: dict[str, tuple[float, Principal]] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Keep the key set fresh until told to stop; quickly retried until there is one."""
+        while not stop.is_set():
+            try:
+                await self.refresh()
+                wait = _REFRESH_SECONDS
+            except Exception as error:
+                log.warning("the key set could not be read: %s", error)
+                wait = 1.0
+            await pause(stop, wait)
+
+    async def refresh(self) -> None:
+        """Read the key set now; tokens verified by a key that is gone are forgotten."""
+        if self._url.startswith("file://"):
+            document = json.loads(await asyncio.to_thread(Path(self._url.removeprefix("file://")).read_bytes))
+        else:
+            async with httpx.AsyncClient(timeout=5) as client:
+                document = (await client.get(self._url)).raise_for_status().json()
+        self._keys = KeySet.import_key_set(document)
+        self._read_at = time.monotonic()
+        self._verified.clear()
+
+    @property
+    def keys_age_seconds(self) -> float:
+        """Time since the keys were read, or since the start when they never were."""
+        return time.monotonic() - self._read_at
+
+    def verify(self, token: str) -> Principal:
+        """The caller a token stands for. UnauthenticatedProblem with code `token_expired` or `token_invalid`."""
+        cached = self._verified.get(token)
+        if cached is not None and cached[0] > time.time():
+            return cached[1]
+        if self._keys is None:
+            raise UnavailableProblem("the issuer's keys are not known yet", headers={"Retry-After": "1"})
+        try:
+            claims = jwt.decode(token, self._keys, algorithms=ALGORITHMS).claims
+            self._claims.validate(claims)
+        except (JoseError, ValueError) as error:
+            expired = "expired" in type(error).__name__.lower()
+            code = "token_expired" if expired else "token_invalid"
+            detail = "the token has expired: get a new one" if expired else "the token is not valid here"
+            raise _unauthenticated(detail, code) from error
+        principal = _principal(claims)
+        if len(self._verified) >= _CACHED_TOKENS:
+            self._verified.clear()
+        self._verified[token] = (float(claims["exp"]), principal)
+        return principal
+
+
+def _principal(claims: dict[str, Any]) -> Principal:
+    roles = claims.get("roles", [])
+    tenant_id, subject = claims["tenant_id"], claims["sub"]
+    given = [tenant_id, subject, *roles] if isinstance(roles, list) else [None]
+    if not all(isinstance(each, str) for each in given):
+        raise _unauthenticated("the token's claims have the wrong types", "token_invalid")
+    known = frozenset(role for role in roles if role in SCOPES_OF)
+    scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])
+    return Principal(tenant_id, subject, known, scopes)
+
+
+def _unauthenticated(detail: str, code: str) -> UnauthenticatedProblem:
+    challenge = 'Bearer error="invalid_token"' if code != "unauthenticated" else "Bearer"
+    return UnauthenticatedProblem(detail, code=code, headers={"WWW-Authenticate": challenge})
+
+
+_bearer = HTTPBearer(auto_error=False, description="OIDC access token")
+
+
+async def authenticate(
+    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+) -> Principal:
+    """The caller of this request. UnauthenticatedProblem without a valid token."""
+    if credentials is None:
+        raise _unauthenticated("send `Authorization: Bearer <token>`", "unauthenticated")
+    verifier: TokenVerifier = request.app.state.verifier
+    caller = request.state.caller = verifier.verify(credentials.credentials)
+    return caller
+
+
+Caller = Annotated[Principal, Depends(authenticate)]
+
+
+def requires(scope: str) -> Any:
+    """A route dependency that admits only callers with this scope, and yields the caller."""
+
+    async def check(caller: Caller) -> Principal:
+        if not caller.may(scope):
+            raise ForbiddenProblem(f"the scope {scope} is needed", code="missing_scope", extra={"scope": scope})
+        return caller
+
+    return Depends(check)

@@ -1,0 +1,178 @@
+"""Every refusal of a request, and the document that says so (RFC 9457).
+
+Problem                       an expected refusal; rendered as application/problem+json
+├── InvalidProblem       422  the content breaks a rule; says where
+├── UnauthenticatedProblem 401
+├── ForbiddenProblem     403
+├── NotFoundProblem      404  also for what belongs to another tenant
+├── ConflictProblem      409
+├── PreconditionFailedProblem 412, PreconditionRequiredProblem 428
+└── UnavailableProblem   503  try again later
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from opentelemetry import trace
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+
+PROBLEM_MEDIA_TYPE = "application/problem+json"
+_HTTP_CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One thing wrong with the request; pointer is a JSON pointer (RFC 6901) into what it names first:
+    `/body/...`, `/query/...`, `/path/...` or `/header/...`."""
+
+    pointer: str
+    code: str
+    detail: str
+
+
+class Problem(Exception):
+    """A refusal the caller can act on. Subclasses fix `status` and `title`; `code` is stable API."""
+
+    status: ClassVar[int] = 400
+    title: ClassVar[str] = "The request cannot be carried out"
+    code: str = "bad_request"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        errors: Sequence[FieldError] = (),
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or self.code
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+        self.extra = dict(extra or {})
+
+
+class InvalidProblem(Problem):
+    status = 422
+    title = "The content breaks a rule"
+    code = "validation_failed"
+
+
+class UnauthenticatedProblem(Problem):
+    status = 401
+    title = "A valid access token is needed"
+    code = "unauthenticated"
+
+
+class ForbiddenProblem(Problem):
+    status = 403
+    title = "The token does not permit this"
+    code = "forbidden"
+
+
+class NotFoundProblem(Problem):
+    status = 404
+    title = "There is no such resource"
+    code = "not_found"
+
+
+class ConflictProblem(Problem):
+    status = 409
+    title = "The resource is in another state"
+    code = "conflict"
+
+
+class PreconditionFailedProblem(Problem):
+    status = 412
+    title = "The resource has changed since it was read"
+    code = "precondition_failed"
+
+
+class PreconditionRequiredProblem(Problem):
+    status = 428
+    title = "If-Match is required"
+    code = "precondition_required"
+
+
+class UnavailableProblem(Problem):
+    status = 503
+    title = "The service cannot answer right now"
+    code = "unavailable"
+
+
+class ProblemDocument(BaseModel):
+    """The body of every error answer: RFC 9457 with `code`, `errors` and `trace_id`."""
+
+    type: str = Field(examples=["urn:stagecraft:problem:validation_failed"])
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str = Field(description="stable: branch on this")
+    errors: tuple[FieldError, ...] = ()
+    trace_id: str = ""
+
+
+def _respond(request: Request, status: int, code: str, title: str, detail: str, **more: Any) -> JSONResponse:
+    request.state.problem_code = code
+    context = trace.get_current_span().get_span_context()
+    document = ProblemDocument(
+        type=f"urn:stagecraft:problem:{code}",
+        title=title,
+        status=status,
+        detail=detail,
+        instance=request.url.path,
+        code=code,
+        errors=more.get("errors", ()),
+        trace_id=format(context.trace_id, "032x") if context.is_valid else "",
+    )
+    body = document.model_dump() | more.get("extra", {})
+    return JSONResponse(body, status, more.get("headers"), media_type=PROBLEM_MEDIA_TYPE)
+
+
+def problem_response(request: Request, problem: Problem) -> JSONResponse:
+    """The problem as the answer to a request."""
+    more = {"errors": problem.errors, "extra": problem.extra, "headers": problem.headers}
+    return _respond(request, problem.status, problem.code, problem.title, problem.detail, **more)
+
+
+def pointer(*location: str | int) -> str:
+    """A JSON pointer from path parts, escaped as RFC 6901 asks."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of the application, also the framework's own, leave as a problem document."""
+
+    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        return problem_response(request, error)
+
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        errors = tuple(FieldError(pointer(*e["loc"]), e["type"], e["msg"]) for e in error.errors())
+        malformed = any(e.code == "json_invalid" for e in errors)
+        code = "malformed_json" if malformed else InvalidProblem.code
+        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "see errors"
+        return _respond(request, 422, code, InvalidProblem.title, detail, errors=errors)
+
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _HTTP_CODES.get(error.status_code, "http_error")
+        return _respond(request, error.status_code, code, error.detail, error.detail, headers=error.headers)
+
+    async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
+        detail = "The fault is ours and has been recorded; quote the trace_id when you report it."
+        return _respond(request, 500, "internal_error", "Something failed inside", detail)
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_unexpected)

@@ -1,0 +1,124 @@
+"""What every route gets: the transaction of its caller's tenant, documented problems, and answers that survive a retry
+(see `idempotency`)."""
+
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from kit.database.faults import is_transient
+from kit.database.unit_of_work import Database, UnitOfWork
+from kit.http.auth import Caller
+from kit.http.bodies import check_text, judges
+from kit.http.idempotency import AnsweredBefore, claim_key, store_answer
+from kit.http.problems import PROBLEM_MEDIA_TYPE, NotFoundProblem, ProblemDocument, UnavailableProblem
+
+log = logging.getLogger(__name__)
+
+_RETRY_SECONDS = 1
+
+
+@contextmanager
+def unavailable_while_it_passes(request: Request) -> Iterator[None]:
+    """Answer a passing fault of the database with a 503 problem."""
+    try:
+        yield
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        log.warning("%s %s was not answered: %s", request.method, request.url.path, type(error).__name__)
+        # A lost connection does not say whether the commit took place.
+        detail = "The database does not answer now. Repeat the same request, with its id or key, until it is answered."
+        raise UnavailableProblem(detail, headers={"Retry-After": str(_RETRY_SECONDS)}) from error
+
+
+async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+    database: Database = request.app.state.database
+    with unavailable_while_it_passes(request):
+        async with database.unit_of_work(caller.tenant_id) as uow:
+            key = request.headers.get("idempotency-key")
+            if key is not None and request.method == "POST":
+                await claim_key(request, uow, caller.subject, key)
+                request.state.remember = (uow, caller.subject, key)
+            yield uow
+
+
+# scope="function": the transaction ends before the answer is sent, so whoever has the answer can rely on it.
+Uow = Annotated[UnitOfWork, Depends(_unit_of_work, scope="function")]
+
+
+class _Route(APIRoute):
+    """Refuses text that cannot be stored, and stores or replays answers by idempotency key."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        strict = not judges(self.endpoint)
+
+        async def wrapped(request: Request) -> Response:
+            if request.method in ("POST", "PUT", "PATCH"):
+                check_text(await request.body(), escapes=strict)
+            if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+                raise NotFoundProblem("no such resource")
+            try:
+                response = await handle(request)
+            except AnsweredBefore as replay:
+                return replay.response
+            remember = getattr(request.state, "remember", None)
+            if remember is not None:
+                uow, subject, key = remember
+                await store_answer(uow, subject, key, response)
+            return response
+
+        return wrapped
+
+
+_PROBLEM = {"content": {PROBLEM_MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}}
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"description": description, **_PROBLEM}
+    for status, description in {
+        400: "The body cannot be read",
+        401: "No valid token",
+        403: "The token lacks the scope",
+        404: "Not found, or another tenant's",
+        409: "In another state",
+        412: "Changed since it was read",
+        413: "The body is too large",
+        422: "The request breaks a rule",
+        428: "If-Match is missing",
+        503: "Not able to answer now",
+    }.items()
+}
+
+
+_ONLY_WITH_BODY = ("400", "413")
+_ONLY_WITH_IF_MATCH = ("412", "428")
+
+
+def document_problems(document: dict[str, Any]) -> dict[str, Any]:
+    """The OpenAPI document with the schema its problem answers refer to, and without those an operation cannot give."""
+    for path in document.get("paths", {}).values():
+        for operation in path.values():
+            impossible = () if "requestBody" in operation else _ONLY_WITH_BODY
+            if all(parameter["name"] != "if-match" for parameter in operation.get("parameters", [])):
+                impossible += _ONLY_WITH_IF_MATCH
+            for status in impossible:
+                operation["responses"].pop(status, None)
+    schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas |= schema.pop("$defs", {}) | {"ProblemDocument": schema}
+    return document
+
+
+def router(tag: str, **options: Any) -> APIRouter:
+    """A router under /v1 whose operations are named after their functions and document their problems."""
+    return APIRouter(
+        prefix="/v1",
+        tags=[tag],
+        route_class=_Route,
+        responses=_PROBLEMS,
+        generate_unique_id_function=lambda route: route.name,
+        **options,
+    )

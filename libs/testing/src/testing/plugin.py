@@ -1,0 +1,141 @@
+"""Pytest fixtures; loaded by entry point wherever the kit is installed."""
+
+import fcntl
+import logging
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from kit.database.migrate import migrate
+from sandbox.issuer import LocalIssuer
+from sandbox.provision import drop_database, provision_database
+
+from testing.infrastructure import Infrastructure
+from testing.infrastructure import infrastructure as open_infrastructure
+from testing.service import ServiceUnderTest, running_service
+from testing.service import eventually as eventually_
+
+StartService = Callable[..., Awaitable[ServiceUnderTest]]
+_RUN_DIR = "STAGECRAFT_TEST_RUN_DIR"
+_OWNER = "STAGECRAFT_TEST_OWNER_PID"
+_PASSWORD = "test"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers are children of this process and share its folder and its infrastructure."""
+    if not hasattr(config, "workerinput"):
+        os.environ[_RUN_DIR] = tempfile.mkdtemp(prefix="stagecraft-test-")
+        os.environ[_OWNER] = str(os.getpid())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop what the run started."""
+    if hasattr(config, "workerinput"):
+        return
+    run_dir = Path(os.environ.pop(_RUN_DIR))
+    if (run_dir / "stack").exists():
+        from sandbox.stack.control import Stack
+
+        Stack(run_dir / "stack", durable=False).down()
+    shutil.rmtree(run_dir, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def test_run_dir() -> Path:
+    """A folder all workers of this test run share."""
+    return Path(os.environ[_RUN_DIR])
+
+
+@contextmanager
+def _exclusively(run_dir: Path, name: str) -> Iterator[None]:
+    with (run_dir / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def infrastructure(test_run_dir: Path) -> Iterator[Infrastructure]:
+    """A real PostgreSQL and a real Kafka broker."""
+    (test_run_dir / "stack").mkdir(exist_ok=True)
+    with open_infrastructure(test_run_dir / "stack", int(os.environ[_OWNER])) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def issuer(test_run_dir: Path) -> LocalIssuer:
+    """Makes tokens every service under test accepts."""
+    with _exclusively(test_run_dir, "issuer"):
+        return LocalIssuer(test_run_dir / "issuer")
+
+
+def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> str:
+    """A migrated database of the service to clone, made once for all workers."""
+    name = f"{package}_template"
+    done = run_dir / f"{name}.done"
+    with _exclusively(run_dir, name):
+        if not done.exists():
+            drop_database(infrastructure.admin_url, name)
+            made = provision_database(
+                infrastructure.admin_url,
+                package,
+                app_password=_PASSWORD,
+                owner_password=_PASSWORD,
+                database=name,
+            )
+            migrate(package, made.migration_url)
+            done.touch()
+    return name
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def start_service(
+    infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
+) -> AsyncIterator[StartService]:
+    """Starts a service with a database and topics of its own; all are stopped after the module."""
+    from sandbox.stack.topics import create_topics, load_topics
+
+    async with AsyncExitStack() as stack:
+
+        async def start(package: str, **settings: Any) -> ServiceUnderTest:
+            prefix = settings.pop("topic_prefix", None) or f"t{secrets.token_hex(4)}."
+            name = f"{package}_{secrets.token_hex(4)}"
+            template = _template(infrastructure, package, test_run_dir)
+            with _exclusively(test_run_dir, f"{package}_template"):
+                made = provision_database(
+                    infrastructure.admin_url, package, app_password=_PASSWORD, owner_password=_PASSWORD,
+                    database=name, template=template,
+                )  # fmt: skip
+            stack.callback(drop_database, infrastructure.admin_url, name)
+            service = package.replace("_", "-")
+            topics = [t for t in load_topics() if t.writer == service or service in t.readers]
+            await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+            running = running_service(
+                package, infrastructure, issuer, made.database_url, made.migration_url, prefix, **settings
+            )
+            return await stack.enter_async_context(running)
+
+        yield start
+
+
+@pytest.fixture
+def tenant() -> str:
+    """A tenant no other test knows."""
+    return f"tenant-{secrets.token_hex(4)}"
+
+
+@pytest.fixture
+def eventually() -> Callable[..., Awaitable[Any]]:
+    """Repeats an async check until it stops raising AssertionError."""
+    return eventually_
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quiet_kafka() -> None:
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)

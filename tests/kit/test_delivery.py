@@ -1,0 +1,215 @@
+"""The rules of delivery, each on a real database and broker."""
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+from kit.delivery.kafka import partition_of
+from kit.events import Event, Record
+from kit.ids import uuid7
+from sqlalchemy import text
+from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+
+pytestmark = pytest.mark.stack
+
+
+def submission(opportunity: str = "o1", key: str = "fine") -> AssessmentSubmitted:
+    return AssessmentSubmitted(submission_id=str(uuid7()), opportunity_id=opportunity, assessment_key=key)
+
+
+async def scalar(service, tenant, statement):
+    async with service.database.unit_of_work(tenant) as uow:
+        return (await uow.session.execute(text(statement))).scalar()
+
+
+async def test_an_event_goes_from_topic_through_handler_and_outbox_to_the_next_topic(service, tenant):
+    event_id = await service.publish(submission(), tenant=tenant, sequence=7)
+    (scored,) = await service.events(SubmissionScored, tenant=tenant, count=1)
+    assert scored.sequence == 7
+    assert scored.id != event_id
+    assert await scalar(service, tenant, "SELECT count(*) FROM outbox") == 0
+
+
+async def test_the_same_event_twenty_times_is_handled_once(service, tenant):
+    message, event_id = submission(), uuid7()
+    for _ in range(20):
+        await service.publish(message, tenant=tenant, event_id=event_id)
+    await service.publish(submission("o1", "last"), tenant=tenant)
+    scored = await service.events(SubmissionScored, tenant=tenant, count=2)
+    assert len(scored) == 2
+    assert await scalar(service, tenant, "SELECT max(seen) FROM note") == 1
+
+
+async def test_order_per_aggregate_is_kept(service, tenant):
+    for sequence in range(200):
+        await service.publish(submission(f"o{sequence % 3}"), tenant=tenant, sequence=sequence)
+    scored = await service.events(SubmissionScored, tenant=tenant, count=200)
+    for opportunity in ("o0", "o1", "o2"):
+        sequences = [e.sequence for e in scored if e.message.opportunity_id == opportunity]
+        assert sequences == sorted(sequences)
+        assert len(set(sequences)) == len(sequences)
+
+
+async def test_order_is_kept_where_one_batch_does_not_hold_what_a_partition_gets(service, tenant):
+    sizes = [100_000] * 6 + [400_000, 10] * 3
+    async with service.database.unit_of_work(tenant) as uow:
+        for sequence, size in enumerate(sizes):
+            uow.publish(SubmissionScored(opportunity_id="o1", assessment_key="x" * size), sequence=sequence)
+    scored = await service.events(SubmissionScored, tenant=tenant, count=len(sizes))
+    assert [(e.sequence, len(e.message.assessment_key)) for e in scored] == list(enumerate(sizes))
+
+
+async def test_a_key_goes_where_other_clients_would_put_it(infrastructure):
+    topic, partitions = f"keys-{uuid7()}", 5
+    login = {"bootstrap.servers": infrastructure.bootstrap_servers}
+    admin = AdminClient(login)
+    admin.create_topics([NewTopic(topic, partitions)])[topic].result()
+    producer, placed = Producer({**login, "partitioner": "consistent"}), {}
+    for number in range(100):
+        key = f"acme:006{number:012d}".encode()
+        producer.produce(topic, b"", key=key, on_delivery=lambda _, m: placed.update({m.key(): m.partition()}))
+    producer.flush()
+    assert placed == {key: partition_of(key, partitions) for key in placed}
+    assert (len(placed), set(placed.values())) == (100, set(range(partitions)))
+
+
+@pytest.mark.parametrize("kind", ["poison", "bug", "broken sql"])
+async def test_a_bad_event_is_put_aside_and_the_others_go_on(service, tenant, eventually, kind):
+    for key in ("fine", kind, "fine"):
+        await service.publish(submission("o1", key), tenant=tenant)
+    assert len(await service.events(SubmissionScored, tenant=tenant, count=2)) == 2
+
+    async def listed():
+        answer = await service.client.get("/v1/dead-letters", headers=service.headers(tenant))
+        assert len(answer.json()["items"]) == 1
+        return answer.json()["items"][0]
+
+    letter = await eventually(listed)
+    assert letter["code"] == ("poisoned" if kind == "poison" else "handler_failed")
+    assert letter["topic"].endswith("stagecraft.assessment.submitted.v1")
+
+
+async def test_garbage_is_dead_lettered_with_its_origin_until_somebody_dismisses_it(service, tenant, eventually):
+    record = Event(tenant, submission(), 1).record("test", service.settings.topic_prefix)
+    await service.send(Record(record.topic, record.key, b"\xff\xff\xff", record.headers))
+    await service.publish(submission(), tenant=tenant)
+    assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
+
+    async def listed():
+        items = (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"]
+        assert [item["code"] for item in items] == ["bad_payload"]
+        return items[0]["dead_letter_id"]
+
+    letter_id = await eventually(listed)
+
+    async def told_to(action, headers, **body):
+        answer = await service.client.post(f"/v1/dead-letters/{letter_id}/{action}", headers=headers, json=body or None)
+        return answer.status_code, answer.json()
+
+    ours = service.headers(tenant)
+    why = {"reason": "cut off by its maker"}
+    for action in ("replay", "dismiss"):
+        assert (await told_to(action, service.headers(tenant, "rep"), **why))[0] == 403
+        assert (await told_to(action, service.headers("another"), **why))[0] == 404
+    status, refused = await told_to("replay", ours)
+    assert (status, refused["code"]) == (409, "event_invalid")
+    assert "bad_payload" in refused["detail"]
+    status, refused = await told_to("dismiss", ours, reason="")
+    assert (status, refused["errors"][0]["pointer"]) == (422, "/body/reason")
+    assert await listed() == letter_id
+
+    assert await told_to("dismiss", ours, **why) == (200, {"status": "dismissed"})
+    assert (await service.client.get("/v1/dead-letters", headers=ours)).json()["items"] == []
+    [kept] = (await service.client.get("/v1/dead-letters?settled=true", headers=ours)).json()["items"]
+    assert (kept["dead_letter_id"], kept["replayed_at"]) == (letter_id, None)
+    assert kept["dismissed_at"] is not None
+    [entry] = (await service.client.get("/v1/audit-entries", headers=ours)).json()["items"]
+    assert (entry["action"], entry["subject"], entry["detail"]) == ("dead-letter.dismissed", letter_id, why)
+    status, refused = await told_to("dismiss", ours, **why)
+    assert (status, refused["code"]) == (409, "dead_letter_settled")
+
+
+async def test_an_event_of_no_readable_tenant_waits_with_those_of_nobody(service, tenant, eventually):
+    record = Event(tenant, submission(), 1).record("test", service.settings.topic_prefix)
+    nameless = {name: value for name, value in record.headers.items() if name != "ce_tenantid"}
+    await service.send(record._replace(headers=nameless))
+
+    async def listed():
+        items = (await service.client.get("/v1/dead-letters", headers=service.headers("-", "sre"))).json()["items"]
+        assert [item["code"] for item in items] == ["missing_header"]
+
+    await eventually(listed)
+    assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
+
+
+async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, tenant, eventually):
+    from sample import consumers
+
+    await service.publish(submission("o1", "poison"), tenant=tenant)
+
+    async def listed():
+        items = (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"]
+        assert items
+        return items[0]["dead_letter_id"]
+
+    letter_id = await eventually(listed)
+    handler = service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name]
+
+    async def mended(uow, events):
+        for event in events:
+            event.message.assessment_key = "fine"
+        await consumers.note_submissions(uow, events)
+
+    service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = mended
+    try:
+        for _ in range(2):
+            answer = await service.client.post(f"/v1/dead-letters/{letter_id}/replay", headers=service.headers(tenant))
+            assert (answer.status_code, answer.json()) == (200, {"status": "handled"})
+        entries = (await service.client.get("/v1/audit-entries", headers=service.headers(tenant))).json()["items"]
+        assert [(e["action"], e["subject"]) for e in entries] == [("dead-letter.replayed", letter_id)] * 2
+        assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
+        assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
+    finally:
+        service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = handler
+
+
+async def test_a_passing_fault_delays_and_keeps_the_order(service, tenant):
+    from sample.consumers import Faults
+
+    service.runtime.resources.get(Faults).retries["slow"] = 3
+    for sequence, key in enumerate(("fine", "slow", "fine")):
+        await service.publish(submission("o1", key), tenant=tenant, sequence=sequence)
+    scored = await service.events(SubmissionScored, tenant=tenant, count=3)
+    assert [e.sequence for e in scored] == [0, 1, 2]
+
+
+async def test_a_failed_request_leaves_neither_row_nor_event(service, tenant):
+    answer = await service.client.post("/v1/notes", json={"text": "x", "fail": True}, headers=service.headers(tenant))
+    assert answer.status_code == 500
+    assert answer.json()["code"] == "internal_error"
+    assert await scalar(service, tenant, "SELECT (SELECT count(*) FROM note) + (SELECT count(*) FROM outbox)") == 0
+
+
+async def test_a_crash_between_acknowledgement_and_commit_sends_again_under_the_same_id(service, tenant, monkeypatch):
+    relay = service.runtime.relay
+    send, crashes = relay._send, []
+
+    async def send_then_crash(producer, batch):
+        await send(producer, batch)
+        if batch and not crashes:
+            crashes.append(True)
+            raise ConnectionError("killed")
+
+    monkeypatch.setattr(relay, "_send", send_then_crash)
+    await service.client.post("/v1/notes", json={"text": "x"}, headers=service.headers(tenant))
+    scored = await service.events(SubmissionScored, tenant=tenant, count=2)
+    assert len({e.id for e in scored}) == 1
+    assert len(scored) == 2
+
+
+async def test_the_trace_goes_through_outbox_and_broker(service, tenant):
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    headers = service.headers(tenant) | {"traceparent": traceparent}
+    await service.client.post("/v1/notes", json={"text": "x"}, headers=headers)
+    (scored,) = await service.events(SubmissionScored, tenant=tenant, count=1)
+    assert scored.traceparent.split("-")[1] == "0af7651916cd43dd8448eb211c80319c"

@@ -1,0 +1,175 @@
+"""Carries the schedule out: kills, pauses, refuses, and notes how long each killed process was away."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import httpx
+from sandbox.stack import Stack
+from sandbox.stack.run_dir import ProcessState, ProcessStatus
+from sandbox.stack.supervisor import find_process
+
+from tools.chaos.databases import Databases
+from tools.chaos.disk import FULL, SmallDisk
+from tools.chaos.instance import Instance
+from tools.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, schedule
+from tools.chaos.poison import Poison
+
+POLL_SECONDS = 0.1
+# Far longer than a start and the longest back-off of the supervisor: who is away for so long is lost.
+PATIENCE_SECONDS = 180
+
+
+class NotBack(Exception):
+    """A killed process did not become ready again."""
+
+
+class Breaker:
+    """Breaks one stack. `kills` counts by process, `recoveries` are seconds from a kill to readiness by process,
+    `writes_refused` is how often the database found its disk full."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        stack: Stack,
+        databases: Databases,
+        poison: Poison,
+        disk: SmallDisk,
+        say: Callable[[str], None],
+    ) -> None:
+        self.kills: Counter[str] = Counter()
+        self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
+        self.writes_refused = 0
+        self._plan = plan
+        self._stack = stack
+        self._databases = databases
+        self._poison = poison
+        self._disk = disk
+        self._say = say
+        self._second: Instance | None = None
+        self._acts: dict[Act, Callable[[str], Coroutine[Any, Any, None]]] = {
+            Act.KILL: self._kill,
+            Act.PAUSE_BROKER: self._pause_broker,
+            Act.REFUSE_CONNECTIONS: self._refuse,
+            Act.FILL_DISK: self._fill_disk,
+            Act.JUMP_CLOCK: self._jump,
+            Act.POISON: self._spread_poison,
+            Act.JOIN: self._join,
+            Act.LEAVE: self._leave,
+            Act.VANISH: self._vanish,
+        }
+
+    async def perform(self) -> None:
+        """Do all of it; returns when every process is ready again. Raises NotBack."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            async with asyncio.TaskGroup() as group:
+                for step in schedule(self._plan):
+                    await asyncio.sleep(max(0, began + step.at_s - clock()))
+                    self._say(f"{step.act} {step.target}".strip())
+                    group.create_task(self._acts[step.act](step.target))
+        finally:
+            if self._second is not None:
+                await self._second.kill()
+        for process in PROCESSES:
+            await self.until_ready(process)
+
+    async def until_ready(self, name: str, other_than: int | None = None) -> None:
+        """Wait until the process is ready, under another pid than that. Raises NotBack."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    status = self._status(name)
+                    alive = find_process(status) is not None and status.pid != other_than
+                    if alive and status.state is ProcessState.READY:
+                        return
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise NotBack(f"{name} is not back after {PATIENCE_SECONDS} s") from None
+
+    async def living(self, name: str) -> int:
+        """The pid of the process, as soon as it has one: also one that is only starting. Raises NotBack."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while True:
+                    if (process := find_process(self._status(name))) is not None:
+                        return process.pid
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            raise NotBack(f"{name} did not start again within {PATIENCE_SECONDS} s") from None
+
+    def _status(self, name: str) -> ProcessStatus:
+        return next(status for status in self._stack.status().processes if status.name == name)
+
+    async def _kill(self, name: str) -> None:
+        pid = await self.living(name)
+        os.kill(pid, signal.SIGKILL)
+        clock = asyncio.get_running_loop().time
+        killed = clock()
+        self.kills[name] += 1
+        await self.until_ready(name, other_than=pid)
+        self.recoveries[name].append(clock() - killed)
+
+    async def _pause_broker(self, _: str) -> None:
+        pid = await self.living(BROKER)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._plan.pause_seconds)
+        finally:
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                self._say("the broker was killed while it was paused")
+
+    async def _refuse(self, _: str) -> None:
+        await self._databases.refuse_connections(self._plan.refuse_seconds)
+
+    async def _fill_disk(self, _: str) -> None:
+        """Full for a while, and at least until the database has noticed."""
+        if self._disk.left_out:
+            self._say(f"left out: {self._disk.left_out}")
+            return
+        log = self._stack.run.logs / f"{DATABASE}.log"
+        before = log.read_text(errors="replace").count(FULL)
+        await asyncio.to_thread(self._disk.fill)
+        try:
+            await asyncio.sleep(self._plan.full_disk_seconds)
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not self.writes_refused:
+                    self.writes_refused = log.read_text(errors="replace").count(FULL) - before
+                    await asyncio.sleep(POLL_SECONDS)
+        except TimeoutError:
+            self._say("nothing was written to a full disk")
+        finally:
+            await asyncio.to_thread(self._disk.free)
+
+    async def _jump(self, _: str) -> None:
+        url = f"{self._stack.environment['ORG_URL']}/_sim/clock"
+        async with httpx.AsyncClient(trust_env=False) as http:
+            while True:
+                try:
+                    (await http.post(url, json={"seconds": self._plan.jump_seconds})).raise_for_status()
+                    return
+                except httpx.TransportError:
+                    await asyncio.sleep(POLL_SECONDS)
+
+    async def _spread_poison(self, _: str) -> None:
+        await self._poison.spread()
+
+    async def _join(self, service: str) -> None:
+        self._second = Instance(self._stack, service)
+        await self._second.start()
+
+    async def _leave(self, _: str) -> None:
+        if self._second is not None:
+            await self._second.stop()
+
+    async def _vanish(self, _: str) -> None:
+        if self._second is not None:
+            await self._second.kill()
