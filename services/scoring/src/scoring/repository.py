@@ -25,16 +25,11 @@ from scoring.records import (
     ScoreRecord,
 )
 
-# Looked up one by one, in the order of the one index that serves. Of a table that was empty a moment ago that is not
-# enough to keep the planner from reading all of the tenant's rows: kit.migrations tells it what they cost.
 _SCORED = """
-    SELECT given.id FROM unnest($2::uuid[]) AS given (id)
-    CROSS JOIN LATERAL (
-        SELECT FROM score s WHERE s.tenant_id = $1 AND s.submission_id = given.id ORDER BY s.scored_at LIMIT 1
-    ) AS found
+    SELECT DISTINCT submission_id
+    FROM score
+    WHERE tenant_id = $1 AND submission_id = ANY($2)
 """
-
-
 _PROFILE = columns(scoring_profile, ProfileRecord)
 _SCORE = columns(score, ScoreRecord)
 

@@ -87,20 +87,13 @@ async def update(
     *,
     where: str = "true",
     values: Sequence[Any] = (),
-    in_order: bool = False,
 ) -> set[Any]:
     """Set the other columns of each of the tenant's rows where `key` equals the row's and the condition holds; the keys
-    of the rows that were changed. `where` is SQL that may name `values` as $1 and so on.
-
-    Rows are looked up one by one: the planner, which is not shown how many there are, expects few.
-
-    Two transactions that change the same rows, and lock nothing else before, block each other unless both do so
-    `in_order` of the keys: the server locks rows in whichever order it finds them.
-    """
+    of the rows that were changed. `where` is SQL that may name `values` as $1 and so on."""
     if not rows:
         return set()
     names = _names(rows[0])
-    statement = _update(table, key, names, where, len(values), in_order)
+    statement = _update(table, key, names, where, len(values))
     found = await (await driver_of(session)).fetch(statement, *values, tenant_id, *_arrays(table, names, rows))
     return {row[0] for row in found}
 
@@ -143,29 +136,31 @@ def _insert_all(inserts: tuple[_Insert, ...]) -> str:
 
 
 @lru_cache
-def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int, in_order: bool) -> str:
+def _update(table: Table, key: str, names: tuple[str, ...], where: str, values: int) -> str:
     columns = ", ".join(f'"{name}"' for name in names)
     changes = ", ".join(f'"{name}" = given."{name}"' for name in names if name != key)
-    held = ""
-    if in_order:
-        keys = f"${values + 2 + names.index(key)}"
-        # Not a join: the planner, expecting few rows of it, would compare each of them with each row given.
-        held = (
-            " AND (SELECT count(*) FROM ("  # noqa: S608 - names of our own tables
-            f'SELECT FROM "{table.name}" WHERE tenant_id = ${values + 1} AND "{key}" = any({keys})'
-            f' ORDER BY "{key}" FOR UPDATE) AS held) > 0'
+    tenant, first = f"${values + 1}", values + 2
+    # All rows are locked in the order of their keys before the first is changed. So two transactions that change the
+    # same rows wait for each other in turn, and never both for the other.
+    return f"""
+        WITH locked AS (
+            SELECT count(*) FROM (
+                SELECT FROM "{table.name}"
+                WHERE tenant_id = {tenant} AND "{key}" = ANY(${first + names.index(key)})
+                ORDER BY "{key}"
+                FOR UPDATE
+            ) AS one_by_one
         )
-    # The values of a subquery are not known when the statement is planned, nor how many they are.
-    return (
-        f'UPDATE "{table.name}" AS kept SET {changes}'  # noqa: S608 - names of our own tables
-        f" FROM unnest({_unnest(table, names, values + 2, '(SELECT {})')}) AS given ({columns})"
-        f' WHERE kept.tenant_id = ${values + 1} AND kept."{key}" = given."{key}" AND ({where}){held}'
-        f' RETURNING kept."{key}"'
-    )
+        UPDATE "{table.name}" AS kept
+        SET {changes}
+        FROM locked, unnest({_unnest(table, names, first)}) AS given ({columns})
+        WHERE kept.tenant_id = {tenant} AND kept."{key}" = given."{key}" AND ({where})
+        RETURNING kept."{key}"
+    """  # noqa: S608 - names of our own tables
 
 
-def _unnest(table: Table, names: tuple[str, ...], first: int, each: str = "{}") -> str:
-    return ", ".join(each.format(f"${place}::{_type(table, name)}[]") for place, name in enumerate(names, first))
+def _unnest(table: Table, names: tuple[str, ...], first: int) -> str:
+    return ", ".join(f"${place}::{_type(table, name)}[]" for place, name in enumerate(names, first))
 
 
 def _type(table: Table, name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from alembic import context, op
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, create_engine, text
+from sqlalchemy import Table, create_engine, text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import NullPool
@@ -18,14 +18,6 @@ _TENANT = "current_setting('app.tenant_id', true)"
 # Whoever waits for the lock on a table makes everybody behind it wait: rather let them pass and try again.
 _LOCK_TIMEOUT = "1s"
 _BACKFILL_ROWS = 1000
-# The source of the function and its arguments: PostgreSQL 18, "Statistics Manipulation Functions".
-_FEW_TENANTS = text(
-    """SELECT pg_restore_attribute_stats('schemaname', c.relnamespace::regnamespace::text, 'relname', c.relname::text,
-        'attname', a.attname::text, 'inherited', false, 'null_frac', 0::real, 'n_distinct', 1::real)
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'tenant_id'
-    WHERE c.relkind = 'r' AND c.reltuples < 0 AND pg_has_role(c.relowner, 'USAGE')"""
-)
-_STATISTICS_CAN_BE_GIVEN = (18,)
 
 
 def create_kit_tables(package: str) -> None:
@@ -130,17 +122,6 @@ def run_migrations() -> None:
         context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():
             context.run_migrations()
-        _expect_few_tenants(connection)
-        connection.commit()
-
-
-def _expect_few_tenants(connection: Connection) -> None:
-    """Tell the planner what is known of tables that were never analysed: one tenant may own all their rows.
-
-    Otherwise it assumes two hundred tenants, takes an index by tenant alone for as good as the right one while a table
-    is small, and keeps that plan in every connection until the first ANALYZE, whatever has come meanwhile."""
-    if (connection.dialect.server_version_info or ()) >= _STATISTICS_CAN_BE_GIVEN:
-        connection.execute(_FEW_TENANTS)
 
 
 def script_location(package: str) -> Path:

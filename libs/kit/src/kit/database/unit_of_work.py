@@ -25,10 +25,9 @@ from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
 # What needs no quoting goes with BEGIN in one message; a statement with parameters takes a message of its own.
 _PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,100}").fullmatch
-# What a service asks is about few rows of tables of any size. A plan that reads a whole table is only cheap while it is
-# small, and a connection keeps it while the table grows, until the next ANALYZE. At the server's own guess that a page
-# out of its turn costs four times as much as the next one, a plan by an index loses to one that goes through it all.
-_PLANS = {"enable_seqscan": "off", "random_page_cost": "1.1"}
+# Each execution is planned for its parameters and for the size that tables have by then. A plan kept from when a table
+# was small would read all of it when it is large.
+_PLANS = {"plan_cache_mode": "force_custom_plan"}
 
 
 class UnitOfWork:

@@ -26,10 +26,8 @@ POLL_SECONDS = 0.5
 _LEAD = "SELECT pg_try_advisory_lock(7235940121)"
 _CHANNEL = "outbox"
 # No cursor that skips ahead: positions are taken before commit, so it would pass by a row that commits late.
-_TAKE = "SELECT ctid, topic, key, value, headers::text FROM outbox ORDER BY position LIMIT $1"
-# By the rows' places, which stay theirs, for none is ever updated: the planner, who takes the table to be as empty as
-# it mostly is, would go through a list of positions once for each row.
-_DELETE = "DELETE FROM outbox WHERE ctid = any($1::tid[])"
+_TAKE = "SELECT position, topic, key, value, headers::text FROM outbox ORDER BY position LIMIT $1"
+_DELETE = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
 _STATE = text("SELECT count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) FROM outbox")
 
 
@@ -97,7 +95,7 @@ class Relay:
         batch = await connection.fetch(_TAKE, BATCH)
         if batch:
             await self._send(producer, batch)
-            await connection.execute(_DELETE, [row["ctid"] for row in batch])
+            await connection.execute(_DELETE, [row["position"] for row in batch])
         EVENTS_RELAYED.labels(self._service).inc(len(batch))
         return len(batch)
 

@@ -191,7 +191,6 @@ class IntentRepository:
             # rows in these states, and so go through the whole queue each time.
             where="(kept.state = any($1)) IS TRUE",
             values=[from_states],
-            in_order=True,
         )
 
     async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:

@@ -121,13 +121,10 @@ class HistoryRepository(TenantRepository):
 
 
 _EVIDENCE_FACTS = tuple(Evidence.__dataclass_fields__)
-# Looked up one by one: of a table that was empty a moment ago the planner knows nothing, and would as soon read all.
 _SCORED = f"""
-    SELECT found.* FROM unnest($2::varchar[]) AS given (id)
-    CROSS JOIN LATERAL (
-        SELECT opportunity_id, {", ".join(_EVIDENCE_FACTS)} FROM submission s
-        WHERE s.tenant_id = $1 AND s.submission_id = given.id LIMIT 1
-    ) AS found
+    SELECT opportunity_id, {", ".join(_EVIDENCE_FACTS)}
+    FROM submission
+    WHERE tenant_id = $1 AND submission_id = ANY($2)
 """  # noqa: S608 - names of our own columns
 
 

@@ -12,12 +12,10 @@ from recommender import models as t
 from recommender.records import RecommendationInPlace, RecommendationRecord
 from recommender.repository.base import TenantRepository
 
-# As in kit.bulk.update the planner is not shown how many rows there are.
 _NUMBER = """
     UPDATE opportunity AS deal
     SET recommendation_no = recommendation_no + made.count, latest_recommendation = made.latest
-    FROM unnest((SELECT $2::varchar[]), (SELECT $3::bigint[]), (SELECT $4::uuid[]))
-        AS made (opportunity_id, count, latest)
+    FROM unnest($2::varchar[], $3::bigint[], $4::uuid[]) AS made (opportunity_id, count, latest)
     WHERE deal.tenant_id = $1 AND deal.opportunity_id = made.opportunity_id
     RETURNING deal.opportunity_id, deal.recommendation_no - made.count
 """
