@@ -8,13 +8,11 @@ from uuid import UUID
 import pytest
 from crm_connector.domain.intents import IntentState
 from crm_connector.repository.intents import IntentRepository
-from kit.ids import utc_now, uuid7
+from kit.ids import utc_now
 from sqlalchemy import func, select, text
 from testing.service import eventually
 
 pytestmark = pytest.mark.stack
-ROWS_READ = """SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)
-    FROM pg_stat_xact_user_tables WHERE relname = 'write_intent'"""
 WAITING = "NOT granted AND locktype = 'transactionid'"
 
 
@@ -53,41 +51,3 @@ async def test_replies_and_echoes_of_the_same_writes_do_not_block_each_other(
         # Had the other taken the second one first, each would wait for the other now.
         assert await move(uow.session, second) == {second}
     assert await task == set()
-
-
-class Undone(Exception):
-    """Nobody else must see these rows."""
-
-
-@pytest.mark.parametrize("size", [5, 50, 500, 2000])
-async def test_of_a_table_that_nobody_knows_yet_only_the_rows_to_move_are_read(
-    start_service: Any, tenant: str, make: SimpleNamespace, size: int
-) -> None:
-    service = await start_service("crm_connector", salesforce_tenant="nobody")
-    await service.publish(make.decision("d1", target="demo"), tenant=tenant)
-
-    async def kept() -> dict[str, Any]:
-        async with service.database.unit_of_work(tenant) as uow:
-            found = (await uow.session.execute(text("SELECT * FROM write_intent"))).mappings().all()
-            assert len(found) == 1
-            return dict(found[0])
-
-    row = await eventually(kept)
-    del row["position"], row["tenant_id"]
-    with pytest.raises(Undone):
-        async with service.database.unit_of_work(tenant) as uow:
-            intents = IntentRepository(uow.session, tenant)
-            ids = [uuid7() for _ in range(size)]
-            await intents.add([row | {"intent_id": each, "opportunity_id": str(each)} for each in ids])
-
-            async def read() -> int:
-                return (await uow.session.execute(text(ROWS_READ))).scalar_one()
-
-            state = IntentState.NEW
-            # A connection plans its first five by their values, and the others for good.
-            for count in [1, size // 5] * 4:
-                before = await read()
-                changes = [{"intent_id": each, "state": state.value, "updated_at": utc_now()} for each in ids[:count]]
-                assert len(await intents.move(changes, state)) == count
-                assert count <= await read() - before <= 3 * count
-            raise Undone

@@ -16,7 +16,6 @@ from kit.database.unit_of_work import Database
 from kit.delivery import inbox
 from kit.delivery.outbox import Relay
 from kit.health import Watchdog
-from kit.ids import uuid7
 from sandbox.provision import drop_database, provision_database
 from sqlalchemy import text
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -132,7 +131,7 @@ async def test_every_committed_event_takes_effect_once_and_in_order(database, st
         batch = log.records[position : position + count]
         try:
             async with database.unit_of_work(tenant) as uow:
-                fresh = await inbox.claim(uow.session, tenant, "sample", [UUID(record[0]) for record in batch])
+                fresh = await inbox.claim(uow, "sample", [UUID(record[0]) for record in batch])
                 claimed = [record for record in batch if record[0] in {str(i) for i in fresh}]
                 if dies:
                     raise Killed
@@ -227,22 +226,7 @@ async def test_one_batch_claimed_twice_at_once_is_handled_once(database):
 
     async def claim(order):
         async with database.unit_of_work(tenant) as uow:
-            return await inbox.claim(uow.session, tenant, "sample", order)
+            return await inbox.claim(uow, "sample", order)
 
     results = await asyncio.gather(*(claim(ids[::direction]) for direction in (1, -1, 1, -1)))
     assert sorted(i for found in results for i in found) == sorted(ids)
-
-
-@pytest.mark.parametrize("name", ["plain", "it's quoted"])
-async def test_ids_claimed_with_begin_are_those_that_nobody_claimed_before(database, name):
-    tenant = f"{name} {secrets.token_hex(6)}" if name != "plain" else f"t{secrets.token_hex(6)}"
-    ids = [uuid7() for _ in range(20)]
-
-    async def claim(wanted):
-        async with database.unit_of_work(tenant, inbox.opening(tenant, "sample", wanted)) as uow:
-            return await inbox.claimed(uow, "sample", wanted)
-
-    assert await claim(ids[:5] * 2) == set(ids[:5])
-    assert await claim(ids[:5]) == set()
-    results = await asyncio.gather(*(claim(ids[::direction]) for direction in (1, -1, 1, -1)))
-    assert sorted(i for found in results for i in found) == ids[5:]

@@ -16,7 +16,7 @@ from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.breaker import Breaker
 from crm_connector.domain.intents import Verdict, WriteResult, resolve
 from crm_connector.domain.observation import CrmOpportunity
-from crm_connector.repository.intents import PLAN_ANEW, IntentRepository, Sent
+from crm_connector.repository.intents import IntentRepository, Sent
 from crm_connector.service.outbound import Answered, Prepared, prepare, settle_answers
 from crm_connector.signals import Signals
 from crm_connector.telemetry import CALL_SECONDS, WRITES
@@ -69,7 +69,7 @@ class Sender:
         if self._breaker.is_open or len(self.calls) >= (1 if self._breaker.doubtful else CALLS):
             return 0
         limit = self._crm.writes_at_once
-        async with self._database.unit_of_work(self._tenant_id, PLAN_ANEW) as uow:
+        async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
             left = await intents.sent_due(utc_now(), limit)
             if left:

@@ -3,7 +3,6 @@
 Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
 """
 
-import re
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -12,7 +11,7 @@ from typing import Any
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
 
@@ -23,11 +22,12 @@ from kit.events import Event, Received
 from kit.settings import ServiceSettings
 from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
-# What needs no quoting goes with BEGIN in one message; a statement with parameters takes a message of its own.
-_PLAIN = re.compile(r"[A-Za-z0-9_.:-]{1,100}").fullmatch
 # Each execution is planned for its parameters and for the size that tables have by then. A plan kept from when a table
 # was small would read all of it when it is large.
 _PLANS = {"plan_cache_mode": "force_custom_plan"}
+# What the driver sends to commit.
+_COMMIT = "COMMIT;"
+_AS_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
 
 
 class UnitOfWork:
@@ -40,7 +40,6 @@ class UnitOfWork:
         self._source = source
         self._prefix = prefix
         self._outgoing: list[Event] = []
-        self.opened = ""
         self.published = 0
         self._callbacks: list[Callable[[], None]] = []
 
@@ -101,25 +100,26 @@ class Database:
             # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
             pool_timeout=10,
-            connect_args={"server_settings": {"application_name": settings.service, **_PLANS}, **tls},
+            connect_args={
+                "connection_class": _Connection,
+                "server_settings": {"application_name": settings.service, **_PLANS},
+                **tls,
+            },
             # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
             hide_parameters=True,
-            # Transactions are begun and ended here, past SQLAlchemy, which would take a round trip more for each.
-            isolation_level="AUTOCOMMIT",
         )
         event.listen(self.engine.sync_engine, "checkout", _renew_if_closed)
+        event.listen(self.engine.sync_engine, "checkin", _close_if_unfinished)
         self.on_events: Callable[[], None] = lambda: None
 
     @asynccontextmanager
-    async def unit_of_work(self, tenant_id: str, opening: str = "") -> AsyncIterator[UnitOfWork]:
-        """A transaction that commits at the end of the block, with its events, or rolls back on any error. `opening`
-        is its first statement, which goes to the server with BEGIN; `opened` is then what that one reports."""
-        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session:
+    async def unit_of_work(self, tenant_id: str) -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits at the end of the block, with its events, or rolls back on any error."""
+        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+            await session.execute(_AS_TENANT, {"tenant_id": tenant_id})
             uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
-            async with transaction(await session.connection(), *tenant_setting(tenant_id), opening=opening) as opened:
-                uow.opened = opened
-                yield uow
-                await uow.flush()
+            yield uow
+            await uow.flush()
         if uow.published:
             self.on_events()
         uow.committed()
@@ -127,10 +127,8 @@ class Database:
     @asynccontextmanager
     async def as_relay(self) -> AsyncIterator[AsyncConnection]:
         """A transaction in the role that sees every tenant's outbox and nothing else but what is to be pruned."""
-        async with (
-            self.engine.connect() as connection,
-            transaction(connection, f'SET LOCAL ROLE "{self._relay_role}"'),
-        ):
+        async with self.engine.begin() as connection:
+            await connection.execute(text(f'SET LOCAL ROLE "{self._relay_role}"'))
             yield connection
 
     @asynccontextmanager
@@ -149,53 +147,25 @@ class Database:
         await self.engine.dispose()
 
 
+class _Connection(asyncpg.Connection):
+    """A connection whose commit fails when the transaction cannot be committed."""
+
+    async def execute(self, query: str, *args: Any, **options: Any) -> str:
+        """The server's reply. After a failed statement PostgreSQL answers COMMIT with ROLLBACK, and no error: a
+        handler that swallowed the failure would pass for one that succeeded."""
+        reply = await super().execute(query, *args, **options)
+        if query == _COMMIT and reply != "COMMIT":
+            raise asyncpg.InFailedSQLTransactionError("The transaction was rolled back: a statement in it had failed.")
+        return reply
+
+
 def _renew_if_closed(connection: Any, *_: Any) -> None:
     """Lend no connection that the server has closed; the others of its age are most likely closed as well."""
     if connection.driver_connection.is_closed():
         raise InvalidatePoolError
 
 
-def is_plain(text: str) -> bool:
-    """Whether the text may stand in a statement between quotes as it is."""
-    return _PLAIN(text) is not None
-
-
-def tenant_setting(tenant_id: str) -> tuple[str, ...]:
-    """The statement that lets the rest of a transaction see this tenant's rows and no others, and its parameters."""
-    if is_plain(tenant_id):
-        return (f"SET LOCAL app.tenant_id = '{tenant_id}'",)
-    return "SELECT set_config('app.tenant_id', $1, true)", tenant_id
-
-
-@asynccontextmanager
-async def transaction(
-    connection: AsyncConnection, setting: str, *parameters: str, opening: str = ""
-) -> AsyncIterator[str]:
-    """Begin with the setting and the `opening` statement, whose report is given, and commit, or roll back on any error.
-    A connection that does not end its transaction is closed, never lent again."""
-    driver = await bulk.driver_below(connection)
-    try:
-        if parameters:
-            await driver.execute("BEGIN")
-            await driver.execute(setting, *parameters)
-            opened = await driver.execute(opening) if opening else ""
-        else:
-            opened = await driver.execute(f"BEGIN; {setting}; {opening}")
-        yield opened
-        # Of a transaction that failed before, PostgreSQL takes COMMIT for ROLLBACK.
-        if await driver.execute("COMMIT") != "COMMIT":
-            raise asyncpg.InFailedSQLTransactionError(
-                "the transaction was rolled back, for a statement in it had failed"
-            )
-    except BaseException:
-        await _roll_back(connection, driver)
-        raise
-
-
-async def _roll_back(connection: AsyncConnection, driver: asyncpg.Connection) -> None:
-    try:
-        if not driver.is_closed() and driver.is_in_transaction():
-            await driver.execute("ROLLBACK")
-    finally:
-        if driver.is_closed() or driver.is_in_transaction():
-            await connection.invalidate()
+def _close_if_unfinished(connection: Any, record: Any) -> None:
+    """Keep no connection whose transaction was not ended, as when a rollback was interrupted."""
+    if connection is not None and connection.driver_connection.is_in_transaction():
+        record.invalidate()

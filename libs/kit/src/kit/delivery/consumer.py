@@ -278,14 +278,13 @@ class Consumer(ConsumerRebalanceListener):
                 self._invalid_in_a_row.clear()
 
     async def _apply_for(self, tenant_id: str, events: list[Received[Message]]) -> None:
-        opening = inbox.opening(tenant_id, self.group, [event.id for event in events])
-        async with self._database.unit_of_work(tenant_id, opening) as uow:
+        async with self._database.unit_of_work(tenant_id) as uow:
             fresh = await self._handle_new(uow, events)
         self._count(events, fresh)
 
     async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
         """Hand those to their handlers that were not handled before; these."""
-        unclaimed = await inbox.claimed(uow, self.group, [event.id for event in events])
+        unclaimed = await inbox.claim(uow, self.group, [event.id for event in events])
         fresh: list[Received[Message]] = []
         for event in events:
             if event.id in unclaimed:

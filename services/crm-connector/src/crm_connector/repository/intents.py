@@ -17,9 +17,6 @@ from crm_connector.models import write_attempt, write_intent
 
 # How long answers wait for the texts of their questions; afterwards they go with the keys.
 TEXT_PATIENCE = timedelta(seconds=30)
-# The queue grows from nothing to thousands within seconds: a plan kept from when it was empty reads all of it for
-# each row.
-PLAN_ANEW = "SET LOCAL plan_cache_mode = force_custom_plan"
 _HURRY = """
     UPDATE write_intent SET lane_rank = 0
     WHERE tenant_id = $1 AND opportunity_id = any($2) AND state = 'NEW' AND lane_rank > 0
@@ -94,7 +91,7 @@ class IntentRepository:
 
     async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
         """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
-        tells that a newer decision's stage went before. To be asked in a transaction that was opened by PLAN_ANEW."""
+        tells that a newer decision's stage went before."""
         driver = await driver_of(self._session)
         return [dict(row) for row in await driver.fetch(_DUE, self._tenant_id, now, now - TEXT_PATIENCE, limit)]
 
