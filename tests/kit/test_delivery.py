@@ -1,9 +1,6 @@
 """The rules of delivery, each on a real database and broker."""
 
 import pytest
-from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient, NewTopic
-from kit.delivery.kafka import partition_of
 from kit.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
@@ -57,20 +54,6 @@ async def test_order_is_kept_where_one_batch_does_not_hold_what_a_partition_gets
             uow.publish(SubmissionScored(opportunity_id="o1", assessment_key="x" * size), sequence=sequence)
     scored = await service.events(SubmissionScored, tenant=tenant, count=len(sizes))
     assert [(e.sequence, len(e.message.assessment_key)) for e in scored] == list(enumerate(sizes))
-
-
-async def test_a_key_goes_where_other_clients_would_put_it(infrastructure):
-    topic, partitions = f"keys-{uuid7()}", 5
-    login = {"bootstrap.servers": infrastructure.bootstrap_servers}
-    admin = AdminClient(login)
-    admin.create_topics([NewTopic(topic, partitions)])[topic].result()
-    producer, placed = Producer({**login, "partitioner": "consistent"}), {}
-    for number in range(100):
-        key = f"acme:006{number:012d}".encode()
-        producer.produce(topic, b"", key=key, on_delivery=lambda _, m: placed.update({m.key(): m.partition()}))
-    producer.flush()
-    assert placed == {key: partition_of(key, partitions) for key in placed}
-    assert (len(placed), set(placed.values())) == (100, set(range(partitions)))
 
 
 @pytest.mark.parametrize("kind", ["poison", "bug", "broken sql"])

@@ -135,7 +135,7 @@ async def test_a_producer_that_failed_is_never_used_again(own_service, tenant, m
     async def out_of_order(*_, **__):
         raise RuntimeError("OutOfOrderSequenceNumber")
 
-    monkeypatch.setattr(stuck, "send_batch", out_of_order)
+    monkeypatch.setattr(stuck, "send", out_of_order)
     await own_service.client.post("/v1/notes", json={"text": "b"}, headers=own_service.headers(tenant))
     assert len(await own_service.events(SubmissionScored, tenant=tenant, count=2)) == 2
     assert relay._producer is not stuck

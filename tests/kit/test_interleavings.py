@@ -27,38 +27,18 @@ class Killed(Exception):
     """The process died here."""
 
 
-class Batch:
-    """Holds three records of one partition."""
-
-    def __init__(self):
-        self.records = []
-
-    def append(self, timestamp, key, value, headers):
-        if len(self.records) == 3:
-            return None
-        self.records.append((dict(headers)["ce_id"].decode(), key.decode(), int(dict(headers)["ce_sequence"])))
-        return len(self.records)
-
-
 class Log:
-    """A broker that can die before or after it took a batch."""
-
-    create_batch = Batch
+    """A broker that can die before or after it took an event."""
 
     def __init__(self):
         self.records = []
-        self.partitions = {}
         self.die = ""
 
-    async def partitions_for(self, topic):
-        return {0, 1}
-
-    async def send_batch(self, batch, topic, partition):
+    async def send(self, topic, value, key, headers):
         if self.die == "before":
             raise Killed
-        self.records += batch.records
-        for _, key, _ in batch.records:
-            assert self.partitions.setdefault(key, partition) == partition
+        kept = {name: text.decode() for name, text in headers}
+        self.records.append((kept["ce_id"], key.decode(), int(kept["ce_sequence"])))
         acknowledged = asyncio.get_running_loop().create_future()
         if self.die == "after":
             acknowledged.set_exception(Killed())

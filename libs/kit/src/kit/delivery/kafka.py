@@ -2,7 +2,6 @@
 
 import ssl
 from typing import Any
-from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
@@ -41,12 +40,6 @@ async def why_unreachable(settings: ServiceSettings) -> str:
     return await brokers_in_words(settings.kafka_bootstrap_servers, _tls(settings))
 
 
-def partition_of(key: bytes, partitions: int) -> int:
-    """Where a key's events are kept in order: by CRC-32, as the `consistent` partitioner of librdkafka has it. The
-    client's own hash, in Python, takes longer than all else that is done to send an event."""
-    return crc32(key) % partitions
-
-
 async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
     """A started producer: all replicas acknowledge, and retries keep the order where the broker can."""
     producer = AIOKafkaProducer(
@@ -54,7 +47,7 @@ async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
         client_id=settings.service,
         acks="all",
         enable_idempotence=settings.kafka_idempotence,
-        # Whoever sends hands over a whole batch before anything leaves.
+        # The client sends when the relay has queued a round, so its events share batches without waiting for more.
         linger_ms=0,
         max_batch_size=256 * 1024,
         max_request_size=5 * 1024 * 1024,

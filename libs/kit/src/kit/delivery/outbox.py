@@ -9,11 +9,9 @@ from typing import Any
 
 import asyncpg
 from aiokafka import AIOKafkaProducer
-from aiokafka.producer.message_accumulator import BatchBuilder
 from sqlalchemy import text
 
 from kit.database.unit_of_work import Database
-from kit.delivery.kafka import partition_of
 from kit.delivery.pace import RELAY, pause
 from kit.health import Watchdog
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
@@ -112,26 +110,12 @@ class Relay:
         return self._connection
 
     async def _send(self, producer: AIOKafkaProducer, events: Sequence[Any]) -> None:
-        """Send in batches made here, each of one partition: handed over one by one, every event would cost the client
-        a place found and an acknowledgement of its own."""
+        """Queue all of them in their order, then wait for the acknowledgements."""
         acknowledgements: list[Awaitable[Any]] = []
-        partitions: dict[str, int] = {}
-        batches: dict[tuple[str, int], BatchBuilder] = {}
         for event in events:
-            topic, key = event["topic"], event["key"].encode()
-            if topic not in partitions:
-                partitions[topic] = len(await producer.partitions_for(topic))
-            place = topic, partition_of(key, partitions[topic])
             headers = [(name, value.encode()) for name, value in json.loads(event["headers"]).items()]
-            record = {"timestamp": None, "key": key, "value": event["value"], "headers": headers}
-            batch = batches.get(place)
-            if batch is None or batch.append(**record) is None:
-                if batch is not None:
-                    acknowledgements.append(await producer.send_batch(batch, topic, partition=place[1]))
-                batch = batches[place] = producer.create_batch()
-                batch.append(**record)
-        for (topic, partition), batch in batches.items():
-            acknowledgements.append(await producer.send_batch(batch, topic, partition=partition))
+            key = event["key"].encode()
+            acknowledgements.append(await producer.send(event["topic"], event["value"], key, headers=headers))
         await asyncio.gather(*acknowledgements)
 
     async def measure(self) -> None:
