@@ -1,0 +1,77 @@
+"""At 200,000 opportunities the hot paths of each service read few rows: a submission, and the pages people look at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+import uvloop
+from sandbox.story.api import Caller
+from sandbox.story.play import loopback_client
+
+from tests.plans.rows_read import RowsRead
+from tools.bench.fill import OWNERS, fill_all
+from tools.bench.system import REP, TENANT, System, Work, opportunity_ids, system
+
+OPPORTUNITIES, SUBMISSIONS = 200_000, 300
+# What a submission needs of any one table: the history of its opportunity is the longest.
+MOST_ROWS = 20
+ASKED = 10
+# A page of fifty with what belongs to each row of it, and one row more that tells that there are others.
+PAGE = 200
+OPPORTUNITY = "006F" + str(OPPORTUNITIES // 2).zfill(11)
+OWNER = "005" + str(OPPORTUNITIES // 2 % OWNERS).zfill(len(REP) - 3)
+# A rep has this many of all opportunities, however many others there are.
+OF_A_REP = 3 * OPPORTUNITIES // OWNERS
+PAGES = [
+    ("assessment", "/v1/worklist", "rep", max(PAGE, OF_A_REP)),
+    ("assessment", f"/v1/opportunities/{OPPORTUNITY}/next-assessment", "rep", PAGE),
+    ("assessment", f"/v1/opportunities/{OPPORTUNITY}/timeline", "rep", PAGE),
+    ("scoring", f"/v1/scores?opportunity_id={OPPORTUNITY}", "rep", PAGE),
+    ("stage-engine", "/v1/opportunities?stage=prospecting", "manager", PAGE),
+    ("stage-engine", f"/v1/opportunities/{OPPORTUNITY}/decisions", "rep", PAGE),
+    ("stage-engine", "/v1/changes", "rep", max(PAGE, OF_A_REP)),
+    ("recommender", f"/v1/opportunities/{OPPORTUNITY}/recommendation", "rep", PAGE),
+]
+pytestmark = pytest.mark.e2e
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The system, and what a submission made it read."""
+
+    running: System
+    rows: RowsRead
+    by_a_submission: dict[tuple[str, str], float]
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
+    with system(tmp_path_factory.mktemp("filled"), 1) as running:
+        running.submit(Work(1))
+        fill_all(running.environment["POSTGRES_ADMIN_URL"], *opportunity_ids(1), OPPORTUNITIES)
+        running.use([f"006F{number:011d}" for number in range(1, OPPORTUNITIES + 1)])
+        rows = RowsRead(running)
+        running.submit(Work(SUBMISSIONS))
+        yield Filled(running, rows, rows.since(SUBMISSIONS))
+
+
+@pytest.mark.parametrize("service", ["assessment", "scoring", "stage-engine", "crm-connector", "recommender"])
+def test_a_submission_reads_few_rows(filled: Filled, service: str) -> None:
+    read = {table: rows for (owner, table), rows in filled.by_a_submission.items() if owner == service}
+    assert max(read.values()) > 0
+    assert {table: rows for table, rows in read.items() if rows > MOST_ROWS} == {}
+
+
+@pytest.mark.parametrize(("service", "path", "role", "most"), PAGES, ids=lambda each: str(each).partition("?")[0])
+def test_a_page_reads_few_rows(filled: Filled, service: str, path: str, role: str, most: int) -> None:
+    async def ask() -> None:
+        async with loopback_client() as http:
+            token = filled.running.stack.token(TENANT, role, OWNER)
+            caller = Caller(http, filled.running.stack.urls, token)
+            for _ in range(ASKED):
+                assert await caller.get(service, path)
+
+    filled.rows.since()
+    uvloop.run(ask())
+    read = filled.rows.since(ASKED)
+    assert {place: rows for place, rows in read.items() if rows > most} == {}
