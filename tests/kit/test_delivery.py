@@ -136,14 +136,15 @@ async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, ten
         return items[0]["dead_letter_id"]
 
     letter_id = await eventually(listed)
-    handler = service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name]
+    (topic,) = [name for name in service.runtime.consumer.topics if name.endswith("assessment.submitted.v1")]
+    handlers = service.runtime.consumer.batches.handlers
 
     async def mended(uow, events):
         for event in events:
             event.message.assessment_key = "fine"
         await consumers.note_submissions(uow, events)
 
-    service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = mended
+    handler, handlers[topic] = handlers[topic], mended
     try:
         for _ in range(2):
             answer = await service.client.post(f"/v1/dead-letters/{letter_id}/replay", headers=service.headers(tenant))
@@ -153,7 +154,7 @@ async def test_a_replayed_event_is_handled_once_the_cause_is_mended(service, ten
         assert len(await service.events(SubmissionScored, tenant=tenant, count=1)) == 1
         assert (await service.client.get("/v1/dead-letters", headers=service.headers(tenant))).json()["items"] == []
     finally:
-        service.runtime.consumer._handlers[AssessmentSubmitted.DESCRIPTOR.full_name] = handler
+        handlers[topic] = handler
 
 
 async def test_a_passing_fault_delays_and_keeps_the_order(service, tenant):

@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from kit.delivery.consumer import HALT_AFTER_INVALID
+from kit.delivery.batch import HALT_AFTER_INVALID
 from kit.events import Event, Record, event_type
 from kit.ids import uuid7
 from kit.telemetry import DUPLICATES

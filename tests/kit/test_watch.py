@@ -121,7 +121,7 @@ async def test_a_client_that_never_answers_is_replaced(own_service, fresh_events
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", never)
     await fresh_events(1)
     assert len(lost) == 1
-    assert own_service.runtime.consumer.last_error == "ClientStalled: the client has said nothing for 3 s"
+    assert own_service.runtime.consumer.last_error == "ClientStalled: the client has returned nothing for 3 s"
 
 
 async def test_a_client_that_fetches_no_more_is_replaced_and_no_event_is_missed(
@@ -155,7 +155,7 @@ async def test_a_batch_that_is_repeated_does_not_count_its_invalid_events_again(
     """Or an outage of minutes would halt the consumer for the one invalid event it found on the way."""
     from sample.consumers import Faults
 
-    monkeypatch.setattr("kit.delivery.consumer.HALT_AFTER_INVALID", 3)
+    monkeypatch.setattr("kit.delivery.batch.HALT_AFTER_INVALID", 3)
     gate = asyncio.Event()
     faults = own_service.runtime.resources.get(Faults)
     faults.hold["slow"] = gate
@@ -202,7 +202,7 @@ async def test_what_comes_while_a_batch_is_at_work_is_the_next_batch_as_a_whole(
 async def test_only_invalid_events_without_a_good_one_between_them_halt_the_consumer(own_service, tenant, monkeypatch):
     from sample.consumers import Faults
 
-    monkeypatch.setattr("kit.delivery.consumer.HALT_AFTER_INVALID", 3)
+    monkeypatch.setattr("kit.delivery.batch.HALT_AFTER_INVALID", 3)
     gate = asyncio.Event()
     own_service.runtime.resources.get(Faults).hold["first"] = gate
     await own_service.publish(submission("first"), tenant=tenant, sequence=1)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from attacks.events import sample
-from kit.delivery.consumer import HALT_AFTER_INVALID
+from kit.delivery.batch import HALT_AFTER_INVALID
 from kit.events import Event, Record, event_type, registry
 from sqlalchemy import text
 from testing.service import eventually

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from kit.database.migrations import SchemaUnfit, check_schema
 from kit.database.waiting import Waiting
-from kit.delivery.consumer import Handlers
+from kit.delivery.batch import Handlers
 from kit.delivery.pace import PROMPT, Pace, pause
 from kit.health import in_words
 from kit.http import operations

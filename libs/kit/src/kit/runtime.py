@@ -7,14 +7,15 @@ from collections.abc import Awaitable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from prometheus_client import REGISTRY
+from prometheus_client import Gauge
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
 from kit.database.resources import Resources
 from kit.database.unit_of_work import Database
 from kit.database.waiting import Waiting, measure_waiting
-from kit.delivery.consumer import Consumer, Handlers
+from kit.delivery.batch import Batches, Handlers
+from kit.delivery.consumer import Consumer
 from kit.delivery.dead_letters import measure_dead_letters
 from kit.delivery.housekeeping import Housekeeping
 from kit.delivery.kafka import new_consumer, start_producer, why_unreachable
@@ -27,11 +28,17 @@ from kit.settings import ServiceSettings
 from kit.telemetry import (
     CONNECTIONS_IN_USE,
     CONNECTIONS_LIMIT,
+    CONSUMER_LAG,
+    DEAD_LETTERS_WAITING,
     HOUSEKEEPING_AGE,
     ISSUER_KEYS_AGE,
+    OUTBOX_AGE,
+    OUTBOX_DEPTH,
     SERVICE_CLOCK,
     SERVICE_INFO,
     SERVICE_READY,
+    WAITING_AGE,
+    WAITING_ITEMS,
 )
 
 log = logging.getLogger(__name__)
@@ -54,14 +61,11 @@ class Runtime:
         self.relay = Relay(self.database, settings.service, lambda: start_producer(settings), self.watchdog)
         self.database.on_events = self.relay.wake
         self.housekeeping = Housekeeping(self.database)
-        self.consumer = (
-            Consumer(settings, self.database, handlers, lambda: new_consumer(settings), self.watchdog, pace)
-            if handlers
-            else None
-        )
-        self.lag = (
-            GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings)) if self.consumer else None
-        )
+        self.consumer = self.lag = None
+        if handlers:
+            batches = Batches(settings, self.database, handlers)
+            self.consumer = Consumer(settings, batches, lambda: new_consumer(settings), self.watchdog, pace)
+            self.lag = GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings))
         self._waiting = waiting
         # What the start waits for, in words; empty once everything runs.
         self.waits_for = "its first look at the database"
@@ -100,9 +104,8 @@ class Runtime:
             return [f"the database does not answer: {in_words(error)}"]
         return []
 
-    async def measure(self) -> tuple[bool, ...]:
-        """Bring the gauges up to date that are not set on the way; whether those of the outbox, of the dead letters
-        and of the lag are."""
+    async def measure(self) -> None:
+        """Bring the gauges up to date that are not set on the way."""
         service = self.settings.service
         SERVICE_CLOCK.labels(service).set(time.time())
         ISSUER_KEYS_AGE.labels(service).set(self.verifier.keys_age_seconds)
@@ -113,24 +116,30 @@ class Runtime:
         CONNECTIONS_LIMIT.labels(service).set(pool.size())
         if self.waits_for:
             SERVICE_READY.labels(service).set(0)
-            return (False, False, False, False)
-        *measured, unready = await asyncio.gather(
-            _measured("outbox", self.relay.measure()),
-            _measured("dead letters", measure_dead_letters(self.database, service)),
+            return
+        *_, unready = await asyncio.gather(
+            self._measured(self.relay.measure(), OUTBOX_DEPTH, OUTBOX_AGE),
+            self._measured(measure_dead_letters(self.database, service), DEAD_LETTERS_WAITING),
+            self._measured(measure_waiting(self.database, service, self._waiting), WAITING_ITEMS, WAITING_AGE),
             self._measure_lag(),
-            _measured("waiting work", measure_waiting(self.database, service, self._waiting)),
             self.unready(),
         )
         SERVICE_READY.labels(service).set(not unready)
-        return tuple(measured)
 
-    async def _measure_lag(self) -> bool:
-        if self.lag is None:
-            return True
-        measured = await _measured("lag", self.lag.measure())
-        if not measured:
-            await _measured("lag", self.lag.close())
-        return measured
+    async def _measured(self, measurement: Awaitable[None], *gauges: Gauge) -> bool:
+        """Let the measurement set its gauges. When it fails their series vanish: an old value would pass for a new."""
+        try:
+            await asyncio.wait_for(measurement, _MEASURE_SECONDS)
+        except Exception as error:
+            for gauge in gauges:
+                gauge.remove_by_labels({"service": self.settings.service})
+            log.warning("%s could not be measured: %s", ", ".join(map(str, gauges)), in_words(error))
+            return False
+        return True
+
+    async def _measure_lag(self) -> None:
+        if self.lag is not None and not await self._measured(self.lag.measure(), CONSUMER_LAG):
+            await self._measured(self.lag.close())
 
     async def close(self) -> None:
         """Give everything back that is not a loop's own."""
@@ -140,36 +149,24 @@ class Runtime:
 
     async def status(self) -> dict[str, Any]:
         """Readiness, lag, outbox and dead letters in plain words and numbers; null is what cannot be measured now."""
-        (outbox, letters, lag, _), unready = await asyncio.gather(self.measure(), self.unready())
+        _, unready = await asyncio.gather(self.measure(), self.unready())
         service = self.settings.service
         return {
             "service": service,
             "ready": not unready,
             "reasons": unready,
-            "lag": _total("consumer_lag_events", service) if lag else None,
-            "outbox_events": _total("outbox_events", service) if outbox else None,
-            "outbox_oldest_age_seconds": _total("outbox_oldest_age_seconds", service) if outbox else None,
-            "dead_letters": _total("dead_letters_waiting", service) if letters else None,
+            "lag": _total(CONSUMER_LAG, service),
+            "outbox_events": _total(OUTBOX_DEPTH, service),
+            "outbox_oldest_age_seconds": _total(OUTBOX_AGE, service),
+            "dead_letters": _total(DEAD_LETTERS_WAITING, service),
             "last_error": self.consumer.last_error if self.consumer else "",
         }
 
 
-async def _measured(what: str, measurement: Awaitable[None]) -> bool:
-    try:
-        await asyncio.wait_for(measurement, _MEASURE_SECONDS)
-    except Exception as error:
-        log.warning("the %s could not be measured: %s", what, in_words(error))
-        return False
-    return True
-
-
-def _total(metric: str, service: str) -> float:
-    return sum(
-        sample.value
-        for family in REGISTRY.collect()
-        for sample in family.samples
-        if sample.name == metric and sample.labels.get("service") == service
-    )
+def _total(gauge: Gauge, service: str) -> float | None:
+    samples = [sample for family in gauge.collect() for sample in family.samples]
+    values = [sample.value for sample in samples if sample.labels["service"] == service]
+    return sum(values) if values else None
 
 
 def _version_of(service: str) -> str:

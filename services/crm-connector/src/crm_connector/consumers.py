@@ -1,6 +1,6 @@
 """Which events this service follows."""
 
-from kit.delivery.consumer import Handlers
+from kit.delivery.batch import Handlers
 
 from crm_connector.messages import AssessmentPublished, PipelinePublished, StageDecided
 from crm_connector.service.mapping import keep_pipelines, keep_texts

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.consumer import Handlers
+from kit.delivery.batch import Handlers
 from kit.events import Received
 
 from stage_engine.messages import (

@@ -20,7 +20,7 @@ class GroupLag:
     async def measure(self) -> None:
         """Set the gauge of every partition. After an error, `close` before the next attempt."""
         if self._consumer is None:
-            # Kept before it is started: whoever gives up meanwhile has to close it.
+            # Kept before it is started, so that `close` finds it when the start is given up.
             self._consumer = self._new_consumer()
             await self._consumer.start()
         consumer = self._consumer
@@ -30,11 +30,13 @@ class GroupLag:
             for topic in self._topics
             for number in cluster.partitions_for_topic(topic) or ()
         ]
-        ends = await consumer.end_offsets(partitions)
+        begins, ends = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
         committed = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))
         for partition, done in zip(partitions, committed, strict=True):
+            # Without a commit the group begins at what the topic still keeps.
+            position = begins[partition] if done is None else done
             lag = CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition))
-            lag.set(max(0, ends[partition] - (done or 0)))
+            lag.set(max(0, ends[partition] - position))
 
     async def close(self) -> None:
         """Let go of the broker; the next measurement connects anew."""

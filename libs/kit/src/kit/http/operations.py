@@ -100,7 +100,7 @@ async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, caller: Caller,
     if event is None:
         raise _not_found(dead_letter_id)
     try:
-        await request.app.state.runtime.consumer.replay(uow, *event)
+        await request.app.state.runtime.consumer.batches.replay(uow, *event)
     except InvalidEvent as invalid:
         raise ConflictProblem(str(invalid), code="event_invalid") from invalid
     except RetryableError as passing:
