@@ -55,7 +55,7 @@ class TestBitmap:
         assert schema.names([text]) == [every[bit - 1] for bit in sorted(bits)]
 
 
-HEADER = {"type": "record", "name": "Header", "fields": [
+HEADER: dict[str, Any] = {"type": "record", "name": "Header", "fields": [
     {"name": "recordIds", "type": {"type": "array", "items": "string"}},
     {"name": "changeType", "type": {"type": "enum", "name": "ChangeType", "symbols": [
         "CREATE", "UPDATE", "DELETE", "UNDELETE", "GAP_UPDATE", "GAP_OVERFLOW"]}},
@@ -135,3 +135,82 @@ class TestChangeEvent:
     def test_a_wildcard_means_every_record(self) -> None:
         (found,) = event("GAP_UPDATE", [], ids=("006*",))
         assert found.kind is ChangeKind.OVERFLOW
+
+
+HEADER_VALUES = {
+    "recordIds": ["006A"], "changeType": "UPDATE", "transactionKey": "tx", "sequenceNumber": 3,
+    "commitTimestamp": 1714170102000, "commitUser": "005A", "nulledFields": [], "changedFields": ["0x02"],
+}  # fmt: skip
+
+
+def written_as(document: dict[str, Any], value: dict[str, Any]) -> tuple[EventSchema, bytes]:
+    out = io.BytesIO()
+    fastavro.schemaless_writer(out, fastavro.parse_schema(document), value)
+    return EventSchema(json.dumps(document)), out.getvalue()
+
+
+def event_document(header: list[dict[str, Any]], fields: list[dict[str, Any]]) -> dict[str, Any]:
+    record = {"type": "record", "name": "Header", "fields": header}
+    fields = [{"name": "ChangeEventHeader", "type": record}, *fields]
+    return {"type": "record", "name": "OpportunityChangeEvent", "fields": fields}
+
+
+class TestDamage:
+    """What cannot be read is a fault, so that the position stays before it."""
+
+    @pytest.mark.parametrize(
+        "document",
+        [
+            "<html>", "null", "[]", "{}", '"string"', '{"type": "record"', '{"type": "record", "name": "E"}',
+            '{"type": "record", "name": "E", "fields": null}', '{"type": "record", "name": "E", "fields": [null]}',
+            '{"type": "record", "name": "E", "fields": [{"name": "F"}]}',
+            '{"type": "record", "name": "E", "fields": [{"name": 5, "type": "string"}]}',
+            '{"type": "record", "name": "E", "fields": [{"name": "F", "type": "nothing"}]}',
+        ],
+    )  # fmt: skip
+    def test_a_schema(self, document: str) -> None:
+        with pytest.raises(CrmUnavailable, match="the schema of the change events cannot be read"):
+            EventSchema(document)
+
+    @pytest.mark.parametrize("length", range(0, 40, 3))
+    def test_a_payload_cut_short(self, length: int) -> None:
+        header = {**HEADER_VALUES, "changeType": "CREATE"}
+        schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": header, "StageName": "Demo"})
+        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+            changes_of(schema, payload[:length])
+
+    @pytest.mark.parametrize("payload", [b"<html>down</html>", b"null", b"[]", b"{}", b"\xff" * 40])
+    def test_a_payload_that_is_none(self, payload: bytes) -> None:
+        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+            changes_of(EventSchema(json.dumps(DOCUMENT)), payload)
+
+    def test_a_header_without_a_field(self) -> None:
+        header = [field for field in HEADER["fields"] if field["name"] != "changeType"]
+        schema, payload = written_as(event_document(header, []), {"ChangeEventHeader": {**HEADER_VALUES}})
+        with pytest.raises(CrmUnavailable, match="changeType"):
+            changes_of(schema, payload)
+
+    @pytest.mark.parametrize("name", HEADER_VALUES)
+    def test_a_header_with_a_wrong_field(self, name: str) -> None:
+        header = [field for field in HEADER["fields"] if field["name"] != name]
+        header.append({"name": name, "type": {"type": "map", "values": "string"}})
+        document = event_document(header, [])
+        schema, payload = written_as(document, {"ChangeEventHeader": {**HEADER_VALUES, name: {"a": "b"}}})
+        with pytest.raises(CrmUnavailable, match=name):
+            changes_of(schema, payload)
+
+    @pytest.mark.parametrize("bitmap", ["", "zz", "-", "99-0x01", "x-0x01", "0-"])
+    def test_a_bitmap(self, bitmap: str) -> None:
+        header = {**HEADER_VALUES, "changedFields": [bitmap]}
+        schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": header})
+        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+            changes_of(schema, payload)
+
+    @pytest.mark.parametrize("name", ["StageName", "Amount", "CloseDate", "OwnerId"])
+    def test_a_fact_of_a_wrong_type(self, name: str) -> None:
+        field = {"name": name, "type": {"type": "map", "values": "string"}}
+        schema, payload = written_as(
+            event_document(HEADER["fields"], [field]), {"ChangeEventHeader": HEADER_VALUES, name: {"a": "b"}}
+        )
+        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+            changes_of(schema, payload)

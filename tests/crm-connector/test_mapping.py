@@ -12,9 +12,7 @@ def edit(linked: Any, opportunity_id: str, **fields: Any) -> None:
 
 
 class TestMapping:
-    async def test_an_unmapped_stage_is_published_and_again_once_mapped(
-        self, linked: Any
-    ) -> None:
+    async def test_an_unmapped_stage_is_published_and_again_once_mapped(self, linked: Any) -> None:
         opportunity_id = await linked.created()
         edit(linked, opportunity_id, StageName="Legal Review")
         _, unmapped = await linked.observed(opportunity_id, 2)

@@ -11,11 +11,11 @@ from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
     CrmOpportunity,
+    Effect,
     FactChanges,
     Facts,
     Known,
     ObservationKind,
-    Effect,
     fold,
     fold_record,
     is_echo,
@@ -186,8 +186,8 @@ def test_a_stream_read_twice_ends_in_the_same_facts(sequence: list[dict[str, Any
 
 
 class Crm:
-    """One opportunity in the CRM, our two connections to it, and what we know: each act takes a second. A write goes through
-    where the stage is the one we know, and is confirmed or comes back as its echo, depending on which is first."""
+    """One opportunity in the CRM, our two connections to it, and what we know: each act takes a second. A write goes
+    through where the stage is the one we know. It is confirmed, or its echo comes first."""
 
     def __init__(self) -> None:
         self.stage, self.modified_at, self.write_id = "A", NOW, ""
