@@ -12,7 +12,7 @@ SMALL = frozenset(
         "assessment", "assessment_version", "assessment_text", "scoring_profile",
         "pipeline", "pipeline_version", "score_reach", "partner_feed",
         "visit_count", "pipeline_total",
-        "connection", "import_run", "crm_stage", "stage_mapping",
+        "connection", "import_run", "crm_stage",
     }
 )  # fmt: skip
 # A probe of a B-tree with a million entries goes through three or four pages, and a write through as many in each

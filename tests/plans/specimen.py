@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from crm_connector.crm import ChangeBatch
-from crm_connector.domain.observation import ChangeKind, CrmChange
+from crm_connector.domain.observation import ChangeKind, CrmChange, FactChanges
 from crm_connector.service.inbound import apply_changes, ids_to_read
 from kit.ids import utc_now, uuid7
 from sandbox.story.api import Caller, Refused
@@ -17,7 +17,7 @@ DEAL, UNKNOWN, REP = "006000000000001", "006000000000002", "005000000000001"
 PASSING = {"hours": "over_5", "compliance": "yes"}
 FAILING = {"hours": "two_to_four", "compliance": "yes"}
 PREVIEW = {"stage_key": "prospecting", "assessment_key": "prospecting", "score": 50}
-FIELDS, FACTS = {"StageName": "Prospecting"}, {"stage": "Prospecting"}
+FIELDS, FACTS = {"StageName": "Prospecting"}, FactChanges(stage="Prospecting")
 
 
 def answers(opportunity_id: str, given: dict[str, str]) -> dict[str, object]:
@@ -34,7 +34,7 @@ def answers(opportunity_id: str, given: dict[str, str]) -> dict[str, object]:
 async def live(platform: Platform) -> None:
     """Have the deal seen, assessed, scored, decided on, written to the CRM and recommended on; and another one assessed
     that nobody has ever seen, so that something waits."""
-    facts = {**FACTS, "amount": Decimal(1000), "owner_id": REP}
+    facts = FactChanges(stage="Prospecting", amount=Decimal(1000), owner_id=REP)
     seen = CrmChange(str(uuid7()), DEAL, ChangeKind.CREATED, utc_now(), "jo", "", FIELDS, facts)
     rep, admin = platform.caller("rep", REP), platform.caller("admin")
     await eventually(lambda: _answered(admin, "crm-connector", "/v1/stage-mappings/field_example"))

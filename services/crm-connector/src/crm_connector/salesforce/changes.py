@@ -1,5 +1,5 @@
 """Change events: schemaless Avro whose header says by bitmaps which fields changed. Fields that did not change are
-null, so only the bitmaps tell the truth."""
+null, so only the bitmaps tell a change from none."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -116,7 +116,7 @@ class EventSchema:
         return _Event(_EVENT_HEADER.validate_python(record.pop(_HEADER)), record)
 
     def names(self, bitmaps: Sequence[str]) -> list[str]:
-        """The field names that a header's bitmaps stand for, nested ones with a dot. `0x…` numbers the fields of the
+        """The field names that a header's bitmaps name, nested ones with a dot. `0x…` numbers the fields of the
         event, `n-0x…` those within its n-th field; bit 0 of the event is the header."""
         names: list[str] = []
         for entry in bitmaps:

@@ -95,7 +95,7 @@ def _refusal(reply: httpx.Response) -> Exception:
     except ValueError:
         items = []
     if not items:
-        # A gateway's page: it may stand before or behind the work.
+        # A gateway's page: the work may or may not have been done.
         return OutcomeUnknown(f"the org answered {reply.status_code} without a code")
     first = items[0]
     refusal = ApiRefusal(reply.status_code, first.code, first.message, first.fields)

@@ -93,108 +93,102 @@ async def apply_import_page(
 
 
 @dataclass(frozen=True, slots=True)
-class _OwnWrite:
-    """A write of ours that the CRM shows: the attempt that arrived, and its intent."""
+class _Attempt:
+    """What was sent under a write id that the CRM shows."""
 
-    intent_id: UUID
     write_id: str
-    target_stage: str
+    intent_id: UUID
     sent: Mapping[str, object]
-    intent: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
 class _Intake:
-    """Folds what the CRM shows into the opportunities that it locked, in one transaction."""
+    """Folds what the CRM shows into the opportunities that it locked, in one transaction. `attempts` are our own writes
+    among what is shown; `proven` are the intents that no reply had confirmed before."""
 
-    def __init__(self, uow: UnitOfWork, names: Names, now: datetime, maps: Maps) -> None:
-        self._uow = uow
-        self._names = names
-        self._now = now
-        self._maps = maps
-        self._rows: dict[str, OpportunityRecord] = {}
-        self._writes: dict[str, _OwnWrite] = {}
-        self._proven: set[UUID] = set()
+    uow: UnitOfWork
+    names: Names
+    now: datetime
+    rows: dict[str, OpportunityRecord]
+    maps: Maps
+    attempts: Mapping[str, _Attempt]
+    proven: dict[UUID, Mapping[str, Any]]
 
     @classmethod
     async def open(
         cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmOpportunity], names: Names, now: datetime
     ) -> "_Intake":
-        """Lock the opportunities that are shown, and find our own writes among what is shown of them."""
+        """Lock the opportunities that are shown, and take the echoes of our own writes."""
         opportunities = OpportunityRepository(uow.session, uow.tenant_id)
         rows = await opportunities.lock(each.opportunity_id for each in shown)
-        intake = cls(uow, names, now, await load_maps(uow))
-        intake._rows = rows
-        await intake._find_own_writes({each.write_id for each in shown if each.write_id})
-        return intake
-
-    async def _find_own_writes(self, write_ids: Iterable[str]) -> None:
-        """Note that our own writes came back. Proven are the intents that no reply had confirmed before."""
-        intents = IntentRepository(self._uow.session, self._uow.tenant_id)
-        for write_id, entry in (await intents.ledger(write_ids)).items():
-            self._writes[write_id] = _OwnWrite(
-                entry["intent_id"], write_id, entry["target_stage"], entry["sent"], entry
-            )
-        echoed = [
-            {
-                "intent_id": intent_id,
-                "state": IntentState.ECHOED.value,
-                "echoed_at": self._now,
-                "updated_at": self._now,
-            }
-            for intent_id in {write.intent_id for write in self._writes.values()}
-        ]
-        await intents.move(echoed, IntentState.CONFIRMED)
-        proven = [{**row, "confirmed_at": self._now} for row in echoed]
-        self._proven = await intents.move(proven, IntentState.SENT, IntentState.NEW)
+        maps = await load_maps(uow)
+        attempts, proven = await _take_echoes(uow, {each.write_id for each in shown if each.write_id}, now)
+        return cls(uow, names, now, rows, maps, attempts, proven)
 
     def take_change(self, change: CrmChange, record: CrmOpportunity | None) -> None:
         """Fold a change; `record` is its opportunity as it was read, if it had to be."""
-        known = self._rows[change.opportunity_id].known
-        write = self._writes.get(change.write_id)
+        known = self.rows[change.opportunity_id].known
+        attempt = self.attempts.get(change.write_id)
         if needs_read(known, change):
             effect = _effect_of_read(known, record, change)
         else:
-            effect = fold(known, change, write.sent if write else None)
-        occasion = Occasion(change.change_id, change.committed_at, change.changed_by, self._names)
-        self._take(change.opportunity_id, effect, write, occasion)
+            effect = fold(known, change, attempt.sent if attempt else None)
+        occasion = Occasion(change.change_id, change.committed_at, change.changed_by, self.names)
+        self._take(change.opportunity_id, effect, attempt, occasion)
 
     def take_record(self, record: CrmOpportunity, kind: ObservationKind) -> bool:
         """Fold a record that was read; whether it was news, to be published as `kind`."""
-        effect = fold_record(self._rows[record.opportunity_id].known, record, kind)
-        occasion = _reading(record, f"read:{record.opportunity_id}:{record.modified_at.isoformat()}", self._names)
-        self._take(record.opportunity_id, effect, self._writes.get(record.write_id), occasion)
+        effect = fold_record(self.rows[record.opportunity_id].known, record, kind)
+        occasion = _reading(record, f"read:{record.opportunity_id}:{record.modified_at.isoformat()}", self.names)
+        self._take(record.opportunity_id, effect, self.attempts.get(record.write_id), occasion)
         return effect.kind is not None
 
-    def _take(self, key: str, effect: Effect, write: _OwnWrite | None, occasion: Occasion) -> None:
-        row = self._rows[key]
-        if write and write.intent_id in self._proven:
-            self._proven.discard(write.intent_id)
-            if write.target_stage:
-                row = confirm(self._uow, row, write.intent, write.write_id, self._now)
-                effect = since_written(effect, self._stage_of(write))
-            else:
-                show_confirmed(write.intent)
-        after = observe(self._uow, self._maps, row, effect, occasion)
-        self._rows[key] = replace(after, stage_is_ours=self._is_ours(row, after, write))
+    def _take(self, key: str, effect: Effect, attempt: _Attempt | None, occasion: Occasion) -> None:
+        row = self.rows[key]
+        proven = self.proven.pop(attempt.intent_id, None) if attempt else None
+        if attempt and proven and proven["target_stage"]:
+            row = confirm(self.uow, row, proven, attempt.write_id, self.now)
+            effect = since_written(effect, self._stage_of(attempt))
+        elif proven:
+            show_confirmed(proven)
+        after = observe(self.uow, self.maps, row, effect, occasion)
+        self.rows[key] = replace(after, stage_is_ours=self._is_ours(row, after, attempt))
 
-    def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, write: _OwnWrite | None) -> bool:
+    def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, attempt: _Attempt | None) -> bool:
         facts, was = after.known.facts, before.known.facts
         if facts is None:
             return after.stage_is_ours
-        if write and self._stage_of(write) == facts.stage:
+        if attempt and self._stage_of(attempt) == facts.stage:
             return True
         unchanged = was is not None and facts.stage == was.stage
         return unchanged and after.stage_is_ours
 
-    def _stage_of(self, write: _OwnWrite) -> str | None:
+    def _stage_of(self, attempt: _Attempt) -> str | None:
         """The stage that was sent, by the CRM's name; None of a write that carried answers alone."""
-        sent = write.sent.get(self._names.get("stage", "stage"))
+        sent = attempt.sent.get(self.names.get("stage", "stage"))
         return sent if isinstance(sent, str) else None
 
     async def save(self) -> None:
         """Write the opportunities back."""
-        opportunities = OpportunityRepository(self._uow.session, self._uow.tenant_id)
-        await opportunities.save(list(self._rows.values()), self._now)
+        opportunities = OpportunityRepository(self.uow.session, self.uow.tenant_id)
+        await opportunities.save(list(self.rows.values()), self.now)
+
+
+async def _take_echoes(
+    uow: UnitOfWork, write_ids: Iterable[str], now: datetime
+) -> tuple[dict[str, _Attempt], dict[UUID, Mapping[str, Any]]]:
+    """Note that our own writes came back: the attempts that did, and the intents that are proven by it."""
+    intents = IntentRepository(uow.session, uow.tenant_id)
+    ledger = await intents.ledger(write_ids)
+    attempts = {key: _Attempt(key, entry["intent_id"], entry["sent"]) for key, entry in ledger.items()}
+    by_id = {entry["intent_id"]: entry for entry in ledger.values()}
+    echoed = [
+        {"intent_id": each, "state": IntentState.ECHOED.value, "echoed_at": now, "updated_at": now} for each in by_id
+    ]
+    await intents.move(echoed, IntentState.CONFIRMED)
+    proven = [{**row, "confirmed_at": now} for row in echoed]
+    moved = await intents.move(proven, IntentState.SENT, IntentState.NEW)
+    return attempts, {intent_id: by_id[intent_id] for intent_id in moved}
 
 
 def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChange) -> Effect:
