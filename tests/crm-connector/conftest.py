@@ -1,9 +1,10 @@
 """A simulated org, the connector linked to it, and decisions to send."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,8 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
+from crm_connector.salesforce.auth import ClientCredentials, Sessions
+from crm_connector.salesforce.rest import Rest
 from sandbox.salesforce.testing import RunningOrg, running_org
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, Choice, Question
 from stagecraft.common.v1.answer_pb2 import Answer, ChoiceList
@@ -225,3 +228,59 @@ async def linked(org: RunningOrg, start_service: StartService) -> AsyncIterator[
     # The first change of the stream closes the gap since the connector connected, by reading.
     await found.created()
     yield found
+
+
+class ScriptedOrg:
+    """An org that replies as a test says, and counts what it is asked. It gives a new token to each request for one,
+    unless the test replies to that too."""
+
+    def __init__(
+        self,
+        reply: Callable[[httpx.Request], httpx.Response],
+        secret: Path,
+        token_reply: Callable[[httpx.Request], httpx.Response] | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self._reply = reply
+        self._token_reply = token_reply
+        self.asked_for_tokens = 0
+        self.tokens: list[str] = []
+        self.http = httpx.AsyncClient(transport=httpx.MockTransport(self._serve))
+        self.sessions = Sessions(self.http, "http://org", ClientCredentials("key", secret), clock)
+        self.rest = Rest(self.http, self.sessions, "67.0")
+
+    def _serve(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/oauth2/token"):
+            self.tokens.append(request.headers["authorization"])
+            return self._reply(request)
+        self.asked_for_tokens += 1
+        if self._token_reply:
+            return self._token_reply(request)
+        token = f"t{self.asked_for_tokens}"
+        body = {"access_token": token, "instance_url": "http://org", "id": "http://org/id/00D/005"}
+        return httpx.Response(200, json=body)
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    path = tmp_path / "secret"
+    path.write_text("s3cret\n")
+    return path
+
+
+@pytest.fixture
+async def scripted(secret: Path) -> AsyncIterator[Callable[..., ScriptedOrg]]:
+    """Makes orgs that reply as a test says."""
+    made: list[ScriptedOrg] = []
+
+    def make(
+        reply: Callable[[httpx.Request], httpx.Response] = lambda _: httpx.Response(200, json={}),
+        token_reply: Callable[[httpx.Request], httpx.Response] | None = None,
+        clock: Callable[[], float] = lambda: 0.0,
+    ) -> ScriptedOrg:
+        made.append(ScriptedOrg(reply, secret, token_reply, clock))
+        return made[-1]
+
+    yield make
+    for org in made:
+        await org.http.aclose()

@@ -7,12 +7,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from crm_connector.repository.connection import ConnectionRepository
-from kit.database.unit_of_work import UnitOfWork
 from kit.events import Event
-from kit.ids import utc_now
-from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 
 pytestmark = pytest.mark.stack
@@ -234,25 +229,3 @@ class TestApi:
         assert [(e["action"], e["subject"], e["actor"]) for e in entries] == [
             ("stage-mapping.replaced", "sales", "ann")
         ]
-
-
-async def test_the_import_that_is_given_as_the_running_one_cannot_end_meanwhile(service: Any) -> None:
-    database, tenant, first = service.database, f"tenant-{uuid4().hex[:8]}", uuid4()
-
-    async def end(uow: UnitOfWork) -> None:
-        await uow.session.execute(text("SET LOCAL lock_timeout = '100ms'"))
-        await ConnectionRepository(uow.session, tenant).update_import(first, utc_now(), state="COMPLETED")
-
-    async with database.unit_of_work(tenant) as uow:
-        await ConnectionRepository(uow.session, tenant).start_import(first, "ann")
-    async with database.unit_of_work(tenant) as asking:
-        run = await ConnectionRepository(asking.session, tenant).start_import(uuid4(), "bob")
-        assert (run["import_id"], run["state"], run["requested_by"]) == (first, "RUNNING", "ann")
-        with pytest.raises(DBAPIError, match="lock timeout"):
-            async with database.unit_of_work(tenant) as ending:
-                await end(ending)
-    async with database.unit_of_work(tenant) as ending:
-        await end(ending)
-    async with database.unit_of_work(tenant) as asking:
-        run = await ConnectionRepository(asking.session, tenant).start_import(uuid4(), "bob")
-        assert (run["state"], run["requested_by"]) == ("RUNNING", "bob")

@@ -15,9 +15,10 @@ from kit.ids import utc_now, uuid7
 from crm_connector import schemas
 from crm_connector.domain.intents import IntentState
 from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
+from crm_connector.records import ImportRecord, OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
-from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
+from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service import mapping, outbound
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
@@ -28,19 +29,18 @@ router = kit_router("crm-connector")
 @router.get("/connection", dependencies=[requires("connection:read")])
 async def get_connection(uow: Uow) -> schemas.ConnectionState:
     """Whether the CRM is connected, how fresh its changes are, and what went wrong last."""
-    row = await ConnectionRepository(uow.session, uow.tenant_id).get() or {}
-    unfinished = await IntentRepository(uow.session, uow.tenant_id).oldest_unfinished()
-    position_at = row.get("position_at")
+    found = await ConnectionRepository(uow.session, uow.tenant_id).get()
+    age = (utc_now() - found.position_at).total_seconds() if found.position_at else None
     return schemas.ConnectionState(
-        adapter=row.get("adapter", ""),
-        org_id=row.get("org_id", ""),
-        state=row.get("state") or "NOT_CONNECTED",
-        last_error=row.get("last_error", ""),
-        last_error_at=row.get("last_error_at"),
-        connected_at=row.get("connected_at"),
-        cursor_age_seconds=max((utc_now() - position_at).total_seconds(), 0) if position_at else None,
-        sweeping_since=row.get("sweep_since"),
-        unfinished_since=unfinished,
+        adapter=found.adapter,
+        org_id=found.org_id,
+        state=found.state or "NOT_CONNECTED",
+        last_error=found.last_error,
+        last_error_at=found.last_error_at,
+        connected_at=found.connected_at,
+        cursor_age_seconds=max(age, 0) if age is not None else None,
+        sweeping_since=found.sweep_since,
+        unfinished_since=await IntentRepository(uow.session, uow.tenant_id).oldest_unfinished(),
     )
 
 
@@ -53,10 +53,10 @@ async def start_import(
     if uow.resources.get(Settings).salesforce_tenant != uow.tenant_id:
         raise TenantNotConnected("no CRM of this tenant is connected to this deployment")
     run = await ConnectionRepository(uow.session, uow.tenant_id).start_import(uuid7(), caller.subject)
-    await audit.record(uow, caller, "import.requested", str(run["import_id"]))
+    await audit.record(uow, caller, "import.requested", str(run.import_id))
     uow.after_commit(uow.resources.get(Signals).attention.set)
-    response.headers["Location"] = f"/v1/imports/{run['import_id']}"
-    return schemas.Import.model_validate(run, extra="ignore")
+    response.headers["Location"] = f"/v1/imports/{run.import_id}"
+    return _import(run)
 
 
 @router.get("/imports/{import_id}", dependencies=[requires("connection:read")])
@@ -65,7 +65,7 @@ async def get_import(uow: Uow, import_id: UUID) -> schemas.Import:
     run = await ConnectionRepository(uow.session, uow.tenant_id).get_import(import_id)
     if run is None:
         raise ImportNotFound(f"there is no import {import_id}")
-    return schemas.Import.model_validate(run, extra="ignore")
+    return _import(run)
 
 
 @router.get("/write-intents", dependencies=[requires("intents:read")])
@@ -141,11 +141,15 @@ async def _mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.S
     )
 
 
+def _import(run: ImportRecord) -> schemas.Import:
+    return schemas.Import.model_validate(run, from_attributes=True)
+
+
 def _intent(row: dict[str, Any]) -> schemas.WriteIntent:
     return schemas.WriteIntent.model_validate(row, extra="ignore")
 
 
-def _opportunity(row: OpportunityRow) -> schemas.Opportunity:
+def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:
     facts = row.known.facts
     return schemas.Opportunity(
         opportunity_id=row.opportunity_id,
@@ -158,5 +162,5 @@ def _opportunity(row: OpportunityRow) -> schemas.Opportunity:
         deleted=row.known.deleted,
         awaits_echo=bool(row.known.awaited),
         sequence=row.sequence,
-        updated_at=row.updated_at or utc_now(),
+        updated_at=row.updated_at,
     )

@@ -52,4 +52,4 @@ class MappingInvalid(InvalidProblem):
 
     def __init__(self, faults: Sequence[MappingFault]) -> None:
         errors = [FieldError(pointer("body", "stages", fault.stage_key), fault.code, fault.detail) for fault in faults]
-        super().__init__("; ".join(fault.detail for fault in faults[:3]), errors=errors)
+        super().__init__(" ".join(fault.detail for fault in faults[:3]), errors=errors)

@@ -16,11 +16,14 @@ from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
-from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
+from stagecraft.stage.v1.pipeline_published_pb2 import Category as StageCategory
+from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
-from crm_connector.domain.observation import Facts, Step
+from crm_connector.domain.observation import Effect, Facts, Occasion
+from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
+from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion
 
 __all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
 
@@ -110,31 +113,23 @@ def read_evidence(scored: SubmissionScored) -> Evidence:
     )
 
 
-def read_pipeline(message: PipelinePublished) -> dict[str, Any]:
-    """A version of a pipeline as a row."""
-    return {
-        "pipeline_key": wire.required(message.pipeline_key, "pipeline_key"),
-        "version": message.version,
-        "name": message.name,
-        "is_default": message.is_default,
-        "stages": [
-            {"key": stage.key, "name": stage.name, "category": wire.word(Category, stage.category, "category")}
+def read_pipeline(message: PipelinePublished) -> PipelineVersion:
+    """A version of a pipeline."""
+    return PipelineVersion(
+        pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
+        version=message.version,
+        name=message.name,
+        is_default=message.is_default,
+        stages=tuple(
+            PipelineStage(stage.key, stage.name, Category(wire.word(StageCategory, stage.category, "category")))
             for stage in message.stages
-        ],
-    }
+        ),
+    )
 
 
-def read_texts(message: AssessmentPublished) -> dict[str, Any]:
-    """How people read the questions and choices of an assessment version, as a row."""
-    return {
-        "assessment_key": message.assessment_key,
-        "version": message.version,
-        "title": message.title,
-        "questions": {
-            key: {"text": question.text, "choices": dict(question.choices)}
-            for key, question in question_texts(message).items()
-        },
-    }
+def read_texts(message: AssessmentPublished) -> AssessmentTextRecord:
+    """How people read the questions and choices of an assessment version."""
+    return AssessmentTextRecord(message.assessment_key, message.version, message.title, question_texts(message))
 
 
 def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
@@ -143,19 +138,22 @@ def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
 
 
 def opportunity_observed(
-    opportunity_id: str, pipeline_key: str, stage_key: str, step: Step, facts: Facts, **occasion: Any
+    opportunity: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion
 ) -> OpportunityObserved:
-    """What the CRM holds of an opportunity; `occasion` says when, by whom and which fields changed."""
+    """What the CRM holds of an opportunity after that effect."""
     return OpportunityObserved(
-        opportunity_id=opportunity_id,
-        kind=f"OBSERVATION_KIND_{step.kind}",
-        pipeline_key=pipeline_key,
-        stage_key=stage_key,
+        opportunity_id=opportunity.opportunity_id,
+        kind=f"OBSERVATION_KIND_{effect.kind}",
+        pipeline_key=opportunity.pipeline_key,
+        stage_key=opportunity.stage_key,
         crm_stage=facts.stage,
         amount="" if facts.amount is None else f"{facts.amount.normalize():f}",
         close_date=facts.close_date.isoformat() if facts.close_date else "",
         owner_id=facts.owner_id,
-        **occasion,
+        changed_fields=[occasion.field_names.get(name, name) for name in effect.changed_fields],
+        changed_by=occasion.changed_by,
+        change_id=occasion.change_id,
+        committed_at=occasion.committed_at,
     )
 
 

@@ -1,13 +1,12 @@
-"""The tables. What this service owns: write_intent, write_attempt, stage_mapping, import_run and connection.
-`opportunity` is what it last knew of the CRM; pipeline and assessment_text are replicas fed by events."""
+"""The tables. What this service owns: write_intent, write_attempt, import_run, connection and the mappings of
+stages. `opportunity` is what it last knew of the CRM; pipeline and assessment_text are replicas fed by events."""
 
-from datetime import date, datetime
-from decimal import Decimal
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from kit.database.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, UniqueConstraint, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, LargeBinary, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -106,9 +105,8 @@ class WriteAttempt(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """The last known state of an opportunity in the CRM. `sequence` counts everything published about it;
-    stage_key is what was last published for crm_stage; crm_stage is null before the first sight. `awaited` is the
-    write whose echo is still to come."""
+    """What was last known of an opportunity in the CRM. `sequence` counts everything published about it; `stage_key` is
+    what was last published for the stage that is known."""
 
     __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
     # Written again and again in place: with room in its page a row keeps its index entries.
@@ -116,17 +114,10 @@ class Opportunity(Base, table=True):
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)
+    known: dict[str, Any] = Field(sa_type=JSONB)
     pipeline_key: str
     stage_key: str
-    crm_stage: str | None
     stage_is_ours: bool
-    amount: Decimal | None = Field(sa_type=Numeric)
-    close_date: date | None
-    owner_id: str
-    deleted: bool
-    state_at: datetime | None = _moment(nullable=True)
-    awaited: str
-    awaited_since: datetime | None = _moment(nullable=True)
     sequence: int = Field(sa_type=BigInteger)
     created_at: datetime = _now()
     updated_at: datetime = _now()
@@ -144,7 +135,7 @@ class ChangeSeen(Base, table=True):
 
 
 class Connection(Base, table=True):
-    """Where the connection to the CRM stands. `position` is the place in its stream of changes; `sweep_since` is set
+    """The state of the connection to the CRM. `position` is the place in its stream of changes; `sweep_since` is set
     while changes from that time on may have been missed."""
 
     tenant_id: str = Field(primary_key=True)
@@ -199,7 +190,8 @@ class CrmStageRow(Base, table=True):
 
 
 class Pipeline(Base, table=True):
-    """The newest version of a pipeline. mapping_revision counts the changes of its mapping; 0 is the default one."""
+    """The newest version of a pipeline, and its mapping: the CRM's stage by ours. `mapping_revision` counts the changes
+    of the mapping; 0 means the default one."""
 
     tenant_id: str = Field(primary_key=True)
     pipeline_key: str = Field(primary_key=True)
@@ -207,22 +199,10 @@ class Pipeline(Base, table=True):
     name: str
     is_default: bool
     stages: list[dict[str, str]] = Field(sa_type=JSONB)
-    mapping_revision: int
+    pairs: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
+    mapping_revision: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     created_at: datetime = _now()
     updated_at: datetime = _now()
-
-
-class StageMapping(Base, table=True):
-    """One pair of a mapping that a person set; a pipeline without any has the default mapping."""
-
-    __tablename__ = "stage_mapping"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (UniqueConstraint("tenant_id", "pipeline_key", "crm_stage"),)
-
-    tenant_id: str = Field(primary_key=True)
-    pipeline_key: str = Field(primary_key=True)
-    stage_key: str = Field(primary_key=True)
-    crm_stage: str
-    created_at: datetime = _now()
 
 
 class AssessmentText(Base, table=True):
@@ -247,5 +227,4 @@ connection = _tables["connection"]
 import_run = _tables["import_run"]
 crm_stage = _tables["crm_stage"]
 pipeline = _tables["pipeline"]
-stage_mapping = _tables["stage_mapping"]
 assessment_text = _tables["assessment_text"]

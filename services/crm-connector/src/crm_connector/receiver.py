@@ -1,9 +1,8 @@
 """Brings the CRM's changes in: first all opportunities, then the stream of changes from where it was left.
 
-Everything that is learned from the CRM is folded by this one task, in order, so a record that was read is never
-older than a change applied before. The stream is opened before the import begins; where its position is not known,
-or was lost, the records touched since are swept once the stream has shown that it lives, so nothing in between is
-missed.
+This one task folds everything that the CRM shows, in order, so a record that was read is never older than a change
+that was applied before. The stream is opened before the import begins. If its position is unknown or lost, the records
+touched since are read again as soon as the stream has shown that it lives, so that nothing in between is missed.
 """
 
 import asyncio
@@ -12,16 +11,18 @@ import random
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from kit.database.unit_of_work import Database, UnitOfWork
 from kit.ids import utc_now, uuid7
 
 from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, PositionLost
 from crm_connector.domain.observation import ECHO_PATIENCE, ChangeKind, CrmOpportunity, ObservationKind
+from crm_connector.records import ConnectionRecord, ConnectionState
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.service import inbound
-from crm_connector.service.mapping import load_maps
+from crm_connector.service.maps import load_maps
 from crm_connector.signals import Signals
 from crm_connector.telemetry import CHANGES, POSITION_LOST, show_state
 from crm_connector.waiting import Ahead, first_of
@@ -40,7 +41,7 @@ _SILENT = 1000
 
 
 class Receiver:
-    """The one receiver of a tenant; whoever runs it holds the tenant's leadership."""
+    """The one receiver of a tenant: it runs only under the tenant's leadership."""
 
     def __init__(self, database: Database, tenant_id: str, crm: Crm, signals: Signals, poll_seconds: float) -> None:
         self._database = database
@@ -52,12 +53,12 @@ class Receiver:
         self._heard = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Receive until told to stop. Faults of the CRM are waited out; they never end this task."""
+        """Receive until the service stops. Faults of the CRM never end this task: it waits and connects again."""
         failures = 0
         while not stop.is_set():
             pause = 0.0
             try:
-                await self._note(state="CONNECTING")
+                await self._enter("CONNECTING")
                 await self._session(stop)
             except PositionLost as lost:
                 log.warning("the position in the stream of changes was lost: %s", lost)
@@ -79,16 +80,16 @@ class Receiver:
         """One connection, until it breaks."""
         org_id = await self._crm.connect()
         known = await self._connection()
-        if known.get("org_id") not in (None, "", org_id):
-            raise CrmRefused(f"this is the organisation {org_id}, but {known['org_id']} was imported")
+        if known.org_id not in ("", org_id):
+            raise CrmRefused(f"this is the organisation {org_id}, but {known.org_id} was imported")
         await self._note(adapter=self._crm.name, org_id=org_id, connected_at=utc_now(), last_error="")
         await self._maintain()
-        if known.get("position") is None and known.get("sweep_since") is None:
+        if known.position is None and known.sweep_since is None:
             await self._note(sweep_since=utc_now() - OVERLAP)
-        async with aclosing(Ahead(self._crm.changes(known.get("position")))) as stream:
+        async with aclosing(Ahead(self._crm.changes(known.position))) as stream:
             await self._first_import(stop)
-            await self._note(state="LIVE")
-            # What was asked for while nobody was connected.
+            await self._enter("LIVE")
+            # Requests may have come before the connection was there.
             self._signals.attention.set()
             while not stop.is_set():
                 batch = await stream.next(stop, self._signals.attention, seconds=self._poll_seconds)
@@ -97,7 +98,7 @@ class Receiver:
                     await self._receive(batch)
 
     async def _receive(self, batch: ChangeBatch) -> None:
-        # The stream has shown that it lives, so whatever comes after this sweep is in it.
+        # The stream has shown that it lives, so it holds every change made after this sweep.
         await self._close_gap()
         async with self._unit_of_work() as uow:
             wanted = await inbound.ids_to_read(uow, batch.changes)
@@ -110,7 +111,7 @@ class Receiver:
             await self._close_gap()
 
     async def _close_gap(self) -> None:
-        since = (await self._connection()).get("sweep_since")
+        since = (await self._connection()).sweep_since
         if since is None:
             return
         log.info("sweeping the opportunities touched since %s", since)
@@ -121,7 +122,7 @@ class Receiver:
         await self._note(sweep_since=None)
 
     async def _attend(self, stop: asyncio.Event) -> None:
-        """Do what others asked for since: look at conflicts, run an import, keep house."""
+        """Do what was asked for meanwhile: look at conflicts, run an import, keep house."""
         if utc_now() - self._maintained_at >= _MAINTENANCE:
             await self._maintain()
         if not self._signals.attention.is_set():
@@ -142,7 +143,7 @@ class Receiver:
             self._signals.attention.set()
 
     async def _first_import(self, stop: asyncio.Event) -> None:
-        """Import unless that was done; before the default pipeline is known, nothing can be said of a stage."""
+        """Import unless that was done. It waits for the default pipeline, without which no stage can be mapped."""
         while not stop.is_set():
             self._signals.attention.clear()
             async with self._unit_of_work() as uow:
@@ -153,37 +154,37 @@ class Receiver:
                     await connection.start_import(uuid7(), "crm-connector")
             if ready:
                 return await self._run_import(stop)
-            await self._note(state="WAITING_FOR_PIPELINE")
+            await self._enter("WAITING_FOR_PIPELINE")
             await first_of(stop, self._signals.attention, seconds=self._poll_seconds)
 
     async def _run_import(self, stop: asyncio.Event) -> None:
-        """Go on with the import that is under way, if one is."""
+        """Go on with the running import, if there is one."""
         async with self._unit_of_work() as uow:
             run = await ConnectionRepository(uow.session, self._tenant_id).running_import()
         if run is None:
             return
-        await self._note(state="IMPORTING")
+        await self._enter("IMPORTING")
         try:
-            async for page in self._crm.opportunities(after=run["last_id"]):
+            async for page in self._crm.opportunities(after=run.last_id):
                 async with self._unit_of_work() as uow:
-                    names = self._crm.fact_fields
-                    await inbound.apply_import_page(uow, run["import_id"], page, names, utc_now())
+                    await inbound.apply_import_page(uow, run.import_id, page, self._crm.fact_fields, utc_now())
                 if stop.is_set():
                     return
         except CrmFault as fault:
-            await self._update_import(run, last_error=str(fault))
+            await self._note_import_fault(run.import_id, fault)
             raise
-        await self._update_import(run, state="COMPLETED", finished_at=utc_now(), last_error="")
-        await self._note(state="LIVE")
+        async with self._unit_of_work() as uow:
+            await ConnectionRepository(uow.session, self._tenant_id).complete_import(run.import_id, utc_now())
+        await self._enter("LIVE")
 
-    async def _update_import(self, run: dict[str, Any], **columns: Any) -> None:
+    async def _note_import_fault(self, import_id: UUID, fault: CrmFault) -> None:
         async with self._unit_of_work() as uow:
             connection = ConnectionRepository(uow.session, self._tenant_id)
-            await connection.update_import(run["import_id"], utc_now(), **columns)
+            await connection.note_import_fault(import_id, str(fault), utc_now())
 
     async def _maintain(self) -> None:
-        """Read the CRM's stages again, which it changes without an event; read what a lost echo leaves in doubt;
-        forget what is past its time."""
+        """Read the CRM's stages again, which it changes without an event; read the records whose echo was lost; forget
+        changes that the CRM cannot replay."""
         now = self._maintained_at = utc_now()
         stages = await self._crm.stages()
         async with self._unit_of_work() as uow:
@@ -201,27 +202,29 @@ class Receiver:
 
     async def _lose_position(self, words: str) -> None:
         known = await self._connection()
-        since = (known.get("position_at") or utc_now()) - OVERLAP
-        if known.get("sweep_since") is not None:
-            since = min(since, known["sweep_since"])
+        since = (known.position_at or utc_now()) - OVERLAP
+        if known.sweep_since is not None:
+            since = min(since, known.sweep_since)
         await self._note(position=None, sweep_since=since, last_error=words, last_error_at=utc_now())
 
-    async def _fail(self, state: str, fault: CrmFault) -> None:
-        await self._note(state=state, last_error=str(fault), last_error_at=utc_now())
+    async def _fail(self, state: ConnectionState, fault: CrmFault) -> None:
+        await self._enter(state, last_error=str(fault), last_error_at=utc_now())
+
+    async def _enter(self, state: ConnectionState, **changes: Any) -> None:
+        await self._note(state=state, **changes)
+        show_state(state)
 
     async def _read(self, ids: list[str]) -> dict[str, CrmOpportunity]:
         found = await self._crm.read(ids) if ids else []
         return {record.opportunity_id: record for record in found}
 
-    async def _connection(self) -> dict[str, Any]:
+    async def _connection(self) -> ConnectionRecord:
         async with self._unit_of_work() as uow:
-            return await ConnectionRepository(uow.session, self._tenant_id).get() or {}
+            return await ConnectionRepository(uow.session, self._tenant_id).get()
 
-    async def _note(self, **columns: Any) -> None:
+    async def _note(self, **changes: Any) -> None:
         async with self._unit_of_work() as uow:
-            await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), **columns)
-        if "state" in columns:
-            show_state(columns["state"])
+            await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), **changes)
 
     def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._database.unit_of_work(self._tenant_id)

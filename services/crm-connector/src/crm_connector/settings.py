@@ -1,4 +1,4 @@
-"""What this service is told from outside."""
+"""What this service reads from its environment."""
 
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -25,7 +25,7 @@ class Settings(ServiceSettings):
         default="api.pubsub.salesforce.com:7443", description="host:port with TLS, or http://host:port without"
     )
     salesforce_api_version: str = "67.0"
-    crm_poll_seconds: float = Field(default=2.0, gt=0, description="how often to look for work that nobody announced")
+    crm_poll_seconds: float = Field(default=2.0, gt=0, description="how often to look for work that was not announced")
 
     @model_validator(mode="after")
     def _complete(self) -> "Settings":

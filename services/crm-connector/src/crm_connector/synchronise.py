@@ -1,5 +1,4 @@
-"""Runs sender and receiver wherever this tenant's leadership is: however many instances there are, one of them
-speaks to the CRM."""
+"""Runs sender and receiver in the one instance that leads this tenant; the others wait to take over."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -36,7 +35,7 @@ _CHECK_SECONDS = 2.0
 
 
 async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
-    """Lead and synchronise until told to stop."""
+    """Lead and synchronise until the service stops."""
     settings = runtime.resources.get(Settings)
     signals = runtime.resources.get(Signals)
     database, tenant_id, poll = runtime.database, settings.salesforce_tenant, settings.crm_poll_seconds
@@ -100,15 +99,15 @@ async def _watch(runtime: Runtime, tenant_id: str, connection: AsyncConnection, 
 
 
 async def _measure(runtime: Runtime, tenant_id: str) -> None:
-    """Show how old the CRM's word is, and what waits for the CRM or for a person."""
+    """Show how old our place in the CRM's changes is, and what waits for the CRM or for a person."""
     async with runtime.database.unit_of_work(tenant_id) as uow:
         intents = IntentRepository(uow.session, tenant_id)
         oldest = await intents.oldest_unfinished()
         unfinished, (parked, parked_since) = await intents.unfinished_count(), await intents.parked()
-        connection = await ConnectionRepository(uow.session, tenant_id).get() or {}
+        connection = await ConnectionRepository(uow.session, tenant_id).get()
     service = runtime.settings.service
     SYNC_AGE.set(_age(oldest))
-    CURSOR_AGE.set(_age(connection.get("position_at")))
+    CURSOR_AGE.set(_age(connection.position_at))
     show_waiting(service, "unfinished_writes", unfinished, _age(oldest))
     show_waiting(service, "parked_writes", parked, _age(parked_since))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import TypedDict
 
 # A write whose echo has not come by then is taken to have lost it.
 ECHO_PATIENCE = timedelta(minutes=10)
@@ -37,6 +37,15 @@ class CrmOpportunity:
     deleted: bool = False
 
 
+class FactChanges(TypedDict, total=False):
+    """Those of the facts that a change gives anew."""
+
+    stage: str
+    amount: Decimal | None
+    close_date: date | None
+    owner_id: str
+
+
 class ChangeKind(StrEnum):
     """What a change of the CRM says happened. GAP: something, read the record; OVERFLOW: anything, read them all."""
 
@@ -52,8 +61,8 @@ class ChangeKind(StrEnum):
 class CrmChange:
     """One change of one record, in the order of commits.
 
-    `fields` holds what somebody changed, by the CRM's names: neither what the CRM derives by itself nor our own
-    bookkeeping. `facts` holds the changed ones among `Facts`. `write_id` is set when the change carries one of ours.
+    `fields` holds what a person or a flow changed, by the CRM's names: neither what the CRM derives by itself nor our
+    own bookkeeping. `facts` holds those of them that are facts. `write_id` is set when the change carries one of ours.
     """
 
     change_id: str
@@ -62,8 +71,8 @@ class CrmChange:
     committed_at: datetime
     changed_by: str = ""
     write_id: str = ""
-    fields: Mapping[str, Any] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    fields: Mapping[str, object] = field(default_factory=dict)
+    facts: FactChanges = field(default_factory=FactChanges)
 
 
 class ObservationKind(StrEnum):
@@ -81,9 +90,9 @@ class ObservationKind(StrEnum):
 class Known:
     """What we know of an opportunity before the next change.
 
-    `facts` is None before the first sight. `state_at` is the record's own time of the last read: changes committed
-    before it are contained in the facts. `awaited` is the write of a stage that the CRM confirmed and whose echo has
-    not come: until then the stream of changes is behind, and any stage in it is older than ours.
+    `facts` is None before the first observation. `state_at` is the record's own time of the last read: the facts
+    contain the changes that were committed before it. `awaited` is the write of a stage that the CRM confirmed and
+    whose echo has not come: until then the stream of changes is behind, and any stage in it is older than ours.
     """
 
     facts: Facts | None = None
@@ -98,15 +107,26 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What a change makes of what we knew. `kind` is set when it is to be published."""
+class Effect:
+    """What a change makes of what we knew. `kind` is set when that is to be published as an observation;
+    `changed_fields` are then the CRM's names of the fields that changed, or the names of facts after a read."""
 
     known: Known
     kind: ObservationKind | None = None
     changed_fields: tuple[str, ...] = ()
 
 
-def is_echo(change: CrmChange, sent: Mapping[str, Any] | None) -> bool:
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """When and by whom something was observed. `field_names` translates our names of facts into the CRM's."""
+
+    change_id: str
+    committed_at: datetime
+    changed_by: str = ""
+    field_names: Mapping[str, str] = field(default_factory=dict)
+
+
+def is_echo(change: CrmChange, sent: Mapping[str, object] | None) -> bool:
     """Whether the change is nothing but our own write coming back.
 
     The write id alone proves only that our write is in it: automation in the CRM may have changed more in the same
@@ -115,48 +135,47 @@ def is_echo(change: CrmChange, sent: Mapping[str, Any] | None) -> bool:
     return sent is not None and not foreign_fields(change, sent)
 
 
-def foreign_fields(change: CrmChange, sent: Mapping[str, Any] | None) -> tuple[str, ...]:
+def foreign_fields(change: CrmChange, sent: Mapping[str, object] | None) -> tuple[str, ...]:
     """Names of the changed fields that our write did not set to just these values."""
     ours = sent or {}
     return tuple(name for name, value in change.fields.items() if name not in ours or ours[name] != value)
 
 
 def needs_read(known: Known, change: CrmChange) -> bool:
-    """Whether the change alone does not tell the facts, so that the record has to be read."""
+    """Whether the change alone leaves the facts unknown, so that the record has to be read."""
     if change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED):
         return True
     return change.kind is ChangeKind.UPDATED and (known.facts is None or known.deleted)
 
 
-def fold(known: Known, change: CrmChange, sent: Mapping[str, Any] | None) -> Step:
+def fold(known: Known, change: CrmChange, sent: Mapping[str, object] | None) -> Effect:
     """The change's effect on what we know. Only for changes that need no read."""
     known = _echoed(known, change.write_id)
     if known.state_at is not None and change.committed_at < known.state_at:
-        return Step(known)
+        return Effect(known)
     if change.kind is ChangeKind.DELETED:
         kind = None if known.deleted else ObservationKind.DELETED
-        return Step(replace(known, deleted=True), kind)
-    patch = dict(change.facts)
+        return Effect(replace(known, deleted=True), kind)
+    before = known.facts or Facts("")
+    facts = replace(before, **change.facts)
     if known.awaits_at(change.committed_at):
-        patch.pop("stage", None)
-    before = known.facts
-    facts = replace(before or Facts(""), **patch)
+        facts = replace(facts, stage=before.stage)
     after = replace(known, facts=facts, deleted=False)
-    if facts == before or is_echo(change, sent):
-        return Step(after)
-    if before is None:
-        return Step(after, ObservationKind.CREATED)
-    return Step(after, ObservationKind.UPDATED, foreign_fields(change, sent))
+    if facts == known.facts or is_echo(change, sent):
+        return Effect(after)
+    if known.facts is None:
+        return Effect(after, ObservationKind.CREATED)
+    return Effect(after, ObservationKind.UPDATED, foreign_fields(change, sent))
 
 
-def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> Step:
+def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> Effect:
     """The effect of having read the record itself; `kind` is what to publish if it is news."""
     known = _echoed(known, record.write_id)
     if known.state_at is not None and record.modified_at < known.state_at:
-        return Step(known)
+        return Effect(known)
     facts, state_at = record.facts, record.modified_at
     if known.facts is not None and known.awaits_at(record.modified_at):
-        # The record's stage may be older than ours, or newer: the changes will tell, so none of them counts as read.
+        # The record's stage may be older than ours, or newer: the changes will show it, so none of them counts as read.
         facts, state_at = replace(facts, stage=known.facts.stage), known.state_at
     after = replace(known, facts=facts, deleted=record.deleted, state_at=state_at)
     if record.deleted:
@@ -167,21 +186,21 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
         if known.deleted and kind is ObservationKind.UPDATED:
             kind = ObservationKind.UNDELETED
     if not news:
-        return Step(after)
-    return Step(after, kind, changed_facts(known.facts, facts))
+        return Effect(after)
+    return Effect(after, kind, changed_facts(known.facts, facts))
 
 
-def since_written(step: Step, stage: str | None) -> Step:
-    """The step that proved that our write of this stage was carried out. If the CRM shows another one by now, that came
-    after our write, and has to be told after it, also where we knew it already."""
-    facts = step.known.facts
-    if not stage or facts is None or facts.stage == stage or step.kind is not None:
-        return step
-    return replace(step, kind=ObservationKind.UPDATED, changed_fields=("stage",))
+def since_written(effect: Effect, stage: str | None) -> Effect:
+    """The effect of what proved that our write of this stage was carried out. If the CRM shows another stage by now,
+    that came after our write and has to be published after it, even if we knew it already."""
+    facts = effect.known.facts
+    if not stage or facts is None or facts.stage == stage or effect.kind is not None:
+        return effect
+    return replace(effect, kind=ObservationKind.UPDATED, changed_fields=("stage",))
 
 
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
-    """Names of the facts that differ; none at first sight."""
+    """Names of the facts that differ; none at the first observation."""
     if before is None:
         return ()
     names = ("stage", "amount", "close_date", "owner_id")
@@ -189,7 +208,7 @@ def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
 
 
 def written(known: Known, stage: str, write_id: str, at: datetime) -> Known:
-    """What we know once the CRM confirmed that it holds our stage. Before the first sight the other facts stay
+    """What we know once the CRM confirmed that it holds our stage. Before the first observation the other facts stay
     unknown, so that the echo makes us read the record.
 
     A read before the confirmation may have shown an edit made after our write, so no change counts as read any more.

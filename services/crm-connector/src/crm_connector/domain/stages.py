@@ -40,8 +40,8 @@ class CrmStage:
 
 @dataclass(frozen=True, slots=True)
 class MappingFault:
-    """Why a pair of a mapping cannot stand. Codes: `unknown_stage`, `unknown_crm_stage`, `inactive_crm_stage`,
-    `category_disagrees`, `crm_stage_taken`."""
+    """Why a pair of a mapping is refused. Codes: `stage_unknown`, `crm_stage_unknown`, `crm_stage_inactive`,
+    `crm_stage_taken`, `category_disagrees`."""
 
     stage_key: str
     code: str
@@ -74,7 +74,7 @@ def agrees(category: Category, stage: CrmStage) -> bool:
 
 
 def default_pairs(stages: Sequence[PipelineStage], catalog: Sequence[CrmStage]) -> dict[str, str]:
-    """Pairs by equal name, as far as the categories agree. Without a catalog a stage's own name stands for it."""
+    """Pairs by equal name, as far as the categories agree. Without a catalog each stage is paired with its own name."""
     if not catalog:
         return {stage.key: stage.name for stage in stages}
     by_label = {stage.label.casefold(): stage for stage in catalog if stage.is_active}
@@ -97,18 +97,18 @@ def faults(
     for key, name in pairs.items():
         stage, crm = ours.get(key), theirs.get(name)
         if stage is None:
-            found.append(MappingFault(key, "unknown_stage", f"the pipeline has no stage {key!r}"))
+            found.append(MappingFault(key, "stage_unknown", f"The pipeline has no stage {key!r}."))
         elif name in taken:
-            detail = f"{name!r} is already mapped to {taken[name]!r}"
+            detail = f"The CRM's stage {name!r} is already mapped to {taken[name]!r}."
             found.append(MappingFault(key, "crm_stage_taken", detail))
         elif catalog and crm is None:
-            found.append(MappingFault(key, "unknown_crm_stage", f"the CRM has no stage {name!r}"))
+            found.append(MappingFault(key, "crm_stage_unknown", f"The CRM has no stage {name!r}."))
         elif crm is not None and not crm.is_active:
-            found.append(MappingFault(key, "inactive_crm_stage", f"{name!r} is inactive in the CRM"))
+            found.append(MappingFault(key, "crm_stage_inactive", f"The stage {name!r} is inactive in the CRM."))
         elif crm is not None and not agrees(stage.category, crm):
             detail = (
-                f"{key!r} is {stage.category}, but the CRM has {name!r} with IsClosed={crm.is_closed}"
-                f" and IsWon={crm.is_won}"
+                f"The stage {key!r} is {stage.category}, but the CRM has {name!r} with IsClosed={crm.is_closed}"
+                f" and IsWon={crm.is_won}."
             )
             found.append(MappingFault(key, "category_disagrees", detail))
         taken.setdefault(name, key)

@@ -1,18 +1,23 @@
 """The connection to the CRM: its state, its place in the stream of changes, imports, and the CRM's stages."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, select, text, update
+from kit.database import bulk
+from kit.database.rows import columns, record, records
+from sqlalchemy import Update, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.stages import CrmStage
 from crm_connector.models import change_seen, connection, crm_stage, import_run
+from crm_connector.records import ConnectionRecord, ImportRecord
 
 _RUNNING = text("state = 'RUNNING'")
+_IMPORT = columns(import_run, ImportRecord)
 
 
 class ConnectionRepository:
@@ -22,36 +27,33 @@ class ConnectionRepository:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def get(self) -> dict[str, Any] | None:
-        """The connection; None before the connector first ran for this tenant."""
-        statement = select(connection).where(connection.c.tenant_id == self._tenant_id)
-        row = (await self._session.execute(statement)).mappings().one_or_none()
-        return dict(row) if row else None
+    async def get(self) -> ConnectionRecord:
+        """The connection; a blank one before the connector first ran for this tenant."""
+        chosen = select(*columns(connection, ConnectionRecord)).where(connection.c.tenant_id == self._tenant_id)
+        return await record(self._session, chosen, ConnectionRecord) or ConnectionRecord()
 
-    async def note(self, now: datetime, **columns: Any) -> None:
+    async def note(self, now: datetime, **changes: Any) -> None:
         """Change some of the connection's columns."""
-        blank = {"adapter": "", "org_id": "", "state": "", "last_error": "", "schema_id": ""}
-        given = {"updated_at": now, **columns}
-        statement = insert(connection).values(tenant_id=self._tenant_id, **{**blank, **given})
-        await self._session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=given))
+        first = asdict(ConnectionRecord(**changes))
+        statement = insert(connection).values(tenant_id=self._tenant_id, updated_at=now, **first)
+        changed = statement.on_conflict_do_update(index_elements=["tenant_id"], set_={"updated_at": now, **changes})
+        await self._session.execute(changed)
 
     async def unseen(self, change_ids: Iterable[str]) -> set[str]:
         """Those of the changes that were not applied before; from now on they count as applied."""
-        rows = [{"tenant_id": self._tenant_id, "change_id": change_id} for change_id in sorted(set(change_ids))]
-        if not rows:
-            return set()
-        statement = insert(change_seen).values(rows).on_conflict_do_nothing()
-        return set((await self._session.execute(statement.returning(change_seen.c.change_id))).scalars())
+        rows = [{"change_id": change_id} for change_id in sorted(set(change_ids))]
+        fresh = await bulk.insert(
+            self._session, change_seen, self._tenant_id, rows, conflict="DO NOTHING", returning="change_id"
+        )
+        return set(fresh)
 
     async def forget_changes(self, before: datetime) -> None:
         """Drop what the CRM can no longer replay."""
-        statement = delete(change_seen).where(
-            change_seen.c.tenant_id == self._tenant_id, change_seen.c.created_at < before
-        )
-        await self._session.execute(statement)
+        c = change_seen.c
+        await self._session.execute(delete(change_seen).where(c.tenant_id == self._tenant_id, c.created_at < before))
 
-    async def start_import(self, import_id: UUID, requested_by: str) -> dict[str, Any]:
-        """The running import, which is a new one when there was none. One that ends meanwhile is waited for."""
+    async def start_import(self, import_id: UUID, requested_by: str) -> ImportRecord:
+        """The running import, which is a new one when there was none. An import that is just ending is waited for."""
         statement = insert(import_run).values(
             tenant_id=self._tenant_id,
             import_id=import_id,
@@ -62,25 +64,23 @@ class ConnectionRepository:
             published_count=0,
             last_error="",
         )
-        # Writing what stands there changes nothing, but locks the row and returns it: asked for afterwards, it might
-        # have ended.
+        # An update to the same state locks the row and returns it: an import that is read afterwards might have ended.
         running = statement.on_conflict_do_update(
             index_elements=["tenant_id"], index_where=_RUNNING, set_={"state": import_run.c.state}
         )
-        return dict((await self._session.execute(running.returning(import_run))).mappings().one())
+        (run,) = await records(self._session, running.returning(*_IMPORT), ImportRecord)
+        return run
 
-    async def running_import(self) -> dict[str, Any] | None:
+    async def running_import(self) -> ImportRecord | None:
         """The import to go on with."""
-        statement = select(import_run).where(import_run.c.tenant_id == self._tenant_id, _RUNNING)
-        row = (await self._session.execute(statement)).mappings().one_or_none()
-        return dict(row) if row else None
+        statement = select(*_IMPORT).where(import_run.c.tenant_id == self._tenant_id, _RUNNING)
+        return await record(self._session, statement, ImportRecord)
 
-    async def get_import(self, import_id: UUID) -> dict[str, Any] | None:
+    async def get_import(self, import_id: UUID) -> ImportRecord | None:
         """One import."""
         i = import_run.c
-        statement = select(import_run).where(i.tenant_id == self._tenant_id, i.import_id == import_id)
-        row = (await self._session.execute(statement)).mappings().one_or_none()
-        return dict(row) if row else None
+        statement = select(*_IMPORT).where(i.tenant_id == self._tenant_id, i.import_id == import_id)
+        return await record(self._session, statement, ImportRecord)
 
     async def was_imported(self) -> bool:
         """Whether an import was ever completed."""
@@ -88,36 +88,32 @@ class ConnectionRepository:
         statement = select(i.import_id).where(i.tenant_id == self._tenant_id, i.state == "COMPLETED").limit(1)
         return (await self._session.execute(statement)).first() is not None
 
-    async def update_import(self, import_id: UUID, now: datetime, **columns: Any) -> None:
-        """Change some of an import's columns."""
+    async def advance_import(self, import_id: UUID, last_id: str, read: int, published: int, now: datetime) -> None:
+        """Note that an import has read and published that many more, up to that opportunity."""
         i = import_run.c
-        await self._session.execute(
-            update(import_run)
-            .where(i.tenant_id == self._tenant_id, i.import_id == import_id)
-            .values(updated_at=now, **columns)
-        )
+        counts = {"read_count": i.read_count + read, "published_count": i.published_count + published}
+        await self._session.execute(self._import(import_id).values(updated_at=now, last_id=last_id, **counts))
+
+    async def note_import_fault(self, import_id: UUID, words: str, now: datetime) -> None:
+        """Note what interrupted an import."""
+        await self._session.execute(self._import(import_id).values(updated_at=now, last_error=words))
+
+    async def complete_import(self, import_id: UUID, now: datetime) -> None:
+        """End an import that has read everything."""
+        done = self._import(import_id).values(updated_at=now, state="COMPLETED", finished_at=now, last_error="")
+        await self._session.execute(done)
+
+    def _import(self, import_id: UUID) -> Update:
+        i = import_run.c
+        return update(import_run).where(i.tenant_id == self._tenant_id, i.import_id == import_id)
 
     async def stages(self) -> list[CrmStage]:
         """The CRM's stages in their order."""
         s = crm_stage.c
-        columns = select(s.name, s.label, s.sort_order, s.is_active, s.is_closed, s.is_won)
-        statement = columns.where(s.tenant_id == self._tenant_id).order_by(s.sort_order, s.name)
-        return [CrmStage(*row) for row in await self._session.execute(statement)]
+        chosen = select(*columns(crm_stage, CrmStage)).where(s.tenant_id == self._tenant_id)
+        return await records(self._session, chosen.order_by(s.sort_order, s.name), CrmStage)
 
     async def replace_stages(self, stages: Sequence[CrmStage]) -> None:
         """Make these the CRM's stages."""
         await self._session.execute(delete(crm_stage).where(crm_stage.c.tenant_id == self._tenant_id))
-        rows = [
-            {
-                "tenant_id": self._tenant_id,
-                "name": stage.name,
-                "label": stage.label,
-                "sort_order": stage.sort_order,
-                "is_active": stage.is_active,
-                "is_closed": stage.is_closed,
-                "is_won": stage.is_won,
-            }
-            for stage in stages
-        ]
-        if rows:
-            await self._session.execute(insert(crm_stage), rows)
+        await bulk.insert(self._session, crm_stage, self._tenant_id, stages)

@@ -1,4 +1,4 @@
-"""Access tokens: one provider that REST and Pub/Sub ask on every call, so nobody keeps one that has died."""
+"""Access tokens: REST and Pub/Sub ask one provider on every call, so that none is kept after it has expired."""
 
 import asyncio
 import hashlib
@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 from joserfc import jwt
 from joserfc.jwk import RSAKey
+from pydantic import TypeAdapter, ValidationError
 
 from crm_connector.salesforce.errors import AuthRefused, NotReached, OutcomeUnknown
+from crm_connector.salesforce.replies import read
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 # Salesforce accepts an assertion for at most three minutes.
 _ASSERTION_SECONDS = 180
-# Neither flow tells a lifetime; two hours of a session is the org's default.
+# Neither flow states a lifetime; the org's default is two hours.
 _SESSION_SECONDS = 7200.0
 _REFRESH_AT = 0.8
 
@@ -29,6 +31,25 @@ class Session:
     token: str
     instance_url: str
     org_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """`id` is the identity URL, which ends in /id/{organisation}/{user}."""
+
+    access_token: str
+    instance_url: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _TokenError:
+    error: str
+    error_description: str = ""
+
+
+_TOKEN = TypeAdapter(_Token)
+_TOKEN_ERROR = TypeAdapter(_TokenError)
 
 
 @dataclass(frozen=True)
@@ -106,7 +127,7 @@ class Sessions:
             return self._session
 
     async def replace(self, rejected: Session) -> Session:
-        """Another session than the one the org rejected; whoever comes second gets the first one's."""
+        """Another session than the one the org rejected. Callers that come later get the first caller's session."""
         async with self._mint:
             if self._session is rejected:
                 self._session = None
@@ -125,7 +146,7 @@ class Sessions:
         except httpx.TransportError as error:
             raise NotReached(f"the token endpoint cannot be reached: {error or type(error).__name__}") from error
         if reply.status_code == 200:
-            return _session(reply.json())
+            return _session(read(_TOKEN, reply.content))
         refusal = _oauth_error(reply)
         if refusal is None:
             raise OutcomeUnknown(f"the token endpoint answered {reply.status_code}")
@@ -133,20 +154,21 @@ class Sessions:
         raise refusal
 
 
-def _session(body: dict[str, Any]) -> Session:
-    # The identity URL ends in /id/{organisation}/{user}.
-    org_id = str(body["id"]).rstrip("/").split("/")[-2]
-    return Session(body["access_token"], str(body["instance_url"]).rstrip("/"), org_id)
+def _session(token: _Token) -> Session:
+    parts = urlsplit(token.id).path.strip("/").split("/")
+    if len(parts) < 3 or not token.access_token or not token.instance_url:
+        raise OutcomeUnknown("the token endpoint answered without a token, an instance or an organisation")
+    return Session(token.access_token, token.instance_url.rstrip("/"), parts[-2])
 
 
 def _oauth_error(reply: httpx.Response) -> AuthRefused | None:
     if reply.status_code not in (400, 401, 403):
         return None
     try:
-        body = reply.json()
-        return AuthRefused(f"{body['error']}: {body.get('error_description', '')}")
-    except (ValueError, KeyError, TypeError):
+        refused = _TOKEN_ERROR.validate_json(reply.content)
+    except ValidationError:
         return AuthRefused(f"the token endpoint answered {reply.status_code}")
+    return AuthRefused(f"{refused.error}: {refused.error_description}")
 
 
 def _digest(*parts: str) -> str:

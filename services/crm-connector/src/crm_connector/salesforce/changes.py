@@ -1,17 +1,22 @@
 """Change events: schemaless Avro whose header says by bitmaps which fields changed. Fields that did not change are
-null, so only the bitmaps tell the truth."""
+null, so only the bitmaps tell a change from none."""
 
 import io
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from struct import error as StructError
+from typing import Annotated, Any, cast
 
 import fastavro
+from fastavro.schema import SchemaParseException
 from fastavro.types import Schema
+from pydantic import Field, TypeAdapter
+from pydantic_core import from_json
 
-from crm_connector.domain.observation import ChangeKind, CrmChange
+from crm_connector.crm import CrmUnavailable
+from crm_connector.domain.observation import ChangeKind, CrmChange, FactChanges
 from crm_connector.salesforce.graph import OWN_FIELDS
 
 FACT_FIELDS = {"stage": "StageName", "amount": "Amount", "close_date": "CloseDate", "owner_id": "OwnerId"}
@@ -31,98 +36,145 @@ _KINDS = {
     "DELETE": ChangeKind.DELETED,
     "UNDELETE": ChangeKind.UNDELETED,
 }
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HEADER = "ChangeEventHeader"
 _WRITE_ID = "Stagecraft_Write_Id__c"
 
 
+# Whatever reading a damaged schema or event may raise.
+_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, EOFError, StructError, SchemaParseException)
+
+
+@dataclass(frozen=True, slots=True)
+class _AvroField:
+    name: str
+    type: Any
+
+    def inner(self) -> Sequence["_AvroField"]:
+        """The fields of its record, if its type is one or may be one."""
+        for branch in self.type if isinstance(self.type, list) else [self.type]:
+            if isinstance(branch, dict) and branch.get("type") == "record":
+                return _RECORD.validate_python(branch).fields
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class _AvroRecord:
+    fields: list[_AvroField]
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    change_type: Annotated[str, Field(alias="changeType")]
+    record_ids: Annotated[list[str], Field(alias="recordIds")]
+    transaction_key: Annotated[str, Field(alias="transactionKey")]
+    sequence_number: Annotated[int, Field(alias="sequenceNumber")]
+    commit_timestamp: Annotated[int, Field(alias="commitTimestamp")]
+    commit_user: Annotated[str, Field(alias="commitUser")]
+    changed_fields: Annotated[list[str], Field(alias="changedFields")]
+    nulled_fields: Annotated[list[str], Field(alias="nulledFields")]
+
+    @property
+    def kind(self) -> ChangeKind:
+        # A wildcard such as 006* means every record, after a field was converted to another type.
+        if self.change_type == "GAP_OVERFLOW" or any("*" in record_id for record_id in self.record_ids):
+            return ChangeKind.OVERFLOW
+        return _KINDS.get(self.change_type, ChangeKind.GAP)
+
+    @property
+    def committed_at(self) -> datetime:
+        return _EPOCH + timedelta(milliseconds=self.commit_timestamp)
+
+
+_RECORD = TypeAdapter(_AvroRecord)
+_TEXT = TypeAdapter(str)
+_EVENT_HEADER = TypeAdapter(_Header)
+
+
+@dataclass(frozen=True, slots=True)
+class _Event:
+    header: _Header
+    values: Mapping[str, Any]
+
+
 class EventSchema:
-    """The Avro schema of one kind of event, as the org gave it."""
+    """The Avro schema of one kind of event, as the org gave it. CrmUnavailable when it cannot be read."""
 
     def __init__(self, document: str) -> None:
-        raw = json.loads(document)
-        self._fields: Sequence[Mapping[str, Any]] = raw["fields"]
-        self._parsed: Schema = fastavro.parse_schema(raw)
+        try:
+            raw = from_json(document)
+            self._fields: Sequence[_AvroField] = _RECORD.validate_python(raw).fields
+            self._parsed: Schema = fastavro.parse_schema(raw)
+        except _UNREADABLE as error:
+            raise CrmUnavailable(f"the schema of the change events cannot be read: {error}") from error
 
-    def decode(self, payload: bytes) -> dict[str, Any]:
-        """The event's fields."""
+    def decode(self, payload: bytes) -> _Event:
+        """The event's header, and its fields by name."""
         record = fastavro.schemaless_reader(io.BytesIO(payload), self._parsed, None)
         if not isinstance(record, dict):
             raise ValueError("a change event is a record")
-        return record
+        return _Event(_EVENT_HEADER.validate_python(record.pop(_HEADER)), record)
 
     def names(self, bitmaps: Sequence[str]) -> list[str]:
-        """The field names that a header's bitmaps stand for, nested ones with a dot. `0x…` numbers the fields of the
+        """The field names that a header's bitmaps name, nested ones with a dot. `0x…` numbers the fields of the
         event, `n-0x…` those within its n-th field; bit 0 of the event is the header."""
-        return list(_names(self._fields, bitmaps))
+        names: list[str] = []
+        for entry in bitmaps:
+            at, dash, digits = entry.rpartition("-")
+            if dash:
+                parent = self._fields[int(at)]
+                names += [f"{parent.name}.{field.name}" for field in _chosen(parent.inner(), digits)]
+            else:
+                names += [field.name for field in _chosen(self._fields, digits)]
+        return names
 
 
-def _names(fields: Sequence[Mapping[str, Any]], bitmaps: Sequence[str]) -> Iterator[str]:
-    for entry in bitmaps:
-        at, dash, digits = entry.rpartition("-")
-        if not dash:
-            yield from (fields[bit]["name"] for bit in _bits(digits, len(fields)))
-            continue
-        parent = fields[int(at)]
-        inner = _record_fields(parent["type"])
-        yield from (f"{parent['name']}.{inner[bit]['name']}" for bit in _bits(digits, len(inner)))
-
-
-def _bits(digits: str, limit: int) -> Iterator[int]:
-    value = int(digits, 16)
-    return (bit for bit in range(min(value.bit_length(), limit)) if value >> bit & 1)
-
-
-def _record_fields(kind: Any) -> Sequence[Mapping[str, Any]]:
-    for branch in kind if isinstance(kind, list) else [kind]:
-        if isinstance(branch, dict) and branch.get("type") == "record":
-            return branch["fields"]
-    return ()
+def _chosen(fields: Sequence[_AvroField], digits: str) -> list[_AvroField]:
+    bits = int(digits, 16)
+    return [field for bit, field in enumerate(fields) if bits >> bit & 1]
 
 
 def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
-    """The changes in one event: one for each record it names, since equal changes of many records are merged."""
-    event = schema.decode(payload)
-    header = event[_HEADER]
-    kind = _kind(str(header["changeType"]), header["recordIds"])
-    committed_at = datetime.fromtimestamp(header["commitTimestamp"] / 1000, UTC)
-    changed = _changed(schema, event, kind)
-    told = {name: value for name, value in changed.items() if name not in DERIVED_FIELDS | OWN_FIELDS}
-    facts = {fact: told[name] for fact, name in FACT_FIELDS.items() if name in told}
+    """The changes in one event: one for each record it names, since equal changes of many records are merged.
+    CrmUnavailable when the event cannot be read: to pass over it would be to miss a change."""
+    try:
+        return _changes_of(schema, schema.decode(payload))
+    except _UNREADABLE as error:
+        raise CrmUnavailable(f"a change event cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _changes_of(schema: EventSchema, event: _Event) -> list[CrmChange]:
+    header = event.header
+    changed = _changed(schema, event)
+    fields = {name: value for name, value in changed.items() if name not in DERIVED_FIELDS | OWN_FIELDS}
+    facts = {fact: fields[name] for fact, name in FACT_FIELDS.items() if name in fields}
     return [
         CrmChange(
-            change_id=f"{header['transactionKey']}:{header['sequenceNumber']}:{record_id}",
+            change_id=f"{header.transaction_key}:{header.sequence_number}:{record_id}",
             opportunity_id=record_id,
-            kind=kind,
-            committed_at=committed_at,
-            changed_by=header["commitUser"],
-            write_id=changed.get(_WRITE_ID) or "",
-            fields=told,
-            facts=facts,
+            kind=header.kind,
+            committed_at=header.committed_at,
+            changed_by=header.commit_user,
+            write_id=str(changed.get(_WRITE_ID) or ""),
+            fields=fields,
+            facts=cast(FactChanges, facts),
         )
-        for record_id in header["recordIds"]
+        for record_id in header.record_ids
     ]
 
 
-def _kind(change_type: str, record_ids: Sequence[str]) -> ChangeKind:
-    # A wildcard such as 006* means every record, after a field was converted to another type.
-    if change_type == "GAP_OVERFLOW" or any("*" in record_id for record_id in record_ids):
-        return ChangeKind.OVERFLOW
-    return _KINDS.get(change_type, ChangeKind.GAP)
-
-
-def _changed(schema: EventSchema, event: Mapping[str, Any], kind: ChangeKind) -> dict[str, Any]:
-    header = event[_HEADER]
-    if kind is ChangeKind.CREATED:
+def _changed(schema: EventSchema, event: _Event) -> dict[str, object]:
+    if event.header.kind is ChangeKind.CREATED:
         # Everything is new, and the bitmap of a creation may be empty.
         return {
             name: _value(name, value)
-            for name, value in event.items()
-            if name != _HEADER and (value is not None or name in FACT_FIELDS.values())
+            for name, value in event.values.items()
+            if value is not None or name in FACT_FIELDS.values()
         }
-    if kind is not ChangeKind.UPDATED:
+    if event.header.kind is not ChangeKind.UPDATED:
         return {}
-    names = dict.fromkeys(schema.names(header["changedFields"]) + schema.names(header["nulledFields"]))
-    return {name: _value(name, _at(event, name)) for name in names}
+    names = dict.fromkeys(schema.names(event.header.changed_fields) + schema.names(event.header.nulled_fields))
+    return {name: _value(name, _at(event.values, name)) for name in names}
 
 
 def _at(event: Mapping[str, Any], name: str) -> Any:
@@ -135,7 +187,7 @@ def _at(event: Mapping[str, Any], name: str) -> Any:
 def _value(name: str, value: Any) -> Any:
     match name:
         case "StageName" | "OwnerId":
-            return value or ""
+            return _TEXT.validate_python("" if value is None else value)
         case "Amount":
             return None if value is None else Decimal(str(value))
         case "CloseDate":
@@ -147,4 +199,4 @@ def _value(name: str, value: Any) -> Any:
 def _date(value: Any) -> date | None:
     if value is None or isinstance(value, date):
         return value
-    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=value)).date()
+    return (_EPOCH + timedelta(milliseconds=value)).date()

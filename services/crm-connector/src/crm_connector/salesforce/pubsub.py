@@ -57,7 +57,7 @@ class PubSub:
         self._stub = pb_grpc.PubSubStub(self._channel)
 
     async def close(self) -> None:
-        """Close the connection and whatever streams over it."""
+        """Close the connection and the streams over it."""
         await self._channel.close()
 
     async def subscribe(self, topic: str, position: bytes | None) -> AsyncGenerator[Fetched, None]:
@@ -73,7 +73,7 @@ class PubSub:
                 async with asyncio.timeout(SILENCE_SECONDS):
                     reply = await call.read()
                 if not isinstance(reply, pb.FetchResponse):
-                    # Ended by the org: the status tells why, and raises when it is an error.
+                    # The org ended the stream: its status says why, and raises when it is an error.
                     raise CrmUnavailable(f"the stream was closed: {await call.code()}")
                 outstanding -= len(reply.events)
                 yield await self._fetched(session, reply)

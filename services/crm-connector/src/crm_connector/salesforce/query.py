@@ -2,13 +2,19 @@
 
 import re
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Generic, TypeVar
+
+from pydantic import AwareDatetime, Field, TypeAdapter
 
 from crm_connector.domain.observation import CrmOpportunity, Facts
 from crm_connector.domain.stages import CrmStage
+from crm_connector.salesforce.errors import OutcomeUnknown
 from crm_connector.salesforce.rest import Rest
+
+R = TypeVar("R")
 
 PAGE = 2000
 # The URI with all headers may have 16,384 bytes; 300 quoted ids take 6,600.
@@ -18,6 +24,54 @@ _FIELDS = (
     "Id, StageName, Amount, CloseDate, OwnerId, IsDeleted, LastModifiedDate, LastModifiedById, Stagecraft_Write_Id__c"
 )
 _STAGE_FIELDS = "ApiName, MasterLabel, SortOrder, IsActive, IsClosed, IsWon"
+
+
+@dataclass(frozen=True, slots=True)
+class _Page(Generic[R]):
+    records: list[R]
+    done: bool
+    next_url: Annotated[str, Field(alias="nextRecordsUrl")] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opportunity:
+    id: Annotated[str, Field(alias="Id")]
+    stage: Annotated[str | None, Field(alias="StageName")]
+    amount: Annotated[Decimal | None, Field(alias="Amount")]
+    close_date: Annotated[date | None, Field(alias="CloseDate")]
+    owner_id: Annotated[str | None, Field(alias="OwnerId")]
+    deleted: Annotated[bool, Field(alias="IsDeleted")]
+    modified_at: Annotated[AwareDatetime, Field(alias="LastModifiedDate")]
+    modified_by: Annotated[str | None, Field(alias="LastModifiedById")]
+    write_id: Annotated[str | None, Field(alias="Stagecraft_Write_Id__c")]
+
+    def value(self) -> CrmOpportunity:
+        return CrmOpportunity(
+            opportunity_id=self.id,
+            facts=Facts(self.stage or "", self.amount, self.close_date, self.owner_id or ""),
+            modified_at=self.modified_at,
+            modified_by=self.modified_by or "",
+            write_id=self.write_id or "",
+            deleted=self.deleted,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    api_name: Annotated[str | None, Field(alias="ApiName")]
+    label: Annotated[str, Field(alias="MasterLabel")]
+    sort_order: Annotated[int | None, Field(alias="SortOrder")]
+    is_active: Annotated[bool, Field(alias="IsActive")]
+    is_closed: Annotated[bool, Field(alias="IsClosed")]
+    is_won: Annotated[bool, Field(alias="IsWon")]
+
+    def value(self) -> CrmStage:
+        name = self.api_name or self.label
+        return CrmStage(name, self.label, self.sort_order or 0, self.is_active, self.is_closed, self.is_won)
+
+
+_OPPORTUNITIES = TypeAdapter(_Page[_Opportunity])
+_STAGES = TypeAdapter(_Page[_Stage])
 
 
 async def opportunity_pages(
@@ -33,7 +87,7 @@ async def opportunity_pages(
             conditions.append(f"SystemModstamp >= {since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
         soql = f"SELECT {_FIELDS} FROM Opportunity{where} ORDER BY Id LIMIT {PAGE}"  # noqa: S608 - an id of the org's
-        page = [_opportunity(row) async for row in _rows(rest, path, soql)]
+        page = [row.value() async for row in _rows(rest, _OPPORTUNITIES, path, soql)]
         if page:
             yield page
             after = page[-1].opportunity_id
@@ -48,53 +102,28 @@ async def read_opportunities(rest: Rest, ids: Sequence[str]) -> list[CrmOpportun
     for start in range(0, len(ids), _IDS_PER_QUERY):
         listed = _quoted(ids[start : start + _IDS_PER_QUERY])
         soql = f"SELECT {_FIELDS} FROM Opportunity WHERE Id IN ({listed})"  # noqa: S608 - matched as ids
-        found += [_opportunity(row) async for row in _rows(rest, "/queryAll", soql)]
+        found += [row.value() async for row in _rows(rest, _OPPORTUNITIES, "/queryAll", soql)]
     return found
 
 
 async def stage_catalog(rest: Rest) -> list[CrmStage]:
     """Every stage of the org in its order, inactive ones included."""
     soql = f"SELECT {_STAGE_FIELDS} FROM OpportunityStage ORDER BY SortOrder"  # noqa: S608 - constants
-    return [
-        CrmStage(
-            name=row["ApiName"] or row["MasterLabel"],
-            label=row["MasterLabel"],
-            sort_order=int(row["SortOrder"] or 0),
-            is_active=row["IsActive"],
-            is_closed=row["IsClosed"],
-            is_won=row["IsWon"],
-        )
-        async for row in _rows(rest, "/query", soql)
-    ]
+    return [row.value() async for row in _rows(rest, _STAGES, "/query", soql)]
 
 
-async def _rows(rest: Rest, path: str, soql: str) -> AsyncGenerator[dict[str, Any], None]:
-    page = await rest.get(rest.base + path, {"q": soql})
+async def _rows(rest: Rest, kind: TypeAdapter[_Page[R]], path: str, soql: str) -> AsyncGenerator[R, None]:
+    page = await rest.get(rest.base + path, kind, {"q": soql})
     while True:
-        for row in page["records"]:
+        for row in page.records:
             yield row
-        if page["done"]:
+        if page.done:
             return
+        if not page.next_url:
+            raise OutcomeUnknown("the org gave a part of the records and no way to the rest")
         # The org may give less than the limit at a time.
-        page = await rest.get(page["nextRecordsUrl"])
+        page = await rest.get(page.next_url, kind)
 
 
 def _quoted(ids: Iterable[str]) -> str:
     return ", ".join(f"'{identifier}'" for identifier in ids)
-
-
-def _opportunity(row: dict[str, Any]) -> CrmOpportunity:
-    amount, close_date = row["Amount"], row["CloseDate"]
-    return CrmOpportunity(
-        opportunity_id=row["Id"],
-        facts=Facts(
-            stage=row["StageName"] or "",
-            amount=None if amount is None else Decimal(amount),
-            close_date=date.fromisoformat(close_date) if close_date else None,
-            owner_id=row["OwnerId"] or "",
-        ),
-        modified_at=datetime.fromisoformat(row["LastModifiedDate"]),
-        modified_by=row["LastModifiedById"] or "",
-        write_id=row["Stagecraft_Write_Id__c"] or "",
-        deleted=row["IsDeleted"],
-    )

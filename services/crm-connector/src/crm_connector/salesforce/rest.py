@@ -1,12 +1,12 @@
 """One authenticated HTTP connection to the org: a token on every call, one replay after a 401, and the API usage
-that every reply tells."""
+that every reply states."""
 
-import json
 import re
-from decimal import Decimal
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import httpx
+from pydantic import TypeAdapter
 
 from crm_connector.salesforce.auth import Sessions
 from crm_connector.salesforce.errors import (
@@ -19,11 +19,21 @@ from crm_connector.salesforce.errors import (
     error_items,
     remedy,
 )
+from crm_connector.salesforce.replies import parse, read
 from crm_connector.telemetry import API_CALLS_ALLOWED, API_CALLS_USED
 
 # Recognised in change events as the origin of our own writes.
 CLIENT = "stagecraft-connector"
 _USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    version: str
+
+
+_VERSIONS = TypeAdapter(list[_Version])
 
 
 class Rest:
@@ -37,17 +47,17 @@ class Rest:
 
     async def check_version(self) -> None:
         """CrmRefused when the org does not offer the pinned version."""
-        offered = [entry.get("version") for entry in await self.get("/services/data")]
+        offered = [entry.version for entry in await self.get("/services/data", _VERSIONS)]
         if self._version not in offered:
             raise CrmRefused(f"the org does not offer API version {self._version}, only up to {offered[-1:]}")
 
-    async def get(self, path: str, params: dict[str, str] | None = None) -> Any:
-        """The reply's JSON, numbers with a point as Decimal. ApiRefusal and the CrmUnavailable errors."""
-        return _json(await self._send("GET", path, params=params))
+    async def get(self, path: str, kind: TypeAdapter[K], params: dict[str, str] | None = None) -> K:
+        """The reply as a value of that kind. ApiRefusal and the CrmUnavailable errors."""
+        return read(kind, (await self._send("GET", path, params=params)).content)
 
     async def post(self, path: str, body: Any) -> Any:
-        """As `get`, for a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
-        return _json(await self._send("POST", path, body=body))
+        """The reply's JSON, of a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
+        return parse((await self._send("POST", path, body=body)).content)
 
     async def _send(
         self, method: str, path: str, params: dict[str, str] | None = None, body: Any = None
@@ -79,20 +89,13 @@ class Rest:
         return reply
 
 
-def _json(reply: httpx.Response) -> Any:
-    try:
-        return json.loads(reply.content, parse_float=Decimal)
-    except ValueError as error:
-        raise OutcomeUnknown(f"the org answered {reply.status_code} with something else than JSON") from error
-
-
 def _refusal(reply: httpx.Response) -> Exception:
     try:
         items = error_items(reply.json())
     except ValueError:
         items = []
     if not items:
-        # A gateway's page: it may stand before or behind the work.
+        # A gateway's page: the work may or may not have been done.
         return OutcomeUnknown(f"the org answered {reply.status_code} without a code")
     first = items[0]
     refusal = ApiRefusal(reply.status_code, first.code, first.message, first.fields)

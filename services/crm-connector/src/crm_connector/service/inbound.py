@@ -1,7 +1,7 @@
 """What the CRM shows, taken into what we know and published as far as it is news."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -14,36 +14,40 @@ from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
     CrmOpportunity,
+    Effect,
     Known,
     ObservationKind,
-    Step,
+    Occasion,
     fold,
     fold_record,
     needs_read,
     since_written,
 )
+from crm_connector.records import OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
-from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
-from crm_connector.service.maps import load_maps
-from crm_connector.service.publishing import Occasion, confirm, observe, show_confirmed
+from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.service.maps import Maps, load_maps
+from crm_connector.service.publishing import confirm, observe, show_confirmed
 
 Names = Mapping[str, str]
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+# What a read is published as that a change of this kind made necessary.
+_READ_AFTER = {ChangeKind.UNDELETED: ObservationKind.UNDELETED, ChangeKind.CREATED: ObservationKind.CREATED}
 
 
 async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str]:
-    """Opportunities whose changes do not tell everything."""
+    """Opportunities whose changes leave the facts unknown."""
     rows = await OpportunityRepository(uow.session, uow.tenant_id).read(c.opportunity_id for c in changes)
-    told: set[str] = set()
+    created: set[str] = set()
     wanted: dict[str, None] = {}
     for change in changes:
         key = change.opportunity_id
         if change.kind is ChangeKind.CREATED:
-            told.add(key)
+            created.add(key)
         known = rows[key].known if key in rows else Known()
         gap = change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED)
-        if change.kind is not ChangeKind.OVERFLOW and (gap or key not in told) and needs_read(known, change):
+        if change.kind is not ChangeKind.OVERFLOW and (gap or key not in created) and needs_read(known, change):
             wanted[key] = None
     return list(wanted)
 
@@ -59,143 +63,145 @@ async def apply_changes(
     if batch.changes:
         position |= {"position_at": batch.changes[-1].committed_at, "schema_id": batch.schema_id}
     if any(change.kind is ChangeKind.OVERFLOW for change in changes):
-        position["sweep_since"] = _THE_BEGINNING
-    await _apply(uow, [c for c in changes if c.kind is not ChangeKind.OVERFLOW], records, names, now)
+        position |= {"sweep_since": _THE_BEGINNING}
+    single = [change for change in changes if change.kind is not ChangeKind.OVERFLOW]
+    if single:
+        intake = await _Intake.open(uow, single, names, now)
+        for change in single:
+            intake.take_change(change, records.get(change.opportunity_id))
+        await intake.save()
     await connection.note(now, **position)
-
-
-async def _apply(
-    uow: UnitOfWork,
-    changes: Sequence[CrmChange],
-    records: Mapping[str, CrmOpportunity],
-    names: Names,
-    now: datetime,
-) -> None:
-    if not changes:
-        return
-    opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    rows = await opportunities.lock(change.opportunity_id for change in changes)
-    ledger = await IntentRepository(uow.session, uow.tenant_id).ledger(
-        change.write_id for change in changes if change.write_id
-    )
-    maps = await load_maps(uow)
-    proven = await _take_echoes(uow, ledger, now)
-    for change in changes:
-        row = rows[change.opportunity_id]
-        entry = ledger.get(change.write_id)
-        sent = entry["sent"] if entry else None
-        record = records.get(change.opportunity_id)
-        if needs_read(row.known, change):
-            step = _step_by_record(row.known, record, change)
-        else:
-            step = fold(row.known, change, sent)
-        if entry and entry["intent_id"] in proven:
-            proven.discard(entry["intent_id"])
-            row, step = _proven(uow, row, step, entry, names, now)
-        occasion = Occasion(change.change_id, change.committed_at, change.changed_by, names)
-        after = observe(uow, maps, row, step, occasion)
-        rows[change.opportunity_id] = _credited(row, after, sent, names)
-    await opportunities.save(list(rows.values()), now)
-
-
-def _step_by_record(known: Known, record: CrmOpportunity | None, change: CrmChange) -> Step:
-    if record is not None:
-        kinds = {ChangeKind.UNDELETED: ObservationKind.UNDELETED, ChangeKind.CREATED: ObservationKind.CREATED}
-        return fold_record(known, record, kinds.get(change.kind, ObservationKind.UPDATED))
-    if known.facts is None or known.deleted:
-        return Step(known)
-    # The CRM says something happened to a record that it no longer has.
-    return Step(replace(known, deleted=True), ObservationKind.DELETED)
-
-
-def _proven(
-    uow: UnitOfWork, row: OpportunityRow, step: Step, entry: Mapping[str, Any], names: Names, now: datetime
-) -> tuple[OpportunityRow, Step]:
-    """The row once it is told that a write is proven, and what of the step is news then."""
-    if not entry["target_stage"]:
-        show_confirmed(entry)
-        return row, step
-    return confirm(uow, row, entry, entry["attempt_id"], now), since_written(step, _stage_sent(entry["sent"], names))
-
-
-def _stage_sent(sent: Mapping[str, Any], names: Names) -> str | None:
-    """None of a write that carried answers alone."""
-    return sent.get(names.get("stage", "stage"))
-
-
-def _credited(
-    before: OpportunityRow, after: OpportunityRow, sent: Mapping[str, Any] | None, names: Names
-) -> OpportunityRow:
-    facts, was = after.known.facts, before.known.facts
-    if facts is None:
-        return after
-    if sent and _stage_sent(sent, names) == facts.stage:
-        return replace(after, stage_is_ours=True)
-    if was is None or facts.stage != was.stage:
-        return replace(after, stage_is_ours=False)
-    return after
-
-
-async def _take_echoes(uow: UnitOfWork, ledger: Mapping[str, Mapping[str, Any]], now: datetime) -> set[UUID]:
-    """Note that our own writes came back; the intents that are proven by it before any reply confirmed them."""
-    intents = IntentRepository(uow.session, uow.tenant_id)
-    by_intent = {
-        entry["intent_id"]: {
-            "intent_id": entry["intent_id"],
-            "state": IntentState.ECHOED.value,
-            "echoed_at": now,
-            "updated_at": now,
-        }
-        for entry in ledger.values()
-    }
-    await intents.move(list(by_intent.values()), IntentState.CONFIRMED)
-    proven = [{**row, "confirmed_at": now} for row in by_intent.values()]
-    return await intents.move(proven, IntentState.SENT, IntentState.NEW)
 
 
 async def apply_records(
     uow: UnitOfWork, page: Sequence[CrmOpportunity], kind: ObservationKind, names: Names, now: datetime
 ) -> int:
     """Take over records as they were read; the number of them that were news."""
-    opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    rows = await opportunities.lock(record.opportunity_id for record in page)
-    maps = await load_maps(uow)
-    ledger = await IntentRepository(uow.session, uow.tenant_id).ledger(r.write_id for r in page if r.write_id)
-    proven = await _take_echoes(uow, ledger, now)
-    news = 0
-    for record in page:
-        row = rows[record.opportunity_id]
-        step = fold_record(row.known, record, kind)
-        news += step.kind is not None
-        entry = ledger.get(record.write_id)
-        if entry and entry["intent_id"] in proven:
-            row, step = _proven(uow, row, step, entry, names, now)
-        after = observe(uow, maps, row, step, _reading(record, names))
-        rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
-    await opportunities.save(list(rows.values()), now)
+    intake = await _Intake.open(uow, page, names, now)
+    news = sum(intake.take_record(record, kind) for record in page)
+    await intake.save()
     return news
-
-
-def _reading(record: CrmOpportunity, names: Names) -> Occasion:
-    change_id = f"read:{record.opportunity_id}:{record.modified_at.isoformat()}"
-    return Occasion(change_id, record.modified_at, record.modified_by, names)
 
 
 async def apply_import_page(
     uow: UnitOfWork, import_id: UUID, page: Sequence[CrmOpportunity], names: Names, now: datetime
 ) -> None:
     """Take over one page of an import and note how far it came, in one transaction."""
-    connection = ConnectionRepository(uow.session, uow.tenant_id)
-    run = await connection.get_import(import_id)
-    assert run is not None
     news = await apply_records(uow, page, ObservationKind.IMPORTED, names, now)
-    await connection.update_import(
-        import_id,
-        now,
-        last_id=page[-1].opportunity_id,
-        read_count=run["read_count"] + len(page),
-        published_count=run["published_count"] + news,
-    )
+    connection = ConnectionRepository(uow.session, uow.tenant_id)
+    await connection.advance_import(import_id, page[-1].opportunity_id, len(page), news, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What was sent under a write id that the CRM shows."""
+
+    write_id: str
+    intent_id: UUID
+    sent: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Intake:
+    """Folds what the CRM shows into the opportunities that it locked, in one transaction. `attempts` are our own writes
+    among what is shown; `proven` are the intents that no reply had confirmed before."""
+
+    uow: UnitOfWork
+    names: Names
+    now: datetime
+    rows: dict[str, OpportunityRecord]
+    maps: Maps
+    attempts: Mapping[str, _Attempt]
+    proven: dict[UUID, Mapping[str, Any]]
+
+    @classmethod
+    async def open(
+        cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmOpportunity], names: Names, now: datetime
+    ) -> "_Intake":
+        """Lock the opportunities that are shown, and take the echoes of our own writes."""
+        opportunities = OpportunityRepository(uow.session, uow.tenant_id)
+        rows = await opportunities.lock(each.opportunity_id for each in shown)
+        maps = await load_maps(uow)
+        attempts, proven = await _take_echoes(uow, {each.write_id for each in shown if each.write_id}, now)
+        return cls(uow, names, now, rows, maps, attempts, proven)
+
+    def take_change(self, change: CrmChange, record: CrmOpportunity | None) -> None:
+        """Fold a change; `record` is its opportunity as it was read, if it had to be."""
+        known = self.rows[change.opportunity_id].known
+        attempt = self.attempts.get(change.write_id)
+        if needs_read(known, change):
+            effect = _effect_of_read(known, record, change)
+        else:
+            effect = fold(known, change, attempt.sent if attempt else None)
+        occasion = Occasion(change.change_id, change.committed_at, change.changed_by, self.names)
+        self._take(change.opportunity_id, effect, attempt, occasion)
+
+    def take_record(self, record: CrmOpportunity, kind: ObservationKind) -> bool:
+        """Fold a record that was read; whether it was news, to be published as `kind`."""
+        effect = fold_record(self.rows[record.opportunity_id].known, record, kind)
+        occasion = _reading(record, f"read:{record.opportunity_id}:{record.modified_at.isoformat()}", self.names)
+        self._take(record.opportunity_id, effect, self.attempts.get(record.write_id), occasion)
+        return effect.kind is not None
+
+    def _take(self, key: str, effect: Effect, attempt: _Attempt | None, occasion: Occasion) -> None:
+        row = self.rows[key]
+        proven = self.proven.pop(attempt.intent_id, None) if attempt else None
+        if attempt and proven and proven["target_stage"]:
+            row = confirm(self.uow, row, proven, attempt.write_id, self.now)
+            effect = since_written(effect, self._stage_of(attempt))
+        elif proven:
+            show_confirmed(proven)
+        after = observe(self.uow, self.maps, row, effect, occasion)
+        self.rows[key] = replace(after, stage_is_ours=self._is_ours(row, after, attempt))
+
+    def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, attempt: _Attempt | None) -> bool:
+        facts, was = after.known.facts, before.known.facts
+        if facts is None:
+            return after.stage_is_ours
+        if attempt and self._stage_of(attempt) == facts.stage:
+            return True
+        unchanged = was is not None and facts.stage == was.stage
+        return unchanged and after.stage_is_ours
+
+    def _stage_of(self, attempt: _Attempt) -> str | None:
+        """The stage that was sent, by the CRM's name; None of a write that carried answers alone."""
+        sent = attempt.sent.get(self.names.get("stage", "stage"))
+        return sent if isinstance(sent, str) else None
+
+    async def save(self) -> None:
+        """Write the opportunities back."""
+        opportunities = OpportunityRepository(self.uow.session, self.uow.tenant_id)
+        await opportunities.save(list(self.rows.values()), self.now)
+
+
+async def _take_echoes(
+    uow: UnitOfWork, write_ids: Iterable[str], now: datetime
+) -> tuple[dict[str, _Attempt], dict[UUID, Mapping[str, Any]]]:
+    """Note that our own writes came back: the attempts that did, and the intents that are proven by it."""
+    intents = IntentRepository(uow.session, uow.tenant_id)
+    ledger = await intents.ledger(write_ids)
+    attempts = {key: _Attempt(key, entry["intent_id"], entry["sent"]) for key, entry in ledger.items()}
+    by_id = {entry["intent_id"]: entry for entry in ledger.values()}
+    echoed = [
+        {"intent_id": each, "state": IntentState.ECHOED.value, "echoed_at": now, "updated_at": now} for each in by_id
+    ]
+    await intents.move(echoed, IntentState.CONFIRMED)
+    proven = [{**row, "confirmed_at": now} for row in echoed]
+    moved = await intents.move(proven, IntentState.SENT, IntentState.NEW)
+    return attempts, {intent_id: by_id[intent_id] for intent_id in moved}
+
+
+def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChange) -> Effect:
+    if record is not None:
+        return fold_record(known, record, _READ_AFTER.get(change.kind, ObservationKind.UPDATED))
+    if known.facts is None or known.deleted:
+        return Effect(known)
+    # The CRM says something happened to a record that it no longer has.
+    return Effect(replace(known, deleted=True), ObservationKind.DELETED)
+
+
+def _reading(record: CrmOpportunity, change_id: str, names: Names) -> Occasion:
+    return Occasion(change_id, record.modified_at, record.modified_by, names)
 
 
 async def observe_conflicts(
@@ -205,23 +211,22 @@ async def observe_conflicts(
     names: Names,
     now: datetime,
 ) -> None:
-    """Publish what stands where our writes met another stage, also when we knew it already."""
+    """Publish what the CRM holds where our writes met another stage, even if we knew it already."""
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
     rows = await opportunities.lock(conflict["opportunity_id"] for conflict in conflicts)
     maps = await load_maps(uow)
     for conflict in conflicts:
         row = rows[conflict["opportunity_id"]]
         record, since = records.get(row.opportunity_id), row.known.awaited_since
-        # What we wrote after the refusal stands, and the record may have been read before that.
+        # A write after the refusal holds, and the record may have been read before that.
         if record is None or (since is not None and since > conflict["updated_at"]):
             continue
-        # The refusal proves that our stage does not stand, so an echo of it is no longer to come.
+        # The refusal proves that the CRM does not hold our stage, so no echo of it will come.
         known = replace(row.known, awaited="", awaited_since=None)
-        step = fold_record(known, record, ObservationKind.CONFLICT)
-        told = step if step.kind else replace(step, kind=ObservationKind.CONFLICT)
-        change_id = f"conflict:{conflict['write_id']}"
-        occasion = Occasion(change_id, record.modified_at, record.modified_by, names)
-        rows[row.opportunity_id] = replace(observe(uow, maps, row, told, occasion), stage_is_ours=False)
+        effect = fold_record(known, record, ObservationKind.CONFLICT)
+        effect = replace(effect, kind=effect.kind or ObservationKind.CONFLICT)
+        occasion = _reading(record, f"conflict:{conflict['write_id']}", names)
+        rows[row.opportunity_id] = replace(observe(uow, maps, row, effect, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
-    seen = [{"intent_id": c["intent_id"], "conflict_observed_at": now, "updated_at": now} for c in conflicts]
-    await IntentRepository(uow.session, uow.tenant_id).move(seen, IntentState.CONFLICT)
+    observed = [{"intent_id": c["intent_id"], "conflict_observed_at": now, "updated_at": now} for c in conflicts]
+    await IntentRepository(uow.session, uow.tenant_id).move(observed, IntentState.CONFLICT)

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.domain.stages import CrmStage, StageMap, default_pairs
+from crm_connector.records import PipelineRecord
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.definitions import DefinitionRepository, PipelineRow
+from crm_connector.repository.definitions import DefinitionRepository
 
 
 @dataclass(frozen=True)
 class Maps:
     """The mappings in force for all pipelines of a tenant."""
 
-    pipelines: Mapping[str, PipelineRow]
+    pipelines: Mapping[str, PipelineRecord]
     catalog: Sequence[CrmStage]
     by_pipeline: Mapping[str, StageMap]
 
@@ -35,7 +36,7 @@ class Maps:
 
 
 async def load_maps(uow: UnitOfWork) -> Maps:
-    """The mappings as they stand in this transaction."""
+    """The mappings as this transaction reads them."""
     pipelines = await DefinitionRepository(uow.session, uow.tenant_id).pipelines()
     catalog = await ConnectionRepository(uow.session, uow.tenant_id).stages()
     maps = {

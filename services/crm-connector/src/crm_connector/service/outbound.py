@@ -26,9 +26,10 @@ from crm_connector.domain.observation import written
 from crm_connector.domain.writes import CrmWrite, StageWrite
 from crm_connector.errors import IntentNotFound, IntentNotParked
 from crm_connector.messages import Decided, StageDecided, read_decision, received_at, unpack_evidence
+from crm_connector.records import OpportunityRecord
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
-from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
+from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service.maps import Maps, load_maps
 from crm_connector.service.publishing import confirm, park, show_confirmed
 from crm_connector.signals import Signals
@@ -139,7 +140,7 @@ async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: t
     return ready, len(due)
 
 
-def _stage_write(intent: Mapping[str, Any], row: OpportunityRow, maps: Maps) -> StageWrite | None:
+def _stage_write(intent: Mapping[str, Any], row: OpportunityRecord, maps: Maps) -> StageWrite | None:
     pipeline_key = intent["pipeline_key"]
     target = maps.crm_stage(pipeline_key, intent["target_stage"])
     if target is None:
@@ -229,10 +230,10 @@ _KEPT = (
 
 
 async def _park_unmapped(
-    uow: UnitOfWork, rows: dict[str, OpportunityRow], found: Sequence[dict[str, Any]], now: datetime
+    uow: UnitOfWork, rows: dict[str, OpportunityRecord], found: Sequence[dict[str, Any]], now: datetime
 ) -> None:
     moved = []
-    touched: dict[str, OpportunityRow] = {}
+    touched: dict[str, OpportunityRecord] = {}
     for intent in found:
         reason = (
             f"stage {intent['target_stage']!r} of pipeline {intent['pipeline_key']!r} stands for no active stage"
@@ -325,7 +326,7 @@ def _show_freshness(intent: Mapping[str, Any]) -> None:
     FRESHNESS.observe(max(0.0, waited.total_seconds()))
 
 
-def _confirmed(uow: UnitOfWork, row: OpportunityRow, answer: Answered, now: datetime) -> OpportunityRow:
+def _confirmed(uow: UnitOfWork, row: OpportunityRecord, answer: Answered, now: datetime) -> OpportunityRecord:
     after = confirm(uow, row, answer.intent, answer.result.write_id, now)
     if not answer.stage:
         return after

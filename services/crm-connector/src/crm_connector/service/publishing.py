@@ -1,7 +1,7 @@
-"""The events this service publishes, and the row that counts them."""
+"""What is published about an opportunity, and the record that counts it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -9,57 +9,37 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
 from kit.telemetry import consumer_span
 
-from crm_connector.domain.observation import Step
+from crm_connector.domain.observation import Effect, Occasion
 from crm_connector.messages import crm_write_confirmed, crm_write_parked, opportunity_observed
-from crm_connector.repository.opportunities import OpportunityRow
+from crm_connector.records import OpportunityRecord
 from crm_connector.service.maps import Maps
 
 
-@dataclass(frozen=True, slots=True)
-class Occasion:
-    """On what occasion something was observed. `field_names` translates our names of facts into the CRM's."""
-
-    change_id: str
-    committed_at: datetime
-    changed_by: str = ""
-    field_names: Mapping[str, str] | None = None
-    cause: Received[Any] | None = None
-
-
-def observe(uow: UnitOfWork, maps: Maps, row: OpportunityRow, step: Step, occasion: Occasion) -> OpportunityRow:
-    """The row after the step, which is published when it is news."""
-    facts = step.known.facts
+def observe(
+    uow: UnitOfWork,
+    maps: Maps,
+    row: OpportunityRecord,
+    effect: Effect,
+    occasion: Occasion,
+    cause: Received[Any] | None = None,
+) -> OpportunityRecord:
+    """The opportunity after the effect, which is published when it is news."""
+    facts = effect.known.facts
     if facts is None:
-        return replace(row, known=step.known)
+        return replace(row, known=effect.known)
     pipeline_key = row.pipeline_key or maps.default_key
-    after = replace(
-        row,
-        known=step.known,
-        pipeline_key=pipeline_key,
-        stage_key=maps.stage_key(pipeline_key, facts.stage),
-    )
-    if step.kind is None:
+    stage_key = maps.stage_key(pipeline_key, facts.stage)
+    after = replace(row, known=effect.known, pipeline_key=pipeline_key, stage_key=stage_key)
+    if effect.kind is None:
         return after
     after = after.next()
-    names = occasion.field_names or {}
-    message = opportunity_observed(
-        row.opportunity_id,
-        after.pipeline_key,
-        after.stage_key,
-        step,
-        facts,
-        changed_fields=[names.get(name, name) for name in step.changed_fields],
-        changed_by=occasion.changed_by,
-        change_id=occasion.change_id,
-        committed_at=occasion.committed_at,
-    )
-    uow.publish(message, sequence=after.sequence, cause=occasion.cause)
+    uow.publish(opportunity_observed(after, facts, effect, occasion), sequence=after.sequence, cause=cause)
     return after
 
 
 def confirm(
-    uow: UnitOfWork, row: OpportunityRow, intent: Mapping[str, Any], write_id: str, at: datetime
-) -> OpportunityRow:
+    uow: UnitOfWork, row: OpportunityRecord, intent: Mapping[str, Any], write_id: str, at: datetime
+) -> OpportunityRecord:
     """Publish that the CRM holds the stage the intent asked for."""
     after = row.next()
     message = crm_write_confirmed(intent, write_id, at)
@@ -76,8 +56,8 @@ def show_confirmed(intent: Mapping[str, Any]) -> None:
 
 
 def park(
-    uow: UnitOfWork, row: OpportunityRow, intent: Mapping[str, Any], code: str, reason: str, at: datetime
-) -> OpportunityRow:
+    uow: UnitOfWork, row: OpportunityRecord, intent: Mapping[str, Any], code: str, reason: str, at: datetime
+) -> OpportunityRecord:
     """Publish that the CRM refused the intent and a person has to look."""
     after = row.next()
     message = crm_write_parked(intent, code, reason, at)

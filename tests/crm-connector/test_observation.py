@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from crm_connector.domain.observation import (
@@ -11,10 +11,11 @@ from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
     CrmOpportunity,
+    Effect,
+    FactChanges,
     Facts,
     Known,
     ObservationKind,
-    Step,
     fold,
     fold_record,
     is_echo,
@@ -33,7 +34,7 @@ SENT = {"StageName": "Discovery", "Stagecraft_Write_Id__c": "w1"}
 def change(kind: ChangeKind = ChangeKind.UPDATED, *, write_id: str = "", at: datetime = NOW, **facts: Any) -> CrmChange:
     names = {"stage": "StageName", "amount": "Amount", "owner_id": "OwnerId"}
     fields = {names[name]: value for name, value in facts.items()}
-    return CrmChange("tx:1:006", "006", kind, at, "005B", write_id, fields, facts)
+    return CrmChange("tx:1:006", "006", kind, at, "005B", write_id, fields, cast(FactChanges, facts))
 
 
 def record(stage: str, *, at: datetime = NOW, write_id: str = "", deleted: bool = False) -> CrmOpportunity:
@@ -57,36 +58,36 @@ class TestEcho:
         assert is_echo(change(write_id="w1"), {"Stagecraft_Write_Id__c": "w1"})
 
     def test_only_the_foreign_part_is_named(self) -> None:
-        step = fold(KNOWN, change(write_id="w1", stage="Discovery", amount=Decimal(5)), SENT)
-        assert step.kind is ObservationKind.UPDATED
-        assert step.changed_fields == ("Amount",)
-        assert step.known.facts == Facts("Discovery", Decimal(5), None, "005A")
+        effect = fold(KNOWN, change(write_id="w1", stage="Discovery", amount=Decimal(5)), SENT)
+        assert effect.kind is ObservationKind.UPDATED
+        assert effect.changed_fields == ("Amount",)
+        assert effect.known.facts == Facts("Discovery", Decimal(5), None, "005A")
 
     def test_a_pure_echo_is_taken_in_silently(self) -> None:
-        step = fold(KNOWN, change(write_id="w1", stage="Discovery"), SENT)
-        assert step.kind is None
-        assert step.known.facts == replace(KNOWN.facts or Facts(""), stage="Discovery")
+        effect = fold(KNOWN, change(write_id="w1", stage="Discovery"), SENT)
+        assert effect.kind is None
+        assert effect.known.facts == replace(KNOWN.facts or Facts(""), stage="Discovery")
 
 
 class TestFold:
     def test_no_change_of_facts_is_no_news(self) -> None:
         assert fold(KNOWN, change(stage="Prospecting"), None).kind is None
 
-    def test_the_first_sight_of_a_new_record(self) -> None:
-        step = fold(Known(), change(ChangeKind.CREATED, stage="Demo", amount=Decimal(1)), None)
-        assert step.kind is ObservationKind.CREATED
-        assert step.known.facts == Facts("Demo", Decimal(1))
+    def test_the_first_observation_of_a_new_record(self) -> None:
+        effect = fold(Known(), change(ChangeKind.CREATED, stage="Demo", amount=Decimal(1)), None)
+        assert effect.kind is ObservationKind.CREATED
+        assert effect.known.facts == Facts("Demo", Decimal(1))
 
     def test_a_change_from_before_the_last_read_is_contained_in_it(self) -> None:
         known = replace(KNOWN, state_at=NOW)
-        step = fold(known, change(at=NOW - timedelta(seconds=1), stage="Demo"), None)
-        assert (step.kind, step.known) == (None, known)
+        effect = fold(known, change(at=NOW - timedelta(seconds=1), stage="Demo"), None)
+        assert (effect.kind, effect.known) == (None, known)
 
     def test_a_change_within_the_second_of_the_last_read_is_applied(self) -> None:
-        step = fold(replace(KNOWN, state_at=NOW), change(at=NOW + timedelta(milliseconds=1), stage="Demo"), None)
-        assert step.kind is ObservationKind.UPDATED
+        effect = fold(replace(KNOWN, state_at=NOW), change(at=NOW + timedelta(milliseconds=1), stage="Demo"), None)
+        assert effect.kind is ObservationKind.UPDATED
 
-    def test_deletion_is_told_once(self) -> None:
+    def test_deletion_is_published_once(self) -> None:
         first = fold(KNOWN, change(ChangeKind.DELETED), None)
         assert first.kind is ObservationKind.DELETED
         assert fold(first.known, change(ChangeKind.DELETED), None).kind is None
@@ -106,7 +107,7 @@ class TestFold:
         known = written(KNOWN, "Discovery", "w1", NOW)
         assert fold(known, change(at=NOW + ECHO_PATIENCE, stage="Demo"), None).kind is ObservationKind.UPDATED
 
-    def test_before_the_first_sight_a_write_teaches_no_facts(self) -> None:
+    def test_before_the_first_observation_a_write_teaches_no_facts(self) -> None:
         assert written(Known(), "Discovery", "w1", NOW).facts is None
 
 
@@ -124,14 +125,14 @@ class TestNeedsRead:
 
 
 class TestRecord:
-    def test_first_sight_and_again(self) -> None:
+    def test_first_and_again(self) -> None:
         first = fold_record(Known(), record("Demo"), ObservationKind.IMPORTED)
         assert (first.kind, first.changed_fields) == (ObservationKind.IMPORTED, ())
         assert fold_record(first.known, record("Demo"), ObservationKind.IMPORTED).kind is None
 
     def test_a_difference_is_named(self) -> None:
-        step = fold_record(Known(Facts("Demo")), record("Discovery"), ObservationKind.UPDATED)
-        assert (step.kind, step.changed_fields) == (ObservationKind.UPDATED, ("stage",))
+        effect = fold_record(Known(Facts("Demo")), record("Discovery"), ObservationKind.UPDATED)
+        assert (effect.kind, effect.changed_fields) == (ObservationKind.UPDATED, ("stage",))
 
     def test_an_older_read_does_not_count(self) -> None:
         known = replace(KNOWN, state_at=NOW)
@@ -139,18 +140,18 @@ class TestRecord:
         assert fold_record(known, old, ObservationKind.UPDATED).known == known
 
     def test_a_deleted_record_that_was_known(self) -> None:
-        step = fold_record(KNOWN, record("Prospecting", deleted=True), ObservationKind.UPDATED)
-        assert step.kind is ObservationKind.DELETED
-        assert fold_record(step.known, record("Demo", deleted=True), ObservationKind.UPDATED).kind is None
+        effect = fold_record(KNOWN, record("Prospecting", deleted=True), ObservationKind.UPDATED)
+        assert effect.kind is ObservationKind.DELETED
+        assert fold_record(effect.known, record("Demo", deleted=True), ObservationKind.UPDATED).kind is None
 
-    def test_a_deleted_record_nobody_knew_is_no_news(self) -> None:
+    def test_a_deleted_record_that_was_unknown_is_no_news(self) -> None:
         assert fold_record(Known(), record("Demo", deleted=True), ObservationKind.UPDATED).kind is None
 
     def test_a_read_that_shows_our_write_is_its_echo(self) -> None:
         known = written(KNOWN, "Discovery", "w1", NOW)
-        step = fold_record(known, record("Demo", write_id="w1"), ObservationKind.UPDATED)
-        assert step.known.awaited == ""
-        assert step.kind is ObservationKind.UPDATED
+        effect = fold_record(known, record("Demo", write_id="w1"), ObservationKind.UPDATED)
+        assert effect.known.awaited == ""
+        assert effect.kind is ObservationKind.UPDATED
 
 
 stages = st.sampled_from(["A", "B", "C"])
@@ -159,15 +160,15 @@ steps = st.lists(st.fixed_dictionaries({}, optional={"stage": stages, "amount": 
 
 
 @given(steps)
-def test_facts_follow_the_stream_and_only_differences_are_told(sequence: list[dict[str, Any]]) -> None:
+def test_facts_follow_the_stream_and_only_differences_are_published(sequence: list[dict[str, Any]]) -> None:
     known = Known(Facts("A"))
     for number, facts in enumerate(sequence):
-        step = fold(known, change(at=NOW + timedelta(seconds=number), **facts), None)
+        effect = fold(known, change(at=NOW + timedelta(seconds=number), **facts), None)
         assert known.facts is not None
         expected = replace(known.facts, **facts)
-        assert step.known.facts == expected
-        assert (step.kind is not None) == (expected != known.facts)
-        known = step.known
+        assert effect.known.facts == expected
+        assert (effect.kind is not None) == (expected != known.facts)
+        known = effect.known
 
 
 @given(steps, st.integers(0, 20))
@@ -185,15 +186,15 @@ def test_a_stream_read_twice_ends_in_the_same_facts(sequence: list[dict[str, Any
 
 
 class Crm:
-    """One deal in the CRM, our two connections to it, and what we know: each act takes a second. A write goes through
-    where the stage is the one we know, and is confirmed or comes back as its echo, whichever is first."""
+    """One opportunity in the CRM, our two connections to it, and what we know: each act takes a second. A write goes
+    through where the stage is the one we know. It is confirmed, or its echo comes first."""
 
     def __init__(self) -> None:
         self.stage, self.modified_at, self.write_id = "A", NOW, ""
         self.stream: list[CrmChange] = []
         self.now = NOW
         self.known = Known(Facts("A"), state_at=NOW)
-        self.told = "A"
+        self.published = "A"
         self.unconfirmed: CrmChange | None = None
         self.being_read: CrmOpportunity | None = None
 
@@ -220,8 +221,8 @@ class Crm:
 
     def confirm(self, _: str) -> None:
         if self.unconfirmed is not None:
-            self.told = self.unconfirmed.facts["stage"]
-            self.known = written(self.known, self.told, self.unconfirmed.write_id, self.now)
+            self.published = self.unconfirmed.facts.get("stage", "")
+            self.known = written(self.known, self.published, self.unconfirmed.write_id, self.now)
             self.unconfirmed = None
 
     def deliver(self, _: str) -> None:
@@ -239,13 +240,13 @@ class Crm:
             self._take(fold_record(self.known, self.being_read, ObservationKind.UPDATED), self.being_read.write_id)
             self.being_read = None
 
-    def _take(self, step: Step, shown: str) -> None:
+    def _take(self, effect: Effect, shown: str) -> None:
         if self.unconfirmed is not None and self.unconfirmed.write_id == shown:
-            self.told, self.unconfirmed = self.unconfirmed.facts["stage"], None
-            step = since_written(step, self.told)
-        self.known = step.known
-        if step.kind is not None and step.known.facts is not None:
-            self.told = step.known.facts.stage
+            self.published, self.unconfirmed = self.unconfirmed.facts.get("stage", ""), None
+            effect = since_written(effect, self.published)
+        self.known = effect.known
+        if effect.kind is not None and effect.known.facts is not None:
+            self.published = effect.known.facts.stage
 
 
 acts = st.sampled_from(["edit", "answer", "write", "confirm", "deliver", "begin_read", "end_read"])
@@ -263,4 +264,4 @@ def test_whatever_is_read_in_between_the_end_of_the_stream_is_what_the_crm_holds
     while crm.stream:
         crm.act("deliver", "")
     assert crm.known.facts == Facts(crm.stage)
-    assert crm.told == crm.stage
+    assert crm.published == crm.stage

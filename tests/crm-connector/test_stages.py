@@ -26,7 +26,7 @@ class TestDefault:
     def test_inactive_stages_are_not_paired(self) -> None:
         assert default_pairs(OURS, [crm("Demo", active=False)]) == {}
 
-    def test_without_a_catalog_names_stand_for_themselves(self) -> None:
+    def test_without_a_catalog_stages_are_paired_with_their_own_names(self) -> None:
         assert default_pairs(OURS, []) == {"demo": "Demo", "won": "Closed Won", "gone": "Walked Away"}
 
     def test_one_stage_of_the_crm_is_one_of_ours(self) -> None:
@@ -41,9 +41,9 @@ class TestFaults:
     def test_each_fault_has_its_code(self) -> None:
         catalog = [*CATALOG, crm("Old", active=False)]
         cases = {
-            "unknown_stage": {"ghost": "Demo"},
-            "unknown_crm_stage": {"demo": "Nowhere"},
-            "inactive_crm_stage": {"demo": "Old"},
+            "stage_unknown": {"ghost": "Demo"},
+            "crm_stage_unknown": {"demo": "Nowhere"},
+            "crm_stage_inactive": {"demo": "Old"},
             "category_disagrees": {"demo": "Closed Won"},
             "crm_stage_taken": {"demo": "Demo", "won": "Demo"},
         }
@@ -52,7 +52,7 @@ class TestFaults:
 
     def test_the_detail_names_both_sides(self) -> None:
         (fault,) = faults({"won": "Lost"}, OURS, CATALOG)
-        assert fault.detail == "'won' is won, but the CRM has 'Lost' with IsClosed=True and IsWon=False"
+        assert fault.detail == "The stage 'won' is won, but the CRM has 'Lost' with IsClosed=True and IsWon=False."
 
 
 def test_a_map_reads_both_ways() -> None:

@@ -37,8 +37,8 @@ async def receiving(loaded: list[str], linked: Any) -> AsyncIterator[Any]:
     linked.org.sim("faults", method="DELETE")
 
 
-def edit(linked: Any, deal: str, **fields: Any) -> None:
-    linked.org.sim("edit", {"id": deal, "fields": fields})
+def edit(linked: Any, opportunity_id: str, **fields: Any) -> None:
+    linked.org.sim("edit", {"id": opportunity_id, "fields": fields})
 
 
 class TestImport:
@@ -76,9 +76,9 @@ class TestImport:
 
 class TestChanges:
     async def test_a_persons_edit_is_observed(self, receiving: Any) -> None:
-        deal = await receiving.created()
-        edit(receiving, deal, StageName="Demo", Amount=1234.5, NextStep="call")
-        created, edited = await receiving.observed(deal, 2)
+        opportunity_id = await receiving.created()
+        edit(receiving, opportunity_id, StageName="Demo", Amount=1234.5, NextStep="call")
+        created, edited = await receiving.observed(opportunity_id, 2)
         assert created.kind == OBSERVATION_KIND_CREATED
         assert edited.kind == OBSERVATION_KIND_UPDATED
         assert (edited.crm_stage, edited.stage_key) == ("Demo", "demo")
@@ -86,119 +86,77 @@ class TestChanges:
         assert edited.close_date == "2027-03-31"
         assert set(edited.changed_fields) == {"StageName", "Amount", "NextStep"}
         assert edited.changed_by.startswith("005")
-        assert edited.change_id.endswith(deal)
+        assert edited.change_id.endswith(opportunity_id)
 
     async def test_what_we_do_not_follow_is_no_observation(self, receiving: Any) -> None:
-        deal = await receiving.created()
-        edit(receiving, deal, NextStep="write")
-        edit(receiving, deal, CloseDate="2027-04-30")
-        _, edited = await receiving.observed(deal, 2)
+        opportunity_id = await receiving.created()
+        edit(receiving, opportunity_id, NextStep="write")
+        edit(receiving, opportunity_id, CloseDate="2027-04-30")
+        _, edited = await receiving.observed(opportunity_id, 2)
         assert list(edited.changed_fields) == ["CloseDate"]
         assert edited.close_date == "2027-04-30"
 
     async def test_a_value_taken_away_is_empty(self, receiving: Any) -> None:
-        deal = await receiving.created(Amount=10)
-        edit(receiving, deal, Amount=None)
-        _, edited = await receiving.observed(deal, 2)
+        opportunity_id = await receiving.created(Amount=10)
+        edit(receiving, opportunity_id, Amount=None)
+        _, edited = await receiving.observed(opportunity_id, 2)
         assert (edited.amount, edited.crm_stage) == ("", "Prospecting")
 
     async def test_a_deletion_is_observed(self, receiving: Any) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         headers = {"Authorization": f"Bearer {receiving.org.token()}"}
-        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{deal}"
+        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{opportunity_id}"
         async with httpx.AsyncClient() as client:
             assert (await client.delete(url, headers=headers)).status_code == 204
-        _, deleted = await receiving.observed(deal, 2)
+        _, deleted = await receiving.observed(opportunity_id, 2)
         assert deleted.kind == OBSERVATION_KIND_DELETED
-        await receiving.shows(deal, deleted=True)
+        await receiving.shows(opportunity_id, deleted=True)
 
     async def test_a_gap_is_closed_by_reading(self, receiving: Any) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
-        edit(receiving, deal, Amount=77)
-        receiving.org.sim("gap", {"change_type": "GAP_UPDATE", "record_ids": [deal]})
+        edit(receiving, opportunity_id, Amount=77)
+        receiving.org.sim("gap", {"change_type": "GAP_UPDATE", "record_ids": [opportunity_id]})
         receiving.org.sim("faults", method="DELETE")
-        observations = await receiving.observed(deal, 2)
+        observations = await receiving.observed(opportunity_id, 2)
         assert [o.amount for o in observations] == ["", "77"]
 
     async def test_an_overflow_reads_everything_again(self, receiving: Any) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         receiving.org.sim("load", {"opportunities": [{"Name": "Mass", "StageName": "Demo", "CloseDate": "2027-01-01"}]})
         receiving.org.sim("gap", {"change_type": "GAP_OVERFLOW"})
-        edit(receiving, deal, Amount=5)
-        await receiving.observed(deal, 2)
+        edit(receiving, opportunity_id, Amount=5)
+        await receiving.observed(opportunity_id, 2)
         found = receiving.org.sim("opportunities?stage=Demo&limit=5000", method="GET")["opportunities"]
         silent = next(row["Id"] for row in found if row["Name"] == "Mass")
         await receiving.shows(silent, crm_stage="Demo")
 
 
-class TestMapping:
-    async def test_an_unmapped_stage_is_told_and_told_again_once_mapped(
-        self, receiving: Any, make: SimpleNamespace, eventually: Eventually
-    ) -> None:
-        deal = await receiving.created()
-        edit(receiving, deal, StageName="Legal Review")
-        _, unmapped = await receiving.observed(deal, 2)
-        assert (unmapped.crm_stage, unmapped.stage_key) == ("Legal Review", "")
-        edit(receiving, deal, StageName="Negotiation")
-        await receiving.observed(deal, 3)
-        client, path = receiving.service.client, "/v1/stage-mappings/sales"
-        current = await client.get(path, headers=receiving.headers)
-        stages = current.json()["stages"]
-        assert current.json()["unmapped"] == []
-        del stages["negotiation"]
-        headers = {**receiving.headers, "If-Match": current.headers["etag"]}
-        changed = await client.put(path, json={"stages": stages}, headers=headers)
-        assert changed.status_code == 200, changed.text
-        assert (await receiving.observed(deal, 4))[-1].stage_key == ""
-        stale = await client.put(path, json={"stages": stages}, headers=headers)
-        assert stale.status_code == 412
-        stages["negotiation"] = "Negotiation"
-        headers["If-Match"] = changed.headers["etag"]
-        assert (await client.put(path, json={"stages": stages}, headers=headers)).status_code == 200
-        assert (await receiving.observed(deal, 5))[-1].stage_key == "negotiation"
-
-    async def test_a_mapping_that_disagrees_with_the_org_is_refused(self, receiving: Any) -> None:
-        client, path = receiving.service.client, "/v1/stage-mappings/sales"
-        current = await client.get(path, headers=receiving.headers)
-        headers = {**receiving.headers, "If-Match": current.headers["etag"]}
-        wrong = {"closed_won": "Demo", "demo": "Closed Won", "ghost": "Discovery", "discovery": "Nowhere"}
-        reply = await client.put(path, json={"stages": wrong}, headers=headers)
-        assert reply.status_code == 422
-        codes = {error["pointer"]: error["code"] for error in reply.json()["errors"]}
-        assert codes == {
-            "/body/stages/closed_won": "category_disagrees",
-            "/body/stages/demo": "category_disagrees",
-            "/body/stages/ghost": "unknown_stage",
-            "/body/stages/discovery": "unknown_crm_stage",
-        }
-
-
 class TestInterruptions:
     async def test_a_token_that_expires_mid_stream(self, receiving: Any) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         receiving.org.sim("tokens/expire")
-        edit(receiving, deal, StageName="Discovery")
+        edit(receiving, opportunity_id, StageName="Discovery")
         receiving.org.sim("tokens/expire")
-        edit(receiving, deal, StageName="Demo")
-        observations = await receiving.observed(deal, 3)
+        edit(receiving, opportunity_id, StageName="Demo")
+        observations = await receiving.observed(opportunity_id, 3)
         assert [o.crm_stage for o in observations] == ["Prospecting", "Discovery", "Demo"]
 
     async def test_a_killed_org_is_resumed_by_replay_id(self, receiving: Any) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
-        edit(receiving, deal, StageName="Discovery")
-        edit(receiving, deal, StageName="Demo")
+        edit(receiving, opportunity_id, StageName="Discovery")
+        edit(receiving, opportunity_id, StageName="Demo")
         receiving.org.stop(signal.SIGKILL)
         receiving.org.start()
-        observations = await receiving.observed(deal, 3)
+        observations = await receiving.observed(opportunity_id, 3)
         assert [o.crm_stage for o in observations] == ["Prospecting", "Discovery", "Demo"]
 
     async def test_a_lost_position_is_made_good_by_a_sweep(self, receiving: Any) -> None:
-        deal, gone = await receiving.created(), await receiving.created()
+        opportunity_id, gone = await receiving.created(), await receiving.created()
         receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
-        edit(receiving, deal, StageName="Discovery")
-        edit(receiving, deal, StageName="Demo")
+        edit(receiving, opportunity_id, StageName="Discovery")
+        edit(receiving, opportunity_id, StageName="Demo")
         headers = {"Authorization": f"Bearer {receiving.org.token()}"}
         url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{gone}"
         async with httpx.AsyncClient() as client:
@@ -206,28 +164,28 @@ class TestInterruptions:
         receiving.org.sim("faults", method="DELETE")
         corrupt = {"match": SUBSCRIBE, "code": "subscription.fetch.replayid.corrupted"}
         receiving.org.sim("faults", corrupt)
-        observations = await receiving.observed(deal, 2)
+        observations = await receiving.observed(opportunity_id, 2)
         assert observations[-1].crm_stage == "Demo"
         assert (await receiving.observed(gone, 2))[-1].kind == OBSERVATION_KIND_DELETED
-        edit(receiving, deal, Amount=9)
-        assert (await receiving.observed(deal, len(observations) + 1))[-1].amount == "9"
+        edit(receiving, opportunity_id, Amount=9)
+        assert (await receiving.observed(opportunity_id, len(observations) + 1))[-1].amount == "9"
 
     async def test_a_lost_reply_is_found_out_by_reading_alone(
         self, receiving: Any, make: SimpleNamespace, eventually: Eventually
     ) -> None:
-        deal = await receiving.created()
+        opportunity_id = await receiving.created()
         receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
-        edit(receiving, deal, Description="cuts the stream")
+        edit(receiving, opportunity_id, Description="cuts the stream")
         receiving.org.sim("faults", {"match": "composite/graph", "drop_after_commit": True})
-        await receiving.decide(make.decision(deal, target="discovery", expected="prospecting"))
-        (intent,) = await receiving.state_of(deal, "CONFIRMED")
+        await receiving.decide(make.decision(opportunity_id, target="discovery", expected="prospecting"))
+        (intent,) = await receiving.state_of(opportunity_id, "CONFIRMED")
         assert intent["attempts"] == 1
         receiving.org.sim("faults", method="DELETE")
-        await receiving.state_of(deal, "ECHOED")
-        assert len(receiving.record(deal)["history"]) == 2
+        await receiving.state_of(opportunity_id, "ECHOED")
+        assert len(receiving.record(opportunity_id)["history"]) == 2
         events = await receiving.service.events(CrmWriteConfirmed, tenant=receiving.tenant, count=1)
-        assert len([e for e in events if e.message.opportunity_id == deal]) == 1
-        assert [o.crm_stage for o in await receiving.observed(deal, 1)] == ["Prospecting"]
+        assert len([e for e in events if e.message.opportunity_id == opportunity_id]) == 1
+        assert [o.crm_stage for o in await receiving.observed(opportunity_id, 1)] == ["Prospecting"]
 
 
 async def test_client_credentials_open_the_org_too(
@@ -250,7 +208,7 @@ async def test_credentials_that_are_refused_are_offered_once(
     receiving: Any, start_service: Any, make: SimpleNamespace, eventually: Eventually
 ) -> None:
     tenant = f"tenant-{uuid4().hex[:8]}"
-    settings = {**make.settings(receiving.org, tenant), "salesforce_client_id": "3MVG9nobody"}
+    settings = {**make.settings(receiving.org, tenant), "salesforce_client_id": "3MVG9unknown"}
     service = await start_service("crm_connector", **settings)
 
     async def refused() -> dict[str, Any]:

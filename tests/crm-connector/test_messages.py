@@ -1,0 +1,62 @@
+"""What is read from events, and what is refused."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from crm_connector.domain.observation import Effect, Facts, Known, ObservationKind, Occasion
+from crm_connector.domain.stages import Category, PipelineStage
+from crm_connector.domain.writes import QuestionText
+from crm_connector.messages import opportunity_observed, read_evidence, read_pipeline, read_texts
+from crm_connector.records import OpportunityRecord
+from kit.errors import InvalidEvent
+from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED
+
+NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("score", ["seventy", "NaN", "Infinity", "1e"])
+def test_numbers_that_are_none_are_refused(make: Any, score: str) -> None:
+    with pytest.raises(InvalidEvent, match="bad_decimal: score"):
+        read_evidence(make.scored("006A", score=score))
+
+
+def test_a_pipeline(make: Any) -> None:
+    found = read_pipeline(make.pipeline(3))
+    assert (found.pipeline_key, found.version, found.name, found.is_default) == ("sales", 3, "Sales", True)
+    assert found.stages[0] == PipelineStage("prospecting", "Prospecting", Category.OPEN)
+    assert [stage.category for stage in found.stages[-2:]] == [Category.WON, Category.LOST]
+
+
+def test_a_pipeline_without_a_key_or_with_an_unknown_category_is_refused(make: Any) -> None:
+    with pytest.raises(InvalidEvent, match="missing_field: pipeline_key"):
+        read_pipeline(make.pipeline(key=""))
+    strange = make.pipeline()
+    strange.stages[0].category = 99
+    with pytest.raises(InvalidEvent, match="unknown_value: category"):
+        read_pipeline(strange)
+
+
+def test_the_texts_of_an_assessment(make: Any) -> None:
+    found = read_texts(make.assessment())
+    assert (found.assessment_key, found.version, found.title) == ("prospecting", 1, "Prospecting")
+    assert found.questions["tools"] == QuestionText("Which tools?", {"sheets": "Sheets", "crm": "CRM"})
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(None, ""), (Decimal("1234.50"), "1234.5"), (Decimal(50000), "50000"), (Decimal("0E+2"), "0")]
+)
+def test_an_observation(amount: Decimal | None, text: str) -> None:
+    facts = Facts("Demo", amount, date(2027, 3, 31), "005A")
+    record = OpportunityRecord("006A", Known(facts), "sales", "demo", stage_is_ours=False, sequence=2, updated_at=NOW)
+    effect = Effect(record.known, ObservationKind.UPDATED, ("stage", "NextStep"))
+    message = opportunity_observed(record, facts, effect, Occasion("c1", NOW, "005B", {"stage": "StageName"}))
+    assert message.kind == OBSERVATION_KIND_UPDATED
+    assert (message.opportunity_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
+    assert (message.crm_stage, message.amount, message.close_date, message.owner_id) == (
+        "Demo", text, "2027-03-31", "005A",
+    )  # fmt: skip
+    assert list(message.changed_fields) == ["StageName", "NextStep"]
+    assert (message.change_id, message.changed_by) == ("c1", "005B")
+    assert message.committed_at.ToDatetime(UTC) == NOW

@@ -1,0 +1,147 @@
+"""Opportunities and stages by SOQL: what the records become, and which replies are refused."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import httpx
+import pytest
+from crm_connector.domain.observation import CrmOpportunity, Facts
+from crm_connector.domain.stages import CrmStage
+from crm_connector.salesforce.errors import OutcomeUnknown
+from crm_connector.salesforce.query import opportunity_pages, read_opportunities, stage_catalog
+
+Scripted = Callable[..., Any]
+ID = "006Sg0000000001AAA"
+OPPORTUNITY = {
+    "attributes": {"type": "Opportunity"},
+    "Id": ID,
+    "StageName": "Demo",
+    "Amount": 1234.10,
+    "CloseDate": "2027-03-31",
+    "OwnerId": "005A",
+    "IsDeleted": False,
+    "LastModifiedDate": "2026-11-22T19:00:05.000+0000",
+    "LastModifiedById": "005B",
+    "Stagecraft_Write_Id__c": "w1",
+}
+STAGE = {
+    "ApiName": "Demo",
+    "MasterLabel": "Demonstration",
+    "SortOrder": 3,
+    "IsActive": True,
+    "IsClosed": False,
+    "IsWon": False,
+}
+NULLABLE = {"StageName", "Amount", "CloseDate", "OwnerId", "LastModifiedById", "Stagecraft_Write_Id__c"}
+
+
+def page(*records: object, **more: object) -> httpx.Response:
+    return httpx.Response(200, json={"totalSize": len(records), "done": True, "records": records, **more})
+
+
+async def test_a_record_becomes_an_opportunity(scripted: Scripted) -> None:
+    (found,) = await read_opportunities(scripted(lambda _: page(OPPORTUNITY)).rest, [ID])
+    modified_at = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
+    facts = Facts("Demo", Decimal("1234.1"), date(2027, 3, 31), "005A")
+    assert found == CrmOpportunity(ID, facts, modified_at, "005B", "w1", deleted=False)
+
+
+async def test_numbers_keep_all_their_digits(scripted: Scripted) -> None:
+    content = page({**OPPORTUNITY, "Amount": 0}).text.replace('"Amount":0', '"Amount":12345678901234567.89')
+    (found,) = await read_opportunities(scripted(lambda _: httpx.Response(200, text=content)).rest, [ID])
+    assert found.facts.amount == Decimal("12345678901234567.89")
+
+
+async def test_what_is_null_is_empty(scripted: Scripted) -> None:
+    record = {**OPPORTUNITY, **dict.fromkeys(NULLABLE)}
+    (found,) = await read_opportunities(scripted(lambda _: page(record)).rest, [ID])
+    assert (found.facts, found.modified_by, found.write_id) == (Facts(""), "", "")
+
+
+async def test_a_record_becomes_a_stage(scripted: Scripted) -> None:
+    nameless = {**STAGE, "ApiName": None, "SortOrder": None}
+    found = await stage_catalog(scripted(lambda _: page(STAGE, nameless)).rest)
+    assert found == [
+        CrmStage("Demo", "Demonstration", 3, is_active=True, is_closed=False, is_won=False),
+        CrmStage("Demonstration", "Demonstration", 0, is_active=True, is_closed=False, is_won=False),
+    ]
+
+
+async def test_the_org_may_give_a_page_in_parts(scripted: Scripted) -> None:
+    second = {**OPPORTUNITY, "Id": "006B"}
+
+    def reply(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/rest-of-it":
+            return page(second)
+        return page(OPPORTUNITY, done=False, nextRecordsUrl="/rest-of-it")
+
+    (found,) = [each async for each in opportunity_pages(scripted(reply).rest, "", None)]
+    assert [record.opportunity_id for record in found] == [ID, "006B"]
+
+
+async def both_queries(org: Any) -> None:
+    with pytest.raises(OutcomeUnknown):
+        await read_opportunities(org.rest, [ID])
+    with pytest.raises(OutcomeUnknown):
+        await stage_catalog(org.rest)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<html>down</html>",
+        json.dumps({"done": True, "records": [OPPORTUNITY]})[:-9],
+        "null",
+        "[]",
+        "{}",
+        '{"done": true}',
+        '{"records": []}',
+        '{"done": true, "records": null}',
+        '{"done": true, "records": {}}',
+        '{"done": true, "records": [null]}',
+        '{"done": true, "records": [[]]}',
+        '{"done": true, "records": [{}]}',
+        '{"done": null, "records": []}',
+        '{"done": {}, "records": []}',
+        '{"done": false, "records": []}',
+        '{"done": false, "records": [], "nextRecordsUrl": null}',
+        '{"done": false, "records": [], "nextRecordsUrl": 5}',
+    ],
+)
+async def test_a_page_of_another_shape_may_pass(scripted: Scripted, content: str) -> None:
+    await both_queries(scripted(lambda _: httpx.Response(200, text=content)))
+
+
+def damaged(record: dict[str, object], nullable: set[str]) -> list[Any]:
+    """The record with each field of it missing, of a wrong type, or null where it may not be."""
+    cases: list[Any] = []
+    for name in record.keys() - {"attributes"}:
+        without = {key: value for key, value in record.items() if key != name}
+        cases.append(pytest.param(without, id=f"{name} missing"))
+        wrong = [{}, []] if name in nullable else [{}, [], None]
+        cases += [pytest.param({**record, name: value}, id=f"{name} {value!r}") for value in wrong]
+    return sorted(cases, key=lambda case: case.id)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        *damaged(OPPORTUNITY, NULLABLE),
+        {**OPPORTUNITY, "Amount": "much"},
+        {**OPPORTUNITY, "CloseDate": "soon"},
+        {**OPPORTUNITY, "LastModifiedDate": "2026-11-22T19:00:05"},
+        {**OPPORTUNITY, "IsDeleted": "perhaps"},
+    ],
+)
+async def test_a_damaged_opportunity_may_pass(scripted: Scripted, record: object) -> None:
+    with pytest.raises(OutcomeUnknown, match=r"another shape than expected: records\.0\."):
+        await read_opportunities(scripted(lambda _: page(record)).rest, [ID])
+
+
+@pytest.mark.parametrize("record", damaged(STAGE, {"ApiName", "SortOrder"}))
+async def test_a_damaged_stage_may_pass(scripted: Scripted, record: object) -> None:
+    with pytest.raises(OutcomeUnknown, match=r"another shape than expected: records\.0\."):
+        await stage_catalog(scripted(lambda _: page(record)).rest)
