@@ -29,7 +29,7 @@ from crm_connector.salesforce.errors import (
     Remedy,
     error_items,
     remedy,
-    result_of,
+    reply_of,
 )
 from crm_connector.salesforce.rest import Rest
 from hypothesis import given
@@ -193,7 +193,7 @@ class TestErrors:
         assert error_items(None) == []
 
     def test_the_words_reach_the_result(self) -> None:
-        result = result_of("w", ApiRefusal(400, "REQUIRED_FIELD_MISSING", "missing: [Name]", ("Name",)))
+        result = reply_of("w", ApiRefusal(400, "REQUIRED_FIELD_MISSING", "missing: [Name]", ("Name",)))
         assert (result.verdict, result.reason) == (Verdict.REFUSED, "missing: [Name] (fields: Name)")
 
 
@@ -272,7 +272,7 @@ class TestGraph:
             failed(2, "PROCESSING_HALTED"),
             failed(3, "UNABLE_TO_LOCK_ROW"),
         ]}  # fmt: skip
-        results = graph.results(writes, body)
+        results = graph.replies(writes, body)
         assert [r.write_id for r in results] == ["w0", "w1", "w2", "w3", "w4"]
         assert [r.verdict for r in results] == [
             Verdict.CONFIRMED, Verdict.REFUSED, Verdict.AGAIN, Verdict.AGAIN, Verdict.UNKNOWN,
@@ -422,5 +422,5 @@ def test_numbers_that_are_none_are_refused(make: Any, score: str) -> None:
 
 
 def test_a_limit_leaves_the_org_alone_for_a_while() -> None:
-    result = result_of("w", ApiRefusal(403, "REQUEST_LIMIT_EXCEEDED", ""))
+    result = reply_of("w", ApiRefusal(403, "REQUEST_LIMIT_EXCEEDED", ""))
     assert result.not_before == timedelta(seconds=30)

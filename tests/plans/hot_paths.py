@@ -72,7 +72,7 @@ async def at_rest(places: Databases) -> None:
                 f"{service} put some aside"
             )
             if service == "crm-connector":
-                waiting = "SELECT count(*) FROM write_intent WHERE state IN ('NEW', 'SENT')"
+                waiting = "SELECT count(*) FROM write_queue WHERE state IN ('NEW', 'SENT')"
                 assert connection.execute(waiting).fetchone() == (0,), "the CRM has not got everything"
     assert not await _lag(places)
 
@@ -112,7 +112,13 @@ async def catch_up(platform: Platform, places: Databases) -> None:
 async def send_what_is_due(platform: Platform, places: Databases) -> None:
     """The sender finds a queue of which the statistics know nothing: they were taken while it was empty."""
     with psycopg.connect(_login(places, "crm-connector")) as connection:
-        queue = "UPDATE write_intent SET state = 'NEW', due_at = now() WHERE tenant_id = %s AND position %% %s = 0"
+        queue = """
+            INSERT INTO write_queue (tenant_id, intent_id, opportunity_id, decision_id, decision_no, revision,
+                submission_id, pipeline_key, target_stage, expected_stage, assessment_key, assessment_version,
+                traceparent, priority, state, attempts, write_id, code, reason, due_at, created_at)
+            SELECT tenant_id, intent_id, opportunity_id, decision_id, decision_no, 1, submission_id, pipeline_key,
+                target_stage, expected_stage, '', 0, '', 1, 'NEW', 0, '', '', '', now(), now()
+            FROM write_intent WHERE tenant_id = %s AND position %% %s = 0"""
         connection.execute(queue, (TENANT, max(places.deals // UNSENT, 1)))
     await eventually(lambda: at_rest(places), PATIENCE)
 
@@ -152,7 +158,7 @@ async def change_in_crm(platform: Platform, places: Databases) -> None:
     changes, first one at a time, then a hundred at once."""
     with psycopg.connect(_login(places, "crm-connector")) as connection:
         query = "SELECT opportunity_id, write_id FROM write_intent WHERE tenant_id = %s AND position > %s"
-        query += " AND state = 'CONFIRMED' ORDER BY position LIMIT %s"
+        query += " AND outcome = 'CONFIRMED' ORDER BY position LIMIT %s"
         written = connection.execute(query, (TENANT, places.deals // 2, 100 + REPETITIONS)).fetchall()
     changes = [
         CrmChange(str(uuid7()), deal, ChangeKind.UPDATED, utc_now(), "jo", write_id, FIELDS, FACTS)

@@ -82,7 +82,7 @@ READS = (
     Read("crm-connector", "/v1/connection", "sre"),
     Read("crm-connector", "/v1/imports/{import_id}", "sre"),
     Read("crm-connector", "/v1/opportunities/{opportunity_id}", "rep"),
-    Read("crm-connector", "/v1/write-intents", "sre", 10 * PAGE, "a page of each state, merged"),
+    Read("crm-connector", "/v1/write-intents", "sre"),
     Read("crm-connector", "/v1/write-intents?state=CONFIRMED", "sre"),
     Read("crm-connector", "/v1/write-intents?state=PARKED", "sre"),
     Read("crm-connector", "/v1/write-intents?opportunity_id={opportunity_id}", "sre"),
@@ -140,8 +140,7 @@ HOUSEKEEPING = ("DELETE FROM inbox WHERE received_at", "DELETE FROM idempotency 
 # What is counted for metrics reads an index up to its end or to MOST_COUNTED rows, or a sample of a thousand pages.
 MEASURED = {
     "SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(since)": MOST_COUNTED + 1,
-    "SELECT count(*) AS count_1 \nFROM (SELECT write_intent.intent_id": MOST_COUNTED + 1,
-    "SELECT count(*) AS count_1, min(anon_1.updated_at)": MOST_COUNTED + 1,
+    "SELECT count(*) AS count, min(anon_1.since) AS since": MOST_COUNTED + 1,
 }
 SAMPLED = ("\n    SELECT count(*), count(*) FILTER (WHERE stage_rank > earned_rank)",)
 

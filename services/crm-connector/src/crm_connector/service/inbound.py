@@ -9,7 +9,6 @@ from uuid import UUID
 from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.crm import ChangeBatch
-from crm_connector.domain.intents import IntentState
 from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
@@ -22,11 +21,13 @@ from crm_connector.domain.observation import (
     needs_read,
     since_written,
 )
+from crm_connector.records import Attempt, Conflict, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository, OpportunityRow
 from crm_connector.service.maps import load_maps
-from crm_connector.service.publishing import Occasion, confirm, observe, show_confirmed
+from crm_connector.service.publishing import Occasion, observe
+from crm_connector.service.settling import confirm, show_confirmed, take_echoes
 
 Names = Mapping[str, str]
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -79,19 +80,18 @@ async def _apply(
         change.write_id for change in changes if change.write_id
     )
     maps = await load_maps(uow)
-    proven = await _take_echoes(uow, ledger, now)
+    proven = await take_echoes(uow, (entry.intent_id for entry in ledger.values()), now)
     for change in changes:
         row = rows[change.opportunity_id]
         entry = ledger.get(change.write_id)
-        sent = entry["sent"] if entry else None
+        sent = entry.sent if entry else None
         record = records.get(change.opportunity_id)
         if needs_read(row.known, change):
             step = _step_by_record(row.known, record, change)
         else:
             step = fold(row.known, change, sent)
-        if entry and entry["intent_id"] in proven:
-            proven.discard(entry["intent_id"])
-            row, step = _proven(uow, row, step, entry, names, now)
+        if entry and (write := proven.pop(entry.intent_id, None)):
+            row, step = _proven(uow, row, step, entry, write, names, now)
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by, names)
         after = observe(uow, maps, row, step, occasion)
         rows[change.opportunity_id] = _credited(row, after, sent, names)
@@ -109,13 +109,13 @@ def _step_by_record(known: Known, record: CrmOpportunity | None, change: CrmChan
 
 
 def _proven(
-    uow: UnitOfWork, row: OpportunityRow, step: Step, entry: Mapping[str, Any], names: Names, now: datetime
+    uow: UnitOfWork, row: OpportunityRow, step: Step, entry: Attempt, write: QueuedWrite, names: Names, now: datetime
 ) -> tuple[OpportunityRow, Step]:
     """The row once it is told that a write is proven, and what of the step is news then."""
-    if not entry["target_stage"]:
-        show_confirmed(entry)
+    if not write.target_stage:
+        show_confirmed(write)
         return row, step
-    return confirm(uow, row, entry, entry["attempt_id"], now), since_written(step, _stage_sent(entry["sent"], names))
+    return confirm(uow, row, write, entry.write_id, now), since_written(step, _stage_sent(entry.sent, names))
 
 
 def _stage_sent(sent: Mapping[str, Any], names: Names) -> str | None:
@@ -136,23 +136,6 @@ def _credited(
     return after
 
 
-async def _take_echoes(uow: UnitOfWork, ledger: Mapping[str, Mapping[str, Any]], now: datetime) -> set[UUID]:
-    """Note that our own writes came back; the intents that are proven by it before any reply confirmed them."""
-    intents = IntentRepository(uow.session, uow.tenant_id)
-    by_intent = {
-        entry["intent_id"]: {
-            "intent_id": entry["intent_id"],
-            "state": IntentState.ECHOED.value,
-            "echoed_at": now,
-            "updated_at": now,
-        }
-        for entry in ledger.values()
-    }
-    await intents.move(list(by_intent.values()), IntentState.CONFIRMED)
-    proven = [{**row, "confirmed_at": now} for row in by_intent.values()]
-    return await intents.move(proven, IntentState.SENT, IntentState.NEW)
-
-
 async def apply_records(
     uow: UnitOfWork, page: Sequence[CrmOpportunity], kind: ObservationKind, names: Names, now: datetime
 ) -> int:
@@ -161,17 +144,17 @@ async def apply_records(
     rows = await opportunities.lock(record.opportunity_id for record in page)
     maps = await load_maps(uow)
     ledger = await IntentRepository(uow.session, uow.tenant_id).ledger(r.write_id for r in page if r.write_id)
-    proven = await _take_echoes(uow, ledger, now)
+    proven = await take_echoes(uow, (entry.intent_id for entry in ledger.values()), now)
     news = 0
     for record in page:
         row = rows[record.opportunity_id]
         step = fold_record(row.known, record, kind)
         news += step.kind is not None
         entry = ledger.get(record.write_id)
-        if entry and entry["intent_id"] in proven:
-            row, step = _proven(uow, row, step, entry, names, now)
+        if entry and (write := proven.pop(entry.intent_id, None)):
+            row, step = _proven(uow, row, step, entry, write, names, now)
         after = observe(uow, maps, row, step, _reading(record, names))
-        rows[record.opportunity_id] = _credited(row, after, entry["sent"] if entry else None, names)
+        rows[record.opportunity_id] = _credited(row, after, entry.sent if entry else None, names)
     await opportunities.save(list(rows.values()), now)
     return news
 
@@ -200,28 +183,28 @@ async def apply_import_page(
 
 async def observe_conflicts(
     uow: UnitOfWork,
-    conflicts: Sequence[Mapping[str, Any]],
+    conflicts: Sequence[Conflict],
     records: Mapping[str, CrmOpportunity],
     names: Names,
     now: datetime,
 ) -> None:
     """Publish what stands where our writes met another stage, also when we knew it already."""
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    rows = await opportunities.lock(conflict["opportunity_id"] for conflict in conflicts)
+    rows = await opportunities.lock(conflict.opportunity_id for conflict in conflicts)
     maps = await load_maps(uow)
     for conflict in conflicts:
-        row = rows[conflict["opportunity_id"]]
+        row = rows[conflict.opportunity_id]
         record, since = records.get(row.opportunity_id), row.known.awaited_since
         # What we wrote after the refusal stands, and the record may have been read before that.
-        if record is None or (since is not None and since > conflict["updated_at"]):
+        if record is None or (since is not None and since > conflict.settled_at):
             continue
         # The refusal proves that our stage does not stand, so an echo of it is no longer to come.
         known = replace(row.known, awaited="", awaited_since=None)
         step = fold_record(known, record, ObservationKind.CONFLICT)
         told = step if step.kind else replace(step, kind=ObservationKind.CONFLICT)
-        change_id = f"conflict:{conflict['write_id']}"
+        change_id = f"conflict:{conflict.write_id}"
         occasion = Occasion(change_id, record.modified_at, record.modified_by, names)
         rows[row.opportunity_id] = replace(observe(uow, maps, row, told, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
-    seen = [{"intent_id": c["intent_id"], "conflict_observed_at": now, "updated_at": now} for c in conflicts]
-    await IntentRepository(uow.session, uow.tenant_id).move(seen, IntentState.CONFLICT)
+    observed = [conflict.intent_id for conflict in conflicts]
+    await IntentRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)

@@ -7,10 +7,9 @@ from typing import Any
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
-from kit.telemetry import consumer_span
 
 from crm_connector.domain.observation import Step
-from crm_connector.messages import crm_write_confirmed, crm_write_parked, opportunity_observed
+from crm_connector.messages import opportunity_observed
 from crm_connector.repository.opportunities import OpportunityRow
 from crm_connector.service.maps import Maps
 
@@ -54,33 +53,4 @@ def observe(uow: UnitOfWork, maps: Maps, row: OpportunityRow, step: Step, occasi
         committed_at=occasion.committed_at,
     )
     uow.publish(message, sequence=after.sequence, cause=occasion.cause)
-    return after
-
-
-def confirm(
-    uow: UnitOfWork, row: OpportunityRow, intent: Mapping[str, Any], write_id: str, at: datetime
-) -> OpportunityRow:
-    """Publish that the CRM holds the stage the intent asked for."""
-    after = row.next()
-    message = crm_write_confirmed(intent, write_id, at)
-    with consumer_span("crm write confirmed", intent["traceparent"]):
-        uow.publish(message, sequence=after.sequence)
-    return after
-
-
-def show_confirmed(intent: Mapping[str, Any]) -> None:
-    """Show in the trace that the CRM holds answers that came without a stage. Nothing is published: what others know
-    of the opportunity stays as it is."""
-    with consumer_span("crm write confirmed", intent["traceparent"]):
-        pass
-
-
-def park(
-    uow: UnitOfWork, row: OpportunityRow, intent: Mapping[str, Any], code: str, reason: str, at: datetime
-) -> OpportunityRow:
-    """Publish that the CRM refused the intent and a person has to look."""
-    after = row.next()
-    message = crm_write_parked(intent, code, reason, at)
-    with consumer_span("crm write parked", intent["traceparent"]):
-        uow.publish(message, sequence=after.sequence)
     return after
