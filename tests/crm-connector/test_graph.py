@@ -89,7 +89,7 @@ class TestGraph:
             failed(2, "PROCESSING_HALTED"),
             failed(3, "UNABLE_TO_LOCK_ROW"),
         ]}  # fmt: skip
-        results = graph.results(writes, body)
+        results = graph.replies(writes, body)
         assert [r.write_id for r in results] == ["w0", "w1", "w2", "w3", "w4"]
         assert [r.verdict for r in results] == [
             Verdict.CONFIRMED, Verdict.REFUSED, Verdict.AGAIN, Verdict.AGAIN, Verdict.UNKNOWN,

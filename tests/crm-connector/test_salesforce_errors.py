@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 from crm_connector.domain.intents import Verdict
-from crm_connector.salesforce.errors import ApiRefusal, Remedy, error_items, remedy, result_of
+from crm_connector.salesforce.errors import ApiRefusal, Remedy, error_items, remedy, reply_of
 
 
 class TestErrors:
@@ -38,10 +38,10 @@ class TestErrors:
         assert error_items(None) == []
 
     def test_the_words_reach_the_result(self) -> None:
-        result = result_of("w", ApiRefusal(400, "REQUIRED_FIELD_MISSING", "missing: [Name]", ("Name",)))
+        result = reply_of("w", ApiRefusal(400, "REQUIRED_FIELD_MISSING", "missing: [Name]", ("Name",)))
         assert (result.verdict, result.reason) == (Verdict.REFUSED, "missing: [Name] (fields: Name)")
 
 
 def test_a_limit_leaves_the_org_alone_for_a_while() -> None:
-    result = result_of("w", ApiRefusal(403, "REQUEST_LIMIT_EXCEEDED", ""))
+    result = reply_of("w", ApiRefusal(403, "REQUEST_LIMIT_EXCEEDED", ""))
     assert result.not_before == timedelta(seconds=30)

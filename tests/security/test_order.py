@@ -111,7 +111,7 @@ EVERY = {
     "scoring": {},
     "stage_engine": {"decision": "split_part(identity, ':', 1), split_part(identity, ':', 2)"},
     "crm_connector": {
-        "write_intent": "decision_id, decision_no, target_stage, state",
+        "write_intent": "decision_id, decision_no, target_stage, outcome",
         "assessment_text": "assessment_key, version",
     },
     "recommender": {

@@ -52,13 +52,13 @@ INTENDED = (
     " WHERE created_at >= $1 AND submission_id <> ''"
 )
 CONFIRMED = (
-    "SELECT submission_id AS id, extract(epoch FROM confirmed_at)::float8 AS at FROM write_intent"
-    " WHERE created_at >= $1 AND submission_id <> '' AND confirmed_at IS NOT NULL"
+    "SELECT submission_id AS id, extract(epoch FROM settled_at)::float8 AS at FROM write_intent"
+    " WHERE created_at >= $1 AND submission_id <> '' AND outcome IN ('CONFIRMED', 'ECHOED')"
 )
 # Counts every intent ever inserted, without reading them.
 INTENTS_SO_FAR = "SELECT coalesce(last_value, 0) FROM pg_sequences WHERE sequencename = 'write_intent_position_seq'"
 CHANGES = "SELECT count(*) FROM transition WHERE submission_id <> ''"
-OPEN_WRITES = "SELECT count(*) FROM write_intent WHERE state IN ('NEW', 'SENT')"
+OPEN_WRITES = "SELECT count(*) FROM write_queue WHERE state IN ('NEW', 'SENT')"
 
 
 @dataclass(frozen=True)

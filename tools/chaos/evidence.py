@@ -36,7 +36,7 @@ REPLICAS: Mapping[tuple[str, str], str] = {
         "write",
     ): "SELECT submission_id, count(*) FROM write_intent WHERE submission_id <> '' AND follows IS NULL GROUP BY 1",
 }
-OPEN_WRITES = "SELECT count(*) FROM write_intent WHERE state IN ('NEW', 'SENT')"
+OPEN_WRITES = "SELECT count(*) FROM write_queue WHERE state IN ('NEW', 'SENT')"
 DEALS = "SELECT opportunity_id, stage_key, earned_stage, revision, amount FROM opportunity WHERE NOT deleted"
 
 

@@ -89,10 +89,11 @@ def trace_id_of(traceparent: str) -> str:
 
 
 @contextmanager
-def consumer_span(name: str, traceparent: str) -> Iterator[Span]:
-    """A span for handling events, as a child of the producer's."""
+def consumer_span(name: str, traceparent: str, began_at: datetime | None = None) -> Iterator[Span]:
+    """A span for handling events, as a child of the producer's; from now on unless it `began_at` another time."""
     context = _propagator.extract({"traceparent": traceparent}) if traceparent else None
-    with _tracer.start_as_current_span(name, context, SpanKind.CONSUMER) as span:
+    start = int(began_at.timestamp() * 1e9) if began_at else None
+    with _tracer.start_as_current_span(name, context, SpanKind.CONSUMER, start_time=start) as span:
         yield span
 
 

@@ -1,20 +1,20 @@
-"""The port to the CRM. Whatever talks to one kind of CRM is an adapter of this; the rest knows no Salesforce.
+"""The port to the CRM. Each kind of CRM has an adapter of it; the rest of the service knows no Salesforce.
 
 CrmFault
 ├── CrmUnavailable     a passing fault: try again later
-├── CrmRefused         the CRM does not let us in; only a person can mend it, so nobody tries again by himself
+├── CrmRefused         the CRM does not let us in; it is not tried again until a person changes something
 └── PositionLost       the CRM no longer knows where in its stream of changes we were
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
-from crm_connector.domain.intents import WriteResult
+from crm_connector.domain.intents import Reply
 from crm_connector.domain.observation import CrmChange, CrmOpportunity
 from crm_connector.domain.stages import CrmStage
-from crm_connector.domain.writes import CrmWrite
+from crm_connector.domain.writes import CrmWrite, SentFields
 
 
 class CrmFault(Exception):
@@ -75,12 +75,12 @@ class Crm(Protocol):
         """The present state of these, deleted ones included; what does not exist is left out."""
         ...
 
-    def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
+    def sent_fields(self, write: CrmWrite) -> SentFields:
         """What the write sets on the opportunity itself, as its echo will show it."""
         ...
 
-    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
-        """Carry out each write whole or not at all, in one call; a result for each, in order. Faults become results
+    async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
+        """Carry out each write whole or not at all, in one call; a reply to each, in order. Faults become replies
         too."""
         ...
 

@@ -1,6 +1,6 @@
 """The API: how the connection stands, imports, write intents, stage mappings."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -13,13 +13,13 @@ from kit.http.web import router as kit_router
 from kit.ids import utc_now, uuid7
 
 from crm_connector import schemas
-from crm_connector.domain.intents import IntentState
+from crm_connector.domain.intents import IN_LINE, IntentState
 from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
 from crm_connector.records import ImportRecord, OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service import mapping, outbound
+from crm_connector.service import mapping, settling
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 
@@ -29,6 +29,7 @@ router = kit_router("crm-connector")
 @router.get("/connection", dependencies=[requires("connection:read")])
 async def get_connection(uow: Uow) -> schemas.ConnectionState:
     """Whether the CRM is connected, how fresh its changes are, and what went wrong last."""
+    unfinished = await IntentRepository(uow.session, uow.tenant_id).backlog(*IN_LINE)
     found = await ConnectionRepository(uow.session, uow.tenant_id).get()
     age = (utc_now() - found.position_at).total_seconds() if found.position_at else None
     return schemas.ConnectionState(
@@ -40,7 +41,7 @@ async def get_connection(uow: Uow) -> schemas.ConnectionState:
         connected_at=found.connected_at,
         cursor_age_seconds=max(age, 0) if age is not None else None,
         sweeping_since=found.sweep_since,
-        unfinished_since=await IntentRepository(uow.session, uow.tenant_id).oldest_unfinished(),
+        unfinished_since=unfinished.since,
     )
 
 
@@ -77,10 +78,9 @@ async def list_write_intents(
 ) -> Page[schemas.WriteIntent]:
     """What decisions asked of the CRM, the newest first."""
     after = paging.after(int)
-    found = await IntentRepository(uow.session, uow.tenant_id).page(
-        after, paging.limit + 1, state.value if state else None, opportunity_id
-    )
-    return paging.page(found, lambda row: [row["position"]], _intent)
+    intents = IntentRepository(uow.session, uow.tenant_id)
+    found = await intents.page(after, paging.limit + 1, state, opportunity_id)
+    return paging.page(found, lambda intent: [intent.position], schemas.WriteIntent.model_validate)
 
 
 @router.get("/write-intents/{intent_id}", dependencies=[requires("intents:read")])
@@ -88,21 +88,21 @@ async def get_write_intent(uow: Uow, intent_id: UUID) -> schemas.WriteIntent:
     """One write intent, with the CRM's words when it was refused."""
     found = await IntentRepository(uow.session, uow.tenant_id).get(intent_id)
     if found is None:
-        raise IntentNotFound(f"there is no write intent {intent_id}")
-    return _intent(found)
+        raise IntentNotFound(f"There is no write intent {intent_id}.")
+    return schemas.WriteIntent.model_validate(found)
 
 
 @router.post("/write-intents/{intent_id}/retry")
 async def retry_write_intent(
     uow: Uow, intent_id: UUID, caller: Annotated[Principal, requires("intents:write")]
 ) -> schemas.WriteIntent:
-    """Send a parked intent again, after what the CRM objected to was mended."""
-    return _intent(await outbound.retry_intent(uow, caller, intent_id))
+    """Send a parked write again, after its cause was repaired."""
+    return schemas.WriteIntent.model_validate(await settling.retry_intent(uow, caller, intent_id))
 
 
 @router.get("/stage-mappings/{pipeline_key}", dependencies=[requires("connection:read")])
 async def get_stage_mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.StageMapping:
-    """The mapping in force for a pipeline; by equal names until somebody sets one."""
+    """The mapping in force for a pipeline; by equal names until a person sets one."""
     return await _mapping(uow, response, pipeline_key)
 
 
@@ -143,10 +143,6 @@ async def _mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.S
 
 def _import(run: ImportRecord) -> schemas.Import:
     return schemas.Import.model_validate(run, from_attributes=True)
-
-
-def _intent(row: dict[str, Any]) -> schemas.WriteIntent:
-    return schemas.WriteIntent.model_validate(row, extra="ignore")
 
 
 def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:

@@ -1,10 +1,8 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from kit import wire
@@ -23,7 +21,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from crm_connector.domain.observation import Effect, Facts, Occasion
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
-from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion
+from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
 
 __all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
 
@@ -76,12 +74,12 @@ def read_decision(event: Received[StageDecided]) -> Decided:
 
 
 def unpack_evidence(packed: bytes) -> Evidence:
-    """The evidence that was kept with a write intent."""
+    """The evidence that was queued with a write."""
     return read_evidence(SubmissionScored.FromString(packed))
 
 
 def received_at(packed: bytes) -> datetime:
-    """When the kept evidence was received."""
+    """When the queued evidence was received."""
     return SubmissionScored.FromString(packed).received_at.ToDatetime(UTC)
 
 
@@ -157,25 +155,34 @@ def opportunity_observed(
     )
 
 
-def crm_write_confirmed(intent: Mapping[str, Any], write_id: str, at: datetime) -> CrmWriteConfirmed:
-    """The CRM holds the stage that the intent asked for."""
-    return CrmWriteConfirmed(**_intent(intent), write_id=write_id, attempts=intent["attempts"], confirmed_at=at)
+def crm_write_confirmed(write: QueuedWrite, write_id: str, at: datetime) -> CrmWriteConfirmed:
+    """The CRM holds the stage that the write set."""
+    return CrmWriteConfirmed(
+        intent_id=str(write.intent_id),
+        opportunity_id=write.opportunity_id,
+        decision_id=str(write.decision_id),
+        submission_id=write.submission_id,
+        stage_key=write.target_stage,
+        revision=write.revision,
+        write_id=write_id,
+        attempts=write.attempts,
+        confirmed_at=at,
+    )
 
 
-def crm_write_parked(intent: Mapping[str, Any], code: str, reason: str, at: datetime) -> CrmWriteParked:
-    """The CRM refused the intent, and a person has to look."""
-    return CrmWriteParked(**_intent(intent), code=code, reason=reason, parked_at=at)
-
-
-def _intent(intent: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "intent_id": str(intent["intent_id"]),
-        "opportunity_id": intent["opportunity_id"],
-        "decision_id": str(intent["decision_id"]),
-        "submission_id": intent["submission_id"],
-        "stage_key": intent["target_stage"],
-        "revision": intent["revision"],
-    }
+def crm_write_parked(write: QueuedWrite, at: datetime) -> CrmWriteParked:
+    """The CRM refused the write, and a person has to look."""
+    return CrmWriteParked(
+        intent_id=str(write.intent_id),
+        opportunity_id=write.opportunity_id,
+        decision_id=str(write.decision_id),
+        submission_id=write.submission_id,
+        stage_key=write.target_stage,
+        revision=write.revision,
+        code=write.code,
+        reason=write.reason,
+        parked_at=at,
+    )
 
 
 def _typed(answer: Answer) -> tuple[AnswerType, str | bool | tuple[str, ...]]:

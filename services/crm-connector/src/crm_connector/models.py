@@ -1,5 +1,5 @@
-"""The tables. What this service owns: write_intent, write_attempt, import_run, connection and the mappings of
-stages. `opportunity` is what it last knew of the CRM; pipeline and assessment_text are replicas fed by events."""
+"""The tables. What this service owns: write_queue, write_intent, write_attempt, import_run, connection and the mappings
+of stages. `opportunity` is what it last knew of the CRM; pipeline and assessment_text are replicas fed by events."""
 
 from datetime import datetime
 from typing import Any
@@ -22,38 +22,65 @@ def _now() -> Any:
     return Field(default=None, sa_type=DateTime(timezone=True), nullable=False, sa_column_kwargs=column)  # pyright: ignore[reportArgumentType]
 
 
+class WriteQueue(Base, table=True):
+    """The unfinished writes, and how far each is. A row goes when its write is settled; a PARKED one stays until a
+    person retries it. `priority` is 0 for a stage and for what has to go before it, 1 for answers alone."""
+
+    __tablename__ = "write_queue"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("write_queue_due", "tenant_id", "state", "priority", "created_at"),
+        Index("write_queue_opportunity", "tenant_id", "opportunity_id", "decision_no"),
+        Index("write_queue_age", "tenant_id", "created_at"),
+        # Rows live for a moment: without this the table bloats to many times its content.
+        {
+            "postgresql_with": {
+                "autovacuum_vacuum_scale_factor": 0,
+                "autovacuum_vacuum_threshold": 5000,
+                "autovacuum_vacuum_cost_delay": 0,
+            }
+        },
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    intent_id: UUID = Field(primary_key=True)
+    opportunity_id: str
+    decision_id: UUID
+    decision_no: int = Field(sa_type=BigInteger)
+    revision: int = Field(sa_type=BigInteger)
+    submission_id: str
+    pipeline_key: str
+    target_stage: str
+    expected_stage: str
+    assessment_key: str
+    assessment_version: int
+    evidence: bytes | None = Field(sa_column=Column(LargeBinary))
+    traceparent: str
+    priority: int
+    state: str
+    attempts: int
+    write_id: str
+    code: str
+    reason: str
+    due_at: datetime = _moment()
+    sent_at: datetime | None = _moment(nullable=True)
+    created_at: datetime = _moment()
+
+
 class WriteIntent(Base, table=True):
-    """What one decision asks of the CRM, and how far that is. `evidence` is the serialised SubmissionScored;
-    target_stage and expected_stage are stage keys of ours. `due_at` is when to act next: send when NEW, find out
-    when SENT."""
+    """What one decision wants written, for good, and what became of it: the columns from `outcome` on are filled once,
+    when the write is settled, and echoed_at when its echo comes. target_stage and expected_stage are our stage keys."""
 
     __tablename__ = "write_intent"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
-        Index("write_intent_due", "tenant_id", "lane_rank", "position", postgresql_where=text("state = 'NEW'")),
-        Index("write_intent_unechoed", "tenant_id", "confirmed_at", postgresql_where=text("state = 'CONFIRMED'")),
-        Index("write_intent_sent", "tenant_id", "due_at", postgresql_where=text("state = 'SENT'")),
-        Index(
-            "write_intent_unfinished",
-            "tenant_id",
-            "opportunity_id",
-            "decision_no",
-            "position",
-            postgresql_where=text("state IN ('NEW', 'SENT')"),
-        ),
-        Index(
-            "write_intent_stage",
-            "tenant_id",
-            "opportunity_id",
-            "decision_no",
-            postgresql_where=text("target_stage <> ''"),
-        ),
+        Index("write_intent_newest", "tenant_id", "position"),
         Index("write_intent_opportunity", "tenant_id", "opportunity_id", "position"),
-        Index("write_intent_state", "tenant_id", "state", "position"),
+        Index("write_intent_outcome", "tenant_id", "outcome", "position"),
+        Index("write_intent_unechoed", "tenant_id", "settled_at", postgresql_where=text("outcome = 'CONFIRMED'")),
         Index(
             "write_intent_conflict",
             "tenant_id",
             "position",
-            postgresql_where=text("state = 'CONFLICT' AND conflict_observed_at IS NULL"),
+            postgresql_where=text("outcome = 'CONFLICT' AND conflict_observed_at IS NULL"),
         ),
     )
 
@@ -63,35 +90,26 @@ class WriteIntent(Base, table=True):
     opportunity_id: str
     decision_id: UUID
     decision_no: int = Field(sa_type=BigInteger)
-    revision: int = Field(sa_type=BigInteger)
     submission_id: str
     pipeline_key: str
-    lane: str
-    lane_rank: int
     target_stage: str
     expected_stage: str
-    assessment_key: str
-    assessment_version: int
-    evidence: bytes | None = Field(sa_column=Column(LargeBinary))
-    state: str
-    attempts: int
-    write_id: str
-    code: str
-    reason: str
     follows: UUID | None
-    traceparent: str
-    due_at: datetime = _moment()
+    created_at: datetime = _now()
+    outcome: str | None
+    attempts: int | None
+    write_id: str | None
+    code: str | None
+    reason: str | None
     sent_at: datetime | None = _moment(nullable=True)
-    confirmed_at: datetime | None = _moment(nullable=True)
+    settled_at: datetime | None = _moment(nullable=True)
     echoed_at: datetime | None = _moment(nullable=True)
     conflict_observed_at: datetime | None = _moment(nullable=True)
-    created_at: datetime = _now()
-    updated_at: datetime = _now()
 
 
 class WriteAttempt(Base, table=True):
-    """The ledger of what was sent under which id: by it an echo is told from a change. `sent` holds the fields of
-    the opportunity by the CRM's names."""
+    """The ledger of what was sent under which id: it tells an echo from a change of someone else. `sent` holds the
+    fields of the opportunity by the CRM's names."""
 
     __tablename__ = "write_attempt"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index("write_attempt_intent", "tenant_id", "intent_id"),)
@@ -219,6 +237,7 @@ class AssessmentText(Base, table=True):
 
 
 _tables = Base.metadata.tables
+write_queue = _tables["write_queue"]
 write_intent = _tables["write_intent"]
 write_attempt = _tables["write_attempt"]
 opportunity = _tables["opportunity"]

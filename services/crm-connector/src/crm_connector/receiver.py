@@ -136,7 +136,7 @@ class Receiver:
             conflicts = await IntentRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
         if not conflicts:
             return
-        records = await self._read([conflict["opportunity_id"] for conflict in conflicts])
+        records = await self._read([conflict.opportunity_id for conflict in conflicts])
         async with self._unit_of_work() as uow:
             await inbound.observe_conflicts(uow, conflicts, records, self._crm.fact_fields, utc_now())
         if len(conflicts) == _CONFLICTS:

@@ -1,16 +1,15 @@
-"""An adapter that only takes note: every write counts as done and nothing ever changes elsewhere. It serves where
-no CRM is to be touched: a trial, a load test of the rest."""
+"""An adapter without a CRM: every write counts as done and nothing ever changes elsewhere. It serves a trial, or a load
+test of the rest."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from crm_connector.crm import ChangeBatch
-from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.observation import CrmOpportunity
 from crm_connector.domain.stages import CrmStage
-from crm_connector.domain.writes import CrmWrite
+from crm_connector.domain.writes import CrmWrite, SentFields
 
 
 class RecordingCrm:
@@ -38,11 +37,11 @@ class RecordingCrm:
     async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
         return []
 
-    def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
+    def sent_fields(self, write: CrmWrite) -> SentFields:
         return {"stage": write.stage.target} if write.stage else {}
 
-    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
-        return [WriteResult(write.write_id, Verdict.CONFIRMED) for write in writes]
+    async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
+        return [Reply(write.write_id, Verdict.CONFIRMED) for write in writes]
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         await asyncio.Event().wait()

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
+from crm_connector.domain.intents import IntentState, Lane, Move
 from crm_connector.domain.observation import Known
 from crm_connector.domain.stages import PipelineStage
-from crm_connector.domain.writes import QuestionText
+from crm_connector.domain.writes import QuestionText, SentFields
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,3 +94,149 @@ class ImportRecord:
     last_error: str
     finished_at: datetime | None
     created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedWrite:
+    """An unfinished write with all that sending and settling it needs. `evidence` is the serialised SubmissionScored;
+    target_stage and expected_stage are our stage keys. `due_at` says when to send a NEW one, when to find out about a
+    SENT one, and since when a PARKED one waits."""
+
+    intent_id: UUID
+    opportunity_id: str
+    decision_id: UUID
+    decision_no: int
+    revision: int
+    submission_id: str
+    pipeline_key: str
+    target_stage: str
+    expected_stage: str
+    assessment_key: str
+    assessment_version: int
+    evidence: bytes | None
+    traceparent: str
+    priority: int
+    state: IntentState
+    attempts: int
+    write_id: str
+    code: str
+    reason: str
+    due_at: datetime
+    sent_at: datetime | None
+    created_at: datetime
+
+    def moved(self, move: Move, **changes: Any) -> "QueuedWrite":
+        """The write after the move. IntentTransitionInvalid."""
+        return replace(self, state=move.of(self.state), **changes)
+
+
+@dataclass(frozen=True, slots=True)
+class DueWrite(QueuedWrite):
+    """A write that may be sent now; `superseded` when a newer decision's stage went before it."""
+
+    superseded: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What sending changes of a queued write."""
+
+    intent_id: UUID
+    state: IntentState
+    attempts: int
+    write_id: str
+    sent_at: datetime
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class NewIntent:
+    """What one decision wants written. `follows` is the intent whose answers these are."""
+
+    intent_id: UUID
+    opportunity_id: str
+    decision_id: UUID
+    decision_no: int
+    submission_id: str
+    pipeline_key: str
+    target_stage: str
+    expected_stage: str
+    follows: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a write."""
+
+    intent_id: UUID
+    outcome: IntentState
+    attempts: int
+    write_id: str
+    code: str
+    reason: str
+    sent_at: datetime | None
+    settled_at: datetime
+    echoed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecord:
+    """A write intent and how far it is, in the queue or settled."""
+
+    intent_id: UUID
+    position: int
+    opportunity_id: str
+    decision_id: UUID
+    decision_no: int
+    submission_id: str
+    pipeline_key: str
+    target_stage: str
+    expected_stage: str
+    follows: UUID | None
+    state: IntentState
+    attempts: int
+    write_id: str
+    code: str
+    reason: str
+    due_at: datetime
+    sent_at: datetime | None
+    settled_at: datetime | None
+    echoed_at: datetime | None
+    created_at: datetime
+
+    @property
+    def lane(self) -> Lane:
+        return Lane.STAGE if self.target_stage else Lane.ANSWERS
+
+    @property
+    def confirmed_at(self) -> datetime | None:
+        """When the CRM was first known to hold the write."""
+        return self.settled_at if self.state in (IntentState.CONFIRMED, IntentState.ECHOED) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What was sent under one write id: the fields of the opportunity by the CRM's names."""
+
+    write_id: str
+    intent_id: UUID
+    attempt: int
+    sent: SentFields
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A write that met another stage, until what the CRM holds instead is published."""
+
+    intent_id: UUID
+    opportunity_id: str
+    write_id: str
+    settled_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How many writes wait, counted up to MOST_COUNTED, and since when."""
+
+    count: int
+    since: datetime | None

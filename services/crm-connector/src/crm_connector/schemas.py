@@ -53,7 +53,9 @@ class Import(BaseModel):
 
 
 class WriteIntent(BaseModel):
-    """What one decision asks of the CRM, and how far that is."""
+    """What one decision wants written into the CRM, and how far that is."""
+
+    model_config = ConfigDict(from_attributes=True)
 
     intent_id: UUID
     opportunity_id: str = Field(examples=[OPPORTUNITY_ID])
@@ -66,11 +68,13 @@ class WriteIntent(BaseModel):
     expected_stage: str = Field(examples=["prospecting"])
     state: IntentState
     attempts: int = Field(examples=[1])
-    write_id: str = Field(description="stands beside the record in the CRM", examples=["019ab3c4-0000-7000-8000-000000000000"])  # fmt: skip  # noqa: E501
+    write_id: str = Field(description="kept with the record in the CRM", examples=["019ab3c4-0000-7000-8000-000000000000"])  # fmt: skip  # noqa: E501
     code: str = Field(description="the CRM's code when it refused", examples=["FIELD_CUSTOM_VALIDATION_EXCEPTION"])
     reason: str = Field(description="the CRM's own words", examples=["Close date must not be in the past"])
     follows: UUID | None = Field(description="the intent whose answers these are", examples=[None])
-    due_at: datetime = Field(examples=[MOMENT])
+    due_at: datetime = Field(
+        description="when it is sent or looked for; since when it is parked or settled", examples=[MOMENT]
+    )
     sent_at: datetime | None = Field(examples=[MOMENT])
     confirmed_at: datetime | None = Field(examples=[None])
     echoed_at: datetime | None = Field(examples=[None])
@@ -82,7 +86,7 @@ class StageMapping(BaseModel):
 
     pipeline_key: str = Field(examples=["sales"])
     pipeline_version: int = Field(examples=[1])
-    is_default: bool = Field(description="pairs by equal name, as nobody set any", examples=[True])
+    is_default: bool = Field(description="pairs by equal name, as no person set any", examples=[True])
     stages: dict[str, str] = Field(
         description="the CRM's stage by our stage's key", examples=[{"prospecting": "Prospecting"}]
     )

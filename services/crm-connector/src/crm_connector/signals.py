@@ -4,7 +4,7 @@ import asyncio
 
 
 class Signals:
-    """One per application. `writes`: there may be an intent to send. `attention`: there may be a conflict to look
+    """One per application. `writes`: there may be a write to send. `attention`: there may be a conflict to look
     at, an import to run, or a pipeline to start with."""
 
     def __init__(self) -> None:

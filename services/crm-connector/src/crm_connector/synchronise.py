@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_connector.crm import Crm
+from crm_connector.domain.intents import IN_LINE, IntentState
 from crm_connector.receiver import Receiver
 from crm_connector.recording import RecordingCrm
 from crm_connector.repository.connection import ConnectionRepository
@@ -25,7 +26,7 @@ from crm_connector.salesforce.rest import Rest
 from crm_connector.sender import Sender
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
-from crm_connector.telemetry import CURSOR_AGE, SYNC_AGE, show_state
+from crm_connector.telemetry import CURSOR_AGE, SYNC_AGE, show_nothing
 from crm_connector.waiting import first_of
 
 _TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:tenant_id, 7235940130))")
@@ -49,7 +50,7 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(_watch(runtime, tenant_id, connection, stop))
         finally:
-            show_state("")
+            show_nothing()
             await crm.close()
 
 
@@ -102,14 +103,14 @@ async def _measure(runtime: Runtime, tenant_id: str) -> None:
     """Show how old our place in the CRM's changes is, and what waits for the CRM or for a person."""
     async with runtime.database.unit_of_work(tenant_id) as uow:
         intents = IntentRepository(uow.session, tenant_id)
-        oldest = await intents.oldest_unfinished()
-        unfinished, (parked, parked_since) = await intents.unfinished_count(), await intents.parked()
+        unfinished = await intents.backlog(*IN_LINE)
+        parked = await intents.backlog(IntentState.PARKED, since="due_at")
         connection = await ConnectionRepository(uow.session, tenant_id).get()
     service = runtime.settings.service
-    SYNC_AGE.set(_age(oldest))
+    SYNC_AGE.set(_age(unfinished.since))
     CURSOR_AGE.set(_age(connection.position_at))
-    show_waiting(service, "unfinished_writes", unfinished, _age(oldest))
-    show_waiting(service, "parked_writes", parked, _age(parked_since))
+    show_waiting(service, "unfinished_writes", unfinished.count, _age(unfinished.since))
+    show_waiting(service, "parked_writes", parked.count, _age(parked.since))
 
 
 def _age(since: datetime | None) -> float:

@@ -1,9 +1,15 @@
 """Metrics of the CRM connector, with what a rise of each means."""
 
+from kit import telemetry as kit_telemetry
 from prometheus_client import Counter, Gauge, Histogram
+
+from crm_connector.domain.intents import Verdict
+from crm_connector.settings import Settings
 
 _FRESHNESS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
+# What the leading instance shows among the waiting work.
+WAITING = ("unfinished_writes", "parked_writes")
 STATES = ("CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "REFUSED", "UNAVAILABLE")
 
 CONNECTION_STATE = Gauge("crm_connection_state", "1 for the state of the connection to the CRM; only the leading instance says so", ["state"])  # fmt: skip  # noqa: E501
@@ -23,7 +29,21 @@ POSITION_LOST = Counter(
 )
 
 
+for _verdict in Verdict:
+    WRITES.labels(_verdict.value)
+
+
 def show_state(state: str) -> None:
-    """Make this the state of the connection; empty when another instance leads."""
+    """Make this the state of the connection."""
     for each in STATES:
         CONNECTION_STATE.labels(each).set(each == state)
+
+
+def show_nothing() -> None:
+    """Forget what only the leading instance shows, because another one leads."""
+    show_state("")
+    for gauge in (CURSOR_AGE, SYNC_AGE, API_CALLS_USED, API_CALLS_ALLOWED):
+        gauge.set(0)
+    for what in WAITING:
+        for gauge in (kit_telemetry.WAITING_ITEMS, kit_telemetry.WAITING_AGE):
+            gauge.remove_by_labels({"service": Settings.service, "what": what})

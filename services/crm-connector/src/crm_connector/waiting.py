@@ -19,7 +19,7 @@ async def first_of(*events: asyncio.Event, seconds: float) -> None:
 
 
 class Ahead(Generic[T]):
-    """Reads one item ahead of whoever asks, so that a stream is open while something else is done first."""
+    """Reads one item ahead, so that a stream is open while something else is done first."""
 
     def __init__(self, stream: AsyncIterator[T]) -> None:
         self._stream = stream

@@ -1,10 +1,10 @@
-"""Stops asking a CRM that does not answer, and tries one call after a while."""
+"""Stops asking a CRM that does not reply, and tries one call after a while."""
 
 from collections.abc import Callable
 
 
 class Breaker:
-    """Opens after some failures in a row, or at once when told to; lets one call through when the pause is over.
+    """Opens after some failures in a row, or at once by `trip`; lets one call through when the pause is over.
 
     Pauses double from one second to five minutes until a call succeeds. `clock` gives monotonic seconds.
     """
@@ -23,7 +23,7 @@ class Breaker:
 
     @property
     def doubtful(self) -> bool:
-        """Whether the latest call was not answered: one at a time until one is."""
+        """Whether the latest call got no reply: one at a time until one does."""
         return self._failures > 0
 
     @property
@@ -32,11 +32,11 @@ class Breaker:
         return max(self._open_until - self._clock(), 0.0)
 
     def succeeded(self) -> None:
-        """A call was answered."""
+        """A call got a reply."""
         self._failures, self._pause, self._open_until = 0, 1.0, 0.0
 
     def failed(self) -> None:
-        """A call was not answered."""
+        """A call got no reply."""
         self._failures += 1
         if self._failures >= self._limit:
             self.trip(self._pause)

@@ -1,54 +1,72 @@
-"""The life of a write intent, and what each answer of the CRM makes of it.
+"""The life of a write, and what each reply of the CRM makes of it. This module alone says which state leads where.
 
-NEW ──► SENT ──► CONFIRMED ──► ECHOED
- ▲       │ └────────────────────► ▲   the echo came before the reply
- ├───────┤ may be tried again
- │       ├──► CONFLICT                the CRM holds another stage than the one to replace
- └────── └──► PARKED                  repeating cannot help; a person may retry it
-NEW ──► SUPERSEDED                    a newer decision's stage was written already
+NEW ──► SENT ──► CONFIRMED ──► ECHOED    NEW and SENT: the echo may come before the reply
+ ▲       │
+ ├───────┤ it may be tried again
+ │       ├──► CONFLICT                   the CRM holds another stage than the one to replace
+ └────── └──► PARKED                     repeating cannot help; a person may retry it
+NEW ──► PARKED                           its stage has no counterpart in the CRM
+NEW ──► SUPERSEDED                       a newer decision's stage was written already
 """
 
 from collections.abc import Container
 from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 FIRST_RETRY = timedelta(milliseconds=500)
 LONGEST_RETRY = timedelta(minutes=5)
 
 
 class IntentState(StrEnum):
-    """Where a write intent stands."""
+    """How far a write is."""
 
     NEW = "NEW"
     SENT = "SENT"
+    PARKED = "PARKED"
     CONFIRMED = "CONFIRMED"
     ECHOED = "ECHOED"
     CONFLICT = "CONFLICT"
-    PARKED = "PARKED"
     SUPERSEDED = "SUPERSEDED"
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do for the write, so that it leaves the queue for good."""
+        return self not in (IntentState.NEW, IntentState.SENT, IntentState.PARKED)
 
-TRANSITIONS: dict[IntentState, frozenset[IntentState]] = {
-    # An echo proves an attempt that was thought to have failed.
-    IntentState.NEW: frozenset({IntentState.SENT, IntentState.PARKED, IntentState.SUPERSEDED, IntentState.ECHOED}),
-    IntentState.SENT: frozenset(
-        {
-            IntentState.NEW,
-            IntentState.CONFIRMED,
-            IntentState.ECHOED,
-            IntentState.CONFLICT,
-            IntentState.PARKED,
-        }
-    ),
-    IntentState.CONFIRMED: frozenset({IntentState.ECHOED}),
-    IntentState.PARKED: frozenset({IntentState.NEW}),
-    IntentState.ECHOED: frozenset(),
-    IntentState.CONFLICT: frozenset(),
-    IntentState.SUPERSEDED: frozenset(),
-}
-# Of an opportunity's intents in these states only the oldest is worked on.
-UNFINISHED = (IntentState.NEW, IntentState.SENT)
+
+# Of an opportunity's writes in these states only the first is worked on.
+IN_LINE = (IntentState.NEW, IntentState.SENT)
+
+
+class IntentTransitionInvalid(Exception):
+    """The write is in a state that does not lead to the other."""
+
+
+class Move(Enum):
+    """Everything that can happen to a write: the states in which it can, and the state it leads to."""
+
+    SEND = (IntentState.NEW,), IntentState.SENT
+    SUPERSEDE = (IntentState.NEW,), IntentState.SUPERSEDED
+    PARK = (IntentState.NEW, IntentState.SENT), IntentState.PARKED
+    RETRY = (IntentState.PARKED,), IntentState.NEW
+    REPEAT = (IntentState.SENT,), IntentState.NEW
+    DOUBT = (IntentState.SENT,), IntentState.SENT
+    CONFIRM = (IntentState.SENT,), IntentState.CONFIRMED
+    CONFLICT = (IntentState.SENT,), IntentState.CONFLICT
+    # An echo may come before the reply, and may prove an attempt that was thought to have failed.
+    PROVE = (IntentState.NEW, IntentState.SENT), IntentState.ECHOED
+    ECHO = (IntentState.CONFIRMED,), IntentState.ECHOED
+
+    def __init__(self, sources: tuple[IntentState, ...], target: IntentState) -> None:
+        self.sources = sources
+        self.target = target
+
+    def of(self, state: IntentState) -> IntentState:
+        """The state that follows. IntentTransitionInvalid where this cannot happen."""
+        if state not in self.sources:
+            raise IntentTransitionInvalid(f"{self.name} is impossible for a write that is {state}")
+        return self.target
 
 
 class Lane(StrEnum):
@@ -59,7 +77,7 @@ class Lane(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What the CRM's reply means. CONFIRMED: it holds the write. CONFLICT: another stage stands there.
+    """What the CRM's reply means. CONFIRMED: it holds the write. CONFLICT: it holds another stage.
     REFUSED: repeating cannot help. AGAIN: certainly not written, may be later. UNKNOWN: read before anything else."""
 
     CONFIRMED = "CONFIRMED"
@@ -70,10 +88,9 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class WriteResult:
-    """The CRM's answer to one write, in its own words. `not_before` is the least time to wait;
-    `most_attempts` bounds the repetition of a fault that may be a passing one; `answered` is False when the CRM as
-    a whole did not answer."""
+class Reply:
+    """The CRM's reply to one write, in its own words. `not_before` is the least time to wait; `most_attempts` bounds
+    the repetition of a fault that may be a passing one; `came` is False when the CRM as a whole did not reply."""
 
     write_id: str
     verdict: Verdict
@@ -81,46 +98,37 @@ class WriteResult:
     reason: str = ""
     not_before: timedelta = timedelta()
     most_attempts: int | None = None
-    answered: bool = True
+    came: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What becomes of a SENT intent. `wait` applies to NEW (again) and to SENT (look again)."""
+    """What becomes of a SENT write. `wait` applies to NEW (send again) and to SENT (look again)."""
 
-    state: IntentState
+    move: Move
     wait: timedelta = timedelta()
 
 
-class IntentTransitionInvalid(Exception):
-    """The intent is in a state that does not lead to the other."""
+_MOVES = {
+    Verdict.CONFIRMED: Move.CONFIRM,
+    Verdict.CONFLICT: Move.CONFLICT,
+    Verdict.REFUSED: Move.PARK,
+}
 
 
-def advance(state: IntentState, to: IntentState) -> IntentState:
-    """`to`, if the life of an intent allows it; IntentTransitionInvalid otherwise."""
-    if to not in TRANSITIONS[state]:
-        raise IntentTransitionInvalid(f"{state} does not lead to {to}")
-    return to
-
-
-def settle(result: WriteResult, attempt: int, chance: float) -> Settlement:
-    """What becomes of an intent after its `attempt`-th attempt; `chance` in [0, 1) spreads the retries."""
-    match result.verdict:
-        case Verdict.CONFIRMED:
-            return Settlement(IntentState.CONFIRMED)
-        case Verdict.CONFLICT:
-            return Settlement(IntentState.CONFLICT)
-        case Verdict.REFUSED:
-            return Settlement(IntentState.PARKED)
-        case Verdict.UNKNOWN:
-            return Settlement(IntentState.SENT, retry_wait(1, chance))
-    if result.most_attempts is not None and attempt >= result.most_attempts:
-        return Settlement(IntentState.PARKED)
-    return Settlement(IntentState.NEW, max(result.not_before, retry_wait(attempt, chance)))
+def settle(reply: Reply, attempt: int, chance: float) -> Settlement:
+    """What becomes of a write after its `attempt`-th attempt; `chance` in [0, 1) spreads the retries."""
+    if reply.verdict in _MOVES:
+        return Settlement(_MOVES[reply.verdict])
+    if reply.verdict is Verdict.UNKNOWN:
+        return Settlement(Move.DOUBT, retry_wait(1, chance))
+    if reply.most_attempts is not None and attempt >= reply.most_attempts:
+        return Settlement(Move.PARK)
+    return Settlement(Move.REPEAT, max(reply.not_before, retry_wait(attempt, chance)))
 
 
 def retry_wait(attempt: int, chance: float) -> timedelta:
-    """Exponential from half a second to five minutes, the upper half of each step left to chance."""
+    """Exponential from half a second to five minutes; chance decides on the upper half of each step."""
     step = min(FIRST_RETRY * 2 ** min(attempt - 1, 20), LONGEST_RETRY)
     return step * (0.5 + chance / 2)
 
@@ -128,14 +136,14 @@ def retry_wait(attempt: int, chance: float) -> timedelta:
 def expected_stage(decided: str, known: str | None, known_is_ours: bool) -> str:
     """The CRM's stage that a write may replace.
 
-    A decision names the stage last agreed when it was made. If our own earlier write stands by now, the decision
-    was made in its knowledge, so that one may be replaced; what anybody else put there may not.
+    A decision names the stage last agreed when it was made. If the CRM holds an earlier write of ours by now, the
+    decision was made in its knowledge, so that one may be replaced; what anyone else put there may not.
     """
     if known and known_is_ours:
         return known
     return decided or known or ""
 
 
-def resolve(write_ids: Container[str], standing: str) -> Verdict:
+def resolve(write_ids: Container[str], held: str) -> Verdict:
     """Whether an attempt of unknown outcome was carried out, by the write id that the CRM holds."""
-    return Verdict.CONFIRMED if standing and standing in write_ids else Verdict.AGAIN
+    return Verdict.CONFIRMED if held and held in write_ids else Verdict.AGAIN

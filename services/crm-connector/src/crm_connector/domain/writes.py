@@ -6,6 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+# What a write sets on the opportunity itself, by the CRM's names.
+SentFields = Mapping[str, str | int | float | bool | None]
+
 
 class AnswerType(StrEnum):
     """The kind of value an answer has."""
@@ -63,8 +66,8 @@ class StageWrite:
 
 @dataclass(frozen=True, slots=True)
 class CrmWrite:
-    """One all-or-nothing write to one opportunity. A repetition gets another `write_id`: a late first attempt is
-    then still told from the second, and refused by the expected stage."""
+    """One all-or-nothing write to one opportunity. A repetition gets another `write_id`, so that a late first attempt
+    still differs from the second; the expected stage refuses it."""
 
     write_id: str
     opportunity_id: str

@@ -1,266 +1,358 @@
-"""Write intents and the ledger of attempts."""
+"""The queue of unfinished writes, the intents they carry out, and the ledger of attempts.
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+Rows of the queue are locked in the order of their ids and before rows of write_intent, so that the replies and the
+echoes of the same writes do not block each other.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from kit.database import bulk
-from kit.database.bulk import driver_of
+from kit.database.rows import columns, record, records
 from kit.database.waiting import MOST_COUNTED
-from sqlalchemy import and_, func, select, text, union_all, update
+from sqlalchemy import Select, and_, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_connector.domain.intents import IntentState, Lane, advance
-from crm_connector.models import write_attempt, write_intent
+from crm_connector.domain.intents import IntentState, Move
+from crm_connector.models import write_attempt, write_intent, write_queue
+from crm_connector.records import (
+    Attempt,
+    Backlog,
+    Conflict,
+    DueWrite,
+    IntentRecord,
+    NewIntent,
+    Outcome,
+    QueuedWrite,
+    Sending,
+)
 
 # How long answers wait for the texts of their questions; afterwards they go with the keys.
 TEXT_PATIENCE = timedelta(seconds=30)
-_HURRY = """
-    UPDATE write_intent SET lane_rank = 0
-    WHERE tenant_id = $1 AND opportunity_id = any($2) AND state = 'NEW' AND lane_rank > 0
-"""
-_DUE = """
-    SELECT i.*, i.target_stage <> '' AND i.decision_no < (
-               -- A stage of these states decides over an older one that comes late.
-               SELECT newest.decision_no FROM write_intent newest
-               WHERE newest.tenant_id = i.tenant_id AND newest.opportunity_id = i.opportunity_id
-                 AND newest.target_stage <> '' AND newest.state IN ('SENT', 'CONFIRMED', 'ECHOED', 'CONFLICT')
-               ORDER BY newest.decision_no DESC LIMIT 1
-           ) IS TRUE AS superseded
-    FROM write_intent i
-    WHERE i.tenant_id = $1 AND i.state = 'NEW' AND i.due_at <= $2
-      -- Asked for the first in an order that just one index has, the planner takes that one. Asked whether there is an
-      -- earlier one it takes whichever its statistics, mostly of an empty queue, let look as good, and goes through all
-      -- that the deal ever had.
-      AND i.intent_id = (
-          SELECT oldest.intent_id FROM write_intent oldest
-          WHERE oldest.tenant_id = i.tenant_id AND oldest.opportunity_id = i.opportunity_id
-            AND oldest.state IN ('NEW', 'SENT')
-          ORDER BY oldest.decision_no, oldest.position LIMIT 1
+
+# What goes before a stage in its opportunity's line is as urgent as the stage.
+_HURRY = text("""
+    UPDATE write_queue
+    SET priority = 0
+    WHERE tenant_id = :tenant_id
+      AND intent_id IN (
+          SELECT intent_id
+          FROM write_queue
+          WHERE tenant_id = :tenant_id
+            AND opportunity_id = ANY(:opportunity_ids)
+            AND state = 'NEW'
+            AND priority > 0
+          ORDER BY intent_id
+          FOR UPDATE
       )
-      AND (i.target_stage = '' OR EXISTS (
-          SELECT FROM pipeline p WHERE p.tenant_id = i.tenant_id AND p.pipeline_key = i.pipeline_key
+""")
+_DUE = text("""
+    SELECT w.*,
+           w.target_stage <> '' AND EXISTS (
+               SELECT
+               FROM write_intent newer
+               WHERE newer.tenant_id = w.tenant_id
+                 AND newer.opportunity_id = w.opportunity_id
+                 AND newer.decision_no > w.decision_no
+                 AND newer.target_stage <> ''
+                 AND newer.outcome IN ('CONFIRMED', 'ECHOED', 'CONFLICT')
+           ) AS superseded
+    FROM write_queue w
+    WHERE w.tenant_id = :tenant_id
+      AND w.state = 'NEW'
+      AND w.due_at <= :now
+      AND NOT EXISTS (
+          SELECT
+          FROM write_queue other
+          WHERE other.tenant_id = w.tenant_id
+            AND other.opportunity_id = w.opportunity_id
+            AND (other.state = 'SENT'
+                 OR other.state = 'NEW'
+                    AND (other.decision_no, other.created_at, other.intent_id)
+                        < (w.decision_no, w.created_at, w.intent_id))
+      )
+      AND (w.target_stage = '' OR EXISTS (
+          SELECT
+          FROM pipeline p
+          WHERE p.tenant_id = w.tenant_id
+            AND p.pipeline_key = w.pipeline_key
       ))
-      AND (i.evidence IS NULL OR i.created_at < $3 OR EXISTS (
-          SELECT FROM assessment_text t
-          WHERE t.tenant_id = i.tenant_id AND t.assessment_key = i.assessment_key AND t.version = i.assessment_version
+      AND (w.evidence IS NULL OR w.created_at < :texts_awaited_since OR EXISTS (
+          SELECT
+          FROM assessment_text t
+          WHERE t.tenant_id = w.tenant_id
+            AND t.assessment_key = w.assessment_key
+            AND t.version = w.assessment_version
       ))
-    ORDER BY i.lane_rank, i.position
-    LIMIT $4
-"""
-# The first of each lane and of those on their way, in orders that just one index has: a minimum over all would read the
-# whole queue, every other second. Asked for a lane by equality, its place in the order would go without saying.
-_FIRSTS = [
-    f"""(SELECT created_at FROM write_intent
-         WHERE tenant_id = $1 AND state = 'NEW' AND lane_rank BETWEEN {rank} AND {rank}
-         ORDER BY lane_rank, position LIMIT 1)"""  # noqa: S608 - numbers of our own
-    for rank in range(len(Lane))
-]
-_OLDEST = f"""
-    SELECT least({", ".join(_FIRSTS)},
-        (SELECT created_at FROM write_intent WHERE tenant_id = $1 AND state = 'SENT' ORDER BY due_at LIMIT 1))
-"""  # noqa: S608
+    ORDER BY w.priority, w.created_at
+    LIMIT :most
+""")
+_TAKE = text("""
+    WITH held AS (
+        SELECT intent_id
+        FROM write_queue
+        WHERE tenant_id = :tenant_id
+          AND intent_id = ANY(:intent_ids)
+          AND state = ANY(:states)
+        ORDER BY intent_id
+        FOR UPDATE
+    )
+    DELETE FROM write_queue w
+    USING held
+    WHERE w.tenant_id = :tenant_id
+      AND w.intent_id = held.intent_id
+    RETURNING w.*
+""")
 
-
-@dataclass(frozen=True, slots=True)
-class Sent:
-    """An intent on its way, with what each of its attempts sent, by write id."""
-
-    intent: Mapping[str, Any]
-    attempts: Mapping[str, Mapping[str, Any]]
+_QUEUED = columns(write_queue, QueuedWrite)
+_q, _i, _h = write_queue.c, write_intent.c, write_queue.alias("held").c
+# Of an unfinished write the queue says how far it is, of a settled one the intent.
+_INTENT = select(
+    _i.intent_id,
+    _i.position,
+    _i.opportunity_id,
+    _i.decision_id,
+    _i.decision_no,
+    _i.submission_id,
+    _i.pipeline_key,
+    _i.target_stage,
+    _i.expected_stage,
+    _i.follows,
+    func.coalesce(_q.state, _i.outcome).label("state"),
+    func.coalesce(_q.attempts, _i.attempts).label("attempts"),
+    func.coalesce(_q.write_id, _i.write_id).label("write_id"),
+    func.coalesce(_q.code, _i.code).label("code"),
+    func.coalesce(_q.reason, _i.reason).label("reason"),
+    func.coalesce(_q.due_at, _i.settled_at).label("due_at"),
+    func.coalesce(_q.sent_at, _i.sent_at).label("sent_at"),
+    _i.settled_at,
+    _i.echoed_at,
+    _i.created_at,
+).select_from(
+    write_intent.outerjoin(write_queue, and_(_q.tenant_id == _i.tenant_id, _q.intent_id == _i.intent_id)),
+)
 
 
 class IntentRepository:
-    """The intents of one tenant."""
+    """The writes of one tenant."""
 
     def __init__(self, session: AsyncSession, tenant_id: str) -> None:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Keep new intents; those that are there already stay as they are. Whatever stands before a stage in its
-        opportunity's queue gets the stage's lane."""
-        if not rows:
-            return
-        await bulk.insert(self._session, write_intent, self._tenant_id, rows, conflict="DO NOTHING")
-        urgent = sorted({row["opportunity_id"] for row in rows if row["target_stage"]})
-        if urgent:
-            await (await driver_of(self._session)).execute(_HURRY, self._tenant_id, urgent)
+    # In and out of the queue
 
-    async def due(self, now: datetime, limit: int) -> list[dict[str, Any]]:
-        """The oldest unfinished intent of each opportunity, where that one may be sent now: stages first. `superseded`
-        tells that a newer decision's stage went before."""
-        driver = await driver_of(self._session)
-        return [dict(row) for row in await driver.fetch(_DUE, self._tenant_id, now, now - TEXT_PATIENCE, limit)]
-
-    async def sent_due(self, now: datetime, limit: int) -> list[Sent]:
-        """Intents on their way whose outcome has to be found out by reading."""
-        i = write_intent.c
-        attempts = (
-            select(func.jsonb_object_agg(write_attempt.c.write_id, write_attempt.c.sent))
-            .where(write_attempt.c.tenant_id == i.tenant_id, write_attempt.c.intent_id == i.intent_id)
-            .scalar_subquery()
+    async def add(self, writes: Iterable[QueuedWrite], follows: Mapping[UUID, UUID] | None = None) -> None:
+        """Queue new writes with the commit; `follows` names the intents whose answers they are. A write that was asked
+        for before is left as it is."""
+        new = {write.intent_id: write for write in writes}
+        rows = [_intent(write, (follows or {}).get(write.intent_id)) for write in new.values()]
+        added = await bulk.insert(
+            self._session, write_intent, self._tenant_id, rows, conflict="DO NOTHING", returning="intent_id"
         )
+        bulk.defer(self._session, write_queue, [new[intent_id] for intent_id in added])
+
+    async def hurry(self, opportunity_ids: Collection[str]) -> None:
+        """Make what is queued for these opportunities as urgent as a stage."""
+        if opportunity_ids:
+            given = {"tenant_id": self._tenant_id, "opportunity_ids": list(opportunity_ids)}
+            await self._session.execute(_HURRY, given)
+
+    async def take(self, intent_ids: Iterable[UUID], *states: IntentState) -> list[QueuedWrite]:
+        """Take these writes out of the queue, as far as they still are in one of the states. `keep` has to
+        follow in the same transaction."""
+        given = {"tenant_id": self._tenant_id, "intent_ids": list(intent_ids), "states": list(states)}
+        return await records(self._session, _TAKE.bindparams(**given), QueuedWrite) if given["intent_ids"] else []
+
+    async def keep(self, writes: Sequence[QueuedWrite], now: datetime) -> None:
+        """Keep what was taken: what is settled for good, the rest in the queue, with the commit."""
+        bulk.defer(self._session, write_queue, [write for write in writes if not write.state.is_settled])
+        outcomes = [_outcome(write, now) for write in writes if write.state.is_settled]
+        await bulk.update(self._session, write_intent, self._tenant_id, "intent_id", outcomes)
+
+    # Sending
+
+    async def due(self, now: datetime, limit: int) -> list[DueWrite]:
+        """The first write in line of each opportunity that has none on its way, where that one may be sent now: the
+        urgent ones first."""
+        given = {
+            "tenant_id": self._tenant_id,
+            "now": now,
+            "texts_awaited_since": now - TEXT_PATIENCE,
+            "most": limit,
+        }
+        return await records(self._session, _DUE.bindparams(**given), DueWrite)
+
+    async def send(self, sendings: Sequence[Sending]) -> set[UUID]:
+        """Mark these as on their way where that is still possible; their ids."""
+        return await bulk.update(
+            self._session,
+            write_queue,
+            self._tenant_id,
+            "intent_id",
+            sendings,
+            where="kept.state = any($1)",
+            values=[Move.SEND.sources],
+        )
+
+    def record_attempts(self, attempts: Sequence[Attempt]) -> None:
+        """Note, with the commit, what is about to be sent."""
+        bulk.defer(self._session, write_attempt, attempts)
+
+    async def overdue(self, now: datetime, limit: int) -> list[QueuedWrite]:
+        """Writes on their way whose outcome has to be found out by reading."""
         statement = (
-            select(write_intent, attempts.label("sent_as"))
-            .where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT, i.due_at <= now)
-            .order_by(i.due_at)
+            select(*_QUEUED)
+            .where(_q.tenant_id == self._tenant_id, _q.state == IntentState.SENT, _q.due_at <= now)
+            .order_by(_q.due_at)
             .limit(limit)
         )
-        found = [dict(row) for row in (await self._session.execute(statement)).mappings()]
-        return [Sent(row, row.pop("sent_as") or {}) for row in found]
+        return await records(self._session, statement, QueuedWrite)
 
-    async def attempts_of(self, intent_ids: Iterable[UUID]) -> dict[UUID, list[str]]:
-        """The write ids of all attempts of each intent."""
-        a = write_attempt.c
-        statement = (
-            select(a.intent_id, func.array_agg(a.write_id))
-            .where(a.tenant_id == self._tenant_id, a.intent_id.in_(list(intent_ids)))
-            .group_by(a.intent_id)
-        )
-        return {row[0]: list(row[1]) for row in await self._session.execute(statement)}
-
-    async def postpone(self, intent_ids: Sequence[UUID], until: datetime) -> None:
-        """Leave intents on their way alone until then: somebody is finding out about them."""
-        if intent_ids:
-            i = write_intent.c
-            await self._session.execute(
-                update(write_intent)
-                .where(i.tenant_id == self._tenant_id, i.intent_id.in_(intent_ids), i.state == IntentState.SENT)
-                .values(due_at=until)
-            )
-
-    async def oldest_unfinished(self) -> datetime | None:
-        """When the oldest intent was made that the CRM has not taken yet; of those on their way, the one sent first."""
-        driver = await driver_of(self._session)
-        # What is ordered by an index goes before what has to be sorted, whatever either seems to cost.
-        await driver.execute("SET LOCAL enable_sort = off")
-        return await driver.fetchval(_OLDEST, self._tenant_id)
-
-    async def unfinished_count(self) -> int:
-        """How many intents the CRM has not taken yet, counted no further than MOST_COUNTED."""
-        i = write_intent.c
-        unfinished = select(i.intent_id).where(i.tenant_id == self._tenant_id, text("state IN ('NEW', 'SENT')"))
-        counted = unfinished.limit(MOST_COUNTED).subquery()
-        return (await self._session.execute(select(func.count()).select_from(counted))).scalar_one()
-
-    async def parked(self) -> tuple[int, datetime | None]:
-        """How many intents wait for a person, and since when."""
-        i = write_intent.c
-        parked = select(i.updated_at).where(i.tenant_id == self._tenant_id, i.state == IntentState.PARKED)
-        oldest = parked.order_by(i.position).limit(MOST_COUNTED).subquery()
-        statement = select(func.count(), func.min(oldest.c.updated_at)).select_from(oldest)
-        count, since = (await self._session.execute(statement)).one()
-        return count, since
+    async def postpone(self, intent_ids: Collection[UUID], until: datetime) -> None:
+        """Leave these writes, whose outcome is being found out, alone until then."""
+        held = self._held().where(_h.intent_id.in_(intent_ids))
+        statement = update(write_queue).where(_q.tenant_id == self._tenant_id, _q.intent_id.in_(held))
+        await self._session.execute(statement.values(due_at=until))
 
     async def abandon_sent(self, now: datetime) -> int:
-        """Let every intent on its way be found out at once: whoever sent them is gone. Their number."""
-        i = write_intent.c
+        """Let the outcome of every write on its way be found out at once: its sender is gone. Their number."""
         statement = (
-            update(write_intent)
-            .where(i.tenant_id == self._tenant_id, i.state == IntentState.SENT)
+            update(write_queue)
+            .where(_q.tenant_id == self._tenant_id, _q.intent_id.in_(self._held()))
             .values(due_at=now)
-            .returning(i.intent_id)
+            .returning(_q.intent_id)
         )
         return len((await self._session.execute(statement)).all())
 
-    def record_attempts(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Note, with the commit, what is about to be sent."""
-        bulk.defer(self._session, write_attempt, rows)
+    def _held(self) -> Select[UUID]:
+        """Ids of the writes on their way, locked in order."""
+        on_their_way = select(_h.intent_id).where(_h.tenant_id == self._tenant_id, _h.state == IntentState.SENT)
+        return on_their_way.order_by(_h.intent_id).with_for_update()
 
-    async def move(self, rows: Sequence[dict[str, Any]], *from_states: IntentState) -> set[UUID]:
-        """Change intents, each to values of its own, where they still are in one of the states; their ids. Replies
-        and echoes of the same writes do not block each other.
-        IntentTransitionInvalid when one of the states does not lead to a new one."""
-        for to in {IntentState(row["state"]) for row in rows if "state" in row}:
-            for state in from_states:
-                if state is not to:
-                    advance(state, to)
-        return await bulk.update(
-            self._session,
-            write_intent,
-            self._tenant_id,
-            "intent_id",
-            rows,
-            # IS TRUE so that no index is used for it: by statistics of an empty queue the planner would look for the
-            # rows in these states, and so go through the whole queue each time.
-            where="(kept.state = any($1)) IS TRUE",
-            values=[from_states],
-        )
-
-    async def by_ids(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Any]]:
-        """These intents by their ids."""
-        i = write_intent.c
-        statement = select(write_intent).where(i.tenant_id == self._tenant_id, i.intent_id.in_(list(intent_ids)))
-        return {row["intent_id"]: dict(row) for row in (await self._session.execute(statement)).mappings()}
-
-    async def ledger(self, write_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """What we sent under these ids, with its intent, as far as they are ours."""
+    async def attempts_of(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Attempt]]:
+        """All attempts of each write, by write id."""
         a = write_attempt.c
-        statement = (
-            select(a.write_id.label("attempt_id"), a.sent, write_intent)
-            .join(
-                write_intent,
-                and_(write_intent.c.tenant_id == a.tenant_id, write_intent.c.intent_id == a.intent_id),
-            )
-            .where(a.tenant_id == self._tenant_id, a.write_id.in_(list(write_ids)))
+        wanted = list(intent_ids)
+        statement = select(*columns(write_attempt, Attempt)).where(
+            a.tenant_id == self._tenant_id, a.intent_id.in_(wanted)
         )
-        return {row["attempt_id"]: dict(row) for row in (await self._session.execute(statement)).mappings()}
+        found: dict[UUID, dict[str, Attempt]] = {intent_id: {} for intent_id in wanted}
+        for attempt in await records(self._session, statement, Attempt):
+            found[attempt.intent_id][attempt.write_id] = attempt
+        return found
 
-    async def conflicts(self, limit: int) -> list[dict[str, Any]]:
-        """Conflicts of which nobody was told yet what the CRM holds instead."""
-        i = write_intent.c
-        statement = (
-            select(i.intent_id, i.opportunity_id, i.write_id, i.traceparent, i.updated_at)
-            .where(
-                i.tenant_id == self._tenant_id,
-                i.state == IntentState.CONFLICT,
-                i.conflict_observed_at.is_(None),
-            )
-            .order_by(i.position)
-            .limit(limit)
+    # Echoes and conflicts
+
+    async def ledger(self, write_ids: Iterable[str]) -> dict[str, Attempt]:
+        """What we sent under these ids, as far as they are ours."""
+        a = write_attempt.c
+        statement = select(*columns(write_attempt, Attempt)).where(
+            a.tenant_id == self._tenant_id, a.write_id.in_(list(write_ids))
         )
-        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+        return {attempt.write_id: attempt for attempt in await records(self._session, statement, Attempt)}
+
+    async def echo(self, intent_ids: Iterable[UUID], now: datetime) -> None:
+        """Note that confirmed writes came back."""
+        statement = update(write_intent).where(
+            _i.tenant_id == self._tenant_id, _i.intent_id.in_(list(intent_ids)), _i.outcome.in_(Move.ECHO.sources)
+        )
+        await self._session.execute(statement.values(outcome=Move.ECHO.target, echoed_at=now))
 
     async def unechoed(self, since: datetime, until: datetime, limit: int) -> list[str]:
         """Opportunities with a write confirmed in that time whose echo has not come; of the first so many writes."""
-        i = write_intent.c
         first = (
-            select(i.opportunity_id)
+            select(_i.opportunity_id)
             .where(
-                i.tenant_id == self._tenant_id,
-                i.state == IntentState.CONFIRMED,
-                i.confirmed_at >= since,
-                i.confirmed_at < until,
+                _i.tenant_id == self._tenant_id,
+                _i.outcome == IntentState.CONFIRMED,
+                _i.settled_at >= since,
+                _i.settled_at < until,
             )
-            .order_by(i.confirmed_at)
+            .order_by(_i.settled_at)
             .limit(limit)
             .subquery()
         )
         return list((await self._session.execute(select(first.c.opportunity_id).distinct())).scalars())
 
-    async def get(self, intent_id: UUID) -> dict[str, Any] | None:
+    async def conflicts(self, limit: int) -> list[Conflict]:
+        """Conflicts for which it was not published yet what the CRM holds instead."""
+        statement = (
+            select(*columns(write_intent, Conflict))
+            .where(
+                _i.tenant_id == self._tenant_id,
+                _i.outcome == IntentState.CONFLICT,
+                _i.conflict_observed_at.is_(None),
+            )
+            .order_by(_i.position)
+            .limit(limit)
+        )
+        return await records(self._session, statement, Conflict)
+
+    async def conflicts_observed(self, intent_ids: Iterable[UUID], now: datetime) -> None:
+        """Note that this was published."""
+        statement = update(write_intent).where(_i.tenant_id == self._tenant_id, _i.intent_id.in_(list(intent_ids)))
+        await self._session.execute(statement.values(conflict_observed_at=now))
+
+    # Reading
+
+    async def backlog(self, *states: IntentState, since: str = "created_at") -> Backlog:
+        """How many writes are in these states, and the earliest `since` of them."""
+        first = (
+            select(_q[since].label("since"))
+            .where(_q.tenant_id == self._tenant_id, _q.state.in_(states))
+            .order_by(_q.created_at)
+            .limit(MOST_COUNTED)
+            .subquery()
+        )
+        statement = select(func.count().label("count"), func.min(first.c.since).label("since"))
+        found = await record(self._session, statement.select_from(first), Backlog)
+        assert found is not None
+        return found
+
+    async def get(self, intent_id: UUID) -> IntentRecord | None:
         """One intent."""
-        return (await self.by_ids([intent_id])).get(intent_id)
+        statement = _INTENT.where(_i.tenant_id == self._tenant_id, _i.intent_id == intent_id)
+        return await record(self._session, statement, IntentRecord)
 
     async def page(
-        self, after: int | None, limit: int, state: str | None, opportunity_id: str | None
-    ) -> list[dict[str, Any]]:
+        self, after: int | None, limit: int, state: IntentState | None, opportunity_id: str | None
+    ) -> list[IntentRecord]:
         """Intents, the newest first, before the position."""
-        i = write_intent.c
-        before = [] if after is None else [i.position < after]
-        newest = select(write_intent).where(i.tenant_id == self._tenant_id, *before).order_by(i.position.desc())
+        statement = _INTENT.where(_i.tenant_id == self._tenant_id).order_by(_i.position.desc()).limit(limit)
+        if after is not None:
+            statement = statement.where(_i.position < after)
         if opportunity_id is not None:
-            statement = newest.where(i.opportunity_id == opportunity_id).limit(limit)
-            if state is not None:
-                statement = statement.where(i.state == state)
-        elif state is not None:
-            statement = newest.where(i.state == state).limit(limit)
-        else:
-            # There is an index by state and position: a page of each state, merged, serves without another one.
-            pages = (newest.where(i.state == each).limit(limit).subquery() for each in IntentState)
-            merged = union_all(*(select(page) for page in pages)).subquery()
-            statement = select(merged).order_by(merged.c.position.desc()).limit(limit)
-        return [dict(row) for row in (await self._session.execute(statement)).mappings()]
+            statement = statement.where(_i.opportunity_id == opportunity_id)
+        if state is not None:
+            statement = statement.where((_i.outcome if state.is_settled else _q.state) == state)
+        return await records(self._session, statement, IntentRecord)
+
+
+def _intent(write: QueuedWrite, follows: UUID | None) -> NewIntent:
+    return NewIntent(
+        write.intent_id,
+        write.opportunity_id,
+        write.decision_id,
+        write.decision_no,
+        write.submission_id,
+        write.pipeline_key,
+        write.target_stage,
+        write.expected_stage,
+        follows,
+    )
+
+
+def _outcome(write: QueuedWrite, now: datetime) -> Outcome:
+    return Outcome(
+        intent_id=write.intent_id,
+        outcome=write.state,
+        attempts=write.attempts,
+        write_id=write.write_id,
+        code=write.code,
+        reason=write.reason,
+        sent_at=write.sent_at,
+        settled_at=now,
+        echoed_at=now if write.state is IntentState.ECHOED else None,
+    )

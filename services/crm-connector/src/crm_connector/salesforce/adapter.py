@@ -3,24 +3,23 @@
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from datetime import datetime, timedelta
-from typing import Any
 
 import httpx
 
 from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable
-from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.observation import CrmOpportunity
 from crm_connector.domain.stages import CrmStage
-from crm_connector.domain.writes import CrmWrite
+from crm_connector.domain.writes import CrmWrite, SentFields
 from crm_connector.salesforce import graph, query
 from crm_connector.salesforce.auth import Sessions
 from crm_connector.salesforce.changes import FACT_FIELDS, changes_of
-from crm_connector.salesforce.errors import ApiRefusal, LimitExceeded, NotReached, result_of
+from crm_connector.salesforce.errors import ApiRefusal, LimitExceeded, NotReached, reply_of
 from crm_connector.salesforce.pubsub import PubSub
 from crm_connector.salesforce.rest import Rest
 
 TOPIC = "/data/OpportunityChangeEvent"
-# How long to leave an org alone that lets nobody in or has no calls left.
+# How long to leave an org alone that refuses us or has no calls left.
 _REFUSED_PAUSE = timedelta(seconds=30)
 
 
@@ -60,25 +59,25 @@ class SalesforceCrm:
     async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
         return await query.read_opportunities(self._rest, opportunity_ids)
 
-    def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
+    def sent_fields(self, write: CrmWrite) -> SentFields:
         return graph.opportunity_fields(write)
 
-    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
-        results: list[WriteResult] = []
+    async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
+        replies: list[Reply] = []
         for portion in graph.calls(writes):
-            results += await self._write(portion)
-        return results
+            replies += await self._write(portion)
+        return replies
 
-    async def _write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
+    async def _write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         try:
             body = await self._rest.post(f"{self._rest.base}/composite/graph", graph.payload(writes, self._rest.base))
         except ApiRefusal as refusal:
-            return [result_of(write.write_id, refusal) for write in writes]
+            return [reply_of(write.write_id, refusal) for write in writes]
         except (NotReached, LimitExceeded, CrmRefused) as fault:
             return _all(writes, Verdict.AGAIN, fault)
         except CrmUnavailable as fault:
             return _all(writes, Verdict.UNKNOWN, fault)
-        return graph.results(writes, body)
+        return graph.replies(writes, body)
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         async with aclosing(self._pubsub.subscribe(TOPIC, position)) as stream:
@@ -87,7 +86,7 @@ class SalesforceCrm:
                 yield ChangeBatch(changes, fetched.position, fetched.schema_id)
 
 
-def _all(writes: Sequence[CrmWrite], verdict: Verdict, fault: CrmFault) -> list[WriteResult]:
+def _all(writes: Sequence[CrmWrite], verdict: Verdict, fault: CrmFault) -> list[Reply]:
     wait = timedelta() if isinstance(fault, NotReached) or verdict is Verdict.UNKNOWN else _REFUSED_PAUSE
     code = type(fault).__name__
-    return [WriteResult(write.write_id, verdict, code, str(fault), not_before=wait, answered=False) for write in writes]
+    return [Reply(write.write_id, verdict, code, str(fault), not_before=wait, came=False) for write in writes]

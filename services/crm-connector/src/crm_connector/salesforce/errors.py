@@ -7,7 +7,7 @@ CrmFault
 │   └── LimitExceeded       the org's allocation is used up
 ├── CrmRefused
 │   └── AuthRefused         the token endpoint's `invalid_*`: never tried again with the same credentials
-└── ApiRefusal              an answer with an errorCode
+└── ApiRefusal              a reply with an errorCode
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from crm_connector.crm import CrmFault, CrmRefused, CrmUnavailable
-from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.intents import Reply, Verdict
 
 STAGE_CONFLICT = "STAGECRAFT_STAGE_CONFLICT"
 # A graph that was not tried, or was taken back because another of its nodes failed.
@@ -28,7 +28,7 @@ class NotReached(CrmUnavailable):
 
 
 class OutcomeUnknown(CrmUnavailable):
-    """The request left and no usable answer came."""
+    """The request left and no usable reply came."""
 
 
 class LimitExceeded(CrmUnavailable):
@@ -40,7 +40,7 @@ class AuthRefused(CrmRefused):
 
 
 class ApiRefusal(CrmFault):
-    """Salesforce answered with an error of its own."""
+    """Salesforce replied with an error of its own."""
 
     def __init__(self, status: int, code: str, message: str, fields: tuple[str, ...] = ()) -> None:
         super().__init__(f"{code}: {message}")
@@ -81,7 +81,7 @@ _REMEDY = {
 
 
 def remedy(status: int, code: str, message: str) -> Remedy:
-    """The remedy of a refusal. What is not known to pass is parked: a person sees it in the org's own words."""
+    """The remedy of a refusal. One that is not known to pass is parked: a person sees it in the org's own words."""
     if code == "FIELD_CUSTOM_VALIDATION_EXCEPTION" and STAGE_CONFLICT in message:
         return Remedy.CONFLICT
     if code in _REMEDY:
@@ -91,13 +91,13 @@ def remedy(status: int, code: str, message: str) -> Remedy:
     return Remedy.READ_FIRST if status >= 500 else Remedy.PARK
 
 
-def result_of(write_id: str, refusal: ApiRefusal) -> WriteResult:
-    """A refusal as the result of one write."""
+def reply_of(write_id: str, refusal: ApiRefusal) -> Reply:
+    """A refusal as the reply to one write."""
     verdict, wait, most = _VERDICTS[remedy(refusal.status, refusal.code, refusal.message)]
     reason = refusal.message
     if refusal.fields:
         reason += f" (fields: {', '.join(refusal.fields)})"
-    return WriteResult(write_id, verdict, refusal.code, reason, wait, most)
+    return Reply(write_id, verdict, refusal.code, reason, wait, most)
 
 
 _VERDICTS: dict[Remedy, tuple[Verdict, timedelta, int | None]] = {

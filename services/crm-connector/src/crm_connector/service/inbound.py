@@ -1,6 +1,6 @@
 """What the CRM shows, taken into what we know and published as far as it is news."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +9,6 @@ from uuid import UUID
 from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.crm import ChangeBatch
-from crm_connector.domain.intents import IntentState
 from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
@@ -23,12 +22,13 @@ from crm_connector.domain.observation import (
     needs_read,
     since_written,
 )
-from crm_connector.records import OpportunityRecord
+from crm_connector.records import Attempt, Conflict, OpportunityRecord, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service.maps import Maps, load_maps
-from crm_connector.service.publishing import confirm, observe, show_confirmed
+from crm_connector.service.publishing import observe
+from crm_connector.service.settling import confirm, show_confirmed, take_echoes
 
 Names = Mapping[str, str]
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
@@ -93,26 +93,17 @@ async def apply_import_page(
 
 
 @dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What was sent under a write id that the CRM shows."""
-
-    write_id: str
-    intent_id: UUID
-    sent: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
 class _Intake:
     """Folds what the CRM shows into the opportunities that it locked, in one transaction. `attempts` are our own writes
-    among what is shown; `proven` are the intents that no reply had confirmed before."""
+    among what is shown; `proven` are those that no reply had confirmed before."""
 
     uow: UnitOfWork
     names: Names
     now: datetime
     rows: dict[str, OpportunityRecord]
     maps: Maps
-    attempts: Mapping[str, _Attempt]
-    proven: dict[UUID, Mapping[str, Any]]
+    attempts: Mapping[str, Attempt]
+    proven: dict[UUID, QueuedWrite]
 
     @classmethod
     async def open(
@@ -122,7 +113,9 @@ class _Intake:
         opportunities = OpportunityRepository(uow.session, uow.tenant_id)
         rows = await opportunities.lock(each.opportunity_id for each in shown)
         maps = await load_maps(uow)
-        attempts, proven = await _take_echoes(uow, {each.write_id for each in shown if each.write_id}, now)
+        written = {each.write_id for each in shown if each.write_id}
+        attempts = await IntentRepository(uow.session, uow.tenant_id).ledger(written)
+        proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
         return cls(uow, names, now, rows, maps, attempts, proven)
 
     def take_change(self, change: CrmChange, record: CrmOpportunity | None) -> None:
@@ -143,10 +136,10 @@ class _Intake:
         self._take(record.opportunity_id, effect, self.attempts.get(record.write_id), occasion)
         return effect.kind is not None
 
-    def _take(self, key: str, effect: Effect, attempt: _Attempt | None, occasion: Occasion) -> None:
+    def _take(self, key: str, effect: Effect, attempt: Attempt | None, occasion: Occasion) -> None:
         row = self.rows[key]
         proven = self.proven.pop(attempt.intent_id, None) if attempt else None
-        if attempt and proven and proven["target_stage"]:
+        if attempt and proven and proven.target_stage:
             row = confirm(self.uow, row, proven, attempt.write_id, self.now)
             effect = since_written(effect, self._stage_of(attempt))
         elif proven:
@@ -154,7 +147,7 @@ class _Intake:
         after = observe(self.uow, self.maps, row, effect, occasion)
         self.rows[key] = replace(after, stage_is_ours=self._is_ours(row, after, attempt))
 
-    def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, attempt: _Attempt | None) -> bool:
+    def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, attempt: Attempt | None) -> bool:
         facts, was = after.known.facts, before.known.facts
         if facts is None:
             return after.stage_is_ours
@@ -163,7 +156,7 @@ class _Intake:
         unchanged = was is not None and facts.stage == was.stage
         return unchanged and after.stage_is_ours
 
-    def _stage_of(self, attempt: _Attempt) -> str | None:
+    def _stage_of(self, attempt: Attempt) -> str | None:
         """The stage that was sent, by the CRM's name; None of a write that carried answers alone."""
         sent = attempt.sent.get(self.names.get("stage", "stage"))
         return sent if isinstance(sent, str) else None
@@ -172,23 +165,6 @@ class _Intake:
         """Write the opportunities back."""
         opportunities = OpportunityRepository(self.uow.session, self.uow.tenant_id)
         await opportunities.save(list(self.rows.values()), self.now)
-
-
-async def _take_echoes(
-    uow: UnitOfWork, write_ids: Iterable[str], now: datetime
-) -> tuple[dict[str, _Attempt], dict[UUID, Mapping[str, Any]]]:
-    """Note that our own writes came back: the attempts that did, and the intents that are proven by it."""
-    intents = IntentRepository(uow.session, uow.tenant_id)
-    ledger = await intents.ledger(write_ids)
-    attempts = {key: _Attempt(key, entry["intent_id"], entry["sent"]) for key, entry in ledger.items()}
-    by_id = {entry["intent_id"]: entry for entry in ledger.values()}
-    echoed = [
-        {"intent_id": each, "state": IntentState.ECHOED.value, "echoed_at": now, "updated_at": now} for each in by_id
-    ]
-    await intents.move(echoed, IntentState.CONFIRMED)
-    proven = [{**row, "confirmed_at": now} for row in echoed]
-    moved = await intents.move(proven, IntentState.SENT, IntentState.NEW)
-    return attempts, {intent_id: by_id[intent_id] for intent_id in moved}
 
 
 def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChange) -> Effect:
@@ -206,27 +182,27 @@ def _reading(record: CrmOpportunity, change_id: str, names: Names) -> Occasion:
 
 async def observe_conflicts(
     uow: UnitOfWork,
-    conflicts: Sequence[Mapping[str, Any]],
+    conflicts: Sequence[Conflict],
     records: Mapping[str, CrmOpportunity],
     names: Names,
     now: datetime,
 ) -> None:
     """Publish what the CRM holds where our writes met another stage, even if we knew it already."""
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    rows = await opportunities.lock(conflict["opportunity_id"] for conflict in conflicts)
+    rows = await opportunities.lock(conflict.opportunity_id for conflict in conflicts)
     maps = await load_maps(uow)
     for conflict in conflicts:
-        row = rows[conflict["opportunity_id"]]
+        row = rows[conflict.opportunity_id]
         record, since = records.get(row.opportunity_id), row.known.awaited_since
         # A write after the refusal holds, and the record may have been read before that.
-        if record is None or (since is not None and since > conflict["updated_at"]):
+        if record is None or (since is not None and since > conflict.settled_at):
             continue
         # The refusal proves that the CRM does not hold our stage, so no echo of it will come.
         known = replace(row.known, awaited="", awaited_since=None)
         effect = fold_record(known, record, ObservationKind.CONFLICT)
         effect = replace(effect, kind=effect.kind or ObservationKind.CONFLICT)
-        occasion = _reading(record, f"conflict:{conflict['write_id']}", names)
+        occasion = _reading(record, f"conflict:{conflict.write_id}", names)
         rows[row.opportunity_id] = replace(observe(uow, maps, row, effect, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
-    observed = [{"intent_id": c["intent_id"], "conflict_observed_at": now, "updated_at": now} for c in conflicts]
-    await IntentRepository(uow.session, uow.tenant_id).move(observed, IntentState.CONFLICT)
+    observed = [conflict.intent_id for conflict in conflicts]
+    await IntentRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)

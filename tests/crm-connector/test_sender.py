@@ -7,11 +7,10 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
-import asyncpg
 import pytest
 import pytest_asyncio
 from crm_connector.crm import ChangeBatch, CrmUnavailable
-from crm_connector.domain.intents import Verdict, WriteResult
+from crm_connector.domain.intents import IN_LINE, Reply, Verdict
 from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
@@ -80,7 +79,7 @@ class ScriptedCrm:
     def sent_fields(self, write: CrmWrite) -> Mapping[str, Any]:
         return {"StageName": write.stage.target} if write.stage else {}
 
-    async def write(self, writes: Sequence[CrmWrite]) -> list[WriteResult]:
+    async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         self.calls.append(list(writes))
         step = self.script.pop(0) if self.script else ""
         ids = {write.opportunity_id for write in writes}
@@ -92,26 +91,26 @@ class ScriptedCrm:
                 await asyncio.Event().wait()
             await asyncio.sleep(self.seconds)
             if step == "skip":
-                return [WriteResult(write.write_id, Verdict.UNKNOWN, answered=False) for write in writes]
+                return [Reply(write.write_id, Verdict.UNKNOWN, came=False) for write in writes]
             results = [self.apply(write) for write in writes]
             if step == "hang":
                 await asyncio.Event().wait()
             if step == "lose":
-                return [WriteResult(write.write_id, Verdict.UNKNOWN, answered=False) for write in writes]
+                return [Reply(write.write_id, Verdict.UNKNOWN, came=False) for write in writes]
             return results
         finally:
             self.busy -= ids
 
-    def apply(self, write: CrmWrite) -> WriteResult:
+    def apply(self, write: CrmWrite) -> Reply:
         """Carry the write out as the org would, also long after the caller gave up on it."""
         if write.stage:
             standing = self.stage.get(write.opportunity_id, write.stage.expected)
             if write.stage.expected and standing != write.stage.expected:
-                return WriteResult(write.write_id, Verdict.CONFLICT)
+                return Reply(write.write_id, Verdict.CONFLICT)
             self.stage[write.opportunity_id] = write.stage.target
         self.write_id[write.opportunity_id] = write.write_id
         self.applied.append(write)
-        return WriteResult(write.write_id, Verdict.CONFIRMED)
+        return Reply(write.write_id, Verdict.CONFIRMED)
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         await asyncio.Event().wait()
@@ -375,26 +374,48 @@ class TestCrossing:
         assert (found["stage_key"], found["crm_stage"]) == ("closed_won", "Closed Won")
 
 
-READ_SO_FAR = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'write_intent'"
-
-
-async def test_the_age_of_a_queue_is_told_without_reading_it(service: Any, tenant: str, queue: Any, make: Any) -> None:
+async def test_of_the_queue_only_what_is_due_is_read(service: Any, tenant: str, queue: Any, make: Any) -> None:
     await queue.decide(*[make.decision(f"d{n}", target="discovery") for n in range(60)])
-    # To a planner that takes the queue for empty, the index in its order now looks dearer than the one by opportunity.
-    owner = await asyncpg.connect(service.owner_url)
-    await owner.execute("ALTER INDEX write_intent_due SET (fillfactor = 10)")
-    await owner.execute("REINDEX TABLE write_intent")
-    try:
+    async with service.database.unit_of_work(tenant) as uow:
+        intents = IntentRepository(uow.session, tenant)
+        assert [write.opportunity_id for write in await intents.due(utc_now(), 60)] != []
+        assert await intents.due(utc_now() - timedelta(hours=1), 60) == []
+        backlog = await intents.backlog(*IN_LINE)
+    assert backlog.count == 60
+    assert backlog.since is not None
+
+
+async def test_what_is_settled_leaves_the_queue(service: Any, tenant: str, queue: Any, make: Any) -> None:
+    crm = ScriptedCrm()
+    crm.stage |= {"d1": "Prospecting", "d2": "Negotiation"}
+    lost = make.decision("d2", target="discovery", expected="prospecting")
+    unmapped = make.decision("d3", target="nowhere")
+    await queue.decide(make.decision("d1", target="discovery", expected="prospecting"), lost, unmapped)
+    async with sending(service, tenant, crm):
+        await queue.states("CONFIRMED", "CONFLICT", "PARKED")
+    async with service.database.unit_of_work(tenant) as uow:
+        left = (await uow.session.execute(text("SELECT opportunity_id, state FROM write_queue"))).all()
+    assert [tuple(row) for row in left] == [("d3", "PARKED")]
+
+
+async def test_an_older_decision_waits_for_the_write_that_is_on_its_way(
+    service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+) -> None:
+    crm = ScriptedCrm("hang before")
+    await queue.decide(make.decision("d1", 2, target="demo"))
+
+    async def called() -> None:
+        assert crm.calls
+
+    async def late() -> None:
+        await eventually(called)
+        await queue.decide(make.decision("d1", 1, submission=make.scored("d1")))
         async with service.database.unit_of_work(tenant) as uow:
-            before = (await uow.session.execute(text(READ_SO_FAR))).scalar() or 0
-            oldest = await IntentRepository(uow.session, tenant).oldest_unfinished()
-            read = (await uow.session.execute(text(READ_SO_FAR))).scalar_one() - before
-    finally:
-        await owner.execute("ALTER INDEX write_intent_due RESET (fillfactor)")
-        await owner.execute("REINDEX INDEX write_intent_due")
-        await owner.close()
-    assert oldest is not None
-    assert 0 < read <= 2
+            assert await IntentRepository(uow.session, tenant).due(utc_now(), 10) == []
+
+    await killed_when(service, tenant, crm, late)
+    async with sending(service, tenant, crm):
+        await queue.states("CONFIRMED", "CONFIRMED")
 
 
 async def test_an_import_goes_on_where_it_was(service: Any, tenant: str, queue: Any, eventually: Eventually) -> None:
@@ -438,7 +459,7 @@ async def test_an_echo_that_never_came_is_looked_for(
     async with sending(service, tenant, crm):
         await queue.states("CONFIRMED")
     async with service.database.unit_of_work(tenant) as uow:
-        ago = text("UPDATE write_intent SET confirmed_at = confirmed_at - interval '11 minutes'")
+        ago = text("UPDATE write_intent SET settled_at = settled_at - interval '11 minutes'")
         await uow.session.execute(ago)
     stop = asyncio.Event()
     task = asyncio.create_task(Receiver(service.database, tenant, crm, Signals(), 0.05).run(stop))

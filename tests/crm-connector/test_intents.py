@@ -1,27 +1,25 @@
-"""The life of a write intent."""
+"""The life of a write."""
 
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from crm_connector.domain.breaker import Breaker
 from crm_connector.domain.intents import (
+    IN_LINE,
     LONGEST_RETRY,
-    TRANSITIONS,
-    UNFINISHED,
     IntentState,
     IntentTransitionInvalid,
     Lane,
+    Move,
+    Reply,
     Settlement,
     Verdict,
-    WriteResult,
-    advance,
     expected_stage,
     resolve,
     retry_wait,
     settle,
 )
-from crm_connector.service.outbound import intent_id
+from crm_connector.service.settling import intent_id
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -30,7 +28,7 @@ DECISION = UUID("019ab3c4-0000-7000-8000-000000000000")
 
 
 class IntentLife(RuleBasedStateMachine):
-    """One opportunity's two intents against a CRM that may carry out, refuse, or lose anything: whatever happens, the
+    """One opportunity's two writes against a CRM that may carry out, refuse, or lose anything: whatever happens, the
     first is finished before the second is sent, and no stage is carried out twice by a repetition."""
 
     def __init__(self) -> None:
@@ -38,11 +36,11 @@ class IntentLife(RuleBasedStateMachine):
         self.states = [IntentState.NEW, IntentState.NEW]
         self.attempts: list[list[str]] = [[], []]
         self.applied: list[list[str]] = [[], []]
-        self.standing = ""
+        self.held = ""
         self.pending: tuple[int, str, bool] | None = None
 
     def _head(self) -> int | None:
-        return next((n for n, state in enumerate(self.states) if state in UNFINISHED), None)
+        return next((n for n, state in enumerate(self.states) if state in IN_LINE), None)
 
     @precondition(lambda self: self._head() is not None and self.states[self._head()] is IntentState.NEW)
     @rule(carried_out=st.booleans())
@@ -50,44 +48,42 @@ class IntentLife(RuleBasedStateMachine):
         head = self._head()
         assert head is not None
         write_id = f"{head}.{len(self.attempts[head])}"
-        self.states[head] = advance(self.states[head], IntentState.SENT)
+        self.states[head] = Move.SEND.of(self.states[head])
         self.attempts[head].append(write_id)
         if carried_out:
             self.applied[head].append(write_id)
-            self.standing = write_id
+            self.held = write_id
         self.pending = (head, write_id, carried_out)
 
     @precondition(lambda self: self.pending is not None)
     @rule(lost=st.booleans(), verdict=st.sampled_from([Verdict.AGAIN, Verdict.REFUSED, Verdict.CONFLICT]))
-    def answer(self, lost: bool, verdict: Verdict) -> None:
+    def reply(self, lost: bool, verdict: Verdict) -> None:
         assert self.pending is not None
         head, write_id, carried_out = self.pending
         self.pending = None
         known = Verdict.CONFIRMED if carried_out else verdict
-        result = WriteResult(write_id, Verdict.UNKNOWN if lost else known)
-        settlement = settle(result, len(self.attempts[head]), 0.5)
-        if settlement.state is not IntentState.SENT:
-            self.states[head] = advance(IntentState.SENT, settlement.state)
+        reply = Reply(write_id, Verdict.UNKNOWN if lost else known)
+        self.states[head] = settle(reply, len(self.attempts[head]), 0.5).move.of(IntentState.SENT)
 
     @precondition(lambda self: self.pending is None and IntentState.SENT in self.states)
     @rule()
     def find_out(self) -> None:
         head = self.states.index(IntentState.SENT)
-        verdict = resolve(self.attempts[head], self.standing)
-        settlement = settle(WriteResult(self.standing, verdict), len(self.attempts[head]), 0.5)
-        self.states[head] = advance(IntentState.SENT, settlement.state)
+        verdict = resolve(self.attempts[head], self.held)
+        settlement = settle(Reply(self.held, verdict), len(self.attempts[head]), 0.5)
+        self.states[head] = settlement.move.of(IntentState.SENT)
 
     @precondition(lambda self: IntentState.CONFIRMED in self.states)
     @rule()
     def echo(self) -> None:
         head = self.states.index(IntentState.CONFIRMED)
-        self.states[head] = advance(self.states[head], IntentState.ECHOED)
+        self.states[head] = Move.ECHO.of(self.states[head])
 
     @precondition(lambda self: IntentState.PARKED in self.states and self._head() is None)
     @rule()
     def retry(self) -> None:
         head = self.states.index(IntentState.PARKED)
-        self.states[head] = advance(self.states[head], IntentState.NEW)
+        self.states[head] = Move.RETRY.of(self.states[head])
 
     @rule()
     def nothing_happens(self) -> None:
@@ -111,33 +107,49 @@ class IntentLife(RuleBasedStateMachine):
 TestIntentLife = IntentLife.TestCase
 
 
-class TestTransitions:
-    def test_the_ends_are_ends(self) -> None:
-        for state in (IntentState.ECHOED, IntentState.CONFLICT, IntentState.SUPERSEDED):
-            assert TRANSITIONS[state] == frozenset()
+class TestMove:
+    @pytest.mark.parametrize("move", Move)
+    @pytest.mark.parametrize("state", IntentState)
+    def test_a_move_leads_from_its_sources_and_from_nowhere_else(self, move: Move, state: IntentState) -> None:
+        if state in move.sources:
+            assert move.of(state) is move.target
+        else:
+            with pytest.raises(IntentTransitionInvalid):
+                move.of(state)
 
-    def test_what_is_confirmed_is_never_sent_again(self) -> None:
-        with pytest.raises(IntentTransitionInvalid):
-            advance(IntentState.CONFIRMED, IntentState.NEW)
+    def test_every_state_can_be_reached(self) -> None:
+        reached = {IntentState.NEW}
+        for _ in IntentState:
+            reached |= {move.target for move in Move if reached & set(move.sources)}
+        assert reached == set(IntentState)
 
-    def test_every_settlement_is_allowed(self) -> None:
+    def test_what_is_settled_is_never_sent_again(self) -> None:
+        for move in Move:
+            assert move.target.is_settled or not any(state.is_settled for state in move.sources)
+
+    def test_what_is_not_settled_can_be(self) -> None:
+        ending = {state for state in IntentState if state.is_settled}
+        for _ in IntentState:
+            ending |= {state for move in Move if move.target in ending for state in move.sources}
+        assert ending == set(IntentState)
+
+    def test_every_reply_moves_a_sent_write(self) -> None:
         for verdict in Verdict:
-            state = settle(WriteResult("w", verdict), 1, 0).state
-            assert state is IntentState.SENT or state in TRANSITIONS[IntentState.SENT]
+            assert IntentState.SENT in settle(Reply("w", verdict), 1, 0).move.sources
 
 
 class TestSettle:
     def test_an_unknown_outcome_stays_sent(self) -> None:
-        assert settle(WriteResult("w", Verdict.UNKNOWN), 1, 0).state is IntentState.SENT
+        assert settle(Reply("w", Verdict.UNKNOWN), 1, 0).move is Move.DOUBT
 
     def test_a_bounded_repetition_ends_parked(self) -> None:
-        result = WriteResult("w", Verdict.AGAIN, most_attempts=2)
-        assert settle(result, 1, 0).state is IntentState.NEW
-        assert settle(result, 2, 0).state is IntentState.PARKED
+        reply = Reply("w", Verdict.AGAIN, most_attempts=2)
+        assert settle(reply, 1, 0).move is Move.REPEAT
+        assert settle(reply, 2, 0).move is Move.PARK
 
     def test_the_crms_own_pause_is_kept(self) -> None:
-        result = WriteResult("w", Verdict.AGAIN, not_before=timedelta(hours=1))
-        assert settle(result, 1, 0) == Settlement(IntentState.NEW, timedelta(hours=1))
+        reply = Reply("w", Verdict.AGAIN, not_before=timedelta(hours=1))
+        assert settle(reply, 1, 0) == Settlement(Move.REPEAT, timedelta(hours=1))
 
     @given(st.integers(1, 10_000), st.floats(0, 1, exclude_max=True))
     def test_waits_grow_within_bounds(self, attempt: int, chance: float) -> None:
@@ -162,32 +174,7 @@ class TestIdentity:
         assert intent_id(DECISION) == intent_id(UUID(str(DECISION)))
         assert intent_id(DECISION) != intent_id(DECISION, Lane.ANSWERS)
 
-    def test_nothing_standing_proves_nothing(self) -> None:
+    def test_no_write_id_proves_nothing(self) -> None:
         assert resolve(["w1", ""], "") is Verdict.AGAIN
         assert resolve(["w1", "w2"], "w1") is Verdict.CONFIRMED
         assert resolve(["w1"], "other") is Verdict.AGAIN
-
-
-class TestBreaker:
-    def test_opens_after_three_and_lets_one_try(self) -> None:
-        now = [0.0]
-        breaker = Breaker(lambda: now[0])
-        breaker.failed()
-        breaker.failed()
-        assert not breaker.is_open
-        assert breaker.doubtful
-        breaker.failed()
-        assert breaker.remaining == 1
-        now[0] = 1
-        assert not breaker.is_open
-        breaker.failed()
-        assert breaker.remaining == 2
-        now[0] = 3
-        breaker.succeeded()
-        assert not breaker.doubtful
-
-    def test_can_be_told_to_wait(self) -> None:
-        breaker = Breaker(lambda: 0.0)
-        breaker.trip(30)
-        breaker.trip(5)
-        assert breaker.remaining == 30
