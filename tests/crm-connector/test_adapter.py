@@ -195,7 +195,7 @@ class TestConflict:
         conflict = next(o for o in observations if o.kind == OBSERVATION_KIND_CONFLICT)
         assert (conflict.stage_key, conflict.crm_stage) == ("closed_lost", "Closed Lost")
         assert conflict.change_id == f"conflict:{stage['write_id']}"
-        # Answers that went alone are not told.
+        # Answers that went alone are not published.
         await linked.decide(make.decision(deal, 2, target="demo", expected="closed_lost"))
         await linked.state_of(deal, "CONFLICT", "ECHOED", "ECHOED")
         assert [c.stage_key for c in await _confirmed(linked, deal)] == ["demo"]

@@ -20,7 +20,7 @@ Queued = Callable[[], Awaitable[list[UUID]]]
 
 @pytest.fixture
 async def service(start_service: Any) -> Any:
-    return await start_service("crm_connector", salesforce_tenant="nobody")
+    return await start_service("crm_connector", salesforce_tenant="none")
 
 
 @pytest.fixture

@@ -104,8 +104,8 @@ class ScriptedCrm:
     def apply(self, write: CrmWrite) -> Reply:
         """Carry the write out as the org would, also long after the caller gave up on it."""
         if write.stage:
-            standing = self.stage.get(write.opportunity_id, write.stage.expected)
-            if write.stage.expected and standing != write.stage.expected:
+            held = self.stage.get(write.opportunity_id, write.stage.expected)
+            if write.stage.expected and held != write.stage.expected:
                 return Reply(write.write_id, Verdict.CONFLICT)
             self.stage[write.opportunity_id] = write.stage.target
         self.write_id[write.opportunity_id] = write.write_id
@@ -119,7 +119,7 @@ class ScriptedCrm:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(start_service: Any) -> AsyncIterator[Any]:
-    yield await start_service("crm_connector", salesforce_tenant="nobody", crm_poll_seconds=0.2)
+    yield await start_service("crm_connector", salesforce_tenant="none", crm_poll_seconds=0.2)
 
 
 @pytest.fixture
@@ -330,7 +330,7 @@ class TestCrossing:
         async with service.database.unit_of_work(tenant) as uow:
             await inbound.apply_records(uow, page, ObservationKind.UPDATED, crm.fact_fields, utc_now())
 
-    async def test_what_stands_after_a_write_is_told_after_it(
+    async def test_what_the_crm_holds_after_a_write_is_published_after_it(
         self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
     ) -> None:
         crm = ScriptedCrm("hang")
@@ -346,10 +346,10 @@ class TestCrossing:
         crm.stage["d1"] = "Prospecting"
         await self.read(service, tenant, crm)
         (confirmed,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
-        *_, told = await service.events(OpportunityObserved, tenant=tenant, count=2)
-        assert (confirmed.message.stage_key, told.message.stage_key) == ("discovery", "prospecting")
-        assert confirmed.sequence < told.sequence
-        assert list(told.message.changed_fields) == ["StageName"]
+        *_, observed = await service.events(OpportunityObserved, tenant=tenant, count=2)
+        assert (confirmed.message.stage_key, observed.message.stage_key) == ("discovery", "prospecting")
+        assert confirmed.sequence < observed.sequence
+        assert list(observed.message.changed_fields) == ["StageName"]
 
     async def test_a_conflict_seen_late_undoes_no_newer_write(
         self, service: Any, tenant: str, queue: Any, make: Any

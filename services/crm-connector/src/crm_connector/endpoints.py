@@ -1,4 +1,4 @@
-"""The API: how the connection stands, imports, write intents, stage mappings."""
+"""The API: the state of the connection, imports, write intents, stage mappings."""
 
 from typing import Annotated
 from uuid import UUID

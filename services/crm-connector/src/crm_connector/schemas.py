@@ -18,7 +18,7 @@ class _Document(BaseModel):
 
 
 class ConnectionState(BaseModel):
-    """Where the connection to the CRM stands."""
+    """The state of the connection to the CRM."""
 
     adapter: str = Field(examples=["salesforce"])
     org_id: str = Field(examples=["00DSg0000000001EAA"])

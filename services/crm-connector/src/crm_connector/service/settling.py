@@ -43,23 +43,24 @@ class Replied:
 async def settle_replies(uow: UnitOfWork, replies: Sequence[Replied], now: datetime) -> None:
     """Move writes on by the CRM's replies and publish what came of them, in one transaction. A write that its echo has
     proven meanwhile stays as it is."""
-    after = {each.queued.intent_id: _after(each.queued, each.reply, now) for each in replies}
+    given = {each.queued.intent_id: each for each in replies}
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
     # Answers alone change nothing that is known of their opportunity, unless they are refused.
     rows = await opportunities.lock(
-        write.opportunity_id for write in after.values() if write.target_stage or write.state is IntentState.PARKED
+        each.queued.opportunity_id
+        for each in replies
+        if each.queued.target_stage or settle(each.reply, each.queued.attempts, 0).move is Move.PARK
     )
     intents = IntentRepository(uow.session, uow.tenant_id)
-    taken = {write.intent_id for write in await intents.take(after, IntentState.SENT)}
-    settled = [write for key, write in after.items() if key in taken]
+    taken = await intents.take(given, IntentState.SENT)
+    settled = [_after(write, given[write.intent_id].reply, now) for write in taken]
     await intents.keep(settled, now)
-    stages = {each.queued.intent_id: each.stage for each in replies}
     for write in settled:
         key = write.opportunity_id
         if write.state is IntentState.PARKED:
             rows[key] = _park(uow, rows[key], write, now)
         elif write.state is IntentState.CONFIRMED and write.target_stage:
-            rows[key] = _confirmed(uow, rows[key], write, stages[write.intent_id], now)
+            rows[key] = _confirmed(uow, rows[key], write, given[write.intent_id].stage, now)
         elif write.state is IntentState.CONFIRMED:
             show_confirmed(write)
     await opportunities.save(list(rows.values()), now)
