@@ -1,6 +1,6 @@
 """Events on the wire: protobuf values in the CloudEvents 1.0 Kafka binding, binary mode.
 
-Which messages are events, their topic and the aggregate that orders them stand in proto/ as message options; the
+Which messages are events, their topic and the aggregate that orders them are message options in proto/; the
 registry here only reads them.
 """
 
