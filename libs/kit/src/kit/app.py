@@ -168,7 +168,7 @@ async def _schema_fits(runtime: Runtime, stop: asyncio.Event) -> None:
 @contextmanager
 def _announced(runtime: Runtime) -> Iterator[None]:
     """On SIGTERM, say first that we are not ready, and let the server close its port only `drain_seconds` later:
-    whoever balances the load has noticed by then, and no request meets a closed port."""
+    the load balancer has noticed by then, and no request meets a closed port."""
     stop_server = signal.getsignal(signal.SIGTERM)
     seconds = runtime.settings.drain_seconds
     if not (seconds and callable(stop_server) and threading.current_thread() is threading.main_thread()):

@@ -1,12 +1,12 @@
 """Events on the wire: protobuf values in the CloudEvents 1.0 Kafka binding, binary mode.
 
-Which messages are events, their topic and the aggregate that orders them stand in proto/ as message options; the
+Which messages are events, their topic and the aggregate that orders them are message options in proto/; the
 registry here only reads them.
 """
 
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -15,7 +15,6 @@ from uuid import UUID
 
 import stagecraft
 from google.protobuf.message import DecodeError, Message
-from google.protobuf.timestamp_pb2 import Timestamp
 from stagecraft.common.v1 import event_pb2
 
 from kit.errors import InvalidEvent
@@ -23,8 +22,6 @@ from kit.ids import utc_now, uuid7, uuid_of
 
 M = TypeVar("M", bound=Message)
 CONTENT_TYPE = "application/protobuf"
-# The years 1 to 9999, as protobuf has them.
-_FIRST_SECOND, _LAST_SECOND = -62135596800, 253402300799
 
 
 @dataclass(frozen=True)
@@ -136,8 +133,8 @@ def headers_of(pairs: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
 
 
 def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
-    """Read a record. InvalidEvent with code `missing_header`, `bad_header`, `unknown_type`, `bad_payload`, `bad_text`,
-    `bad_time` or `key_mismatch`. Fields this version does not know are kept and ignored, as protobuf does."""
+    """Read a record. InvalidEvent with code `missing_header`, `bad_header`, `unknown_type`, `bad_payload`, `bad_text`
+    or `key_mismatch`. Fields this version does not know are kept and ignored, as protobuf does."""
     headers = record.headers
     for name in ("ce_id", "ce_type", "ce_time", "ce_sequence", "ce_tenantid"):
         if not headers.get(name):
@@ -159,8 +156,6 @@ def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
     # Most messages hold no zero byte at all, and then no text with one.
     if b"\x00" in record.value and _holds_nul(message):
         raise InvalidEvent("bad_text", "text must not contain U+0000")
-    for path in _timestamps(kind.message):
-        _check_time(message, path)
     aggregate_id = getattr(message, kind.aggregate_field)
     if not aggregate_id or record.key != f"{headers['ce_tenantid']}:{aggregate_id}":
         raise InvalidEvent("key_mismatch", "the key is not tenant and aggregate of the event")
@@ -176,27 +171,3 @@ def _holds_nul(value: Any) -> bool:
     if isinstance(value, Message):
         return any(_holds_nul(held) for _, held in value.ListFields())
     return not isinstance(value, bytes | int | float) and any(_holds_nul(held) for held in value)
-
-
-@lru_cache
-def _timestamps(message: type[Message]) -> tuple[tuple[str, ...], ...]:
-    """Paths to every timestamp of the message and of the messages it holds one of."""
-    return tuple(_timestamp_paths(message.DESCRIPTOR))
-
-
-def _timestamp_paths(descriptor: Any) -> Iterator[tuple[str, ...]]:
-    for field_ in descriptor.fields:
-        if field_.message_type is None or field_.is_repeated:
-            continue
-        if field_.message_type.full_name == Timestamp.DESCRIPTOR.full_name:
-            yield (field_.name,)
-        else:
-            yield from ((field_.name, *path) for path in _timestamp_paths(field_.message_type))
-
-
-def _check_time(message: Message, path: tuple[str, ...]) -> None:
-    stamp: Any = message
-    for name in path:
-        stamp = getattr(stamp, name)
-    if not (_FIRST_SECOND <= stamp.seconds <= _LAST_SECOND and 0 <= stamp.nanos < 10**9):
-        raise InvalidEvent("bad_time", f"{'.'.join(path)} is beyond the calendar")

@@ -11,6 +11,7 @@ from prometheus_client import Gauge
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
 
+from kit import telemetry
 from kit.database.resources import Resources
 from kit.database.unit_of_work import Database
 from kit.database.waiting import Waiting, measure_waiting
@@ -25,21 +26,6 @@ from kit.delivery.pace import Pace
 from kit.health import Watchdog, in_words
 from kit.http.auth import TokenVerifier
 from kit.settings import ServiceSettings
-from kit.telemetry import (
-    CONNECTIONS_IN_USE,
-    CONNECTIONS_LIMIT,
-    CONSUMER_LAG,
-    DEAD_LETTERS_WAITING,
-    HOUSEKEEPING_AGE,
-    ISSUER_KEYS_AGE,
-    OUTBOX_AGE,
-    OUTBOX_DEPTH,
-    SERVICE_CLOCK,
-    SERVICE_INFO,
-    SERVICE_READY,
-    WAITING_AGE,
-    WAITING_ITEMS,
-)
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +56,7 @@ class Runtime:
         # What the start waits for, in words; empty once everything runs.
         self.waits_for = "its first look at the database"
         self.stopping = False
-        SERVICE_INFO.labels(settings.service, _version_of(settings.service)).set(1)
+        telemetry.SERVICE_INFO.labels(settings.service, _version_of(settings.service)).set(1)
 
     @property
     def started(self) -> bool:
@@ -107,24 +93,25 @@ class Runtime:
     async def measure(self) -> None:
         """Bring the gauges up to date that are not set on the way."""
         service = self.settings.service
-        SERVICE_CLOCK.labels(service).set(time.time())
-        ISSUER_KEYS_AGE.labels(service).set(self.verifier.keys_age_seconds)
-        HOUSEKEEPING_AGE.labels(service).set(self.housekeeping.age_seconds)
+        telemetry.SERVICE_CLOCK.labels(service).set(time.time())
+        telemetry.ISSUER_KEYS_AGE.labels(service).set(self.verifier.keys_age_seconds)
+        telemetry.HOUSEKEEPING_AGE.labels(service).set(self.housekeeping.age_seconds)
         pool = self.database.engine.pool
         assert isinstance(pool, QueuePool)
-        CONNECTIONS_IN_USE.labels(service).set(pool.checkedout())
-        CONNECTIONS_LIMIT.labels(service).set(pool.size())
+        telemetry.CONNECTIONS_IN_USE.labels(service).set(pool.checkedout())
+        telemetry.CONNECTIONS_LIMIT.labels(service).set(pool.size())
         if self.waits_for:
-            SERVICE_READY.labels(service).set(0)
+            telemetry.SERVICE_READY.labels(service).set(0)
             return
+        waiting = measure_waiting(self.database, service, self._waiting)
         *_, unready = await asyncio.gather(
-            self._measured(self.relay.measure(), OUTBOX_DEPTH, OUTBOX_AGE),
-            self._measured(measure_dead_letters(self.database, service), DEAD_LETTERS_WAITING),
-            self._measured(measure_waiting(self.database, service, self._waiting), WAITING_ITEMS, WAITING_AGE),
+            self._measured(self.relay.measure(), telemetry.OUTBOX_DEPTH, telemetry.OUTBOX_AGE),
+            self._measured(measure_dead_letters(self.database, service), telemetry.DEAD_LETTERS_WAITING),
+            self._measured(waiting, telemetry.WAITING_ITEMS, telemetry.WAITING_AGE),
             self._measure_lag(),
             self.unready(),
         )
-        SERVICE_READY.labels(service).set(not unready)
+        telemetry.SERVICE_READY.labels(service).set(not unready)
 
     async def _measured(self, measurement: Awaitable[None], *gauges: Gauge) -> bool:
         """Let the measurement set its gauges. When it fails their series vanish: an old value would pass for a new."""
@@ -138,7 +125,7 @@ class Runtime:
         return True
 
     async def _measure_lag(self) -> None:
-        if self.lag is not None and not await self._measured(self.lag.measure(), CONSUMER_LAG):
+        if self.lag is not None and not await self._measured(self.lag.measure(), telemetry.CONSUMER_LAG):
             await self._measured(self.lag.close())
 
     async def close(self) -> None:
@@ -155,10 +142,10 @@ class Runtime:
             "service": service,
             "ready": not unready,
             "reasons": unready,
-            "lag": _total(CONSUMER_LAG, service),
-            "outbox_events": _total(OUTBOX_DEPTH, service),
-            "outbox_oldest_age_seconds": _total(OUTBOX_AGE, service),
-            "dead_letters": _total(DEAD_LETTERS_WAITING, service),
+            "lag": _total(telemetry.CONSUMER_LAG, service),
+            "outbox_events": _total(telemetry.OUTBOX_DEPTH, service),
+            "outbox_oldest_age_seconds": _total(telemetry.OUTBOX_AGE, service),
+            "dead_letters": _total(telemetry.DEAD_LETTERS_WAITING, service),
             "last_error": self.consumer.last_error if self.consumer else "",
         }
 

@@ -1,4 +1,4 @@
-"""What a service is told from outside, read from environment variables of the same names."""
+"""The settings of a service, read from environment variables of the same names."""
 
 import hashlib
 from functools import cached_property
@@ -28,7 +28,7 @@ class ServiceSettings(BaseSettings):
     Defaults suit one machine. `ENVIRONMENT=production` refuses what is only safe there.
     """
 
-    # What is wrong with one setting is told without the others, among which are passwords.
+    # An error names one setting and shows none of the others, among which are passwords.
     model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
 
     # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
@@ -66,7 +66,10 @@ class ServiceSettings(BaseSettings):
         default=0, ge=0, description="how long to go on answering after SIGTERM, not ready; above the balancer's poll"
     )
     niceness: int = Field(
-        default=0, ge=0, le=19, description="how far to stand back from other processes of the machine, once started"
+        default=0,
+        ge=0,
+        le=19,
+        description="how far to yield to other processes of the machine, once started",
     )
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
@@ -96,7 +99,7 @@ class ServiceSettings(BaseSettings):
                     "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted"
                 )
             if not self.kafka_tls:
-                raise ValueError("KAFKA_TLS must be true in production: whoever listens would read every event")
+                raise ValueError("KAFKA_TLS must be true in production, or every event can be read on the way")
             if not self.database_tls:
-                raise ValueError("DATABASE_TLS must be true in production: whoever listens would read every row")
+                raise ValueError("DATABASE_TLS must be true in production, or every row can be read on the way")
         return self

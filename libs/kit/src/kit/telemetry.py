@@ -30,34 +30,36 @@ _AGE_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 _REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _DELAY_BUCKETS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5)
 
+# fmt: off
 # Every metric of the platform's runtime. The help says what a rise means; the runbook of the alert says what to do.
 # Services add theirs in their own `telemetry.py`; `docs/metrics.md` lists all of them.
 SERVICE_INFO = Gauge("service_info", "Always 1; the label says which version runs", ["service", "version"])
-SERVICE_READY = Gauge("service_ready", "1 when the service takes work, 0 when it waits for something; /readyz says for what", ["service"])  # fmt: skip  # noqa: E501
-SERVICE_CLOCK = Gauge("service_clock_seconds", "Wall clock of the process; a distance from the time of the scrape means that a clock is wrong", ["service"])  # fmt: skip  # noqa: E501
-EVENT_LOOP_DELAY = Histogram("event_loop_delay_seconds", "How late the event loop wakes; a rise means that something blocks it", ["service"], buckets=_DELAY_BUCKETS)  # fmt: skip  # noqa: E501
-ISSUER_KEYS_AGE = Gauge("issuer_keys_age_seconds", "Time since the token issuer's keys were read; a rise means that the issuer does not answer", ["service"])  # fmt: skip  # noqa: E501
-HOUSEKEEPING_AGE = Gauge("housekeeping_age_seconds", "Time since old inbox and idempotency rows were deleted; a rise means that tables grow", ["service"])  # fmt: skip  # noqa: E501
-HTTP_REQUESTS = Counter("http_requests_total", "Requests by operation, status and problem code; a rise of 5xx means that callers fail", ["service", "operation", "status", "code"])  # fmt: skip  # noqa: E501
-HTTP_SECONDS = Histogram("http_request_seconds", "Time to answer a request; a rise means a slow database or a busy process", ["service", "operation"], buckets=_REQUEST_BUCKETS)  # fmt: skip  # noqa: E501
-CONNECTIONS_IN_USE = Gauge("database_connections_in_use", "Connections of the pool in use; at the limit, requests wait", ["service"])  # fmt: skip  # noqa: E501
+SERVICE_READY = Gauge("service_ready", "1 when the service takes work, 0 when it waits for something; /readyz says for what", ["service"])
+SERVICE_CLOCK = Gauge("service_clock_seconds", "Wall clock of the process; a distance from the time of the scrape means that a clock is wrong", ["service"])
+EVENT_LOOP_DELAY = Histogram("event_loop_delay_seconds", "How late the event loop wakes; a rise means that something blocks it", ["service"], buckets=_DELAY_BUCKETS)
+ISSUER_KEYS_AGE = Gauge("issuer_keys_age_seconds", "Time since the token issuer's keys were read; a rise means that the issuer does not answer", ["service"])
+HOUSEKEEPING_AGE = Gauge("housekeeping_age_seconds", "Time since old inbox and idempotency rows were deleted; a rise means that tables grow", ["service"])
+HTTP_REQUESTS = Counter("http_requests_total", "Requests by operation, status and problem code; a rise of 5xx means that callers fail", ["service", "operation", "status", "code"])
+HTTP_SECONDS = Histogram("http_request_seconds", "Time to answer a request; a rise means a slow database or a busy process", ["service", "operation"], buckets=_REQUEST_BUCKETS)
+CONNECTIONS_IN_USE = Gauge("database_connections_in_use", "Connections of the pool in use; at the limit, requests wait", ["service"])
 CONNECTIONS_LIMIT = Gauge("database_connections_limit", "Connections that the pool may hold", ["service"])
-EVENTS_PUBLISHED = Counter("events_published_total", "Events written to the outbox; a fall to 0 means that nothing happens", ["service", "topic"])  # fmt: skip  # noqa: E501
-EVENTS_RELAYED = Counter("events_relayed_total", "Events that the broker acknowledged; fewer than published means that the outbox fills", ["service"])  # fmt: skip  # noqa: E501
-RELAY_FAILURES = Counter("relay_failures_total", "Relay rounds that failed and are repeated; a rise means that the broker is away or refuses", ["service"])  # fmt: skip  # noqa: E501
-OUTBOX_AGE = Gauge("outbox_oldest_age_seconds", "Age of the oldest unsent event; a rise means that the broker is away or refuses", ["service"])  # fmt: skip  # noqa: E501
-OUTBOX_DEPTH = Gauge("outbox_events", "Events in the outbox; a rise means that they are sent slower than they are made", ["service"])  # fmt: skip  # noqa: E501
-EVENTS_CONSUMED = Counter("events_consumed_total", "Events handled; a fall to 0 with lag means that the consumer is stuck", ["service", "topic"])  # fmt: skip  # noqa: E501
-DUPLICATES = Counter("events_duplicate_total", "Events handled before, and dropped; a rise means that a sender or a consumer crashed", ["service", "topic"])  # fmt: skip  # noqa: E501
-DEAD_LETTERS = Counter("dead_letters_total", "Events set aside as invalid; a rise means a broken producer or handler", ["service", "topic", "code"])  # fmt: skip  # noqa: E501
-DEAD_LETTERS_WAITING = Gauge("dead_letters_waiting", "Events set aside that wait for a person to replay or dismiss them", ["service"])  # fmt: skip  # noqa: E501
-WAITING_ITEMS = Gauge("waiting_items", "Work set aside until something arrives or a person acts; a rise means that it does not", ["service", "what"])  # fmt: skip  # noqa: E501
-WAITING_AGE = Gauge("waiting_oldest_age_seconds", "Age of the oldest work set aside; a rise means that what it waits for does not come", ["service", "what"])  # fmt: skip  # noqa: E501
-EVENT_AGE = Histogram("consumer_event_age_seconds", "Time from an event's making to its being handled; a rise means that the consumer is behind", ["service", "topic"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
-BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle what one poll returned; a rise means a slow database or large events", ["service"], buckets=_AGE_BUCKETS)  # fmt: skip  # noqa: E501
-CONSUMER_RETRIES = Counter("consumer_retries_total", "Batches repeated after a passing fault; a rise means that the database is away", ["service", "topic"])  # fmt: skip  # noqa: E501
-CONSUMER_LAG = Gauge("consumer_lag_events", "Events behind the end of the partition; a rise means that the consumer is too slow or stuck", ["service", "topic", "partition"])  # fmt: skip  # noqa: E501
+EVENTS_PUBLISHED = Counter("events_published_total", "Events written to the outbox; a fall to 0 means that nothing happens", ["service", "topic"])
+EVENTS_RELAYED = Counter("events_relayed_total", "Events that the broker acknowledged; fewer than published means that the outbox fills", ["service"])
+RELAY_FAILURES = Counter("relay_failures_total", "Relay rounds that failed and are repeated; a rise means that the broker is away or refuses", ["service"])
+OUTBOX_AGE = Gauge("outbox_oldest_age_seconds", "Age of the oldest unsent event; a rise means that the broker is away or refuses", ["service"])
+OUTBOX_DEPTH = Gauge("outbox_events", "Events in the outbox; a rise means that they are sent slower than they are made", ["service"])
+EVENTS_CONSUMED = Counter("events_consumed_total", "Events handled; a fall to 0 with lag means that the consumer is stuck", ["service", "topic"])
+DUPLICATES = Counter("events_duplicate_total", "Events handled before, and dropped; a rise means that a sender or a consumer crashed", ["service", "topic"])
+DEAD_LETTERS = Counter("dead_letters_total", "Events set aside as invalid; a rise means a broken producer or handler", ["service", "topic", "code"])
+DEAD_LETTERS_WAITING = Gauge("dead_letters_waiting", "Events set aside that wait for a person to replay or dismiss them", ["service"])
+WAITING_ITEMS = Gauge("waiting_items", "Work set aside until something arrives or a person acts; a rise means that it does not", ["service", "what"])
+WAITING_AGE = Gauge("waiting_oldest_age_seconds", "Age of the oldest work set aside; a rise means that what it waits for does not come", ["service", "what"])
+EVENT_AGE = Histogram("consumer_event_age_seconds", "Time from an event's making to its being handled; a rise means that the consumer is behind", ["service", "topic"], buckets=_AGE_BUCKETS)
+BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle what one poll returned; a rise means a slow database or large events", ["service"], buckets=_AGE_BUCKETS)
+CONSUMER_RETRIES = Counter("consumer_retries_total", "Batches repeated after a passing fault; a rise means that the database is away", ["service", "topic"])
+CONSUMER_LAG = Gauge("consumer_lag_events", "Events behind the end of the partition; a rise means that the consumer is too slow or stuck", ["service", "topic", "partition"])
 CONSUMER_UP = Gauge("consumer_running", "1 while the consumer runs; 0 when it halted itself", ["service"])
+# fmt: on
 
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("kit")

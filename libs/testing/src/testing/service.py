@@ -24,7 +24,7 @@ from testing.infrastructure import Infrastructure
 
 M = TypeVar("M", bound=Message)
 T = TypeVar("T")
-# Patience costs nothing where all is well, and a disk that writes back a million rows holds everybody up.
+# Patience costs nothing where all is well, and a disk that writes back a million rows is slow.
 WAIT_SECONDS = 90.0
 
 
@@ -63,7 +63,7 @@ class ServiceUnderTest:
         return self.app.state.database
 
     def headers(self, tenant: str, role: str = "admin", subject: str = "") -> dict[str, str]:
-        """Authorization of somebody of a tenant; the subject defaults to the role's name."""
+        """Authorization of a person of a tenant; the subject defaults to the role's name."""
         token = self.issuer.token(tenant, subject or role, [role])
         return {"Authorization": f"Bearer {token}"}
 

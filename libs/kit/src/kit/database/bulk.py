@@ -42,7 +42,7 @@ async def insert(
     session: AsyncSession, table: Table, tenant_id: str, rows: Rows, *, conflict: str = "", returning: str = ""
 ) -> list[Any]:
     """Insert the tenant's rows, in their order; the values of the `returning` column. All rows have the columns of the
-    first. `conflict` is SQL: what stands behind ON CONFLICT; where it updates, no two rows may have the same key."""
+    first. `conflict` is SQL: what follows ON CONFLICT; where it updates, no two rows may have the same key."""
     if not rows:
         return []
     names = _names(rows[0])
@@ -59,7 +59,7 @@ class _Insert(NamedTuple):
 
 def defer(session: AsyncSession, table: Table, rows: Rows, *, conflict: str = "") -> None:
     """Insert the tenant's rows with the transaction's other deferred ones: each message to the server and back costs
-    more than what it carries. Whoever has to read them in the same transaction calls `write_deferred` before."""
+    more than what it carries. To read them in the same transaction, call `write_deferred` before."""
     if rows:
         deferred = session.info.setdefault(_DEFERRED, [])
         deferred.append((_Insert(table, _names(rows[0]), conflict), rows))
@@ -124,7 +124,7 @@ def _insert(table: Table, names: tuple[str, ...], conflict: str, returning: str,
 
 @lru_cache
 def _insert_all(inserts: tuple[_Insert, ...]) -> str:
-    """Of several, all but the last stand in a WITH, which the server carries out just as completely."""
+    """Of several, all but the last are in a WITH, which the server carries out just as completely."""
     statements: list[str] = []
     first = 2
     for table, names, conflict in inserts:

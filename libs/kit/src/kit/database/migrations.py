@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 from kit.database import tables
 
 _TENANT = "current_setting('app.tenant_id', true)"
-# Whoever waits for the lock on a table makes everybody behind it wait: rather let them pass and try again.
+# A migration that waits for a lock holds up all that come after it: it lets them pass and tries again.
 _LOCK_TIMEOUT = "1s"
 _BACKFILL_ROWS = 1000
 
@@ -79,7 +79,7 @@ def let_relay_count(package: str, table: Table, *columns: str) -> None:
 
 def backfill(table: str, assignment: str, unfinished: str) -> None:
     """Fill a new column of a table in use: `assignment` is what to SET in rows that are `unfinished`. A revision of its
-    own: it commits every thousand rows, so that nobody waits long for one, and goes on where it was interrupted.
+    own: it commits every thousand rows, so that no request waits long for a row, and goes on where it was interrupted.
 
     Forced row-level security hides all rows from the owner too, and an UPDATE would silently find none. It is lifted
     within each transaction; the application is not the owner and stays confined."""

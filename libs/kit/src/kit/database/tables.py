@@ -42,7 +42,7 @@ outbox = Table(
     Column("topic", String, nullable=False),
     Column("key", String, nullable=False),
     Column("value", LargeBinary, nullable=False),
-    # Nobody searches in it: text is what costs least to write and read.
+    # It is never searched: text costs least to write and read.
     Column("headers", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )

@@ -68,7 +68,7 @@ class UnitOfWork:
 
     async def flush(self) -> None:
         """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Every commit
-        does so first; whoever reads before what was deferred has to do so as well."""
+        does so first; it is needed before deferred rows are read."""
         events, self._outgoing = self._outgoing, []
         rows = [event.row(self._source, self._prefix) for event in events]
         bulk.defer(self.session, outbox, rows)
@@ -92,12 +92,12 @@ class Database:
         self._source = settings.service
         self._prefix = settings.topic_prefix
         self._relay_role = f"{settings.package}_relay"
-        # Left to itself the driver would encrypt where the server offers it, whoever the server is.
+        # Left to itself the driver would encrypt where the server offers it, and not check which server it is.
         tls = {"ssl": ssl.create_default_context(cafile=settings.database_tls_ca_file)} if settings.database_tls else {}
         self.engine = create_async_engine(
             settings.database_url.get_secret_value(),
             pool_size=settings.database_pool_size,
-            # Whoever finds none free waits: a connection beyond the pool would be opened and closed for each use.
+            # Without a free one a caller waits: a connection beyond the pool would be opened and closed for each use.
             max_overflow=0,
             pool_timeout=10,
             connect_args={

@@ -1,11 +1,11 @@
 """Events that could not be handled: kept in the database with their origin, announced on `<topic>.dlq.<group>`, and
-counted until a person replays them, after the cause is mended, or dismisses them, for they never meant anything."""
+counted until a person replays them, once the cause is removed, or dismisses them."""
 
 from enum import Enum, auto
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -15,14 +15,14 @@ from kit.errors import InvalidEvent
 from kit.events import Record
 from kit.telemetry import DEAD_LETTERS_WAITING
 
-# Events without a readable tenant have to belong to somebody.
+# The tenant of events whose own cannot be read.
 UNKNOWN_TENANT = "-"
 _NAMESPACE = UUID("5b0f5e55-3d53-4d0a-9c39-8f1f5b0c6a52")
 _COUNT = select(func.count()).select_from(tables.dead_letter).where(tables.DEAD_LETTER_WAITS)
 
 
 class Dismissed(Enum):
-    """What became of the wish to dismiss a dead letter."""
+    """The outcome of a request to dismiss a dead letter."""
 
     NOW = auto()
     NOT_FOUND = auto()
@@ -39,46 +39,32 @@ async def dead_letter(
     offset: int,
 ) -> None:
     """Keep the event and announce it, in one transaction; the same offset again changes nothing."""
-    tenant_id = record.headers.get("ce_tenantid") or UNKNOWN_TENANT
-    letter_id = uuid5(_NAMESPACE, f"{group}/{record.topic}/{partition}/{offset}")
-    headers = _storable(record.headers)
-    origin = {
-        "dlq-topic": record.topic,
-        "dlq-partition": str(partition),
-        "dlq-offset": str(offset),
-        "dlq-group": group,
-        "dlq-code": invalid.code,
-        "dlq-detail": invalid.detail[:500].replace("\x00", "�"),
-        "dlq-attempts": str(attempts),
-    }
     row: dict[str, Any] = {
-        "tenant_id": tenant_id.replace("\x00", "�"),
-        "dead_letter_id": letter_id,
+        "tenant_id": _storable(record.headers.get("ce_tenantid") or UNKNOWN_TENANT),
+        "dead_letter_id": uuid5(_NAMESPACE, f"{group}/{record.topic}/{partition}/{offset}"),
         "topic": record.topic,
         "partition": partition,
         "offset": offset,
-        "key": record.key.replace("\x00", "�"),
+        "key": _storable(record.key),
         "value": record.value,
-        "headers": headers,
+        "headers": {_storable(name): _storable(value) for name, value in record.headers.items()},
         "code": invalid.code,
-        "detail": origin["dlq-detail"],
+        "detail": _storable(invalid.detail[:500]),
         "attempts": attempts,
     }
+    origin = {f"dlq-{name}": str(row[name]) for name in ("topic", "partition", "offset", "code", "detail", "attempts")}
     async with database.unit_of_work(row["tenant_id"]) as uow:
         statement = insert(tables.dead_letter).values(row).on_conflict_do_nothing()
-        inserted = (await uow.session.execute(statement.returning(tables.dead_letter.c.dead_letter_id))).scalar()
-        if inserted is not None:
-            await uow.session.execute(
-                tables.outbox.insert().values(
-                    tenant_id=row["tenant_id"],
-                    event_id=letter_id,
-                    topic=f"{record.topic}.dlq.{group}",
-                    key=row["key"],
-                    value=record.value,
-                    headers={**headers, **origin},
-                )
-            )
-            uow.after_commit(database.on_events)
+        if (await uow.session.execute(statement.returning(tables.dead_letter.c.dead_letter_id))).scalar() is None:
+            return
+        announced = tables.outbox.insert().values(
+            event_id=row["dead_letter_id"],
+            topic=f"{record.topic}.dlq.{group}",
+            headers={**row["headers"], **origin, "dlq-group": group},
+            **{name: row[name] for name in ("tenant_id", "key", "value")},
+        )
+        await uow.session.execute(announced)
+        uow.after_commit(database.on_events)
 
 
 async def list_dead_letters(
@@ -101,7 +87,7 @@ async def take_dead_letter(session: AsyncSession, dead_letter_id: UUID) -> tuple
     statement = (
         update(table)
         .where(table.c.dead_letter_id == dead_letter_id)
-        .values(replayed_at=text("now()"))
+        .values(replayed_at=func.now())
         .returning(table.c.topic, table.c.key, table.c.value, table.c.headers, table.c.partition, table.c.offset)
     )
     letter = (await session.execute(statement)).one_or_none()
@@ -114,17 +100,11 @@ async def dismiss_dead_letter(session: AsyncSession, dead_letter_id: UUID) -> Di
     """Let it wait no longer: it will never be handled."""
     table = tables.dead_letter
     one = table.c.dead_letter_id == dead_letter_id
-    dismissed = (
-        update(table)
-        .where(one, tables.DEAD_LETTER_WAITS)
-        .values(dismissed_at=text("now()"))
-        .returning(table.c.dead_letter_id)
-    )
-    if (await session.execute(dismissed)).scalar() is not None:
+    waiting = update(table).where(one, tables.DEAD_LETTER_WAITS).values(dismissed_at=func.now())
+    if (await session.execute(waiting.returning(table.c.dead_letter_id))).scalar() is not None:
         return Dismissed.NOW
-    if (await session.execute(select(table.c.dead_letter_id).where(one))).scalar() is None:
-        return Dismissed.NOT_FOUND
-    return Dismissed.SETTLED_BEFORE
+    known = (await session.execute(select(table.c.dead_letter_id).where(one))).scalar()
+    return Dismissed.NOT_FOUND if known is None else Dismissed.SETTLED_BEFORE
 
 
 async def measure_dead_letters(database: Database, service: str) -> None:
@@ -133,5 +113,5 @@ async def measure_dead_letters(database: Database, service: str) -> None:
         DEAD_LETTERS_WAITING.labels(service).set((await connection.execute(_COUNT)).scalar_one())
 
 
-def _storable(headers: Any) -> dict[str, str]:
-    return {name.replace("\x00", "�"): value.replace("\x00", "�") for name, value in headers.items()}
+def _storable(text: str) -> str:
+    return text.replace("\x00", "�")

@@ -35,7 +35,7 @@ class Housekeeping:
         return time.monotonic() - self._done_at
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Prune until told to stop."""
+        """Prune until `stop`."""
         while not stop.is_set():
             try:
                 async with self._database.as_relay() as connection:

@@ -10,8 +10,7 @@ from kit.settings import ServiceSettings
 
 
 def login(username: str, password: str, tls: ssl.SSLContext | None = None) -> dict[str, Any]:
-    """What a client of aiokafka is given to log in, unless the broker asks nobody and there is no username; and to
-    encrypt, where there is a context for it."""
+    """What a client of aiokafka needs to log in, with a username, and to encrypt, with a context."""
     channel: dict[str, Any] = {"security_protocol": "SSL", "ssl_context": tls} if tls else {}
     if not username:
         return channel

@@ -53,11 +53,11 @@ class Relay:
         self.connected = False
 
     def wake(self) -> None:
-        """Look now: somebody committed an event, or told to stop."""
+        """Look now: an event was committed, or the relay has to stop."""
         self._wake.set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Relay until told to stop, then once more until the outbox is empty."""
+        """Relay until `stop`, then once more until the outbox is empty."""
         failures, loop = 0, asyncio.get_running_loop()
         try:
             while not stop.is_set():
@@ -98,7 +98,7 @@ class Relay:
         return len(batch)
 
     async def _connected_database(self) -> asyncpg.Connection:
-        """The connection whose lock makes a leader; whoever is none asks for the lock again and wakes the leader."""
+        """The connection whose lock makes a leader; without it this asks for the lock again and wakes the leader."""
         if self._connection is None:
             self._connection = await self._connected.enter_async_context(self._database.held_by_relay())
         if not self._leads:

@@ -1,7 +1,7 @@
 """How loops that work in batches keep their pace.
 
 A batch costs nearly the same whatever it holds. A loop that takes what there is at once makes many small ones under
-load, and they take the processor from whoever makes the load. One that rests after each small batch, in proportion to
+load, which take the processor from its callers. One that rests after each small batch, in proportion to
 what the batch took, spends a fixed share of its time at most on small ones: they grow with the load by themselves, and
 a full one is followed by the next at once. What comes alone, to a loop at rest, is taken without delay.
 """
@@ -23,7 +23,7 @@ class Pace:
         return max(self.least, min(self.factor * seconds, self.most))
 
 
-# Where somebody waits for the answer; at the end of the pipeline; between them, where batches are small and cheap; and
+# Where a caller waits for the answer; at the end of the pipeline; between them, where batches are small and cheap; and
 # where what is learned is looked at later.
 REQUESTS = Pace(1, 0.004, 0.008)
 PROMPT = Pace(1, 0.01, 0.025)
@@ -32,7 +32,7 @@ PATIENT = Pace(6, 0.1, 0.25)
 
 
 async def pause(until: asyncio.Event, seconds: float) -> None:
-    """Wait so long, or until the event: mostly, being told to stop."""
+    """Wait so long, or until the event, which mostly is the wish to stop."""
     try:
         await asyncio.wait_for(until.wait(), seconds)
     except TimeoutError:

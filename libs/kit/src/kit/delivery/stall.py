@@ -17,7 +17,7 @@ class ClientStalled(Exception):
 
 
 class Stall:
-    """Compares, now and then, where the client stands with where the broker's partitions end. Behind twice at the same
+    """Compares, now and then, the client's position with the end of each partition. Behind twice at the same
     place, with nothing fetched in between, is no coincidence."""
 
     def __init__(self, consumer: AIOKafkaConsumer) -> None:

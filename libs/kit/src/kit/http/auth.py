@@ -86,7 +86,7 @@ class TokenVerifier:
         self._verified: dict[str, tuple[float, Principal]] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Keep the key set fresh until told to stop; quickly retried until there is one."""
+        """Keep the key set fresh until `stop`; quickly retried until there is one."""
         while not stop.is_set():
             try:
                 await self.refresh()
@@ -113,7 +113,7 @@ class TokenVerifier:
         return time.monotonic() - self._read_at
 
     def verify(self, token: str) -> Principal:
-        """The caller a token stands for. UnauthenticatedProblem with code `token_expired` or `token_invalid`."""
+        """The caller that a token names. UnauthenticatedProblem with code `token_expired` or `token_invalid`."""
         cached = self._verified.get(token)
         if cached is not None and cached[0] > time.time():
             return cached[1]

@@ -93,7 +93,7 @@ async def list_the_dead_letters(
 
 @api.post("/dead-letters/{dead_letter_id}/replay", dependencies=[requires("dead-letters:write")])
 async def replay_the_dead_letter(dead_letter_id: UUID, uow: Uow, caller: Caller, request: Request) -> dict[str, str]:
-    """Handle the event again, here and now, after the cause was mended; 409 says what still is wrong with it.
+    """Handle the event again, here and now, after its cause was removed; 409 says what is still wrong with it.
 
     It does not pass through its topic, which only its writer may write and whose other readers have it already."""
     event = await take_dead_letter(uow.session, dead_letter_id)

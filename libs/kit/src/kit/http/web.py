@@ -46,7 +46,7 @@ async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitO
             yield uow
 
 
-# scope="function": the transaction ends before the answer is sent, so whoever has the answer can rely on it.
+# scope="function": the transaction ends before the answer is sent, so the caller can rely on the answer.
 Uow = Annotated[UnitOfWork, Depends(_unit_of_work, scope="function")]
 
 

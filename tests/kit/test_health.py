@@ -1,11 +1,11 @@
-"""Why a server cannot be reached, in words."""
+"""Which loop has stopped, and why a server cannot be reached, in words."""
 
 import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from kit.health import brokers_in_words, in_words
+from kit.health import LIMIT_SECONDS, Watchdog, brokers_in_words, in_words
 from sandbox.stack.ports import free_ports
 from sqlalchemy.exc import OperationalError
 
@@ -58,3 +58,15 @@ def test_a_statement_that_failed_shows_no_parameters():
     error = OperationalError("SELECT :p", {"p": "hunter2"}, ConnectionRefusedError("x"), hide_parameters=True)
     assert in_words(error) == "it refuses the connection"
     assert in_words(TimeoutError()) == "it does not answer in time"
+
+
+def test_the_watchdog_names_who_is_overdue():
+    now = [0.0]
+    watchdog = Watchdog(lambda: now[0])
+    watchdog.beat("relay", "it looked")
+    assert watchdog.complaints() == []
+    now[0] = LIMIT_SECONDS + 1
+    assert watchdog.complaints() == [f"relay has not run for {LIMIT_SECONDS + 1:.0f} s, since it looked"]
+    watchdog.beat("relay")
+    watchdog.fail("consumer", "halted")
+    assert watchdog.complaints() == ["consumer stopped: halted"]

@@ -287,3 +287,18 @@ def open_to_all(admin_url, name, everybody):
         connection.execute(allow.format(sql.Identifier(name), sql.Literal(everybody)))
         if not everybody:
             connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (name,))
+
+
+async def test_a_gauge_that_cannot_be_measured_vanishes(own_service, monkeypatch):
+    async def away():
+        raise ConnectionError("away")
+
+    async def shown():
+        status = (await own_service.client.get("/statusz")).json()
+        return "outbox_events{" in (await own_service.client.get("/metrics")).text, status["outbox_events"]
+
+    assert await shown() == (True, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(own_service.runtime.relay, "measure", away)
+        assert await shown() == (False, None)
+    assert await shown() == (True, 0)
