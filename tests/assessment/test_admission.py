@@ -150,7 +150,7 @@ class TestAdmission:
         assert item.receipt.warnings == warnings
 
     def test_refusals(self) -> None:
-        assert refusal(published=None) == "unknown_version"
+        assert refusal(published=None) == "version_unknown"
         assert refusal(replace(CAPTURE, definition_hash="b" * 64)) == "form_hash_mismatch"
         assert refusal(replace(CAPTURE, answers={})) == "validation_failed"
         assert refusal(context=replace(CONTEXT, retired_at=NOW)) == "version_retired"
@@ -167,9 +167,9 @@ class TestAdmission:
         receipt = admitted().receipt
         assert replay(CAPTURE, Stored("ann", receipt), "ann") is receipt
         for capture, who, code in (
-            (CAPTURE, "bob", "not_found"),
+            (CAPTURE, "bob", "submission_not_found"),
             (replace(CAPTURE, attempt_no=2), "ann", "payload_mismatch"),
-            (replace(CAPTURE, attempt_no=2), "bob", "not_found"),
+            (replace(CAPTURE, attempt_no=2), "bob", "submission_not_found"),
         ):
             with pytest.raises(CaptureRefused) as caught:
                 replay(capture, Stored("ann", receipt), who)
