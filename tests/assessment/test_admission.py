@@ -82,7 +82,7 @@ class TestClock:
         shifted = estimate_capture(captured, NOW - timedelta(seconds=3), NOW)
         assert shifted.captured_at == captured + timedelta(seconds=3)
 
-    def test_future_without_sending_time_is_clamped_and_told(self) -> None:
+    def test_future_without_sending_time_is_clamped_with_a_warning(self) -> None:
         time = estimate_capture(NOW + timedelta(days=365), None, NOW)
         assert (time.captured_at, time.skewed) == (NOW, True)
 

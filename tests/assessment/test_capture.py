@@ -70,14 +70,14 @@ class TestPutSubmission:
         assert problem["stored_sha256"] == first.json()["body_sha256"]
         assert problem["received_sha256"] != problem["stored_sha256"]
 
-    async def test_somebody_elses_id_is_not_found(self, world: Any) -> None:
+    async def test_an_id_of_another_caller_is_not_found(self, world: Any) -> None:
         await world.publish_form()
         submission_id = str(uuid7())
         assert (await world.submit(submission_id, subject="ann")).status_code == 201
         other = await world.submit(submission_id, subject="bob")
         assert (other.status_code, other.json()["code"]) == (404, "submission_not_found")
 
-    async def test_another_tenants_id_is_not_found(self, world: Any) -> None:
+    async def test_an_id_of_another_tenant_is_not_found(self, world: Any) -> None:
         await world.publish_form()
         submission_id = str(uuid7())
         assert (await world.submit(submission_id)).status_code == 201

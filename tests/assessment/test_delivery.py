@@ -203,7 +203,7 @@ class TestWorklist:
         assert item["recommendation"]["probability"] == 0.75
 
     async def test_is_empty_for_a_new_rep(self, world: Any) -> None:
-        answer = await world.call("GET", "/worklist", subject="nobody")
+        answer = await world.call("GET", "/worklist", subject="newcomer")
         assert answer.json() == {"items": [], "next_cursor": None}
         assert (await world.call("GET", "/worklist?cursor=forged")).json()["code"] == "invalid_cursor"
 

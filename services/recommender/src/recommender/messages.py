@@ -108,7 +108,7 @@ def read_observation(event: Received[OpportunityObserved]) -> Observation:
 
 
 def read_decision(event: Received[StageDecided]) -> EngineDecision | None:
-    """What the stage engine made of a submission; None for a decision on an observation or a command."""
+    """What the stage engine decided on a submission; None for a decision on an observation or a command."""
     message = event.message
     decision = EngineDecision(
         submission_id=wire.required(message.input_id, "input_id"),
