@@ -164,7 +164,7 @@ class World:
             "score_id": str(uuid7()),
             "assessment_key": "prospecting",
             "scale": SCALE_RAW,
-            "raw_points": score,
+            "raw_points": score or "0",
             "reachable_max": "70",
             "percent": "80",
             "complete": bool(score),

@@ -228,7 +228,9 @@ class TestContext:
             input_id="deal-s1",
         )
         decision.decided_at.FromDatetime(say.day(12))
-        other = StageDecided(opportunity_id="deal", decision_no=2, input_kind=INPUT_KIND_OBSERVATION, input_id="x")
+        other = StageDecided()
+        other.CopyFrom(decision)
+        other.MergeFrom(StageDecided(decision_no=2, to_stage="demo", input_kind=INPUT_KIND_OBSERVATION, input_id="x"))
         await world.tell(claim, sequence=5)
         await world.tell(decision, other)
         await world.tell(say.stage_changed("deal", 1, "prospecting"))

@@ -14,7 +14,11 @@ from kit.ids import derived, uuid7
 from scoring.models import assessment, parked_submission, score
 from scoring.service.profiles import ProfileService
 from sqlalchemy import func, select, text
-from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_RETIRED, AssessmentPublished
+from stagecraft.assessment.v1.assessment_published_pb2 import (
+    ASSESSMENT_STATUS_PUBLISHED,
+    ASSESSMENT_STATUS_RETIRED,
+    AssessmentPublished,
+)
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, SCALE_RAW
@@ -212,7 +216,9 @@ async def test_broken_events_are_dead_lettered_and_do_not_stop_the_rest(
     good = submission()
     for each in (no_uuid, no_value, good):
         await scoring.publish(each, tenant=tenant)
-    broken_form = AssessmentPublished(assessment_key="broken", version=1)
+    broken_form = AssessmentPublished(
+        assessment_key="broken", version=1, title="Broken", status=ASSESSMENT_STATUS_PUBLISHED
+    )
     broken_form.questions.add(key="q")
     await scoring.publish(broken_form, tenant=tenant)
     (event,) = await scoring.events(SubmissionScored, tenant=tenant, count=1)

@@ -88,7 +88,7 @@ HISTORIES = {
 # which order something was written, or how often.
 NOW = {
     "assessment": {
-        "opportunity": "owner_id, amount, crm_stage, deleted, stage_key, visit_no, revision, observed_no,"
+        "opportunity": "owner_id, amount, deleted, stage_key, visit_no, revision, observed_no,"
         " recommendation_id, recommended_stage",
     },
     "scoring": {"assessment": "assessment_key, version, retired, revision"},

@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 
 
 class AnswerMalformed(ValueError):
-    """An answer that no question could have: without a value, given twice, or not a plain decimal number."""
+    """An answer that no question could have: without a question or a value, given twice, or not a plain number."""
 
 
 def is_answered(value: Value | None) -> bool:

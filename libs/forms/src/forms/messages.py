@@ -23,8 +23,7 @@ _TYPE_FROM_PROTO = {number: type_ for type_, number in _TYPE_TO_PROTO.items()}
 def form_from_event(event: pb.AssessmentPublished) -> Form:
     """The form a published event carries.
 
-    Raises ValueError for a question type this version does not know, and decimal.InvalidOperation for a
-    bound that is not a number.
+    Raises ValueError for a question type that this version does not know, and for a bound that is not a plain number.
     """
     return Form(
         key=event.assessment_key,
@@ -89,13 +88,15 @@ def form_to_event_fields(form: Form) -> dict[str, Any]:
 
 
 def _bound(text: str) -> Decimal | None:
-    return Decimal(text) if text else None
+    return parse_number(text) if text else None
 
 
 def answers_from_proto(answers: Iterable[answers_pb.Answer]) -> dict[str, Value]:
     """The answers of an event by question key; raises AnswerMalformed."""
     values: dict[str, Value] = {}
     for answer in answers:
+        if not answer.question_key:
+            raise AnswerMalformed("an answer has no question")
         if answer.question_key in values:
             raise AnswerMalformed(f"question {answer.question_key!r} is answered twice")
         values[answer.question_key] = _value(answer)

@@ -20,7 +20,7 @@ async def hand_in_badly(desk: Desk, deal: Deal, bad: BadSubmission) -> None:
     """Send a submission that must be refused, and note with which code it was."""
     body = submission(desk, deal, bad.assessment_key, bad.answers)
     submission_id = str(uuid7())
-    if bad.flaw is Flaw.UNKNOWN_VERSION:
+    if bad.flaw is Flaw.VERSION_UNKNOWN:
         body |= {"assessment_version": UNPUBLISHED_VERSION, "definition_hash": None}
     elif bad.flaw is Flaw.WRONG_HASH:
         body["definition_hash"] = FOREIGN_HASH

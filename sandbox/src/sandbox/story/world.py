@@ -129,7 +129,7 @@ class Flaw(StrEnum):
 
     MISSING_ANSWER = "missing_answer"
     UNKNOWN_CHOICE = "unknown_choice"
-    UNKNOWN_VERSION = "unknown_version"
+    VERSION_UNKNOWN = "version_unknown"
     WRONG_HASH = "wrong_hash"
     OTHER_BODY = "other_body"
 

@@ -37,7 +37,7 @@ class OpportunityNotFound(NotFoundProblem):
 
 
 class SubmissionNotFound(NotFoundProblem):
-    code = "not_found"
+    code = "submission_not_found"
 
 
 class AssessmentKeyTaken(ConflictProblem):
@@ -64,7 +64,10 @@ class SubmissionInvalid(InvalidProblem):
     code = "validation_failed"
 
 
-_PROBLEM_OF: dict[str, type[Problem]] = {"not_found": SubmissionNotFound, "payload_mismatch": SubmissionMismatch}
+_PROBLEM_OF: dict[str, type[Problem]] = {
+    "submission_not_found": SubmissionNotFound,
+    "payload_mismatch": SubmissionMismatch,
+}
 
 
 def problem_of(refusal: CaptureRefused) -> Problem:
@@ -74,5 +77,5 @@ def problem_of(refusal: CaptureRefused) -> Problem:
 
 
 def field_errors(refusal: CaptureRefused, *base: str | int) -> list[FieldError]:
-    """The faults with JSON pointers from where the capture stands in the request."""
+    """The faults with JSON pointers from the place of the capture in the request."""
     return [FieldError(pointer(*base, *fault.path), fault.code, fault.message) for fault in refusal.faults]

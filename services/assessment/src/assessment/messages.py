@@ -1,10 +1,8 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from datetime import datetime
-
-from forms.definition import Form
 from forms.messages import answers_to_proto, form_to_event_fields
 from kit import wire
+from kit.errors import InvalidEvent
 from kit.events import Received
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
@@ -13,34 +11,28 @@ from stagecraft.assessment.v1.assessment_published_pb2 import (
 )
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+from stagecraft.crm.v1.opportunity_observed_pb2 import ObservationKind, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import Cause, StageChanged, TransitionKind
-from stagecraft.stage.v1.stage_decided_pb2 import (
-    INPUT_KIND_SUBMISSION,
-    InputKind,
-    NearMiss,
-    Outcome,
-    Reason,
-    StageDecided,
-)
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from assessment.domain.admission import Admitted
 from assessment.domain.capture import Channel
+from assessment.domain.delivery import Stage
+from assessment.domain.outcome import NearMiss, Reason
 from assessment.records import (
     ChangeRecord,
     DecisionRecord,
-    NearMissRecord,
     ObservationRecord,
     PipelineRecord,
-    PipelineStage,
-    ReasonRecord,
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
+    VersionRecord,
 )
 
 __all__ = [
@@ -63,9 +55,7 @@ def read_observation(event: Received[OpportunityObserved]) -> ObservationRecord:
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         owner_id=message.owner_id or None,
         amount=wire.optional_decimal(message.amount, "amount"),
-        close_date=wire.day(message.close_date, "close_date"),
-        crm_stage=message.crm_stage or None,
-        deleted=message.kind == OBSERVATION_KIND_DELETED,
+        deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_no=event.sequence,
     )
 
@@ -79,7 +69,7 @@ def read_change(event: Received[StageChanged]) -> ChangeRecord:
         transition_id=wire.uuid(message.transition_id, "transition_id"),
         kind=wire.word(TransitionKind, message.kind, "kind"),
         from_stage=message.from_stage,
-        to_stage=message.to_stage,
+        to_stage=wire.required(message.to_stage, "to_stage"),
         visit_no=message.visit_no,
         cause=wire.word(Cause, message.cause, "cause"),
         submission_id=wire.optional_uuid(message.submission_id, "submission_id"),
@@ -93,12 +83,11 @@ def read_stage(event: Received[StageChanged]) -> StageRecord:
     message = event.message
     return StageRecord(
         opportunity_id=message.opportunity_id,
-        pipeline_key=message.pipeline_key,
+        pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
         pipeline_version=message.pipeline_version,
-        stage_key=message.to_stage,
+        stage_key=wire.required(message.to_stage, "to_stage"),
         stage_category=wire.word(Category, message.to_category, "to_category"),
         visit_no=message.visit_no,
-        cycle_no=message.cycle_no,
         revision=message.revision,
     )
 
@@ -106,14 +95,16 @@ def read_stage(event: Received[StageChanged]) -> StageRecord:
 def read_pipeline(event: Received[PipelinePublished]) -> PipelineRecord:
     """A published version, with the assessments that count in each stage."""
     message = event.message
+    if not message.stages:
+        raise InvalidEvent("missing_field", "stages is empty")
     return PipelineRecord(
         pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
         version=message.version,
-        name=message.name,
+        name=wire.required(message.name, "name"),
         stages=tuple(
-            PipelineStage(
-                key=stage.key,
-                name=stage.name or stage.key,
+            Stage(
+                key=wire.required(stage.key, "key"),
+                name=wire.required(stage.name, "name"),
                 category=wire.word(Category, stage.category, "category"),
                 assessment_keys=tuple(stage.assessment_keys),
             )
@@ -132,11 +123,13 @@ def read_score(event: Received[SubmissionScored]) -> ScoreRecord:
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         score=wire.optional_decimal(message.score, "score"),
         scale=wire.word(Scale, message.scale, "scale"),
-        percent=wire.optional_decimal(message.percent, "percent"),
-        raw_points=wire.optional_decimal(message.raw_points, "raw_points"),
-        reachable_max=wire.optional_decimal(message.reachable_max, "reachable_max"),
+        percent=wire.decimal(message.percent, "percent"),
+        raw_points=wire.decimal(message.raw_points, "raw_points"),
+        reachable_max=wire.decimal(message.reachable_max, "reachable_max"),
         complete=message.complete,
-        unanswered=tuple(part.question_key for part in message.contributions if part.unanswered),
+        unanswered=tuple(
+            wire.required(part.question_key, "question_key") for part in message.contributions if part.unanswered
+        ),
         profile_version=message.profile_version,
         scored_at=wire.moment(message.scored_at, "scored_at"),
     )
@@ -145,7 +138,7 @@ def read_score(event: Received[SubmissionScored]) -> ScoreRecord:
 def read_decision(event: Received[StageDecided]) -> DecisionRecord:
     """A decision with what it says is missing."""
     message = event.message
-    on_submission = message.input_kind == INPUT_KIND_SUBMISSION
+    on_submission = message.input_kind == decided.INPUT_KIND_SUBMISSION
     return DecisionRecord(
         decision_id=wire.uuid(message.decision_id, "decision_id"),
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
@@ -153,8 +146,8 @@ def read_decision(event: Received[StageDecided]) -> DecisionRecord:
         pipeline_key=message.pipeline_key,
         pipeline_version=message.pipeline_version,
         submission_id=wire.uuid(message.input_id, "input_id") if on_submission else None,
-        input_kind=wire.word(InputKind, message.input_kind, "input_kind"),
-        outcome=wire.word(Outcome, message.outcome, "outcome"),
+        input_kind=wire.word(decided.InputKind, message.input_kind, "input_kind"),
+        outcome=wire.word(decided.Outcome, message.outcome, "outcome"),
         from_stage=message.from_stage,
         to_stage=message.to_stage,
         proposed_stage=message.proposed_stage,
@@ -168,31 +161,30 @@ def read_decision(event: Received[StageDecided]) -> DecisionRecord:
 def read_recommendation(event: Received[StageRecommended]) -> RecommendationRecord:
     """A recommendation, or an abstention."""
     message = event.message
-    probabilities = {p.stage_key: p.probability for p in message.probabilities}
+    probabilities = {wire.required(p.stage_key, "stage_key"): p.probability for p in message.probabilities}
     return RecommendationRecord(
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         recommendation_no=event.sequence,
         recommendation_id=wire.uuid(message.recommendation_id, "recommendation_id"),
-        recommended_stage=message.recommended_stage,
-        abstained=message.abstained,
-        abstention_code=message.abstention_code,
+        recommended_stage=message.recommended_stage or None,
+        abstention_code=message.abstention_code or None,
         probability=probabilities.get(message.recommended_stage),
         support=message.support,
         recommended_at=wire.moment(message.recommended_at, "recommended_at"),
     )
 
 
-def assessment_published(form: Form, published_at: datetime, *, retired: bool) -> AssessmentPublished:
+def assessment_published(version: VersionRecord) -> AssessmentPublished:
     """A version that is offered from now on, or no longer."""
     return AssessmentPublished(
-        **form_to_event_fields(form),
-        status=ASSESSMENT_STATUS_RETIRED if retired else ASSESSMENT_STATUS_PUBLISHED,
-        published_at=published_at,
+        **form_to_event_fields(version.form),
+        status=ASSESSMENT_STATUS_PUBLISHED if version.retired_at is None else ASSESSMENT_STATUS_RETIRED,
+        published_at=version.published_at,
     )
 
 
 def assessment_submitted(item: Admitted) -> AssessmentSubmitted:
-    """What the other services hear: the counted answers and the visit, never what logic had hidden."""
+    """What the other services get: the counted answers and the visit, never what logic had hidden."""
     capture, receipt = item.capture, item.receipt
     visit = Visit(stage_key=receipt.visit.stage_key, visit_no=receipt.visit.visit_no) if receipt.visit else None
     return AssessmentSubmitted(
@@ -211,13 +203,20 @@ def assessment_submitted(item: Admitted) -> AssessmentSubmitted:
     )
 
 
-def _reason(reason: Reason) -> ReasonRecord:
+def _reason(reason: decided.Reason) -> Reason:
     wire.optional_decimal(reason.margin, "margin")
-    return ReasonRecord(reason.code, reason.fact, reason.margin, reason.message)
+    return Reason(wire.required(reason.code, "code"), reason.fact, reason.margin, reason.message)
 
 
-def _near_miss(near: NearMiss) -> NearMissRecord:
-    wire.optional_decimal(near.margin, "margin")
-    return NearMissRecord(
-        near.rule_id, near.to_stage, near.fact, near.cell, near.actual, near.margin, tuple(near.question_keys)
+def _near_miss(near: decided.NearMiss) -> NearMiss:
+    wire.decimal(near.actual, "actual")
+    wire.decimal(near.margin, "margin")
+    return NearMiss(
+        rule_id=wire.required(near.rule_id, "rule_id"),
+        to_stage=wire.required(near.to_stage, "to_stage"),
+        fact=wire.required(near.fact, "fact"),
+        cell=wire.required(near.cell, "cell"),
+        actual=near.actual,
+        margin=near.margin,
+        question_keys=tuple(near.question_keys),
     )

@@ -3,7 +3,7 @@
 """The tables. What this service owns: assessment, assessment_version, submission. The others are replicas, each fed
 by one kind of event and kept as append-only facts, or, for `opportunity`, as the newest state."""
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -67,11 +67,11 @@ class AssessmentVersion(Base, table=True):
 
 class Submission(Base, table=True):
     """A capture as it was accepted. body is the canonical JSON that body_sha256 was taken of, hidden answers
-    included; captured_at is the estimate on the server's clock, the device's own stands in the body and in sent_at."""
+    included; captured_at is the estimate on the server's clock, the device's own is in the body and in sent_at."""
 
     __tablename__ = "submission"
     __table_args__ = (
-        # One id is one submission on the whole platform: another tenant that tries it is told there is none.
+        # One id is one submission on the whole platform: to another tenant that tries it, there is none.
         Index("submission_id_unique", "submission_id", unique=True),
         Index("submission_opportunity", "tenant_id", "opportunity_id", "received_at"),
     )
@@ -111,8 +111,6 @@ class Opportunity(Base, table=True):
     opportunity_id: str = Field(primary_key=True)
     owner_id: str | None
     amount: Decimal | None
-    close_date: date | None
-    crm_stage: str | None
     deleted: bool
     observed_no: int = Field(sa_type=BigInteger)
     pipeline_key: str | None
@@ -120,12 +118,10 @@ class Opportunity(Base, table=True):
     stage_key: str | None
     stage_category: str | None
     visit_no: int | None
-    cycle_no: int | None
     revision: int = Field(sa_type=BigInteger)
     recommendation_no: int = Field(sa_type=BigInteger)
     recommendation_id: UUID | None
     recommended_stage: str | None
-    abstained: bool | None
     abstention_code: str | None
     probability: float | None
     support: int | None = Field(sa_type=BigInteger)
@@ -160,9 +156,9 @@ class SubmissionScore(Base, table=True):
     opportunity_id: str
     score: Decimal | None
     scale: str
-    percent: Decimal | None
-    raw_points: Decimal | None
-    reachable_max: Decimal | None
+    percent: Decimal
+    raw_points: Decimal
+    reachable_max: Decimal
     complete: bool
     unanswered: list[str] = Field(sa_type=JSONB)
     profile_version: int

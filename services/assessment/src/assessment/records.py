@@ -1,13 +1,141 @@
-"""Rows as values: what other services' events leave here. Their fields are columns of the tables in `models.py`.
+"""Rows as values: what the repositories take and give. Their fields are columns of the tables in `models.py`.
 
-An opportunity has three sides, each told by events of its own in any order. The fields with defaults are what the other
-sides count by when this one is the first.
+An opportunity has three sides, each from events of its own that come in any order. The fields with defaults are what
+the other sides count by when this one is the first.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 from uuid import UUID
+
+from forms.definition import Form, Question
+from forms.lint import Finding, lint
+
+from assessment.domain.capture import Visit, visit_of
+from assessment.domain.delivery import Stage
+from assessment.domain.outcome import NearMiss, Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A shipped definition to start from."""
+
+    key: str
+    title: str
+    description: str
+    questions: tuple[Question, ...]
+
+    @property
+    def question_count(self) -> int:
+        """How many questions it has."""
+        return len(self.questions)
+
+
+@dataclass(frozen=True, slots=True)
+class DraftRecord:
+    """An assessment with its draft."""
+
+    assessment_key: str
+    title: str
+    description: str
+    questions: tuple[Question, ...]
+    draft_revision: int
+    latest_version: int
+    created_at: datetime
+    created_by: str
+    updated_at: datetime
+    updated_by: str
+
+    @property
+    def key(self) -> str:
+        """The assessment's key, as the API calls it."""
+        return self.assessment_key
+
+    @property
+    def next_form(self) -> Form:
+        """The form that publishing the draft would make."""
+        return Form(self.assessment_key, self.latest_version + 1, self.title, self.description, self.questions)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What publishing the draft would refuse or warn of."""
+        return lint(self.next_form)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """A published version of an assessment."""
+
+    assessment_key: str
+    version: int
+    title: str
+    description: str
+    questions: tuple[Question, ...]
+    definition_hash: str
+    published_at: datetime
+    published_by: str
+    retired_at: datetime | None = None
+    retired_by: str | None = None
+
+    @property
+    def key(self) -> str:
+        """The assessment's key, as the API calls it."""
+        return self.assessment_key
+
+    @property
+    def form(self) -> Form:
+        """The form that reps fill in."""
+        return Form(self.assessment_key, self.version, self.title, self.description, self.questions)
+
+    @property
+    def status(self) -> Literal["published", "retired"]:
+        """Whether it may be started."""
+        return "published" if self.retired_at is None else "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionRecord:
+    """A submission as its receipt describes it."""
+
+    submission_id: UUID
+    opportunity_id: str
+    assessment_key: str
+    assessment_version: int
+    stage_key: str | None
+    visit_no: int | None
+    attempt_no: int
+    channel: str
+    submitted_by: str
+    captured_at: datetime
+    received_at: datetime
+    warnings: tuple[str, ...]
+
+    @property
+    def visit(self) -> Visit | None:
+        """The visit that it belongs to; None when it was not known."""
+        return visit_of(self.stage_key, self.visit_no)
+
+
+@dataclass(frozen=True, slots=True)
+class NewSubmission(SubmissionRecord):
+    """A submission with what was sent."""
+
+    sent_at: str | None
+    body: str
+    body_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineRecord:
+    """One thing that happened to an opportunity; the detail is what the API shows of it."""
+
+    at: datetime
+    kind: str
+    id: str
+    detail: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +145,6 @@ class ObservationRecord:
     opportunity_id: str
     owner_id: str | None
     amount: Decimal | None
-    close_date: date | None
-    crm_stage: str | None
     deleted: bool
     observed_no: int
     revision: int = 0
@@ -35,7 +161,6 @@ class StageRecord:
     stage_key: str
     stage_category: str
     visit_no: int
-    cycle_no: int
     revision: int
     observed_no: int = -1
     deleted: bool = False
@@ -49,9 +174,8 @@ class RecommendationRecord:
     opportunity_id: str
     recommendation_no: int
     recommendation_id: UUID
-    recommended_stage: str
-    abstained: bool
-    abstention_code: str
+    recommended_stage: str | None
+    abstention_code: str | None
     probability: float | None
     support: int
     recommended_at: datetime
@@ -78,23 +202,13 @@ class ChangeRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineStage:
-    """A stage with the assessments that count in it, in their order."""
-
-    key: str
-    name: str
-    category: str
-    assessment_keys: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class PipelineRecord:
     """A published version of a pipeline."""
 
     pipeline_key: str
     version: int
     name: str
-    stages: tuple[PipelineStage, ...]
+    stages: tuple[Stage, ...]
     published_at: datetime
 
 
@@ -107,36 +221,13 @@ class ScoreRecord:
     opportunity_id: str
     score: Decimal | None
     scale: str
-    percent: Decimal | None
-    raw_points: Decimal | None
-    reachable_max: Decimal | None
+    percent: Decimal
+    raw_points: Decimal
+    reachable_max: Decimal
     complete: bool
     unanswered: tuple[str, ...]
     profile_version: int
     scored_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ReasonRecord:
-    """Why a decision came out as it did; the margin is a decimal text, empty when there is none."""
-
-    code: str
-    fact: str
-    margin: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class NearMissRecord:
-    """A rule that nearly held, and the questions that lost points."""
-
-    rule_id: str
-    to_stage: str
-    fact: str
-    cell: str
-    actual: str
-    margin: str
-    question_keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +245,7 @@ class DecisionRecord:
     from_stage: str
     to_stage: str
     proposed_stage: str
-    reasons: tuple[ReasonRecord, ...]
-    near_misses: tuple[NearMissRecord, ...]
+    reasons: tuple[Reason, ...]
+    near_misses: tuple[NearMiss, ...]
     actor: str
     decided_at: datetime

@@ -27,17 +27,15 @@ async def keep_observations(uow: UnitOfWork, events: Sequence[Received[m.Opportu
 
 
 async def keep_decisions(uow: UnitOfWork, events: Sequence[Received[m.StageDecided]]) -> None:
-    await Learning(uow).keep_decisions([m.read_decision(event) for event in events if m.is_on_submission(event)])
+    await Learning(uow).keep_decisions([found for event in events if (found := m.read_decision(event))])
 
 
 async def follow_stages(uow: UnitOfWork, events: Sequence[Received[m.StageChanged]]) -> None:
-    causes = {event.message.opportunity_id: event for event in events}
-    await Learning(uow).follow_stages([m.read_visit(event) for event in events], causes)
+    await Learning(uow).follow_stages([m.read_visit(e) for e in events], {e.message.opportunity_id: e for e in events})
 
 
 async def recommend_stages(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
-    causes = {event.message.score_id: event for event in events}
-    await Learning(uow).recommend_stages([m.read_score(event) for event in events], causes)
+    await Learning(uow).recommend_stages([m.read_score(e) for e in events], {e.message.score_id: e for e in events})
 
 
 HANDLERS: Handlers = {

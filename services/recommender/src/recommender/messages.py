@@ -6,11 +6,11 @@ from typing import Any
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_RETIRED, AssessmentPublished
+from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.common.v1.answer_pb2 import Answer
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+from stagecraft.crm.v1.opportunity_observed_pb2 import ObservationKind, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, ScoringProfilePublished
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1 import pipeline_published_pb2 as pipeline_pb2
 from stagecraft.stage.v1 import stage_changed_pb2 as change_pb2
@@ -43,20 +43,17 @@ __all__ = [
     "SubmissionScored",
 ]
 
-_ENTRIES: Mapping[int, VisitEntry] = {
-    change_pb2.TRANSITION_KIND_REGRESS: VisitEntry.REGRESS,
-    change_pb2.TRANSITION_KIND_REOPEN: VisitEntry.REOPEN,
-}
+_ENTRIES: Mapping[str, VisitEntry] = {"regress": VisitEntry.REGRESS, "reopen": VisitEntry.REOPEN}
 
 
 def read_assessment(event: Received[AssessmentPublished]) -> PublishedAssessment:
     """A published version of an assessment."""
     message = event.message
     return PublishedAssessment(
-        assessment_key=message.assessment_key,
+        assessment_key=wire.required(message.assessment_key, "assessment_key"),
         version=message.version,
-        title=message.title,
-        retired=message.status == ASSESSMENT_STATUS_RETIRED,
+        title=wire.required(message.title, "title"),
+        retired=wire.word(AssessmentStatus, message.status, "status") == "retired",
         revision=event.sequence,
     )
 
@@ -66,11 +63,11 @@ def read_profile(event: Received[ScoringProfilePublished]) -> PublishedProfile:
     message = event.message
     return PublishedProfile(
         profile_id=wire.required(message.profile_id, "profile_id"),
-        assessment_key=message.assessment_key,
+        assessment_key=wire.required(message.assessment_key, "assessment_key"),
         assessment_version=message.assessment_version,
         version=message.version,
         banding=banding(
-            percent=message.scale == SCALE_PERCENT,
+            percent=wire.word(Scale, message.scale, "scale") == "percent",
             reachable_min=wire.decimal(message.reachable_min, "reachable_min"),
             reachable_max=wire.decimal(message.reachable_max, "reachable_max"),
             reachable_scores=[wire.decimal(score, "reachable_scores") for score in message.reachable_scores],
@@ -79,16 +76,23 @@ def read_profile(event: Received[ScoringProfilePublished]) -> PublishedProfile:
 
 
 def read_pipeline(event: Received[PipelinePublished]) -> PublishedPipeline:
-    """A published version of a pipeline. InvalidEvent `no_stages` for one without a stage."""
+    """A published version of a pipeline."""
     message = event.message
     if not message.stages:
-        raise InvalidEvent("no_stages", f"version {message.version} of {message.pipeline_key} has no stage")
+        raise InvalidEvent("missing_field", "stages is empty")
     return PublishedPipeline(
-        pipeline_key=message.pipeline_key,
+        pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
         version=message.version,
-        name=message.name,
+        name=wire.required(message.name, "name"),
         is_default=message.is_default,
-        stages=tuple(PipelineStage(s.key, s.name, _category(s.category, "category")) for s in message.stages),
+        stages=tuple(
+            PipelineStage(
+                wire.required(stage.key, "key"),
+                wire.required(stage.name, "name"),
+                _category(stage.category, "category"),
+            )
+            for stage in message.stages
+        ),
     )
 
 
@@ -96,42 +100,38 @@ def read_observation(event: Received[OpportunityObserved]) -> Observation:
     """What the CRM claims of an opportunity."""
     message = event.message
     return Observation(
-        opportunity_id=message.opportunity_id,
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         claimed_stage=message.stage_key or None,
-        crm_deleted=message.kind == OBSERVATION_KIND_DELETED,
+        crm_deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_sequence=event.sequence,
     )
 
 
-def is_on_submission(event: Received[StageDecided]) -> bool:
-    """Whether a submission was decided on, and no observation or command."""
-    return event.message.input_kind == decision_pb2.INPUT_KIND_SUBMISSION
-
-
-def read_decision(event: Received[StageDecided]) -> EngineDecision:
-    """What the stage engine made of a submission."""
+def read_decision(event: Received[StageDecided]) -> EngineDecision | None:
+    """What the stage engine decided on a submission; None for a decision on an observation or a command."""
     message = event.message
-    return EngineDecision(
+    decision = EngineDecision(
         submission_id=wire.required(message.input_id, "input_id"),
-        opportunity_id=message.opportunity_id,
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         decision_no=message.decision_no,
         outcome=wire.word(decision_pb2.Outcome, message.outcome, "outcome"),
         stage_key=message.proposed_stage or message.to_stage,
         earned_stage=message.earned_stage,
         decided_at=wire.moment(message.decided_at, "decided_at"),
     )
+    return decision if wire.word(decision_pb2.InputKind, message.input_kind, "input_kind") == "submission" else None
 
 
 def read_visit(event: Received[StageChanged]) -> EnteredVisit:
     """The visit that a change of the stage opened."""
     message = event.message
     return EnteredVisit(
-        message.opportunity_id,
+        wire.required(message.opportunity_id, "opportunity_id"),
         Visit(
             visit_no=message.visit_no,
             stage_key=wire.required(message.to_stage, "to_stage"),
             category=_category(message.to_category, "to_category"),
-            entry=_ENTRIES.get(message.kind, VisitEntry.MOVE),
+            entry=_ENTRIES.get(wire.word(change_pb2.TransitionKind, message.kind, "kind"), VisitEntry.MOVE),
             pipeline_key=wire.required(message.pipeline_key, "pipeline_key"),
             pipeline_version=message.pipeline_version,
             cycle_no=message.cycle_no,
@@ -145,11 +145,11 @@ def read_score(event: Received[SubmissionScored]) -> ScoredSubmission:
     """A score with its evidence, which has no band yet."""
     message = event.message
     return ScoredSubmission(
-        opportunity_id=message.opportunity_id,
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         evidence=Evidence(
             submission_id=wire.required(message.submission_id, "submission_id"),
             score_id=wire.required(message.score_id, "score_id"),
-            assessment_key=message.assessment_key,
+            assessment_key=wire.required(message.assessment_key, "assessment_key"),
             band=None,
             stage_key=message.visit.stage_key,
             visit_no=message.visit.visit_no,
@@ -160,16 +160,27 @@ def read_score(event: Received[SubmissionScored]) -> ScoredSubmission:
         ),
         assessment_version=message.assessment_version,
         profile_id=wire.required(message.profile_id, "profile_id"),
-        score=wire.decimal(message.score, "score") if message.complete and message.score else None,
-        answers={part.question_key: _answer(part.answer) for part in message.contributions if part.HasField("answer")},
+        score=wire.optional_decimal(message.score, "score") if message.complete else None,
+        answers={
+            wire.required(part.question_key, "question_key"): _answer(part.answer)
+            for part in message.contributions
+            if part.HasField("answer")
+        },
     )
 
 
 def _answer(answer: Answer) -> Any:
-    kind = answer.WhichOneof("value")
-    if kind is None:
-        return None
-    return list(answer.choices.keys) if kind == "choices" else getattr(answer, kind)
+    """The answer as JSON, a number as its text."""
+    match answer.WhichOneof("value"):
+        case None:
+            raise InvalidEvent("missing_field", "answer has no value")
+        case "choices":
+            return list(answer.choices.keys)
+        case "number":
+            wire.decimal(answer.number, "number")
+            return answer.number
+        case kind:
+            return getattr(answer, kind)
 
 
 def _category(value: int, field: str) -> Category:

@@ -1,7 +1,5 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from decimal import InvalidOperation
-
 from forms.answers import AnswerMalformed, Value
 from forms.definition import Form, QuestionType, form_to_json, plain
 from forms.lint import Severity, lint
@@ -9,7 +7,7 @@ from forms.messages import answer_to_proto, answers_from_proto, form_from_event
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_RETIRED, AssessmentPublished
+from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import (
@@ -34,14 +32,16 @@ _SCALES = {Scale.RAW: SCALE_RAW, Scale.PERCENT: SCALE_PERCENT}
 def read_assessment(event: Received[AssessmentPublished]) -> AssessmentRecord:
     """A published version. InvalidEvent `bad_definition` for a form that this version cannot read or check."""
     message = event.message
+    retired = wire.word(AssessmentStatus, message.status, "status") == "retired"
+    wire.required(message.assessment_key, "assessment_key")
+    wire.required(message.title, "title")
     try:
         form = form_from_event(message)
-    except (ValueError, InvalidOperation) as error:
+    except ValueError as error:
         raise InvalidEvent("bad_definition", str(error)) from error
     errors = [finding for finding in lint(form) if finding.severity is Severity.ERROR]
     if errors:
         raise InvalidEvent("bad_definition", f"{errors[0].pointer}: {errors[0].message}")
-    retired = message.status == ASSESSMENT_STATUS_RETIRED
     return AssessmentRecord(form.key, form.version, form_to_json(form), retired, event.sequence)
 
 
@@ -61,7 +61,7 @@ def read_submission(message: AssessmentSubmitted) -> Submission:
         stage_key=message.visit.stage_key,
         visit_no=message.visit.visit_no,
         attempt_no=message.attempt_no,
-        submitted_by=message.submitted_by,
+        submitted_by=wire.required(message.submitted_by, "submitted_by"),
         captured_at=wire.moment(message.captured_at, "captured_at"),
         received_at=wire.moment(message.received_at, "received_at"),
     )

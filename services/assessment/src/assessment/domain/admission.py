@@ -40,7 +40,7 @@ class Fault:
 
 
 class CaptureRefused(Exception):
-    """The capture is not accepted. facts are what a client needs to mend it, such as both hashes of a mismatch."""
+    """The capture is not accepted. facts are what a client needs to correct it, such as both hashes of a mismatch."""
 
     def __init__(
         self, code: str, detail: str, faults: tuple[Fault, ...] = (), facts: Mapping[str, str] | None = None
@@ -54,7 +54,7 @@ class CaptureRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the submitter is told, now and at every retry."""
+    """The acknowledgement to the submitter, now and at every retry."""
 
     submission_id: UUID
     opportunity_id: str
@@ -96,7 +96,7 @@ class Admitted:
 
 
 def replay(capture: Capture, stored: Stored, submitted_by: str) -> Receipt:
-    """The original answer to an exact retry. Refused as not_found or payload_mismatch."""
+    """The original receipt for an exact retry. Refused as submission_not_found or payload_mismatch."""
     if stored.submitted_by != submitted_by:
         raise not_found(capture.submission_id)
     received = sha256_of(canonical_body(capture))
@@ -110,18 +110,18 @@ def replay(capture: Capture, stored: Stored, submitted_by: str) -> Receipt:
 
 
 def not_found(submission_id: UUID) -> CaptureRefused:
-    """The answer for an id that is somebody else's: it says no more than for an id that nobody has."""
-    return CaptureRefused("not_found", f"There is no submission {submission_id} of yours.")
+    """The refusal of an id that another caller has used: it says no more than for an unused id."""
+    return CaptureRefused("submission_not_found", f"There is no submission {submission_id} of yours.")
 
 
 def admit(
     capture: Capture, published: Published | None, context: Context, submitted_by: str, received_at: datetime
 ) -> Admitted:
-    """Accept a capture that is new, with its warnings, or refuse it: unknown_version, form_hash_mismatch,
+    """Accept a capture that is new, with its warnings, or refuse it: version_unknown, form_hash_mismatch,
     version_retired, validation_failed. Clocks, stages and owners never refuse."""
     if published is None:
         raise CaptureRefused(
-            "unknown_version", f"{capture.assessment_key} has no published version {capture.assessment_version}."
+            "version_unknown", f"{capture.assessment_key} has no published version {capture.assessment_version}."
         )
     if capture.definition_hash not in {None, published.definition_hash}:
         raise CaptureRefused(

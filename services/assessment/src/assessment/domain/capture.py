@@ -1,9 +1,9 @@
-"""What the platform may say of a finished capture: its identity, its time, and what deserves a warning."""
+"""What the platform derives from a finished capture: its identity, its time, and its warnings."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -24,7 +24,7 @@ class Channel(StrEnum):
 
 
 class Warning(StrEnum):
-    """What is worth telling about an accepted capture; none of these ever refuses it."""
+    """A warning about an accepted capture; none of these ever refuses it."""
 
     HIDDEN_ANSWERS_IGNORED = "hidden_answers_ignored"
     OLDER_FORM_VERSION = "older_form_version"
@@ -47,6 +47,11 @@ class Visit:
 def visit_of(stage_key: str | None, visit_no: int | None) -> Visit | None:
     """A visit from its two columns; None unless both are there."""
     return Visit(stage_key, visit_no) if stage_key is not None and visit_no is not None else None
+
+
+def is_closed(stage_category: str | None) -> bool:
+    """Whether a stage of this category ends an opportunity; a category not known yet does not."""
+    return stage_category not in {None, "open"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +99,17 @@ def canonical_body(capture: Capture) -> str:
 
     How it travelled stays out (sent_at, channel): a retry is sent later, perhaps in a batch, yet it is the same.
     """
-    body: dict[str, object] = {
+    body = {
         "opportunity_id": capture.opportunity_id,
         "assessment_key": capture.assessment_key,
         "assessment_version": capture.assessment_version,
         "answers": capture.answers,
         "captured_at": capture.captured_at.isoformat(),
         "attempt_no": capture.attempt_no,
+        "definition_hash": capture.definition_hash,
+        "visit": asdict(capture.visit) if capture.visit else None,
     }
-    if capture.definition_hash is not None:
-        body["definition_hash"] = capture.definition_hash
-    if capture.visit is not None:
-        body["visit"] = {"stage_key": capture.visit.stage_key, "visit_no": capture.visit.visit_no}
-    return canonical_json(body)
+    return canonical_json({name: value for name, value in body.items() if value is not None})
 
 
 def sha256_of(text: str) -> str:
@@ -140,7 +143,7 @@ def warnings_for(
     skewed: bool,
     hidden: bool,
 ) -> tuple[Warning, ...]:
-    """Everything worth telling about a capture that is accepted all the same, in the order of declaration."""
+    """The warnings about a capture, in the order of their declaration."""
     left = place is not None and capture.visit is not None and place.visit not in {None, capture.visit}
     holds = {
         Warning.HIDDEN_ANSWERS_IGNORED: hidden,

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 
-from assessment.domain.capture import Visit
+from assessment.domain.capture import Visit, is_closed, visit_of
 from assessment.domain.outcome import Attempt, Standing, StandingKind, standing_of
 
 
@@ -44,14 +46,41 @@ class Available:
 
 
 @dataclass(frozen=True, slots=True)
-class OpportunityState:
-    """What the replica holds of an opportunity; visit is None until the stage engine has placed it."""
+class Opportunity:
+    """What the replica holds of an opportunity: the CRM's side, the stage engine's and the recommender's. Each side is
+    empty until its service has spoken."""
 
     opportunity_id: str
-    owner_id: str | None
-    visit: Visit | None
-    closed: bool
     deleted: bool
+    owner_id: str | None = None
+    amount: Decimal | None = None
+    pipeline_key: str | None = None
+    pipeline_version: int | None = None
+    stage_key: str | None = None
+    stage_category: str | None = None
+    visit_no: int | None = None
+    recommended_stage: str | None = None
+    abstention_code: str | None = None
+    probability: float | None = None
+    support: int | None = None
+    recommended_at: datetime | None = None
+
+    @property
+    def visit(self) -> Visit | None:
+        """The current visit; None until the stage engine has placed the opportunity."""
+        return visit_of(self.stage_key, self.visit_no)
+
+    @property
+    def pipeline(self) -> tuple[str, int] | None:
+        """The key and the version of the pipeline that it is pinned to."""
+        if self.pipeline_key is None or self.pipeline_version is None:
+            return None
+        return self.pipeline_key, self.pipeline_version
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is in a stage that ends it."""
+        return is_closed(self.stage_category)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +104,7 @@ class NextAssessment:
 
 
 def next_assessment(
-    state: OpportunityState,
+    opportunity: Opportunity,
     stage: Stage | None,
     available: Mapping[str, Available],
     attempts: Sequence[Attempt],
@@ -85,10 +114,10 @@ def next_assessment(
     stage is None when the pinned pipeline version is not known here or lacks the stage; attempts are those of
     this opportunity, of any visit.
     """
-    if state.visit is None or stage is None or state.closed or state.deleted or not stage.assessment_keys:
-        reason, message = _unassessable(state, stage)
+    visit = opportunity.visit
+    if visit is None or stage is None or opportunity.closed or opportunity.deleted or not stage.assessment_keys:
+        reason, message = _unassessable(opportunity, stage)
         return NextAssessment(reason, message, None, stage, ())
-    visit = state.visit
     standings = tuple(standing_of(key, visit, attempts) for key in stage.assessment_keys)
     startable = [standing for standing in standings if standing.assessment_key in available]
     for kind, reason, words in _DUE:
@@ -108,15 +137,15 @@ _DUE = (
 )
 
 
-def _unassessable(state: OpportunityState, stage: Stage | None) -> tuple[NextReason, str]:
-    if state.deleted:
+def _unassessable(opportunity: Opportunity, stage: Stage | None) -> tuple[NextReason, str]:
+    if opportunity.deleted:
         return NextReason.OPPORTUNITY_DELETED, "The opportunity was deleted in the CRM."
-    if state.visit is None:
+    if opportunity.visit is None:
         return NextReason.STAGE_UNKNOWN, "The stage engine has not placed this opportunity in a stage yet."
-    if state.closed:
+    if opportunity.closed:
         return NextReason.OPPORTUNITY_CLOSED, "The opportunity is closed; nothing is left to assess."
     if stage is None:
-        return NextReason.PIPELINE_UNKNOWN, f"The pipeline version of stage {state.visit.stage_key} is not here yet."
+        return NextReason.PIPELINE_UNKNOWN, f"The pipeline version of stage {opportunity.stage_key} is not here yet."
     return NextReason.NO_ASSESSMENT_IN_STAGE, f"No assessment counts in {stage.name}."
 
 

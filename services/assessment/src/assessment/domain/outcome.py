@@ -1,10 +1,11 @@
-"""What became of submissions: how an assessment stands in a visit, and how a rep is told in plain words."""
+"""What became of submissions: the standing of an assessment in a visit, and its outcome in plain words."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Literal
 from uuid import UUID
 
 from assessment.domain.capture import Visit
@@ -24,36 +25,51 @@ REASON_WORDS = {
 INCOMPLETE = "INCOMPLETE"
 """The code of what is missing when unanswered questions block the score."""
 
+Outcome = Literal["accepted", "proposed", "rejected", "no_op"]
+Scale = Literal["raw", "percent"]
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a decision came out so. A failed comparison has a margin of at most 0: -4 is four points short."""
+    """Why a decision came out so. The margin is a decimal text, empty when nothing was compared; "-4" is four points
+    short."""
 
     code: str
     fact: str
-    margin: Decimal | None
+    margin: str
     message: str
+
+    @property
+    def distance(self) -> Decimal | None:
+        """The margin as a number."""
+        return _number(self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A rule that a little more would have made true; question_keys lost the points, most first."""
+    """A rule that a little more would have made true; question_keys lost the points, most first. The margin is a
+    decimal text, as that of a reason."""
 
     rule_id: str
     to_stage: str
     fact: str
     cell: str
     actual: str
-    margin: Decimal | None
+    margin: str
     question_keys: tuple[str, ...]
+
+    @property
+    def distance(self) -> Decimal | None:
+        """The margin as a number."""
+        return _number(self.margin)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the stage engine decided on a submission; outcome is accepted, proposed, rejected or no_op."""
+    """What the stage engine decided on a submission."""
 
     decision_id: UUID
-    outcome: str
+    outcome: Outcome
     from_stage: str
     to_stage: str
     proposed_stage: str
@@ -64,12 +80,12 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """The newest score of a submission; value is None when an unanswered question blocks it."""
+    """The newest score of a submission; the figure is None when an unanswered question blocks it."""
 
     score_id: UUID
-    value: Decimal | None
-    scale: str
-    reachable_max: Decimal | None
+    score: Decimal | None
+    scale: Scale
+    reachable_max: Decimal
     complete: bool
     unanswered: tuple[str, ...]
     scored_at: datetime
@@ -89,7 +105,7 @@ class Attempt:
 
 
 class StandingKind(StrEnum):
-    """How an assessment stands in the current visit."""
+    """What became of an assessment in the current visit so far."""
 
     NOT_STARTED = "not_started"
     PENDING = "pending"
@@ -120,7 +136,7 @@ class Standing:
 
 
 def standing_of(assessment_key: str, visit: Visit, attempts: Sequence[Attempt]) -> Standing:
-    """How an assessment stands: judged by its last attempt in the visit, in the order of attempt, then receipt."""
+    """The standing by the last attempt in the visit, in the order of attempt, then receipt."""
     mine = sorted(
         (a for a in attempts if a.assessment_key == assessment_key and a.visit == visit),
         key=lambda a: (a.attempt_no, a.received_at),
@@ -157,24 +173,24 @@ def missing_of(attempt: Attempt) -> tuple[Missing, ...]:
 
 
 def _open_reasons(decision: Decision) -> list[Reason]:
-    """The reasons that someone could do something about: of several rules on one fact the nearest, and none that asks
-    for less, since a rule that takes low scores only is no goal."""
-    ceilings = {(near.fact, near.margin) for near in decision.near_misses if near.cell.lstrip().startswith("<")}
+    """The reasons that a person can act on: of several rules on one fact the nearest, and none that asks for less,
+    since a rule that takes low scores only is no goal."""
+    ceilings = {(near.fact, near.distance) for near in decision.near_misses if near.cell.lstrip().startswith("<")}
     nearest: dict[tuple[str, str], Reason] = {}
     for reason in decision.reasons:
-        if reason.code == "RULE_SHADOW" or (reason.fact, reason.margin) in ceilings:
+        if reason.code == "RULE_SHADOW" or (reason.fact, reason.distance) in ceilings:
             continue
         held = nearest.setdefault((reason.code, reason.fact), reason)
-        if None not in (held.margin, reason.margin) and abs(reason.margin or 0) < abs(held.margin or 0):
+        if reason.distance is not None and held.distance is not None and abs(reason.distance) < abs(held.distance):
             nearest[reason.code, reason.fact] = reason
     return list(nearest.values())
 
 
 def _missing(reason: Reason, attempt: Attempt, question_keys: tuple[str, ...]) -> Missing:
     subject, _, attribute = reason.fact.partition(".")
-    short_by = abs(reason.margin) if reason.code == "FAILED" and reason.margin is not None else None
+    short_by = abs(reason.distance) if reason.code == "FAILED" and reason.distance is not None else None
     if short_by is not None:
-        text = _distance(short_by, subject, attribute, attempt)
+        text = _shortfall(short_by, subject, attribute, attempt)
     elif reason.code == "MISSING":
         text = f"{subject} was not answered yet" if attribute == "score" else f"{attribute or subject} is empty"
     else:
@@ -182,7 +198,7 @@ def _missing(reason: Reason, attempt: Attempt, question_keys: tuple[str, ...]) -
     return Missing(reason.code, reason.fact, short_by, text, question_keys)
 
 
-def _distance(short_by: Decimal, subject: str, attribute: str, attempt: Attempt) -> str:
+def _shortfall(short_by: Decimal, subject: str, attribute: str, attempt: Attempt) -> str:
     own = subject == attempt.assessment_key
     if attribute != "score":
         return f"{attribute or subject} is {_plain(short_by) + ' short' if short_by else 'just at its limit'}"
@@ -193,7 +209,7 @@ def _distance(short_by: Decimal, subject: str, attribute: str, attempt: Attempt)
 
 
 def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
-    """The state of a submission as a rep would say it; stage keys stand in where a name is not known."""
+    """The state of a submission as a rep would say it; a stage without a known name appears by its key."""
     decision = attempt.decision
     if decision is None:
         return "waiting for its decision" if attempt.score is not None else "waiting for its score"
@@ -203,6 +219,10 @@ def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
         target = stage_names.get(decision.proposed_stage, decision.proposed_stage)
         return f"passed; the move to {target} waits for a person to confirm it"
     return "; ".join(missing.text for missing in missing_of(attempt)) or "moved nothing"
+
+
+def _number(margin: str) -> Decimal | None:
+    return Decimal(margin) if margin else None
 
 
 def _plain(number: Decimal) -> str:

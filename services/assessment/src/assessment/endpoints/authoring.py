@@ -1,18 +1,18 @@
 """Authoring over HTTP."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Path, Response
-from forms.lint import Finding, Severity
+from forms.lint import Severity
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 
-from assessment.repository.authoring import Row
+from assessment.records import DraftRecord, VersionRecord
 from assessment.schemas import authoring as schemas
 from assessment.schemas.capture import MAX_INTEGER
-from assessment.service.authoring import Authoring, findings_of, template, templates
+from assessment.service.authoring import Authoring, template, templates
 
 router = router("authoring")
 
@@ -23,17 +23,14 @@ Number = Annotated[int, Path(ge=1, le=MAX_INTEGER, description="the version", ex
 @router.get("/assessment-templates", dependencies=[requires("assessments:read")])
 async def list_assessment_templates() -> Page[schemas.TemplateSummary]:
     """Definitions that are shipped, to start from."""
-    items = [
-        schemas.TemplateSummary(**document, question_count=len(document["questions"]))
-        for document in templates().values()
-    ]
+    items = [schemas.TemplateSummary.model_validate(each, from_attributes=True) for each in templates().values()]
     return Page(items=items, next_cursor=None)
 
 
 @router.get("/assessment-templates/{key}", dependencies=[requires("assessments:read")])
 async def get_assessment_template(key: Key) -> schemas.TemplateOut:
     """A shipped definition whole: what POST /v1/assessments takes."""
-    return schemas.TemplateOut(**template(key))
+    return schemas.TemplateOut.model_validate(template(key), from_attributes=True)
 
 
 @router.post("/assessments", status_code=201, dependencies=[requires("assessments:write")])
@@ -41,9 +38,9 @@ async def create_assessment(
     body: schemas.NewAssessment, uow: Uow, caller: Caller, response: Response
 ) -> schemas.AssessmentOut:
     """A new assessment with its draft; nothing is published yet."""
-    row = await Authoring(uow, caller).create(body)
-    response.headers["Location"] = f"/v1/assessments/{row['assessment_key']}"
-    return _assessment(row, response)
+    draft = await Authoring(uow, caller).create(body)
+    response.headers["Location"] = f"/v1/assessments/{draft.key}"
+    return _assessment(draft, response)
 
 
 @router.get("/assessments", dependencies=[requires("assessments:read")])
@@ -51,7 +48,7 @@ async def list_assessments(uow: Uow, caller: Caller, paging: Paging) -> Page[sch
     """Assessments by key."""
     after = paging.after(str) or ""
     found = await Authoring(uow, caller).drafts(after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["assessment_key"]], lambda row: schemas.AssessmentSummary(**_named(row)))
+    return paging.page(found, lambda draft: [draft.key], _summary)
 
 
 @router.get("/assessments/{key}", dependencies=[requires("assessments:read")])
@@ -71,10 +68,14 @@ async def change_assessment_draft(
 @router.post("/assessments/{key}/publish", status_code=201, dependencies=[requires("assessments:write")])
 async def publish_assessment(key: Key, uow: Uow, caller: Caller, response: Response) -> schemas.PublishedOut:
     """Make the draft the next version, immutable from now on; `warnings` are what its author should look at."""
-    row, findings = await Authoring(uow, caller).publish(key)
-    response.headers["Location"] = f"/v1/assessments/{key}/versions/{row['version']}"
-    warnings = [_finding(finding) for finding in findings if finding.severity is Severity.WARNING]
-    return schemas.PublishedOut(**_versioned(row), warnings=warnings)
+    version, findings = await Authoring(uow, caller).publish(key)
+    response.headers["Location"] = f"/v1/assessments/{key}/versions/{version.version}"
+    warnings = [
+        schemas.Finding.model_validate(finding, from_attributes=True)
+        for finding in findings
+        if finding.severity is Severity.WARNING
+    ]
+    return schemas.PublishedOut(**dict(_version(version)), warnings=warnings)
 
 
 @router.get("/assessments/{key}/versions", dependencies=[requires("assessments:read")])
@@ -82,35 +83,33 @@ async def list_assessment_versions(key: Key, uow: Uow, caller: Caller, paging: P
     """Published versions, oldest first."""
     after = paging.after(int) or 0
     found = await Authoring(uow, caller).versions(key, after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["version"]], lambda row: schemas.VersionSummary(**_versioned(row)))
+    return paging.page(found, lambda version: [version.version], _version_summary)
 
 
 @router.get("/assessments/{key}/versions/{version}", dependencies=[requires("assessments:read")])
 async def get_assessment_version(key: Key, version: Number, uow: Uow, caller: Caller) -> schemas.VersionOut:
     """A version as reps receive it, also after it was retired: devices may still hold answers to it."""
-    return schemas.VersionOut(**_versioned(await Authoring(uow, caller).version(key, version)))
+    return _version(await Authoring(uow, caller).version(key, version))
 
 
 @router.post("/assessments/{key}/versions/{version}/retire", dependencies=[requires("assessments:write")])
 async def retire_assessment_version(key: Key, version: Number, uow: Uow, caller: Caller) -> schemas.VersionOut:
     """No new starts from now on. Submissions captured before are still accepted."""
-    return schemas.VersionOut(**_versioned(await Authoring(uow, caller).retire(key, version)))
+    return _version(await Authoring(uow, caller).retire(key, version))
 
 
-def _named(row: Row) -> dict[str, Any]:
-    return {**row, "key": row["assessment_key"]}
+def _summary(draft: DraftRecord) -> schemas.AssessmentSummary:
+    return schemas.AssessmentSummary.model_validate(draft, from_attributes=True)
 
 
-def _versioned(row: Row) -> dict[str, Any]:
-    return {**_named(row), "status": "published" if row["retired_at"] is None else "retired"}
+def _assessment(draft: DraftRecord, response: Response) -> schemas.AssessmentOut:
+    response.headers["ETag"] = etag(draft.draft_revision)
+    return schemas.AssessmentOut.model_validate(draft, from_attributes=True)
 
 
-def _finding(finding: Finding) -> schemas.Finding:
-    return schemas.Finding(
-        severity=finding.severity.value, code=finding.code, pointer=finding.pointer, message=finding.message
-    )
+def _version_summary(version: VersionRecord) -> schemas.VersionSummary:
+    return schemas.VersionSummary.model_validate(version, from_attributes=True)
 
 
-def _assessment(row: Row, response: Response) -> schemas.AssessmentOut:
-    response.headers["ETag"] = etag(row["draft_revision"])
-    return schemas.AssessmentOut(**_named(row), findings=[_finding(finding) for finding in findings_of(row)])
+def _version(version: VersionRecord) -> schemas.VersionOut:
+    return schemas.VersionOut.model_validate(version, from_attributes=True)

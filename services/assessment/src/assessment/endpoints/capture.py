@@ -1,21 +1,20 @@
 """Capture over HTTP: one submission, or an offline queue."""
 
-from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Depends, Path, Response
+from fastapi import Path, Request, Response
 from kit.http.auth import Caller, requires
 from kit.http.bodies import judges_text
 from kit.http.idempotency import REPLAY_HEADER
 from kit.http.problems import pointer
-from kit.http.web import Uow, router
+from kit.http.web import Uow, router, unavailable_while_it_passes
+from kit.runtime import Runtime
 from kit.telemetry import current_traceparent
 from pydantic import ValidationError
 
 from assessment.domain.admission import CaptureRefused, Receipt
 from assessment.domain.capture import Capture
-from assessment.endpoints.grouping import group_of
 from assessment.errors import field_errors, problem_of
 from assessment.schemas.capture import (
     BatchBody,
@@ -27,9 +26,9 @@ from assessment.schemas.capture import (
     SubmissionBody,
 )
 from assessment.service.capture import HandedIn, Taken, take_captures
+from assessment.service.group_commit import GroupCommit
 
 router = router("capture")
-Take = Callable[[HandedIn], Awaitable[Taken | CaptureRefused]]
 
 _REPLAY = {
     "description": "An exact retry: the original answer",
@@ -48,12 +47,15 @@ async def put_submission(
     submission_id: Annotated[UUID, Path(description="made by the client, once, when the rep starts")],
     body: SubmissionBody,
     caller: Caller,
-    take: Annotated[Take, Depends(group_of(take_captures))],
+    request: Request,
     response: Response,
 ) -> Any:
     """Hand in a finished assessment. Repeat it until it is answered: the same id with the same body is the same
     submission, and gets the original answer."""
-    outcome = await take(HandedIn(body.capture(submission_id), caller.subject, current_traceparent()))
+    runtime: Runtime = request.app.state.runtime
+    handed_in = HandedIn(body.capture(submission_id), caller.subject, current_traceparent())
+    with unavailable_while_it_passes(request):
+        outcome = await runtime.resources.get(GroupCommit).take(runtime.database, caller.tenant_id, handed_in)
     if isinstance(outcome, CaptureRefused):
         raise problem_of(outcome)
     if outcome.replayed:
@@ -66,7 +68,7 @@ async def put_submission(
 @judges_text
 async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
     """Hand in an offline queue of up to 100 items. Each is judged alone and answered in its place: accepted,
-    duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to mend."""
+    duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to correct."""
     answers: dict[int, ItemOut] = {}
     captures: dict[int, Capture] = {}
     for place, raw in enumerate(body.items):

@@ -1,5 +1,6 @@
 """Delivery over HTTP: what is due, what is missing, what became of submissions."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,11 +11,11 @@ from kit.http.pagination import Page, Paging
 from kit.http.problems import ForbiddenProblem
 from kit.http.web import Uow, router
 from kit.ids import fingerprint
+from pydantic import TypeAdapter
 
-from assessment.domain.capture import Visit
-from assessment.domain.delivery import Due, Stage
-from assessment.domain.outcome import Attempt, Decision, Score, Standing, missing_of, outcome_in_words
-from assessment.repository.delivery import Row
+from assessment.domain.delivery import Due, Opportunity
+from assessment.domain.outcome import Attempt, Standing, missing_of, outcome_in_words
+from assessment.records import TimelineRecord
 from assessment.schemas import delivery as schemas
 from assessment.schemas.capture import VisitBody
 from assessment.service.delivery import Delivery, Work
@@ -22,6 +23,10 @@ from assessment.service.delivery import Delivery, Work
 router = router("delivery")
 
 READ_ANY_WORKLIST = "worklist:read-any"
+_VISIT = TypeAdapter(VisitBody | None)
+_STAGE = TypeAdapter(schemas.StageOut | None)
+_MISSING = TypeAdapter(list[schemas.MissingOut])
+_SCORE = TypeAdapter(schemas.ScoreOut | None)
 OpportunityId = Annotated[str, Path(max_length=128, examples=["006Qy00000AbCdEIAV"])]
 
 
@@ -59,11 +64,11 @@ async def list_worklist(
     owner = owner_id or caller.subject
     if owner != caller.subject and not caller.may(READ_ANY_WORKLIST):
         raise ForbiddenProblem(
-            f"the scope {READ_ANY_WORKLIST} is needed", code="missing_scope", extra={"scope": READ_ANY_WORKLIST}
+            f"The scope {READ_ANY_WORKLIST} is needed.", code="missing_scope", extra={"scope": READ_ANY_WORKLIST}
         )
     after = paging.after(str) or ""
     found = await Delivery(uow, caller).worklist(owner, after, paging.limit + 1)
-    return paging.page(found, lambda work: [work.opportunity["opportunity_id"]], _worklist_item)
+    return paging.page(found, lambda work: [work.opportunity.opportunity_id], _worklist_item)
 
 
 @router.get("/opportunities/{opportunity_id}/timeline", dependencies=[requires("worklist:read")])
@@ -73,42 +78,24 @@ async def list_timeline(
     """Submissions, scores, decisions and stage changes of an opportunity as they are known here, oldest first."""
     after = paging.after(datetime, str, str)
     found = await Delivery(uow, caller).timeline(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda row: [row["at"], row["kind"], row["id"]], lambda row: schemas.TimelineItem(**row))
+    return paging.page(found, lambda item: [item.at, item.kind, item.id], _timeline_item)
 
 
 @router.get("/submissions/{submission_id}", dependencies=[requires("submissions:read")])
 async def get_submission(submission_id: UUID, uow: Uow, caller: Caller) -> schemas.SubmissionOut:
     """How far a submission has come: received, scored, decided. Poll it to follow one."""
-    row, attempt = await Delivery(uow, caller).submission(submission_id)
-    status = "decided" if attempt.decision else "scored" if attempt.score else "received"
+    handed_in, attempt = await Delivery(uow, caller).submission(submission_id)
     return schemas.SubmissionOut(
-        submission_id=row["submission_id"],
-        status=status,
-        opportunity_id=row["opportunity_id"],
-        assessment_key=row["assessment_key"],
-        assessment_version=row["assessment_version"],
-        visit=_visit(attempt.visit),
-        attempt_no=row["attempt_no"],
-        channel=row["channel"],
-        submitted_by=row["submitted_by"],
-        captured_at=row["captured_at"],
-        received_at=row["received_at"],
-        warnings=row["warnings"],
-        score=_score(attempt.score),
+        **asdict(handed_in),
+        visit=_VISIT.validate_python(attempt.visit, from_attributes=True),
+        status="decided" if attempt.decision else "scored" if attempt.score else "received",
+        score=_SCORE.validate_python(attempt.score, from_attributes=True),
         decision=_decision(attempt),
     )
 
 
-def _visit(visit: Visit | None) -> VisitBody | None:
-    return VisitBody(stage_key=visit.stage_key, visit_no=visit.visit_no) if visit else None
-
-
-def _stage(stage: Stage | None) -> schemas.StageOut | None:
-    return schemas.StageOut(key=stage.key, name=stage.name) if stage else None
-
-
 def _missing(attempt: Attempt) -> list[schemas.MissingOut]:
-    return [schemas.MissingOut.model_validate(m, from_attributes=True) for m in missing_of(attempt)]
+    return _MISSING.validate_python(missing_of(attempt), from_attributes=True)
 
 
 def _due(due: Due | None) -> schemas.DueOut | None:
@@ -131,7 +118,7 @@ def _standing(standing: Standing) -> schemas.StandingOut:
         standing=standing.kind,
         attempts=standing.attempts,
         submission_id=latest.submission_id if latest else None,
-        score=latest.score.value if latest and latest.score else None,
+        score=latest.score.score if latest and latest.score else None,
         words=standing.why,
         missing=_missing(latest) if latest else [],
     )
@@ -139,9 +126,9 @@ def _standing(standing: Standing) -> schemas.StandingOut:
 
 def _next(work: Work) -> schemas.NextAssessmentOut:
     return schemas.NextAssessmentOut(
-        opportunity_id=work.opportunity["opportunity_id"],
-        stage=_stage(work.next.stage),
-        visit=_visit(work.visit),
+        opportunity_id=work.opportunity.opportunity_id,
+        stage=_STAGE.validate_python(work.next.stage, from_attributes=True),
+        visit=_VISIT.validate_python(work.opportunity.visit, from_attributes=True),
         reason=work.next.reason,
         message=work.next.message,
         due=_due(work.next.due),
@@ -150,20 +137,21 @@ def _next(work: Work) -> schemas.NextAssessmentOut:
 
 
 def _worklist_item(work: Work) -> schemas.WorklistItem:
-    row, visit = work.opportunity, work.visit
+    opportunity, visit = work.opportunity, work.opportunity.visit
     assert visit is not None, "only opportunities in an open stage are on a worklist"
+    assert opportunity.owner_id is not None, "a worklist is of one owner"
     name = work.stage_names.get(visit.stage_key, visit.stage_key)
     return schemas.WorklistItem(
-        opportunity_id=row["opportunity_id"],
-        owner_id=row["owner_id"],
-        amount=row["amount"],
+        opportunity_id=opportunity.opportunity_id,
+        owner_id=opportunity.owner_id,
+        amount=opportunity.amount,
         stage=schemas.StageOut(key=visit.stage_key, name=name),
         visit=VisitBody(stage_key=visit.stage_key, visit_no=visit.visit_no),
         reason=work.next.reason,
         message=work.next.message,
         next_assessment=_due(work.next.due),
         last_outcome=_last_outcome(work),
-        recommendation=_recommendation(row),
+        recommendation=_recommendation(opportunity),
     )
 
 
@@ -176,45 +164,30 @@ def _last_outcome(work: Work) -> schemas.LastOutcomeOut | None:
     return schemas.LastOutcomeOut(
         submission_id=last.submission_id,
         assessment_key=last.assessment_key,
-        score=last.score.value if last.score else None,
+        score=last.score.score if last.score else None,
         words=outcome_in_words(last, work.stage_names),
         missing=_missing(last),
         at=max(moment for moment in moments if moment is not None),
     )
 
 
-def _recommendation(row: Row) -> schemas.RecommendationOut | None:
-    if row["recommended_at"] is None:
+def _recommendation(opportunity: Opportunity) -> schemas.RecommendationOut | None:
+    if opportunity.recommended_at is None:
         return None
-    return schemas.RecommendationOut(
-        recommended_stage=row["recommended_stage"] or None,
-        probability=row["probability"],
-        abstention_code=row["abstention_code"] or None,
-        support=row["support"],
-        recommended_at=row["recommended_at"],
-    )
+    return schemas.RecommendationOut.model_validate(opportunity, from_attributes=True)
 
 
-def _score(score: Score | None) -> schemas.ScoreOut | None:
-    if score is None:
-        return None
-    return schemas.ScoreOut(
-        score_id=score.score_id,
-        score=score.value,
-        scale=score.scale,  # pyright: ignore[reportArgumentType] - checked when it was stored
-        reachable_max=score.reachable_max,
-        complete=score.complete,
-        scored_at=score.scored_at,
-    )
+def _timeline_item(item: TimelineRecord) -> schemas.TimelineItem:
+    return schemas.TimelineItem.model_validate(item, from_attributes=True)
 
 
 def _decision(attempt: Attempt) -> schemas.DecisionOut | None:
-    decision: Decision | None = attempt.decision
+    decision = attempt.decision
     if decision is None:
         return None
     return schemas.DecisionOut(
         decision_id=decision.decision_id,
-        outcome=decision.outcome,  # pyright: ignore[reportArgumentType] - checked when it was stored
+        outcome=decision.outcome,
         from_stage=decision.from_stage,
         to_stage=decision.to_stage,
         proposed_stage=decision.proposed_stage or None,

@@ -24,22 +24,25 @@ from assessment.records import (
     StageRecord,
 )
 
-_OBSERVED = bulk.replace(
-    opportunity, "owner_id", "amount", "close_date", "crm_stage", "deleted", "observed_no", newer="observed_no"
-)
-_STAGE = """(tenant_id, opportunity_id) DO UPDATE SET
-    pipeline_version = CASE WHEN excluded.pipeline_key = opportunity.pipeline_key
-                            THEN greatest(excluded.pipeline_version, opportunity.pipeline_version)
-                            ELSE excluded.pipeline_version END,
-    pipeline_key = excluded.pipeline_key, stage_key = excluded.stage_key, stage_category = excluded.stage_category,
-    visit_no = excluded.visit_no, cycle_no = excluded.cycle_no, revision = excluded.revision, updated_at = now()
+_OBSERVED = bulk.replace(opportunity, "owner_id", "amount", "deleted", "observed_no", newer="observed_no")
+_STAGE = """(tenant_id, opportunity_id) DO UPDATE
+    SET
+        pipeline_version = CASE excluded.pipeline_key
+            WHEN opportunity.pipeline_key THEN greatest(excluded.pipeline_version, opportunity.pipeline_version)
+            ELSE excluded.pipeline_version
+        END,
+        pipeline_key = excluded.pipeline_key,
+        stage_key = excluded.stage_key,
+        stage_category = excluded.stage_category,
+        visit_no = excluded.visit_no,
+        revision = excluded.revision,
+        updated_at = now()
     WHERE excluded.revision > opportunity.revision"""
 _RECOMMENDED = bulk.replace(
     opportunity,
     "recommendation_no",
     "recommendation_id",
     "recommended_stage",
-    "abstained",
     "abstention_code",
     "probability",
     "support",

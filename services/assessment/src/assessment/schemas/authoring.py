@@ -2,13 +2,14 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from forms.definition import QuestionType
-from pydantic import BaseModel, ConfigDict, Field
+from forms.definition import Question, QuestionType
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 MAX_QUESTIONS = 500
 MAX_CHOICES = 200
+_QUESTIONS = TypeAdapter(tuple[Question, ...])
 
 AssessmentKey = Annotated[
     str,
@@ -25,7 +26,7 @@ class _Strict(BaseModel):
 
 
 class ChoiceBody(_Strict):
-    """One choice of a question. It has no points: those stand in the scoring profile."""
+    """One choice of a question. It has no points: those are in the scoring profile."""
 
     key: str = Field(max_length=100, examples=["over_5"])
     text: str = Field(max_length=1000, examples=["More than 5 hours"])
@@ -43,8 +44,8 @@ class QuestionBody(_Strict):
     section: str = Field("", max_length=200, description="groups questions on the page and in section scores")
     choices: list[ChoiceBody] = Field(default=[], max_length=MAX_CHOICES)
     visible_if: str = Field("", max_length=2000, examples=["{hours} = 'over_5'"])
-    minimum: Decimal | None = Field(None, max_digits=40, description="inclusive bound of a number")
-    maximum: Decimal | None = Field(None, max_digits=40, description="inclusive bound of a number")
+    minimum: Decimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
+    maximum: Decimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
     max_choices: int = Field(0, ge=0, le=MAX_CHOICES, description="0: as many as there are")
     max_length: int = Field(0, ge=0, le=10_000, description="characters of a text; 0: the platform's limit")
 
@@ -74,6 +75,11 @@ class DraftBody(_Strict):
             ]
         },
     )
+
+    @property
+    def definition(self) -> tuple[Question, ...]:
+        """The questions as the domain has them."""
+        return _QUESTIONS.validate_python([question.model_dump() for question in self.questions])
 
 
 class NewAssessment(DraftBody):
@@ -154,8 +160,3 @@ class TemplateOut(BaseModel):
     title: str
     description: str
     questions: list[QuestionBody]
-
-
-def stored_question(question: QuestionBody) -> dict[str, Any]:
-    """A question as the database keeps it, bounds as decimal text."""
-    return question.model_dump(mode="json")

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from assessment.domain.delivery import NextReason
-from assessment.domain.outcome import StandingKind
+from assessment.domain.outcome import Outcome, Scale, StandingKind
 from assessment.schemas.capture import VisitBody
 
 
@@ -41,7 +41,7 @@ class DueOut(BaseModel):
 
 
 class StandingOut(BaseModel):
-    """How an assessment of the stage stands in this visit."""
+    """An assessment of the stage with its latest attempt in this visit."""
 
     assessment_key: str
     standing: StandingKind
@@ -114,8 +114,8 @@ class ScoreOut(BaseModel):
 
     score_id: UUID
     score: Decimal | None = Field(description="null while an unanswered question blocks it")
-    scale: Literal["raw", "percent"]
-    reachable_max: Decimal | None
+    scale: Scale
+    reachable_max: Decimal
     complete: bool
     scored_at: datetime
 
@@ -124,7 +124,7 @@ class DecisionOut(BaseModel):
     """The newest decision on a submission."""
 
     decision_id: UUID
-    outcome: Literal["accepted", "proposed", "rejected", "no_op"]
+    outcome: Outcome
     from_stage: str
     to_stage: str
     proposed_stage: str | None

@@ -96,7 +96,7 @@ async def take_captures(uow: UnitOfWork, handed_in: Sequence[HandedIn]) -> list[
 
 def _replay(given: HandedIn, stored: Stored | None, refusal: CaptureRefused | None) -> Taken | CaptureRefused:
     if stored is None:
-        # Without a refusal it was taken by another tenant, whose row nobody here may see.
+        # Without a refusal, another tenant has taken the id, and its row cannot be seen here.
         return refusal or not_found(given.capture.submission_id)
     try:
         return Taken(replay(given.capture, stored, given.submitted_by), replayed=True)

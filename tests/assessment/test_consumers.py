@@ -22,6 +22,8 @@ MOVE: dict[str, Any] = {
     "transition_id": str(uuid7()),
     "kind": TRANSITION_KIND_ADOPT,
     "cause": CAUSE_CRM,
+    "pipeline_key": "sales",
+    "to_stage": "demo",
     "changed_at": utc_now(),
 }
 
@@ -94,8 +96,8 @@ class TestOrder:
 
     async def test_re_delivery_changes_nothing(self, world: Any) -> None:
         change = StageChanged(
-            transition_id=str(uuid7()), opportunity_id="006A", revision=1, to_stage="demo", visit_no=1,
-            kind=TRANSITION_KIND_ADOPT, cause=CAUSE_CRM, to_category=CATEGORY_OPEN,
+            transition_id=str(uuid7()), opportunity_id="006A", pipeline_key="sales", revision=1, to_stage="demo",
+            visit_no=1, kind=TRANSITION_KIND_ADOPT, cause=CAUSE_CRM, to_category=CATEGORY_OPEN,
             changed_at=datetime(2026, 1, 1, tzinfo=UTC),
         )  # fmt: skip
         event_id = await world.service.publish(change, tenant=world.tenant)
@@ -148,8 +150,8 @@ class TestBadEvents:
         [
             (
                 replicate_opportunities,
-                OpportunityObserved(opportunity_id="006A", amount="a lot"),
-                OpportunityObserved(opportunity_id="006A", amount="1"),
+                OpportunityObserved(opportunity_id="006A", kind=OBSERVATION_KIND_UPDATED, amount="a lot"),
+                OpportunityObserved(opportunity_id="006A", kind=OBSERVATION_KIND_UPDATED, amount="1"),
             ),
             (
                 replicate_stages,
@@ -158,8 +160,8 @@ class TestBadEvents:
             ),
             (
                 replicate_recommendations,
-                StageRecommended(opportunity_id="006A", recommendation_id="one"),
-                StageRecommended(opportunity_id="006A", recommendation_id=str(uuid7())),
+                StageRecommended(opportunity_id="006A", recommendation_id="one", recommended_at=utc_now()),
+                StageRecommended(opportunity_id="006A", recommendation_id=str(uuid7()), recommended_at=utc_now()),
             ),
         ],
     )

@@ -70,21 +70,21 @@ class TestPutSubmission:
         assert problem["stored_sha256"] == first.json()["body_sha256"]
         assert problem["received_sha256"] != problem["stored_sha256"]
 
-    async def test_somebody_elses_id_is_not_found(self, world: Any) -> None:
+    async def test_an_id_of_another_caller_is_not_found(self, world: Any) -> None:
         await world.publish_form()
         submission_id = str(uuid7())
         assert (await world.submit(submission_id, subject="ann")).status_code == 201
         other = await world.submit(submission_id, subject="bob")
-        assert (other.status_code, other.json()["code"]) == (404, "not_found")
+        assert (other.status_code, other.json()["code"]) == (404, "submission_not_found")
 
-    async def test_another_tenants_id_is_not_found(self, world: Any) -> None:
+    async def test_an_id_of_another_tenant_is_not_found(self, world: Any) -> None:
         await world.publish_form()
         submission_id = str(uuid7())
         assert (await world.submit(submission_id)).status_code == 201
         stranger = type(world)(world.service, f"{world.tenant}-b", world.eventually)
         await stranger.publish_form()
         other = await stranger.submit(submission_id)
-        assert (other.status_code, other.json()["code"]) == (404, "not_found")
+        assert (other.status_code, other.json()["code"]) == (404, "submission_not_found")
         assert (await stranger.call("GET", f"/submissions/{submission_id}")).status_code == 404
 
     async def test_points_at_every_wrong_answer(self, world: Any) -> None:
@@ -104,7 +104,7 @@ class TestPutSubmission:
     async def test_unknown_version_and_hash(self, world: Any) -> None:
         published = await world.publish_form()
         unknown = await world.submit(assessment_version=2)
-        assert (unknown.status_code, unknown.json()["code"]) == (422, "unknown_version")
+        assert (unknown.status_code, unknown.json()["code"]) == (422, "version_unknown")
         mismatch = await world.submit(definition_hash="0" * 64)
         assert (mismatch.status_code, mismatch.json()["code"]) == (422, "form_hash_mismatch")
         assert mismatch.json()["errors"][0]["pointer"] == "/body/definition_hash"

@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from assessment.domain.capture import Visit
-from assessment.domain.delivery import Available, NextReason, OpportunityState, Stage, next_assessment
+from assessment.domain.delivery import Available, NextReason, Opportunity, Stage, next_assessment
 from assessment.domain.outcome import (
     Attempt,
     Decision,
     NearMiss,
+    Outcome,
     Reason,
     Score,
     StandingKind,
@@ -25,14 +26,15 @@ from hypothesis import strategies as st
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HERE = Visit("prospecting", 1)
-STATE = OpportunityState("006A", "ann", HERE, closed=False, deleted=False)
+OPPORTUNITY = Opportunity("006A", False, "ann", stage_key="prospecting", stage_category="open", visit_no=1)
+CLOSED = replace(OPPORTUNITY, stage_category="lost")
 STAGE = Stage("prospecting", "Prospecting", "open", ("fit", "pain"))
 AVAILABLE = {key: Available(key, 2, key.title(), "a" * 64) for key in STAGE.assessment_keys}
 SCORE = Score(UUID(int=1), Decimal(56), "raw", Decimal(70), complete=True, unanswered=(), scored_at=NOW)
 
 
-def decision(outcome: str, *reasons: tuple[str, str, str | None]) -> Decision:
-    found = tuple(Reason(code, fact, Decimal(margin) if margin else None, "words") for code, fact, margin in reasons)
+def decision(outcome: Outcome, *reasons: tuple[str, str, str | None]) -> Decision:
+    found = tuple(Reason(code, fact, margin or "", "words") for code, fact, margin in reasons)
     return Decision(UUID(int=2), outcome, "prospecting", "discovery", "discovery", found, (), NOW)
 
 
@@ -63,19 +65,19 @@ class TestNextAssessment:
         ],
     )
     def test_first_open_then_retakes(self, attempts: list[Attempt], reason: str, due: str | None) -> None:
-        answer = next_assessment(STATE, STAGE, AVAILABLE, attempts)
+        answer = next_assessment(OPPORTUNITY, STAGE, AVAILABLE, attempts)
         assert answer.reason == reason
         assert (answer.due.assessment.assessment_key if answer.due else None) == due
 
     @pytest.mark.parametrize(
         ("state", "stage", "available", "reason"),
         [
-            (replace(STATE, deleted=True, closed=True), STAGE, AVAILABLE, NextReason.OPPORTUNITY_DELETED),
-            (replace(STATE, closed=True), None, AVAILABLE, NextReason.OPPORTUNITY_CLOSED),
-            (replace(STATE, visit=None), None, AVAILABLE, NextReason.STAGE_UNKNOWN),
-            (STATE, None, AVAILABLE, NextReason.PIPELINE_UNKNOWN),
-            (STATE, replace(STAGE, assessment_keys=()), AVAILABLE, NextReason.NO_ASSESSMENT_IN_STAGE),
-            (STATE, STAGE, {}, NextReason.NOT_PUBLISHED),
+            (replace(CLOSED, deleted=True), STAGE, AVAILABLE, NextReason.OPPORTUNITY_DELETED),
+            (CLOSED, None, AVAILABLE, NextReason.OPPORTUNITY_CLOSED),
+            (replace(OPPORTUNITY, visit_no=None), None, AVAILABLE, NextReason.STAGE_UNKNOWN),
+            (OPPORTUNITY, None, AVAILABLE, NextReason.PIPELINE_UNKNOWN),
+            (OPPORTUNITY, replace(STAGE, assessment_keys=()), AVAILABLE, NextReason.NO_ASSESSMENT_IN_STAGE),
+            (OPPORTUNITY, STAGE, {}, NextReason.NOT_PUBLISHED),
         ],
     )
     def test_none_is_always_explained(self, state: Any, stage: Any, available: Any, reason: str) -> None:
@@ -85,7 +87,7 @@ class TestNextAssessment:
 
     def test_attempts_are_counted_over_all_visits(self) -> None:
         earlier = attempt(outcome=FAILED, visit=Visit("prospecting", 0), attempt_no=4)
-        due = next_assessment(STATE, STAGE, AVAILABLE, [earlier]).due
+        due = next_assessment(OPPORTUNITY, STAGE, AVAILABLE, [earlier]).due
         assert due is not None
         assert due.attempt_no == 5
 
@@ -101,7 +103,7 @@ class TestNextAssessment:
         )
     )
     def test_what_is_due_can_be_started_here_and_is_never_passed(self, attempts: list[Attempt]) -> None:
-        answer = next_assessment(STATE, STAGE, AVAILABLE, attempts)
+        answer = next_assessment(OPPORTUNITY, STAGE, AVAILABLE, attempts)
         kinds = {s.assessment_key: s.kind for s in answer.standings}
         if answer.due is None:
             assert set(kinds.values()) <= {StandingKind.PENDING, StandingKind.PASSED}
@@ -119,7 +121,7 @@ class TestStanding:
             assert standing_of("fit", HERE, order).kind is StandingKind.FAILED
 
     def test_an_incomplete_score_fails(self) -> None:
-        blocked = replace(SCORE, value=None, complete=False, unanswered=("budget",))
+        blocked = replace(SCORE, score=None, complete=False, unanswered=("budget",))
         tried = attempt(outcome=decision("rejected", ("MISSING", "fit.score", None)), score=blocked)
         assert standing_of("fit", HERE, [tried]).kind is StandingKind.FAILED
         assert [missing.text for missing in missing_of(tried)] == ["1 unanswered: budget"]
@@ -140,7 +142,7 @@ class TestStanding:
         assert standing_of("fit", HERE, [attempt(outcome=outcome)]).kind is kind
 
     def test_a_rule_for_low_scores_is_no_goal(self) -> None:
-        low = NearMiss("lost", "closed_lost", "fit.score", "< 10", "65", Decimal(-55), ())
+        low = NearMiss("lost", "closed_lost", "fit.score", "< 10", "65", "-55", ())
         passed = decision("rejected", ("FAILED", "fit.score", "-55"), ("MISSING", "pain.score", None))
         tried = attempt(outcome=replace(passed, near_misses=(low,)))
         assert standing_of("fit", HERE, [tried]).kind is StandingKind.PASSED
@@ -181,7 +183,7 @@ class TestWords:
         assert outcome_in_words(attempt(score=None), {}) == "waiting for its score"
 
     def test_too_few_answers_without_a_required_one(self) -> None:
-        blocked = replace(SCORE, value=None, complete=False)
+        blocked = replace(SCORE, score=None, complete=False)
         assert outcome_in_words(attempt(outcome=decision("rejected"), score=blocked), {}) == "too few answers"
 
     def test_percent_is_named(self) -> None:
@@ -189,6 +191,6 @@ class TestWords:
         assert missing_of(attempt(outcome=FAILED, score=percent))[0].text == "4 percentage points short"
 
     def test_names_the_questions_that_lost_points(self) -> None:
-        near = NearMiss("r1", "discovery", "fit.score", "> 60", "56", Decimal(-4), ("budget", "hours"))
+        near = NearMiss("r1", "discovery", "fit.score", "> 60", "56", "-4", ("budget", "hours"))
         [missing] = missing_of(attempt(outcome=replace(FAILED, near_misses=(near,))))
         assert (missing.short_by, missing.question_keys) == (Decimal(4), ("budget", "hours"))

@@ -40,7 +40,15 @@ class TestNextAssessment:
         assert (waiting["reason"], waiting["due"]) == ("waiting_for_decision", None)
         assert waiting["standings"][0]["standing"] == "pending"
         await world.scored(first)
-        near = NearMiss(fact="prospecting.score", margin="-4", question_keys=["compliance", "hours"])
+        near = NearMiss(
+            rule_id="r1",
+            to_stage="discovery",
+            fact="prospecting.score",
+            cell="> 60",
+            actual="56",
+            margin="-4",
+            question_keys=["compliance", "hours"],
+        )
         await world.decided(first, near_misses=[near])
         retake = await world.settled(reason="retake")
         assert retake["due"]["attempt_no"] == 2
@@ -195,7 +203,7 @@ class TestWorklist:
         assert item["recommendation"]["probability"] == 0.75
 
     async def test_is_empty_for_a_new_rep(self, world: Any) -> None:
-        answer = await world.call("GET", "/worklist", subject="nobody")
+        answer = await world.call("GET", "/worklist", subject="newcomer")
         assert answer.json() == {"items": [], "next_cursor": None}
         assert (await world.call("GET", "/worklist?cursor=forged")).json()["code"] == "invalid_cursor"
 

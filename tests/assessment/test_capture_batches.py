@@ -91,7 +91,7 @@ class TestSubmissionBatches:
             ("accepted", None),
             ("rejected", "validation_failed"),
             ("rejected", "validation_failed"),
-            ("rejected", "unknown_version"),
+            ("rejected", "version_unknown"),
             ("duplicate", None),
             ("rejected", "payload_mismatch"),
             ("rejected", "payload_mismatch"),
@@ -168,8 +168,8 @@ class TestSubmissionBatches:
         await send(world, mine, subject="bob")
         answers = await send(world, [taken, *mine, free])
         assert [(a["status"], a["code"]) for a in answers] == [
-            ("rejected", "not_found"),
-            ("rejected", "not_found"),
+            ("rejected", "submission_not_found"),
+            ("rejected", "submission_not_found"),
             ("accepted", None),
         ]
 

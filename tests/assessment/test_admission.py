@@ -82,7 +82,7 @@ class TestClock:
         shifted = estimate_capture(captured, NOW - timedelta(seconds=3), NOW)
         assert shifted.captured_at == captured + timedelta(seconds=3)
 
-    def test_future_without_sending_time_is_clamped_and_told(self) -> None:
+    def test_future_without_sending_time_is_clamped_with_a_warning(self) -> None:
         time = estimate_capture(NOW + timedelta(days=365), None, NOW)
         assert (time.captured_at, time.skewed) == (NOW, True)
 
@@ -150,7 +150,7 @@ class TestAdmission:
         assert item.receipt.warnings == warnings
 
     def test_refusals(self) -> None:
-        assert refusal(published=None) == "unknown_version"
+        assert refusal(published=None) == "version_unknown"
         assert refusal(replace(CAPTURE, definition_hash="b" * 64)) == "form_hash_mismatch"
         assert refusal(replace(CAPTURE, answers={})) == "validation_failed"
         assert refusal(context=replace(CONTEXT, retired_at=NOW)) == "version_retired"
@@ -167,9 +167,9 @@ class TestAdmission:
         receipt = admitted().receipt
         assert replay(CAPTURE, Stored("ann", receipt), "ann") is receipt
         for capture, who, code in (
-            (CAPTURE, "bob", "not_found"),
+            (CAPTURE, "bob", "submission_not_found"),
             (replace(CAPTURE, attempt_no=2), "ann", "payload_mismatch"),
-            (replace(CAPTURE, attempt_no=2), "bob", "not_found"),
+            (replace(CAPTURE, attempt_no=2), "bob", "submission_not_found"),
         ):
             with pytest.raises(CaptureRefused) as caught:
                 replay(capture, Stored("ann", receipt), who)
