@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export UV_PYTHON_DOWNLOADS := never
+# Every process of a run would compile every library again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 # Distributions build their interpreter with profile-guided optimisation; one compiled by hand seldom is, and runs the

@@ -17,8 +17,7 @@ from scoring.templates import profile_templates
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
-from testing.plugin import StartService
-from testing.service import ServiceUnderTest
+from testing.service import ServiceUnderTest, StartService
 
 FIELD_ANSWERS: Answers = {"hours": "over_5", "compliance": "yes"}
 
