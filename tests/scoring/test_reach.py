@@ -1,16 +1,14 @@
 """Reachable totals against brute force over every answer."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from decimal import Decimal
-from importlib.resources import files
 from itertools import combinations, product
 
 import pytest
 from forms.answers import Value
 from forms.check import check_answers, visible_questions
-from forms.definition import Choice, Form, Question, QuestionType, form_from_json, plain
+from forms.definition import Choice, Form, Question, QuestionType, plain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring.domain.plan import compile_plan
@@ -29,6 +27,8 @@ from scoring.domain.reach import reachable
 from scoring.domain.score import score
 from scoring.templates import profile_templates
 
+from tests.builders import shipped_form
+
 D = Decimal
 
 
@@ -37,8 +37,7 @@ D = Decimal
     [("prospecting", 10, 70), ("discovery", 0, 100), ("demo", 5, 100), ("sales_feedback", 0, 100)],
 )
 def test_shipped_profiles(key: str, minimum: int, maximum: int) -> None:
-    definition = json.loads((files("assessment") / "templates" / f"{key}.json").read_text(encoding="utf-8"))
-    form, profile = form_from_json(definition, 1), profile_from_json(key, 1, profile_templates()[key].profile)
+    form, profile = shipped_form(key), profile_from_json(key, 1, profile_templates()[key].profile)
     found = reachable(compile_plan(form, profile))
     assert (found.minimum, found.maximum, found.exact) == (minimum, maximum, True)
     if key == "prospecting":
