@@ -65,7 +65,8 @@ chaos: $(SYNCED) ## break everything at random under load and prove that it hold
 	$(RUN) -m tools.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
-	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e and not slow and not dashboards" tests
+	$(RUN) -m pytest -n $(WORKERS) --hypothesis-profile fast \
+		-m "not stack and not e2e and not slow and not dashboards" tests
 
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
 	$(RUN) -m tools.bench

@@ -9,6 +9,8 @@ PROCESSES = {"infrastructure", "org", "own_org", "broker"}
 
 # Machines here are shared: a slow moment is no failure, and a property fails by its example, not by its time.
 settings.register_profile("stagecraft", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# `make test` tries each property with 100 examples, `make test-fast` with fewer.
+settings.register_profile("fast", settings.get_profile("stagecraft"), max_examples=25)
 settings.load_profile("stagecraft")
 
 

@@ -9,7 +9,7 @@ import pytest
 from forms.answers import Value
 from forms.check import check_answers, visible_questions
 from forms.definition import Choice, Form, Question, QuestionType, plain
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scoring.domain.plan import compile_plan
 from scoring.domain.profile import (
@@ -136,7 +136,6 @@ def all_submissions(form: Form) -> Iterator[tuple[tuple[str, ...], dict[str, Val
             yield visible, answers
 
 
-@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -153,7 +152,6 @@ def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None
         assert found.scores == ()
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_every_score_lies_within_its_path_and_every_path_can_be_maxed(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -168,7 +166,6 @@ def test_every_score_lies_within_its_path_and_every_path_can_be_maxed(case: tupl
         assert all(min(distances) == 0 for distances in best.values())
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_without_paths_the_bounds_are_wider_never_narrower(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -212,7 +209,6 @@ def test_conditions_on_texts_cannot_be_enumerated_so_bounds_are_not_claimed_exac
     assert score(plan, ("why", "flag"), {"why": "price", "flag": True}).percent == 100
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False))
 def test_invariants_of_scores(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -228,7 +224,6 @@ def test_invariants_of_scores(case: tuple[Form, Profile]) -> None:
         assert score(plan, visible, {**backwards, **hidden}) == found
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False), st.integers(1, 5))
 def test_more_points_never_make_a_score_smaller(case: tuple[Form, Profile], extra: int) -> None:
     form, profile = case
@@ -249,7 +244,6 @@ def test_more_points_never_make_a_score_smaller(case: tuple[Form, Profile], extr
         assert score(rich_plan, visible, answers).raw >= score(plan, visible, answers).raw
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False), st.sampled_from([D(2), D("0.5"), D(10)]))
 def test_one_weight_for_all_leaves_percent_alone(case: tuple[Form, Profile], factor: Decimal) -> None:
     form, profile = case
