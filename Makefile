@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 export UV_PYTHON_DOWNLOADS := never
+# Every process of a run would compile every library again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 # Distributions build their interpreter with profile-guided optimisation; one compiled by hand seldom is, and runs the
@@ -63,7 +65,8 @@ chaos: $(SYNCED) ## break everything at random under load and prove that it hold
 	$(RUN) -m tools.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
-	$(RUN) -m pytest -n $(WORKERS) -m "not stack and not e2e and not slow and not dashboards" tests
+	$(RUN) -m pytest -n $(WORKERS) --hypothesis-profile fast \
+		-m "not stack and not e2e and not slow and not dashboards" tests
 
 bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
 	$(RUN) -m tools.bench

@@ -29,8 +29,7 @@ from stagecraft.stage.v1.pipeline_published_pb2 import (
     Stage,
 )
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
-from testing.plugin import StartService
-from testing.service import ServiceUnderTest, eventually
+from testing.service import ServiceUnderTest, StartService, eventually
 
 STAGES = (
     ("prospecting", "Prospecting", CATEGORY_OPEN),

@@ -1,40 +1,68 @@
-"""What the tests of the charts share: each variant rendered once a process, and ways to walk manifests."""
+"""What the tests of the charts share: each variant rendered once a run, and ways to walk manifests."""
 
-from collections.abc import Iterator
-from functools import cache
+import fcntl
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+
+import pytest
 
 from tools.chart.places import VARIANTS, Variant
-from tools.chart.render import Document, Rendered, render
+from tools.chart.render import Document, Rendered, documents_of, render
 
 APPLICATION = tuple(variant for variant in VARIANTS if variant.chart.name == "stagecraft")
 INFRASTRUCTURE = tuple(variant for variant in VARIANTS if variant.chart.name == "stagecraft-infra")
 BY_NAME = {variant.name: variant for variant in VARIANTS}
+EVERYTHING: Document = {
+    "console": {"enabled": True, "image": {"tag": "1.0.0"}},
+    "httpRoute": {
+        "enabled": True,
+        "parentRefs": [{"name": "gateway", "namespace": "gateways"}],
+        "hostnames": ["stagecraft.example.com"],
+    },
+    "defaults": {
+        "tolerations": [{"key": "pool", "operator": "Exists"}],
+        "nodeSelector": {"pool": "stagecraft"},
+    },
+}
 
 
 @cache
 def rendered(variant: Variant) -> Rendered:
     """The variant as it is."""
-    return render(variant)
+    return _once(variant.name, partial(render, variant))
 
 
 @cache
 def everything_on() -> Rendered:
     """Production with the parts that are off by default."""
-    return render(
-        BY_NAME["production"],
-        {
-            "console": {"enabled": True, "image": {"tag": "1.0.0"}},
-            "httpRoute": {
-                "enabled": True,
-                "parentRefs": [{"name": "gateway", "namespace": "gateways"}],
-                "hostnames": ["stagecraft.example.com"],
-            },
-            "defaults": {
-                "tolerations": [{"key": "pool", "operator": "Exists"}],
-                "nodeSelector": {"pool": "stagecraft"},
-            },
-        },
-    )
+    return _once("everything-on", partial(render, BY_NAME["production"], EVERYTHING))
+
+
+def _once(name: str, make: Callable[[], Rendered]) -> Rendered:
+    """What `make` renders, shared by all workers of the run as a file."""
+    folder = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tempfile.mkdtemp()) / "charts"
+    folder.mkdir(exist_ok=True)
+    file = folder / f"{name}.yaml"
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            file.write_text(make().text)
+    text = file.read_text()
+    return Rendered(name, text, documents_of(text))
+
+
+# Called by the test and not before, so that collecting renders nothing.
+Rendering = Callable[[], Rendered]
+of_the_application = pytest.mark.parametrize(
+    "rendering",
+    [
+        *(pytest.param(partial(rendered, variant), id=variant.name) for variant in APPLICATION),
+        pytest.param(everything_on, id="everything-on"),
+    ],
+)
 
 
 def pods(one: Rendered) -> Iterator[tuple[str, Document, Document]]:

@@ -29,6 +29,7 @@ def test_made_files_are_in_step() -> None:
     assert not sync.left_over(made), "run `python -m tools.chart --update`"
 
 
+@pytest.mark.slow
 @variants
 def test_it_passes_the_strict_linter(variant: Variant) -> None:
     lint(variant)
@@ -62,6 +63,7 @@ def test_it_renders_what_was_agreed_to(variant: Variant) -> None:
     assert not difference, f"{difference}\n\nIf this is meant, run `python -m tools.chart --update`."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.name)
 def test_it_refuses(case: Case) -> None:
     assert case.complaint() == ""
@@ -152,6 +154,7 @@ def test_a_difference_is_shown_with_its_place() -> None:
     assert shown.startswith("--- expected/infra-dev.yaml")
 
 
+@pytest.mark.slow
 def test_the_command_fails_and_says_what_differs(tmp_path: Path) -> None:
     file = golden.file_of(BY_NAME["infra-production"])
     code = (

@@ -5,7 +5,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deploy.chart_files import APPLICATION, BY_NAME, everything_on, named, pods, rendered, selects
+from tests.deploy.chart_files import (
+    APPLICATION,
+    BY_NAME,
+    Rendering,
+    everything_on,
+    named,
+    of_the_application,
+    pods,
+    rendered,
+    selects,
+)
 from tools.chart.places import ROOT, SERVICES, Variant
 from tools.chart.render import Document, Rendered, render
 
@@ -27,8 +37,9 @@ def flows(policies: list[Document], direction: str, peers: str) -> Iterator[tupl
                     yield port["port"], peer if isinstance(peer, str) else json.dumps(peer, sort_keys=True)
 
 
-@pytest.mark.parametrize("one", [*map(rendered, APPLICATION), everything_on()], ids=lambda one: one.name)
-def test_every_pod_is_denied_everything_first(one: Rendered) -> None:
+@of_the_application
+def test_every_pod_is_denied_everything_first(rendering: Rendering) -> None:
+    one = rendering()
     for name, labels, _ in pods(one):
         policies = policies_of(one, labels)
         denied = [p for p in policies if not p.get("ingress") and not p.get("egress") and "console" not in name]

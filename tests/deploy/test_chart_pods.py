@@ -9,7 +9,17 @@ from kit import health as watchdog
 from kit.events import event_type
 from kit.http import operations
 
-from tests.deploy.chart_files import APPLICATION, BY_NAME, everything_on, named, pods, rendered, selects
+from tests.deploy.chart_files import (
+    APPLICATION,
+    BY_NAME,
+    Rendering,
+    everything_on,
+    named,
+    of_the_application,
+    pods,
+    rendered,
+    selects,
+)
 from tools.chart.places import ROOT, SERVICES, Variant
 from tools.chart.render import Document, Rendered, render
 from tools.chart.sync import MAY_REST
@@ -23,8 +33,9 @@ def containers(one: Rendered) -> list[tuple[str, Document]]:
     return [(name, container) for name, _, spec in pods(one) for container in spec["containers"]]
 
 
-@pytest.mark.parametrize("one", [*map(rendered, APPLICATION), everything_on()], ids=lambda one: one.name)
-def test_no_pod_runs_as_root_or_may_write_to_its_root(one: Rendered) -> None:
+@of_the_application
+def test_no_pod_runs_as_root_or_may_write_to_its_root(rendering: Rendering) -> None:
+    one = rendering()
     found = list(pods(one))
     assert len(found) >= 15
     for name, _, spec in found:
@@ -158,8 +169,9 @@ def test_a_digest_beats_the_tag() -> None:
     assert used == {f"registry.example.com/stagecraft-scoring@{digest}"}
 
 
-@pytest.mark.parametrize("one", [*map(rendered, APPLICATION), everything_on()], ids=lambda one: one.name)
-def test_every_selector_finds_its_pods_and_no_others(one: Rendered) -> None:
+@of_the_application
+def test_every_selector_finds_its_pods_and_no_others(rendering: Rendering) -> None:
+    one = rendering()
     labels = {name: found for name, found, _ in pods(one)}
     for deployment in one.of_kind("Deployment"):
         own = f"Deployment {deployment['metadata']['name']}"

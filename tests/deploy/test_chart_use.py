@@ -69,7 +69,7 @@ def server(request: pytest.FixtureRequest) -> Iterator[str]:
     handler = type("Handler", (Answers,), {"ready_after": request.param})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
         running.asked = []  # pyright: ignore[reportAttributeAccessIssue]
-        thread = threading.Thread(target=running.serve_forever)
+        thread = threading.Thread(target=running.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{running.server_address[1]}"
         running.shutdown()

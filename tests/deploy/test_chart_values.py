@@ -63,6 +63,7 @@ SWITCHES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("variant", "path"), SWITCHES)
 def test_each_switch_does_something_and_leaves_valid_manifests(variant, path) -> None:
     name = ".".join(path)

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 BOARDS = ROOT / "deploy" / "grafana"
 RULES = ROOT / "deploy" / "prometheus"
 RUNBOOKS = ROOT / "docs" / "runbooks"
+FAST_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,12 @@ class Rule:
         return f"{self.record or self.alert}{self.labels or ''}"
 
 
+def loaded(file: Path) -> Any:
+    """The content of a file of YAML."""
+    return yaml.load(file.read_text(), Loader=FAST_LOADER)
+
+
+@cache
 def boards() -> dict[str, dict[str, Any]]:
     """Every committed dashboard by its file name."""
     return {file.stem: json.loads(file.read_text()) for file in sorted(BOARDS.glob("*.json"))}
@@ -64,11 +72,13 @@ def every_target() -> list[Target]:
     return [target for board in boards().values() for target in targets(board)]
 
 
+@cache
 def rules() -> list[Rule]:
+    """Every committed rule."""
     return [
         Rule(rule.get("record", ""), rule.get("alert", ""), rule["expr"], rule.get("labels", {}))
         for file in sorted(RULES.glob("*.yaml"))
-        for group in yaml.safe_load(file.read_text())["groups"]
+        for group in loaded(file)["groups"]
         for rule in group["rules"]
     ]
 

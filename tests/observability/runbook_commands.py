@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from tests.observability.boards import ROOT, RUNBOOKS
+from tests.observability.boards import FAST_LOADER, ROOT, RUNBOOKS
 
 GOLDEN = ROOT / "tests" / "deploy" / "chart"
 SECTIONS = ("How to see it", "What it means for users", "What to do", "How to know that it is over")
@@ -122,15 +123,17 @@ def cluster_commands(service: str) -> list[ClusterCommand]:
     return list(found.values())
 
 
+def _manifests() -> list[dict[str, Any]]:
+    """Every manifest of the committed renderings."""
+    texts = (file.read_text() for file in sorted(GOLDEN.glob("*.yaml")))
+    documents = (document for text in texts for document in yaml.load_all(text, Loader=FAST_LOADER))
+    return [document for document in documents if isinstance(document, dict) and "kind" in document]
+
+
 @cache
 def rendered() -> frozenset[tuple[str, str]]:
     """Kind and name of everything that the two charts render, by the committed renderings."""
-    return frozenset(
-        (document["kind"], document["metadata"]["name"])
-        for file in sorted(GOLDEN.glob("*.yaml"))
-        for document in yaml.safe_load_all(file.read_text())
-        if isinstance(document, dict) and "kind" in document
-    )
+    return frozenset((document["kind"], document["metadata"]["name"]) for document in _manifests())
 
 
 @cache
@@ -138,9 +141,8 @@ def components() -> frozenset[str]:
     """The values of the label app.kubernetes.io/component of pods."""
     return frozenset(
         document["spec"]["template"]["metadata"]["labels"]["app.kubernetes.io/component"]
-        for file in sorted(GOLDEN.glob("*.yaml"))
-        for document in yaml.safe_load_all(file.read_text())
-        if isinstance(document, dict) and document.get("kind") == "Deployment"
+        for document in _manifests()
+        if document["kind"] == "Deployment"
     )
 
 

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from sandbox.observe.prometheus import PrometheusUnavailable, find_prometheus
 
-from tests.observability.boards import RULES, RUNBOOKS
+from tests.observability.boards import RULES, RUNBOOKS, loaded
 from tests.observability.catalogue import WIDE, known_series, own_metrics, samples_of
 from tests.observability.promql import parse
 from tests.observability.quiet import promtool_file
@@ -19,7 +19,8 @@ from tools.slos import TARGET, WINDOWS, rules
 
 FILES = sorted(RULES.glob("*.yaml"))
 TESTS = sorted((RULES / "tests").glob("*.yaml"))
-GROUPS = [group for file in FILES for group in yaml.safe_load(file.read_text())["groups"]]
+PROOFS = [test for file in TESTS for test in loaded(file)["tests"]]
+GROUPS = [group for file in FILES for group in loaded(file)["groups"]]
 RAW = frozenset(name for metric in own_metrics() for name in samples_of(metric))
 # Prometheus' own, and what the library counts of the process.
 RAW_OF_TARGETS = frozenset({"up", "process_start_time_seconds"})
@@ -94,7 +95,7 @@ def seconds(duration: str) -> int:
 
 def proof_of(alert: Alert) -> Proof:
     proof = Proof()
-    for test in (test for file in TESTS for test in yaml.safe_load(file.read_text())["tests"]):
+    for test in PROOFS:
         checks = [check for check in test.get("alert_rule_test", ()) if check["alertname"] == alert.name]
         fired = False
         for check in sorted(checks, key=lambda check: seconds(check["eval_time"])):
@@ -173,13 +174,7 @@ def test_an_alert_is_proven_to_fire_to_stay_quiet_and_to_end(alert):
 
 @pytest.mark.parametrize("record", RECORDED)
 def test_a_recorded_series_is_proven(record):
-    asked = [
-        check["expr"]
-        for file in TESTS
-        for test in yaml.safe_load(file.read_text())["tests"]
-        for check in test.get("promql_expr_test", ())
-        if check["exp_samples"]
-    ]
+    asked = [check["expr"] for test in PROOFS for check in test.get("promql_expr_test", ()) if check["exp_samples"]]
     assert any(re.search(rf"(?<![\w:]){re.escape(record)}(?![\w:])", expr) for expr in asked)
 
 

@@ -118,6 +118,7 @@ def programs():
         pytest.skip(str(missing))
 
 
+@pytest.mark.slow
 def test_commands_for_a_cluster_are_understood_by_kubectl_and_helm(programs, tmp_path):
     """Each is sent to a server that does not exist. A wrong verb, flag or argument is found before that."""
     commands = cluster_commands("scoring")

@@ -1,7 +1,7 @@
-"""A tenant of the running recommender, told of deals as the other services would tell it."""
+"""A tenant of the running recommender, and the events of other services as it gets them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,24 +9,22 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
-from kit.events import Event, Received
+from kit.events import Received
 from recommender import consumers
 from recommender import models as t
 from sqlalchemy import select
-from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
-from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.visit_pb2 import Visit
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
-from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
-from stagecraft.stage.v1 import pipeline_published_pb2 as pipelines
-from stagecraft.stage.v1 import stage_changed_pb2 as changes
-from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished, Stage
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import ScoringProfilePublished
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from testing.service import ServiceUnderTest
 
+from tests import builders
+from tests.builders import assessment_published, pipeline_published, scoring_profile_published, submission_scored
+
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
-OPEN = ["prospecting", "discovery", "demo"]
-CATEGORIES = {"closed_won": pipelines.CATEGORY_WON, "closed_lost": pipelines.CATEGORY_LOST}
 
 
 def day(number: float) -> datetime:
@@ -34,50 +32,32 @@ def day(number: float) -> datetime:
 
 
 def pipeline(key: str = "sales", version: int = 1) -> PipelinePublished:
-    stages = [Stage(key=stage, name=stage.title(), category=pipelines.CATEGORY_OPEN) for stage in OPEN]
-    stages += [Stage(key=stage, name=stage.title(), category=category) for stage, category in CATEGORIES.items()]
-    return PipelinePublished(pipeline_key=key, version=version, name="Sales", stages=stages, is_default=True)
+    return pipeline_published(pipeline_key=key, version=version)
 
 
-def profile(profile_id: str = "profile-1", assessment: str = "fit", scores: Sequence[str] = ()) -> Any:
-    return ScoringProfilePublished(
-        profile_id=profile_id,
-        assessment_key=assessment,
-        assessment_version=1,
-        version=1,
-        scale=SCALE_RAW,
-        reachable_min="10",
-        reachable_max="70",
-        reachable_scores=list(scores) or ["10", "20", "40", "50", "70"],
-    )
+def profile(profile_id: str = "profile-1") -> ScoringProfilePublished:
+    return scoring_profile_published(profile_id=profile_id, assessment_key="fit", reachable_min="10")
 
 
 def assessment(key: str = "fit") -> AssessmentPublished:
-    return AssessmentPublished(assessment_key=key, version=1, title="Prospect fit", status=ASSESSMENT_STATUS_PUBLISHED)
+    return assessment_published(assessment_key=key, title="Prospect fit")
 
 
-def stage_changed(deal: str, visit_no: int, stage: str, **changed: Any) -> StageChanged:
+def stage_changed(opportunity: str, visit_no: int, stage: str, **changes: Any) -> StageChanged:
     """Visit n is entered on day 10 n."""
-    message = StageChanged(
-        transition_id=f"{deal}-{visit_no}",
-        opportunity_id=deal,
-        pipeline_key="sales",
-        pipeline_version=1,
-        revision=visit_no,
-        kind=changes.TRANSITION_KIND_ADVANCE,
-        to_stage=stage,
-        to_category=CATEGORIES.get(stage, pipelines.CATEGORY_OPEN),
-        visit_no=visit_no,
-        cycle_no=1,
-    )
-    message.changed_at.FromDatetime(day(10 * visit_no))
-    for name, value in changed.items():
-        setattr(message, name, value)
-    return message
+    fields = {
+        "transition_id": f"{opportunity}-{visit_no}",
+        "opportunity_id": opportunity,
+        "revision": visit_no,
+        "to_stage": stage,
+        "visit_no": visit_no,
+        "changed_at": day(10 * visit_no),
+    }
+    return builders.stage_changed(**fields | changes)
 
 
 def scored(
-    deal: str,
+    opportunity: str,
     submission: str = "",
     score: str = "70",
     *,
@@ -85,33 +65,23 @@ def scored(
     at: float | None = None,
     scoring: int = 1,
     profile_id: str = "profile-1",
-    assessment_key: str = "fit",
 ) -> SubmissionScored:
     """By default captured the day after the visit began; `scoring` counts how often it was scored."""
-    submission = submission or f"{deal}-s1"
-    message = SubmissionScored(
+    submission = submission or f"{opportunity}-s1"
+    captured_at = day(10 * visit[0] + 1 if at is None else at)
+    return submission_scored(
         score_id=f"{submission}-score-{scoring}",
         submission_id=submission,
-        opportunity_id=deal,
-        assessment_key=assessment_key,
-        assessment_version=1,
+        opportunity_id=opportunity,
+        assessment_key="fit",
         profile_id=profile_id,
-        profile_version=1,
-        scale=SCALE_RAW,
         score=score,
         complete=bool(score),
         visit=Visit(visit_no=visit[0], stage_key=visit[1]),
-        contributions=[
-            Contribution(question_key="hours", answer=Answer(question_key="hours", choice="over_5")),
-            Contribution(question_key="notes", unanswered=True),
-        ],
-        attempt_no=1,
+        captured_at=captured_at,
+        received_at=captured_at,
+        scored_at=captured_at + timedelta(minutes=scoring),
     )
-    captured_at = day(10 * visit[0] + 1 if at is None else at)
-    message.captured_at.FromDatetime(captured_at)
-    message.received_at.FromDatetime(captured_at)
-    message.scored_at.FromDatetime(captured_at + timedelta(minutes=scoring))
-    return message
 
 
 @dataclass
@@ -121,14 +91,14 @@ class World:
     service: ServiceUnderTest
     tenant: str
     eventually: Callable[..., Awaitable[Any]]
-    told: int = field(default=0)
+    sent: int = field(default=0)
 
     async def tell(self, *messages: Message, sequence: int | None = None) -> None:
         await asyncio.gather(*[self.publish(message, sequence) for message in messages])
 
     async def publish(self, message: Message, sequence: int | None = None, **given: Any) -> Any:
-        self.told += 1
-        return await self.service.publish(message, tenant=self.tenant, sequence=sequence or self.told, **given)
+        self.sent += 1
+        return await self.service.publish(message, tenant=self.tenant, sequence=sequence or self.sent, **given)
 
     async def apply(self, *messages: Message, sequence: int | None = None) -> None:
         """One batch of one topic, without the inbox: every event is new to it."""
@@ -136,10 +106,8 @@ class World:
             await consumers.HANDLERS[type(messages[0])](uow, [self.received(m, sequence) for m in messages])
 
     def received(self, message: Message, sequence: int | None = None) -> Received[Any]:
-        self.told += 1
-        event = Event(self.tenant, message, sequence or self.told)
-        record = event.record("test")
-        return Received(event.id, self.tenant, message, event.sequence, event.time, "", record, 0, 0)
+        self.sent += 1
+        return builders.received(message, sequence or self.sent, self.tenant)
 
     async def define(self) -> None:
         """The pipeline, the assessment and its points."""

@@ -1,18 +1,14 @@
 """The five services, each in turn, running."""
 
-import sys
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from testing.service import ServiceUnderTest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from attacks.belongings import OWNER, belongings
-from attacks.operations import Operation, operations_of
+from tests.security.attacks.belongings import OWNER, belongings
+from tests.security.attacks.operations import Operation, operations_of
 
 PACKAGES = ("assessment", "scoring", "stage_engine", "crm_connector", "recommender")
 

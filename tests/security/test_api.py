@@ -5,9 +5,10 @@ import hashlib
 import json
 
 import pytest
-from attacks.operations import BODIES, NOWHERE
 from kit.http.etag import etag
 from kit.http.pagination import encode_cursor, signature_of
+
+from tests.security.attacks.operations import BODIES, NOWHERE
 
 pytestmark = pytest.mark.stack
 

@@ -8,7 +8,6 @@ import pytest_asyncio
 import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaConnectionError, KafkaError
-from attacks.broker import ALLOWED, STRANGER, granted, refusal, secured_broker
 from confluent_kafka.admin import (
     AclBinding,
     AclBindingFilter,
@@ -24,6 +23,8 @@ from confluent_kafka.admin import (
 from sandbox.stack.kafka_jvm import ADMIN, BROKER
 from sandbox.stack.services import SERVICES
 from sandbox.stack.topics import TOPICS_FILE, load_topics
+
+from tests.security.attacks.broker import ALLOWED, STRANGER, granted, refusal, secured_broker
 
 pytestmark = pytest.mark.stack
 

@@ -7,8 +7,6 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError
-from attacks.broker import secured_broker
-from attacks.events import sample
 from kit.database.migrate import migrate
 from kit.delivery.kafka import start_producer
 from kit.events import Event, Record, decode, headers_of
@@ -18,6 +16,9 @@ from scoring.settings import Settings
 from scoring.templates import profile_templates
 from testing.infrastructure import Infrastructure
 from testing.service import running_service
+
+from tests.builders import sample
+from tests.security.attacks.broker import secured_broker
 
 TENANT = "acme"
 SUBMITTED = "stagecraft.assessment.submitted.v1"

@@ -12,8 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
-from attacks.certificates import SelfSigned, self_signed
-from attacks.encrypting import encrypting_proxy
 from kit.database.migrate import migrate
 from kit.database.unit_of_work import Database
 from sandbox.issuer import LocalIssuer
@@ -24,6 +22,9 @@ from scoring.settings import Settings
 from sqlalchemy import make_url
 from testing.infrastructure import Infrastructure
 from testing.service import running_service
+
+from tests.security.attacks.certificates import SelfSigned, self_signed
+from tests.security.attacks.encrypting import encrypting_proxy
 
 TENANT = "acme"
 

@@ -2,12 +2,13 @@
 reason; what is good and comes after is handled."""
 
 import pytest
-from attacks.belongings import belongings
-from attacks.events import sample
-from attacks.mutants import mutants
 from kit.events import Event, registry
 from sqlalchemy import text
 from testing.service import eventually
+
+from tests.builders import sample
+from tests.security.attacks.belongings import belongings
+from tests.security.attacks.mutants import mutants
 
 pytestmark = pytest.mark.stack
 

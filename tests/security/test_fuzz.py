@@ -12,11 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
-from attacks.belongings import OWNER
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
+
+from tests.security.attacks.belongings import OWNER
 
 # schemathesis draws its ids from `random` inside strategies.
 pytestmark = [pytest.mark.stack, pytest.mark.filterwarnings("ignore:Do not use the `random` module")]

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
-from attacks.events import sample
 from kit.delivery.batch import HALT_AFTER_INVALID
 from kit.events import Event, Record, event_type, registry
 from sqlalchemy import text
 from testing.service import eventually
+
+from tests.builders import sample
 
 pytestmark = pytest.mark.stack
 

@@ -5,13 +5,14 @@ from datetime import timedelta
 from uuid import UUID, uuid5
 
 import pytest
-from attacks.events import MOMENT, sample
-from attacks.operations import BODIES
 from kit.events import Event, event_type
 from sqlalchemy import text
 from stagecraft.assessment.v1 import assessment_published_pb2
 from stagecraft.crm.v1 import opportunity_observed_pb2
 from testing.service import eventually
+
+from tests.builders import MOMENT, sample
+from tests.security.attacks.operations import BODIES
 
 pytestmark = pytest.mark.stack
 

@@ -3,9 +3,10 @@
 import copy
 
 import pytest
-from attacks.events import sample
-from attacks.operations import BODIES
 from testing.service import eventually
+
+from tests.builders import sample
+from tests.security.attacks.operations import BODIES
 
 pytestmark = pytest.mark.stack
 

@@ -1,11 +1,12 @@
 """One tenant and one person trying to reach what is another's, by every path and by every table."""
 
 import pytest
-from attacks.belongings import OWNER
-from attacks.operations import BODIES
 from kit.http.etag import etag
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+
+from tests.security.attacks.belongings import OWNER
+from tests.security.attacks.operations import BODIES
 
 pytestmark = pytest.mark.stack
 

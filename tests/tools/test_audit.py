@@ -80,7 +80,7 @@ class Osv(BaseHTTPRequestHandler):
 @pytest.fixture
 def osv():
     with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()

@@ -1,4 +1,4 @@
-"""`make bench`: the system beside a reference in the same run, in turn; ratios, not absolute times.
+"""Measures the system beside a reference in the same run, in turn; ratios, not absolute times.
 
 Writes bench/results.json, a list of {name, ours, reference, unit, ratio, runs}: medians over the runs, and the ratio
 is the median of the pairs' ratios. A figure without a reference has a null ratio. Exit code 1 when a target is missed.
@@ -41,9 +41,9 @@ ON_SYSTEM: dict[str, Callable[[Report, System, Size], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
-    # A broker that has just made a topic is nothing to report.
+    # A topic that was made just now has no leader yet, which clients of Kafka report.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Whoever ends this ends all that it has started; a shell starts what is in its background deaf to SIGINT.
+    # Either signal stops all that was started; a shell starts what is in its background deaf to SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     report = Report(given.results, given.pairs)
@@ -51,11 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="stagecraft-bench-") as folder:
             measure(report, given.only or NAMES, Path(folder), QUICK if given.quick else FULL)
     except KeyboardInterrupt:
-        say("interrupted")
+        say(f"interrupted: everything is stopped; {given.results} holds what was measured so far")
         return 130
     lines, missed = report.verdict()
     say("\n" + "\n".join(lines))
-    say(f"missed: {', '.join(missed)}" if missed else "every target is reached")
+    say(f"missed: {', '.join(missed)}" if missed else "every target is met")
     return 1 if missed else 0
 
 
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="FIGURE", help="measure only these")
+    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="FIGURE", help="measure these alone; default all")
     parser.add_argument("--pairs", type=int, default=PAIRS, help=f"how often each is measured; default {PAIRS}")
     parser.add_argument("--quick", action="store_true", help="a fraction of the load, for a first look")
     parser.add_argument("--results", type=Path, default=RESULTS, help=f"the file to write; default {RESULTS}")

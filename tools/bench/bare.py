@@ -127,14 +127,14 @@ async def _watch(place: Place, load: Load, hops: list[subprocess.Popen[str]]) ->
 
 async def _arrived(connection: asyncpg.Connection, count: int, hops: list[subprocess.Popen[str]]) -> None:
     deadline = time.monotonic() + LIMIT_SECONDS
-    while (found := await connection.fetchval("SELECT count(*) FROM fact")) < count:
+    while (found := int(await connection.fetchval("SELECT count(*) FROM fact") or 0)) < count:
         if any(hop.poll() is not None for hop in hops) or time.monotonic() > deadline:
             raise RuntimeError(f"the bare pipeline wrote {found} of {count}")
         await asyncio.sleep(POLL_SECONDS)
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tools.bench.bare", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m tools.bench.bare", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--postgres", required=True, help="administrator's URL without a database")
     parser.add_argument("--kafka", required=True)
     parser.add_argument("-n", type=int, default=20000)

@@ -20,7 +20,9 @@ from typing import Any
 import asyncpg
 import uvloop
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from asyncpg.pool import PoolConnectionProxy
 
+Connection = asyncpg.Connection | PoolConnectionProxy
 HOPS = ("submission", "score", "change", "write")
 BATCH = 500
 WRITERS = 4
@@ -138,7 +140,9 @@ class Hop:
         async with consumer:
             while not self._orders.over.is_set():
                 fetched = await consumer.getmany(timeout_ms=200, max_records=BATCH)
-                values = [record.value for records in fetched.values() for record in records]
+                values = [
+                    record.value for records in fetched.values() for record in records if record.value is not None
+                ]
                 if not values:
                     continue
                 facts = {fact.event_id: fact for fact in map(_read, values)}
@@ -170,7 +174,7 @@ class Hop:
             for _ in range(1 if load.bulk else WRITERS):
                 group.create_task(write())
 
-    async def _keep_many(self, connection: asyncpg.Connection, facts: Sequence[Fact]) -> None:
+    async def _keep_many(self, connection: Connection, facts: Sequence[Fact]) -> None:
         opportunities, bodies = [fact.opportunity for fact in facts], [fact.body for fact in facts]
         ids, births = [fact.event_id for fact in facts], [fact.born for fact in facts]
         await connection.execute(KEEP_MANY, ids, opportunities, bodies, births)
@@ -178,7 +182,7 @@ class Hop:
             await connection.execute(TELL_MANY, opportunities, [body.encode() for body in bodies])
 
 
-async def _keep_one(connection: asyncpg.Connection, fact: Fact) -> None:
+async def _keep_one(connection: Connection, fact: Fact) -> None:
     await connection.execute(KEEP_ONE, fact.event_id, fact.opportunity, fact.body, fact.born)
     await connection.execute(TELL_ONE, fact.opportunity, fact.body.encode())
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -95,7 +96,7 @@ def _specimens(connection: psycopg.Connection, specimen: str) -> Rows:
             for column, kind in types.items()
         ]
         query = sql.SQL("SELECT {} FROM {} WHERE tenant_id = %(tenant)s AND {} ORDER BY ctid DESC LIMIT 1").format(
-            sql.SQL(", ").join(shown), sql.Identifier(table), sql.SQL(condition)
+            sql.SQL(", ").join(shown), sql.Identifier(table), _own(condition)
         )
         row = connection.execute(query, {"tenant": TENANT, "specimen": specimen}).fetchone()
         if row is not None:
@@ -127,7 +128,7 @@ class _Copies:
         self._connection = connection
         self._found = found
         owners, deals = (
-            {row.values[column] for row in found.values() if row.values.get(column)}
+            {value for row in found.values() if (value := row.values.get(column))}
             for column in ("owner_id", "opportunity_id")
         )
         self._names: dict[bytes, str] = {}
@@ -155,7 +156,7 @@ class _Copies:
         row = self._found[table]
         values = [self._value(column, kind, row.values[column], tenant) for column, kind in row.types.items()]
         names = sql.SQL(", ").join(
-            sql.SQL("{} AS {}").format(sql.SQL(expression), sql.Identifier(name.hex()))
+            sql.SQL("{} AS {}").format(_own(expression), sql.Identifier(name.hex()))
             for name, expression in self._names.items()
         )
         # OFFSET 0 keeps the names from being worked out again in each place they stand.
@@ -180,13 +181,18 @@ class _Copies:
                 sql.Literal(value.decode()), sql.Literal(SPREAD)
             )
         pieces = [self._piece(piece, kind == "bytea") for piece in self._split.split(value)]
-        return sql.SQL("({})::{}").format(sql.SQL(" || ").join(pieces), sql.SQL(kind))
+        return sql.SQL("({})::{}").format(sql.SQL(" || ").join(pieces), _own(kind))
 
     def _piece(self, piece: bytes, binary: bool) -> sql.Composable:
         if piece in self._names:
             name = sql.Identifier("copy", piece.hex())
             return sql.SQL("convert_to({}, 'UTF8')").format(name) if binary else name
         return sql.Literal(piece if binary else piece.decode())
+
+
+def _own(text: str) -> sql.SQL:
+    """SQL that this file makes, of names and types of the database alone."""
+    return sql.SQL(cast(LiteralString, text))
 
 
 def _uuids(value: bytes | None) -> Iterator[bytes]:

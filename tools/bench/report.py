@@ -64,7 +64,7 @@ def median_result(figure: Figure, pairs: Sequence[tuple[float, float | None]]) -
 
 
 def reached(figure: Figure, result: Result) -> bool | None:
-    """Whether the figure is what it should be; None when it is only told."""
+    """Whether the figure is what it should be; None when it has no target."""
     value = result.ours if result.ratio is None else result.ratio
     if figure.at_least is not None:
         return value >= figure.at_least

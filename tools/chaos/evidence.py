@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from kit.events import Record, decode, headers_of
 from sandbox.stack.topics import load_topics
@@ -62,14 +63,14 @@ class Findings:
 class Outside:
     """Looks at one stack from outside."""
 
-    def __init__(self, kafka: dict[str, str], databases: Databases, console: OrgConsole) -> None:
+    def __init__(self, kafka: dict[str, Any], databases: Databases, console: OrgConsole) -> None:
         self._kafka = kafka
         self._databases = databases
         self._console = console
 
     async def unsettled(self, aside: frozenset[str]) -> dict[str, int]:
-        """What is still on its way, by place; empty when nothing is. Deals of which an event was put aside may differ
-        in Salesforce until it is replayed."""
+        """What is still on its way, by place; empty when nothing is. An opportunity of which an event was set
+        aside may differ in Salesforce until it is replayed."""
         left = {f"outbox of {name}": count for name, count in (await self._databases.outbox_left()).items()}
         left |= await lags(self._kafka)
         if writes := await self._databases.value("crm-connector", OPEN_WRITES):
@@ -78,7 +79,7 @@ class Outside:
         judged = ((key, deal) for key, deal in engine.items() if key not in aside)
         different = sum(1 for key, deal in judged if CRM_STAGE.get(deal.stage_key) != org[key].stage_name)
         if different:
-            left["deals that differ in Salesforce"] = different
+            left["opportunities that differ in Salesforce"] = different
         return left
 
     async def judge(self, journal: Journal) -> Findings:
@@ -98,7 +99,7 @@ class Outside:
         )
         lost: list[str] = []
         doubled = [
-            f"submission {key} moved its deal {count} times"
+            f"submission {key} moved its opportunity {count} times"
             for key, count in (await self._databases.counts("stage-engine", MOVES)).items()
             if count > 1
         ]
@@ -110,7 +111,7 @@ class Outside:
         return Findings(verdict, tuple(beyond), len(doubled), len(lost), duplicates)
 
     async def repeated_deliveries(self) -> int:
-        """How often an event stands in its topic again."""
+        """How many records of the topics repeat an event."""
         return (await self._read_topics())[2]
 
     async def _engine(self) -> dict[str, EngineDeal]:

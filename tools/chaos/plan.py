@@ -36,7 +36,7 @@ class Plan:
 
     seed: int
     submissions: int
-    deals: int
+    opportunities: int
     day_seconds: float
     kills_each: int
     pairs: int

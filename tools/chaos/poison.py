@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
+from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -50,7 +51,7 @@ class Planted:
 class Poison:
     """Everything poisonous of one run."""
 
-    def __init__(self, seed: int, kafka: dict[str, str], databases: Databases) -> None:
+    def __init__(self, seed: int, kafka: dict[str, Any], databases: Databases) -> None:
         self.planted: list[Planted] = []
         self.victims = {service: str(uuid7()) for service in SERVICES}
         self._chance = Random(f"poison:{seed}")
@@ -90,7 +91,7 @@ class Poison:
                 if BUG in letter["detail"]
             ]
             if not letters:
-                faults.append(f"{service} put no event of its planted bug aside")
+                faults.append(f"{service} set no event of its planted bug aside")
             for letter in letters:
                 await admin.post(service, f"/v1/dead-letters/{letter['dead_letter_id']}/replay")
         return faults

@@ -136,7 +136,7 @@ class Rolling:
     async def _submit(self) -> None:
         chance = Random("rolling")
         while True:
-            deal, key = chance.choice(self._work.deals), str(uuid7())
+            deal, key = chance.choice(self._work.opportunities), str(uuid7())
             body = self._work.draw(deal, chance, 0)
             # Whoever is cancelled here may have been accepted: the judge must know of it.
             sending = asyncio.create_task(self._once("PUT", "assessment", f"/v1/submissions/{key}", self._admin, body))

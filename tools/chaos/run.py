@@ -1,4 +1,4 @@
-"""One run: start, work while everything is broken, mend, work in peace, judge."""
+"""One run: start, work while everything is broken, repair, work in peace, judge."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import logging
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from httpx import AsyncClient
 from kit.ids import utc_now
 from sandbox.stack import Stack
 from sandbox.stack.services import SERVICES
@@ -20,6 +21,7 @@ from sandbox.story.generator import invent_world
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.play import loopback_client
 from sandbox.story.setup import import_opportunities, publish_field_example
+from sandbox.story.world import Rep
 
 from tools.chaos.breaking import Breaker
 from tools.chaos.databases import Databases
@@ -34,7 +36,7 @@ from tools.chaos.work import Work
 TENANT = "acme"
 POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 10.0
-# Nothing moved for so long: what is missing by then will not come.
+# What has not moved for so long will not arrive.
 QUIET_SECONDS = 90.0
 Say = Callable[[str], None]
 
@@ -49,7 +51,7 @@ class Outcome:
 
 def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
     """Start a stack of its own in `run_dir`, play the plan, and stop it."""
-    # A broker that is away is nothing to report here.
+    # The broker is stopped on purpose, so its clients need not report it.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stack = Stack(run_dir, report=say)
     stack.reset()
@@ -66,75 +68,157 @@ def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
 
 async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcome:
     """Play the plan on a running, empty stack, whose database is on that disk."""
-    environment = stack.environment
-    kafka = stack.kafka()
+    async with loopback_client() as http:
+        run = await _prepare(plan, stack, disk, http, say)
+        await run.poison.plant_bugs()
+        began = time.monotonic()
+        await run.break_everything(began)
+        weights = await run.calm()
+        if plan.thorough:
+            await run.restart_each()
+            # A short calm says nothing of memory.
+            run.faults += grown(weights)
+        return await run.judge(weights, began)
+
+
+async def _prepare(plan: Plan, stack: Stack, disk: SmallDisk, http: AsyncClient, say: Say) -> Run:
+    """Fill the org, publish the field example and import the opportunities."""
+    environment, kafka = stack.environment, stack.kafka()
     databases = Databases(environment["POSTGRES_ADMIN_URL"])
     poison = Poison(plan.seed, kafka, databases)
     breaker = Breaker(plan, stack, databases, poison, disk, say)
-    world = invent_world(plan.seed, plan.deals, utc_now().date())
-    faults: list[str] = []
-    async with loopback_client() as http:
-        console = OrgConsole(http, environment["ORG_URL"])
-        outside = Outside(kafka, databases, console)
-        admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
-        ids = await console.fill(world)
-        published = await publish_field_example(admin)
-        await import_opportunities(admin)
-        work = Work(
-            plan.seed,
-            world,
-            ids,
-            published.definitions,
-            console,
-            lambda rep: Caller(http, stack.urls, stack.token(TENANT, "rep", ids.users[rep.key])),
+    world = invent_world(plan.seed, plan.opportunities, utc_now().date())
+    console = OrgConsole(http, environment["ORG_URL"])
+    outside = Outside(kafka, databases, console)
+    admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
+    ids = await console.fill(world)
+    published = await publish_field_example(admin)
+    await import_opportunities(admin)
+
+    def caller(rep: Rep) -> Caller:
+        return Caller(http, stack.urls, stack.token(TENANT, "rep", ids.users[rep.key]))
+
+    work = Work(plan.seed, world, ids, published.definitions, console, caller)
+    rolling = Rolling(stack, breaker, work, http, TENANT)
+    run = Run(plan, stack, disk, say, databases, poison, breaker, outside, admin, work, rolling, ids.opportunities)
+    await run.settle()
+    return run
+
+
+@dataclass
+class Run:
+    """A prepared system and the parts that work with it, break it and look at it."""
+
+    plan: Plan
+    stack: Stack
+    disk: SmallDisk
+    say: Say
+    databases: Databases
+    poison: Poison
+    breaker: Breaker
+    outside: Outside
+    admin: Caller
+    work: Work
+    rolling: Rolling
+    opportunity_ids: Mapping[str, str]
+    faults: list[str] = field(default_factory=list)
+
+    async def settle(self, aside: frozenset[str] = frozenset(), when: str = "") -> None:
+        """Wait until nothing is on its way. What still is after a long quiet is a fault."""
+        stuck = await _settle(self.outside, self.say, aside)
+        if when:
+            self.faults += [f"stuck {when}: {count} in {place}" for place, count in stuck.items()]
+
+    async def break_everything(self, began: float) -> None:
+        """Work while everything is broken, then fix the planted bugs and replay what they put aside."""
+        plan, work = self.plan, self.work
+        victims = dict(zip(self.poison.victims.values(), work.opportunities, strict=False))
+        self.say(
+            f"seed {plan.seed}: {plan.submissions} submissions for {plan.opportunities} opportunities"
+            f" in {plan.day_seconds:.0f} s"
         )
-        await _settle(outside, say)
-        await poison.plant_bugs()
-        victims = dict(zip(poison.victims.values(), world.deals, strict=False))
-        began = time.monotonic()
-        say(f"seed {plan.seed}: {plan.submissions} submissions by {plan.deals} deals in {plan.day_seconds:.0f} s")
-        progress = asyncio.create_task(_tell(work, began, say))
+        progress = asyncio.create_task(_report_progress(work, began, self.say))
         async with asyncio.TaskGroup() as group:
-            group.create_task(breaker.perform())
-            group.create_task(work.perform("day", plan.submissions - len(poison.victims), plan.day_seconds))
-            for submission_id, deal in victims.items():
-                group.create_task(work.hand_in(deal, submission_id))
+            group.create_task(self.breaker.perform())
+            group.create_task(work.perform("day", plan.submissions - len(self.poison.victims), plan.day_seconds))
+            for submission_id, opportunity in victims.items():
+                group.create_task(work.hand_in(opportunity, submission_id))
         progress.cancel()
-        say("everything is up again; waiting until nothing is on its way")
-        stuck = await _settle(outside, say, frozenset(ids.opportunities[deal.key] for deal in victims.values()))
-        faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
-        faults += await poison.fix_and_replay(admin)
-        weights = await _calm(plan, stack, work)
-        stuck = await _settle(outside, say)
-        faults += [f"stuck: {count} in {place}" for place, count in stuck.items()]
-        rolling = Rolling(stack, breaker, work, http, TENANT)
-        if plan.thorough:
-            say("restarting each service in turn under load")
-            repeated = await outside.repeated_deliveries()
-            await rolling.perform()
-            stuck = await _settle(outside, say)
-            repeated = await outside.repeated_deliveries() - repeated
-            faults += rolling.faults + [f"stuck: {count} in {place}" for place, count in stuck.items()]
-            if repeated:
-                faults.append(f"{repeated} events were sent twice while services restarted in good order")
-        # A short calm tells nothing of memory.
-        faults += grown(weights) if plan.thorough else []
-        if not (breaker.writes_refused or disk.left_out):
-            faults.append("the database never found its disk full")
-        faults += await poison.missing_dead_letters()
-        found = await outside.judge(work.journal)
-        outbox_left = await databases.outbox_left()
-    faults += found.words
-    figures = _figures(plan, work, breaker, rolling, found, outbox_left, faults, time.monotonic() - began)
-    figures["full_disk"] = {"left_out": disk.left_out} if disk.left_out else {"writes_refused": breaker.writes_refused}
-    figures["memory_mib"] = {name: [round(weight / 2**20, 1) for weight in seen] for name, seen in weights.items()}
-    return Outcome(figures, faults)
+        self.say("everything is up again; waiting until nothing is on its way")
+        aside = frozenset(self.opportunity_ids[opportunity.key] for opportunity in victims.values())
+        await self.settle(aside, "after the faults")
+        self.faults += await self.poison.fix_and_replay(self.admin)
+
+    async def calm(self) -> dict[str, list[int]]:
+        """Work in peace, in equal parts; what each service weighs after each. The org keeps its records in memory, so
+        it may grow."""
+        plan, processes = self.plan, self.stack.status().processes
+        ours = {status.name: status.pid or 0 for status in processes if status.name in SERVICES}
+        weights: dict[str, list[int]] = {name: [] for name in ours}
+        for part in range(PARTS):
+            await self.work.perform(f"calm {part}", plan.calm_submissions // PARTS, plan.calm_seconds / PARTS)
+            for name, weight in weigh(ours).items():
+                weights[name].append(weight)
+        await self.settle(when="after the calm")
+        return weights
+
+    async def restart_each(self) -> None:
+        """Restart each service in turn under load: no request may fail and no event may be sent twice."""
+        self.say("restarting each service in turn under load")
+        before = await self.outside.repeated_deliveries()
+        await self.rolling.perform()
+        await self.settle(when="after the restarts")
+        self.faults += self.rolling.faults
+        if repeated := await self.outside.repeated_deliveries() - before:
+            self.faults.append(f"{repeated} events were sent twice while services restarted in good order")
+
+    async def judge(self, weights: Mapping[str, list[int]], began: float) -> Outcome:
+        """Compare databases, topics, the org and the partner."""
+        if not (self.breaker.writes_refused or self.disk.left_out):
+            self.faults.append("the database never found its disk full")
+        self.faults += await self.poison.missing_dead_letters()
+        found = await self.outside.judge(self.work.journal)
+        outbox_left = await self.databases.outbox_left()
+        self.faults += found.words
+        figures = self._figures(found, outbox_left, time.monotonic() - began)
+        figures["memory_mib"] = {name: [round(weight / 2**20, 1) for weight in seen] for name, seen in weights.items()}
+        return Outcome(figures, self.faults)
+
+    def _figures(self, found: Findings, outbox_left: dict[str, int], seconds: float) -> dict[str, Any]:
+        breaker, work = self.breaker, self.work
+        recoveries = [seconds for each in breaker.recoveries.values() for seconds in each]
+        left_out = self.disk.left_out
+        return {
+            "seed": self.plan.seed,
+            "submissions": len(work.journal.accepted),
+            "opportunities": self.plan.opportunities,
+            "edits": work.journal.edits,
+            "kills": dict(sorted(breaker.kills.items())),
+            "lost": found.verdict.lost + found.lost,
+            "doubled": found.verdict.doubled + found.doubled,
+            "out_of_order": found.verdict.out_of_order,
+            "outbox_left": sum(outbox_left.values()),
+            "duplicates_seen": found.duplicates_seen,
+            "recovery_s": {
+                "p50": round(statistics.median(recoveries), 2) if recoveries else 0,
+                "max": round(max(recoveries, default=0), 2),
+                "max_of": {name: round(max(each), 2) for name, each in sorted(breaker.recoveries.items())},
+            },
+            "missed_replies": dict(work.unable),
+            "rolling_restart": {"requests": self.rolling.requests, "lost": len(self.rolling.faults)},
+            "salesforce_equal": found.verdict.salesforce_equal,
+            "partner_exactly_once": found.verdict.partner_exactly_once,
+            "full_disk": {"left_out": left_out} if left_out else {"writes_refused": breaker.writes_refused},
+            "duration_s": round(seconds, 1),
+            "faults": self.faults[:50],
+            "passed": not self.faults,
+        }
 
 
 async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset()) -> dict[str, int]:
-    """Wait until nothing is on its way; what still is after a long quiet."""
+    """What is still on its way after a long quiet; empty once nothing is."""
     seen: dict[str, int] = {}
-    changed = told = time.monotonic()
+    changed = reported = time.monotonic()
     while True:
         left = await outside.unsettled(aside)
         now = time.monotonic()
@@ -142,63 +226,14 @@ async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset(
             seen, changed = left, now
         if not left or now - changed > QUIET_SECONDS:
             return left
-        if now - told > PROGRESS_SECONDS:
-            told = now
+        if now - reported > PROGRESS_SECONDS:
+            reported = now
             say(f"  on its way: {left}")
         await asyncio.sleep(POLL_SECONDS)
 
 
-async def _calm(plan: Plan, stack: Stack, work: Work) -> dict[str, list[int]]:
-    """Work in peace, in equal parts; what each service weighs after each. The org keeps its records in memory, so it
-    may grow."""
-    ours = {status.name: status.pid or 0 for status in stack.status().processes if status.name in SERVICES}
-    weights: dict[str, list[int]] = {name: [] for name in ours}
-    for part in range(PARTS):
-        await work.perform(f"calm {part}", plan.calm_submissions // PARTS, plan.calm_seconds / PARTS)
-        for name, weight in weigh(ours).items():
-            weights[name].append(weight)
-    return weights
-
-
-async def _tell(work: Work, began: float, say: Say) -> None:
+async def _report_progress(work: Work, began: float, say: Say) -> None:
     while True:
         await asyncio.sleep(PROGRESS_SECONDS)
-        accepted, unable = len(work.journal.accepted), sum(work.unable.values())
-        say(f"  {time.monotonic() - began:4.0f} s: {accepted} accepted of {work.sent} sent, {unable} answers missed")
-
-
-def _figures(
-    plan: Plan,
-    work: Work,
-    breaker: Breaker,
-    rolling: Rolling,
-    found: Findings,
-    outbox_left: dict[str, int],
-    faults: list[str],
-    seconds: float,
-) -> dict[str, Any]:
-    recoveries = [seconds for each in breaker.recoveries.values() for seconds in each]
-    return {
-        "seed": plan.seed,
-        "submissions": len(work.journal.accepted),
-        "deals": plan.deals,
-        "edits": work.journal.edits,
-        "kills": dict(sorted(breaker.kills.items())),
-        "lost": found.verdict.lost + found.lost,
-        "doubled": found.verdict.doubled + found.doubled,
-        "out_of_order": found.verdict.out_of_order,
-        "outbox_left": sum(outbox_left.values()),
-        "duplicates_seen": found.duplicates_seen,
-        "recovery_s": {
-            "p50": round(statistics.median(recoveries), 2) if recoveries else 0,
-            "max": round(max(recoveries, default=0), 2),
-            "max_of": {name: round(max(each), 2) for name, each in sorted(breaker.recoveries.items())},
-        },
-        "missed_answers": dict(work.unable),
-        "rolling_restart": {"requests": rolling.requests, "lost": len(rolling.faults)},
-        "salesforce_equal": found.verdict.salesforce_equal,
-        "partner_exactly_once": found.verdict.partner_exactly_once,
-        "duration_s": round(seconds, 1),
-        "faults": faults[:50],
-        "passed": not faults,
-    }
+        accepted, missed = len(work.journal.accepted), sum(work.unable.values())
+        say(f"  {time.monotonic() - began:4.0f} s: {accepted} accepted of {work.sent} sent, {missed} replies missed")

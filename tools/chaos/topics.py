@@ -1,8 +1,9 @@
-"""What stands in Kafka: every record of every topic, and how far each consumer group has come."""
+"""What Kafka holds: every record of every topic, and how far each consumer group has come."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -17,7 +18,7 @@ def partitions_of(topics: list[Topic]) -> list[TopicPartition]:
     return [TopicPartition(topic.name, number) for topic in topics for number in range(topic.partitions)]
 
 
-async def records(kafka: dict[str, str], topics: list[Topic]) -> AsyncIterator[ConsumerRecord]:
+async def records(kafka: dict[str, Any], topics: list[Topic]) -> AsyncIterator[ConsumerRecord]:
     """All that the topics hold now, in order per partition."""
     consumer = AIOKafkaConsumer(**kafka, enable_auto_commit=False)
     await consumer.start()
@@ -39,7 +40,7 @@ async def records(kafka: dict[str, str], topics: list[Topic]) -> AsyncIterator[C
         await consumer.stop()
 
 
-async def lags(kafka: dict[str, str]) -> dict[str, int]:
+async def lags(kafka: dict[str, Any]) -> dict[str, int]:
     """Events each group has still to read, by group and topic, where there are any."""
     consumer = AIOKafkaConsumer(**kafka)
     admin = AIOKafkaAdminClient(**kafka)

@@ -31,7 +31,8 @@ T = TypeVar("T")
 
 
 class Work:
-    """A team with its deals. `journal` holds what was accepted; `unable` counts the calls that had to be repeated."""
+    """A team with its opportunities. `journal` holds what was accepted, `unable` counts the calls that had to be
+    repeated."""
 
     def __init__(
         self,
@@ -46,19 +47,19 @@ class Work:
         self.unable: Counter[str] = Counter()
         self.sent = 0
         self._seed = seed
-        self.deals = world.deals
+        self.opportunities = world.deals
         self._ids = ids
         self._console = console
         self._reps = {rep.key: rep for rep in world.reps}
         self._desks = {rep.key: Desk(caller_for(rep), ids, definitions, self.journal) for rep in world.reps}
 
     async def perform(self, part: str, submissions: int, seconds: float) -> None:
-        """Hand in that many, spread over the deals and the time; returns when all are answered."""
+        """Hand in that many, spread over the opportunities and the time; returns when all are answered."""
         chance = Random(f"people:{self._seed}:{part}")
         offline: dict[str, list[tuple[Deal, int]]] = {}
         async with asyncio.TaskGroup() as group:
-            for number, deal in enumerate(self.deals):
-                count = (submissions + number) // len(self.deals)
+            for number, deal in enumerate(self.opportunities):
+                count = (submissions + number) // len(self.opportunities)
                 if self._reps[deal.rep_key].offline:
                     offline.setdefault(deal.rep_key, []).append((deal, count))
                 else:
@@ -66,7 +67,7 @@ class Work:
             for rep_key, work in offline.items():
                 group.create_task(self._offline(part, rep_key, work, seconds))
             for _ in range(submissions // SUBMISSIONS_PER_EDIT):
-                deal = chance.choice(self.deals)
+                deal = chance.choice(self.opportunities)
                 stage = chance.choice((*OPEN_STAGES, CLOSED_LOST))
                 group.create_task(self._edit(deal, stage, chance.uniform(0, seconds)))
 

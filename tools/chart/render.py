@@ -52,7 +52,7 @@ def render(
         text = helm(*arguments)
     else:
         text = helm(*arguments, "--values", "-", given=json.dumps(overlay))
-    return Rendered(variant.name, text, _documents(text))
+    return Rendered(variant.name, text, documents_of(text))
 
 
 def lint(variant: Variant) -> str:
@@ -80,5 +80,6 @@ def helm(*arguments: str, given: str = "") -> str:
     return ended.stdout
 
 
-def _documents(text: str) -> list[Document]:
+def documents_of(text: str) -> list[Document]:
+    """The documents of a rendering."""
     return [document for document in yaml.load_all(text, Loader=_LOADER) if document]

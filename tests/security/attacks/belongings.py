@@ -8,8 +8,8 @@ from kit.events import Event, Record
 from kit.ids import uuid7
 from testing.service import ServiceUnderTest, eventually
 
-from attacks.events import sample
-from attacks.operations import BODIES
+from tests.builders import sample
+from tests.security.attacks.operations import BODIES
 
 OWNER = "attacked"
 DEAL = "006A"

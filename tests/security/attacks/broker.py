@@ -22,7 +22,7 @@ from sandbox.stack.ports import free_ports
 from sandbox.stack.supervisor import Supervisor
 from sandbox.stack.topics import Topic, create_topics
 
-from attacks.certificates import self_signed
+from tests.security.attacks.certificates import self_signed
 
 # Somebody who may log in and nothing else.
 STRANGER = "stranger"

@@ -6,7 +6,7 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from attacks.certificates import SelfSigned
+from tests.security.attacks.certificates import SelfSigned
 
 # How a client of PostgreSQL asks to go on encrypted, and the answer that agrees: "SSL Session Encryption" in the
 # protocol's message flow.

@@ -1,4 +1,9 @@
-"""Pytest fixtures; loaded by entry point wherever the kit is installed."""
+"""Pytest fixtures; loaded by entry point wherever the kit is installed.
+
+What a fixture uses is imported in it: every run loads this file, in the process that only hands out tests too.
+"""
+
+from __future__ import annotations
 
 import fcntl
 import logging
@@ -9,20 +14,17 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
-from kit.database.migrate import migrate
-from sandbox.issuer import LocalIssuer
-from sandbox.provision import drop_database, provision_database
 
-from testing.infrastructure import Infrastructure
-from testing.infrastructure import infrastructure as open_infrastructure
-from testing.service import ServiceUnderTest, running_service
-from testing.service import eventually as eventually_
+if TYPE_CHECKING:
+    from sandbox.issuer import LocalIssuer
 
-StartService = Callable[..., Awaitable[ServiceUnderTest]]
+    from testing.infrastructure import Infrastructure
+    from testing.service import ServiceUnderTest, StartService
+
 _RUN_DIR = "STAGECRAFT_TEST_RUN_DIR"
 _OWNER = "STAGECRAFT_TEST_OWNER_PID"
 _PASSWORD = "test"
@@ -63,6 +65,8 @@ def _exclusively(run_dir: Path, name: str) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def infrastructure(test_run_dir: Path) -> Iterator[Infrastructure]:
     """A real PostgreSQL and a real Kafka broker."""
+    from testing.infrastructure import infrastructure as open_infrastructure
+
     (test_run_dir / "stack").mkdir(exist_ok=True)
     with open_infrastructure(test_run_dir / "stack", int(os.environ[_OWNER])) as found:
         yield found
@@ -71,12 +75,17 @@ def infrastructure(test_run_dir: Path) -> Iterator[Infrastructure]:
 @pytest.fixture(scope="session")
 def issuer(test_run_dir: Path) -> LocalIssuer:
     """Makes tokens every service under test accepts."""
+    from sandbox.issuer import LocalIssuer
+
     with _exclusively(test_run_dir, "issuer"):
         return LocalIssuer(test_run_dir / "issuer")
 
 
 def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> str:
     """A migrated database of the service to clone, made once for all workers."""
+    from kit.database.migrate import migrate
+    from sandbox.provision import drop_database, provision_database
+
     name = f"{package}_template"
     done = run_dir / f"{name}.done"
     with _exclusively(run_dir, name):
@@ -99,7 +108,10 @@ async def start_service(
     infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
 ) -> AsyncIterator[StartService]:
     """Starts a service with a database and topics of its own; all are stopped after the module."""
+    from sandbox.provision import drop_database, provision_database
     from sandbox.stack.topics import create_topics, load_topics
+
+    from testing.service import running_service
 
     async with AsyncExitStack() as stack:
 
@@ -133,7 +145,9 @@ def tenant() -> str:
 @pytest.fixture
 def eventually() -> Callable[..., Awaitable[Any]]:
     """Repeats an async check until it stops raising AssertionError."""
-    return eventually_
+    from testing.service import eventually as repeated
+
+    return repeated
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -116,6 +116,9 @@ class ServiceUnderTest:
             await consumer.stop()
 
 
+StartService = Callable[..., Awaitable[ServiceUnderTest]]
+
+
 @asynccontextmanager
 async def running_service(
     package: str,

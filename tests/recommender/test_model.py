@@ -1,4 +1,4 @@
-"""The count model: a distribution, monotone in evidence, blind to order, silent without grounds."""
+"""Estimates and abstentions, by example and by property."""
 
 import random
 from collections import Counter
@@ -6,7 +6,6 @@ from collections import Counter
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from recommender.domain.beta import beta_cdf, beta_quantile
 from recommender.domain.history import Cell, Total
 from recommender.domain.model import (
     CHAMPION_0,
@@ -21,11 +20,20 @@ from recommender.domain.model import (
 )
 
 STAGES = ["prospecting", "discovery", "demo", "won", "lost"]
+
+
 WARM = {Total.WON: 500, Total.LOST: 500, Total.ENDED_VISITS: 2_000}
+
+
 CELL = Cell("sales", "prospecting", "fit", "70")
 
+
 assessments, band_names = st.sampled_from(["fit", "need"]), st.sampled_from(["40", "70"])
+
+
 cells = st.builds(Cell, st.just("sales"), st.just("prospecting"), assessments, band_names)
+
+
 cases = st.lists(st.tuples(cells, st.sampled_from(STAGES), st.integers(1, 60)), max_size=12)
 
 
@@ -139,6 +147,8 @@ class TestProbabilities:
 
 
 counted = st.fixed_dictionaries({stage: st.integers(0, 200) for stage in STAGES})
+
+
 UNIFORM = dict.fromkeys(STAGES, 1 / len(STAGES))
 
 
@@ -168,27 +178,3 @@ class TestVersion:
         }
         assert len(versions) == 4
         assert model_version("sales", 1) == model_version("sales", 1)
-
-
-class TestBeta:
-    @pytest.mark.parametrize(
-        ("x", "a", "b", "expected"),
-        [
-            (0.3, 1, 1, 0.3),
-            (0.5, 2, 2, 0.5),
-            (0.2, 2, 3, 0.1808),  # polynomial 6x^2 - 8x^3 + 3x^4
-            (0.9, 1, 5, 1 - 0.1**5),
-            (0.7, 4, 1, 0.7**4),
-        ],
-    )
-    def test_agrees_with_closed_forms(self, x, a, b, expected):
-        assert beta_cdf(x, a, b) == pytest.approx(expected, abs=1e-10)
-
-    @given(p=st.floats(0.01, 0.99), a=st.floats(0.1, 5_000), b=st.floats(0.1, 5_000))
-    def test_quantile_inverts_the_distribution(self, p, a, b):
-        x = beta_quantile(p, a, b)
-        assert beta_cdf(x - 1e-8, a, b) <= p + 1e-6
-        assert beta_cdf(x + 1e-8, a, b) >= p - 1e-6
-
-    def test_outside_the_unit_interval(self):
-        assert (beta_cdf(-1, 2, 3), beta_cdf(2, 2, 3)) == (0, 1)

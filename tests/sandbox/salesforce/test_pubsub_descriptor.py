@@ -33,7 +33,7 @@ def test_the_wire_is_the_published_one() -> None:
 
 
 def test_the_committed_stubs_are_what_the_proto_generates(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2] / "libs" / "pubsub"
+    root = Path(__file__).parents[3] / "libs" / "pubsub"
     code = f"import sys; sys.path.insert(0, {str(root)!r}); import generate; from pathlib import Path; "
     code += f"sys.exit(generate.generate(Path({str(tmp_path)!r})))"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -126,12 +126,10 @@ class TestCommittedDashboards:
             for target in panel.get("targets", ()):
                 assert "$" not in substitute(target["expr"], values), panel["title"]
 
-    async def test_each_of_its_panels_says_in_words_that_prometheus_is_away(
+    async def test_a_panel_of_each_type_says_in_words_that_prometheus_is_away(
         self, board: dict[str, Any], client: httpx.AsyncClient
     ) -> None:
-        for panel in panels_of(board):
-            if panel["type"] == "row":
-                continue
+        for panel in {panel["type"]: panel for panel in panels_of(board) if panel["type"] != "row"}.values():
             reply = await client.get(f"/api/dashboards/{board['uid']}/panels/{panel['id']}")
             answers = reply.json()["answers"]
             assert len(answers) == len(panel["targets"])

@@ -23,7 +23,7 @@ def service():
             pass
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
         yield said, f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
 

@@ -6,10 +6,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from forms.definition import Form
 from scoring.templates import profile_templates
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from testing.service import ServiceUnderTest
+
+from tests.builders import shipped_form
 
 pytestmark = pytest.mark.stack
 Publish = Callable[..., Awaitable[Any]]
@@ -234,10 +235,9 @@ class TestPreview:
         scoring: ServiceUnderTest,
         headers: dict[str, str],
         publish_assessment: Publish,
-        load_form: Callable[[str], Form],
         number: object,
     ) -> None:
-        await publish_assessment(load_form("discovery"))
+        await publish_assessment(shipped_form("discovery"))
         points = profile_templates()["discovery"].profile
         draft = {"assessment_key": "discovery", "assessment_version": 1, "profile": points}
         made = await created(scoring, draft, headers)

@@ -68,7 +68,7 @@ async def test_a_submission_is_scored_with_its_trace(
         ("compliance", "yes", "30", "30"),
     ]
     assert [(each.section, each.points, each.percent) for each in got.sections] == [("need", "70", "100")]
-    assert (got.visit, got.submitted_by, got.attempt_no) == (sent.visit, "rep-1", 1)
+    assert (got.visit, got.submitted_by, got.attempt_no) == (sent.visit, "ann", 1)
     assert (got.captured_at, got.received_at) == (sent.captured_at, sent.received_at)
 
     record = (await score_of(scoring, tenant, sent.submission_id)).json()

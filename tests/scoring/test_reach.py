@@ -1,17 +1,15 @@
 """Reachable totals against brute force over every answer."""
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from decimal import Decimal
-from importlib.resources import files
 from itertools import combinations, product
 
 import pytest
 from forms.answers import Value
 from forms.check import check_answers, visible_questions
-from forms.definition import Choice, Form, Question, QuestionType, form_from_json, plain
-from hypothesis import given, settings
+from forms.definition import Choice, Form, Question, QuestionType, plain
+from hypothesis import given
 from hypothesis import strategies as st
 from scoring.domain.plan import compile_plan
 from scoring.domain.profile import (
@@ -29,6 +27,8 @@ from scoring.domain.reach import reachable
 from scoring.domain.score import score
 from scoring.templates import profile_templates
 
+from tests.builders import shipped_form
+
 D = Decimal
 
 
@@ -37,8 +37,7 @@ D = Decimal
     [("prospecting", 10, 70), ("discovery", 0, 100), ("demo", 5, 100), ("sales_feedback", 0, 100)],
 )
 def test_shipped_profiles(key: str, minimum: int, maximum: int) -> None:
-    definition = json.loads((files("assessment") / "templates" / f"{key}.json").read_text(encoding="utf-8"))
-    form, profile = form_from_json(definition, 1), profile_from_json(key, 1, profile_templates()[key].profile)
+    form, profile = shipped_form(key), profile_from_json(key, 1, profile_templates()[key].profile)
     found = reachable(compile_plan(form, profile))
     assert (found.minimum, found.maximum, found.exact) == (minimum, maximum, True)
     if key == "prospecting":
@@ -137,7 +136,6 @@ def all_submissions(form: Form) -> Iterator[tuple[tuple[str, ...], dict[str, Val
             yield visible, answers
 
 
-@settings(max_examples=150, deadline=None)
 @given(cases())
 def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -154,7 +152,6 @@ def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None
         assert found.scores == ()
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_every_score_lies_within_its_path_and_every_path_can_be_maxed(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -169,7 +166,6 @@ def test_every_score_lies_within_its_path_and_every_path_can_be_maxed(case: tupl
         assert all(min(distances) == 0 for distances in best.values())
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases())
 def test_without_paths_the_bounds_are_wider_never_narrower(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -213,7 +209,6 @@ def test_conditions_on_texts_cannot_be_enumerated_so_bounds_are_not_claimed_exac
     assert score(plan, ("why", "flag"), {"why": "price", "flag": True}).percent == 100
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False))
 def test_invariants_of_scores(case: tuple[Form, Profile]) -> None:
     form, profile = case
@@ -229,7 +224,6 @@ def test_invariants_of_scores(case: tuple[Form, Profile]) -> None:
         assert score(plan, visible, {**backwards, **hidden}) == found
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False), st.integers(1, 5))
 def test_more_points_never_make_a_score_smaller(case: tuple[Form, Profile], extra: int) -> None:
     form, profile = case
@@ -250,7 +244,6 @@ def test_more_points_never_make_a_score_smaller(case: tuple[Form, Profile], extr
         assert score(rich_plan, visible, answers).raw >= score(plan, visible, answers).raw
 
 
-@settings(max_examples=100, deadline=None)
 @given(cases(signed=False), st.sampled_from([D(2), D("0.5"), D(10)]))
 def test_one_weight_for_all_leaves_percent_alone(case: tuple[Form, Profile], factor: Decimal) -> None:
     form, profile = case

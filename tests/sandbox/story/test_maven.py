@@ -12,7 +12,7 @@ from sandbox.story.behaviour import plan_story
 from sandbox.story.maven import FILES, DataSetNotFound, read_world
 from sandbox.story.world import World
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 FOLDER = Path(os.environ.get("STAGECRAFT_SHARED_DATA") or REPOSITORY.parent / "shared" / "data") / "maven_crm"
 
 
