@@ -1,4 +1,4 @@
-"""`python -m tools.chaos`: breaks a whole system on purpose and proves that it holds; see `make chaos`."""
+"""`python -m tools.chaos`: breaks a whole system on purpose and compares what is left; see `make chaos`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INTERRUPTED = 130
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or secrets.randbelow(10_000)))
-    parser.add_argument("--short", action="store_true", help="the version of the tests, about a minute")
+    parser.add_argument("--short", action="store_true", help="the short version that tests run, about a minute")
     parser.add_argument("--run-dir", type=Path, default=RUN_DIR, help="where chaos.json and the stack go; default .run")
     given = parser.parse_args()
     _go_among_own_mounts()
@@ -46,7 +46,8 @@ def main() -> int:
 
 
 def _go_among_own_mounts() -> None:
-    """Start over where a small disk may be mounted for the database; where that is not permitted, go on without."""
+    """Start again in a namespace where a small disk can be mounted for the database. Where that is not permitted, go on
+    without."""
     if OWN_MOUNTS in os.environ:
         return
     try:

@@ -1,4 +1,4 @@
-"""One run: start, work while everything is broken, mend, work in peace, judge."""
+"""One run: start, work while everything breaks, repair, work in peace, judge."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from tools.chaos.work import Work
 TENANT = "acme"
 POLL_SECONDS = 1.0
 PROGRESS_SECONDS = 10.0
-# Nothing moved for so long: what is missing by then will not come.
+# After this long without any movement, what is missing will not come.
 QUIET_SECONDS = 90.0
 Say = Callable[[str], None]
 
@@ -49,7 +49,7 @@ class Outcome:
 
 def play(plan: Plan, run_dir: Path, say: Say) -> Outcome:
     """Start a stack of its own in `run_dir`, play the plan, and stop it."""
-    # A broker that is away is nothing to report here.
+    # A broker that is away is expected here.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     stack = Stack(run_dir, report=say)
     stack.reset()
@@ -71,7 +71,7 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
     databases = Databases(environment["POSTGRES_ADMIN_URL"])
     poison = Poison(plan.seed, kafka, databases)
     breaker = Breaker(plan, stack, databases, poison, disk, say)
-    world = invent_world(plan.seed, plan.deals, utc_now().date())
+    world = invent_world(plan.seed, plan.opportunities, utc_now().date())
     faults: list[str] = []
     async with loopback_client() as http:
         console = OrgConsole(http, environment["ORG_URL"])
@@ -90,18 +90,21 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
         )
         await _settle(outside, say)
         await poison.plant_bugs()
-        victims = dict(zip(poison.victims.values(), world.deals, strict=False))
+        victims = dict(zip(poison.victims.values(), world.opportunities, strict=False))
         began = time.monotonic()
-        say(f"seed {plan.seed}: {plan.submissions} submissions by {plan.deals} deals in {plan.day_seconds:.0f} s")
+        load = f"{plan.submissions} submissions for {plan.opportunities} opportunities in {plan.day_seconds:.0f} s"
+        say(f"seed {plan.seed}: {load}")
         progress = asyncio.create_task(_tell(work, began, say))
         async with asyncio.TaskGroup() as group:
             group.create_task(breaker.perform())
             group.create_task(work.perform("day", plan.submissions - len(poison.victims), plan.day_seconds))
-            for submission_id, deal in victims.items():
-                group.create_task(work.hand_in(deal, submission_id))
+            for submission_id, opportunity in victims.items():
+                group.create_task(work.hand_in(opportunity, submission_id))
         progress.cancel()
         say("everything is up again; waiting until nothing is on its way")
-        stuck = await _settle(outside, say, frozenset(ids.opportunities[deal.key] for deal in victims.values()))
+        stuck = await _settle(
+            outside, say, frozenset(ids.opportunities[opportunity.key] for opportunity in victims.values())
+        )
         faults += [f"stuck after the chaos: {count} in {place}" for place, count in stuck.items()]
         faults += await poison.fix_and_replay(admin)
         weights = await _calm(plan, stack, work)
@@ -117,7 +120,7 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
             faults += rolling.faults + [f"stuck: {count} in {place}" for place, count in stuck.items()]
             if repeated:
                 faults.append(f"{repeated} events were sent twice while services restarted in good order")
-        # A short calm tells nothing of memory.
+        # A short calm says nothing about memory.
         faults += grown(weights) if plan.thorough else []
         if not (breaker.writes_refused or disk.left_out):
             faults.append("the database never found its disk full")
@@ -134,7 +137,7 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
 async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset()) -> dict[str, int]:
     """Wait until nothing is on its way; what still is after a long quiet."""
     seen: dict[str, int] = {}
-    changed = told = time.monotonic()
+    changed = said = time.monotonic()
     while True:
         left = await outside.unsettled(aside)
         now = time.monotonic()
@@ -142,8 +145,8 @@ async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset(
             seen, changed = left, now
         if not left or now - changed > QUIET_SECONDS:
             return left
-        if now - told > PROGRESS_SECONDS:
-            told = now
+        if now - said > PROGRESS_SECONDS:
+            said = now
             say(f"  on its way: {left}")
         await asyncio.sleep(POLL_SECONDS)
 
@@ -181,7 +184,7 @@ def _figures(
     return {
         "seed": plan.seed,
         "submissions": len(work.journal.accepted),
-        "deals": plan.deals,
+        "opportunities": plan.opportunities,
         "edits": work.journal.edits,
         "kills": dict(sorted(breaker.kills.items())),
         "lost": found.verdict.lost + found.lost,

@@ -109,7 +109,7 @@ def is_on_submission(event: Received[StageDecided]) -> bool:
 
 
 def read_decision(event: Received[StageDecided]) -> EngineDecision:
-    """What the stage engine made of a submission."""
+    """What the stage engine decided on a submission."""
     message = event.message
     return EngineDecision(
         submission_id=wire.required(message.input_id, "input_id"),
