@@ -94,9 +94,9 @@ def report(**changes: Any) -> Report:
     return replace(whole, **changes)
 
 
-def shown(told: Report) -> str:
+def shown(given: Report) -> str:
     text = StringIO()
-    print_report(Console(file=text, width=WIDTH), told, PLACES)
+    print_report(Console(file=text, width=WIDTH), given, PLACES)
     return text.getvalue()
 
 
@@ -104,7 +104,7 @@ class TestClosing:
     def test_fits_the_width_and_cuts_no_number(self) -> None:
         lines = shown(report()).splitlines()
         assert max(map(len, lines)) <= WIDTH
-        for words in ("40/40", "878", "-310", "17.5 M", "payload_mismatch", "12.3 s", "1,777", "1,069 told"):
+        for words in ("40/40", "878", "-310", "17.5 M", "payload_mismatch", "12.3 s", "1,777", "1,069 got"):
             assert any(words in line for line in lines), words
 
     def test_tells_the_life_of_the_opportunity_with_its_ids(self) -> None:
