@@ -6,7 +6,7 @@ export UV_PYTHON_DOWNLOADS := never
 unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
-# Distributions build their interpreter with profile-guided optimisation; one compiled by hand seldom is, and runs the
+# Distributions build their interpreter with profile-guided optimisation. One compiled by hand seldom is, and runs the
 # services a tenth slower.
 export UV_PYTHON ?= $(firstword $(sort $(wildcard /usr/bin/python3.1[1-9])) $(PYTHON))
 ROLE ?= admin
@@ -61,21 +61,21 @@ reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 test: $(SYNCED) ## run every test: unit, integration, end to end
 	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards" tests
 
-chaos: $(SYNCED) ## break everything at random under load and prove that it holds; SEED=7
+chaos: $(SYNCED) ## break everything at random under load and compare what is left; SEED=7
 	$(RUN) -m tools.chaos
 
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) --hypothesis-profile fast \
 		-m "not stack and not e2e and not slow and not dashboards" tests
 
-bench: $(SYNCED) ## measure against a bare pipeline in the same run; bench/results.json
+bench: $(SYNCED) ## measure beside a bare pipeline in the same run; bench/results.json
 	$(RUN) -m tools.bench
 
 fuzz: $(SYNCED) ## send CASES=20000 schemathesis cases to every service
 	FUZZ_CASES=$(CASES) $(RUN) -m pytest -n $(WORKERS) --dist load -rP tests/security/test_fuzz.py
 
-# The kit brings the libraries all services use, so importing what it declares is fine (DEP003), and servers and
-# binaries are dependencies nobody imports (DEP002).
+# The kit declares the libraries that all services use, so a service may import them (DEP003). Servers and binaries are
+# dependencies that no code imports (DEP002).
 lint: $(SYNCED) ## check style, layers and declared dependencies
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
@@ -92,10 +92,10 @@ types: $(SYNCED) ## check types
 chart: $(SYNCED) ## lint, render and validate the Helm charts; UPDATE=1 writes the golden files
 	$(RUN) -m tools.chart $(if $(UPDATE),--update)
 
-dashboards: $(SYNCED) ## prove every panel, rule and runbook on a running system with a real Prometheus
+dashboards: $(SYNCED) ## check every panel, rule and runbook on a running system with a real Prometheus
 	$(RUN) -m pytest -n 0 -rP -m dashboards tests/observability
 
-observe: $(SYNCED) ## draw the dashboards and traces of the running system in a local page
+observe: $(SYNCED) ## show dashboards and traces of the running system in a local page
 	@$(RUN) -m sandbox.observe
 
 grafana: $(SYNCED) ## generate deploy/grafana from tools/dashboards

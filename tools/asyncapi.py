@@ -1,5 +1,5 @@
 """Write docs/asyncapi.yaml (AsyncAPI 3.0) from the event registry and deploy/kafka/topics.yaml; with --check, say
-whether it is in step. Which service sends and who receives stands in topics.yaml; what is in an event in proto/."""
+whether it is in step. topics.yaml says which service sends and which receive; proto/ says what an event holds."""
 
 import argparse
 import sys
@@ -87,7 +87,7 @@ def generate() -> str:
             operations[f"{reader}.receive.{name}"] = {"action": "receive", **reference}
     channels["PartnerStageChanged"] = {
         "address": "stagecraft.partner.{tenant}.{partner}.stage-changed.v1",
-        "description": "One topic a partner: every StageChanged of one tenant, and nothing else.",
+        "description": "One topic for each partner: every StageChanged of one tenant, and nothing else.",
         "parameters": {"tenant": {"description": "The tenant"}, "partner": {"description": "The partner"}},
         "messages": {"StageChanged": {"$ref": "#/components/messages/StageChanged"}},
     }
@@ -102,7 +102,7 @@ def generate() -> str:
             "title": "Stagecraft events",
             "version": "1.0.0",
             "description": "CloudEvents 1.0 in Kafka's binary mode with protobuf values. Delivery is at least once "
-            "and in order per aggregate: drop what repeats a ce_id.",
+            "and in order per aggregate: drop an event whose ce_id you have seen.",
         },
         "defaultContentType": CONTENT_TYPE,
         "channels": channels,

@@ -1,5 +1,5 @@
-"""Ask OSV about every package of a lock file, through `uv audit`: exit 1 when one has a known vulnerability. Where no
-advisories can be had nothing is checked, which is said and is no failure."""
+"""Ask OSV about every package of a lock file, through `uv audit`: exit 1 when one has a known vulnerability. Where the
+advisories cannot be reached, nothing is checked; the output says so, and that is no failure."""
 
 import argparse
 import os
@@ -24,7 +24,7 @@ def main() -> int:
     asked = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     # uv names the address that it could not reach; any other failure is one of ours.
     if asked.returncode == 2 and f"{given.service}v1/" in asked.stderr:
-        sys.stdout.write(f"NOT CHECKED: no advisories can be had from {given.service} here\n")
+        sys.stdout.write(f"NOT CHECKED: {given.service} cannot be reached from here\n")
         return 0
     sys.stdout.write(asked.stdout + asked.stderr)
     sys.stdout.write(f"advisories of {given.service} as of {datetime.now(UTC):%Y-%m-%d}\n")

@@ -85,8 +85,8 @@ def generate() -> str:
         licence = licence_of(name)
         if not licence and name in needed:
             raise SystemExit(f"{name} declares no licence")
-        told = licence.replace("|", "/") or "none declared"
-        rows.append(f"| {name} | {told} | {'runs' if name in needed else 'develops'} |\n")
+        declared = licence.replace("|", "/") or "none declared"
+        rows.append(f"| {name} | {declared} | {'runs' if name in needed else 'develops'} |\n")
     return HEAD + "".join(rows)
 
 

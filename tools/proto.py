@@ -20,7 +20,7 @@ def generate(target: Path) -> list[Path]:
     bundled = Path(str(protoc.__file__)).parent / "_proto"
     arguments = ["protoc", f"-I{PROTO}", f"-I{bundled}", f"--python_out={target}", f"--pyi_out={target}"]
     if protoc.main([*arguments, *sources]) != 0:
-        raise SystemExit("protoc failed; its message stands above")
+        raise SystemExit("protoc failed; its message is above")
     for folder in [target / "stagecraft", *(p for p in (target / "stagecraft").rglob("*") if p.is_dir())]:
         if folder.name != "__pycache__":
             (folder / "__init__.py").touch()

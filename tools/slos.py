@@ -211,7 +211,8 @@ def rules() -> str:
 
 
 def _alert(slo: Slo, window: Window) -> str:
-    # The samples of ten minutes tell the interval, and with it how many failures the sum of rates means. A sample
+    # The samples of ten minutes give the interval, and with it the number of failures that the sum of rates means. A
+    # sample
     # more or less, and the extrapolation of rates, may make 4.6 of five failures.
     match = f'{{slo="{slo.name}"}}'
     return _ALERT.format(slo=slo, window=window, match=match, fewest=slo.fewest - 0.5, lasts=_LASTS[window.burn])

@@ -84,34 +84,34 @@ class Person:
 
 @dataclass
 class System:
-    """The running system with the field example published and an org full of deals."""
+    """The running system with the field example published and an org full of opportunities."""
 
     stack: Stack
     http: httpx.Client
     urls: dict[str, str]
     org_url: str
     owner: str = ""
-    deals: list[str] = field(default_factory=list)
+    opportunities: list[str] = field(default_factory=list)
     eventually = staticmethod(eventually)
 
     def person(self, role, subject="", tenant="acme"):
         return Person(self, self.stack.token(tenant, role, subject or f"{role}-{uuid4().hex[:6]}"))
 
     def rep(self):
-        """The owner of all deals: a rep's subject is the id of the user in the CRM."""
+        """The owner of all opportunities: a rep's subject is the id of the user in the CRM."""
         return self.person("rep", self.owner)
 
-    def deal(self):
-        """A deal in Prospecting no other test uses."""
-        return self.deals.pop()
+    def opportunity(self):
+        """An opportunity in Prospecting no other test uses."""
+        return self.opportunities.pop()
 
     def org(self, opportunity_id):
-        """The deal as the org holds it, with assessments and answers."""
+        """The opportunity as the org holds it, with assessments and answers."""
         answer = self.http.get(f"{self.org_url}/_sim/opportunities", params={"id": opportunity_id})
         return answer.raise_for_status().json()["opportunities"][0]
 
     def edit_in_org(self, opportunity_id, **fields):
-        """Somebody changes the deal in Salesforce."""
+        """Somebody changes the opportunity in Salesforce."""
         body = {"id": opportunity_id, "fields": fields, "user": JO}
         self.http.post(f"{self.org_url}/_sim/edit", json=body).raise_for_status()
 
@@ -123,31 +123,31 @@ def system(tmp_path_factory):
     run_dir.mkdir(parents=True, exist_ok=True)
     with Stack(run_dir, durable=False) as stack, httpx.Client(timeout=30) as http:
         running = System(stack, http, stack.urls, stack.environment["ORG_URL"])
-        running.owner, running.deals = fill_org(running)
+        running.owner, running.opportunities = fill_org(running)
         publish_field_example(running)
         engine = running.person("manager")
 
         def imported():
             seen = engine.all("stage-engine", "/v1/opportunities")
-            assert len(seen) >= len(running.deals), len(seen)
+            assert len(seen) >= len(running.opportunities), len(seen)
 
         eventually(imported)
-        for deal in running.deals:
-            eventually(lambda deal=deal: _is_due(engine, deal))
+        for opportunity in running.opportunities:
+            eventually(lambda opportunity=opportunity: _is_due(engine, opportunity))
         yield running
 
 
-def _is_due(person, deal):
-    answer = person.call("GET", "assessment", f"/v1/opportunities/{deal}/next-assessment")
+def _is_due(person, opportunity):
+    answer = person.call("GET", "assessment", f"/v1/opportunities/{opportunity}/next-assessment")
     assert answer.is_success and answer.json()["due"], answer.text
 
 
 def fill_org(system):
-    """60 deals of one rep, all in Prospecting; the rep's id and theirs."""
+    """60 opportunities of one rep, all in Prospecting; the rep's id and theirs."""
     load = f"{system.org_url}/_sim/load"
     users = [{"Username": JO, "LastName": "Jo", "Email": JO}]
     (owner,) = system.http.post(load, json={"users": users}).raise_for_status().json()["users"]
-    deals = [
+    opportunities = [
         {
             "Name": f"Deal {n}",
             "StageName": "Prospecting",
@@ -157,7 +157,9 @@ def fill_org(system):
         }
         for n in range(60)
     ]
-    return owner, system.http.post(load, json={"opportunities": deals}).raise_for_status().json()["opportunities"]
+    return owner, system.http.post(load, json={"opportunities": opportunities}).raise_for_status().json()[
+        "opportunities"
+    ]
 
 
 def publish_field_example(system):

@@ -18,7 +18,7 @@ PARTNER = "partner.acme.northwind"
 
 
 def partner_events(system, opportunity_id):
-    """What the partner was sent about a deal, duplicates included, in the order it was sent."""
+    """What the partner was sent about an opportunity, duplicates included, in the order it was sent."""
 
     async def read():
         consumer = AIOKafkaConsumer(**system.stack.kafka(PARTNER))
@@ -39,37 +39,37 @@ def partner_events(system, opportunity_id):
     return asyncio.run(read())
 
 
-def stage_of(person, deal):
-    return person.get("stage-engine", f"/v1/opportunities/{deal}")
+def stage_of(person, opportunity):
+    return person.get("stage-engine", f"/v1/opportunities/{opportunity}")
 
 
-def written(system, deal, stage):
-    """The deal in the org once it is in this stage there."""
+def written(system, opportunity, stage):
+    """The opportunity in the org once it is in this stage there."""
 
     def check():
-        record = system.org(deal)
+        record = system.org(opportunity)
         assert record["StageName"] == stage, record["StageName"]
         return record
 
     return system.eventually(check)
 
 
-def test_evidence_moves_a_deal_all_the_way_into_salesforce_and_to_the_partner(system):
-    rep, deal = system.rep(), system.deal()
+def test_evidence_moves_an_opportunity_all_the_way_into_salesforce_and_to_the_partner(system):
+    rep, opportunity = system.rep(), system.opportunity()
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-    due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["due"]
+    due = rep.get("assessment", f"/v1/opportunities/{opportunity}/next-assessment")["due"]
     assert due["assessment_key"] == "prospecting"
 
     submission_id = rep.submit(
-        deal, "prospecting", PASS, visit=due["visit"], traceparent=f"00-{trace}-00f067aa0ba902b7-01"
+        opportunity, "prospecting", PASS, visit=due["visit"], traceparent=f"00-{trace}-00f067aa0ba902b7-01"
     )
     found = rep.decided(submission_id)
     assert Decimal(found["score"]["score"]) == 70
     assert (found["decision"]["outcome"], found["decision"]["to_stage"]) == ("accepted", "discovery")
 
-    deal_now = stage_of(system.person("manager"), deal)
-    assert (deal_now["claimed_stage"], deal_now["earned_stage"]) == ("discovery", "discovery")
-    record = written(system, deal, "Discovery")
+    opportunity_now = stage_of(system.person("manager"), opportunity)
+    assert (opportunity_now["claimed_stage"], opportunity_now["earned_stage"]) == ("discovery", "discovery")
+    record = written(system, opportunity, "Discovery")
     (assessment,) = record["assessments"]
     assert assessment["External_Id__c"] == submission_id
     assert assessment["Score__c"] == 70
@@ -77,7 +77,7 @@ def test_evidence_moves_a_deal_all_the_way_into_salesforce_and_to_the_partner(sy
     assert set(answers) == set(PASS)
     assert answers["hours"]["Score__c"] == 40
 
-    events = system.eventually(lambda: _at_least(partner_events(system, deal), 2))
+    events = system.eventually(lambda: _at_least(partner_events(system, opportunity), 2))
     assert [event.sequence for event in events] == [1, 2]
     assert [event.message.to_stage for event in events] == ["prospecting", "discovery"]
     assert events[1].traceparent.split("-")[1] == trace
@@ -90,29 +90,29 @@ def _at_least(found, count):
 
 
 def test_a_score_that_is_short_moves_nothing_and_says_what_is_missing(system):
-    rep, deal = system.rep(), system.deal()
-    found = rep.decided(rep.submit(deal, "prospecting", FAIL))
+    rep, opportunity = system.rep(), system.opportunity()
+    found = rep.decided(rep.submit(opportunity, "prospecting", FAIL))
     assert found["decision"]["outcome"] == "rejected"
     (missing,) = found["decision"]["missing"]
     assert (missing["code"], missing["fact"], Decimal(missing["short_by"])) == ("FAILED", "prospecting.score", 10)
     assert "hours" in missing["question_keys"]
-    assert stage_of(system.person("manager"), deal)["claimed_stage"] == "prospecting"
+    assert stage_of(system.person("manager"), opportunity)["claimed_stage"] == "prospecting"
     # The answers reach the org all the same.
-    record = system.eventually(lambda: _with_assessments(system, deal, 1))
+    record = system.eventually(lambda: _with_assessments(system, opportunity, 1))
     assert record["StageName"] == "Prospecting"
-    due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")
+    due = rep.get("assessment", f"/v1/opportunities/{opportunity}/next-assessment")
     assert due["due"]["assessment_key"] == "prospecting"
     assert due["due"]["attempt_no"] == 2
 
 
-def _with_assessments(system, deal, count):
-    record = system.org(deal)
+def _with_assessments(system, opportunity, count):
+    record = system.org(opportunity)
     assert len(record["assessments"]) == count
     return record
 
 
-def test_a_whole_deal_is_won_by_its_own_rules(system):
-    rep, deal = system.rep(), system.deal()
+def test_an_opportunity_is_won_by_its_own_rules(system):
+    rep, opportunity = system.rep(), system.opportunity()
     definitions = {
         key: rep.get("assessment", f"/v1/assessments/{key}/versions/1")
         for key in ("discovery", "demo", "sales_feedback")
@@ -127,20 +127,20 @@ def test_a_whole_deal_is_won_by_its_own_rules(system):
         best = PASS if key == "prospecting" else best_answers(system, definitions[key], profiles[key]["profile_id"])
 
         def is_due(key=key):
-            due = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["due"]
+            due = rep.get("assessment", f"/v1/opportunities/{opportunity}/next-assessment")["due"]
             assert due and due["assessment_key"] == key, due
             return due
 
         due = system.eventually(is_due)
-        found = rep.decided(rep.submit(deal, key, best, visit=due["visit"]))
+        found = rep.decided(rep.submit(opportunity, key, best, visit=due["visit"]))
         assert found["decision"]["outcome"] == "accepted", (key, found)
-        written(system, deal, stage)
-    record = system.org(deal)
+        written(system, opportunity, stage)
+    record = system.org(opportunity)
     assert record["IsWon"] is True
     assert len(record["assessments"]) == 4
-    late = rep.decided(rep.submit(deal, "prospecting", FAIL))
+    late = rep.decided(rep.submit(opportunity, "prospecting", FAIL))
     assert late["decision"]["outcome"] == "rejected"
-    assert stage_of(system.person("manager"), deal)["claimed_stage"] == "closed_won"
+    assert stage_of(system.person("manager"), opportunity)["claimed_stage"] == "closed_won"
 
 
 def best_answers(system, definition, profile_id):
@@ -172,18 +172,18 @@ def best_answers(system, definition, profile_id):
 
 
 def test_an_offline_batch_that_comes_twice_counts_once(system):
-    rep, deals = system.rep(), [system.deal() for _ in range(3)]
+    rep, opportunities = system.rep(), [system.opportunity() for _ in range(3)]
     items = [
         {
             "submission_id": str(uuid7()),
-            "opportunity_id": deal,
+            "opportunity_id": opportunity,
             "assessment_key": "prospecting",
             "assessment_version": 1,
             "answers": PASS,
             "captured_at": utc_now().isoformat(),
             "attempt_no": 1,
         }
-        for deal in deals
+        for opportunity in opportunities
     ]
     bad = {**items[0], "submission_id": str(uuid7()), "answers": {"hours": "never"}}
     first = rep.do("POST", "assessment", "/v1/submission-batches", {"items": [*items, bad]}).json()["items"]
@@ -192,21 +192,21 @@ def test_an_offline_batch_that_comes_twice_counts_once(system):
     assert [item["status"] for item in again] == ["duplicate"] * 3 + ["rejected"]
     for item in items:
         rep.decided(item["submission_id"])
-    for deal in deals:
-        written(system, deal, "Discovery")
+    for opportunity in opportunities:
+        written(system, opportunity, "Discovery")
         manager = system.person("manager")
-        decisions = manager.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+        decisions = manager.all("stage-engine", f"/v1/opportunities/{opportunity}/decisions")
         assert [d["outcome"] for d in decisions].count("accepted") == 2  # first sight, and the batch once
-        assert len(system.org(deal)["assessments"]) == 1
+        assert len(system.org(opportunity)["assessments"]) == 1
 
 
 def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo_it(system):
-    rep, manager, deal = system.rep(), system.person("manager"), system.deal()
+    rep, manager, opportunity = system.rep(), system.person("manager"), system.opportunity()
     captured = utc_now().isoformat()
-    system.edit_in_org(deal, StageName="Demo")
+    system.edit_in_org(opportunity, StageName="Demo")
 
     def adopted():
-        found = stage_of(manager, deal)
+        found = stage_of(manager, opportunity)
         assert found["claimed_stage"] == "demo", found["claimed_stage"]
         return found
 
@@ -215,7 +215,7 @@ def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo
     assert found["earned_stage"] == "prospecting"
     submission_id = str(uuid7())
     body = {
-        "opportunity_id": deal,
+        "opportunity_id": opportunity,
         "assessment_key": "prospecting",
         "assessment_version": 1,
         "answers": PASS,
@@ -225,24 +225,24 @@ def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo
     rep.do("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
     decision = rep.decided(submission_id)["decision"]
     assert decision["outcome"] == "rejected"
-    now = stage_of(manager, deal)
+    now = stage_of(manager, opportunity)
     assert (now["claimed_stage"], now["earned_stage"]) == ("demo", "discovery")
-    assert system.org(deal)["StageName"] == "Demo"
+    assert system.org(opportunity)["StageName"] == "Demo"
     gap = manager.get("stage-engine", "/v1/optimism-gap")
     assert Decimal(gap["overall"]["gap"]) > 0
 
 
 def test_every_way_to_a_stage_goes_through_one_decision(system):
     """Import, evidence, a person's command and a person's edit in the CRM: each leaves a decision that replays."""
-    rep, manager, deal = system.rep(), system.person("manager"), system.deal()
+    rep, manager, opportunity = system.rep(), system.person("manager"), system.opportunity()
     refused = rep.call(
-        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", {"to_stage": "discovery"},
-        If_Match=etag(manager, deal),
+        "POST", "stage-engine", f"/v1/opportunities/{opportunity}/transitions", {"to_stage": "discovery"},
+        If_Match=etag(manager, opportunity),
     )  # fmt: skip
     assert refused.json()["outcome"] == "rejected", refused.text
     assert [reason["code"] for reason in refused.json()["reasons"]] == ["MISSING"]
-    assert stage_of(manager, deal)["claimed_stage"] == "prospecting"
-    rep.decided(rep.submit(deal, "prospecting", PASS))
+    assert stage_of(manager, opportunity)["claimed_stage"] == "prospecting"
+    rep.decided(rep.submit(opportunity, "prospecting", PASS))
     override = {
         "to_stage": "demo",
         "override": True,
@@ -250,64 +250,68 @@ def test_every_way_to_a_stage_goes_through_one_decision(system):
         "text": "The board has approved the budget.",
     }
     moved = manager.call(
-        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", override, If_Match=etag(manager, deal)
+        "POST",
+        "stage-engine",
+        f"/v1/opportunities/{opportunity}/transitions",
+        override,
+        If_Match=etag(manager, opportunity),
     )
     assert moved.json()["outcome"] == "accepted", moved.text
-    written(system, deal, "Demo")
-    system.edit_in_org(deal, StageName="Closed Lost")
+    written(system, opportunity, "Demo")
+    system.edit_in_org(opportunity, StageName="Closed Lost")
 
     def lost():
-        assert stage_of(manager, deal)["claimed_stage"] == "closed_lost"
+        assert stage_of(manager, opportunity)["claimed_stage"] == "closed_lost"
 
     system.eventually(lost)
-    decisions = manager.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+    decisions = manager.all("stage-engine", f"/v1/opportunities/{opportunity}/decisions")
     assert sorted(d["decision_no"] for d in decisions) == list(range(1, len(decisions) + 1))
     causes = Counter(d["transition"]["cause"] for d in decisions if d["transition"])
     assert causes == {"import": 1, "rule": 1, "person": 1, "crm": 1}
     for decision in decisions:
         replay = manager.do("POST", "stage-engine", f"/v1/decisions/{decision['decision_id']}/replay").json()
         assert replay["identical"] is True
-    changes = [event.message for event in partner_events(system, deal)]
+    changes = [event.message for event in partner_events(system, opportunity)]
     assert [change.revision for change in changes] == [1, 2, 3, 4]
 
 
-def etag(person, deal):
-    return person.call("GET", "stage-engine", f"/v1/opportunities/{deal}").headers["etag"]
+def etag(person, opportunity):
+    return person.call("GET", "stage-engine", f"/v1/opportunities/{opportunity}").headers["etag"]
 
 
 def test_a_stale_command_is_refused(system):
-    manager, rep, deal = system.person("manager"), system.rep(), system.deal()
-    old = etag(manager, deal)
-    rep.decided(rep.submit(deal, "prospecting", PASS))
+    manager, rep, opportunity = system.person("manager"), system.rep(), system.opportunity()
+    old = etag(manager, opportunity)
+    rep.decided(rep.submit(opportunity, "prospecting", PASS))
     answer = manager.call(
-        "POST", "stage-engine", f"/v1/opportunities/{deal}/transitions", {"to_stage": "demo"}, If_Match=old
+        "POST", "stage-engine", f"/v1/opportunities/{opportunity}/transitions", {"to_stage": "demo"}, If_Match=old
     )
     assert answer.status_code == 412, answer.text
 
 
 @pytest.mark.parametrize("service", ["assessment", "scoring", "stage-engine", "recommender", "crm-connector"])
 def test_another_tenant_sees_nothing(system, service):
-    rep, deal = system.rep(), system.deal()
-    submission_id = rep.submit(deal, "prospecting", PASS)
+    rep, opportunity = system.rep(), system.opportunity()
+    submission_id = rep.submit(opportunity, "prospecting", PASS)
     rep.decided(submission_id)
     stranger = system.person("admin", tenant="globex")
     paths = {
         "assessment": f"/v1/submissions/{submission_id}",
         "scoring": f"/v1/submissions/{submission_id}/score",
-        "stage-engine": f"/v1/opportunities/{deal}",
-        "recommender": f"/v1/opportunities/{deal}/recommendation",
-        "crm-connector": f"/v1/opportunities/{deal}",
+        "stage-engine": f"/v1/opportunities/{opportunity}",
+        "recommender": f"/v1/opportunities/{opportunity}/recommendation",
+        "crm-connector": f"/v1/opportunities/{opportunity}",
     }
     answer = stranger.call("GET", service, paths[service])
     assert answer.status_code == 404, (answer.status_code, answer.text)
 
 
 def test_the_recommender_speaks_or_says_why_not(system):
-    rep, deal = system.rep(), system.deal()
-    rep.decided(rep.submit(deal, "prospecting", PASS))
+    rep, opportunity = system.rep(), system.opportunity()
+    rep.decided(rep.submit(opportunity, "prospecting", PASS))
 
     def recommended():
-        answer = rep.call("GET", "recommender", f"/v1/opportunities/{deal}/recommendation")
+        answer = rep.call("GET", "recommender", f"/v1/opportunities/{opportunity}/recommendation")
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -318,7 +322,7 @@ def test_the_recommender_speaks_or_says_why_not(system):
 def test_the_funnel_counts_every_deal_once(system):
     manager = system.person("manager")
     funnel = manager.get("stage-engine", "/v1/funnel?pipeline=field_example")
-    total = sum(stage["claimed"]["deals"] for stage in funnel["stages"])
+    total = sum(stage["claimed"]["opportunities"] for stage in funnel["stages"])
     assert total == len(manager.all("stage-engine", "/v1/opportunities"))
 
 
@@ -371,7 +375,7 @@ def everything_on_kafka(system):
 def test_no_secret_leaves_its_place(system):
     """Not in a log, an answer, a metric or an event, whether all goes well or not."""
     rep, admin = system.rep(), system.person("admin")
-    rep.decided(rep.submit(system.deal(), "prospecting", PASS))
+    rep.decided(rep.submit(system.opportunity(), "prospecting", PASS))
     forged = system.person("admin")
     forged.token = forged.token[:-8] + "AAAAAAAA"
     said = []

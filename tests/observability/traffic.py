@@ -66,7 +66,7 @@ async def work(observed: Observed) -> Team:
     published = await publish_field_example(observed.admin)
     await import_opportunities(observed.admin)
     team = Team(observed, console, published, spare, user)
-    await _all_placed(observed, len(story.world.deals) + len(spare))
+    await _all_placed(observed, len(story.world.opportunities) + len(spare))
     observed.note("imported")
 
     journal = Journal()

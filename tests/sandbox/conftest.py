@@ -50,7 +50,7 @@ def new_opportunity(api: httpx.AsyncClient) -> Callable[..., Coroutine[Any, Any,
     """Creates an opportunity and gives its id."""
 
     async def create(**fields: Any) -> str:
-        body = {"Name": f"Deal {next(_numbers)}", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
+        body = {"Name": f"Opportunity {next(_numbers)}", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
         reply = await api.post("/sobjects/Opportunity", json=body | fields)
         assert reply.status_code == 201, reply.text
         return reply.json()["id"]

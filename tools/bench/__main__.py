@@ -41,9 +41,9 @@ ON_SYSTEM: dict[str, Callable[[Report, System, Size], None]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
-    # A topic that was made just now has no leader yet, which clients of Kafka report.
+    # The warnings of a broker that has just made a topic are expected.
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    # Either signal stops all that was started; a shell starts what is in its background deaf to SIGINT.
+    # A signal that ends this program ends everything it started. A shell starts background programs deaf to SIGINT.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     report = Report(given.results, given.pairs)

@@ -1,7 +1,7 @@
 """The reference of the API: bare FastAPI that validates a submission and inserts the same two rows in a transaction.
 
-It knows no caller, no tenant's isolation, no repetition, no definition, no relay. `serving` runs it as the services
-are run.
+It has no callers, no isolation of tenants, no repetition, no definitions and no relay. `serving` runs it like a
+service.
 """
 
 from __future__ import annotations
@@ -81,9 +81,9 @@ async def _lifespan(running: FastAPI) -> AsyncIterator[None]:
 
 async def _follow_owner() -> None:
     """End with the input, which ends when the bench does, even when it was killed."""
-    told = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
-    await told.read()
+    control = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(control), sys.stdin)
+    await control.read()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -92,7 +92,7 @@ app = FastAPI(lifespan=_lifespan)
 
 @app.put("/v1/submissions/{submission_id}", status_code=201, response_model=Receipt)
 async def put_submission(submission_id: uuid.UUID, body: Submission, request: Request) -> Receipt:
-    """Store it and what is to be told of it."""
+    """Store it and its event."""
     now, content, tenant = datetime.now(UTC), body.model_dump_json(), "acme"
     headers = {"ce_id": str(uuid.uuid4()), "ce_type": TOPIC, "ce_time": now.isoformat(), "ce_tenantid": tenant}
     async with request.app.state.pool.acquire() as connection, connection.transaction():

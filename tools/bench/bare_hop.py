@@ -1,7 +1,7 @@
 """One process of the bare pipeline.
 
-It is told on its standard input, one JSON object, what it is; then by any other line that the warm-up is through; and
-by the end of the input that all is over, which a bench that was killed says too.
+Its standard input controls it: the first line is one JSON object that says what it is, any other line ends the warm-up,
+and the end of the input ends the process, also when the bench is killed.
 """
 
 from __future__ import annotations
@@ -81,22 +81,22 @@ class Place:
 
 
 class Orders:
-    """What a process is told while it runs."""
+    """The commands to a process while it runs."""
 
     def __init__(self) -> None:
         self.warm = asyncio.Event()
         self.over = asyncio.Event()
 
-    async def follow(self, told: asyncio.StreamReader) -> None:
-        """Hear until all is over."""
-        while await told.readline():
+    async def follow(self, control: asyncio.StreamReader) -> None:
+        """Read commands until the end."""
+        while await control.readline():
             self.warm.set()
         self.warm.set()
         self.over.set()
 
 
 class Hop:
-    """One process of the pipeline: keeps what the hop before it tells, and tells the next."""
+    """One process of the pipeline: stores the events of the hop before it and sends its own to the next."""
 
     def __init__(self, name: str, place: Place, orders: Orders) -> None:
         self._name, self._place, self._orders = name, place, orders
@@ -104,7 +104,7 @@ class Hop:
         self._wake = asyncio.Event()
 
     async def run(self, load: Load | None) -> None:
-        """Work until all is over; the hop that has the load makes submissions instead of reading."""
+        """Work until the end; the hop that makes the load creates submissions instead of reading."""
         self._pool = await asyncpg.create_pool(
             self._place.database(self._name), min_size=CONNECTIONS, max_size=CONNECTIONS
         )
@@ -207,18 +207,18 @@ async def _within(waiting: Awaitable[object], seconds: float) -> None:
 
 
 async def _main() -> None:
-    loop, told = asyncio.get_running_loop(), asyncio.StreamReader()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(told), sys.stdin)
-    given = json.loads(await told.readline())
+    loop, control = asyncio.get_running_loop(), asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(control), sys.stdin)
+    given = json.loads(await control.readline())
     orders = Orders()
     load = Load(**given["load"]) if given["load"] else None
     async with asyncio.TaskGroup() as group:
-        group.create_task(orders.follow(told))
+        group.create_task(orders.follow(control))
         group.create_task(Hop(given["name"], Place(**given["place"]), orders).run(load))
 
 
 if __name__ == "__main__":
-    # A terminal's Ctrl-C reaches every process; the bench itself says when all is over.
+    # A terminal's Ctrl-C reaches every process; only the bench says when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     uvloop.run(_main())

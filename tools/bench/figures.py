@@ -129,7 +129,7 @@ def cpu_per_change(report: Report, running: System, size: Size) -> None:
 
 
 def http_submission(report: Report, running: System, size: Size) -> None:
-    """With the other services standing still: nobody consumes what this leaves, so it comes last on a system."""
+    """The other services are stopped: nothing consumes what this leaves, so it comes last on a system."""
 
     def accepted(url: str) -> float:
         warm_up, _ = running.requests(Work(size.single_warm_up))

@@ -1,11 +1,11 @@
-"""Gives a running system a past: copies, by the million, of one deal that went through it.
+"""Gives a running system a past: a million copies of one opportunity that went through it.
 
     fill_all(admin_url, specimen="006000000000001", opportunities=1_000_000)
 
-A copy has an opportunity id, an owner and times of its own, and every id that was made for the deal is made anew;
-the rest is byte for byte what the service wrote. So the services work on the copies, and a table that gains a column
+A copy has an opportunity id, an owner and times of its own, and new ids wherever an id was made for the opportunity.
+The rest is byte for byte what the service wrote. So the services work on the copies, and a table that gains a column
 needs nothing here. The copies' ids begin with 006F, a second tenant has one copy for a hundred of the first's, and a
-thousand owners share them. What waits for a deal that never came is copied with ids that begin with 006P.
+thousand owners share them. What waits for an opportunity that never came is copied with ids that begin with 006P.
 """
 
 import re
@@ -22,12 +22,13 @@ from psycopg.conninfo import make_conninfo
 SERVICES = ("assessment", "scoring", "stage-engine", "crm-connector", "recommender")
 TENANT, OTHER_TENANT = "acme", "acme-too"
 OWNERS = 1000
-# All of it within what the services remember: the inbox for a month, idempotency keys for a week.
+# All copies are younger than what the services forget: the inbox after a month, idempotency keys after a week.
 SPREAD = "3 days"
-# Of these a copy for so many deals: people's requests are fewer than deals, and hardly anything ever waits.
+# One copy of these for so many opportunities: people make fewer requests than there are opportunities, and hardly
+# anything waits.
 _ONE_FOR = {"idempotency": 100, "audit": 10, "change_seen": 10, "parked_event": 1000, "parked_submission": 1000}
-# Rows that do not name the deal: the last one that was written is the specimen.
-_BESIDE_THE_DEAL = {
+# Rows that do not name the opportunity: the last one that was written is the specimen.
+_BESIDE_THE_OPPORTUNITY = {
     "inbox": "true",
     "idempotency": "true",
     "audit": "true",
@@ -61,7 +62,7 @@ def fill(admin_url: str, service: str, *, specimen: str, opportunities: int, dat
     """Copy the specimen's rows so often into each table that has one, then ANALYZE; rows added by table. Once in a
     database: the copies' ids are the same each time.
 
-    `admin_url` is a superuser's, because row-level security binds everybody else. The specimen belongs to the tenant
+    `admin_url` is a superuser's, because row-level security binds every other user. The specimen belongs to the tenant
     and has been scored, decided on, written to the CRM and recommended on. LookupError when the service does not know
     it.
     """
@@ -78,7 +79,7 @@ def fill(admin_url: str, service: str, *, specimen: str, opportunities: int, dat
             count = max(opportunities // _ONE_FOR.get(table, 1), 1)
             added[table] = copies.insert(table, TENANT, 1, count)
             # Behind the first tenant's, because a submission's id is one on the whole platform; and in every table one
-            # for each deal, so that none stays so small that reading all of it is right.
+            # for each opportunity, so that none stays so small that reading all of it is right.
             added[table] += copies.insert(table, OTHER_TENANT, opportunities + 1, opportunities + other)
         connection.execute("ANALYZE")
     return added
@@ -88,9 +89,9 @@ def _specimens(connection: psycopg.Connection, specimen: str) -> Rows:
     """The specimen's row of each table that has one; of several the one written last."""
     found: Rows = {}
     for table, types in _tables(connection).items():
-        if table not in _BESIDE_THE_DEAL and "opportunity_id" not in types:
+        if table not in _BESIDE_THE_OPPORTUNITY and "opportunity_id" not in types:
             continue
-        condition = _BESIDE_THE_DEAL.get(table, "opportunity_id = %(specimen)s")
+        condition = _BESIDE_THE_OPPORTUNITY.get(table, "opportunity_id = %(specimen)s")
         shown = [
             sql.SQL("{0}" if kind == "bytea" else "convert_to({0}::text, 'UTF8')").format(sql.Identifier(column))
             for column, kind in types.items()
@@ -121,20 +122,21 @@ def _tables(connection: psycopg.Connection) -> dict[str, dict[str, str]]:
 
 
 class _Copies:
-    """Writes the copies. Texts that name the deal, its owner or an id made for it are split there, and each copy puts
-    its own names between the pieces; they have the specimen's lengths, as the protobuf in `bytea` demands."""
+    """Writes the copies. A text that names the opportunity, its owner or an id made for it is split there, and each
+    copy puts its own names between the pieces. The names have the specimen's lengths, as the protobuf in `bytea`
+    demands."""
 
     def __init__(self, connection: psycopg.Connection, specimen: str, found: Rows, most: int) -> None:
         self._connection = connection
         self._found = found
-        owners, deals = (
+        owners, opportunities = (
             {value for row in found.values() if (value := row.values.get(column))}
             for column in ("owner_id", "opportunity_id")
         )
         self._names: dict[bytes, str] = {}
-        for deal in deals:
-            known = deal == specimen.encode()
-            self._names[deal] = _numbered("006F" if known else "006P", len(deal), "n", most)
+        for opportunity in opportunities:
+            known = opportunity == specimen.encode()
+            self._names[opportunity] = _numbered("006F" if known else "006P", len(opportunity), "n", most)
         for owner in owners:
             self._names[owner] = _numbered("005", len(owner), f"(n %% {OWNERS})", OWNERS - 1)
         made = {match for row in found.values() for value in row.values.values() for match in _uuids(value)}
@@ -143,7 +145,7 @@ class _Copies:
         self._split = re.compile(b"(" + b"|".join(map(re.escape, self._names)) + b")")
 
     def _shared(self) -> set[bytes]:
-        """Ids of definitions, which all deals have in common."""
+        """Ids of definitions, which all opportunities have in common."""
         shared: set[bytes] = set()
         for table in _tables(self._connection):
             if table not in self._found and table != "dead_letter":
@@ -159,7 +161,7 @@ class _Copies:
             sql.SQL("{} AS {}").format(_own(expression), sql.Identifier(name.hex()))
             for name, expression in self._names.items()
         )
-        # OFFSET 0 keeps the names from being worked out again in each place they stand.
+        # OFFSET 0 makes PostgreSQL compute each name once, not once for each use.
         statement = sql.SQL(
             "INSERT INTO {} ({}) SELECT {} FROM"
             " (SELECT n, {} FROM generate_series(%(first)s::int, %(last)s::int) n OFFSET 0) copy"
@@ -207,7 +209,7 @@ def _numbered(prefix: str, length: int, number: str, most: int) -> str:
 
 
 def _uuid(name: bytes) -> str:
-    """Ids that count by time stay in order, as they are made; the others lie anywhere, as hashes do."""
+    """Ids that begin with a time stay in order; the others are spread like hashes."""
     text = name.decode()
     if text[14] == "7":
         return f"'{text[:24]}' || lpad(to_hex(n), 12, '0')"

@@ -1,4 +1,4 @@
-"""Whether it stays as fast with very many opportunities: two systems that run in turn, never at once.
+"""Whether the system stays as fast with very many opportunities: two systems run in turn, never at once.
 
 Each is given a past by copies of one opportunity that went through it.
 """
@@ -44,7 +44,7 @@ def _prepare(stack: Stack, count: int) -> None:
 
 
 async def _tidy(running: System) -> None:
-    """Neither is to be vacuumed for the first time while it is measured, and both are to be planned for as they are."""
+    """Neither may have its first vacuum while it is measured, and the statistics of both must be true."""
     for service in SERVICES:
         await running.databases.rows(service, "VACUUM (ANALYZE)")
 

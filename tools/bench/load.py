@@ -1,7 +1,7 @@
 """A client that costs next to nothing, so that the load does not measure itself.
 
-HTTP/1.1 with keep-alive on loopback: requests are bytes made beforehand, and of an answer only the status and the
-body are read. It knows answers with a Content-Length and nothing else, which is all that our servers send.
+HTTP/1.1 with keep-alive on loopback: requests are bytes made beforehand, and only status and body of a reply are read.
+It reads only replies with a Content-Length, which is all that our servers send.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Check = Callable[[int, bytes], bool]
 
 
 class UnexpectedAnswer(Exception):
-    """An answer the client cannot read, or one that the load did not want."""
+    """A reply that the client cannot read, or one that the load did not want."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Answer:
 
 
 class AnswerReader:
-    """Turns the bytes of one connection into answers, however they were cut."""
+    """Turns the bytes of one connection into replies, however they were cut."""
 
     def __init__(self) -> None:
         self._left = b""
 
     def feed(self, data: bytes) -> list[Answer]:
-        """The answers these bytes complete, in order. Raises UnexpectedAnswer."""
+        """The replies that these bytes complete, in order. Raises UnexpectedAnswer."""
         left = self._left + data if self._left else data
         answers: list[Answer] = []
         while (end := left.find(_HEAD_END)) >= 0:
@@ -108,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._fail(exc or ConnectionResetError("the server closed the connection"))
 
     def send(self, content: bytes) -> asyncio.Future[Answer]:
-        """The answer to come. Raises ConnectionResetError when the server has gone."""
+        """The reply to come. Raises ConnectionResetError when the server has gone."""
         if self._transport is None:
             raise ConnectionResetError("the server closed the connection")
         self._waiting = self._loop.create_future()

@@ -25,10 +25,10 @@ def fill(running: System, count: int) -> None:
 async def _fill(running: System, count: int) -> None:
     world = invent_world(SEED, count, utc_now().date())
     rep = world.reps[0].key
-    deals = tuple(replace(deal, claimed=PROSPECTING, rep_key=rep) for deal in world.deals)
+    opportunities = tuple(replace(opportunity, claimed=PROSPECTING, rep_key=rep) for opportunity in world.opportunities)
     await publish(running)
     async with loopback_client() as http:
-        ids = await OrgConsole(http, running.environment["ORG_URL"]).fill(replace(world, deals=deals))
+        ids = await OrgConsole(http, running.environment["ORG_URL"]).fill(replace(world, opportunities=opportunities))
         await import_opportunities(admin_of(running, http))
     await running.until("stage-engine", "SELECT count(*) FROM opportunity", count)
     await running.settled()

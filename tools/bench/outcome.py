@@ -1,4 +1,4 @@
-"""What a run of submissions amounts to."""
+"""The figures of a run of submissions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured, what it should reach, and how the figures are kept and judged."""
+"""The figures that are measured, their targets, and how results are kept and judged."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def median_result(figure: Figure, pairs: Sequence[tuple[float, float | None]]) -
 
 
 def reached(figure: Figure, result: Result) -> bool | None:
-    """Whether the figure is what it should be; None when it has no target."""
+    """Whether the figure reaches its target; None when it has none."""
     value = result.ours if result.ratio is None else result.ratio
     if figure.at_least is not None:
         return value >= figure.at_least

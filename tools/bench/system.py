@@ -1,4 +1,4 @@
-"""The system under load: a stack of its own, filled with opportunities, and what becomes of submissions to it."""
+"""The system under load: a stack of its own, filled with opportunities, and how its submissions go."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ class System:
 
     @contextmanager
     def only(self, service: str) -> Iterator[None]:
-        """Stop the other services' processes for the block, where they stand: they use no processor time."""
+        """Pause the processes of the other services for the block: they use no processor time."""
         others = [process for name, process in self.processes().items() if name != service]
         try:
             for process in others:
@@ -288,7 +288,8 @@ def admin_of(running: System, http: httpx.AsyncClient) -> Caller:
 
 
 async def observe(running: System, opportunities: Sequence[str]) -> None:
-    """Have these opportunities seen in Prospecting, as the connector would tell of them, and wait until all know."""
+    """Have these opportunities observed in Prospecting, with the connector's events, and wait until all services
+    know."""
     seen = "SELECT count(*) FROM opportunity"
     places = ("stage-engine", "assessment")
     before = {service: await running.databases.value(service, seen) for service in places}
@@ -305,7 +306,7 @@ async def observe(running: System, opportunities: Sequence[str]) -> None:
 
 
 def sight(opportunity_id: str, owner_id: str) -> observed.OpportunityObserved:
-    """The CRM shows a deal in Prospecting."""
+    """The CRM shows an opportunity in Prospecting."""
     message = observed.OpportunityObserved(
         opportunity_id=opportunity_id,
         kind=observed.OBSERVATION_KIND_IMPORTED,

@@ -66,7 +66,8 @@ def main() -> int:
 
 
 def _go_among_own_mounts() -> None:
-    """Start over where a small disk may be mounted for the database; where that is not permitted, go on without."""
+    """Start again in a namespace where a small disk can be mounted for the database. Where that is not permitted, go on
+    without."""
     if OWN_MOUNTS in os.environ:
         return
     try:

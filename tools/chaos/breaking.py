@@ -1,4 +1,4 @@
-"""Carries the schedule out: kills, pauses, refuses, and notes how long each killed process was away."""
+"""Carries out the schedule: kills, pauses and refuses, and notes how long each killed process was away."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tools.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, schedule
 from tools.chaos.poison import Poison
 
 POLL_SECONDS = 0.1
-# Far longer than a start and the longest back-off of the supervisor: who is away for so long is lost.
+# Far longer than a start and the longest back-off of the supervisor: a process away for longer is lost.
 PATIENCE_SECONDS = 180
 
 

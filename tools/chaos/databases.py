@@ -1,4 +1,4 @@
-"""The five databases, asked by their superuser past every service."""
+"""The five databases, read by their superuser without any service."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Databases:
         return {service: count for service, count in left.items() if count}
 
     async def refuse_connections(self, seconds: float) -> None:
-        """End every connection to the five databases and let nobody in for a while."""
+        """End every connection to the five databases and refuse new ones for a while."""
         names = [package_of(service) for service in SERVICES]
         for name in names:
             await self._ask("postgres", f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 SIZE_BYTES = 2 << 30
-# Set inside the namespace, where mounting harms nobody.
+# Set inside the namespace, where mounting does no harm.
 OWN_MOUNTS = "CHAOS_OWN_MOUNTS"
 FULL = "No space left on device"
 SHRINK_SECONDS = 30.0
@@ -17,11 +17,11 @@ PAUSE_SECONDS = 0.05
 
 
 class NotPermitted(Exception):
-    """This machine lets nobody mount anything here."""
+    """This machine does not permit mounting here."""
 
 
 def own_mounts() -> list[str]:
-    """What to put before a command so that it may mount what it likes and nobody else sees it. Raises NotPermitted."""
+    """The prefix of a command that lets it mount file systems that only it sees. Raises NotPermitted."""
     as_root = [] if os.geteuid() == 0 else ["--user", "--map-root-user"]
     prefix = ["unshare", *as_root, "--mount", "--propagation", "private"]
     mounting = 'mount -t tmpfs -o size=1m tmpfs "$0" && mount -o remount,size=2m tmpfs "$0"'
@@ -52,7 +52,7 @@ class SmallDisk:
         self._folder = folder
 
     def mount(self) -> None:
-        """Put it there, empty; where mounting is not permitted the folder stays what it is."""
+        """Mount it, empty. Where mounting is not permitted the folder stays as it is."""
         self._folder.mkdir(parents=True, exist_ok=True)
         if not self.left_out:
             self._mount(f"mode=0700,size={SIZE_BYTES}")
@@ -64,7 +64,7 @@ class SmallDisk:
             state = os.statvfs(self._folder)
             used = (state.f_blocks - state.f_bfree) * state.f_frsize
             try:
-                # Whoever writes meanwhile makes this refused: no limit may be below what is used.
+                # A write in the meantime makes this fail: no limit may be below what is used.
                 self._mount(f"remount,size={used}")
             except OSError:
                 if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Judges a run from outside: databases, topics and the org, never a service's own word."""
+"""Judges a run from outside, by databases, topics and the org, and never by what a service reports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sandbox.stack.topics import load_topics
 from sandbox.story.journal import Journal
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.partner import TOPIC, Partner
-from sandbox.story.verify import EngineDeal, Evidence, Verdict, judge
+from sandbox.story.verify import EngineOpportunity, Evidence, Verdict, judge
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE
 
@@ -20,7 +20,7 @@ from tools.chaos.databases import Databases
 from tools.chaos.poison import MARK
 from tools.chaos.topics import FACTS, lags, records
 
-# Each row of these stands for one submission that arrived there.
+# Each row of these is one submission that arrived there.
 SCORES = "SELECT submission_id, count(*) FROM score GROUP BY 1"
 DECISIONS = "SELECT split_part(identity, ':', 2), count(*) FROM decision WHERE identity LIKE 'submission:%' GROUP BY 1"
 MOVES = "SELECT submission_id, count(*) FROM transition WHERE submission_id <> '' GROUP BY 1"
@@ -38,7 +38,7 @@ REPLICAS: Mapping[tuple[str, str], str] = {
     ): "SELECT submission_id, count(*) FROM write_intent WHERE submission_id <> '' AND follows IS NULL GROUP BY 1",
 }
 OPEN_WRITES = "SELECT count(*) FROM write_queue WHERE state IN ('NEW', 'SENT')"
-DEALS = "SELECT opportunity_id, stage_key, earned_stage, revision, amount FROM opportunity WHERE NOT deleted"
+OPPORTUNITIES = "SELECT opportunity_id, stage_key, earned_stage, revision, amount FROM opportunity WHERE NOT deleted"
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,15 @@ class Outside:
         self._console = console
 
     async def unsettled(self, aside: frozenset[str]) -> dict[str, int]:
-        """What is still on its way, by place; empty when nothing is. An opportunity of which an event was set
-        aside may differ in Salesforce until it is replayed."""
+        """What is still on its way, by place; empty when nothing is. An opportunity with a dead letter may differ in
+        Salesforce until the letter is replayed."""
         left = {f"outbox of {name}": count for name, count in (await self._databases.outbox_left()).items()}
         left |= await lags(self._kafka)
         if writes := await self._databases.value("crm-connector", OPEN_WRITES):
             left["writes to Salesforce"] = writes
-        engine, org = await self._engine(), await self._console.deals()
-        judged = ((key, deal) for key, deal in engine.items() if key not in aside)
-        different = sum(1 for key, deal in judged if CRM_STAGE.get(deal.stage_key) != org[key].stage_name)
+        engine, org = await self._engine(), await self._console.opportunities()
+        judged = ((key, opportunity) for key, opportunity in engine.items() if key not in aside)
+        different = sum(1 for key, opportunity in judged if CRM_STAGE.get(opportunity.stage_key) != org[key].stage_name)
         if different:
             left["opportunities that differ in Salesforce"] = different
         return left
@@ -93,7 +93,7 @@ class Outside:
                 scores=_worse(scores, {key: len(seen) for key, seen in witness.scores.items()}),
                 decisions=_worse(decisions, {key: len(seen) for key, seen in witness.decisions.items()}),
                 engine=await self._engine(),
-                org=await self._console.deals(),
+                org=await self._console.opportunities(),
                 partner=partner,
             )
         )
@@ -111,12 +111,12 @@ class Outside:
         return Findings(verdict, tuple(beyond), len(doubled), len(lost), duplicates)
 
     async def repeated_deliveries(self) -> int:
-        """How many records of the topics repeat an event."""
+        """How many events are in their topic more than once."""
         return (await self._read_topics())[2]
 
-    async def _engine(self) -> dict[str, EngineDeal]:
-        rows = await self._databases.rows("stage-engine", DEALS)
-        return {row[0]: EngineDeal(row[1], row[2], row[3], float(row[4] or 0)) for row in rows}
+    async def _engine(self) -> dict[str, EngineOpportunity]:
+        rows = await self._databases.rows("stage-engine", OPPORTUNITIES)
+        return {row[0]: EngineOpportunity(row[1], row[2], row[3], float(row[4] or 0)) for row in rows}
 
     async def _read_topics(self) -> tuple[Witness, Partner, int]:
         """What was published, what the partner got, and how many deliveries were repetitions."""
@@ -137,7 +137,7 @@ class Outside:
 
 
 def _worse(kept: Mapping[str, int], published: Mapping[str, int]) -> dict[str, int]:
-    """Counts by key, of two accounts that should both be 1 everywhere: whichever is not."""
+    """Of two sets of counts by key, which should all be 1: a count that is not."""
     return {
         key: published.get(key, 0) if kept.get(key, 0) == 1 else kept.get(key, 0)
         for key in kept.keys() | published.keys()

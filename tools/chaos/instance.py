@@ -23,7 +23,7 @@ POLL_SECONDS = 0.1
 
 
 class Instance:
-    """Runs from `start` until `stop` or `kill`; its log stands beside those of the stack."""
+    """Runs from `start` until `stop` or `kill`; its log is beside those of the stack."""
 
     def __init__(self, stack: Stack, service: str) -> None:
         self.service = service

@@ -1,4 +1,4 @@
-"""Whether a process keeps what it should let go: weighed after each of several equal parts of work."""
+"""Whether a process leaks memory: it is weighed after each of several equal parts of work."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ def weigh(pids: Mapping[str, int]) -> dict[str, int]:
 
 
 def grown(weights: Mapping[str, Sequence[int]]) -> list[str]:
-    """Who leaks, in words: heavier after every part than after the one before, and by more than the tolerance in all.
-    A cache grows and then stays; only what is never let go grows with each part of the work."""
+    """The processes that leak, in words: heavier after every part than after the one before, and by more than the
+    tolerance in all.
+    A cache grows and then stays; only a leak grows with each part of the work."""
     return [
         f"{name} grew with every part of the work: {', '.join(f'{weight / 2**20:.1f}' for weight in seen)} MiB"
         for name, seen in weights.items()

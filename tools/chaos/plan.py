@@ -27,7 +27,7 @@ class Act(StrEnum):
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is handed in, over how long, and what is done to the system meanwhile.
+    """How much is handed in, over how long, and what breaks meanwhile.
 
     `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause,
     refusal, jump or full disk of 0 s leaves that fault out. `calm_submissions` follow when nothing is broken any more.
@@ -74,7 +74,7 @@ class Step:
 
 
 def schedule(plan: Plan) -> list[Step]:
-    """All that is done to the system, in order of time."""
+    """Everything that is done to the system, in order of time."""
     chance = Random(f"chaos:{plan.seed}")
     day = plan.day_seconds
 

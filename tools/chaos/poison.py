@@ -26,7 +26,7 @@ from tools.chaos.topics import DEAD_LETTERS, FACTS, records
 TENANT = "acme"
 PAUSE_SECONDS = 0.5
 BUG = "planted bug"
-# Tells our broken events from any that the system would break by itself.
+# Marks our broken events, so that one that the system breaks by itself is not taken for ours.
 MARK = "chaos"
 # Where a submission leaves its first row in each service, and how that row names it.
 TOUCHES: Mapping[str, tuple[str, str]] = {
@@ -40,7 +40,7 @@ TOUCHES: Mapping[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Planted:
-    """A broken event: where it stands, and who reads it."""
+    """A broken event: its place, and the service that reads it."""
 
     topic: str
     partition: int
@@ -80,7 +80,7 @@ class Poison:
             self.planted.append(Planted(topic.name, record[0], record[1], topic.readers))
 
     async def fix_and_replay(self, admin: Caller) -> list[str]:
-        """Mend the bugs and replay what they put aside, through the public API; what could not be, in words."""
+        """Fix the bugs and replay their dead letters through the public API; those that failed, in words."""
         faults: list[str] = []
         for service, (table, _) in TOUCHES.items():
             await self._databases.rows(service, f"DROP TRIGGER IF EXISTS planted_bug ON {table}")

@@ -1,5 +1,5 @@
-"""Each service restarted in turn under load, as a deployment does it: one more instance comes, the old one says that it
-is not ready, goes, and nobody notices. Requests are sent once here: one that fails is lost."""
+"""Restarts each service in turn under load, as a deployment does: a new instance starts, the old one reports that it is
+not ready and ends, and no request may fail. Requests are sent once here: one that fails is lost."""
 
 from __future__ import annotations
 
@@ -136,15 +136,15 @@ class Rolling:
     async def _submit(self) -> None:
         chance = Random("rolling")
         while True:
-            deal, key = chance.choice(self._work.opportunities), str(uuid7())
-            body = self._work.draw(deal, chance, 0)
-            # Whoever is cancelled here may have been accepted: the judge must know of it.
+            opportunity, key = chance.choice(self._work.opportunities), str(uuid7())
+            body = self._work.draw(opportunity, chance, 0)
+            # A request that is cancelled here may have been accepted, so the judge must know of it.
             sending = asyncio.create_task(self._once("PUT", "assessment", f"/v1/submissions/{key}", self._admin, body))
             try:
                 await asyncio.shield(sending)
             finally:
                 if await sending:
-                    done = HandIn(key, deal.key, body["opportunity_id"], body["assessment_key"], True, 0.0, "")
+                    done = HandIn(key, opportunity.key, body["opportunity_id"], body["assessment_key"], True, 0.0, "")
                     self._work.journal.accept(done)
             await asyncio.sleep(PAUSE_SECONDS)
 

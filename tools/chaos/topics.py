@@ -1,4 +1,4 @@
-"""What Kafka holds: every record of every topic, and how far each consumer group has come."""
+"""What Kafka holds: every record of every topic, and how far each consumer group has read."""
 
 from __future__ import annotations
 

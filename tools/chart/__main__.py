@@ -1,5 +1,5 @@
 """Checks both Helm charts: whether they are in step with the code, lint, render, fit the schemas of two versions of
-Kubernetes, agree with what was expected, and refuse what they should. Prints a line a step and the sizes."""
+Kubernetes, agree with what was expected, and refuse what they should. Prints one line for each step, and the sizes."""
 
 import argparse
 import sys
@@ -48,7 +48,7 @@ def main() -> int:
         sys.stderr.writelines(f"{line}\n" for line in wrong)
         failed = failed or bool(wrong)
         if wrong and name == "render":
-            # Nothing to go on with.
+            # Nothing is left to check.
             break
     return 1 if failed else 0
 

@@ -8,7 +8,7 @@ HELM = ROOT / "deploy/helm"
 STAGECRAFT = HELM / "stagecraft"
 INFRA = HELM / "stagecraft-infra"
 EXPECTED = ROOT / "tests/deploy/chart"
-# Schemas of custom resources, from their own projects. They are not part of this repository.
+# Schemas of custom resources, from their own projects. This repository does not contain them.
 CRDS = ROOT.parent / "shared/data/crds"
 
 SERVICES = ("assessment", "scoring", "stage-engine", "crm-connector", "recommender")

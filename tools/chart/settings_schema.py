@@ -13,7 +13,7 @@ from tools.chart.places import SERVICES
 Json = dict[str, Any]
 
 _COMMON = "settings-of-all"
-# What a JSON Schema of a Python type says that a values file need not be judged by.
+# Keys of a Python type's JSON Schema that do not matter in a values file.
 _KEPT = ("type", "enum", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "minLength")
 
 

@@ -127,7 +127,7 @@ CONFLICTS = Panel(
     unit=Unit.EVENTS,
     means="Writes that met a stage which a person had set meanwhile. The person's stage stays. A rise means that reps "
     "work in Salesforce past the assessments.",
-    do="Find the deals on the Business dashboard's overrides and speak with sales operations.",
+    do="Find the opportunities on the Business dashboard's overrides and speak with sales operations.",
     runbook="CrmConflicts",
     queries=(Query(EVERYTHING.rate("crm_conflicts_total"), "conflicts"),),
 )

@@ -1,7 +1,7 @@
 """The local issuer: tokens for one machine, without any set-up (`make token`).
 
-It signs with a key generated at first use. Services verify its tokens by the same code as everybody's; in
-production they refuse its key file by its URL.
+It signs with a key generated at first use. Services verify its tokens like those of any other issuer. In production
+they refuse the URL of its key file.
 """
 
 import json
@@ -18,7 +18,7 @@ AUDIENCE = "stagecraft"
 
 
 class LocalIssuer:
-    """An issuer whose private key and public key set lie in a directory."""
+    """An issuer that keeps its private key and its public key set in a directory."""
 
     def __init__(self, directory: Path, issuer: str = ISSUER, audience: str = AUDIENCE) -> None:
         self._issuer = issuer

@@ -67,6 +67,6 @@ def provision_database(
 
 
 def drop_database(admin_url: str, name: str) -> None:
-    """Drop a database and whoever is connected to it."""
+    """Drop a database and close the connections to it."""
     with psycopg.connect(admin_url, autocommit=True) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

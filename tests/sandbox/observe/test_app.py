@@ -32,8 +32,8 @@ from tests.sandbox.prometheus_here import installed_prometheus, metrics_endpoint
 
 BOARDS = [json.loads(file.read_text()) for file in sorted(DASHBOARDS_DIR.glob("*.json"))]
 PERIOD = Period(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1, tzinfo=UTC), 5)
-METRICS = b"""deals{service="scoring"} 3
-deals{service="assessment"} 4
+METRICS = b"""opportunities{service="scoring"} 3
+opportunities{service="assessment"} 4
 endless +Inf
 nothing NaN
 """
@@ -44,7 +44,7 @@ SERVICE = {
     "multi": True,
     "includeAll": True,
     "allValue": ".+",
-    "query": {"query": 'label_values(deals{job="stagecraft"}, service)'},
+    "query": {"query": 'label_values(opportunities{job="stagecraft"}, service)'},
     "current": {"value": "$__all"},
 }
 
@@ -55,7 +55,7 @@ def board_of(*expressions: str, **changed: Any) -> dict[str, Any]:
         {"expr": expression, "refId": chr(65 + place), "instant": True, "range": False, "legendFormat": "{{service}}"}
         for place, expression in enumerate(expressions)
     ]
-    panel = {"id": 1, "type": "table", "title": "Deals", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 8}}
+    panel = {"id": 1, "type": "table", "title": "Opportunities", "gridPos": {"x": 0, "y": 0, "w": 24, "h": 8}}
     return {
         "uid": "own",
         "title": "Own",
@@ -229,7 +229,7 @@ class TestRefusals:
         assert found["error"].startswith(f"no Prometheus answers at http://127.0.0.1:{port}: ")
 
     async def test_a_variable_without_prometheus_keeps_its_default(self, tmp_path: Path) -> None:
-        async with serving(tmp_path, NoPrometheus("away"), board_of("deals")) as client:
+        async with serving(tmp_path, NoPrometheus("away"), board_of("opportunities")) as client:
             (variable,) = (await client.get("/api/dashboards/own/variables")).json()
         assert (variable["options"], variable["current"], variable["error"]) == ([], ["$__all"], "away")
 
@@ -242,26 +242,30 @@ class TestWithPrometheus:
             return (await client.get("/api/dashboards/own/panels/1", params=parameters)).json()["answers"]
 
     async def test_lines_come_with_their_legend(self, tmp_path: Path, prometheus: Prometheus) -> None:
-        (answer,) = await self.panel(tmp_path, prometheus, 'deals{service=~"$service"}')
+        (answer,) = await self.panel(tmp_path, prometheus, 'opportunities{service=~"$service"}')
         assert sorted((line["legend"], line["points"][0][1]) for line in answer["lines"]) == [
             ("assessment", 4),
             ("scoring", 3),
         ]
 
     async def test_a_choice_narrows_the_query(self, tmp_path: Path, prometheus: Prometheus) -> None:
-        (answer,) = await self.panel(tmp_path, prometheus, 'deals{service=~"$service"}', var_service=["scoring"])
+        (answer,) = await self.panel(
+            tmp_path, prometheus, 'opportunities{service=~"$service"}', var_service=["scoring"]
+        )
         assert [line["legend"] for line in answer["lines"]] == ["scoring"]
         (answer,) = await self.panel(
-            tmp_path, prometheus, 'deals{service=~"$service"}', var_service=["scoring", "assessment"]
+            tmp_path, prometheus, 'opportunities{service=~"$service"}', var_service=["scoring", "assessment"]
         )
         assert len(answer["lines"]) == 2
 
     async def test_a_choice_cannot_leave_its_quotes(self, tmp_path: Path, prometheus: Prometheus) -> None:
-        (answer,) = await self.panel(tmp_path, prometheus, 'deals{service=~"$service"}', var_service=['x"} or up{a="'])
+        (answer,) = await self.panel(
+            tmp_path, prometheus, 'opportunities{service=~"$service"}', var_service=['x"} or up{a="']
+        )
         assert (answer["error"], answer["lines"]) == ("", [])
 
     async def test_an_error_hides_no_other_query(self, tmp_path: Path, prometheus: Prometheus) -> None:
-        failed, found, empty = await self.panel(tmp_path, prometheus, "sum(", "deals", "absent_metric")
+        failed, found, empty = await self.panel(tmp_path, prometheus, "sum(", "opportunities", "absent_metric")
         assert "parse error" in failed["error"]
         assert (len(found["lines"]), found["error"]) == (2, "")
         assert (empty["lines"], empty["error"]) == ([], "")
@@ -283,14 +287,14 @@ class TestWithPrometheus:
         assert len(points) == POINTS + 1
 
     async def test_variables_have_the_values_that_are_there(self, tmp_path: Path, prometheus: Prometheus) -> None:
-        async with serving(tmp_path, prometheus.client, board_of("deals")) as client:
+        async with serving(tmp_path, prometheus.client, board_of("opportunities")) as client:
             (variable,) = (await client.get("/api/dashboards/own/variables")).json()
         assert (variable["options"], variable["multi"], variable["error"]) == (["assessment", "scoring"], True, "")
 
     async def test_a_variable_of_another_kind_says_what_is_supported(
         self, tmp_path: Path, prometheus: Prometheus
     ) -> None:
-        board = board_of("deals", templating={"list": [SERVICE | {"query": "query_result(up)"}]})
+        board = board_of("opportunities", templating={"list": [SERVICE | {"query": "query_result(up)"}]})
         async with serving(tmp_path, prometheus.client, board) as client:
             (variable,) = (await client.get("/api/dashboards/own/variables")).json()
         assert "only label_values(selector, label) is supported" in variable["error"]
@@ -315,8 +319,8 @@ class TestPeriod:
         )
 
     def test_a_legend_without_a_pattern_shows_the_labels(self) -> None:
-        labels = {"__name__": "deals", "b": "2", "a": "1"}
-        assert legend_of("__auto", labels, "sum(x)") == 'deals{a="1", b="2"}'
+        labels = {"__name__": "opportunities", "b": "2", "a": "1"}
+        assert legend_of("__auto", labels, "sum(x)") == 'opportunities{a="1", b="2"}'
         assert legend_of("", {}, "sum(x)") == "sum(x)"
         assert legend_of("{{a}} of {{ missing }}", labels, "x") == "1 of"
 
@@ -324,7 +328,7 @@ class TestPeriod:
 class TestRunbooks:
     async def test_it_is_rendered_and_its_html_is_shown_as_text(self, tmp_path: Path) -> None:
         (tmp_path / "OutboxStuck.md").write_text("# Outbox\n\n<script>alert(1)</script>\n\n```sh\nmake status\n```\n")
-        async with serving(tmp_path, NoPrometheus("away"), board_of("deals")) as client:
+        async with serving(tmp_path, NoPrometheus("away"), board_of("opportunities")) as client:
             for path in ("/runbooks/OutboxStuck", "/runbooks/OutboxStuck.md"):
                 page = (await client.get(path)).text
                 assert "<h1>Outbox</h1>" in page
@@ -333,7 +337,7 @@ class TestRunbooks:
 
     async def test_an_unknown_one_is_refused_in_words(self, tmp_path: Path) -> None:
         (tmp_path / "OutboxStuck.md").write_text("# Outbox")
-        async with serving(tmp_path, NoPrometheus("away"), board_of("deals")) as client:
+        async with serving(tmp_path, NoPrometheus("away"), board_of("opportunities")) as client:
             reply = await client.get("/runbooks/Nope")
         assert reply.status_code == 404
         assert "There is no runbook &#x27;Nope&#x27;. There are: OutboxStuck." in reply.text

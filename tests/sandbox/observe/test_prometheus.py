@@ -27,19 +27,19 @@ from sandbox.stack.services import SERVICES, variable_of
 
 from tests.sandbox.prometheus_here import installed_prometheus, metrics_endpoint
 
-METRICS = b"""# TYPE deals_total counter
-deals_total{stage="won"} 3
-deals_total{stage="lost"} 4
+METRICS = b"""# TYPE opportunities_total counter
+opportunities_total{stage="won"} 3
+opportunities_total{stage="lost"} 4
 # TYPE inside gauge
 inside{service="scoring"} 1
 """
 RULES = """groups:
-  - name: deals
+  - name: opportunities
     rules:
-      - record: deals:sum
-        expr: sum(deals_total)
-      - alert: TooManyDeals
-        expr: deals_total > 3
+      - record: opportunities:sum
+        expr: sum(opportunities_total)
+      - alert: TooManyOpportunities
+        expr: opportunities_total > 3
         labels: {severity: ticket}
         annotations: {summary: "{{ $labels.stage }} has {{ $value }}"}
 """
@@ -148,7 +148,7 @@ class TestConfiguration:
 @pytest.mark.slow
 class TestRunning:
     async def test_instant_query(self, running: Prometheus) -> None:
-        found = await running.client.instant("deals_total")
+        found = await running.client.instant("opportunities_total")
         assert {sample.labels["stage"]: sample.value for sample in found} == {"won": 3, "lost": 4}
         assert {(sample.labels["job"], sample.labels["service"]) for sample in found} == {("stagecraft", "scoring")}
 
@@ -178,15 +178,19 @@ class TestRunning:
             while not (alerts := await running.client.alerts()):  # noqa: ASYNC110 - Prometheus evaluates on its own
                 await asyncio.sleep(0.1)
         rules = {rule.name: rule for rule in await running.client.rules()}
-        assert rules["deals:sum"].kind == "recording"
-        assert rules["deals:sum"].health == "ok"
-        assert rules["TooManyDeals"].labels == {"severity": "ticket"}
+        assert rules["opportunities:sum"].kind == "recording"
+        assert rules["opportunities:sum"].health == "ok"
+        assert rules["TooManyOpportunities"].labels == {"severity": "ticket"}
         (alert,) = alerts
-        assert (alert.name, alert.state, alert.annotations) == ("TooManyDeals", "firing", {"summary": "lost has 4"})
+        assert (alert.name, alert.state, alert.annotations) == (
+            "TooManyOpportunities",
+            "firing",
+            {"summary": "lost has 4"},
+        )
 
     async def test_series_and_label_values(self, running: Prometheus) -> None:
-        assert {labels["stage"] for labels in await running.client.series("deals_total")} == {"won", "lost"}
-        assert await running.client.label_values("stage", "deals_total") == ("lost", "won")
+        assert {labels["stage"] for labels in await running.client.series("opportunities_total")} == {"won", "lost"}
+        assert await running.client.label_values("stage", "opportunities_total") == ("lost", "won")
 
     async def test_it_listens_on_loopback_only(self, running: Prometheus) -> None:
         port = int(running.url.rpartition(":")[2])

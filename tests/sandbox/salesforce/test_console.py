@@ -34,7 +34,7 @@ class TestLoad:
             "opportunities": [
                 {
                     "Id": record_id,
-                    "Name": "Big deal",
+                    "Name": "Big opportunity",
                     "StageName": "Proof",
                     "CloseDate": "2026-03-01",
                     "Amount": 200,
@@ -43,7 +43,7 @@ class TestLoad:
                     "CreatedDate": "2026-01-02T03:04:05Z",
                     "LastStageChangeDate": "2026-02-02T03:04:05Z",
                 },
-                {"Name": "Small deal", "StageName": "Lead", "CloseDate": "2026-03-01"},
+                {"Name": "Small opportunity", "StageName": "Lead", "CloseDate": "2026-03-01"},
             ],
             "history": [
                 {"OpportunityId": record_id, "StageName": stage, "CreatedDate": f"2026-0{month}-02T00:00:00Z"}
@@ -100,7 +100,7 @@ class TestEdit:
 
 
 async def test_assessments_are_listed_in_the_order_they_came(own_org: RunningOrg, own_api: httpx.AsyncClient) -> None:
-    opportunity = {"Name": "Deal", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
+    opportunity = {"Name": "Opportunity", "StageName": "Prospecting", "CloseDate": "2026-12-01"}
     (record_id,) = (await sim(own_org, "load", {"opportunities": [opportunity]}))["opportunities"]
     for key in ("b", "a", "c", "a"):
         url = f"/sobjects/Stagecraft_Assessment__c/External_Id__c/{key}"

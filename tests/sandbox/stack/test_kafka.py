@@ -59,7 +59,7 @@ class TestChoice:
         monkeypatch.setattr(module, "_prepare_docker", lambda *_: ("Docker's", ["docker"]))
         with caplog.at_level("INFO"):
             assert self.choose(tmp_path).backend is KafkaBackend.DOCKER
-        assert "Docker's on 127.0.0.1:20001, open to everybody here (passed over jvm: not here)" in caplog.text
+        assert "Docker's on 127.0.0.1:20001, without logins (passed over jvm: not here)" in caplog.text
 
     def test_only_a_broker_on_java_asks_for_logins(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "_prepare_docker", lambda *_: ("Docker's", ["docker"]))

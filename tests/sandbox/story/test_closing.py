@@ -50,7 +50,7 @@ def life() -> Life:
         partner_ms=None,
     )
     return Life(
-        deal_name="Cedar Foods – audit package",
+        opportunity_name="Cedar Foods – audit package",
         rep_name="Ada Keller",
         amount=48_100.0,
         opportunity_id="006Sg0000000001AAA",
@@ -78,7 +78,7 @@ def report(**changes: Any) -> Report:
         ),
         gap=Gap(43.7e6, 29.3e6, 15.2e6, 3.4e6, (("Ivan Almeida", 6, 6),)),
         refusals=(Refusal("submission", "payload_mismatch", 5, "received before with another body; " * 4),),
-        decided=(("told what was missing", 1_069), ("moved a deal", 733)),
+        decided=(("got a list of what is missing", 1_069), ("moved an opportunity", 733)),
         missing=(Missing("Discovery assessment", 353, 30.0, "In how many months will they decide?"),),
         life=life(),
         verdict=CLEAN,
@@ -94,9 +94,9 @@ def report(**changes: Any) -> Report:
     return replace(whole, **changes)
 
 
-def shown(told: Report) -> str:
+def shown(given: Report) -> str:
     text = StringIO()
-    print_report(Console(file=text, width=WIDTH), told, PLACES)
+    print_report(Console(file=text, width=WIDTH), given, PLACES)
     return text.getvalue()
 
 
@@ -104,10 +104,10 @@ class TestClosing:
     def test_fits_the_width_and_cuts_no_number(self) -> None:
         lines = shown(report()).splitlines()
         assert max(map(len, lines)) <= WIDTH
-        for words in ("40/40", "878", "-310", "17.5 M", "payload_mismatch", "12.3 s", "1,777", "1,069 told"):
+        for words in ("40/40", "878", "-310", "17.5 M", "payload_mismatch", "12.3 s", "1,777", "1,069 got"):
             assert any(words in line for line in lines), words
 
-    def test_tells_the_life_of_the_deal_with_its_ids(self) -> None:
+    def test_tells_the_life_of_the_opportunity_with_its_ids(self) -> None:
         text = shown(report())
         for words in (
             "Cedar Foods – audit package",

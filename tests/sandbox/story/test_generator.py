@@ -67,12 +67,12 @@ class TestDeterminism:
         assert story_of(seed, size) == story_of(seed, size)
 
     def test_another_seed_tells_another_story(self) -> None:
-        assert story_of(1, 100).world.deals != story_of(2, 100).world.deals
+        assert story_of(1, 100).world.opportunities != story_of(2, 100).world.opportunities
 
-    def test_a_deal_behaves_the_same_whatever_stands_beside_it(self) -> None:
+    def test_a_opportunity_behaves_the_same_whatever_stands_beside_it(self) -> None:
         world = invent_world(3, 200, TODAY)
-        whole = plan_story(world, 3).world.deals
-        half = plan_story(type(world)(world.accounts, world.reps, world.deals[:100]), 3).world.deals
+        whole = plan_story(world, 3).world.opportunities
+        half = plan_story(type(world)(world.accounts, world.reps, world.opportunities[:100]), 3).world.opportunities
         assert whole[:100] == half
 
 
@@ -93,64 +93,70 @@ class TestStory:
         story = story_of(seed, size)
         world = story.world
         accounts, reps = {a.key for a in world.accounts}, {r.key for r in world.reps}
-        deals = {deal.key for deal in world.deals}
-        assert len(deals) == len(world.deals) == size
+        opportunities = {opportunity.key for opportunity in world.opportunities}
+        assert len(opportunities) == len(world.opportunities) == size
         assert len({rep.username for rep in world.reps}) == len(world.reps)
-        assert {deal.account_key for deal in world.deals} <= accounts
-        assert {deal.rep_key for deal in world.deals} <= reps
+        assert {opportunity.account_key for opportunity in world.opportunities} <= accounts
+        assert {opportunity.rep_key for opportunity in world.opportunities} <= reps
         assert {edit.by for edit in story.edits} <= reps
         for doing in (*story.edits, *story.bad_submissions, *story.moves):
-            assert doing.deal_key in deals
+            assert doing.opportunity_key in opportunities
 
     @given(SEEDS)
     @settings(max_examples=15, deadline=None)
     def test_work_follows_the_hidden_truth(self, seed: int) -> None:
         stage_of = {key: stage for stage, key in ASSESSMENT_OF.items()}
-        for deal in story_of(seed, 200).world.deals:
-            if not deal.is_open:
-                assert not deal.reviews and not deal.attempts
+        for opportunity in story_of(seed, 200).world.opportunities:
+            if not opportunity.is_open:
+                assert not opportunity.reviews and not opportunity.attempts
                 continue
-            for attempt in (*deal.reviews, *deal.attempts):
-                supported = rank(stage_of[attempt.assessment_key]) < rank(deal.supported)
+            for attempt in (*opportunity.reviews, *opportunity.attempts):
+                supported = rank(stage_of[attempt.assessment_key]) < rank(opportunity.supported)
                 # A failed attempt may have been made good by the next one.
                 assert supported or not attempt.ready
-            passed = [attempt for attempt in deal.attempts if attempt.ready]
-            assert rank(deal.claimed) + len(passed) <= rank(deal.supported) or not passed
-            for review in deal.reviews:
-                assert rank(stage_of[review.assessment_key]) < rank(deal.claimed)
+            passed = [attempt for attempt in opportunity.attempts if attempt.ready]
+            assert rank(opportunity.claimed) + len(passed) <= rank(opportunity.supported) or not passed
+            for review in opportunity.reviews:
+                assert rank(stage_of[review.assessment_key]) < rank(opportunity.claimed)
 
     def test_offline_reps_answer_only_what_their_device_held(self) -> None:
         story = story_of(5, 600)
         offline = {rep.key for rep in story.world.reps if rep.offline}
-        worked = [deal for deal in story.world.deals if deal.rep_key in offline and deal.attempts]
+        worked = [
+            opportunity
+            for opportunity in story.world.opportunities
+            if opportunity.rep_key in offline and opportunity.attempts
+        ]
         assert worked
-        for deal in worked:
-            assert {attempt.assessment_key for attempt in deal.attempts} == {ASSESSMENT_OF[deal.claimed]}
+        for opportunity in worked:
+            assert {attempt.assessment_key for attempt in opportunity.attempts} == {ASSESSMENT_OF[opportunity.claimed]}
 
     def test_optimists_claim_ahead_more_often(self) -> None:
         world = story_of(11, 2000).world
         reps = {rep.key: rep for rep in world.reps}
         ahead: dict[bool, list[bool]] = {True: [], False: []}
-        for deal in world.deals:
-            if deal.claimed in OPEN_STAGES[1:]:
-                ahead[reps[deal.rep_key].optimism >= 0.5].append(rank(deal.claimed) > rank(deal.supported))
+        for opportunity in world.opportunities:
+            if opportunity.claimed in OPEN_STAGES[1:]:
+                ahead[reps[opportunity.rep_key].optimism >= 0.5].append(
+                    rank(opportunity.claimed) > rank(opportunity.supported)
+                )
         share = {optimist: sum(found) / len(found) for optimist, found in ahead.items()}
         assert share[True] > 3 * share[False]
 
     def test_mistakes_are_mistakes(self) -> None:
         story = story_of(4, 2000)
-        deals = {deal.key: deal for deal in story.world.deals}
+        opportunities = {opportunity.key: opportunity for opportunity in story.world.opportunities}
         assert {bad.flaw for bad in story.bad_submissions} == set(Flaw)
         for bad in story.bad_submissions:
             wrong = check_answers(FORMS[bad.assessment_key], typed(bad.answers))
             assert bool(wrong) is (bad.flaw in (Flaw.MISSING_ANSWER, Flaw.UNKNOWN_CHOICE))
             assert spoiled(bad.answers) != bad.answers
         for move in story.moves:
-            deal = deals[move.deal_key]
-            assert not deal.reviews and not deal.attempts
-            assert STAGES.index(move.to_stage) == STAGES.index(deal.claimed) + 1
+            opportunity = opportunities[move.opportunity_key]
+            assert not opportunity.reviews and not opportunity.attempts
+            assert STAGES.index(move.to_stage) == STAGES.index(opportunity.claimed) + 1
         for edit in story.edits:
-            assert edit.to_stage != deals[edit.deal_key].claimed
+            assert edit.to_stage != opportunities[edit.opportunity_key].claimed
 
-    def test_a_lost_deal_got_nowhere(self) -> None:
+    def test_a_lost_opportunity_got_nowhere(self) -> None:
         assert all(rank(CLOSED_LOST) < rank(stage) for stage in OPEN_STAGES)

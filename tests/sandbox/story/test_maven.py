@@ -18,7 +18,7 @@ FOLDER = Path(os.environ.get("STAGECRAFT_SHARED_DATA") or REPOSITORY.parent / "s
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A folder with one deal of each kind."""
+    """A folder with one opportunity of each kind."""
     (tmp_path / "sales_pipeline.csv").write_text(
         "opportunity_id,sales_agent,product,account,deal_stage,engage_date,close_date,close_value\n"
         "AAAA,Ann Lee,GTXPro,Acme,Won,20-10-16,01-03-17,4514\n"
@@ -38,17 +38,25 @@ def small(tmp_path: Path) -> Path:
 
 
 class TestSmallSet:
-    def test_deals_with_their_stages_dates_and_values(self, small: Path) -> None:
-        deals = {deal.key: deal for deal in read_world(small, 1).deals}
-        assert [deal.claimed for deal in deals.values()] == ["closed_won", "closed_lost", "prospecting", "discovery"]
-        assert (deals["AAAA"].created_on, deals["AAAA"].close_on) == (date(2016, 10, 20), date(2017, 3, 1))
-        assert deals["AAAA"].amount == Decimal("4514.00")
-        assert deals["BBBB"].amount == Decimal("55.00")
-        assert deals["DDDD"].amount == Decimal("4821.00")
-        assert (deals["CCCC"].account_key, deals["CCCC"].name) == ("", "MG Special (CCCC)")
-        assert deals["CCCC"].close_on == date(2017, 3, 11)
-        assert deals["AAAA"].name == "Acme – GTX Pro"
-        assert deals["AAAA"].rep_key == "ann.lee"
+    def test_opportunities_with_their_stages_dates_and_values(self, small: Path) -> None:
+        opportunities = {opportunity.key: opportunity for opportunity in read_world(small, 1).opportunities}
+        assert [opportunity.claimed for opportunity in opportunities.values()] == [
+            "closed_won",
+            "closed_lost",
+            "prospecting",
+            "discovery",
+        ]
+        assert (opportunities["AAAA"].created_on, opportunities["AAAA"].close_on) == (
+            date(2016, 10, 20),
+            date(2017, 3, 1),
+        )
+        assert opportunities["AAAA"].amount == Decimal("4514.00")
+        assert opportunities["BBBB"].amount == Decimal("55.00")
+        assert opportunities["DDDD"].amount == Decimal("4821.00")
+        assert (opportunities["CCCC"].account_key, opportunities["CCCC"].name) == ("", "MG Special (CCCC)")
+        assert opportunities["CCCC"].close_on == date(2017, 3, 11)
+        assert opportunities["AAAA"].name == "Acme – GTX Pro"
+        assert opportunities["AAAA"].rep_key == "ann.lee"
 
     def test_what_was_mended_is_noted(self, small: Path) -> None:
         world = read_world(small, 1)
@@ -77,8 +85,8 @@ class TestWholeSet:
         return whole_set()
 
     def test_size_and_stages(self, world: World) -> None:
-        assert len(world.deals) == 8800
-        assert Counter(deal.claimed for deal in world.deals) == {
+        assert len(world.opportunities) == 8800
+        assert Counter(opportunity.claimed for opportunity in world.opportunities) == {
             "closed_won": 4238,
             "closed_lost": 2473,
             "discovery": 1589,
@@ -87,16 +95,18 @@ class TestWholeSet:
 
     def test_every_reference_is_kept(self, world: World) -> None:
         accounts, reps = {account.key for account in world.accounts}, {rep.key for rep in world.reps}
-        assert {deal.account_key for deal in world.deals} - {""} <= accounts
-        assert {deal.rep_key for deal in world.deals} <= reps
+        assert {opportunity.account_key for opportunity in world.opportunities} - {""} <= accounts
+        assert {opportunity.rep_key for opportunity in world.opportunities} <= reps
         assert len({rep.username for rep in world.reps}) == len(reps)
 
     def test_no_misspelling_is_left(self, world: World) -> None:
         assert "technolgy" not in {account.industry for account in world.accounts}
-        assert not any("GTXPro" in deal.name for deal in world.deals)
+        assert not any("GTXPro" in opportunity.name for opportunity in world.opportunities)
         assert "1,480 × GTXPro read as GTX Pro" in world.notes
 
-    def test_only_open_deals_get_work(self, world: World) -> None:
-        deals = plan_story(world, 1).world.deals
-        assert any(deal.attempts for deal in deals)
-        assert not any((deal.attempts or deal.reviews) and not deal.is_open for deal in deals)
+    def test_only_open_opportunities_get_work(self, world: World) -> None:
+        opportunities = plan_story(world, 1).world.opportunities
+        assert any(opportunity.attempts for opportunity in opportunities)
+        assert not any(
+            (opportunity.attempts or opportunity.reviews) and not opportunity.is_open for opportunity in opportunities
+        )

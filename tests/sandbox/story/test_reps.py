@@ -17,12 +17,12 @@ from sandbox.story.mistakes import claim_without_evidence, hand_in_badly
 from sandbox.story.org_load import OrgIds
 from sandbox.story.reps import Desk, hand_in_offline, work_online
 from sandbox.story.setup import Definition
-from sandbox.story.world import Attempt, BadSubmission, Deal, Flaw, Move
+from sandbox.story.world import Attempt, BadSubmission, Flaw, Move, Opportunity
 
 URLS = {"assessment": "http://assessment", "stage-engine": "http://stage-engine"}
 PASS = {"hours": "over_5", "compliance": "yes"}
 FIRST = Attempt("prospecting", PASS, ready=True)
-DEAL = Deal(
+OPPORTUNITY = Opportunity(
     "D-1", "Cedar Foods", "A-1", "ann", Decimal(100), date(2026, 1, 1), date(2026, 6, 1), "prospecting", "discovery"
 )
 DISCOVERY_DUE = {"assessment_key": "discovery", "visit": {"stage_key": "discovery", "visit_no": 2}, "attempt_no": 1}
@@ -100,14 +100,14 @@ class TestOffline:
 
     async def test_everything_is_sent_twice_and_counts_once(self) -> None:
         desk = desk_with(self.service("duplicate"))
-        await hand_in_offline(desk, [replace(DEAL, attempts=(FIRST, FIRST))])
+        await hand_in_offline(desk, [replace(OPPORTUNITY, attempts=(FIRST, FIRST))])
         assert len(desk.journal.accepted) == desk.journal.duplicates == 2
         assert not any(done.online for done in desk.journal.accepted.values())
         assert desk.journal.mistaken == []
 
     async def test_a_second_acceptance_is_noted(self) -> None:
         desk = desk_with(self.service("accepted"))
-        await hand_in_offline(desk, [replace(DEAL, attempts=(FIRST,))])
+        await hand_in_offline(desk, [replace(OPPORTUNITY, attempts=(FIRST,))])
         assert len(desk.journal.mistaken) == 1
 
     async def test_attempts_are_numbered_in_the_visit_the_device_knew(self) -> None:
@@ -117,7 +117,7 @@ class TestOffline:
             sent.extend(json.loads(request.content)["items"])
             return httpx.Response(200, json={"items": [{"status": "accepted"}] * 2})
 
-        await hand_in_offline(desk_with(answer), [replace(DEAL, attempts=(FIRST, FIRST))])
+        await hand_in_offline(desk_with(answer), [replace(OPPORTUNITY, attempts=(FIRST, FIRST))])
         first, second = sent[:2]
         assert (first["attempt_no"], second["attempt_no"]) == (1, 2)
         assert first["visit"] == {"stage_key": "prospecting", "visit_no": 1}
@@ -143,7 +143,9 @@ class TestOnline:
             return httpx.Response(200, json=told.pop(0))
 
         desk = desk_with(answer)
-        await work_online(desk, [replace(DEAL, attempts=(FIRST, Attempt("discovery", {}, ready=False)))], 0, Random(1))
+        await work_online(
+            desk, [replace(OPPORTUNITY, attempts=(FIRST, Attempt("discovery", {}, ready=False)))], 0, Random(1)
+        )
         assert [put["assessment_key"] for put in puts] == ["prospecting", "discovery"]
         assert puts[1]["visit"] == DISCOVERY_DUE["visit"]
         assert told == []
@@ -153,7 +155,7 @@ class TestOnline:
             return httpx.Response(200, json={"reason": "opportunity_closed", "due": None})
 
         desk = desk_with(answer)
-        await work_online(desk, [replace(DEAL, attempts=(FIRST,))], 0, Random(1))
+        await work_online(desk, [replace(OPPORTUNITY, attempts=(FIRST,))], 0, Random(1))
         assert desk.journal.abandoned == 1
         assert desk.journal.accepted == {}
 
@@ -161,7 +163,7 @@ class TestOnline:
 class TestMistakes:
     async def test_an_accepted_bad_submission_is_noted(self) -> None:
         desk = desk_with(lambda _: httpx.Response(201, json={}))
-        await hand_in_badly(desk, DEAL, BadSubmission("D-1", Flaw.WRONG_HASH, "prospecting", PASS))
+        await hand_in_badly(desk, OPPORTUNITY, BadSubmission("D-1", Flaw.WRONG_HASH, "prospecting", PASS))
         assert len(desk.journal.mistaken) == 1
         assert not desk.journal.refusals
 
@@ -173,7 +175,7 @@ class TestMistakes:
             return httpx.Response(201 if len(puts) == 1 else 409, json={"code": "payload_mismatch"})
 
         desk = desk_with(answer)
-        await hand_in_badly(desk, DEAL, BadSubmission("D-1", Flaw.OTHER_BODY, "prospecting", PASS))
+        await hand_in_badly(desk, OPPORTUNITY, BadSubmission("D-1", Flaw.OTHER_BODY, "prospecting", PASS))
         assert puts[0][0] == puts[1][0]
         assert puts[0][1] != puts[1][1]
         assert desk.journal.refusals == {"payload_mismatch": 1}
@@ -189,6 +191,6 @@ class TestMistakes:
             return httpx.Response(201, json={"outcome": outcome, "reasons": reasons})
 
         desk = desk_with(answer)
-        await claim_without_evidence(desk, DEAL, Move("D-1", "discovery"))
+        await claim_without_evidence(desk, OPPORTUNITY, Move("D-1", "discovery"))
         assert len(desk.journal.mistaken) == (outcome == "accepted")
         assert desk.journal.refused_moves == ({"MISSING": 1} if outcome == "rejected" else {})

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sandbox.story.measure import latency_of
-from sandbox.story.org_load import OrgDeal
+from sandbox.story.org_load import OrgOpportunity
 from sandbox.story.partner import Change, Partner
-from sandbox.story.verify import EngineDeal, Evidence, judge
+from sandbox.story.verify import EngineOpportunity, Evidence, judge
 
 STAGES = ("prospecting", "discovery", "demo")
 
@@ -28,17 +28,20 @@ def partner_with(changes: Sequence[Change]) -> Partner:
 
 
 def evidence(partner: Partner | None = None) -> Evidence:
-    """Two deals: one at its third revision after two submissions, one just imported."""
+    """Two opportunities: one at its third revision after two submissions, one just imported."""
     changes = [change(1), change(1, "006B"), change(2), change(3)]
     return Evidence(
         accepted=frozenset({"s2", "s3"}),
         scores={"s2": 1, "s3": 1},
         decisions={"s2": 1, "s3": 1},
         engine={
-            "006A": EngineDeal("demo", "demo", 3, 100.0),
-            "006B": EngineDeal("prospecting", "prospecting", 1, 50.0),
+            "006A": EngineOpportunity("demo", "demo", 3, 100.0),
+            "006B": EngineOpportunity("prospecting", "prospecting", 1, 50.0),
         },
-        org={"006A": OrgDeal("A", "Demo", 100.0, ("s2", "s3")), "006B": OrgDeal("B", "Prospecting", 50.0, ())},
+        org={
+            "006A": OrgOpportunity("A", "Demo", 100.0, ("s2", "s3")),
+            "006B": OrgOpportunity("B", "Prospecting", 50.0, ()),
+        },
         partner=partner or partner_with(changes),
     )
 
@@ -66,24 +69,24 @@ class TestJudge:
 
     def test_answers_that_never_reached_the_org_are_lost(self) -> None:
         run = evidence()
-        org = {**run.org, "006A": OrgDeal("A", "Demo", 100.0, ("s2",))}
+        org = {**run.org, "006A": OrgOpportunity("A", "Demo", 100.0, ("s2",))}
         assert judge(replace(run, org=org)).lost == 1
 
     def test_answers_twice_in_the_org_are_doubled(self) -> None:
         run = evidence()
-        org = {**run.org, "006A": OrgDeal("A", "Demo", 100.0, ("s2", "s3", "s3"))}
+        org = {**run.org, "006A": OrgOpportunity("A", "Demo", 100.0, ("s2", "s3", "s3"))}
         assert judge(replace(run, org=org)).doubled == 1
 
     def test_another_stage_in_the_org_is_not_equal(self) -> None:
         run = evidence()
-        org = {**run.org, "006B": OrgDeal("B", "Discovery", 50.0, ())}
+        org = {**run.org, "006B": OrgOpportunity("B", "Discovery", 50.0, ())}
         verdict = judge(replace(run, org=org))
         assert not verdict.salesforce_equal
         assert not verdict.passed
         assert verdict.partner_exactly_once
 
     @pytest.mark.parametrize("side", ["engine", "org"])
-    def test_a_deal_that_one_side_lacks_is_not_equal(self, side: str) -> None:
+    def test_a_opportunity_that_one_side_lacks_is_not_equal(self, side: str) -> None:
         run = evidence()
         left = {"006A": getattr(run, side)["006A"]}
         verdict = judge(replace(run, **{side: left}))

@@ -48,7 +48,7 @@ def visible_questions(form: Form, answers: Answers) -> tuple[str, ...]:
 def check_answers(form: Form, answers: Answers) -> list[AnswerProblem]:
     """Everything wrong with the answers; empty when they may be submitted.
 
-    Answers to hidden questions are no problem, whatever they hold, unless they cannot be stored as text.
+    Answers to hidden questions are no problem, unless they cannot be stored as text.
     """
     questions = {question.key: question for question in form.questions}
     problems = [
@@ -122,7 +122,7 @@ def _number_problems(question: Question, value: Decimal) -> Iterator[AnswerProbl
 
 
 def _is_short(value: Decimal) -> bool:
-    # Checked on the exponent first: writing 1E+1000000 out in full would be the very harm to avoid.
+    # The exponent is checked first, because writing 1E+1000000 in full would take all memory.
     _, digits, exponent = value.as_tuple()
     if not isinstance(exponent, int) or abs(exponent) > MAX_NUMBER_LENGTH or len(digits) > MAX_NUMBER_LENGTH:
         return False

@@ -56,7 +56,7 @@ class Emptiness:
 
 @dataclass(frozen=True, slots=True)
 class Truth:
-    """An operand that stands alone and holds when its value is true-like."""
+    """An operand alone, which holds when its value is true-like."""
 
     operand: "Operand"
 

@@ -1,4 +1,4 @@
-"""What is wrong or doubtful about a form, found when it is written instead of when a deal is stuck."""
+"""What is wrong or doubtful about a form, found when it is written instead of when an opportunity is stuck."""
 
 import re
 from collections.abc import Iterator

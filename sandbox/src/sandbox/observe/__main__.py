@@ -24,11 +24,13 @@ page still shows traces.
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.observe",
-        description="Draws the committed dashboards, alerts and traces of the running system in a local page.",
+        description="Shows the committed dashboards, the alerts and the traces of the running system in a local page.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run-dir", type=Path, default=Path(".run"), help="where the stack keeps all; default .run")
+    parser.add_argument(
+        "--run-dir", type=Path, default=Path(".run"), help="where the stack keeps its files; default .run"
+    )
     given = parser.parse_args(arguments)
     try:
         asyncio.run(observe(given.run_dir, lambda line: print(line, flush=True)))

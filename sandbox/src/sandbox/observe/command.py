@@ -62,7 +62,7 @@ class Observation:
         return f"http://{HOST}:{self._port}"
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Start all, then serve until told to stop. Raises StackError."""
+        """Start everything, then serve until a signal stops it. Raises StackError."""
         self._claim()
         async with AsyncExitStack() as started:
             await self._serve_page(started)

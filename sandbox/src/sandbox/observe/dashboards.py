@@ -1,4 +1,4 @@
-"""The committed Grafana dashboards: which there are, what their panels ask, and which values their variables have."""
+"""The committed Grafana dashboards: their panels, the queries of the panels and the values of their variables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sandbox.observe.query import Labels, PrometheusClient, PrometheusError, Sam
 DASHBOARDS_DIR = Path(__file__).parents[4] / "deploy" / "grafana"
 ALL = "$__all"
 POINTS = 240
-# What the page draws. A test holds that no committed dashboard uses another.
+# The kinds of panel that the page can draw. A test checks that no committed dashboard uses another kind.
 PANEL_TYPES = frozenset({"row", "timeseries", "stat", "gauge", "bargauge", "table", "text"})
 _LABEL_VALUES = re.compile(r"label_values\(\s*(?:(?P<selector>.+)\s*,\s*)?(?P<label>\w+)\s*\)")
 _PLACEHOLDER = re.compile(r"\$\{(\w+)(?::\w+)?\}|\[\[(\w+)\]\]|\$(\w+)")
@@ -137,12 +137,12 @@ def variables_of(dashboard: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def substitute(expression: str, values: Mapping[str, str]) -> str:
-    """Put values in for `$name`, `${name}` and `[[name]]`; names that have none stay as they are."""
+    """Replace `$name`, `${name}` and `[[name]]` by values; a name without a value stays as it is."""
     return _PLACEHOLDER.sub(lambda found: values.get(next(filter(None, found.groups())), found[0]), expression)
 
 
 def chosen(dashboard: Mapping[str, Any], picked: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """The text that each variable of the dashboard stands for, given what was picked; its default otherwise."""
+    """The value of each variable of the dashboard: what the person picked, or the default."""
     return {variable["name"]: _text_of(variable, picked.get(variable["name"])) for variable in variables_of(dashboard)}
 
 

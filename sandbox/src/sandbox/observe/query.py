@@ -186,7 +186,7 @@ class PrometheusClient:
 
 
 class NoPrometheus(PrometheusClient):
-    """Stands in while there is none; every question is answered with why, in words."""
+    """Takes the place of a Prometheus that is not there; every query fails with the reason in words."""
 
     def __init__(self, words: str) -> None:
         super().__init__("http://127.0.0.1")

@@ -8,7 +8,7 @@ from sandbox.salesforce.errors import MESSAGE_OF, STATUS_OF, ApiError
 
 
 class Fault(BaseModel):
-    """What is to go wrong with calls whose path matches, after `after_n` of them, `times` times.
+    """What goes wrong with calls whose path matches, after `after_n` of them, `times` times.
 
     Give `code` (a Salesforce error code, or the last part of a Pub/Sub error code) or `status`, or
     `html_503`, or `drop_after_commit`: do the work, then close the connection without a reply.

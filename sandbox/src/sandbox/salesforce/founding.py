@@ -21,7 +21,7 @@ STANDARD_STAGES = (
     ("Closed Won", 100, "Closed", "Closed"),
     ("Closed Lost", 0, "Omitted", "Omitted"),
 )
-# What a load may set although the API would not let a client.
+# What a load may set although a client of the API may not.
 _AUDIT = frozenset(
     {
         "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp",
@@ -129,9 +129,9 @@ def _gather(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> tuple
     ):
         ids[name] = [_insert(transaction, obj, row) for row in rows.get(name, [])]
     history = rows.get("history", [])
-    told = {full_id(str(row.get("OpportunityId", ""))) for row in history}
+    given_for = {full_id(str(row.get("OpportunityId", ""))) for row in history}
     for record_id, (obj, record) in list(transaction.written.items()):
-        if obj is schema.HISTORY and record["OpportunityId"] in told:
+        if obj is schema.HISTORY and record["OpportunityId"] in given_for:
             del transaction.written[record_id]
     ids["history"] = [_insert(transaction, schema.HISTORY, row) for row in history]
     return transaction, ids

@@ -1,4 +1,4 @@
-"""What stands before the API: ordered faults, the call allocation, and the way to lose a reply."""
+"""The layer in front of the API: ordered faults, the call allocation, and the way to lose a reply."""
 
 import asyncio
 

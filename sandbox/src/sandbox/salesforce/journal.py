@@ -1,7 +1,7 @@
 """The org's durable side: one SQLite file in WAL mode, written by one thread in group commits.
 
-The working copy lives in memory and changes first. A reply may leave the process only after
-`flushed()`, so whatever a client has been told survives a SIGKILL.
+The working copy is in memory and changes first. A reply may leave the process only after `flushed()`, so everything
+that a client got a reply for survives a SIGKILL.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ class Journal:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.executescript(_TABLES)
-        # Called with events once they are durable: nobody may see one that a crash could take back.
+        # Called with events once they are durable: no subscriber may see one that a crash could take back.
         self.on_durable: Callable[[list[StoredEvent]], None] = lambda events: None
         self._thread = ThreadPoolExecutor(1, "journal")
         self._pending: list[Entry] = []

@@ -174,9 +174,9 @@ def _assessments(org: Org, record: Record) -> str:
             score += f" / {_points(item['Max_Score__c'])}"
         template = f"{item.get('Template_Key__c', '')} {item.get('Template_Version__c', '')}".strip()
         completed = item.get("Completed_At__c")
-        told = [template, item.get("Stage__c"), f"score {score}", item.get("Result__c")]
-        told.append(_moment(completed) if completed else None)
-        title = " · ".join([f"<b>{escape(item['Name'])}</b>", *(escape(t) for t in told if t)])
+        parts_of_title = [template, item.get("Stage__c"), f"score {score}", item.get("Result__c")]
+        parts_of_title.append(_moment(completed) if completed else None)
+        title = " · ".join([f"<b>{escape(item['Name'])}</b>", *(escape(t) for t in parts_of_title if t)])
         heads = _heads("Question", "Answer", "*Score", "*Weight")
         parts.append(f'<p>{title}</p><div class="card"><table>{heads}<tbody>{body}</tbody></table></div>')
     return "".join(parts)

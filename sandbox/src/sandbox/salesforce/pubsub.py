@@ -41,7 +41,7 @@ class Demand:
 
 
 class PubSub(stubs.PubSubServicer):
-    """Serves the events of the log to whoever holds an open session."""
+    """Serves the events of the log to clients with an open session."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The REST API and OAuth endpoints: HTTP in and out, nothing decided here."""
+"""The REST API and OAuth endpoints: HTTP in and out, without any decision."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Who may do what on the broker, derived from deploy/kafka/topics.yaml; whatever does not stand here is refused.
+"""Who may do what on the broker, derived from deploy/kafka/topics.yaml. The broker refuses everything else.
 
 A service logs in under its own name, a partner as `partner.<tenant>.<partner>`. In Kafka 4 the right to write a topic
 is all an idempotent producer needs.
@@ -24,7 +24,7 @@ class Acl:
 
 
 def acls_of(topics: Iterable[Topic]) -> set[Acl]:
-    """Every right there is, in Kafka's own words."""
+    """Every right, in Kafka's own words."""
     acls: set[Acl] = set()
     for topic in topics:
         acls |= {Acl(topic.writer, "topic", topic.name, "literal", right) for right in ("Write", "Describe")}
@@ -38,5 +38,5 @@ def acls_of(topics: Iterable[Topic]) -> set[Acl]:
 
 
 def users_of(topics: Iterable[Topic]) -> set[str]:
-    """Everybody who needs a login."""
+    """Every user that needs a login."""
     return {user for topic in topics for user in (topic.writer, *topic.users)}

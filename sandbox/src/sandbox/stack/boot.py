@@ -1,4 +1,4 @@
-"""The supervisor process: brings the stack up in order, keeps it up, takes it down when told.
+"""The supervisor process: starts the stack in order, keeps it running, and stops it on request.
 
 `python -m sandbox.stack.boot` detaches itself; `sandbox.stack.control` starts it and talks to it through the
 files of the run directory and SIGTERM.
@@ -115,7 +115,7 @@ class Boot:
         ports = self._run.ports("postgres", "kafka", "kafka-controller", "org", "org-pubsub", *SERVICES)
         postgres_port, broker_port, controller_port, org_port, pubsub_port, *service_ports = ports
         org = OrgAddress(org_port, pubsub_port)
-        # PostgreSQL with its migrations and Kafka with its topics know nothing of each other.
+        # PostgreSQL with its migrations and Kafka with its topics do not depend on each other.
         async with asyncio.TaskGroup() as group:
             databases = group.create_task(self._start_postgres(postgres_port))
             brokers = group.create_task(self._start_kafka(broker_port, controller_port))
@@ -156,7 +156,7 @@ class Boot:
         return postgres, urls
 
     async def _start_kafka(self, broker_port: int, controller_port: int) -> tuple[Kafka, dict[str, str]]:
-        # Topics of tests have prefixes of their own, so a broker for tests alone lets everybody in.
+        # Topics of tests have prefixes of their own, so a broker that serves tests alone needs no logins.
         password = self._run.secret("kafka-broker") if self._plan.services else ""
         directory = self._run.root / "kafka"
         kafka = await asyncio.to_thread(
@@ -221,7 +221,7 @@ class Boot:
                 await asyncio.sleep(OWNER_POLL_SECONDS)
         except psutil.NoSuchProcess:
             pass
-        logger.info("the process that wanted the stack has ended")
+        logger.info("the process that started the stack has ended")
         self._stop.set()
 
     def _record(self, processes: list[ProcessStatus]) -> None:
@@ -265,7 +265,7 @@ def main() -> int:
         return 1
     end_orphans(run.status().processes)
     run.write_status(Status(Phase.STARTING, plan.services))
-    # The lock belongs to the open file, so it passes to the child without a moment in which nobody holds it.
+    # The lock belongs to the open file, so it passes to the child and is held at every moment.
     if os.fork():
         return 0
     os.setsid()
@@ -280,7 +280,7 @@ def main() -> int:
 
 
 def _lock(file: int) -> bool:
-    """Another reader's glance at the lock lasts microseconds, another supervisor holds it for good."""
+    """Another reader holds the lock for microseconds; another supervisor keeps it."""
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:

@@ -22,7 +22,7 @@ FOLLOW_SECONDS = 0.3
 EXAMPLES = """examples:
   python -m sandbox.stack up                          start everything, leave it running
   python -m sandbox.stack status                      what runs, since when, how often restarted
-  python -m sandbox.stack logs scoring --follow       what a service says
+  python -m sandbox.stack logs scoring --follow       what a service logs
   python -m sandbox.stack token --role admin          a bearer token for the APIs
   python -m sandbox.stack run -- pytest tests/e2e     a command with the addresses in its environment
   python -m sandbox.stack down                        stop everything, keep the data
@@ -58,7 +58,7 @@ def down(stack: Stack, _: argparse.Namespace) -> int:
 
 
 def status(stack: Stack, _: argparse.Namespace) -> int:
-    """Exit code 0 only when everything is ready, so that scripts can ask."""
+    """Exit code 0 only when everything is ready, so that scripts can check."""
     shown = stack.status()
     print(f"stack is {shown.phase}" + (f": {shown.error}" if shown.error else ""))
     for process in shown.processes:
@@ -121,7 +121,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--run-dir", type=Path, default=DEFAULT_RUN_DIR, help="where it keeps all; default .run")
+    parser.add_argument(
+        "--run-dir", type=Path, default=DEFAULT_RUN_DIR, help="where the stack keeps its files; default .run"
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     start = commands.add_parser("up", help="start everything and return when it is ready")
@@ -143,7 +145,7 @@ def _parser() -> argparse.ArgumentParser:
     issue = commands.add_parser("token", help="print a bearer token")
     issue.add_argument("--role", default="admin")
     issue.add_argument("--tenant", default="acme")
-    issue.add_argument("--subject", default="", help="who it stands for; default: the role's name")
+    issue.add_argument("--subject", default="", help="the person or program it is for; default: the role's name")
     issue.set_defaults(command=token)
 
     execute = commands.add_parser("run", help="run a command with the addresses in its environment")

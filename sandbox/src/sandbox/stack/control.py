@@ -30,7 +30,7 @@ OWNED = (
 
 
 def _silently(line: str) -> None:
-    """The report of a stack nobody watches."""
+    """Drops the report of a stack that nothing watches."""
 
 
 class Stack:
@@ -84,7 +84,7 @@ class Stack:
             self._wait_until_ready(seen, lambda: self._traces_url == endpoint)
 
     def down(self) -> None:
-        """Stop everything, also what a killed supervisor left behind."""
+        """Stop everything, including processes that a killed supervisor left behind."""
         if pid := self.run.supervisor_pid():
             os.kill(pid, signal.SIGTERM)
             if not self._wait_for_end():
@@ -104,7 +104,7 @@ class Stack:
                 path.unlink(missing_ok=True)
 
     def status(self) -> Status:
-        """The supervisor's last word. Without one: STOPPED or FAILED, with the processes it left behind."""
+        """The last status of the supervisor. If none runs: STOPPED or FAILED, with the processes it left behind."""
         status = self.run.status()
         if self.run.supervisor_pid() is None:
             phase = Phase.FAILED if status.phase is Phase.FAILED else Phase.STOPPED

@@ -3,7 +3,7 @@
 StackError
 ├── ProcessStartFailed    a process ended or stayed unready; carries its last log lines
 ├── PostgresUnavailable   no server given, none installed, or none may run here
-├── KafkaUnavailable      the broker asked for cannot be had here
+├── KafkaUnavailable      the broker asked for cannot run here
 └── StackStartFailed      what `up` reports when its supervisor gave up
 """
 

@@ -1,4 +1,4 @@
-"""How the services say they are, as one table for a person."""
+"""What the services report of themselves, as one table for a person."""
 
 from __future__ import annotations
 

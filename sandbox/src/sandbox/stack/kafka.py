@@ -1,6 +1,7 @@
-"""A Kafka broker on 127.0.0.1: which one can be had here, and how it is started.
+"""A Kafka broker on 127.0.0.1: which kinds can run here, and how one is started.
 
-Without instruction, in this order: the brokers KAFKA_BOOTSTRAP_SERVERS names, Apache Kafka on a Java runtime,
+The default is the first of these that can run: the brokers KAFKA_BOOTSTRAP_SERVERS names, Apache Kafka on a Java
+runtime,
 Apache Kafka in Docker, Tansu. KAFKA_BACKEND asks for one of them by name.
 """
 
@@ -64,8 +65,8 @@ def resolve_kafka(
 ) -> Kafka:
     """Choose a broker and prepare its data in `directory`; nothing is started yet.
 
-    With a password Apache Kafka on a Java runtime is secured; in Docker, and Tansu, it lets everybody in. Raises
-    KafkaUnavailable when the one asked for, or every one, cannot be had; the first use downloads Kafka.
+    With a password, Apache Kafka on a Java runtime asks for logins. In Docker it does not, and Tansu does not either.
+    Raises KafkaUnavailable when the broker asked for, or every one, cannot run here. The first use downloads Kafka.
     """
     given = environ.get("KAFKA_BOOTSTRAP_SERVERS", "")
     asked = environ.get("KAFKA_BACKEND", "") or (KafkaBackend.EXTERNAL if given else "")
@@ -93,7 +94,7 @@ def resolve_kafka(
         secured = backend is KafkaBackend.JVM and broker_password
         guard = Guard(bootstrap_servers, broker_password) if secured else None
         passed_over = f" (passed over {'; '.join(reasons)})" if reasons else ""
-        access = ", with logins" if guard else ", open to everybody here"
+        access = ", with logins" if guard else ", without logins"
         logger.info("Kafka: %s on %s%s%s", title, bootstrap_servers, access, passed_over)
         process = ProcessSpec(
             name="kafka",
@@ -104,7 +105,7 @@ def resolve_kafka(
             ready_seconds=300 if backend is KafkaBackend.DOCKER else 120,
         )
         return Kafka(backend, bootstrap_servers, process, guard)
-    raise KafkaUnavailable("no Kafka can be had here\n" + "\n".join(reasons))
+    raise KafkaUnavailable("no Kafka can run here\n" + "\n".join(reasons))
 
 
 def _prepare_docker(directory: Path, broker_port: int, controller_port: int) -> tuple[str, list[str]]:

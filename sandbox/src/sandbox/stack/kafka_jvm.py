@@ -1,4 +1,4 @@
-"""Apache Kafka from its Maven artefacts on whatever Java is at hand.
+"""Apache Kafka from its Maven artefacts, on any Java that is new enough.
 
 The cache folder keeps what each broker shares: the jars, a formatted empty log directory and an archive of
 loaded classes that halves the start. A warm start reads it and imports no resolver.
@@ -71,7 +71,7 @@ def prepare(
 ) -> tuple[str, list[str]]:
     """Make `directory` ready for one combined broker and controller; returns its title and its command.
 
-    With a password it lets nobody in who cannot log in. Data that is there already stays. Raises KafkaUnavailable
+    With a password it admits only clients that log in. Data that is there already stays. Raises KafkaUnavailable
     without a Java or when the jars cannot be fetched.
     """
     java = find_java()
@@ -120,10 +120,10 @@ def server_properties(broker_port: int, controller_port: int, log_dirs: str) -> 
 
 
 def security_properties(broker_port: int, controller_port: int, password: str) -> dict[str, str]:
-    """What makes of a node one that asks everybody who they are, on the controller's port too, and looks it up.
+    """The settings of a node that asks every client for a login, on the controller's port too.
 
     Users are records of the broker and log in with SCRAM-SHA-512. The node itself, which must be let in before there
-    are any, has the one password that stands in its configuration.
+    are any, has its password in its configuration.
     """
     itself = (
         "org.apache.kafka.common.security.plain.PlainLoginModule required"
@@ -235,7 +235,7 @@ def _formatted(cache: Path, java: Java, jars: list[str]) -> Path:
 def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) -> Path:
     """The classes of a running broker, dumped by one that is started for this and stopped again.
 
-    An empty file stands for a Java that makes none, so that not every start tries again.
+    An empty file marks a Java that cannot make an archive, so that later starts do not try again.
     """
     key = hashlib.sha256("\n".join([str(java.binary), java.version, *jars]).encode()).hexdigest()[:16]
     archive = cache / f"classes-{key}.jsa"
@@ -253,7 +253,7 @@ def _class_archive(cache: Path, java: Java, jars: list[str], formatted: Path) ->
         base = _base_archive(cache / f"base-{key}.jsa", java, jars)
         command = java.command(jars, *base, f"-XX:ArchiveClassesAtExit={unfinished}")
         command += ["kafka.Kafka", str(properties)]
-        # Nobody reads its log: should it fail there is no archive, and brokers start slower.
+        # Its log is not read. If it fails there is no archive, and brokers start slower.
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as broker:
             try:
                 _wait_for_broker(broker, broker_port)

@@ -12,7 +12,7 @@ LOWEST, HIGHEST = 20_000, 31_999
 
 
 def free_ports(count: int) -> list[int]:
-    """That many different ports nobody listens on now."""
+    """This many different ports that are free now."""
     ports: list[int] = []
     for port in _shuffled():
         if is_free(port):

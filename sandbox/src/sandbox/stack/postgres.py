@@ -131,7 +131,7 @@ def _initialise(data: Path, binaries: Path, as_user: list[str], password: str) -
 
 
 def _unprivileged_prefix(directory: Path) -> list[str]:
-    """What to put before a command so that it does not run as root, which PostgreSQL refuses.
+    """The prefix of a command that makes it run as another user than root, which PostgreSQL refuses.
 
     A user namespace in which root looks like user 1000 needs no change of owners. Where the kernel or the
     container forbids it, the data directory goes to an ordinary user, who keeps the right to pass through the
@@ -150,7 +150,7 @@ def _unprivileged_prefix(directory: Path) -> list[str]:
             if _runs([*prefix, "true"]):
                 _give(directory, user.pw_uid, user.pw_gid)
                 return prefix
-    raise PostgresUnavailable("PostgreSQL refuses to run as root, and nothing here can make it another user")
+    raise PostgresUnavailable("PostgreSQL refuses to run as root, and no other user can be taken here")
 
 
 def _ordinary_users() -> list[pwd.struct_passwd]:

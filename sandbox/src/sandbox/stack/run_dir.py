@@ -41,7 +41,7 @@ class Phase(StrEnum):
 
 @dataclass
 class Status:
-    """How far the supervisor is, whether it runs the services too, and what became of each process."""
+    """The supervisor's phase, whether it runs the services too, and the status of each process."""
 
     phase: Phase = Phase.STOPPED
     services: bool = False
@@ -118,7 +118,7 @@ class RunDir:
         self._write("status.json", asdict(status))
 
     def status(self) -> Status:
-        """What the supervisor wrote last; a process it left behind still stands in it."""
+        """What the supervisor wrote last. A process that it left behind is still listed."""
         read = self._read("status.json")
         if not read:
             return Status()

@@ -15,8 +15,8 @@ from sandbox.stack.supervisor import ProcessSpec
 SERVICES: tuple[str, ...] = ("assessment", "scoring", "stage-engine", "crm-connector", "recommender")
 ORG = "salesforce-org"
 TENANT = "acme"
-# Nobody waits for what is learned: on one machine it takes the processor time that the others leave, as it would by its
-# smaller share in a cluster.
+# No user waits for the recommender. On one machine it takes the processor time that the others leave, as its smaller
+# share in a cluster would do.
 NICENESS = {"recommender": "10"}
 
 
@@ -69,7 +69,7 @@ def service_process(service: str, port: int, environment: dict[str, str]) -> Pro
 
 
 def common_environment(run: RunDir, bootstrap_servers: str, *, idempotence: bool) -> dict[str, str]:
-    """What every service is told, besides its logins; LOG_LEVEL and OTEL_* reach it from outside.
+    """The environment of every service besides its logins; LOG_LEVEL and OTEL_* come from outside.
 
     Makes the local issuer's keys when there are none.
     """
@@ -98,7 +98,7 @@ def connector_environment(run: RunDir, address: OrgAddress) -> dict[str, str]:
         "SALESFORCE_USERNAME": client["username"],
         "SALESFORCE_PRIVATE_KEY_FILE": str(credentials / "connector.key.pem"),
         "SALESFORCE_CLIENT_SECRET_FILE": str(credentials / "client_secret"),
-        # The connector speaks TLS unless told otherwise; the simulated org has none.
+        # The connector speaks TLS by default; the simulated org does not.
         "SALESFORCE_PUBSUB_ENDPOINT": f"http://{address.pubsub_endpoint}",
     }
 

@@ -29,7 +29,7 @@ LOG_LINES = 25
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSpec:
-    """One process: how it starts, how it shows that it is ready, how it wants to be stopped.
+    """One process: how to start it, how to see that it is ready, how to stop it.
 
     `environment` is laid over the supervisor's own. `ready` answers whether the process serves now; an
     OSError from it counts as "not yet".
@@ -157,7 +157,7 @@ class Supervised:
             backoff = await self._restart(backoff)
 
     async def _restart(self, backoff: float) -> float:
-        """Start again until it holds; returns the back-off to use should it crash soon after."""
+        """Start again until it stays up; returns the back-off to use if it crashes soon after."""
         while True:
             self.status.restarts += 1
             self._set(ProcessState.RESTARTING)

@@ -27,6 +27,7 @@ def tracing_environment(endpoint: str) -> dict[str, str]:
 
 
 def listening(endpoint: str) -> str:
-    """The endpoint, or nothing when no program listens there: one that was killed could not take its wish back."""
+    """The endpoint, or nothing when no program listens there: a program that was killed could not remove its
+    setting."""
     port = urlsplit(endpoint).port
     return endpoint if port and not is_free(port) else ""

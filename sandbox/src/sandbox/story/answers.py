@@ -1,7 +1,7 @@
-"""What a rep answers, drawn from how the deal really stands: answers about a stage that is done pass its rule.
+"""What a rep answers, drawn from the true state of the opportunity: answers about a stage that is done pass its rule.
 
-The shipped templates are meant: more than 60 of 70 points in prospecting, more than 75 in discovery, more than 80 in
-the demo, exactly 100 in the sales feedback. Answers about a stage that is not done miss the mark, many of them barely.
+This fits the shipped templates: more than 60 of 70 points in prospecting, more than 75 in discovery, more than 80 in
+the demo, exactly 100 in the sales feedback. Answers about a stage that is not done fall short, many of them by little.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sandbox.story.world import Answers
 
 
 def draw_answers(assessment_key: str, ready: bool, chance: Random) -> Answers:
-    """Answers to one assessment by question key; `ready` tells whether they are good enough."""
+    """Answers to one assessment by question key; `ready` says whether they are good enough."""
     return _DRAW[assessment_key](ready, chance)
 
 
@@ -45,7 +45,7 @@ def _discovery(ready: bool, chance: Random) -> Answers:
         "budget_approved": False,
     }
     if chance.random() < 0.35:
-        # As near as it gets: 75 points where more than 75 are asked for.
+        # The nearest miss there is: 75 points where the rule asks for more than 75.
         return {
             "decision_maker": "met",
             "pains": ["manual_work", "audit", "reporting"],

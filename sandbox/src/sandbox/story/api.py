@@ -25,14 +25,15 @@ class Refused(Exception):
         self.status = response.status_code
         self.code = str(self.problem.get("code", ""))
         errors = self.problem.get("errors") or [{}]
-        # The first thing wrong says more than that something is.
+        # The first error says more than the general sentence.
         self.words = str(errors[0].get("detail") or self.problem.get("detail", ""))
         detail = self.problem.get("detail", "")
         super().__init__(f"{response.request.method} {response.request.url.path}: {self.status} {self.code} {detail}")
 
 
 class Caller:
-    """Calls as one subject. What a service could not answer just now is sent again, as a device would: submissions
+    """Calls as one subject. A call that a service could not answer just now is repeated, as a device would do:
+    submissions
     carry their own ids, and every POST an Idempotency-Key."""
 
     def __init__(self, http: httpx.AsyncClient, urls: Mapping[str, str], token: str) -> None:
@@ -69,7 +70,7 @@ class Caller:
         params: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """The successful response. Raises Refused, or httpx.TransportError when nobody answers for long."""
+        """The successful response. Raises Refused, or httpx.TransportError when no answer comes for long."""
         url = self._urls[service] + path
         headers = {**self._headers, **(headers or {})}
         for attempt in range(1, ATTEMPTS + 1):

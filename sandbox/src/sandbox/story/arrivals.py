@@ -7,7 +7,7 @@ import time
 
 from sandbox.story.org_load import OrgConsole
 
-# So much later than it happened it may be seen.
+# How late an arrival may be noticed.
 LOOK_SECONDS = 0.05
 
 
@@ -19,7 +19,7 @@ class Arrivals:
         self._console = console
 
     async def follow(self) -> None:
-        """Look into the org again and again, until cancelled. Raises httpx.HTTPError when it does not answer."""
+        """Read the org again and again until cancelled. Raises httpx.HTTPError when it does not answer."""
         while True:
             found = await self._console.assessments(len(self.seen))
             self.seen |= dict.fromkeys(found, time.perf_counter())

@@ -1,4 +1,4 @@
-"""The last screen: one deal's life, the pipeline, what was refused and missing, the optimism gap, the proof."""
+"""The last screen: one opportunity's life, the pipeline, what was refused and missing, the optimism gap, the proof."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ INDENT = (0, 0, 0, 2)
 
 
 def print_report(console: Console, report: Report, places: Mapping[str, str]) -> None:
-    """Everything worth reading, for somebody who never saw the project. `places` are URLs by name."""
+    """The closing screen, for a reader who does not know the project. `places` are URLs by name."""
     console.print()
     for part in _parts(report, places):
         console.print(part)
@@ -28,7 +28,7 @@ def print_report(console: Console, report: Report, places: Mapping[str, str]) ->
 
 def _parts(report: Report, places: Mapping[str, str]) -> Iterator[RenderableType]:
     if report.life is not None:
-        yield _head("One deal, step by step")
+        yield _head("One opportunity, step by step")
         yield from _life(report.life)
     yield _head("The pipeline, before and after")
     yield Padding(_pipeline(report), INDENT)
@@ -49,7 +49,7 @@ def _head(words: str) -> RenderableType:
 def _life(life: Life) -> Iterator[RenderableType]:
     yield Padding(
         Text.assemble(
-            (life.deal_name, "bold cyan"),
+            (life.opportunity_name, "bold cyan"),
             f"  {_money(life.amount)}, owned by {life.rep_name}; Salesforce said ",
             (life.claimed, "bold"),
             ".",
@@ -71,7 +71,7 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     answers.add_column(width=21, style="cyan")
     answers.add_column(justify="right", width=5, no_wrap=True)
     for line in chapter.answers:
-        # A text gives no points and is kept all the same.
+        # A text gives no points, but it is kept.
         points = f"{line.points}/{line.max_points}" if line.max_points != "0" else ""
         answers.add_row(line.question, line.answer, Text(points, "dim"))
     steps.add_row("0 ms", "Answers", Text(f"{number}. {chapter.assessment}", "bold"))
@@ -136,7 +136,7 @@ def _pipeline(report: Report) -> RenderableType:
             Text("█" * round(BAR_WIDTH * line.after / most), "cyan"),
             f"{line.earned:,}" if line.earned else "",
         )
-    meaning = "earned: open deals by the stage that their evidence alone supports, whatever they claim"
+    meaning = "earned: open opportunities by the stage that their evidence alone supports, whatever they claim"
     return Group(table, Text(f"\n{meaning}", "dim"))
 
 
@@ -145,7 +145,7 @@ def _gap(report: Report) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     table.add_column(justify="right", style="bold", width=10)
     table.add_column()
-    table.add_row(_money(gap.unproven_before), "claimed beyond the first stage before anybody had to show evidence")
+    table.add_row(_money(gap.unproven_before), "claimed beyond the first stage before evidence was asked for")
     share = gap.unproven / gap.open_value if gap.open_value else 0
     table.add_row(
         _money(gap.unproven), f"is still claimed further than proven: {share:.0%} of the {_money(gap.open_value)} open"
@@ -154,7 +154,7 @@ def _gap(report: Report) -> RenderableType:
         Text(_money(gap.disproved), "bold yellow"), "of that was asked for evidence and could not give it: the real gap"
     )
     for name, found, asked in gap.reps:
-        table.add_row("", Text(f"{name}: {found} of {asked} deals checked were ahead of their evidence", "dim"))
+        table.add_row("", Text(f"{name}: {found} of {asked} opportunities checked were ahead of their evidence", "dim"))
     return table
 
 
@@ -195,7 +195,10 @@ def _proof(report: Report) -> RenderableType:
     for good, words in (
         (verdict.lost == 0, f"{submissions} were scored, decided and recorded in Salesforce ({verdict.lost} lost)"),
         (verdict.doubled == 0, f"none of it happened twice ({verdict.doubled} doubled)"),
-        (verdict.salesforce_equal, f"Salesforce holds what the engine decided, for {report.opportunities:,} deals"),
+        (
+            verdict.salesforce_equal,
+            f"Salesforce holds what the engine decided, for {report.opportunities:,} opportunities",
+        ),
         (
             verdict.partner_exactly_once,
             f"the partner got every change exactly once and in order ({verdict.out_of_order} out of order)",

@@ -1,4 +1,5 @@
-"""`python -m sandbox.story.demo`: the field example through the whole system on one machine, and proof at the end."""
+"""`python -m sandbox.story.demo`: plays the field example through the whole system on one machine and checks the
+result."""
 
 from __future__ import annotations
 
@@ -26,7 +27,7 @@ from sandbox.story.behaviour import plan_story
 from sandbox.story.closing import print_report
 from sandbox.story.generator import invent_world
 from sandbox.story.journal import Journal
-from sandbox.story.life import choose_deal, life_of
+from sandbox.story.life import choose_opportunity, life_of
 from sandbox.story.maven import DataSetNotFound, read_world
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.partner import TOPIC, USER, Partner
@@ -49,7 +50,7 @@ DEFAULT_OPPORTUNITIES = 2000
 
 @dataclass(frozen=True)
 class Plan:
-    """What to play, and where. `stays` leaves everything running at the end, until Ctrl-C."""
+    """What to play, and where. `stays` leaves everything running at the end until Ctrl-C."""
 
     story: Story
     title: str
@@ -76,22 +77,22 @@ def plan_of(given: argparse.Namespace) -> Plan:
     """The plan of a command line. Raises DataSetNotFound."""
     if given.data is not None:
         world = read_world(given.data, given.seed)
-        title = f"the {len(world.deals):,} opportunities of {given.data}"
+        title = f"the {len(world.opportunities):,} opportunities of {given.data}"
     else:
         world = invent_world(given.seed, given.opportunities, utc_now().date())
-        title = f"{len(world.deals):,} invented opportunities, seed {given.seed}"
+        title = f"{len(world.opportunities):,} invented opportunities, seed {given.seed}"
     stays = sys.stdout.isatty() and not given.exit
     return Plan(plan_story(world, given.seed), title, given.seed, given.run_dir, stays)
 
 
 def perform(plan: Plan, console: Console) -> int:
-    """Start everything, play, show the outcome; 0 only if all of it agrees."""
+    """Start everything, play, show the outcome; the exit code is 0 only if all sides agree."""
     began = time.perf_counter()
     _introduce(plan, console)
     lines: list[str] = []
     stack = Stack(plan.run_dir / "demo", report=lines.append)
     if stack.status().phase is StackPhase.READY:
-        console.print(Text("    An earlier demo is still running and gives way to this one.", "dim"))
+        console.print(Text("    An earlier demo is still running; it is stopped first.", "dim"))
     stack.reset()
     try:
         with Screen(console) as screen:
@@ -123,7 +124,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             return Caller(http, stack.urls, stack.token(TENANT, role, subject))
 
         admin = caller_for(ADMIN, "admin")
-        with screen.phase(f"Filling the Salesforce org with {len(story.world.deals):,} opportunities") as phase:
+        with screen.phase(f"Filling the Salesforce org with {len(story.world.opportunities):,} opportunities") as phase:
             ids = await console.fill(story.world)
             phase.note = f"{len(story.world.accounts):,} accounts, {len(story.world.reps)} reps"
         with screen.phase("Publishing assessments, points, pipeline and rules") as phase:
@@ -136,7 +137,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
         ):
             with screen.phase("Importing what Salesforce claims") as phase:
                 await import_opportunities(admin)
-                await _until_placed(sides.partner, len(story.world.deals))
+                await _until_placed(sides.partner, len(story.world.opportunities))
                 phase.note = f"{sides.partner.count:,} placed in a stage"
             before = sides.event_count
 
@@ -158,9 +159,9 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
                 found, verdict = await settle(sides, admin, console)
                 phase.note = "all equal" if verdict.passed else "not equal"
             played = time.perf_counter() - playing
-            told = choose_deal(sides)
-            record = await console.record(told) if told else {}
-            life = life_of(told, story, published, sides, record) if told else None
+            chosen = choose_opportunity(sides)
+            record = await console.record(chosen) if chosen else {}
+            life = life_of(chosen, story, published, sides, record) if chosen else None
     return report_of(
         Run(
             title=plan.title,
@@ -179,7 +180,7 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
 
 
 async def _until_placed(partner: Partner, count: int) -> None:
-    """Wait until the engine has put every imported deal into its first stage."""
+    """Wait until the engine has put every imported opportunity into its first stage."""
     deadline = time.perf_counter() + PLACED_SECONDS
     while len(partner.changes) < count:
         if time.perf_counter() > deadline:
@@ -189,7 +190,7 @@ async def _until_placed(partner: Partner, count: int) -> None:
 
 def _show_work(screen: Screen, plan: Plan, sides: Sides) -> None:
     journal, witness = sides.journal, sides.witness
-    imported = len(plan.story.world.deals)
+    imported = len(plan.story.world.opportunities)
     began = time.perf_counter()
     counted = witness.event_count
 
@@ -221,7 +222,7 @@ async def _tick(screen: Screen) -> None:
 
 
 def _introduce(plan: Plan, console: Console) -> None:
-    console.print(Text.assemble(("\nStagecraft", "bold"), f" moves deals on evidence. Playing {plan.title}.\n"))
+    console.print(Text.assemble(("\nStagecraft", "bold"), f" moves opportunities on evidence. Playing {plan.title}.\n"))
     for note in plan.story.world.notes:
         console.print(Text(f"    {note}", "dim"))
     if Stack(plan.run_dir).status().phase is StackPhase.READY:
@@ -233,7 +234,7 @@ def _places(stack: Stack, report: Report, figures: Path) -> dict[str, str]:
     org = stack.environment["ORG_URL"]
     places["Salesforce org"] = f"{org}/"
     if report.life is not None:
-        places["the deal above"] = f"{org}/opportunity/{report.life.opportunity_id}"
+        places["the opportunity above"] = f"{org}/opportunity/{report.life.opportunity_id}"
     places["these figures"] = str(figures)
     places["logs"] = str(stack.run.logs)
     return places
@@ -265,7 +266,7 @@ def _parser() -> argparse.ArgumentParser:
     data = environ.get("DATA")
     parser = argparse.ArgumentParser(
         prog="python -m sandbox.story.demo",
-        description="Play the field example through the whole system on this machine and prove that nothing was lost.",
+        description="Play the field example through the whole system on this machine and check that nothing was lost.",
         epilog="The environment variables DATA, SEED, OPPORTUNITIES and DEMO_EXIT=1 set the same options.",
     )
     parser.add_argument(

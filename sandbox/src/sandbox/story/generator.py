@@ -1,4 +1,4 @@
-"""Invents a sales team and its deals from a seed: the same seed, size and day give the same world."""
+"""Invents a sales team and its opportunities from a seed: the same seed, size and day give the same world."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from sandbox.story.world import (
     OPEN_STAGES,
     PROSPECTING,
     Account,
-    Deal,
+    Opportunity,
     Rep,
     World,
 )
 
-DEALS_PER_REP = 55
-DEALS_PER_ACCOUNT = 8
+OPPORTUNITIES_PER_REP = 55
+OPPORTUNITIES_PER_ACCOUNT = 8
 MOST_REPS = 40
-# Where a team says its deals are, in percent.
+# Where a team says its opportunities are, in percent.
 CLAIMED = {PROSPECTING: 34, DISCOVERY: 24, DEMO: 18, NEGOTIATION: 12, CLOSED_WON: 5, CLOSED_LOST: 7}
 OPTIMISTS = 0.4
 OFFLINE = 0.3
@@ -58,14 +58,16 @@ _COUNTRIES = ("Germany", "France", "Spain", "Poland", "Sweden", "Canada", "Unite
 _PRODUCTS = ("data platform", "audit package", "reporting suite", "plant pilot", "migration", "renewal and extension")
 
 
-def invent_world(seed: int, deal_count: int, today: date) -> World:
-    """A team with `deal_count` opportunities, created over the half year before `today`."""
+def invent_world(seed: int, opportunity_count: int, today: date) -> World:
+    """A team with `opportunity_count` opportunities, created over the half year before `today`."""
     chance = Random(f"world:{seed}")
-    rep_count = max(4, min(MOST_REPS, deal_count // DEALS_PER_REP))
-    accounts = _accounts(max(5, deal_count // DEALS_PER_ACCOUNT), chance)
+    rep_count = max(4, min(MOST_REPS, opportunity_count // OPPORTUNITIES_PER_REP))
+    accounts = _accounts(max(5, opportunity_count // OPPORTUNITIES_PER_ACCOUNT), chance)
     reps = _reps(rep_count, chance)
-    deals = tuple(_deal(number, accounts, reps, today, chance) for number in range(1, deal_count + 1))
-    return World(accounts, reps, deals)
+    opportunities = tuple(
+        _opportunity(number, accounts, reps, today, chance) for number in range(1, opportunity_count + 1)
+    )
+    return World(accounts, reps, opportunities)
 
 
 def _reps(count: int, chance: Random) -> tuple[Rep, ...]:
@@ -104,7 +106,9 @@ def _accounts(count: int, chance: Random) -> tuple[Account, ...]:
     return tuple(accounts)
 
 
-def _deal(number: int, accounts: tuple[Account, ...], reps: tuple[Rep, ...], today: date, chance: Random) -> Deal:
+def _opportunity(
+    number: int, accounts: tuple[Account, ...], reps: tuple[Rep, ...], today: date, chance: Random
+) -> Opportunity:
     account, rep = chance.choice(accounts), chance.choice(reps)
     claimed = chance.choices(tuple(CLAIMED), weights=tuple(CLAIMED.values()))[0]
     created = today - timedelta(days=chance.randint(10, 180))
@@ -112,7 +116,7 @@ def _deal(number: int, accounts: tuple[Account, ...], reps: tuple[Rep, ...], tod
         close = today + timedelta(days=chance.randint(5, 160))
     else:
         close = created + timedelta(days=chance.randint(5, (today - created).days))
-    return Deal(
+    return Opportunity(
         key=f"D-{number:05}",
         name=f"{account.name} – {chance.choice(_PRODUCTS)}",
         account_key=account.key,

@@ -1,4 +1,4 @@
-"""What the simulated people did and were answered: the run's own memory, kept apart from the services' accounts."""
+"""What the simulated people did and which replies they got: the run's own record, apart from the services' records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ class HandIn:
     """An accepted submission. `sent_at` is the moment before it was sent, in seconds of `time.perf_counter`."""
 
     submission_id: str
-    deal_key: str
+    opportunity_key: str
     opportunity_id: str
     assessment_key: str
     online: bool
@@ -21,9 +21,9 @@ class HandIn:
 
 @dataclass
 class Journal:
-    """Grows while the story is played. `refusals` and `refused_moves` count by the answer's code; `abandoned` counts
-    answers nobody asked for any more; `mistaken` tells of what should have been refused and was not, or the other way
-    round."""
+    """Grows while the story is played. `refusals` and `refused_moves` count by the code of the reply; `abandoned`
+    counts answers that were no longer asked for; `mistaken` lists what was accepted and should have been refused, and
+    the reverse."""
 
     accepted: dict[str, HandIn] = field(default_factory=dict)
     refusals: Counter[str] = field(default_factory=Counter)

@@ -1,4 +1,5 @@
-"""One deal's way through the platform, step by step, with the ids that tie the services' accounts of it together."""
+"""The way of one opportunity through the platform, step by step, with the ids that connect the services' records of
+it."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ from sandbox.story.partner import Change
 from sandbox.story.setup import Definition, Published
 from sandbox.story.sides import Sides
 from sandbox.story.witness import Witness
-from sandbox.story.world import CRM_STAGE, Deal, Rep, Story
+from sandbox.story.world import CRM_STAGE, Opportunity, Rep, Story
 
 MOST_CHAPTERS = 3
 
@@ -33,10 +34,10 @@ class AnswerLine:
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """One submission and all that came of it; moments in milliseconds after it was sent.
+    """One submission and everything it led to; times in milliseconds after it was sent.
 
     `rule` is the condition that decided, `margin` by how much it held or failed, `needed` the reasons in words when it
-    failed, `advice` what the recommender made of it. `partner_ms` is None when nothing moved.
+    failed, `advice` what the recommender said of it. `partner_ms` is None when nothing moved.
     """
 
     assessment: str
@@ -58,9 +59,10 @@ class Chapter:
 
 @dataclass(frozen=True)
 class Life:
-    """A deal with its chapters; `ids` and `trace` are of the last one, `record` is what Salesforce holds now."""
+    """An opportunity with its chapters. `ids` and `trace` belong to the last one; `record` is what Salesforce holds
+    now."""
 
-    deal_name: str
+    opportunity_name: str
     rep_name: str
     amount: float
     opportunity_id: str
@@ -72,8 +74,8 @@ class Life:
     record: Mapping[str, Any]
 
 
-def choose_deal(sides: Sides) -> str | None:
-    """The opportunity id of the deal most worth telling: one that failed, tried again and moved; None without any."""
+def choose_opportunity(sides: Sides) -> str | None:
+    """The id of an opportunity that makes a good story: it failed, tried again and moved. None without any."""
     best: tuple[tuple[int, int, int], str] | None = None
     for opportunity_id, handed_in in _by_opportunity(sides.journal).items():
         moved = [done for done in handed_in if done.submission_id in sides.partner.by_submission]
@@ -82,7 +84,7 @@ def choose_deal(sides: Sides) -> str | None:
         if handed_in[-1] is not moved[-1] or handed_in[-1].submission_id not in sides.witness.confirmed:
             continue
         failed = sum(1 for done in handed_in if _decision(done, sides.witness).near_misses)
-        # Not too long a story.
+        # The story must not get too long.
         worth = (int(len(handed_in) <= MOST_CHAPTERS), min(failed, 1), len(moved)), opportunity_id
         best = max(best, worth) if best else worth
     return best[1] if best else None
@@ -95,9 +97,11 @@ def life_of(
     sides: Sides,
     record: Mapping[str, Any],
 ) -> Life:
-    """The life of a deal that `choose_deal` found."""
+    """The life of an opportunity that `choose_opportunity` found."""
     handed_in = _by_opportunity(sides.journal)[opportunity_id]
-    deal = next(deal for deal in story.world.deals if deal.key == handed_in[0].deal_key)
+    opportunity = next(
+        opportunity for opportunity in story.world.opportunities if opportunity.key == handed_in[0].opportunity_key
+    )
     last = handed_in[-1]
     witness = sides.witness
     score, _ = witness.scores[last.submission_id][0]
@@ -112,11 +116,11 @@ def life_of(
         ("Salesforce write", trace_id_of(write.traceparent)),
     )
     return Life(
-        deal_name=deal.name,
-        rep_name=_rep_of(deal, story).name,
-        amount=float(deal.amount),
+        opportunity_name=opportunity.name,
+        rep_name=_rep_of(opportunity, story).name,
+        amount=float(opportunity.amount),
         opportunity_id=opportunity_id,
-        claimed=CRM_STAGE[deal.claimed],
+        claimed=CRM_STAGE[opportunity.claimed],
         chapters=tuple(_chapter(done, published, sides) for done in handed_in),
         ids=(
             ("submission", last.submission_id),
@@ -149,8 +153,8 @@ def _decision(done: HandIn, witness: Witness) -> StageDecided:
     return witness.decisions[done.submission_id][0][0].message
 
 
-def _rep_of(deal: Deal, story: Story) -> Rep:
-    return next(rep for rep in story.world.reps if rep.key == deal.rep_key)
+def _rep_of(opportunity: Opportunity, story: Story) -> Rep:
+    return next(rep for rep in story.world.reps if rep.key == opportunity.rep_key)
 
 
 def _chapter(done: HandIn, published: Published, sides: Sides) -> Chapter:
@@ -188,7 +192,7 @@ def _advice(done: HandIn, witness: Witness) -> str:
     if message.abstained:
         return f"abstained, {message.abstention_code}: {message.support} such cases known"
     stage = CRM_STAGE.get(message.recommended_stage, message.recommended_stage)
-    return f"such deals are in {stage}, by {message.support} cases"
+    return f"such opportunities are in {stage}, by {message.support} cases"
 
 
 def _after(done: HandIn, moment: float) -> float:

@@ -1,7 +1,7 @@
-"""Reads the public "CRM Sales Opportunities" set (Maven Analytics) as a world: accounts, teams, deals, dates.
+"""Reads the public "CRM Sales Opportunities" set (Maven Analytics) as a world: accounts, teams, opportunities, dates.
 
-`sales_pipeline.csv`, `accounts.csv`, `products.csv` and `sales_teams.csv` stand in one folder. Dates are `dd-mm-yy`.
-What is misspelt or missing is mended, and each kind of mending is noted.
+`sales_pipeline.csv`, `accounts.csv`, `products.csv` and `sales_teams.csv` are in one folder. Dates are `dd-mm-yy`.
+Misspelt and missing values are repaired, and each kind of repair is noted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sandbox.story.world import (
     DISCOVERY,
     PROSPECTING,
     Account,
-    Deal,
+    Opportunity,
     Rep,
     World,
 )
@@ -44,7 +44,7 @@ class DataSetNotFound(Exception):
 
 
 def read_world(folder: Path, seed: int) -> World:
-    """The data set as a world; who is an optimist and who works offline is not in it and comes from the seed.
+    """The data set as a world. It does not say who is an optimist and who works offline; the seed decides that.
 
     Raises DataSetNotFound.
     """
@@ -52,13 +52,13 @@ def read_world(folder: Path, seed: int) -> World:
     if missing:
         raise DataSetNotFound(f"{folder} lacks {', '.join(missing)}")
     pipeline, account_rows, products, teams = (_rows(folder / name) for name in FILES)
-    mended: Counter[str] = Counter()
+    repaired: Counter[str] = Counter()
     prices = {row["product"]: Decimal(row["sales_price"]) for row in products}
-    accounts = [_account(row, mended) for row in account_rows]
+    accounts = [_account(row, repaired) for row in account_rows]
     last_day = max(day for row in pipeline for day in (_day(row["engage_date"]), _day(row["close_date"])) if day)
-    deals = tuple(_deal(row, prices, last_day, mended) for row in pipeline)
-    notes = tuple(f"{count:,} × {what}" for what, count in mended.items())
-    return World(tuple(accounts), tuple(_rep(row, seed) for row in teams), deals, notes)
+    opportunities = tuple(_opportunity(row, prices, last_day, repaired) for row in pipeline)
+    notes = tuple(f"{count:,} × {what}" for what, count in repaired.items())
+    return World(tuple(accounts), tuple(_rep(row, seed) for row in teams), opportunities, notes)
 
 
 def _rows(file: Path) -> list[Row]:
@@ -70,18 +70,18 @@ def _day(text: str) -> date | None:
     return datetime.strptime(text, "%d-%m-%y").date() if text else None  # noqa: DTZ007 - a calendar day
 
 
-def _mend(value: str, right: Mapping[str, str], mended: Counter[str]) -> str:
+def _repair(value: str, right: Mapping[str, str], repaired: Counter[str]) -> str:
     if value in right:
-        mended[f"{value} read as {right[value]}"] += 1
+        repaired[f"{value} read as {right[value]}"] += 1
     return right.get(value, value)
 
 
-def _account(row: Row, mended: Counter[str]) -> Account:
+def _account(row: Row, repaired: Counter[str]) -> Account:
     return Account(
         key=row["account"],
         name=row["account"],
-        industry=_mend(row["sector"], SECTOR_OF, mended),
-        country=_mend(row["office_location"], COUNTRY_OF, mended),
+        industry=_repair(row["sector"], SECTOR_OF, repaired),
+        country=_repair(row["office_location"], COUNTRY_OF, repaired),
         employees=int(row["employees"]),
         revenue=Decimal(row["revenue"]) * MILLION,
     )
@@ -105,21 +105,21 @@ def _rep_key(agent: str) -> str:
     return agent.lower().replace(" ", ".")
 
 
-def _deal(row: Row, prices: Mapping[str, Decimal], last_day: date, mended: Counter[str]) -> Deal:
+def _opportunity(row: Row, prices: Mapping[str, Decimal], last_day: date, repaired: Counter[str]) -> Opportunity:
     stage = STAGE_OF[row["deal_stage"]]
-    product = _mend(row["product"], PRODUCT_OF, mended)
+    product = _repair(row["product"], PRODUCT_OF, repaired)
     account = row["account"]
     if not account:
-        mended["deal without an account, named by its product"] += 1
+        repaired["opportunity without an account, named by its product"] += 1
     created, closed = _day(row["engage_date"]), _day(row["close_date"])
     if created is None:
-        mended[f"deal without a date of first contact, set to {last_day}"] += 1
+        repaired[f"opportunity without a date of first contact, set to {last_day}"] += 1
     if closed is None:
-        mended[f"open deal without a close date, set to {last_day}"] += 1
+        repaired[f"open opportunity without a close date, set to {last_day}"] += 1
     value = Decimal(row["close_value"] or 0)
     if not value:
-        mended["open or lost deal without a value, set to its product's list price"] += 1
-    return Deal(
+        repaired["open or lost opportunity without a value, set to its product's list price"] += 1
+    return Opportunity(
         key=row["opportunity_id"],
         name=f"{account} – {product}" if account else f"{product} ({row['opportunity_id']})",
         account_key=account,

@@ -1,4 +1,4 @@
-"""Fills the simulated Salesforce org with a world, as years of selling would have left it, and edits it by hand."""
+"""Fills the simulated Salesforce org with a world, as after years of selling, and edits it like a person."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import Any
 
 import httpx
 
-from sandbox.story.world import CRM_STAGE, Account, Deal, Rep, World
+from sandbox.story.world import CRM_STAGE, Account, Opportunity, Rep, World
 
 DUMP_PAGE = 1000
 
 
 @dataclass(frozen=True)
 class OrgIds:
-    """The org's record ids by our keys: users by rep, opportunities by deal."""
+    """The org's record ids by our keys: of users by rep, of opportunities by opportunity."""
 
     users: Mapping[str, str]
     opportunities: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class OrgDeal:
+class OrgOpportunity:
     """What the org holds of an opportunity: its stage by the org's name, and the submission ids of its assessments."""
 
     name: str
@@ -40,24 +40,24 @@ class OrgConsole:
         self.url = url
 
     async def fill(self, world: World) -> OrgIds:
-        """Load the world without change events; people and accounts first, as deals refer to their ids."""
+        """Load the world without change events; people and accounts first, as opportunities refer to their ids."""
         first = await self._load(
             users=[_user(rep) for rep in world.reps], accounts=[_account_row(account) for account in world.accounts]
         )
         users = dict(zip((rep.key for rep in world.reps), first["users"], strict=True))
         accounts = dict(zip((account.key for account in world.accounts), first["accounts"], strict=True))
-        rows = [_opportunity_row(deal, users, accounts) for deal in world.deals]
+        rows = [_opportunity_row(opportunity, users, accounts) for opportunity in world.opportunities]
         loaded = (await self._load(opportunities=rows))["opportunities"]
-        return OrgIds(users, dict(zip((deal.key for deal in world.deals), loaded, strict=True)))
+        return OrgIds(users, dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True)))
 
     async def edit(self, opportunity_id: str, stage_name: str, user_id: str) -> None:
         """A person sets the stage in Salesforce."""
         body = {"id": opportunity_id, "fields": {"StageName": stage_name}, "user": user_id}
         (await self._http.post(f"{self.url}/_sim/edit", json=body)).raise_for_status()
 
-    async def deals(self) -> dict[str, OrgDeal]:
+    async def opportunities(self) -> dict[str, OrgOpportunity]:
         """Everything the org holds, by opportunity id."""
-        found: dict[str, OrgDeal] = {}
+        found: dict[str, OrgOpportunity] = {}
         while True:
             page = await self._http.get(
                 f"{self.url}/_sim/opportunities", params={"limit": DUMP_PAGE, "offset": len(found)}
@@ -65,10 +65,10 @@ class OrgConsole:
             rows = page.raise_for_status().json()["opportunities"]
             if not rows:
                 return found
-            found |= {row["Id"]: _org_deal(row) for row in rows}
+            found |= {row["Id"]: _org_opportunity(row) for row in rows}
 
     async def assessments(self, offset: int) -> list[str]:
-        """Submission ids of the assessments the org holds, in the order they came, from behind the first `offset`."""
+        """Submission ids of the assessments in the org, in order of arrival, without the first `offset`."""
         page = await self._http.get(f"{self.url}/_sim/assessments", params={"offset": offset})
         return page.raise_for_status().json()
 
@@ -103,26 +103,26 @@ def _account_row(account: Account) -> dict[str, Any]:
     }
 
 
-def _opportunity_row(deal: Deal, users: Mapping[str, str], accounts: Mapping[str, str]) -> dict[str, Any]:
-    changed = deal.created_on if deal.is_open else deal.close_on
+def _opportunity_row(opportunity: Opportunity, users: Mapping[str, str], accounts: Mapping[str, str]) -> dict[str, Any]:
+    changed = opportunity.created_on if opportunity.is_open else opportunity.close_on
     return {
-        "Name": deal.name,
-        "AccountId": accounts.get(deal.account_key),
-        "OwnerId": users[deal.rep_key],
-        "StageName": CRM_STAGE[deal.claimed],
-        "Amount": str(deal.amount),
-        "CloseDate": deal.close_on.isoformat(),
-        "CreatedDate": _morning(deal.created_on),
+        "Name": opportunity.name,
+        "AccountId": accounts.get(opportunity.account_key),
+        "OwnerId": users[opportunity.rep_key],
+        "StageName": CRM_STAGE[opportunity.claimed],
+        "Amount": str(opportunity.amount),
+        "CloseDate": opportunity.close_on.isoformat(),
+        "CreatedDate": _morning(opportunity.created_on),
         "LastModifiedDate": _morning(changed),
         "LastStageChangeDate": _morning(changed),
     }
 
 
 def _morning(day: date) -> str:
-    """The first moment of the day: of today, too, it is past, and no edit can come before it."""
+    """The first moment of the day. Even today's is in the past, so no edit can come before it."""
     return f"{day.isoformat()}T00:00:00.000+0000"
 
 
-def _org_deal(row: Mapping[str, Any]) -> OrgDeal:
+def _org_opportunity(row: Mapping[str, Any]) -> OrgOpportunity:
     submissions = tuple(item["External_Id__c"] for item in row["assessments"])
-    return OrgDeal(row["Name"], row["StageName"], row.get("Amount") or 0, submissions)
+    return OrgOpportunity(row["Name"], row["StageName"], row.get("Amount") or 0, submissions)

@@ -1,4 +1,4 @@
-"""An integration partner: reads the stage changes made for it, and keeps account of what it got.
+"""An integration partner: reads the stage changes made for it, and records what it got.
 
 A partner is promised every change of an opportunity exactly once by event id, and in order. It recognises a repeated
 delivery by `ce_id`; a second event for a revision it already has, a revision before its predecessor or a revision that

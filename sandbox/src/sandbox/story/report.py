@@ -1,4 +1,4 @@
-"""What a finished run has to tell, as values: `screen` shows it, `demo.json` keeps its figures."""
+"""The results of a finished run as values: `closing` shows them, `demo.json` keeps the figures."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from sandbox.story.life import Life
 from sandbox.story.measure import Latency, latency_of
 from sandbox.story.setup import Published
 from sandbox.story.sides import Sides
-from sandbox.story.verify import EngineDeal, Verdict
+from sandbox.story.verify import EngineOpportunity, Verdict
 from sandbox.story.witness import Witness
-from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Deal, Story, rank
+from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Opportunity, Story, rank
 
 # What the first reason of a decision on a submission means to the rep.
 MEANING: Mapping[str, str] = {
-    "ACCEPTED": "moved a deal",
-    "FAILED": "told what was missing",
+    "ACCEPTED": "moved an opportunity",
+    "FAILED": "got a list of what is missing",
     "NOT_CURRENT_STAGE": "were evidence for an earlier stage",
     "OVERRIDE_ACTIVE": "were older than a person's edit",
-    "TERMINAL": "came after the deal was closed",
+    "TERMINAL": "came after the opportunity was closed",
     "SUPERSEDED": "were overtaken by newer answers",
 }
 MOST_MISSING = 5
@@ -45,7 +45,7 @@ class StageLine:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The optimism gap: the value of open deals whose claim is ahead of what their evidence earned.
+    """The optimism gap: the value of open opportunities whose claim is ahead of what their evidence earned.
 
     `unproven` is all of it, of which `disproved` has been asked for evidence and could not give it.
     """
@@ -59,7 +59,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """What kept deals where they are: an assessment's score, how often, how many points short in the middle, and the
+    """What kept opportunities from moving: an assessment's score, how often, the median of the points short, and the
     question that lost most."""
 
     title: str
@@ -80,7 +80,7 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything the last screen shows."""
+    """Everything that the last screen shows."""
 
     title: str
     opportunities: int
@@ -139,7 +139,7 @@ class Run:
     published: Published
     opportunity_ids: Mapping[str, str]
     sides: Sides
-    engine: Mapping[str, EngineDeal]
+    engine: Mapping[str, EngineOpportunity]
     verdict: Verdict
     life: Life | None
     events: int
@@ -158,14 +158,14 @@ def report_of(run: Run) -> Report:
     ]
     seen = run.sides.arrivals.seen
     to_salesforce = [seen[key] - done.sent_at for key, done in online.items() if key in seen]
-    adopted = len(run.story.world.deals)
+    adopted = len(run.story.world.opportunities)
     return Report(
         title=run.title,
         opportunities=adopted,
         submissions=len(accepted),
         offline=len(accepted) - len(online),
         duplicates=run.sides.journal.duplicates,
-        # First sight of a deal is no change of its stage.
+        # The first observation of an opportunity is no change of its stage.
         stage_changes=max(run.sides.partner.count - adopted, 0),
         edits=run.sides.journal.edits,
         stages=tuple(_stage_line(stage, run) for stage in STAGES),
@@ -187,41 +187,51 @@ def report_of(run: Run) -> Report:
 
 
 def _stage_line(stage: str, run: Run) -> StageLine:
-    before = [deal for deal in run.story.world.deals if deal.claimed == stage]
-    after = [deal for deal in run.engine.values() if deal.stage_key == stage]
-    still_open = [deal for deal in run.engine.values() if deal.stage_key in OPEN_STAGES]
+    before = [opportunity for opportunity in run.story.world.opportunities if opportunity.claimed == stage]
+    after = [opportunity for opportunity in run.engine.values() if opportunity.stage_key == stage]
+    still_open = [opportunity for opportunity in run.engine.values() if opportunity.stage_key in OPEN_STAGES]
     return StageLine(
         name=CRM_STAGE[stage],
         before=len(before),
-        before_value=float(sum(deal.amount for deal in before)),
+        before_value=float(sum(opportunity.amount for opportunity in before)),
         after=len(after),
-        after_value=sum(deal.amount for deal in after),
-        earned=sum(deal.earned_stage == stage for deal in still_open),
+        after_value=sum(opportunity.amount for opportunity in after),
+        earned=sum(opportunity.earned_stage == stage for opportunity in still_open),
     )
 
 
 def _gap(run: Run) -> Gap:
-    deals = {run.opportunity_ids[deal.key]: deal for deal in run.story.world.deals}
-    open_deals = {key: deal for key, deal in run.engine.items() if deal.stage_key in OPEN_STAGES}
-    ahead = {key for key, deal in open_deals.items() if rank(deal.stage_key) > rank(deal.earned_stage)}
-    disproved = {key for key in ahead if _was_asked(deals[key])}
+    opportunities = {run.opportunity_ids[opportunity.key]: opportunity for opportunity in run.story.world.opportunities}
+    open_opportunities = {
+        key: opportunity for key, opportunity in run.engine.items() if opportunity.stage_key in OPEN_STAGES
+    }
+    ahead = {
+        key
+        for key, opportunity in open_opportunities.items()
+        if rank(opportunity.stage_key) > rank(opportunity.earned_stage)
+    }
+    disproved = {key for key in ahead if _was_asked(opportunities[key])}
     names = {rep.key: rep.name for rep in run.story.world.reps}
-    asked = Counter(deals[key].rep_key for key in open_deals if _was_asked(deals[key]))
-    found = Counter(deals[key].rep_key for key in disproved)
+    asked = Counter(opportunities[key].rep_key for key in open_opportunities if _was_asked(opportunities[key]))
+    found = Counter(opportunities[key].rep_key for key in disproved)
     worst = sorted(found, key=lambda rep: (-found[rep] / asked[rep], rep))
-    before = [deal for deal in run.story.world.deals if deal.is_open and rank(deal.claimed) > 0]
+    before = [
+        opportunity
+        for opportunity in run.story.world.opportunities
+        if opportunity.is_open and rank(opportunity.claimed) > 0
+    ]
     return Gap(
-        open_value=sum(deal.amount for deal in open_deals.values()),
-        unproven_before=float(sum(deal.amount for deal in before)),
-        unproven=sum(open_deals[key].amount for key in ahead),
-        disproved=sum(open_deals[key].amount for key in disproved),
+        open_value=sum(opportunity.amount for opportunity in open_opportunities.values()),
+        unproven_before=float(sum(opportunity.amount for opportunity in before)),
+        unproven=sum(open_opportunities[key].amount for key in ahead),
+        disproved=sum(open_opportunities[key].amount for key in disproved),
         reps=tuple((names[rep], found[rep], asked[rep]) for rep in worst[:MOST_REPS]),
     )
 
 
-def _was_asked(deal: Deal) -> bool:
-    """Whether anybody answered questions about a stage that the claim had passed already."""
-    return bool(deal.reviews)
+def _was_asked(opportunity: Opportunity) -> bool:
+    """Whether a rep answered questions about a stage that the claim had passed already."""
+    return bool(opportunity.reviews)
 
 
 def _refusals(journal: Journal) -> tuple[Refusal, ...]:

@@ -16,13 +16,13 @@ from rich.text import Text
 
 WIDTH = 100
 REFRESH_PER_SECOND = 8
-# Where nobody watches, one line of progress now and then is enough.
+# Without a terminal, one line of progress now and then is enough.
 LINE_EVERY_SECONDS = 5.0
 BAR_WIDTH = 34
 
 
 class Phase:
-    """A part of the demo; `note` is what stands beside it when it is done."""
+    """A part of the demo; `note` is shown beside it when it is done."""
 
     def __init__(self, words: str) -> None:
         self.words = words
@@ -75,7 +75,7 @@ class Screen:
         self.console.print(phase.line)
 
     def say(self, words: str) -> None:
-        """A line that stays."""
+        """A line that stays on the screen."""
         self.console.print(Text(f"    {words}", "dim"))
 
     def show(self, detail: Callable[[], RenderableType], line: Callable[[], str]) -> None:

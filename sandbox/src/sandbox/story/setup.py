@@ -14,7 +14,7 @@ from sandbox.story.world import ASSESSMENT_OF, PIPELINE
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.2
-# What a service answers while the events that tell it of the others' publications are still on their way.
+# The codes of a service that has not yet received what other services published.
 IN_FLIGHT = ("assessment_unknown", "pipeline_not_found")
 
 
@@ -44,7 +44,7 @@ class Published:
 
 
 async def publish_field_example(admin: Caller) -> Published:
-    """Assessments, their points, the pipeline and the partner's feed. Raises Refused, SetupStuck."""
+    """Publish assessments, their points, the pipeline and the partner's feed. Raises Refused, SetupStuck."""
     definitions: dict[str, Definition] = {}
     warnings: list[str] = []
     for key in ASSESSMENT_OF.values():
@@ -64,7 +64,7 @@ async def import_opportunities(admin: Caller) -> int:
     deadline = time.perf_counter() + PATIENCE_SECONDS
     while run["state"] != "COMPLETED":
         if time.perf_counter() > deadline:
-            raise SetupStuck(f"the import stands at {run['read_count']} opportunities: {run['last_error']}")
+            raise SetupStuck(f"the import stopped after {run['read_count']} opportunities: {run['last_error']}")
         await asyncio.sleep(POLL_SECONDS)
         run = await admin.get("crm-connector", f"/v1/imports/{run['import_id']}")
     return run["read_count"]
@@ -111,7 +111,7 @@ async def _publish_pipeline(admin: Caller) -> dict[str, str]:
 
 
 async def _when_arrived(ask: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask again for as long as the answer is that another service's news has not arrived."""
+    """Repeat the call while the service has not yet received what another one published."""
     deadline = time.perf_counter() + PATIENCE_SECONDS
     while True:
         try:

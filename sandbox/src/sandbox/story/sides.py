@@ -1,4 +1,4 @@
-"""What everybody who takes part in a run saw of it."""
+"""What each participant saw of a run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from sandbox.story.witness import Witness
 
 @dataclass(frozen=True, slots=True)
 class Sides:
-    """The accounts of one run: of the reps, of whoever reads all topics, of the partner and of the org. None of them
-    is a service's own."""
+    """The records of one run: of the reps, of the reader of all topics, of the partner and of the org. None comes from
+    a service's own database."""
 
     journal: Journal
     witness: Witness
@@ -22,5 +22,5 @@ class Sides:
 
     @property
     def event_count(self) -> int:
-        """Events seen by anybody."""
+        """Events that any participant saw."""
         return self.witness.event_count + self.partner.count

@@ -1,4 +1,4 @@
-"""Reading topics from outside, without a consumer group: every record once per connection, from the beginning."""
+"""Reads topics from outside, without a consumer group: every record once for each connection, from the beginning."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Reader = Callable[[Received[Message], float], None]
 
 @asynccontextmanager
 async def following(kafka: dict[str, Any], readers: dict[str, Reader]) -> AsyncIterator[None]:
-    """Hand every record of each topic to its reader for as long as the block runs; `kafka` as `Stack.kafka` gives.
+    """Hand every record of each topic to its reader while the block runs; `kafka` is what `Stack.kafka` gives.
 
     An exception in a reader, or a record that is no event, ends the block with it.
     """
@@ -42,7 +42,7 @@ async def following(kafka: dict[str, Any], readers: dict[str, Reader]) -> AsyncI
 
 @asynccontextmanager
 async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do this for as long as the block runs. An exception in it ends the block with it."""
+    """Run this while the block runs. An exception in it ends the block too."""
     async with asyncio.TaskGroup() as group:
         task = group.create_task(work)
         try:

@@ -1,5 +1,5 @@
 """Judges a finished run from outside: what was accepted, what the engine says, what the org holds, what the partner
-got. Nothing here asks a service whether it did well."""
+got. It never asks a service whether it did well."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sandbox.story.org_load import OrgDeal
+from sandbox.story.org_load import OrgOpportunity
 from sandbox.story.partner import Partner
 from sandbox.story.world import CRM_STAGE
 
@@ -15,8 +15,8 @@ MOST_FINDINGS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class EngineDeal:
-    """A deal as the stage engine's API shows it."""
+class EngineOpportunity:
+    """An opportunity as the stage engine's API shows it."""
 
     stage_key: str
     earned_stage: str
@@ -31,14 +31,14 @@ class Evidence:
     accepted: frozenset[str]
     scores: Mapping[str, int]
     decisions: Mapping[str, int]
-    engine: Mapping[str, EngineDeal]
-    org: Mapping[str, OrgDeal]
+    engine: Mapping[str, EngineOpportunity]
+    org: Mapping[str, OrgOpportunity]
     partner: Partner
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was found wrong; `findings` name the first cases in words.
+    """What was wrong; `findings` name the first cases in words.
 
     `lost` counts accepted submissions without a score, a decision or a record in the org, and stage changes the
     partner never got; `doubled` what there is twice of one of these; `out_of_order` changes the partner got late.
@@ -60,7 +60,7 @@ class Verdict:
 def judge(evidence: Evidence) -> Verdict:
     """Compare every side with every other."""
     findings: list[str] = []
-    in_org = Counter(submission for deal in evidence.org.values() for submission in deal.submission_ids)
+    in_org = Counter(submission for opportunity in evidence.org.values() for submission in opportunity.submission_ids)
     lost = doubled = 0
     for what, counts in (
         ("score", evidence.scores),
@@ -90,7 +90,7 @@ def judge(evidence: Evidence) -> Verdict:
     )
 
 
-def _differences(engine: Mapping[str, EngineDeal], org: Mapping[str, OrgDeal]) -> Iterable[str]:
+def _differences(engine: Mapping[str, EngineOpportunity], org: Mapping[str, OrgOpportunity]) -> Iterable[str]:
     for key in sorted(engine.keys() | org.keys()):
         ours, theirs = engine.get(key), org.get(key)
         if ours is None:
@@ -101,16 +101,16 @@ def _differences(engine: Mapping[str, EngineDeal], org: Mapping[str, OrgDeal]) -
             yield f"{key} is {theirs.stage_name} in Salesforce and {ours.stage_key} in the engine"
 
 
-def _partner_faults(engine: Mapping[str, EngineDeal], partner: Partner) -> tuple[list[str], list[str]]:
-    """Changes that never came, one line each, and opportunities whose last change is not where they stand."""
+def _partner_faults(engine: Mapping[str, EngineOpportunity], partner: Partner) -> tuple[list[str], list[str]]:
+    """Changes that never came, one line each, and opportunities whose last change is not their stage."""
     missing: list[str] = []
     misled: list[str] = []
-    for key, deal in engine.items():
-        count = partner.missing(key, deal.revision)
+    for key, opportunity in engine.items():
+        count = partner.missing(key, opportunity.revision)
         missing += [f"the partner missed a change of {key}"] * count
         got = partner.changes.get(key)
         last = max(got, key=lambda change: change.revision) if got else None
-        if last is not None and (last.revision, last.to_stage) != (deal.revision, deal.stage_key):
+        if last is not None and (last.revision, last.to_stage) != (opportunity.revision, opportunity.stage_key):
             misled.append(f"the partner has {key} in {last.to_stage}, revision {last.revision}")
     misled += [f"the partner knows {key}, which the engine does not" for key in partner.changes.keys() - engine.keys()]
     return missing, misled

@@ -1,4 +1,4 @@
-"""What passed between the services, as their topics tell it: who was scored, decided and moved, and when."""
+"""What went over the topics between the services: which submission was scored, decided and moved, and when."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ Seen = tuple[Received[Any], float]
 class Witness:
     """Events by what they are about, a repeated delivery counted once.
 
-    `scores` and `decisions` by submission hold every one there was; `confirmed` holds the first confirmation that the
-    stage it led to was written.
+    `scores` and `decisions` by submission hold every one there was; `confirmed` holds the first confirmation of the
+    stage that it led to.
     """
 
     def __init__(self) -> None:
@@ -80,4 +80,4 @@ class Witness:
 
 
 def _only_counted(event: Received[Any], now: float) -> None:
-    """Seen in its effects elsewhere."""
+    """Its effects are seen elsewhere."""

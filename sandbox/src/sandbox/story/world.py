@@ -1,6 +1,6 @@
-"""The people, accounts and deals of a story, what they will do, and the stages of the field example.
+"""The people, accounts and opportunities of a story, what they will do, and the stages of the field example.
 
-All of it is a value: who plays it (`reps`, `org_load`) adds ids and clocks.
+All of it is values. The modules that play it (`reps`, `org_load`) add ids and clocks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ CRM_STAGE: Mapping[str, str] = {
     CLOSED_WON: "Closed Won",
     CLOSED_LOST: "Closed Lost",
 }
-# The assessment whose score decides whether a deal leaves the stage.
+# The assessment whose score decides whether an opportunity leaves the stage.
 ASSESSMENT_OF: Mapping[str, str] = {
     PROSPECTING: "prospecting",
     DISCOVERY: "discovery",
@@ -42,13 +42,13 @@ Answers = Mapping[str, str | bool | int | list[str]]
 
 
 def rank(stage: str) -> int:
-    """How far a stage is; a lost deal got nowhere."""
+    """How far along a stage is; a lost opportunity counts as nowhere."""
     return -1 if stage == CLOSED_LOST else STAGES.index(stage)
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A company that deals are made with. Revenue in whole units of the org's currency."""
+    """A company that is sold to. Revenue in whole units of the org's currency."""
 
     key: str
     name: str
@@ -90,12 +90,12 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Deal:
+class Opportunity:
     """An opportunity as the org holds it (`claimed`) and as it is (`supported`, the stage its evidence would earn).
     Its `account_key` is empty when it belongs to no account.
 
     `reviews` are answers about stages the claim has passed already; `attempts` about the claimed stage and the ones
-    after it, each handed in when the deal has got there.
+    after it, each handed in when the opportunity has got there.
     """
 
     key: str
@@ -117,9 +117,9 @@ class Deal:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Somebody sets a deal's stage in Salesforce, past the assessments."""
+    """A person sets an opportunity's stage in Salesforce without an assessment."""
 
-    deal_key: str
+    opportunity_key: str
     to_stage: str
     by: str
 
@@ -138,7 +138,7 @@ class Flaw(StrEnum):
 class BadSubmission:
     """A submission that must be refused, and why."""
 
-    deal_key: str
+    opportunity_key: str
     flaw: Flaw
     assessment_key: str
     answers: Answers
@@ -148,17 +148,17 @@ class BadSubmission:
 class Move:
     """A rep asks for a stage without the evidence; the engine must refuse."""
 
-    deal_key: str
+    opportunity_key: str
     to_stage: str
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Accounts, people and deals before anything happens. `notes` say what was mended in the source."""
+    """Accounts, people and opportunities before anything happens. `notes` say what was repaired in the source."""
 
     accounts: tuple[Account, ...]
     reps: tuple[Rep, ...]
-    deals: tuple[Deal, ...]
+    opportunities: tuple[Opportunity, ...]
     notes: tuple[str, ...] = ()
 
 
@@ -173,4 +173,4 @@ class Story:
 
     @property
     def submission_count(self) -> int:
-        return sum(len(deal.reviews) + len(deal.attempts) for deal in self.world.deals)
+        return sum(len(opportunity.reviews) + len(opportunity.attempts) for opportunity in self.world.opportunities)

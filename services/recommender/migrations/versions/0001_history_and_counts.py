@@ -1,4 +1,4 @@
-"""Histories of deals, the counts learned from them, and recommendations."""
+"""Histories of opportunities, the counts learned from them, and recommendations."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
 from recommender.models import Base, parked_submission

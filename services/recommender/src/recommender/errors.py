@@ -1,7 +1,7 @@
 """What this service refuses.
 
 NotFoundProblem
-├── RecommendationNotFound   the deal has none yet
+├── RecommendationNotFound   the opportunity has none yet
 └── PipelineNotFound         no pipeline of that key, or none at all
 InvalidProblem
 ├── StageUnknown             the pipeline has no such stage
@@ -23,7 +23,7 @@ class StageUnknown(InvalidProblem):
     code = "unknown_stage"
 
     def __init__(self, pointer: str, stage_key: str, pipeline_key: str) -> None:
-        detail = f"the pipeline {pipeline_key} has no stage {stage_key}"
+        detail = f"The pipeline {pipeline_key} has no stage {stage_key}."
         super().__init__(detail, errors=[FieldError(pointer, self.code, detail)])
 
 
@@ -31,5 +31,5 @@ class AssessmentUnknown(InvalidProblem):
     code = "unknown_assessment"
 
     def __init__(self, assessment_key: str) -> None:
-        detail = f"no scoring profile of the assessment {assessment_key} was published"
+        detail = f"No scoring profile of the assessment {assessment_key} is published."
         super().__init__(detail, errors=[FieldError("/body/assessment_key", self.code, detail)])

@@ -1,4 +1,4 @@
-"""What events tell this service, in its own terms, free of protobuf and of tables."""
+"""What events say, in the words of this service, without protobuf and tables."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -67,7 +67,7 @@ class PublishedAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the CRM claims of a deal; `claimed_stage` is None when it is not mapped."""
+    """What the CRM claims of an opportunity; `claimed_stage` is None when it is not mapped."""
 
     opportunity_id: str
     claimed_stage: str | None
@@ -77,7 +77,8 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class EngineDecision:
-    """What the stage engine made of a submission. `stage_key` is where its rules move or would move the deal."""
+    """What the stage engine decided on a submission. `stage_key` is the stage to which its rules move or would move the
+    opportunity."""
 
     submission_id: str
     opportunity_id: str

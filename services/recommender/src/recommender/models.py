@@ -1,4 +1,5 @@
-"""Tables: what other services published, each deal's history, the counts learned from it, and what was said."""
+"""Tables: what other services published, each opportunity's history, the counts learned from it, and the
+recommendations."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -67,8 +68,8 @@ class ScoringProfile(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """What a deal went through, by the stage engine, and where it stands by the CRM. Without a visit until the engine
-    first reports it."""
+    """The visits of an opportunity, by the stage engine, and its stage in the CRM. It has no visit until the engine
+    first reports one."""
 
     # Written again and again in place: with room in its page a row keeps its index entries.
     __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
@@ -76,7 +77,7 @@ class Opportunity(Base, table=True):
     tenant_id: str = _key()
     opportunity_id: str = _key()
     current_stage: str | None
-    #: In order: the fields of `Visit`. They are read whole with every score, and so stand where its number is counted.
+    #: In order: the fields of `Visit`. Every score reads all of them, so they are in the row of its opportunity.
     visits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     claimed_stage: str | None
     crm_deleted: bool
@@ -88,7 +89,7 @@ class Opportunity(Base, table=True):
 
 
 class Submission(Base, table=True):
-    """A scored assessment of a deal: the features as of its capture, and the answers behind them."""
+    """A scored assessment of an opportunity: the features as of its capture, and the answers behind them."""
 
     __table_args__ = (Index("submission_opportunity", "tenant_id", "opportunity_id"),)
 
@@ -113,14 +114,14 @@ class Submission(Base, table=True):
 
 
 class Decision(Base, table=True):
-    """What the stage engine made of a submission, to stand beside the recommendation."""
+    """What the stage engine decided on a submission, shown beside the recommendation."""
 
     tenant_id: str = _key()
     submission_id: str = _key()
     opportunity_id: str
     decision_no: int = Field(sa_type=BigInteger)
     outcome: str
-    #: The stage the rules moved or would move the deal to.
+    #: The stage the rules moved or would move the opportunity to.
     stage_key: str
     earned_stage: str
     decided_at: datetime = _moment()
@@ -142,7 +143,7 @@ class VisitCount(Base, table=True):
 
 
 class PipelineTotal(Base, table=True):
-    """Ended visits and closed deals of a pipeline, which say whether it has enough history."""
+    """Ended visits and closed opportunities of a pipeline, which say whether it has enough history."""
 
     __tablename__ = "pipeline_total"  # pyright: ignore[reportAssignmentType]
 
@@ -153,7 +154,7 @@ class PipelineTotal(Base, table=True):
 
 
 class ParkedSubmission(Base, table=True):
-    """A submission whose recommendation waits for what another topic has not delivered yet."""
+    """A submission whose recommendation waits for an event of another topic."""
 
     __tablename__ = "parked_submission"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -171,7 +172,7 @@ class ParkedSubmission(Base, table=True):
 
 
 class Recommendation(Base, table=True):
-    """What was recommended, or why nothing was, with all it rested on at the time."""
+    """What was recommended, or why nothing was, with everything it was based on."""
 
     __table_args__ = (Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),)
 

@@ -142,7 +142,7 @@ class RecommendationRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationInPlace(RecommendationRecord):
-    """A recommendation beside where its opportunity is now and what the rules decided on the same evidence."""
+    """A recommendation beside its opportunity's present stage and what the rules decided on the same evidence."""
 
     current_stage: str | None
     claimed_stage: str | None

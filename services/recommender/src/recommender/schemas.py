@@ -13,7 +13,7 @@ Key = Annotated[str, Field(min_length=1, max_length=200)]
 
 
 class Alternative(BaseModel):
-    """A stage and the share of such deals that durably ended up there, smoothed."""
+    """A stage and the smoothed share of such opportunities that ended up there."""
 
     stage_key: str
     probability: float = Field(ge=0, le=1)
@@ -25,7 +25,7 @@ class Reasons(BaseModel):
     assessment_key: str
     band: str = Field(description="the scores counted as one class; `incomplete` when the score was blocked")
     level: Level = Field(description="the finest level with enough cases: cell, assessment in the stage, stage")
-    support: int = Field(description="past cases at that level, the deal's own left out")
+    support: int = Field(description="past cases at that level, the opportunity's own left out")
     counts: dict[str, int] = Field(description="past cases at that level by the stage they led to")
     lower_bound: float = Field(description="5 % credible bound of the most probable stage")
     runner_up: float = Field(description="probability of the second; the bound must exceed it")
@@ -35,7 +35,7 @@ class Advised(BaseModel):
     """A recommended stage, or the code of an abstention, with its reasons. It never moves a stage."""
 
     pipeline_key: str
-    stage_at_capture: str = Field(description="where the deal was when the assessment was captured")
+    stage_at_capture: str = Field(description="where the opportunity was when the assessment was captured")
     recommended_stage: str | None = Field(description="null when abstained; may be the stage of the capture")
     abstention_code: Abstention | None
     reasons: Reasons
@@ -44,7 +44,7 @@ class Advised(BaseModel):
 
 
 class StageRecommendation(Advised):
-    """A recommendation as it was made, beside where the deal stands now and what the rules decided."""
+    """A recommendation as it was made, beside the opportunity's present stage and what the rules decided."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -86,13 +86,13 @@ class StageRecommendation(Advised):
 
     recommendation_id: UUID
     opportunity_id: str
-    recommendation_no: int = Field(description="counts the deal's recommendations")
+    recommendation_no: int = Field(description="counts the opportunity's recommendations")
     submission_id: str
-    current_stage: str | None = Field(description="the deal's stage now")
+    current_stage: str | None = Field(description="the opportunity's stage now")
     claimed_stage: str | None = Field(description="the stage the CRM shows now; null when unmapped or unknown")
     crm_deleted: bool
     engine_outcome: str | None = Field(description="the stage engine's decision on the same submission")
-    engine_stage: str | None = Field(description="where its rules moved, or propose to move, the deal")
+    engine_stage: str | None = Field(description="where its rules moved, or propose to move, the opportunity")
     captured_at: datetime
     recommended_at: datetime
 
@@ -120,8 +120,8 @@ class PriorStrengths(BaseModel):
     stage_strength: float = Field(description="of a stage's distribution, in its assessments'")
     assessment_strength: float = Field(description="of an assessment's distribution, in its score bands'")
     support_floor: int = Field(description="cases below which a level is not used")
-    closed_floor: int = Field(description="won and lost deals, each, from which a pipeline is no longer cold")
-    visits_floor: int = Field(description="or ended visits with evidence, whichever comes first")
+    closed_floor: int = Field(description="won and lost opportunities, each, from which a pipeline is no longer cold")
+    visits_floor: int = Field(description="or ended visits with evidence, if they come first")
     tail: float = Field(description="probability below the credible bound")
 
 
@@ -150,7 +150,7 @@ class PipelineModel(BaseModel):
 
 
 class ModelState(BaseModel):
-    """The model as it stands."""
+    """The model as it is now."""
 
     priors: PriorStrengths
     pipelines: list[PipelineModel]
@@ -160,7 +160,7 @@ class ModelState(BaseModel):
 
 
 class ModelCell(BaseModel):
-    """One cell of the table: what was known at capture, where such deals went, and what the model would say."""
+    """One cell of the table: what was known at capture, where such opportunities went, and what the model would say."""
 
     assessment_key: str
     assessment_title: str

@@ -1,4 +1,4 @@
-"""What this service is told from outside."""
+"""Settings from the environment."""
 
 from typing import ClassVar
 

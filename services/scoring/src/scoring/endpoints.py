@@ -110,9 +110,9 @@ async def replace_scoring_profile(
 
 @router.post("/scoring-profiles/{profile_id}/publish", dependencies=_WRITE)
 async def publish_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, response: Response) -> ProfileView:
-    """Freeze a draft and score by it from now on, also what has been waiting for a profile.
+    """Freeze a draft and score by it from now on. Submissions that waited for a profile are scored too.
 
-    409 `assessment_unknown` until the assessment's publication has arrived here: retry.
+    409 `assessment_unknown` until the published assessment has arrived here: try again.
     """
     service = ProfileService(uow, caller)
     return await _view(service, await service.publish(profile_id), response)
@@ -155,7 +155,7 @@ async def get_profile_template(key: str) -> TemplateView:
     """A ready profile, to be sent as `profile` of a draft."""
     template = profile_templates().get(key)
     if template is None:
-        raise ProfileTemplateNotFound("there is no such template")
+        raise ProfileTemplateNotFound("There is no such template.")
     return TemplateView(
         key=template.key,
         title=template.title,
@@ -175,8 +175,8 @@ async def get_submission_score(submission_id: UUID, uow: Uow) -> ScoreView:
     found = await repository.newest_score(submission_id)
     if found is None:
         if await repository.is_parked(submission_id):
-            raise ScorePending("the submission waits for a published scoring profile of its assessment version")
-        raise ScoreNotFound("the submission has no score here")
+            raise ScorePending("The submission waits for a published scoring profile of its assessment version.")
+        raise ScoreNotFound("The submission has no score here.")
     return ScoreView.model_validate(found)
 
 

@@ -44,7 +44,7 @@ class AssessmentUnknown(ConflictProblem):
 
     def __init__(self, assessment_key: str, version: int) -> None:
         super().__init__(
-            f"version {version} of {assessment_key!r} is not known here (yet): publish the assessment, then retry",
+            f"Version {version} of {assessment_key!r} is not known here yet. Publish the assessment, then try again.",
             headers={"Retry-After": "1"},
         )
 
@@ -54,7 +54,7 @@ class ProfileInvalid(InvalidProblem):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         errors = [FieldError(f"/profile{each.pointer}", each.code, each.message) for each in findings]
-        super().__init__(f"the profile has {len(errors)} errors", errors=errors)
+        super().__init__(f"The profile has {len(errors)} errors.", errors=errors)
 
 
 class AnswersInvalid(InvalidProblem):
@@ -64,4 +64,4 @@ class AnswersInvalid(InvalidProblem):
         errors = [
             FieldError(pointer("body", "answers", each.question_key), each.code, each.message) for each in problems
         ]
-        super().__init__(f"{len(errors)} answers are not valid", errors=errors)
+        super().__init__(f"{len(errors)} answers are not valid.", errors=errors)

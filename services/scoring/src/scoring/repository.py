@@ -35,7 +35,7 @@ _SCORE = columns(score, ScoreRecord)
 
 
 class ScoringRepository:
-    """Row-level security confines every statement to the transaction's tenant; writes name it."""
+    """Row-level security limits every statement to the transaction's tenant; writes name it."""
 
     def __init__(self, session: AsyncSession, tenant_id: str) -> None:
         self._session = session
@@ -44,7 +44,7 @@ class ScoringRepository:
     # Assessments
 
     async def upsert_assessments(self, found: Sequence[AssessmentRecord]) -> None:
-        """Add published versions; of a known one only a later revision's retirement is taken over."""
+        """Add published versions. Of a known version only the retirement is taken over, from a later revision."""
         statement = upsert(assessment).values([{"tenant_id": self._tenant_id, **asdict(each)} for each in found])
         await self._session.execute(
             statement.on_conflict_do_update(

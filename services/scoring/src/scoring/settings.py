@@ -1,4 +1,4 @@
-"""What this service is told from outside: nothing beyond what every service is."""
+"""Settings from the environment: those that every service has, and no others."""
 
 from typing import ClassVar
 

@@ -1,1 +1,1 @@
-"""The recommender's reasoning, free of I/O: bands of scores, histories of deals, the count model."""
+"""The recommender's reasoning, free of I/O: bands of scores, histories of opportunities, the count model."""

@@ -19,7 +19,12 @@ def beta_cdf(x: float, a: float, b: float) -> float:
     if x >= 1.0:
         return 1.0
     if x > (a + 1) / (a + b + 2):
-        return 1.0 - beta_cdf(1.0 - x, b, a)
+        # Not by recursion: at the bound itself, rounding could lead back and forth without end.
+        return 1.0 - _lower_tail(1.0 - x, b, a)
+    return _lower_tail(x, a, b)
+
+
+def _lower_tail(x: float, a: float, b: float) -> float:
     front = exp(lgamma(a + b) - lgamma(a) - lgamma(b) + a * log(x) + b * log(1.0 - x)) / a
     return front / _continued_fraction(x, a, b)
 

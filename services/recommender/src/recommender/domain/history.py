@@ -1,7 +1,7 @@
-"""What one deal went through, and the cases the model may learn from it.
+"""What one opportunity went through, and the cases the model may learn from it.
 
 A case pairs what was known when an assessment was captured (stage, assessment, score band) with where the
-deal durably ended up next. Cases are a pure function of the set of facts in the history, so the order in
+opportunity durably ended up next. Cases are a pure function of the set of facts in the history, so the order in
 which topics deliver those facts cannot change the final counts.
 """
 
@@ -59,9 +59,9 @@ class Evidence:
 
     @property
     def order(self) -> tuple[int, datetime, str]:
-        """Of two captures of one assessment in one visit the greater replaces the other.
+        """Of two captures of one assessment in one visit, the greater replaces the other.
 
-        As the stage engine does: by the attempts of a device, then by arrival; a device's clock decides nothing.
+        The order is that of the stage engine: the attempts of a device, then arrival. A device's clock decides nothing.
         """
         return self.attempt_no, self.received_at, self.submission_id
 
@@ -77,7 +77,7 @@ class Cell:
 
 
 class Total(StrEnum):
-    """Per pipeline: visits the model learned from, and closed deals by outcome."""
+    """Per pipeline: visits the model learned from, and closed opportunities by outcome."""
 
     ENDED_VISITS = "ended_visits"
     WON = "won"
@@ -87,7 +87,7 @@ class Total(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Lessons:
-    """What deals add to the model: cases by (cell, stage it led to) and totals by (pipeline, total)."""
+    """What opportunities add to the model: cases by (cell, stage it led to) and totals by (pipeline, total)."""
 
     cases: Counter[tuple[Cell, str]] = field(default_factory=Counter)
     totals: Counter[tuple[str, Total]] = field(default_factory=Counter)
@@ -103,7 +103,7 @@ class Lessons:
 
 @dataclass(slots=True)
 class History:
-    """The facts known of one deal, each kept once however often it arrives."""
+    """The facts known of one opportunity, each kept once even if it arrives again."""
 
     opportunity_id: str
     visits: dict[int, Visit] = field(default_factory=dict)
@@ -135,10 +135,10 @@ class History:
         return successor.entered_at if successor else None
 
     def led_to(self, visit: Visit) -> str | None:
-        """The stage in which the deal durably was found after the visit; None while it lasts.
+        """The stage where the opportunity ended up after the visit; None while the visit lasts.
 
         A move undone by a regress was not earned, and an outcome retracted by reopening is none: both pass on
-        to the stage the deal returned to.
+        to the stage the opportunity returned to.
         """
         successor = self.visits.get(visit.visit_no + 1)
         if successor is None:
@@ -150,10 +150,10 @@ class History:
 
 
 def lessons(history: History) -> Lessons:
-    """What the deal teaches so far: only from open-stage visits that ended after the evidence was captured.
+    """What the opportunity teaches so far: only from open-stage visits that ended after the evidence was captured.
 
-    Evidence replaced by a later capture of the same assessment in the same visit left the deal where it was:
-    its label is the visit's own stage. The evidence in force when the visit ended has the stage the deal went
+    Evidence replaced by a later capture of the same assessment in the same visit left the opportunity where it was:
+    its label is the visit's own stage. The evidence in force when the visit ended has the stage the opportunity went
     to.
     """
     learned = Lessons()

@@ -1,8 +1,8 @@
-"""Champion 0: a Dirichlet-smoothed table of where deals with such evidence durably went, with abstention.
+"""Champion 0: a Dirichlet-smoothed table of where opportunities with such evidence durably went, with abstention.
 
 Three nested levels share strength. With counts n of a level, their sum N and the parent's distribution p, a
-stage has the probability (n + s p) / (N + s): the parent weighs as much as s cases. Above the widest level
-stands the uniform distribution over the pipeline's stages. The estimate is read from the finest level with
+stage has the probability (n + s p) / (N + s): the parent weighs as much as s cases. Above the widest level is the
+uniform distribution over the pipeline's stages. The estimate is read from the finest level with
 enough cases.
 """
 
@@ -36,7 +36,7 @@ class Level(StrEnum):
 class Priors:
     """Everything set by hand in the model; part of its version.
 
-    Strengths are in cases. Cold is a pipeline with fewer than `closed_floor` won or lost deals and fewer than
+    Strengths are in cases. Cold is a pipeline with fewer than `closed_floor` won or lost opportunities and fewer than
     `visits_floor` ended visits with evidence. `tail` is the probability left below the credible bound.
     """
 
@@ -67,9 +67,9 @@ class CountTable:
         self.by_cell.setdefault(cell, Counter())[label] += cases
 
     def levels(self, cell: Cell, own: Mapping[tuple[Cell, str], int]) -> dict[Level, Counter[str]]:
-        """Counts at each level for the cell, widest first, without the deal's own cases.
+        """Counts at each level for the cell, widest first, without the opportunity's own cases.
 
-        A deal never informs its own recommendation, even when its stage moved before its score arrived.
+        An opportunity never informs its own recommendation, even when its stage moved before its score arrived.
         """
         pipeline, stage, assessment = cell.pipeline_key, cell.stage_key, cell.assessment_key
         levels = {
@@ -113,7 +113,7 @@ def estimate(
     stages: Sequence[str],
     priors: Priors = CHAMPION_0,
 ) -> Estimate:
-    """The stage in which deals with such evidence durably were found next, or an abstention.
+    """The stage where opportunities with such evidence ended up, or an abstention.
 
     `stages` are the pipeline's at present, in rank order: counts of stages it no longer has are left out.
     """
@@ -155,7 +155,7 @@ def is_cold(totals: Mapping[Total, int], priors: Priors = CHAMPION_0) -> bool:
 
 @lru_cache(maxsize=1_024)
 def model_version(pipeline_key: str, pipeline_version: int, priors: Priors = CHAMPION_0) -> str:
-    """Names the rules an estimate was made by; the counts, which grow with every deal, are not part of it."""
+    """Names the rules an estimate was made by; the counts, which grow with every opportunity, are not part of it."""
     canonical = json.dumps([pipeline_key, pipeline_version, asdict(priors)], sort_keys=True)
     return f"champion-0.{hashlib.sha256(canonical.encode()).hexdigest()[:12]}"
 

@@ -1,4 +1,4 @@
-"""Queries of what deals went through."""
+"""Queries of the histories of opportunities."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
@@ -16,7 +16,7 @@ from recommender.repository.base import TenantRepository, among
 
 
 class HistoryRepository(TenantRepository):
-    """Visits and scored submissions of deals, and submissions that wait for another topic."""
+    """Visits and scored submissions of opportunities, and submissions that wait for another topic."""
 
     async def lock(self) -> None:
         """Let one transaction at a time work on the tenant's histories and counts, until it ends."""
@@ -26,10 +26,10 @@ class HistoryRepository(TenantRepository):
     async def histories(
         self, opportunity_ids: Collection[str], scored: Collection[str] | None = None
     ) -> dict[str, History]:
-        """All that is known of these deals; an empty history of one never heard of.
+        """Everything known of these opportunities; an empty history for an unknown one.
 
-        Whoever only adds scores, and no visit, names their submissions: then of a deal that is still in its first visit
-        no other evidence is read, for evidence teaches when its visit has ended.
+        A caller that adds scores and no visit names their submissions in `scored`. Of an opportunity in its first
+        visit, other evidence is then not read, because evidence teaches only when its visit has ended.
         """
         histories = {opportunity_id: History(opportunity_id) for opportunity_id in opportunity_ids}
         c = t.opportunity.c
@@ -39,7 +39,9 @@ class HistoryRepository(TenantRepository):
         for found in await self._records(visits, VisitsRecord):
             for visit in found.visits:
                 histories[found.opportunity_id].enter(visit)
-        full = [deal for deal, history in histories.items() if scored is None or len(history.visits) > 1]
+        full = [
+            opportunity_id for opportunity_id, history in histories.items() if scored is None or len(history.visits) > 1
+        ]
         s = t.submission.c
         evidence: list[Any] = []
         if full:
@@ -55,7 +57,7 @@ class HistoryRepository(TenantRepository):
         return histories
 
     async def save_visits(self, histories: Iterable[History]) -> None:
-        """Keep what these deals went through, and where they stand now."""
+        """Keep the visits of these opportunities and their present stages."""
         await self._upsert(
             t.opportunity,
             [

@@ -25,8 +25,8 @@ class RecommendationRepository(TenantRepository):
     """Recommendations, kept for ever, and their numbers."""
 
     async def number_recommendations(self, made: Mapping[str, Sequence[UUID]]) -> dict[str, int]:
-        """Reserve a number for each of a deal's recommendations, of which the last becomes its latest; the last number
-        of each deal before that."""
+        """Reserve a number for each recommendation of an opportunity and make the last one its latest. Returns each
+        opportunity's last number before these."""
         driver = await bulk.driver_of(self._session)
         counts, latest = [len(ids) for ids in made.values()], [ids[-1] for ids in made.values()]
         return dict(await driver.fetch(_NUMBER, self._tenant_id, list(made), counts, latest))
@@ -36,7 +36,7 @@ class RecommendationRepository(TenantRepository):
         await self._upsert(t.recommendation, recommendations, update_only=(), with_commit=True)
 
     async def latest_recommendation(self, opportunity_id: str) -> RecommendationInPlace | None:
-        """The newest of a deal."""
+        """The newest of an opportunity."""
         statement = self._told().where(
             t.opportunity.c.opportunity_id == opportunity_id,
             t.recommendation.c.recommendation_id == t.opportunity.c.latest_recommendation,
@@ -53,10 +53,10 @@ class RecommendationRepository(TenantRepository):
         return await self._records(statement, RecommendationInPlace)
 
     def _told(self) -> Select[Any]:
-        """Recommendations beside where the deal stands now and what the rules decided on the same evidence."""
-        deal, decided, score = t.opportunity, t.decision, t.submission
-        same_deal = (deal.c.tenant_id == t.recommendation.c.tenant_id) & (
-            deal.c.opportunity_id == t.recommendation.c.opportunity_id
+        """Recommendations beside the opportunity's present stage and what the rules decided on the same evidence."""
+        opportunity, decided, score = t.opportunity, t.decision, t.submission
+        same_opportunity = (opportunity.c.tenant_id == t.recommendation.c.tenant_id) & (
+            opportunity.c.opportunity_id == t.recommendation.c.opportunity_id
         )
         same_submission = [
             (table.c.tenant_id == t.recommendation.c.tenant_id)
@@ -66,14 +66,14 @@ class RecommendationRepository(TenantRepository):
         return (
             select(
                 *columns(t.recommendation, RecommendationRecord),
-                deal.c.current_stage,
-                deal.c.claimed_stage,
-                deal.c.crm_deleted,
+                opportunity.c.current_stage,
+                opportunity.c.claimed_stage,
+                opportunity.c.crm_deleted,
                 decided.c.outcome.label("engine_outcome"),
                 decided.c.stage_key.label("engine_stage"),
                 score.c.captured_at,
             )
-            .join(deal, same_deal)
+            .join(opportunity, same_opportunity)
             .outerjoin(decided, same_submission[0])
             .join(score, same_submission[1])
             .where(self._own(t.recommendation))

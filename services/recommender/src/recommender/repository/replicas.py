@@ -46,7 +46,7 @@ class ReplicaRepository(TenantRepository):
         )
 
     async def save_observations(self, observations: Sequence[Observation]) -> None:
-        """Keep the newest claim of the CRM about each deal."""
+        """Keep the newest claim of the CRM about each opportunity."""
         await self._upsert(
             t.opportunity,
             [

@@ -13,7 +13,8 @@ from recommender.records import RecommendationRecord
 
 
 class Experience:
-    """What past cases say, asked for many opportunities at once: of a cell once for all that taught nothing of it."""
+    """What past cases say, for many opportunities at once. A cell is estimated once for all opportunities without cases
+    of their own in it."""
 
     def __init__(self, table: CountTable, totals: Mapping[str, Mapping[Total, int]]) -> None:
         self._table = table
@@ -31,7 +32,7 @@ class Experience:
 
 
 def recommendation_id(tenant_id: str, score_id: str) -> UUID:
-    """One per score of a tenant, the same whenever it is made."""
+    """One for each score of a tenant, always the same."""
     try:
         origin = uuid_of(score_id)
     except ValueError:

@@ -1,6 +1,6 @@
 """Folds batches of facts into histories, keeps the counts in step, and recommends on every new score.
 
-Counts change by the difference between what a deal's history taught before a batch and after it. As lessons
+Counts change by the difference between what an opportunity's history taught before a batch and after it. As lessons
 are a pure function of the history, and a history keeps each fact once, the counts are the same whatever the
 order in which topics deliver and however batches are cut.
 """
@@ -53,7 +53,7 @@ class Missing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A score that is still to get its recommendation, and the event that made it possible."""
+    """A score that waits for its recommendation, and the event that makes it possible."""
 
     opportunity_id: str
     evidence: Evidence
@@ -62,12 +62,12 @@ class Pending:
 
     @property
     def visit_no(self) -> int:
-        """The visit that tells the deal's pipeline: a capture that names none waits for the first."""
+        """The visit that names the opportunity's pipeline: a capture without a visit waits for the first one."""
         return max(self.evidence.visit_no, 1)
 
 
 class Learning:
-    """Everything consumers do, in the transaction of their batch."""
+    """What the consumers do, in the transaction of their batch."""
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._uow = uow
@@ -91,7 +91,7 @@ class Learning:
         await self._one_at_a_time()
         await self._replicas.save_pipelines(pipelines)
         released = await self._histories.release(Missing.PIPELINE, {p.pipeline_key for p in pipelines})
-        histories = await self._histories.histories({deal for _, deal in released})
+        histories = await self._histories.histories({opportunity_id for _, opportunity_id in released})
         await self._recommend(histories, _released(released, histories, dict.fromkeys(histories, cause)))
 
     async def keep_profiles(self, profiles: Sequence[PublishedProfile], cause: Cause) -> None:
@@ -106,19 +106,21 @@ class Learning:
             for submission_id, profile_id, score in scores
             if profile_id in bandings
         }
-        # A submission scored again meanwhile, by a profile that was known, has had its recommendation.
-        banded = [(submission_id, deal) for submission_id, deal in released if submission_id in bands]
-        async with self._learning({deal for _, deal in banded}) as histories:
-            for submission_id, deal in banded:
-                evidence = histories[deal].evidence
+        # A submission that was scored again meanwhile, by a known profile, already has its recommendation.
+        banded = [
+            (submission_id, opportunity_id) for submission_id, opportunity_id in released if submission_id in bands
+        ]
+        async with self._learning({opportunity_id for _, opportunity_id in banded}) as histories:
+            for submission_id, opportunity_id in banded:
+                evidence = histories[opportunity_id].evidence
                 evidence[submission_id] = replace(evidence[submission_id], band=bands[submission_id])
             await self._histories.save_bands(bands)
         await self._recommend(histories, _released(banded, histories, dict.fromkeys(histories, cause)))
 
     async def follow_stages(self, entered: Sequence[EnteredVisit], causes: Mapping[str, Cause]) -> None:
-        """Extend the deals' histories; ended visits teach, and submissions that waited get their recommendation.
+        """Extend the histories: ended visits teach, and submissions that waited get their recommendation.
 
-        `causes` holds the latest event of each deal.
+        `causes` holds the latest event of each opportunity.
         """
         await self._one_at_a_time()
         async with self._learning({fact.opportunity_id for fact in entered}) as histories:
@@ -127,8 +129,13 @@ class Learning:
                 for fact in entered
                 if histories[fact.opportunity_id].enter(fact.visit)
             ]
-            await self._histories.save_visits(histories[deal] for deal in dict.fromkeys(deal for deal, _ in new))
-        released = await self._histories.release(Missing.VISIT, {_visit_key(deal, v.visit_no) for deal, v in new})
+            await self._histories.save_visits(
+                histories[opportunity_id]
+                for opportunity_id in dict.fromkeys(opportunity_id for opportunity_id, _ in new)
+            )
+        released = await self._histories.release(
+            Missing.VISIT, {_visit_key(opportunity_id, v.visit_no) for opportunity_id, v in new}
+        )
         await self._recommend(histories, _released(released, histories, causes))
 
     async def recommend_stages(self, scores: Sequence[ScoredSubmission], causes: Mapping[str, Cause]) -> None:
@@ -152,17 +159,17 @@ class Learning:
         )
 
     async def _one_at_a_time(self) -> None:
-        """Serialise the tenant's batches: two topics that complete the same case, or the parking of a submission
-        and the arrival of what it waits for, must see each other's effects."""
+        """Handle one batch of the tenant at a time. Two topics may complete the same case, and a submission may be
+        parked while what it waits for arrives; each must see the other's effects."""
         await self._histories.lock()
 
     @asynccontextmanager
     async def _learning(
-        self, deals: Collection[str], scored: Collection[str] | None = None
+        self, opportunity_ids: Collection[str], scored: Collection[str] | None = None
     ) -> AsyncIterator[dict[str, History]]:
-        """The histories of these deals, to be extended in the block, by nothing but the scores of these submissions if
-        they are named; the counts then follow."""
-        histories = await self._histories.histories(deals, scored)
+        """The histories of these opportunities, to be extended in the block; afterwards the counts follow. If `scored`
+        names submissions, the block may add only their scores."""
+        histories = await self._histories.histories(opportunity_ids, scored)
         before = _taught(histories.values())
         yield histories
         difference = _taught(histories.values())
@@ -204,23 +211,23 @@ class Learning:
         for id, (waiting, _) in zip(ids, placed, strict=True):
             made.setdefault(waiting.opportunity_id, []).append(id)
         numbers = await self._recommendations.number_recommendations(made)
-        own = {deal: lessons(histories[deal]).cases for deal in numbers}
+        own = {opportunity_id: lessons(histories[opportunity_id]).cases for opportunity_id in numbers}
         experience = Experience(table, totals)
         now = utc_now()
         advices: list[Advice] = []
         for id, (waiting, pipeline) in zip(ids, placed, strict=True):
-            deal, evidence = waiting.opportunity_id, waiting.evidence
-            numbers[deal] += 1
+            opportunity_id, evidence = waiting.opportunity_id, waiting.evidence
+            numbers[opportunity_id] += 1
             assert evidence.band is not None
             cell = Cell(pipeline.pipeline_key, evidence.stage_key, evidence.assessment_key, evidence.band)
             advice = Advice(
                 recommendation_id=id,
-                opportunity_id=deal,
-                recommendation_no=numbers[deal],
+                opportunity_id=opportunity_id,
+                recommendation_no=numbers[opportunity_id],
                 submission_id=evidence.submission_id,
                 score_id=evidence.score_id,
                 cell=cell,
-                estimate=experience.of(cell, pipeline, own[deal]),
+                estimate=experience.of(cell, pipeline, own[opportunity_id]),
                 model_version=model_version(pipeline.pipeline_key, pipeline.version),
                 recommended_at=now,
             )
@@ -261,5 +268,6 @@ def _released(
 ) -> list[Pending]:
     """Submissions that no longer wait. Their bands are known: the profile is waited for first."""
     return [
-        Pending(deal, histories[deal].evidence[submission_id], "", causes[deal]) for submission_id, deal in released
+        Pending(opportunity_id, histories[opportunity_id].evidence[submission_id], "", causes[opportunity_id])
+        for submission_id, opportunity_id in released
     ]

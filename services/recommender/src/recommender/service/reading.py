@@ -70,14 +70,14 @@ class Reading:
         self._recommendations = RecommendationRepository(uow.session, uow.tenant_id)
 
     async def latest(self, opportunity_id: str) -> RecommendationInPlace:
-        """The deal's newest recommendation. RecommendationNotFound before its first."""
+        """The opportunity's newest recommendation. RecommendationNotFound before its first."""
         row = await self._recommendations.latest_recommendation(opportunity_id)
         if row is None:
-            raise RecommendationNotFound(f"nothing was recommended for the opportunity {opportunity_id}")
+            raise RecommendationNotFound(f"Nothing was recommended for the opportunity {opportunity_id} yet.")
         return row
 
     async def newest(self, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
-        """Recommendations of all deals, newest first."""
+        """Recommendations of all opportunities, newest first."""
         return await self._recommendations.recommendations(before, limit)
 
     async def state(self) -> list[PipelineState]:
@@ -131,8 +131,8 @@ class Reading:
         else:
             found = list((await self._replicas.pipelines([pipeline_key])).values())
         if not found:
-            which = f"the pipeline {pipeline_key}" if pipeline_key else "any pipeline"
-            raise PipelineNotFound(f"{which} has not been published")
+            detail = f"The pipeline {pipeline_key} is not published." if pipeline_key else "No pipeline is published."
+            raise PipelineNotFound(detail)
         return found[0]
 
     async def _known(self, pipeline: PublishedPipeline, stage_key: str) -> tuple[CountTable, Counter[Total]]:

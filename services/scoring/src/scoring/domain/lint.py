@@ -15,7 +15,7 @@ from scoring.domain.reach import Reachable, reachable
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything known of a profile before anybody answers; `ready` is None while there are errors."""
+    """Everything known of a profile before any answer comes; `ready` is None while there are errors."""
 
     findings: list[Finding]
     ready: "ReadyProfile | None"

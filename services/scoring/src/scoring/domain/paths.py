@@ -19,14 +19,14 @@ from scoring.domain.profile import ZERO
 MAX_PATHS = 1000
 _MAX_SELECTION_CHOICES = 8
 
-# Weighted points of the scored gates on a path; None stands for a gate left unanswered.
+# Weighted points of the scored gates on a path; None means a gate left unanswered.
 GatePoints = tuple[tuple[str, Decimal | None], ...]
 # By the visible questions: the different points that the gates can give there.
 Paths = Mapping[tuple[str, ...], frozenset[GatePoints]]
 
 
 def find_paths(form: Form, scorers: Mapping[str, QuestionScorer]) -> Paths | None:
-    """All paths, or None when they are too many or hang on answers that cannot be enumerated."""
+    """All paths, or None when they are too many or depend on answers that cannot be enumerated."""
     tests = [leaf for question in form.questions if question.visible_if for leaf in leaves(parse(question.visible_if))]
     gates: dict[str, list[Value]] = {}
     for question in form.questions:

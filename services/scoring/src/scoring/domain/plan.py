@@ -1,4 +1,4 @@
-"""A profile made ready for one form: what the score of any submission needs, worked out once."""
+"""A profile made ready for one form: everything that scoring a submission needs, computed once."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class Span:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """Immutable but for a bounded memory of bounds already computed; safe to share and keep.
+    """Immutable except for a bounded cache of bounds; safe to share and keep.
 
     `scorers` holds the questions that can give points, by key, in the form's order; `paths` is None when the
     ways through the form cannot be enumerated, and bounds then take every visible question by itself.
@@ -71,7 +71,7 @@ class ScoringPlan:
     def bounds(self, visible: tuple[str, ...], counted: frozenset[str]) -> Bounds:
         """Raw points reachable on the path with these visible questions, of which `counted` make up the total.
 
-        Answers that would lead to another path are left out, so that somebody can really reach the maximum.
+        Answers that would lead to another path are left out, so that a rep can really reach the maximum.
         """
         known = self._bounds.get((visible, counted))
         if known is None:

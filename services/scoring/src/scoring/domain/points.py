@@ -56,7 +56,7 @@ def _bare_points(type_: QuestionType, points: QuestionPoints, exclusive: frozens
             return points.choices.get(value, ZERO)
         case QuestionType.MULTIPLE_CHOICE, tuple():
             taken = set(value)
-            # An exclusive choice says that none of the others holds, so they give nothing beside it.
+            # An exclusive choice says that none of the others holds, so the others give nothing.
             counted = taken & exclusive or taken
             return _within(points, sum((points.choices.get(key, ZERO) for key in counted), ZERO))
         case QuestionType.NUMBER, Decimal():

@@ -60,7 +60,7 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class QuestionPoints:
-    """Points of one question by its type; whatever is not listed gives 0.
+    """Points of one question by its type; what is not listed gives 0.
 
     Cap and floor bound the sum of a multiple choice before the weight applies. The weight is positive.
     """
@@ -121,7 +121,7 @@ def _number(text: str | None) -> Decimal | None:
 
 
 def profile_to_json(profile: Profile) -> dict[str, Any]:
-    """The points as plain JSON, numbers as decimal strings; which assessment they are for stands beside it."""
+    """The points as plain JSON, numbers as decimal strings, without the assessment that they are for."""
     return {
         "scale": profile.scale.value,
         "questions": [

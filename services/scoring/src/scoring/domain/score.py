@@ -52,7 +52,7 @@ class Score:
 
 
 def score(plan: ScoringPlan, visible_questions: tuple[str, ...], answers: Answers) -> Score:
-    """Answers to questions that are not visible play no part, whatever they hold."""
+    """Answers to questions that are not visible have no effect."""
     profile = plan.profile
     points: dict[str, Decimal] = {}
     contributions: list[Contribution] = []

@@ -1,1 +1,1 @@
-"""The use cases. They never commit: that is the edge's."""
+"""The use cases. They never commit; the edge does."""

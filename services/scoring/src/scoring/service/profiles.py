@@ -54,7 +54,7 @@ class ProfileService:
     async def get(self, profile_id: UUID) -> ProfileRecord:
         row = await self._repository.profile(profile_id)
         if row is None:
-            raise ProfileNotFound("there is no such scoring profile")
+            raise ProfileNotFound("There is no such scoring profile.")
         return row
 
     async def list(
@@ -122,9 +122,9 @@ class ProfileService:
     async def _draft(self, profile_id: UUID) -> ProfileRecord:
         row = await self._repository.profile(profile_id, for_update=True)
         if row is None:
-            raise ProfileNotFound("there is no such scoring profile")
+            raise ProfileNotFound("There is no such scoring profile.")
         if row.version is not None:
-            raise ProfileAlreadyPublished("a published profile never changes: make a new draft")
+            raise ProfileAlreadyPublished("A published profile never changes. Make a new draft.")
         return row
 
     async def _audit(self, action: str, profile_id: UUID, **detail: Any) -> None:

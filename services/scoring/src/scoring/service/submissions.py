@@ -25,7 +25,7 @@ _PARKED_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A submission as it came: `cause` is None when it has waited, `packed` is what is kept while it waits."""
+    """A submission as it came; `cause` is None when it has waited."""
 
     submission: Submission
     sequence: int
@@ -50,7 +50,7 @@ class ProfileInForce:
 class SubmissionService:
     """Scores with the newest profile published for the assessment version that was answered.
 
-    A submission is scored once: delivered again, under whatever event id, it changes nothing.
+    A submission is scored once. Delivered again, even under another event id, it changes nothing.
     """
 
     def __init__(self, uow: UnitOfWork) -> None:
