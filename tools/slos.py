@@ -49,16 +49,17 @@ def _slow(histogram: str, bound: str) -> tuple[str, str]:
     return f'{every} - sum(rate({histogram}_bucket{{job="stagecraft", le="{bound}"}}[5m]))', every
 
 
-def _counted(counter: str, bad: str) -> tuple[str, str]:
-    """The rates of the bad events of a counter and of all."""
-    return f'sum(rate({counter}{{job="stagecraft", {bad}}}[5m]))', f'sum(rate({counter}{{job="stagecraft"}}[5m]))'
+def _counted(counter: str, bad: str, judged: str = "") -> tuple[str, str]:
+    """The rates of the bad events of a counter and of all that are judged."""
+    every = f'job="stagecraft", {judged}' if judged else 'job="stagecraft"'
+    return f'sum(rate({counter}{{job="stagecraft", {bad}}}[5m]))', f"sum(rate({counter}{{{every}}}[5m]))"
 
 
 _AVAILABILITY = _counted("http_requests_total", 'status=~"5.."')
 _LATENCY = _slow("stage_decision_latency_seconds", "2.5")
 _FRESHNESS = _slow("crm_freshness_seconds", "60.0")
 _SYNC = _counted("crm_writes_total", 'outcome=~"REFUSED|AGAIN|UNKNOWN"')
-_CORRECTNESS = _counted("stage_replays_total", 'outcome="different"')
+_CORRECTNESS = _counted("stage_replays_total", 'outcome="different"', 'outcome=~"same|different"')
 
 SLOS = (
     Slo(

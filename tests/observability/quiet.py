@@ -137,6 +137,7 @@ def _of_service(service: str, instance: Instance, *, busy: bool) -> Iterator[tup
         yield from (
             ('stage_replays_total outcome="same"', grows(6)),
             ('stage_replays_total outcome="different"', Value()),
+            ('stage_replays_total outcome="failed"', Value()),
         )
         yield 'stage_decisions_total input="submission", outcome="accepted"', grows(20)
         yield 'stage_decisions_total input="submission", outcome="no_op"', grows(40)

@@ -215,7 +215,7 @@ def test_labels_of_rules_name_states_and_kinds_that_the_code_knows():
         "cause": {cause.value for cause in Cause},
         ("crm_writes_total", "outcome"): {verdict.value for verdict in Verdict},
         ("stage_decisions_total", "outcome"): {outcome.value for outcome in Outcome},
-        ("stage_replays_total", "outcome"): {"same", "different"},
+        ("stage_replays_total", "outcome"): {"same", "different", "failed"},
     }
     asked = 0
     for name, expr in EXPRESSIONS:

@@ -10,9 +10,10 @@ from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.document import from_document
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Command, Input, Observation, Sight, Submission
+from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.state import Instance
+from stage_engine.domain.sync import ConfirmedWrite
 from stage_engine.engine import compiled
 from stage_engine.templates import templates
 
@@ -21,7 +22,7 @@ _ids = count(1)
 
 
 class World:
-    """The field example, and short ways to say what happens to a deal in it."""
+    """The field example, and short ways to say what happens to an opportunity in it."""
 
     start = START
 
@@ -49,16 +50,18 @@ class World:
     def at(self, minutes: float) -> datetime:
         return START + timedelta(minutes=minutes)
 
-    def submission(self, assessment: str, score: str | None, deal: Instance | None = None, **given: Any) -> Submission:
-        """Captured in the deal's current visit unless told otherwise."""
+    def submission(
+        self, assessment: str, score: str | None, opportunity: Opportunity | None = None, **given: Any
+    ) -> Submission:
+        """Captured in the opportunity's current visit unless given otherwise."""
         number = next(_ids)
         fields: dict[str, Any] = {
             "submission_id": f"s{number}",
             "opportunity_id": "o1",
             "assessment_key": assessment,
             "score": None if score is None else Decimal(score),
-            "stage_key": deal.stage_key if deal else "prospecting",
-            "visit_no": deal.visit_no if deal else 1,
+            "stage_key": opportunity.stage_key if opportunity else "prospecting",
+            "visit_no": opportunity.visit_no if opportunity else 1,
             "attempt_no": 1,
             "captured_at": START + timedelta(seconds=number),
             "received_at": START + timedelta(seconds=number),
@@ -74,7 +77,7 @@ class World:
         fields: dict[str, Any] = {
             "change_id": f"c{next(_ids)}",
             "opportunity_id": "o1",
-            "sight": Sight.UPDATED,
+            "occasion": Occasion.UPDATED,
             "pipeline_key": "",
             "stage_key": stage,
             "crm_stage": stage.title(),
@@ -86,12 +89,15 @@ class World:
         }
         return Observation(**{**fields, **given})
 
-    def command(self, deal: Instance, to_stage: str, **given: Any) -> Command:
+    def confirmed(self, revision: int, stage: str, number: int = 0, write_id: str = "w1") -> ConfirmedWrite:
+        return ConfirmedWrite(write_id, "o1", revision, stage, number, self.at(1))
+
+    def command(self, opportunity: Opportunity, to_stage: str, **given: Any) -> Command:
         fields: dict[str, Any] = {
             "command_id": f"m{next(_ids)}",
             "opportunity_id": "o1",
             "to_stage": to_stage,
-            "expected_revision": deal.revision,
+            "expected_revision": opportunity.revision,
             "actor": "mona",
             "role": "manager",
             "reason_code": "",
@@ -103,14 +109,14 @@ class World:
         return Command(**{**fields, **given})
 
     def decide(
-        self, deal: Instance | None, given: Input, rules: Ruleset | None = None, now: datetime = START
+        self, opportunity: Opportunity | None, given: Input, rules: Ruleset | None = None, now: datetime = START
     ) -> Decision:
-        return decide(deal, given, rules or self.rules, now)
+        return decide(opportunity, given, rules or self.rules, now)
 
-    def deal(self, stage: str = "prospecting", rules: Ruleset | None = None, **given: Any) -> Instance:
-        """A deal first seen in this stage."""
-        seen = self.observation(stage, sight=Sight.IMPORTED, **given)
-        instance = decide(None, seen, rules or self.rules, START).instance
+    def opportunity(self, stage: str = "prospecting", rules: Ruleset | None = None, **given: Any) -> Opportunity:
+        """A opportunity first observed in this stage."""
+        seen = self.observation(stage, occasion=Occasion.IMPORTED, **given)
+        instance = decide(None, seen, rules or self.rules, START).opportunity
         assert instance is not None
         return instance
 

@@ -14,7 +14,7 @@ from scoring.domain.profile import profile_from_json
 from scoring.domain.score import score
 from stage_engine.domain.decide import decide
 from stage_engine.domain.document import from_document
-from stage_engine.domain.inputs import Observation, Sight, Submission
+from stage_engine.domain.inputs import Observation, Occasion, Submission
 from stage_engine.engine import compiled, decision_table
 from zen import ZenEngine
 
@@ -48,10 +48,10 @@ def decisions() -> tuple[float, float]:
     document = json.loads((files("stage_engine") / "templates/field_example.json").read_text())
     pipeline = from_document(document, 1)
     rules = compiled(pipeline)
-    sight = Observation(
-        "c1", "o1", Sight.IMPORTED, pipeline.key, "prospecting", "Prospecting", Decimal(1000), "", "r", "", NOW
+    observation = Observation(
+        "c1", "o1", Occasion.IMPORTED, pipeline.key, "prospecting", "Prospecting", Decimal(1000), "", "r", "", NOW
     )
-    seen = decide(None, sight, rules, NOW).instance
+    seen = decide(None, observation, rules, NOW).opportunity
     short = Submission(
         "s1",
         "o1",

@@ -124,8 +124,8 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
     replays = Panel(
         title="Stored decisions checked by replay",
         unit=Unit.EVENTS,
-        means="A sample of decisions is decided again and compared. `different` must never appear; no line means "
-        "that the check does not run.",
+        means="A sample of decisions is decided again and compared. `different` must never appear; `failed` "
+        "could not be decided again; no line means that the check does not run.",
         do="On `different`, treat it as a wrong stage in the CRM until it is explained.",
         runbook="DecisionNotReproducible",
         queries=(Query(of.rate("stage_replays_total", "outcome"), "{{outcome}}"),),

@@ -1,4 +1,4 @@
-"""Pipelines, deals, decisions, transitions, parked events, score replicas and partner feeds."""
+"""Pipelines, opportunities, decisions, transitions, parked inputs, score replicas and partner feeds."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
 from stage_engine.models import Base, opportunity, parked_event

@@ -6,41 +6,36 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
 from kit.events import Received
 
-from stage_engine.messages import (
-    CrmWriteConfirmed,
-    CrmWriteParked,
-    OpportunityObserved,
-    ScoringProfilePublished,
-    SubmissionScored,
-)
+from stage_engine import messages as m
+from stage_engine.service.deciding import Arrival
 from stage_engine.service.intake import Intake
-from stage_engine.service.pipelines import keep_score_reach
 
 
-async def decide_on_submissions(uow: UnitOfWork, events: Sequence[Received[SubmissionScored]]) -> None:
-    await Intake(uow).submissions(events)
+async def decide_on_submissions(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
+    await Intake(uow).submissions([Arrival(m.read_submission(e.message), e.message, e) for e in events])
 
 
-async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[OpportunityObserved]]) -> None:
-    await Intake(uow).observations(events)
+async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[m.OpportunityObserved]]) -> None:
+    await Intake(uow).observations([Arrival(m.read_observation(e), cause=e) for e in events])
 
 
-async def agree_on_confirmed_writes(uow: UnitOfWork, events: Sequence[Received[CrmWriteConfirmed]]) -> None:
-    await Intake(uow).confirmations(events)
+async def agree_on_confirmed_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteConfirmed]]) -> None:
+    found = [(m.read_confirmation(e), e) for e in events if m.is_of_stage(e)]
+    await Intake(uow).confirmations(found)
 
 
-async def note_refused_writes(uow: UnitOfWork, events: Sequence[Received[CrmWriteParked]]) -> None:
-    await Intake(uow).refusals(events)
+async def note_parked_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteParked]]) -> None:
+    await Intake(uow).refusals([m.read_refusal(e.message) for e in events if m.is_of_stage(e)])
 
 
-async def keep_profiles(uow: UnitOfWork, events: Sequence[Received[ScoringProfilePublished]]) -> None:
-    await keep_score_reach(uow, [event.message for event in events])
+async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:
+    await Intake(uow).score_reach([m.read_reach(e.message) for e in events])
 
 
 HANDLERS: Handlers = {
-    SubmissionScored: decide_on_submissions,
-    OpportunityObserved: reconcile_observations,
-    CrmWriteConfirmed: agree_on_confirmed_writes,
-    CrmWriteParked: note_refused_writes,
-    ScoringProfilePublished: keep_profiles,
+    m.SubmissionScored: decide_on_submissions,
+    m.OpportunityObserved: reconcile_observations,
+    m.CrmWriteConfirmed: agree_on_confirmed_writes,
+    m.CrmWriteParked: note_parked_writes,
+    m.ScoringProfilePublished: keep_score_reach,
 }

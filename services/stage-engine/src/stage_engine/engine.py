@@ -18,7 +18,7 @@ def cell_fault(cell: str) -> str | None:
     """What the engine itself objects to in a cell of our grammar; None when it accepts it."""
     test = to_zen(parse(cell))
     fault = zen.validate_unary_expression(test) if test else None
-    return None if fault is None else f"{fault['type']}: {fault['source']}"
+    return None if fault is None else "{type}: {source}".format_map(fault)
 
 
 def _columns(rules: Sequence[ParsedRule]) -> list[tuple[str, int]]:
@@ -44,7 +44,7 @@ def _fields(rules: Sequence[ParsedRule]) -> dict[str, str]:
 
 def decision_table(rules: Sequence[ParsedRule]) -> dict[str, Any]:
     """The rules of one stage as JDM: every row that holds is collected, so that competing rules can be compared; the
-    rows stand in the order in which they go first."""
+    rows are in the order in which they go first."""
     columns, fields = _columns(rules), _fields(rules)
     ids = {column: f"c{i}" for i, column in enumerate(columns)}
     blank = dict.fromkeys(ids.values(), "")
@@ -88,8 +88,8 @@ def _json(value: Literal) -> str:
     return json.dumps(value) if isinstance(value, str) else plain(value)
 
 
-class RuleEngine:
-    """Evaluates the stages of one pipeline version, each in its own table."""
+class ZenMatcher:
+    """Matches the rules of one pipeline version: each open stage is a table of zen-engine."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         tables = rules_by_stage(pipeline)
@@ -114,7 +114,7 @@ class RuleEngine:
             response = self._engine.evaluate(name, f"{{{','.join(known)}}}")
         except RuntimeError as error:
             raise EngineFault(f"{name}: {error}") from error
-        # The engine's own trace would double the cost and tell less than our reading does.
+        # The engine's own trace would double the cost and say less than our reading does.
         try:
             rows = [row["rule"] for row in response["result"]]
         except (TypeError, KeyError):
@@ -126,4 +126,4 @@ class RuleEngine:
 
 def compiled(pipeline: Pipeline) -> Ruleset:
     """A pipeline version ready to decide with."""
-    return Ruleset(pipeline, RuleEngine(pipeline))
+    return Ruleset(pipeline, ZenMatcher(pipeline))

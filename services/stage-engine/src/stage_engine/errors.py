@@ -1,7 +1,7 @@
 """How this service refuses.
 
 NotFoundProblem
-├── PipelineNotFound, TemplateNotFound
+├── PipelineNotFound, PipelineNotPublished, TemplateNotFound
 ├── OpportunityNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -9,12 +9,13 @@ ConflictProblem
 └── PartnerFeedExists
 InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
-├── StageUnknown           the deal's pipeline has no such stage
+├── StageUnknown           the opportunity's pipeline has no such stage
 ├── PartnerTopicForeign    the topic is not one of this tenant's
 └── PartnerTopicMissing    the broker does not know the topic
 """
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
 
@@ -24,25 +25,50 @@ from stage_engine.domain.finding import LintFinding
 class PipelineNotFound(NotFoundProblem):
     code = "pipeline_not_found"
 
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no pipeline {key!r}.")
+
 
 class TemplateNotFound(NotFoundProblem):
     code = "template_not_found"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no template {key!r}.")
 
 
 class OpportunityNotFound(NotFoundProblem):
     code = "opportunity_not_found"
 
+    def __init__(self, opportunity_id: str) -> None:
+        super().__init__(f"There is no opportunity {opportunity_id!r}.")
+
 
 class DecisionNotFound(NotFoundProblem):
     code = "decision_not_found"
+
+    def __init__(self, decision_id: UUID) -> None:
+        super().__init__(f"There is no decision {decision_id}.")
+
+
+class PipelineNotPublished(NotFoundProblem):
+    code = "pipeline_not_found"
+
+    def __init__(self, key: str | None) -> None:
+        super().__init__(f"No pipeline {key!r} is published." if key else "No default pipeline is published.")
 
 
 class PipelineExists(ConflictProblem):
     code = "pipeline_exists"
 
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is a pipeline {key!r} already.")
+
 
 class PartnerFeedExists(ConflictProblem):
     code = "partner_feed_exists"
+
+    def __init__(self, partner_key: str) -> None:
+        super().__init__(f"The partner {partner_key!r} has a feed already.")
 
 
 class PipelineInvalid(InvalidProblem):
@@ -50,13 +76,14 @@ class PipelineInvalid(InvalidProblem):
 
     def __init__(self, findings: Sequence[LintFinding]) -> None:
         errors = [FieldError(f"/draft{each.pointer}", each.code, each.message) for each in findings]
-        super().__init__(f"the pipeline has {len(errors)} errors", errors=errors)
+        super().__init__(f"The pipeline has {len(errors)} errors.", errors=errors)
 
 
 class StageUnknown(InvalidProblem):
     code = "stage_unknown"
 
-    def __init__(self, detail: str) -> None:
+    def __init__(self, pipeline_key: str, stage_key: str) -> None:
+        detail = f"The pipeline {pipeline_key!r} has no stage {stage_key!r}."
         super().__init__(detail, errors=[FieldError("/body/to_stage", self.code, detail)])
 
 
@@ -64,7 +91,7 @@ class PartnerTopicForeign(InvalidProblem):
     code = "partner_topic_foreign"
 
     def __init__(self, prefix: str) -> None:
-        detail = f"a partner's topic starts with {prefix!r}"
+        detail = f"A partner's topic starts with {prefix!r}."
         super().__init__(detail, errors=[FieldError("/body/topic", self.code, detail)])
 
 
@@ -72,5 +99,5 @@ class PartnerTopicMissing(InvalidProblem):
     code = "partner_topic_missing"
 
     def __init__(self, topic: str) -> None:
-        detail = f"the broker has no topic {topic!r}: create it first, or every event after it would wait"
+        detail = f"The broker has no topic {topic!r}. Create it first."
         super().__init__(detail, errors=[FieldError("/body/topic", self.code, detail)])

@@ -1,4 +1,4 @@
-"""The stage engine: decides when a deal changes its stage, and says why."""
+"""The stage engine: decides when an opportunity changes its stage, and says why."""
 
 from fastapi import FastAPI
 from kit.app import create_app

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from kit import wire
 from kit.errors import InvalidEvent
+from kit.events import Received
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -19,10 +20,11 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.decision import Cause, Decision, Outcome, TransitionKind
-from stage_engine.domain.finding import ScoreReach
 from stage_engine.domain.grammar import exact_number, plain
-from stage_engine.domain.inputs import Input, Observation, Sight, Submission
+from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
+from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
+from stage_engine.records import ReachRecord
 
 __all__ = [
     "CrmWriteConfirmed",
@@ -55,6 +57,11 @@ _CAUSES = {
     Cause.PERSON: changed.CAUSE_PERSON,
     Cause.CRM: changed.CAUSE_CRM,
     Cause.IMPORT: changed.CAUSE_IMPORT,
+}
+_INPUT_KINDS = {
+    Submission: decided.INPUT_KIND_SUBMISSION,
+    Observation: decided.INPUT_KIND_OBSERVATION,
+    Command: decided.INPUT_KIND_COMMAND,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -101,14 +108,13 @@ def read_submission(message: SubmissionScored) -> Submission:
     )
 
 
-def read_observation(message: OpportunityObserved, event_id: str, number: int) -> Observation:
-    """An observation in the CRM. Without a change id of its own it takes its event's; `number` is the sequence of the
-    event, 0 when it is no longer known."""
-    kind = wire.word(crm.ObservationKind, message.kind, "kind")
+def read_observation(event: Received[OpportunityObserved]) -> Observation:
+    """An observation in the CRM. Without a change id of its own it takes its event's."""
+    message = event.message
     return Observation(
-        change_id=message.change_id or event_id,
+        change_id=message.change_id or str(event.id),
         opportunity_id=message.opportunity_id,
-        sight=Sight(kind),
+        occasion=Occasion(wire.word(crm.ObservationKind, message.kind, "kind")),
         pipeline_key=message.pipeline_key,
         stage_key=message.stage_key,
         crm_stage=message.crm_stage,
@@ -117,20 +123,66 @@ def read_observation(message: OpportunityObserved, event_id: str, number: int) -
         owner_id=message.owner_id,
         changed_by=message.changed_by,
         committed_at=wire.moment(message.committed_at, "committed_at"),
-        number=number,
+        number=event.sequence,
     )
 
 
-def read_reach(message: ScoringProfilePublished) -> ScoreReach:
+def is_of_stage(event: Received[CrmWriteConfirmed] | Received[CrmWriteParked]) -> bool:
+    """Whether the report is about a stage; one of scores or answers alone says nothing of it."""
+    return bool(event.message.stage_key)
+
+
+def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:
+    """What the CRM holds of our writes."""
+    message = event.message
+    return ConfirmedWrite(
+        write_id=message.write_id or message.intent_id,
+        opportunity_id=message.opportunity_id,
+        revision=message.revision,
+        stage_key=message.stage_key,
+        number=event.sequence,
+        at=wire.moment(message.confirmed_at, "confirmed_at"),
+    )
+
+
+def read_refusal(message: CrmWriteParked) -> ParkedWrite:
+    """What the CRM refused of our writes."""
+    return ParkedWrite(
+        opportunity_id=message.opportunity_id,
+        revision=message.revision,
+        stage_key=message.stage_key,
+        code=message.code,
+        reason=message.reason,
+        at=wire.moment(message.parked_at, "parked_at"),
+    )
+
+
+def read_reach(message: ScoringProfilePublished) -> ReachRecord:
     """The scores an assessment can give. A percentage lies between 0 and 100 unless points can be negative."""
-    scores = tuple(sorted(_number(score, "reachable_scores") for score in message.reachable_scores))
     minimum, maximum = (
         _number(text, name) if text else None
         for text, name in ((message.reachable_min, "reachable_min"), (message.reachable_max, "reachable_max"))
     )
     if message.scale == SCALE_PERCENT:
-        return ScoreReach(None if minimum is not None and minimum < 0 else Decimal(0), Decimal(100), scores)
-    return ScoreReach(minimum, maximum, scores)
+        minimum, maximum = None if minimum is not None and minimum < 0 else Decimal(0), Decimal(100)
+    return ReachRecord(
+        assessment_key=message.assessment_key,
+        assessment_version=message.assessment_version,
+        profile_version=message.version,
+        minimum=minimum,
+        maximum=maximum,
+        scores=tuple(sorted(_number(score, "reachable_scores") for score in message.reachable_scores)),
+    )
+
+
+def pack(message: SubmissionScored) -> bytes:
+    """The message as it is kept while it waits."""
+    return message.SerializeToString()
+
+
+def unpack(packed: bytes) -> SubmissionScored:
+    """The message that was kept."""
+    return SubmissionScored.FromString(packed)
 
 
 def _number(text: str, field: str) -> Decimal:
@@ -143,11 +195,11 @@ def _number(text: str, field: str) -> Decimal:
 
 def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pipeline: Pipeline) -> StageChanged:
     """The move of an accepted decision."""
-    move, deal = decision.transition, decision.instance
-    assert move is not None and deal is not None
+    move, opportunity = decision.transition, decision.opportunity
+    assert move is not None and opportunity is not None
     return StageChanged(
         transition_id=str(transition_id),
-        opportunity_id=deal.opportunity_id,
+        opportunity_id=opportunity.opportunity_id,
         pipeline_key=pipeline.key,
         pipeline_version=pipeline.version,
         revision=move.revision,
@@ -164,7 +216,7 @@ def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pi
         decision_id=str(decision_id),
         actor=move.actor,
         reason_code=move.reason_code,
-        earned_stage=deal.earned_stage,
+        earned_stage=opportunity.earned_stage,
         changed_at=move.changed_at,
     )
 
@@ -177,14 +229,14 @@ def stage_decided(
     change: StageChanged | None,
 ) -> StageDecided:
     """The decision, with the evidence it rests on and the change it made."""
-    deal = decision.instance
-    assert deal is not None
+    opportunity = decision.opportunity
+    assert opportunity is not None
     return StageDecided(
         decision_id=str(decision_id),
-        opportunity_id=deal.opportunity_id,
+        opportunity_id=opportunity.opportunity_id,
         pipeline_key=decision.pipeline_key,
         pipeline_version=decision.pipeline_version,
-        decision_no=deal.decision_no,
+        decision_no=opportunity.decision_no,
         outcome=_OUTCOMES[decision.outcome],
         reasons=[
             decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message)
@@ -194,8 +246,8 @@ def stage_decided(
         from_stage=decision.from_stage,
         to_stage=decision.to_stage,
         proposed_stage=decision.proposed_stage,
-        earned_stage=deal.earned_stage,
-        revision=deal.revision,
+        earned_stage=opportunity.earned_stage,
+        revision=opportunity.revision,
         margin=_text(decision.margin),
         near_misses=[
             decided.NearMiss(
@@ -209,7 +261,7 @@ def stage_decided(
             )
             for m in decision.near_misses
         ],
-        input_kind=_input_kind(given),
+        input_kind=_INPUT_KINDS[type(given)],
         input_id=given.input_id,
         submission=evidence,
         change=change,
@@ -218,12 +270,6 @@ def stage_decided(
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
     )
-
-
-def _input_kind(given: Input) -> decided.InputKind:
-    if isinstance(given, Submission):
-        return decided.INPUT_KIND_SUBMISSION
-    return decided.INPUT_KIND_OBSERVATION if isinstance(given, Observation) else decided.INPUT_KIND_COMMAND
 
 
 def _text(value: Decimal | None) -> str:

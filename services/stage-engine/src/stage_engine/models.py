@@ -60,7 +60,7 @@ class PipelineVersionRow(Base, table=True):
 
 
 class OpportunityRow(Base, table=True):
-    """One deal. `state` is the whole instance as canonical JSON; the other columns are what queries need of it."""
+    """One opportunity. `state` is the whole of it as JSON; the other columns are what queries need of it."""
 
     __tablename__ = "opportunity"
     __table_args__ = (
@@ -92,13 +92,13 @@ class OpportunityRow(Base, table=True):
 
 
 class DecisionRow(Base, table=True):
-    """A decision with everything it rests on: `before`, `given`, `decision` and `after` are canonical JSON, so that
+    """A decision with everything it rests on: `before`, `given`, `decision` and `after` are JSON texts, so that
     deciding again can be compared byte for byte."""
 
     __tablename__ = "decision"
     __table_args__ = (
         Index("decision_number", "tenant_id", "opportunity_id", "decision_no", unique=True),
-        # The identity leads, which names an id with its time: what is decided now stands together, whatever the deal.
+        # The identity leads, which names an id with its time: what is decided now is close together in the index.
         Index("decision_identity", "tenant_id", "identity", "opportunity_id", unique=True),
         # Rows of two or three kB, written once and seldom read: compressing each would cost more than writing it.
         {"postgresql_with": {"toast_tuple_target": 8160}},
@@ -120,7 +120,7 @@ class DecisionRow(Base, table=True):
 
 
 class TransitionRow(Base, table=True):
-    """One move. It opens a visit that lasts until the next revision of the deal."""
+    """One move. It opens a visit that lasts until the next revision of the opportunity."""
 
     __tablename__ = "transition"
     __table_args__ = (
@@ -154,8 +154,8 @@ class TransitionRow(Base, table=True):
 
 
 class ParkedEventRow(Base, table=True):
-    """An event that cannot be placed yet: a score of a deal never seen, or a sight of a deal before its pipeline is
-    published. `parked_no` keeps the order of arrival."""
+    """An input that cannot be placed yet: a submission of an unknown opportunity, or an observation of one before its
+    pipeline is published. `parked_no` keeps the order of arrival."""
 
     __tablename__ = "parked_event"
     __table_args__ = (
@@ -198,12 +198,10 @@ class PartnerFeedRow(Base, table=True):
     created_by: str
 
 
-_TABLES = Base.metadata.tables
-pipeline = _TABLES["pipeline"]
-pipeline_version = _TABLES["pipeline_version"]
-opportunity = _TABLES["opportunity"]
-decision = _TABLES["decision"]
-transition = _TABLES["transition"]
-parked_event = _TABLES["parked_event"]
-score_reach = _TABLES["score_reach"]
-partner_feed = _TABLES["partner_feed"]
+(pipeline, pipeline_version, opportunity, decision, transition, parked_event, score_reach, partner_feed) = (
+    Base.metadata.tables[name]
+    for name in (
+        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "parked_event", "score_reach",
+        "partner_feed",
+    )
+)  # fmt: skip

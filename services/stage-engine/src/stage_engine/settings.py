@@ -1,4 +1,4 @@
-"""What this service is told from outside."""
+"""What is configured from outside."""
 
 from typing import ClassVar
 
@@ -11,7 +11,7 @@ class Settings(ServiceSettings):
 
     service: ClassVar[str] = "stage-engine"
     parked_submission_limit: int = Field(
-        default=10_000, ge=1, description="scores of opportunities not yet seen that one tenant may have waiting"
+        default=10_000, ge=1, description="scores of unknown opportunities that one tenant may have waiting"
     )
     replay_check_seconds: float = Field(
         default=10, ge=0, description="how often a stored decision is decided again and compared; 0 for never"

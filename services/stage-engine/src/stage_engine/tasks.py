@@ -10,14 +10,14 @@ from kit.runtime import Runtime
 from sqlalchemy import text
 
 from stage_engine import telemetry
-from stage_engine.service.viewing import Views
+from stage_engine.service.viewing import Viewing
 from stage_engine.settings import Settings
 from stage_engine.tenants import Tenants
 
 log = logging.getLogger(__name__)
 
 _GAP_SECONDS = 60.0
-# A sample of so many pages tells the gap well enough, and costs the same however many opportunities there are.
+# A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
 _PAGES = text("SELECT greatest(pg_relation_size('opportunity') / current_setting('block_size')::bigint, 1)")
 # The relay's role sees the columns of this statement for all tenants, and no others.
@@ -42,14 +42,18 @@ async def check_replays(runtime: Runtime, stop: asyncio.Event) -> None:
 
 async def check_one(runtime: Runtime, tenant_id: str, place: float) -> UUID | None:
     """Check the decision at this place of the tenant's log, 0 for the first and 1 for the last; its id."""
-    async with runtime.database.unit_of_work(tenant_id) as uow:
-        views = Views(uow, None)
-        decision_id = await views.decision_near(place)
-        if decision_id is None:
-            return None
-        _, _, identical = await views.replay(decision_id)
-    telemetry.REPLAYS.labels("same" if identical else "different").inc()
-    if not identical:
+    try:
+        async with runtime.database.unit_of_work(tenant_id) as uow:
+            viewing = Viewing(uow, None)
+            decision_id = await viewing.decision_near(place)
+            if decision_id is None:
+                return None
+            replay = await viewing.replay(decision_id)
+    except Exception:
+        telemetry.REPLAYS.labels("failed").inc()
+        raise
+    telemetry.REPLAYS.labels("same" if replay.identical else "different").inc()
+    if not replay.identical:
         log.critical("decision %s of %s, decided again, is another one", decision_id, tenant_id)
     return decision_id
 

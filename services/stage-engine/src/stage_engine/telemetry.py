@@ -1,4 +1,4 @@
-"""Metrics of the stage engine, with what a rise of each means."""
+"""Metrics of the stage engine. The help says what a rise means."""
 
 from prometheus_client import Counter, Gauge, Histogram
 
@@ -7,15 +7,15 @@ _LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 DECISIONS = Counter("stage_decisions_total", "Decisions by input and outcome; a rise of rejected means that evidence falls short", ["input", "outcome"])  # fmt: skip  # noqa: E501
 DECISION_LATENCY = Histogram("stage_decision_latency_seconds", "Time from the receipt of a submission to its committed decision; a rise means that reps wait for stages", buckets=_LATENCY_BUCKETS)  # fmt: skip  # noqa: E501
 TRANSITIONS = Counter("stage_transitions_total", "Moves by kind and cause; a jump means that a rule or an import went wild", ["kind", "cause"])  # fmt: skip  # noqa: E501
-ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because the rules engine failed or its two evaluators disagree", ["code"])  # fmt: skip  # noqa: E501
+ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because the rules engine failed or its two evaluators disagree; a rise means that opportunities stay where they are", ["code"])  # fmt: skip  # noqa: E501
 QUARANTINED = Counter("stage_quarantined_total", "Observations of an opportunity in a stage without a mapping; a rise means that the CRM's stages changed")  # fmt: skip  # noqa: E501
-EVENTS_PARKED = Counter("stage_events_parked_total", "Events that wait for an opportunity or a pipeline; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
-REPLAYS = Counter("stage_replays_total", "Stored decisions decided again: same, or different; any different one means that the log or the code is wrong", ["outcome"])  # fmt: skip  # noqa: E501
+EVENTS_PARKED = Counter("stage_events_parked_total", "Inputs that wait for an opportunity or a pipeline; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
+REPLAYS = Counter("stage_replays_total", "Stored decisions decided again: same, different, or failed; a different one means that the log or the code is wrong, a failed one that it could not be decided again: read the log", ["outcome"])  # fmt: skip  # noqa: E501
 OPEN = Gauge(
     "stage_open_opportunities", "Open opportunities of all tenants, estimated from a sample where there are many"
 )
 OPEN_AHEAD = Gauge("stage_open_opportunities_ahead", "Open opportunities claimed further than they earned: the optimism gap; a rise means that stages are set by hope")  # fmt: skip  # noqa: E501
 
 # A series that first appears at 1 looks to Prometheus as if nothing had happened.
-for _outcome in ("same", "different"):
+for _outcome in ("same", "different", "failed"):
     REPLAYS.labels(_outcome)

@@ -1,4 +1,4 @@
-"""The tenants whose opportunities were decided on lately, so that checks in the background know whom to look at."""
+"""The tenants whose opportunities were decided on lately, so that checks in the background know where to look."""
 
 import random
 from collections import OrderedDict

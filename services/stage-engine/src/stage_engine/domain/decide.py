@@ -1,7 +1,7 @@
 """The one function behind every way a stage can change.
 
-    Submission   evidence: rules may move the deal, propose to, or tell what is short
-    Observation  the CRM's sight of the deal: adopt, converge, quarantine
+    Submission   evidence: rules may move the opportunity, propose to, or say what is short
+    Observation  what the CRM holds: adopt, converge, quarantine
     Command      a person: move, override, close, reopen
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
@@ -9,37 +9,70 @@ Every input costs exactly one decision, also when nothing moves; at most one tra
 
 from datetime import datetime
 
-from stage_engine.domain.decision import Code, Decision, Outcome, Reason
+from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.explain import answer
 from stage_engine.domain.inputs import Input, Observation, Submission
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
-from stage_engine.domain.state import Instance
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 
 
-def decide(instance: Instance | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
-    """The answer to one input. Total and pure: the same arguments give the same decision, byte for byte.
+def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
+    """The decision on one input. Total and pure: the same arguments give the same decision, byte for byte.
 
-    Without an instance only an observation makes one; anything else is refused and leaves the deal unknown.
+    Only an observation makes an opportunity known; anything else about an unknown one is refused.
     """
+    if opportunity is None and isinstance(given, Observation):
+        opportunity = unplaced(given, rules.pipeline)
+    if opportunity is None:
+        reason = Reason(Code.MISSING, "opportunity", None, f"{given.opportunity_id} was never observed in the CRM")
+        ruling = Ruling(Outcome.REJECTED, None, (reason,))
+    else:
+        ruling = _ruling(opportunity.changed(decision_no=opportunity.decision_no + 1), given, rules, now)
+    return _completed(ruling, opportunity, given, rules.pipeline, now)
+
+
+def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
-    if instance is None:
-        if not isinstance(given, Observation):
-            reason = Reason(Code.MISSING, "opportunity", None, f"{given.opportunity_id} was never seen in the CRM")
-            return answer(pipeline, None, None, Outcome.REJECTED, now, reasons=(reason,))
-        instance = unplaced(given, pipeline)
-    if (instance.pipeline_key, instance.pipeline_version) != (pipeline.key, pipeline.version):
-        text = f"the deal is pinned to {instance.pipeline_key}@{instance.pipeline_version}"
-        held = instance._replace(decision_no=instance.decision_no + 1)
-        reason = Reason(Code.VERSION_MISMATCH, "", None, text)
-        return answer(pipeline, instance, held, Outcome.REJECTED, now, reasons=(reason,))
-    override = instance.override
+    if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
+        text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
+        return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
+    override = opportunity.override
     if override is not None and override.expires_at is not None and override.expires_at <= now:
-        instance = instance._replace(override=None)
+        opportunity = opportunity.changed(override=None)
     if isinstance(given, Submission):
-        return on_submission(instance, given, rules, now)
+        return on_submission(opportunity, given, rules, now)
     if isinstance(given, Observation):
-        return on_observation(instance, given, rules, now)
-    return on_command(instance, given, rules, now)
+        return on_observation(opportunity, given, rules, now)
+    return on_command(opportunity, given, rules, now)
+
+
+def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipeline: Pipeline, now: datetime) -> Decision:
+    after, reasons, explanation = ruling.opportunity, ruling.reasons, ruling.explanation
+    target = expected = ""
+    if ruling.write and after is not None:
+        target, expected = after.stage_key, after.base_stage
+        if after.sync_error is not None:
+            text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
+            reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
+    return Decision(
+        outcome=ruling.outcome,
+        reasons=reasons,
+        near_misses=explanation.near_misses,
+        rule_id=explanation.rule_id,
+        margin=explanation.margin,
+        facts=explanation.facts,
+        pipeline_key=pipeline.key,
+        pipeline_version=pipeline.version,
+        from_stage=before.stage_key if before is not None else "",
+        to_stage=after.stage_key if after is not None else "",
+        proposed_stage=ruling.proposed_stage,
+        transition=ruling.transition,
+        crm_target_stage=target,
+        crm_expected_stage=expected,
+        actor=given.actor,
+        decided_at=now,
+        opportunity=after,
+    )

@@ -1,11 +1,12 @@
-"""What the engine answers to one input."""
+"""What the engine makes of one input."""
 
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
-from stage_engine.domain.state import Instance
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.value import value
 
 
 class Outcome(StrEnum):
@@ -36,7 +37,8 @@ class Code(StrEnum):
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
 
-class Reason(NamedTuple):
+@value
+class Reason:
     """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short)."""
 
     code: Code
@@ -45,7 +47,8 @@ class Reason(NamedTuple):
     message: str
 
 
-class NearMiss(NamedTuple):
+@value
+class NearMiss:
     """A rule that would have held with a little more, and the questions that could give it."""
 
     rule_id: str
@@ -58,7 +61,7 @@ class NearMiss(NamedTuple):
 
 
 class TransitionKind(StrEnum):
-    """How a deal moved."""
+    """How an opportunity moved."""
 
     ADVANCE = "advance"
     SKIP = "skip"
@@ -79,8 +82,9 @@ class Cause(StrEnum):
     IMPORT = "import"
 
 
-class Transition(NamedTuple):
-    """One move of one deal; it opens the visit `visit_no` and makes the revision `revision`."""
+@value
+class Transition:
+    """One move of one opportunity; it opens the visit `visit_no` and makes the revision `revision`."""
 
     kind: TransitionKind
     from_stage: str
@@ -97,13 +101,36 @@ class Transition(NamedTuple):
     changed_at: datetime
 
 
-class Decision(NamedTuple):
-    """The answer, whole: `instance` is the deal as it stands afterwards, None for a deal that is still unknown.
+class Explanation(NamedTuple):
+    """What the rules in question made of the facts. `facts` are those that these rules read, as text; `margin` is the
+    smallest distance by which the deciding comparisons held or failed."""
 
-    `facts` are those that the rules in question read, as text. `margin` is the smallest distance by which the deciding
-    comparisons held or failed. `write` tells that the CRM is to be brought from `crm_expected_stage` to
-    `crm_target_stage`.
-    """
+    rule_id: str = ""
+    margin: Decimal | None = None
+    facts: tuple[tuple[str, str], ...] = ()
+    near_misses: tuple[NearMiss, ...] = ()
+
+
+UNEXPLAINED = Explanation()
+
+
+class Ruling(NamedTuple):
+    """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
+    `write` asks for the CRM to be brought to the stage it is in then."""
+
+    outcome: Outcome
+    opportunity: Opportunity | None
+    reasons: tuple[Reason, ...] = ()
+    explanation: Explanation = UNEXPLAINED
+    proposed_stage: str = ""
+    transition: Transition | None = None
+    write: bool = False
+
+
+@value
+class Decision:
+    """A ruling, complete. `opportunity` is how it is afterwards, None for one that is still unknown. The CRM is to be
+    brought from `crm_expected_stage` to `crm_target_stage` when there is a target."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
@@ -121,4 +148,4 @@ class Decision(NamedTuple):
     crm_expected_stage: str
     actor: str
     decided_at: datetime
-    instance: Instance | None
+    opportunity: Opportunity | None = None

@@ -16,7 +16,7 @@ Facts = Mapping[str, Literal]
 
 
 class Truth(IntEnum):
-    """A condition holds, is missed, or cannot be told because the fact is unknown."""
+    """A condition holds, is missed, or is undecided because the fact is unknown."""
 
     HOLDS = 0
     FAILED = 1
@@ -35,7 +35,7 @@ class Finding(NamedTuple):
 
 
 class Kind(IntEnum):
-    """What a rule does to a deal, in the order in which competing rules go first."""
+    """What a rule does to an opportunity, in the order in which competing rules go first."""
 
     WALK_AWAY = 0
     LOST = 1
@@ -45,8 +45,8 @@ class Kind(IntEnum):
 
 
 class ParsedCondition(NamedTuple):
-    """A condition read: the fact, the cell's meaning and text, what tells whether a known value meets it, and how far
-    it lies within or outside."""
+    """A condition read: the fact, the cell's meaning and text, a test of whether a known value meets it, and a measure
+    of how far it lies within or outside."""
 
     fact: str
     cell: Cell
@@ -65,7 +65,7 @@ class ParsedRule:
     # The conditions that are not blank.
     tests: tuple[tuple[str, Callable[[Literal], bool]], ...]
     facts: frozenset[str]
-    # Whether a hit moves the deal or asks to.
+    # Whether a hit moves the opportunity or asks to.
     acts: bool
 
 
@@ -112,7 +112,7 @@ _HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
 def predicate(cell: Cell) -> Callable[[Literal], bool]:
-    """What tells whether a known value meets the cell. A value of the other type meets nothing."""
+    """A test of whether a known value meets the cell. A value of the other type meets nothing."""
     if isinstance(cell, OneOf):
         return cell.values.__contains__
     if isinstance(cell, Blank):
@@ -128,7 +128,7 @@ def predicate(cell: Cell) -> Callable[[Literal], bool]:
 
 
 def measure(cell: Cell) -> Callable[[Literal], Decimal | None]:
-    """What tells how far a value lies within the cell, or outside when negative; None where that has no meaning."""
+    """A measure of how far a value lies within the cell, or outside when negative; None where that has no meaning."""
     if isinstance(cell, Blank):
         return lambda value: None
     if isinstance(cell, OneOf):

@@ -1,19 +1,17 @@
 """Turning how the rules came out into reasons a person can act on."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Iterable
 from decimal import Decimal
 from operator import itemgetter
 
-from stage_engine.domain.decision import Code, Decision, NearMiss, Outcome, Reason, Transition
+from stage_engine.domain.decision import Code, NearMiss, Reason
 from stage_engine.domain.evaluate import Facts, Finding, ParsedRule, RuleResult, Truth
 from stage_engine.domain.grammar import plain
-from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.state import Instance
+from stage_engine.domain.opportunity import Opportunity
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
-# Near misses told of one decision: the nearest are what can be done something about.
+# Near misses named in one decision: the nearest are those that can be closed.
 NEAR_MISS_LIMIT = 5
 
 
@@ -44,7 +42,7 @@ def shadows_of(hits: Iterable[ParsedRule]) -> tuple[Reason, ...]:
     return tuple(shadows)
 
 
-def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[NearMiss, ...]:
+def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> tuple[NearMiss, ...]:
     """The conditions of rules that only numbers kept from holding, the nearest first."""
     missed: list[tuple[Decimal, str, NearMiss]] = []
     for result in results:
@@ -54,7 +52,7 @@ def near_misses_of(instance: Instance, results: Iterable[RuleResult]) -> tuple[N
             if margin is None:
                 break
             assert isinstance(actual, Decimal)
-            score = instance.scores.get(fact.removesuffix(".score"))
+            score = opportunity.scores.get(fact.removesuffix(".score"))
             lost = () if score is None else score.lost[:QUESTION_LIMIT]
             miss = NearMiss(rule.rule_id, rule.to_stage, fact, cell, actual, margin, tuple([key for key, _ in lost]))
             misses.append((abs(margin), rule.rule_id, miss))
@@ -78,50 +76,3 @@ def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
 def facts_read(names: Iterable[str], facts: Facts) -> tuple[tuple[str, str], ...]:
     """Those of these facts that are known, as text."""
     return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names if n in facts])
-
-
-def answer(
-    pipeline: Pipeline,
-    before: Instance | None,
-    after: Instance | None,
-    outcome: Outcome,
-    now: datetime,
-    *,
-    reasons: Sequence[Reason] = (),
-    near_misses: tuple[NearMiss, ...] = (),
-    rule_id: str = "",
-    margin: Decimal | None = None,
-    facts: tuple[tuple[str, str], ...] = (),
-    proposed_stage: str = "",
-    transition: Transition | None = None,
-    write: bool = False,
-    actor: str = "",
-) -> Decision:
-    """The decision. `write` asks for the CRM to be brought to the stage the deal is in now; a write that follows one
-    the CRM refused says so."""
-    target = expected = ""
-    if write:
-        assert after is not None
-        target, expected = after.stage_key, after.base_stage
-        if after.sync_error is not None:
-            text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
-            reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    return Decision(
-        outcome,
-        tuple(reasons),
-        near_misses,
-        rule_id,
-        margin,
-        facts,
-        pipeline.key,
-        pipeline.version,
-        before.stage_key if before is not None else "",
-        after.stage_key if after is not None else "",
-        proposed_stage,
-        transition,
-        target,
-        expected,
-        actor,
-        now,
-        after,
-    )

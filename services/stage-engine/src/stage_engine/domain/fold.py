@@ -1,26 +1,27 @@
-"""A batch of inputs to one deal, applied in order."""
+"""A batch of inputs to one opportunity, applied in order."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
 
 from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Input
-from stage_engine.domain.state import Instance
+from stage_engine.domain.opportunity import Opportunity
 
 
-class Step(NamedTuple):
-    """One input, the deal as it was, and the decision."""
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One input, the opportunity as it was, and the decision."""
 
-    before: Instance | None
+    before: Opportunity | None
     given: Input
     decision: Decision
 
 
 def fold(
-    instance: Instance | None, inputs: Iterable[Input], rules: Ruleset, now: datetime, decided: set[str]
+    opportunity: Opportunity | None, inputs: Iterable[Input], rules: Ruleset, now: datetime, decided: set[str]
 ) -> list[Step]:
     """A step for every input that was not decided before. `decided` holds the identities of inputs that were, and
     gains the new ones: the same input never costs a second decision."""
@@ -29,7 +30,7 @@ def fold(
         if given.identity in decided:
             continue
         decided.add(given.identity)
-        decision = decide(instance, given, rules, now)
-        steps.append(Step(instance, given, decision))
-        instance = decision.instance
+        decision = decide(opportunity, given, rules, now)
+        steps.append(Step(opportunity, given, decision))
+        opportunity = decision.opportunity
     return steps

@@ -7,7 +7,7 @@
     list        ["="] literal {"," literal}
     literal     number | "'" text "'"
 
-A blank cell holds whatever the fact is, known or not. Everything else is refused with its position: zen-engine itself
+A blank cell holds for any fact, known or not. Everything else is refused with its position: zen-engine itself
 takes a malformed cell for one that never matches.
 """
 

@@ -1,12 +1,15 @@
-"""What can make the engine decide: a scored submission, a sight of the deal in the CRM, a person's command."""
+"""What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
+command."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal
 
 
-class Submission(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Submission:
     """A submission with its score; `score` None when unanswered questions block it. `lost` are the questions that lost
     points, with how many, most first; `unanswered` those that block."""
 
@@ -24,6 +27,7 @@ class Submission(NamedTuple):
     submitted_by: str
     lost: tuple[tuple[str, Decimal], ...]
     unanswered: tuple[str, ...]
+    kind: Literal["submission"] = "submission"
 
     @property
     def identity(self) -> str:
@@ -34,9 +38,13 @@ class Submission(NamedTuple):
     def input_id(self) -> str:
         return self.submission_id
 
+    @property
+    def actor(self) -> str:
+        return self.submitted_by
 
-class Sight(StrEnum):
-    """Why the CRM was looked at."""
+
+class Occasion(StrEnum):
+    """Why the CRM was observed."""
 
     IMPORTED = "imported"
     CREATED = "created"
@@ -46,13 +54,15 @@ class Sight(StrEnum):
     CONFLICT = "conflict"
 
 
-class Observation(NamedTuple):
-    """The deal as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped. `number` counts all
-    that was told of the deal, its confirmed writes included, so that the order of both is known; 0 when it is not."""
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The opportunity as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped. `number` counts all
+    reports about the opportunity, its confirmed writes included, so that the order of both is known; 0 when it is
+    not."""
 
     change_id: str
     opportunity_id: str
-    sight: Sight
+    occasion: Occasion
     pipeline_key: str
     stage_key: str
     crm_stage: str
@@ -62,20 +72,26 @@ class Observation(NamedTuple):
     changed_by: str
     committed_at: datetime
     number: int = 0
+    kind: Literal["observation"] = "observation"
 
     @property
     def identity(self) -> str:
-        """A conflict may show a change that was seen before, and still has to be answered."""
-        return f"{'conflict' if self.sight is Sight.CONFLICT else 'observation'}:{self.change_id}"
+        """A conflict may show a change that was observed before, and still needs a decision."""
+        return f"{'conflict' if self.occasion is Occasion.CONFLICT else 'observation'}:{self.change_id}"
 
     @property
     def input_id(self) -> str:
         return self.change_id
 
+    @property
+    def actor(self) -> str:
+        return self.changed_by
 
-class Command(NamedTuple):
-    """A person wants the deal in another stage. `override` puts it there without the evidence, `skip` agrees to pass
-    over stages."""
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to
+    pass over stages."""
 
     command_id: str
     opportunity_id: str
@@ -88,6 +104,7 @@ class Command(NamedTuple):
     override: bool
     skip: bool
     expires_at: datetime | None
+    kind: Literal["command"] = "command"
 
     @property
     def identity(self) -> str:

@@ -1,4 +1,4 @@
-"""The check of a pipeline before it is published: what cannot work is refused, what may surprise is told.
+"""The check of a pipeline before it is published: what cannot work is refused, what may surprise is reported.
 
 Four parts, each assuming that the ones before found no error: the stages and where rules lead (`lint_structure`), the
 cells and whether they can ever hold (here), and how rules compete (`lint_overlap`).
@@ -13,8 +13,8 @@ from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error
 from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, plain
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
+from stage_engine.domain.opportunity import AMOUNT, OPPORTUNITY_FACTS
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
-from stage_engine.domain.state import AMOUNT, OPPORTUNITY_FACTS
 
 Reach = Mapping[str, ScoreReach]
 # What the engine objects to in a cell; None when it accepts it.
@@ -26,7 +26,7 @@ _SCORE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\.score")
 def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[LintFinding]:
     """Every finding, errors first. `reach` holds the assessments known, by key."""
     findings = list(structure_findings(pipeline))
-    findings += _unknown_assessments(pipeline, reach)
+    findings += _assessment_findings(pipeline, reach)
     for index, rule in enumerate(pipeline.rules):
         findings += _cell_findings(index, rule, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
@@ -43,7 +43,7 @@ def assessment_of(fact: str) -> str | None:
     return None if fact in OPPORTUNITY_FACTS else fact.removesuffix(".score")
 
 
-def _unknown_assessments(pipeline: Pipeline, reach: Reach) -> Iterator[LintFinding]:
+def _assessment_findings(pipeline: Pipeline, reach: Reach) -> Iterator[LintFinding]:
     for i, stage in enumerate(pipeline.stages):
         for j, key in enumerate(stage.assessment_keys):
             if key not in reach:
@@ -129,7 +129,7 @@ def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[L
             text = f"every score that {assessment_of(fact)} can give passes, from {plain(low)} up"
             yield warning("condition_always_true", place, text, {fact: low})
     if rule.conditions and all(isinstance(parse(c.cell), Blank) for c in rule.conditions):
-        yield warning("rule_always_true", pointer, f"{rule.rule_id} holds whatever its facts are", {})
+        yield warning("rule_always_true", pointer, f"{rule.rule_id} always holds: it tests none of its facts", {})
 
 
 def _unreachable(place: str, fact: str, cell: Cell, known: ScoreReach) -> LintFinding:

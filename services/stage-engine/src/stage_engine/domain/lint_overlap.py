@@ -7,28 +7,28 @@ from stage_engine.domain.boxes import contains, example, intersect
 from stage_engine.domain.evaluate import ParsedRule, rules_by_stage
 from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, Literal
+from stage_engine.domain.opportunity import OPPORTUNITY_FACTS
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.state import OPPORTUNITY_FACTS
 
 Box = dict[str, Cell]
 
 
 def overlap_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
-    """Pairs of acting rules that one piece of evidence can make hold together, each pair told once."""
+    """Pairs of acting rules that one piece of evidence can make hold together, each pair reported once."""
     index = {rule.rule_id: i for i, rule in enumerate(pipeline.rules)}
-    told: set[tuple[str, str]] = set()
+    reported: set[tuple[str, str]] = set()
     for stage_key, table in rules_by_stage(pipeline).items():
         keys = pipeline.stage(stage_key).assessment_keys
         known = {*OPPORTUNITY_FACTS, *(f"{key}.score" for key in keys)}
         able = [(p, box) for p in table if p.acts and (box := _box(p)) is not None and _facts(box) <= known]
         for (first, outer), (second, inner) in combinations(able, 2):
             pair = (first.rule.rule_id, second.rule.rule_id)
-            if pair in told or not first.facts & second.facts:
+            if pair in reported or not first.facts & second.facts:
                 continue
             joint = _joint(outer, inner)
             if joint is None:
                 continue
-            told.add(pair)
+            reported.add(pair)
             witness = {fact: v for fact, cell in joint.items() if (v := example(cell)) is not None}
             yield _finding(f"/rules/{index[pair[1]]}", first, second, outer, inner, witness)
 

@@ -31,13 +31,13 @@ def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
 def _stage_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
     keys = Counter(s.key for s in pipeline.stages)
     if not any(s.category is Category.OPEN for s in pipeline.stages):
-        yield error("no_open_stage", "/stages", "a deal needs an open stage to start in")
+        yield error("no_open_stage", "/stages", "an opportunity needs an open stage to start in")
     closed = False
     for i, stage in enumerate(pipeline.stages):
         if keys[stage.key] > 1:
             yield error("stage_duplicate", f"/stages/{i}/key", f"{stage.key!r} names more than one stage")
         if closed and stage.category is Category.OPEN:
-            text = f"{stage.key} stands after a closed stage; stages stand in the order of progress"
+            text = f"{stage.key} comes after a closed stage; stages are listed in the order of progress"
             yield error("open_after_closed", f"/stages/{i}", text)
         closed = closed or stage.category is not Category.OPEN
 
@@ -46,7 +46,7 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
     target = pipeline.stage(rule.to_stage)
     to_open = target.category is Category.OPEN
     if target.category is Category.WON and rule.mode is RuleMode.AUTO:
-        text = f"{rule.rule_id} closes deals as won without asking anybody; the default is to propose"
+        text = f"{rule.rule_id} closes opportunities as won without asking a person; the default is to propose"
         yield warning("won_is_automatic", f"{pointer}/mode", text)
     if rule.from_stage is None:
         if to_open:
@@ -56,10 +56,10 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
     if rule.from_stage == rule.to_stage:
         yield error("rule_goes_nowhere", f"{pointer}/to_stage", f"{rule.rule_id} leads to where it starts")
     elif not pipeline.is_open(rule.from_stage):
-        text = f"{rule.from_stage} is closed: only a person reopens a deal"
+        text = f"{rule.from_stage} is closed: only a person reopens an opportunity"
         yield error("rule_leaves_closed_stage", f"{pointer}/from_stage", text)
     elif to_open and pipeline.rank(rule.to_stage) < pipeline.rank(rule.from_stage):
-        yield error("rule_goes_back", f"{pointer}/to_stage", "only a person takes a deal back to an earlier stage")
+        yield error("rule_goes_back", f"{pointer}/to_stage", "only a person goes back to an earlier stage")
     elif to_open and pipeline.skipped(rule.from_stage, rule.to_stage):
         skipped = ", ".join(pipeline.skipped(rule.from_stage, rule.to_stage))
         if pipeline.skip_policy is not SkipPolicy.IF_GUARDS_HOLD:
@@ -68,7 +68,7 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
 
 
 def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
-    """Circles among rules that act by themselves; each is told once, at the rule that closes it."""
+    """Circles among rules that act by themselves; each is reported once, at the rule that closes it."""
     follows: dict[str, list[tuple[int, Rule]]] = {}
     for index, rule in enumerate(pipeline.rules):
         if rule.mode is RuleMode.AUTO and rule.from_stage is not None:
@@ -95,7 +95,7 @@ def _unled_stages(pipeline: Pipeline) -> Iterator[LintFinding]:
     for i, stage in enumerate(pipeline.stages):
         if stage.key in targets or stage.key == first:
             continue
-        text = f"no rule leads to {stage.key}: only a person takes a deal there"
+        text = f"no rule leads to {stage.key}: only a person goes there"
         if stage.category in (Category.LOST, Category.ABANDONED):
             yield info("stage_without_rule", f"/stages/{i}", text)
         else:

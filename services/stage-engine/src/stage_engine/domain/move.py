@@ -1,12 +1,13 @@
-"""Carrying a move out: what it is called, and what it changes about the deal."""
+"""Carrying a move out: what it is called, and what it changes about the opportunity."""
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from stage_engine.domain.decision import Cause, Transition, TransitionKind
+from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.pipeline import Category, Pipeline
-from stage_engine.domain.state import Instance, Override
 
-# Writes to the CRM still unconfirmed that are remembered, so that their echo is told from a person's edit.
+# Writes to the CRM still unconfirmed that are remembered, so that their echo does not pass for a person's edit.
 IN_FLIGHT_LIMIT = 8
 
 _CLOSING = {
@@ -16,8 +17,24 @@ _CLOSING = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where an opportunity is to go, who moves it and why. `earned_stage` is what the move earned, if anything;
+    `override` is what it leaves behind."""
+
+    to_stage: str
+    cause: Cause
+    at: datetime
+    earned_stage: str = ""
+    rule_id: str = ""
+    submission_id: str = ""
+    actor: str = ""
+    reason_code: str = ""
+    override: Override | None = None
+
+
 def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind:
-    """What moving from one stage to another is called; an empty source is first sight."""
+    """What moving from one stage to another is called; an empty source is the first observation."""
     if not source:
         return TransitionKind.ADOPT
     if not pipeline.is_open(target):
@@ -29,68 +46,55 @@ def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind
     return TransitionKind.SKIP if pipeline.skipped(source, target) else TransitionKind.ADVANCE
 
 
-def moved(
-    instance: Instance,
-    pipeline: Pipeline,
-    target: str,
-    *,
-    cause: Cause,
-    at: datetime,
-    earned_stage: str = "",
-    rule_id: str = "",
-    submission_id: str = "",
-    actor: str = "",
-    reason_code: str = "",
-    override: Override | None = None,
-) -> tuple[Instance, Transition]:
-    """The deal in its new stage, and the transition; `earned_stage` is what the move earned, if anything. The new visit
-    makes all earlier evidence stale; a reopened deal starts a new cycle in which it has not earned more than the stage
-    it returns to."""
-    source = instance.stage_key
+def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opportunity, Transition]:
+    """The opportunity in its new stage, and the transition. The new visit makes all earlier evidence stale; a reopened
+    opportunity starts a new cycle in which it has not earned more than the stage it returns to."""
+    source, target = opportunity.stage_key, move.to_stage
     kind = kind_of_move(pipeline, source, target)
     reopened = kind is TransitionKind.REOPEN
-    revision = instance.revision + 1
+    revision = opportunity.revision + 1
     # A CRM's clock may lag: visits must not end before they began.
-    opened_at = max(at, instance.visit_opened_at) if source else at
-    earned = earned_stage or instance.earned_stage
+    opened_at = max(move.at, opportunity.visit_opened_at) if source else move.at
+    earned = move.earned_stage or opportunity.earned_stage
     if reopened and pipeline.rank(earned) > pipeline.rank(target):
         earned = target
-    by_crm = cause is Cause.CRM or cause is Cause.IMPORT
-    after = instance._replace(
+    by_crm = move.cause is Cause.CRM or move.cause is Cause.IMPORT
+    after = opportunity.changed(
         stage_key=target,
         earned_stage=earned,
-        base_stage=target if by_crm else instance.base_stage,
-        base_revision=revision if by_crm else instance.base_revision,
-        visit_no=instance.visit_no + 1,
+        base_stage=target if by_crm else opportunity.base_stage,
+        base_revision=revision if by_crm else opportunity.base_revision,
+        visit_no=opportunity.visit_no + 1,
         visit_opened_at=opened_at,
-        cycle_no=instance.cycle_no + reopened,
+        cycle_no=opportunity.cycle_no + reopened,
         revision=revision,
-        override=override,
-        in_flight=() if by_crm else (*instance.in_flight, (revision, target))[-IN_FLIGHT_LIMIT:],
-        sync_error=None if by_crm else instance.sync_error,
+        override=move.override,
+        in_flight=() if by_crm else (*opportunity.in_flight, (revision, target))[-IN_FLIGHT_LIMIT:],
+        sync_error=None if by_crm else opportunity.sync_error,
     )
     transition = Transition(
-        kind,
-        source,
-        target,
-        pipeline.skipped(source, target) if source else (),
-        after.visit_no,
-        after.cycle_no,
-        revision,
-        cause,
-        rule_id,
-        submission_id,
-        actor,
-        reason_code,
-        opened_at,
+        kind=kind,
+        from_stage=source,
+        to_stage=target,
+        skipped=pipeline.skipped(source, target) if source else (),
+        visit_no=after.visit_no,
+        cycle_no=after.cycle_no,
+        revision=revision,
+        cause=move.cause,
+        rule_id=move.rule_id,
+        submission_id=move.submission_id,
+        actor=move.actor,
+        reason_code=move.reason_code,
+        changed_at=opened_at,
     )
     return after, transition
 
 
-def stands_against_evidence(instance: Instance, pipeline: Pipeline, target: str) -> bool:
-    """Whether putting the deal into the target contradicts or outruns the evidence, so that it has to be remembered
-    as an override. A closed deal needs none: nothing moves it by itself."""
+def is_against_evidence(opportunity: Opportunity, pipeline: Pipeline, target: str) -> bool:
+    """Whether putting the opportunity into the target contradicts or outruns the evidence, so that it has to be
+    remembered as an override. A closed one needs none: nothing moves it by itself."""
     if not pipeline.is_open(target):
         return False
-    forward = pipeline.is_open(instance.stage_key) and pipeline.rank(target) > pipeline.rank(instance.stage_key)
-    return not (forward and pipeline.rank(target) <= pipeline.rank(instance.earned_stage))
+    source = opportunity.stage_key
+    forward = pipeline.is_open(source) and pipeline.rank(target) > pipeline.rank(source)
+    return not (forward and pipeline.rank(target) <= pipeline.rank(opportunity.earned_stage))

@@ -3,46 +3,35 @@
 from datetime import datetime
 
 from stage_engine.domain.by_rules import engine_fault, guard
-from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Reason
+from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
-from stage_engine.domain.explain import answer
 from stage_engine.domain.inputs import Command
-from stage_engine.domain.move import moved, stands_against_evidence
+from stage_engine.domain.move import Move, is_against_evidence, moved
+from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.pipeline import Category, SkipPolicy
-from stage_engine.domain.state import Instance, Override
 
-# Who may put a deal where the evidence does not, or bring a closed one back.
+# Who may put an opportunity where the evidence does not, or bring a closed one back.
 OVERRIDING_ROLES = frozenset({"admin", "manager"})
 
 
-def on_command(before: Instance, given: Command, rules: Ruleset, now: datetime) -> Decision:
+def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> Ruling:
     """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override."""
-    pipeline = rules.pipeline
-    instance = before._replace(decision_no=before.decision_no + 1)
     try:
-        reasons = _objections(before, given, rules)
+        reasons = _objections(opportunity, given, rules)
     except EngineFault as fault:
-        return engine_fault(pipeline, before, instance, now, fault, given.actor)
+        return engine_fault(opportunity, fault)
     if reasons:
-        return answer(pipeline, before, instance, Outcome.REJECTED, now, reasons=reasons, actor=given.actor)
-    if given.to_stage == before.stage_key:
-        return answer(pipeline, before, instance, Outcome.NO_OP, now, actor=given.actor)
+        return Ruling(Outcome.REJECTED, opportunity, reasons)
+    if given.to_stage == opportunity.stage_key:
+        return Ruling(Outcome.NO_OP, opportunity)
     override = None
-    if stands_against_evidence(before, pipeline, given.to_stage):
+    if is_against_evidence(opportunity, rules.pipeline, given.to_stage):
         override = Override(
             given.to_stage, now, given.actor, given.role, given.reason_code, given.text, given.expires_at
         )
-    after, transition = moved(
-        instance,
-        pipeline,
-        given.to_stage,
-        cause=Cause.PERSON,
-        at=now,
-        actor=given.actor,
-        reason_code=given.reason_code,
-        override=override,
-    )
-    return answer(pipeline, before, after, Outcome.ACCEPTED, now, transition=transition, write=True, actor=given.actor)
+    move = Move(given.to_stage, Cause.PERSON, now, actor=given.actor, reason_code=given.reason_code, override=override)
+    after, transition = moved(opportunity, rules.pipeline, move)
+    return Ruling(Outcome.ACCEPTED, after, transition=transition, write=True)
 
 
 def _missing(name: str, given: str, why: str) -> tuple[Reason, ...]:
@@ -56,42 +45,42 @@ def _role(given: Command, what: str) -> tuple[Reason, ...]:
     return (Reason(Code.FAILED, "command.role", None, f"{what} takes {allowed}, not {given.role}"),)
 
 
-def _standing_objection(before: Instance, given: Command, rules: Ruleset) -> Reason | None:
-    """Why nobody can command the deal at all, or not this."""
-    if given.expected_revision != before.revision:
-        text = f"the deal is at revision {before.revision}, the command was meant for {given.expected_revision}"
+def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset) -> Reason | None:
+    """Why the opportunity takes no command at all, or not this one."""
+    if given.expected_revision != opportunity.revision:
+        text = f"it is at revision {opportunity.revision}, the command was meant for {given.expected_revision}"
         return Reason(Code.STALE_REVISION, "", None, text)
-    if before.deleted:
+    if opportunity.deleted:
         return Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
-    if not before.stage_key or before.quarantined:
-        return Reason(Code.UNMAPPED_STAGE, "", None, f"the CRM's stage {before.observed_stage!r} is not mapped")
+    if not opportunity.stage_key or opportunity.quarantined:
+        return Reason(Code.UNMAPPED_STAGE, "", None, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if given.to_stage not in rules.pipeline:
         text = f"{rules.pipeline.key} has no stage {given.to_stage!r}"
         return Reason(Code.UNMAPPED_STAGE, "command.to_stage", None, text)
     return None
 
 
-def _objections(before: Instance, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
-    standing = _standing_objection(before, given, rules)
-    if standing is not None:
-        return (standing,)
-    pipeline, source, target = rules.pipeline, before.stage_key, given.to_stage
+def _objections(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+    general = _general_objection(opportunity, given, rules)
+    if general is not None:
+        return (general,)
+    pipeline, source, target = rules.pipeline, opportunity.stage_key, given.to_stage
     if source == target:
         return ()
     category = pipeline.stage(target).category
     if not pipeline.is_open(source):
         if category is not Category.OPEN:
-            return (Reason(Code.TERMINAL, "", None, f"the deal is closed in {source}; reopen it first"),)
+            return (Reason(Code.TERMINAL, "", None, f"the opportunity is closed in {source}; reopen it first"),)
         return _role(given, "reopening") + _missing("reason_code", given.reason_code, "reopening needs a reason")
     gives_up = category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
         return _missing("reason_code", given.reason_code, "going back or giving up needs a reason")
-    return _objections_to_progress(before, given, rules)
+    return _objections_to_progress(opportunity, given, rules)
 
 
-def _objections_to_progress(before: Instance, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
     pipeline = rules.pipeline
-    source, target = before.stage_key, given.to_stage
+    source, target = opportunity.stage_key, given.to_stage
     skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
     policy = pipeline.skip_policy
     if skipped:
@@ -106,8 +95,8 @@ def _objections_to_progress(before: Instance, given: Command, rules: Ruleset) ->
             + _missing("reason_code", given.reason_code, "an override needs a reason code")
             + _missing("text", given.text, "an override needs an explanation")
         )
-    earned = before.earned_stage
+    earned = opportunity.earned_stage
     if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
         return ()
     hops = zip((source, *skipped), (*skipped, target), strict=True)
-    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(before, rules, a, b)))
+    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b)))

@@ -3,56 +3,48 @@
 from datetime import datetime
 from decimal import Decimal
 
-from stage_engine.domain.by_rules import decide_by_rules, engine_fault, with_earned
-from stage_engine.domain.decision import Code, Decision, Outcome, Reason
+from stage_engine.domain.by_rules import by_rules, engine_fault, with_earned
+from stage_engine.domain.decision import Code, Explanation, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, findings_of
-from stage_engine.domain.explain import answer, facts_read, near_misses_of, smallest_margin
+from stage_engine.domain.explain import facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.inputs import Submission
+from stage_engine.domain.opportunity import Opportunity, Score, facts_of, score_fact
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.state import Instance, Score, facts_of, score_fact
 
 
-def on_submission(before: Instance, given: Submission, rules: Ruleset, now: datetime) -> Decision:
-    """Evidence of the current visit is put to the rules; other evidence moves nothing, but may still earn the deal a
-    stage that somebody claimed before."""
-    pipeline = rules.pipeline
-    decision_no = before.decision_no + 1
-    objection = _standing_objection(before, given, pipeline)
+def on_submission(opportunity: Opportunity, given: Submission, rules: Ruleset, now: datetime) -> Ruling:
+    """Evidence of the current visit is put to the rules; other evidence moves nothing, but may still earn the
+    opportunity a stage that a person claimed before."""
+    objection = _general_objection(opportunity, given, rules.pipeline)
     if objection is not None or given.score is None:
-        reasons = (objection or _incomplete(given),)
-        held = before.changed(decision_no=decision_no)
-        return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
+        return Ruling(Outcome.REJECTED, opportunity, (objection or _incomplete(given),))
     score = _score(given, given.score)
-    reason = _not_current(before, given, pipeline)
-    previous = before.scores.get(given.assessment_key)
-    unheard_visit = given.visit_no > before.visit_no
-    if unheard_visit or (previous is not None and score.order < previous.order):
-        reasons = (reason or _reason(Code.SUPERSEDED, given, "a later attempt is in force"),)
-        held = before.changed(decision_no=decision_no)
-        return answer(pipeline, before, held, Outcome.REJECTED, now, reasons=reasons, actor=given.submitted_by)
-    instance = before.changed(decision_no=decision_no, scores={**before.scores, given.assessment_key: score})
-    if before.quarantined:
-        reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {before.observed_stage!r} is not mapped")
+    reason = _not_current(opportunity, given, rules.pipeline)
+    previous = opportunity.scores.get(given.assessment_key)
+    unknown_visit = given.visit_no > opportunity.visit_no
+    if unknown_visit or (previous is not None and score.order < previous.order):
+        reason = reason or _reason(Code.SUPERSEDED, given, "a later attempt is in force")
+        return Ruling(Outcome.REJECTED, opportunity, (reason,))
+    after = opportunity.changed(scores={**opportunity.scores, given.assessment_key: score})
+    if opportunity.quarantined:
+        reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if reason is not None:
-        return _earn_only(before, instance, given, rules, now, reason)
-    trigger = frozenset((score_fact(given.assessment_key),))
-    return decide_by_rules(
-        before, instance, rules, now, trigger, submission_id=given.submission_id, actor=given.submitted_by
-    )
+        return _earn_only(after, given, rules, reason)
+    return by_rules(after, rules, now, frozenset((score_fact(given.assessment_key),)), given.submission_id)
 
 
 def _reason(code: Code, given: Submission, text: str) -> Reason:
     return Reason(code, score_fact(given.assessment_key), None, text)
 
 
-def _standing_objection(before: Instance, given: Submission, pipeline: Pipeline) -> Reason | None:
-    """Why no evidence at all can be used on the deal."""
-    if before.deleted:
+def _general_objection(opportunity: Opportunity, given: Submission, pipeline: Pipeline) -> Reason | None:
+    """Why no evidence at all can be used on the opportunity."""
+    if opportunity.deleted:
         return _reason(Code.TERMINAL, given, "the opportunity was deleted in the CRM")
-    if not before.stage_key:
-        return _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {before.observed_stage!r} is not mapped")
-    if not pipeline.is_open(before.stage_key):
-        return _reason(Code.TERMINAL, given, f"the deal is closed in {before.stage_key}")
+    if not opportunity.stage_key:
+        return _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+    if not pipeline.is_open(opportunity.stage_key):
+        return _reason(Code.TERMINAL, given, f"the opportunity is closed in {opportunity.stage_key}")
     return None
 
 
@@ -60,12 +52,14 @@ def _incomplete(given: Submission) -> Reason:
     return _reason(Code.MISSING, given, f"unanswered: {', '.join(given.unanswered) or 'required questions'}")
 
 
-def _not_current(before: Instance, given: Submission, pipeline: Pipeline) -> Reason | None:
-    if given.visit_no != before.visit_no or given.stage_key != before.stage_key:
-        text = f"captured in visit {given.visit_no} of {given.stage_key or 'no stage'}; the deal is in visit"
-        return _reason(Code.NOT_CURRENT_STAGE, given, f"{text} {before.visit_no} of {before.stage_key}")
-    if given.assessment_key not in pipeline.stage(before.stage_key).assessment_keys:
-        return _reason(Code.NOT_CURRENT_STAGE, given, f"{given.assessment_key} does not count in {before.stage_key}")
+def _not_current(opportunity: Opportunity, given: Submission, pipeline: Pipeline) -> Reason | None:
+    stage_key, visit_no = opportunity.stage_key, opportunity.visit_no
+    if given.visit_no != visit_no or given.stage_key != stage_key:
+        captured = f"captured in visit {given.visit_no} of {given.stage_key or 'no stage'}"
+        text = f"{captured}; the opportunity is in visit {visit_no} of {stage_key}"
+        return _reason(Code.NOT_CURRENT_STAGE, given, text)
+    if given.assessment_key not in pipeline.stage(stage_key).assessment_keys:
+        return _reason(Code.NOT_CURRENT_STAGE, given, f"{given.assessment_key} does not count in {stage_key}")
     return None
 
 
@@ -82,35 +76,27 @@ def _score(given: Submission, score: Decimal) -> Score:
     )
 
 
-def _earn_only(
-    before: Instance, instance: Instance, given: Submission, rules: Ruleset, now: datetime, reason: Reason
-) -> Decision:
+def _earn_only(opportunity: Opportunity, given: Submission, rules: Ruleset, reason: Reason) -> Ruling:
     """Evidence for the earned stage while the claim is ahead of it: the earned stage follows, the claim stays."""
     pipeline = rules.pipeline
-    earned = pipeline.stage(instance.earned_stage)
-    ahead = pipeline.rank(instance.stage_key) > pipeline.rank(earned.key)
+    earned = pipeline.stage(opportunity.earned_stage)
+    ahead = pipeline.rank(opportunity.stage_key) > pipeline.rank(earned.key)
     if not ahead or not pipeline.is_open(earned.key) or given.assessment_key not in earned.assessment_keys:
-        return answer(pipeline, before, instance, Outcome.REJECTED, now, reasons=(reason,), actor=given.submitted_by)
-    facts = facts_of(instance, earned.assessment_keys, of_any_visit=True)
+        return Ruling(Outcome.REJECTED, opportunity, (reason,))
+    facts = facts_of(opportunity, earned.assessment_keys, of_any_visit=True)
     asked = rules.asked(earned.key, frozenset((score_fact(given.assessment_key),))).acting
     try:
         hits = rules.hits(earned.key, facts)
     except EngineFault as fault:
-        return engine_fault(pipeline, before, instance, now, fault, given.submitted_by)
+        return engine_fault(opportunity, fault)
     winning = next((p for p in hits if p in asked), None)
     results = [findings_of(p, facts) for p in (asked if winning is None else (winning,))]
-    if winning is not None:
-        instance = with_earned(instance, pipeline, results[0])
-    return answer(
-        pipeline,
-        before,
-        instance,
-        Outcome.REJECTED,
-        now,
-        reasons=(reason,),
-        near_misses=near_misses_of(instance, results),
+    explanation = Explanation(
         rule_id=winning.rule.rule_id if winning is not None else "",
         margin=smallest_margin(results),
         facts=facts_read(facts_read_by(r.parsed for r in results), facts),
-        actor=given.submitted_by,
+        near_misses=near_misses_of(opportunity, results),
     )
+    if winning is not None:
+        opportunity = with_earned(opportunity, pipeline, results[0])
+    return Ruling(Outcome.REJECTED, opportunity, (reason,), explanation)

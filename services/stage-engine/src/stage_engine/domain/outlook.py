@@ -1,15 +1,16 @@
-"""What keeps a deal where it is, asked at any time: the same explanation that a rejected decision gives."""
+"""What keeps an opportunity where it is, asked at any time: the same explanation that a rejected decision gives."""
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.evaluate import Ruleset, findings_of
 from stage_engine.domain.explain import near_misses_of, reasons_of
+from stage_engine.domain.opportunity import OPPORTUNITY_FACTS, Opportunity, facts_of, score_fact
 from stage_engine.domain.pipeline import RuleMode
-from stage_engine.domain.state import OPPORTUNITY_FACTS, Instance, facts_of, score_fact
 
 
-class Way(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Way:
     """A rule that leads on from here, and what it still lacks; nothing when it holds."""
 
     rule_id: str
@@ -19,20 +20,18 @@ class Way(NamedTuple):
     near_misses: tuple[NearMiss, ...]
 
 
-def ways_on(instance: Instance, rules: Ruleset) -> tuple[Way, ...]:
-    """The acting rules that could hold in the deal's current stage. None for a deal that is closed or not placed."""
+def ways_on(opportunity: Opportunity, rules: Ruleset) -> tuple[Way, ...]:
+    """The acting rules that could hold in the current stage. None for an opportunity that is closed or not placed."""
     pipeline = rules.pipeline
-    if not instance.stage_key or not pipeline.is_open(instance.stage_key):
+    if not opportunity.stage_key or not pipeline.is_open(opportunity.stage_key):
         return ()
-    keys = pipeline.stage(instance.stage_key).assessment_keys
+    keys = pipeline.stage(opportunity.stage_key).assessment_keys
     possible = {*OPPORTUNITY_FACTS, *map(score_fact, keys)}
-    facts = facts_of(instance, keys)
+    facts = facts_of(opportunity, keys)
     ways = []
-    for parsed in rules.tables[instance.stage_key]:
+    for parsed in rules.tables[opportunity.stage_key]:
         if parsed.acts and parsed.facts <= possible:
-            result = (findings_of(parsed, facts),)
-            rule = parsed.rule
-            ways.append(
-                Way(rule.rule_id, rule.to_stage, rule.mode, reasons_of(result), near_misses_of(instance, result))
-            )
+            rule, result = parsed.rule, (findings_of(parsed, facts),)
+            missing, near_misses = reasons_of(result), near_misses_of(opportunity, result)
+            ways.append(Way(rule.rule_id, rule.to_stage, rule.mode, missing, near_misses))
     return tuple(ways)

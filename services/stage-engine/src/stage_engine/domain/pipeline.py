@@ -1,4 +1,4 @@
-"""A pipeline as published: its stages in rank order and the rules that move a deal between them. Immutable."""
+"""A pipeline as published: its stages in rank order and the rules that move an opportunity between them. Immutable."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -33,7 +33,7 @@ class SkipPolicy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A step of the sale. Evidence from `assessment_keys` counts while a deal is here."""
+    """A step of the sale. Evidence from `assessment_keys` counts while an opportunity is here."""
 
     key: str
     name: str
@@ -52,20 +52,20 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Moves a deal to `to_stage` once every condition holds. `from_stage` None: from any open stage.
+    """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
     A smaller priority goes first."""
 
     rule_id: str
     from_stage: str | None
     to_stage: str
     conditions: tuple[Condition, ...]
-    mode: RuleMode
+    mode: RuleMode = RuleMode.PROPOSE
     priority: int = 0
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One version of a pipeline. A deal stays pinned to the version it started with."""
+    """One version of a pipeline. An opportunity stays pinned to the version it started with."""
 
     key: str
     version: int
@@ -98,21 +98,21 @@ class Pipeline:
         return self._ranks[key]
 
     def is_open(self, key: str) -> bool:
-        """Whether a deal in this stage can still move by itself."""
+        """Whether an opportunity in this stage can still move by itself."""
         return key in self._open
 
     def further(self, first: str, second: str) -> str:
-        """Whichever stage is nearer to winning; lost and abandoned stages are no progress at all."""
+        """The stage that is nearer to winning; lost and abandoned stages are no progress at all."""
         if second in self._given_up:
             return first
         return second if self._ranks[second] > self._ranks[first] else first
 
     def first_stage(self) -> str:
-        """Where a deal starts that has proved nothing."""
+        """Where an opportunity starts that has proved nothing."""
         return next(s.key for s in self.stages if s.category is Category.OPEN)
 
     def skipped(self, source: str, target: str) -> tuple[str, ...]:
-        """Open stages that a move passes over; none when it goes back or gives the deal up."""
+        """Open stages that a move passes over; none when it goes back or gives the opportunity up."""
         if target in self._given_up:
             return ()
         low, high = self._ranks[source] + 1, self._ranks[target]

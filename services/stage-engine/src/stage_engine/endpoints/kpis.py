@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from decimal import Decimal
+from typing import Annotated
 
 from fastapi import Query
 from kit.http.auth import requires
@@ -10,10 +11,10 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.pipeline import Stage
-from stage_engine.repository.views import Row
+from stage_engine.records import Conversion, OwnerTotal, StageTotal
 from stage_engine.schemas import kpis as schemas
 from stage_engine.schemas.moments import Moment
-from stage_engine.service.viewing import Views, ratio
+from stage_engine.service.kpis import Funnel, Kpis, ratio
 
 router = router("kpis")
 
@@ -27,20 +28,20 @@ async def get_funnel(
     pipeline: PipelineKey = None,
     since: Annotated[Moment | None, Query(description="entries from here; a year back when left out")] = None,
     until: Annotated[Moment | None, Query(description="entries before here; now when left out")] = None,
-    horizon_days: Annotated[int, Query(ge=1, le=3650, description="time a deal has to get on")] = 90,
+    horizon_days: Annotated[int, Query(ge=1, le=3650, description="time an opportunity has to get on")] = 90,
 ) -> schemas.Funnel:
-    """Deals and value by stage, claimed beside earned; and of the deals that entered a stage within the window the
-    share that got on within the horizon. Deals too young to judge are left out and counted as censored."""
+    """Opportunities and value by stage, claimed beside earned; and of those that entered a stage within the window the
+    share that got on within the horizon. Those too young to judge are left out and counted as censored."""
     end = until or utc_now()
     start = since or end - _YEAR
-    found, claimed, earned, moves = await Views(uow, None).funnel(pipeline, start, end, horizon_days)
+    funnel = await Kpis(uow).funnel(pipeline, start, end, horizon_days)
     return schemas.Funnel(
-        pipeline_key=found.key,
-        pipeline_version=found.version,
+        pipeline_key=funnel.pipeline.key,
+        pipeline_version=funnel.pipeline.version,
         since=start,
         until=end,
         horizon_days=horizon_days,
-        stages=[_stage(stage, claimed, earned, moves) for stage in found.stages],
+        stages=[_stage(stage, funnel) for stage in funnel.pipeline.stages],
     )
 
 
@@ -49,44 +50,42 @@ async def get_optimism_gap(
     uow: Uow, pipeline: Annotated[str | None, Query(max_length=64, description="all when left out")] = None
 ) -> schemas.OptimismGap:
     """The share of open value that is claimed further than the evidence reaches, overall and by owner."""
-    owners = await Views(uow, None).optimism(pipeline)
+    owners = await Kpis(uow).owner_totals(pipeline)
     return schemas.OptimismGap(
-        overall=schemas.Gap(**_gap(owners)),
-        by_owner=[schemas.OwnerGap(owner_id=row["owner_id"], **_gap([row])) for row in owners],
+        overall=_gap(owners),
+        by_owner=[schemas.OwnerGap(owner_id=each.owner_id, **dict(_gap([each]))) for each in owners],
     )
 
 
-def _total(row: Mapping[str, Any] | None) -> schemas.Total:
-    return schemas.Total(deals=row["deals"], amount=row["amount"]) if row else schemas.Total(deals=0, amount=0)  # pyright: ignore[reportArgumentType]
+def _total(stage_key: str, totals: Mapping[str, StageTotal]) -> schemas.Total:
+    total = totals.get(stage_key, StageTotal(stage_key, 0, Decimal(0)))
+    return schemas.Total(opportunities=total.opportunities, amount=total.amount)
 
 
-def _stage(
-    stage: Stage, claimed: Mapping[str, Row], earned: Mapping[str, Row], moves: Mapping[str, Row]
-) -> schemas.FunnelStage:
-    found = moves.get(stage.key, {"entered": 0, "censored": 0, "reached": 0, "strictly": 0})
-    judged = found["entered"] - found["censored"]
+def _stage(stage: Stage, funnel: Funnel) -> schemas.FunnelStage:
+    found = funnel.conversions.get(stage.key, Conversion(stage.key, 0, 0, 0, 0))
     return schemas.FunnelStage(
         key=stage.key,
         name=stage.name,
         category=stage.category,
-        claimed=_total(claimed.get(stage.key)),
-        earned=_total(earned.get(stage.key)),
-        entered=found["entered"],
-        censored=found["censored"],
-        reached_later=found["reached"],
-        reached_next=found["strictly"],
-        conversion=ratio(found["reached"], judged),
-        strict_conversion=ratio(found["strictly"], judged),
+        claimed=_total(stage.key, funnel.claimed),
+        earned=_total(stage.key, funnel.earned),
+        entered=found.entered,
+        censored=found.censored,
+        reached_later=found.reached,
+        reached_next=found.reached_next,
+        conversion=ratio(found.reached, found.judged),
+        strict_conversion=ratio(found.reached_next, found.judged),
     )
 
 
-def _gap(rows: Sequence[Row]) -> dict[str, Any]:
-    def total(name: str) -> Any:
-        return sum(row[name] for row in rows)
-
-    return {
-        "open": {"deals": total("open_deals"), "amount": total("open_amount")},
-        "ahead": {"deals": total("ahead_deals"), "amount": total("ahead_amount")},
-        "gap": ratio(total("ahead_amount"), total("open_amount")),
-        "mean_rank_gap": ratio(total("rank_gap"), total("open_deals")),
-    }
+def _gap(owners: Sequence[OwnerTotal]) -> schemas.Gap:
+    count = sum(each.open_opportunities for each in owners)
+    amount = sum((each.open_amount for each in owners), Decimal(0))
+    ahead = sum((each.ahead_amount for each in owners), Decimal(0))
+    return schemas.Gap(
+        open=schemas.Total(opportunities=count, amount=amount),
+        ahead=schemas.Total(opportunities=sum(each.ahead_opportunities for each in owners), amount=ahead),
+        gap=ratio(ahead, amount),
+        mean_rank_gap=ratio(sum(each.rank_gap for each in owners), count),
+    )

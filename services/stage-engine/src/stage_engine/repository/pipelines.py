@@ -1,17 +1,21 @@
 """Pipelines, their drafts and versions, and the scores that assessments can give."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
-from kit.database.rows import rows
+from kit.database.rows import columns, record, records
 from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import opportunity, partner_feed, pipeline, pipeline_version, score_reach
+from stage_engine.models import pipeline, pipeline_version, score_reach
+from stage_engine.records import PipelineRecord, ReachRecord, VersionRecord
+from stage_engine.repository.locks import lock
 
-Row = dict[str, Any]
+_PIPELINE = columns(pipeline, PipelineRecord)
+_VERSION = columns(pipeline_version, VersionRecord)
 
 
 class PipelineRepository:
@@ -21,7 +25,11 @@ class PipelineRepository:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def add(self, key: str, draft: dict[str, Any], by: str) -> Row | None:
+    async def lock_publication(self, *, shared: bool) -> None:
+        """Keep publishing a pipeline and parking observations for want of one apart until commit."""
+        await lock(self._session, self._tenant_id, ["pipelines"], shared=shared)
+
+    async def add(self, key: str, draft: dict[str, Any], by: str) -> PipelineRecord | None:
         """A new pipeline; None when the key is taken."""
         statement = (
             upsert(pipeline)
@@ -36,47 +44,46 @@ class PipelineRepository:
                 updated_by=by,
             )
             .on_conflict_do_nothing()
-            .returning(pipeline)
+            .returning(*_PIPELINE)
         )
-        found = (await self._session.execute(statement)).mappings().one_or_none()
-        return None if found is None else dict(found)
+        return await record(self._session, statement, PipelineRecord)
 
-    async def one(self, key: str, *, for_update: bool = False) -> Row | None:
-        statement = select(pipeline).where(pipeline.c.pipeline_key == key)
-        found = await rows(self._session, statement.with_for_update() if for_update else statement)
-        return found[0] if found else None
+    async def one(self, key: str, *, for_update: bool = False) -> PipelineRecord | None:
+        statement = select(*_PIPELINE).where(pipeline.c.pipeline_key == key)
+        return await record(self._session, statement.with_for_update() if for_update else statement, PipelineRecord)
 
-    async def many(self, after: str, limit: int) -> list[Row]:
-        statement = select(pipeline).where(pipeline.c.pipeline_key > after).order_by(pipeline.c.pipeline_key)
-        return await rows(self._session, statement.limit(limit))
+    async def many(self, after: str, limit: int) -> list[PipelineRecord]:
+        statement = select(*_PIPELINE).where(pipeline.c.pipeline_key > after).order_by(pipeline.c.pipeline_key)
+        return await records(self._session, statement.limit(limit), PipelineRecord)
 
-    async def change_draft(self, key: str, draft: dict[str, Any], by: str) -> Row:
+    async def change_draft(self, key: str, draft: dict[str, Any], by: str) -> PipelineRecord:
         """Replace the draft and count its revision up."""
         statement = (
             update(pipeline)
             .where(pipeline.c.pipeline_key == key)
             .values(draft=draft, revision=pipeline.c.revision + 1, updated_at=func.now(), updated_by=by)
-            .returning(pipeline)
+            .returning(*_PIPELINE)
         )
-        return dict((await self._session.execute(statement)).mappings().one())
+        (changed,) = await records(self._session, statement, PipelineRecord)
+        return changed
 
-    async def add_version(self, key: str, row: Row) -> None:
+    async def add_version(self, version: VersionRecord) -> None:
         """Append a version and make it the newest."""
-        await self._session.execute(insert(pipeline_version).values(tenant_id=self._tenant_id, pipeline_key=key, **row))
+        await self._session.execute(insert(pipeline_version).values(tenant_id=self._tenant_id, **asdict(version)))
         await self._session.execute(
             update(pipeline)
-            .where(pipeline.c.pipeline_key == key)
-            .values(newest_version=row["version"], updated_at=func.now(), updated_by=row["published_by"])
+            .where(pipeline.c.pipeline_key == version.pipeline_key)
+            .values(newest_version=version.version, updated_at=func.now(), updated_by=version.published_by)
         )
 
-    async def versions(self, key: str, after: int, limit: int) -> list[Row]:
+    async def versions(self, key: str, after: int, limit: int) -> list[VersionRecord]:
         statement = (
-            select(pipeline_version)
+            select(*_VERSION)
             .where(pipeline_version.c.pipeline_key == key, pipeline_version.c.version > after)
             .order_by(pipeline_version.c.version)
             .limit(limit)
         )
-        return await rows(self._session, statement)
+        return await records(self._session, statement, VersionRecord)
 
     async def documents(self, of: Sequence[tuple[str, int]]) -> dict[tuple[str, int], dict[str, Any]]:
         """The documents of these versions."""
@@ -100,18 +107,11 @@ class PipelineRepository:
         defaults = [(row.published_at, row.pipeline_key) for row in found if row.is_default]
         return {row.pipeline_key: row.version for row in found}, max(defaults)[1] if defaults else None
 
-    async def live_deals(self, key: str) -> int:
-        """Open deals in the pipeline, of any version."""
-        statement = select(func.count()).where(
-            opportunity.c.pipeline_key == key, opportunity.c.category == "open", ~opportunity.c.deleted
-        )
-        return (await self._session.execute(statement)).scalar_one()
-
     # Scores that can occur
 
-    async def keep_reach(self, found: Sequence[Row]) -> None:
+    async def keep_reach(self, found: Sequence[ReachRecord]) -> None:
         """Take over what newer points say; older ones are ignored."""
-        statement = upsert(score_reach).values([{"tenant_id": self._tenant_id, **row} for row in found])
+        statement = upsert(score_reach).values([{"tenant_id": self._tenant_id, **asdict(each)} for each in found])
         new = statement.excluded
         versions = tuple_(score_reach.c.assessment_version, score_reach.c.profile_version)
         await self._session.execute(
@@ -129,23 +129,6 @@ class PipelineRepository:
             )
         )
 
-    async def reach(self, assessment_keys: Sequence[str]) -> list[Row]:
-        statement = select(score_reach).where(score_reach.c.assessment_key.in_(sorted(assessment_keys)))
-        return await rows(self._session, statement)
-
-    # Partner feeds
-
-    async def add_feed(self, partner_key: str, topic: str, by: str) -> Row | None:
-        """A new feed; None when the partner has one."""
-        statement = (
-            upsert(partner_feed)
-            .values(tenant_id=self._tenant_id, partner_key=partner_key, topic=topic, created_by=by)
-            .on_conflict_do_nothing()
-            .returning(partner_feed)
-        )
-        found = (await self._session.execute(statement)).mappings().one_or_none()
-        return None if found is None else dict(found)
-
-    async def feeds(self, after: str, limit: int) -> list[Row]:
-        statement = select(partner_feed).where(partner_feed.c.partner_key > after)
-        return await rows(self._session, statement.order_by(partner_feed.c.partner_key).limit(limit))
+    async def reach(self, assessment_keys: Sequence[str]) -> list[ReachRecord]:
+        statement = select(*columns(score_reach, ReachRecord)).where(score_reach.c.assessment_key.in_(assessment_keys))
+        return await records(self._session, statement, ReachRecord)

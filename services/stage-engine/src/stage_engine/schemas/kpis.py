@@ -9,21 +9,21 @@ from stage_engine.domain.pipeline import Category
 
 
 class Total(BaseModel):
-    """Deals and the sum of their amounts; a deal without an amount counts with 0."""
+    """Opportunities and the sum of their amounts; one without an amount counts with 0."""
 
-    deals: int
+    opportunities: int
     amount: Decimal
 
 
 class FunnelStage(BaseModel):
-    """One stage of the funnel. Conversions are null where no deal entered that can be judged yet."""
+    """One stage of the funnel. Conversions are null where no opportunity entered that can be judged yet."""
 
     key: str
     name: str
     category: Category
     claimed: Total
     earned: Total
-    entered: int = Field(description="deals that entered within the window, each once")
+    entered: int = Field(description="opportunities that entered within the window, each once")
     censored: int = Field(description="still open and younger than the horizon: not judged yet")
     reached_later: int = Field(description="reached a later open stage or won within the horizon")
     reached_next: int = Field(description="did so without skipping a stage")
@@ -32,7 +32,7 @@ class FunnelStage(BaseModel):
 
 
 class Funnel(BaseModel):
-    """Where deals are, where the evidence puts them, and how they get on."""
+    """Where opportunities are, where the evidence puts them, and how they get on."""
 
     pipeline_key: str
     pipeline_version: int
@@ -43,12 +43,12 @@ class Funnel(BaseModel):
 
 
 class Gap(BaseModel):
-    """Open deals, and those of them that claim more than they earned."""
+    """Open opportunities, and those of them that claim more than they earned."""
 
     open: Total
     ahead: Total
     gap: Decimal | None = Field(description="amount ahead ÷ open amount; null without open amount", examples=["0.25"])
-    mean_rank_gap: Decimal | None = Field(description="stages that a deal is ahead on average", examples=["0.50"])
+    mean_rank_gap: Decimal | None = Field(description="stages ahead on average", examples=["0.50"])
 
 
 class OwnerGap(Gap):

@@ -1,9 +1,9 @@
-"""Pipelines, findings and partner feeds."""
+"""Pipelines and findings."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
@@ -50,7 +50,7 @@ class ConditionBody(_Strict):
 
 
 class RuleBody(_Strict):
-    """Moves a deal once every condition holds."""
+    """Moves an opportunity once every condition holds."""
 
     rule_id: Key
     from_stage: Key | None = Field(None, description="null: from any open stage")
@@ -100,7 +100,7 @@ class LintOut(BaseModel):
 class PipelineOut(BaseModel):
     """A pipeline with its draft; `newest_version` 0: never published."""
 
-    key: str
+    key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     revision: int
     newest_version: int
     draft: dict[str, Any]
@@ -113,7 +113,7 @@ class PipelineOut(BaseModel):
 class VersionOut(BaseModel):
     """A published version, immutable."""
 
-    key: str
+    key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     version: int
     is_default: bool
     document: dict[str, Any]
@@ -134,26 +134,3 @@ class TemplateSummary(BaseModel):
     name: str
     stage_count: int
     rule_count: int
-
-
-class NewPartnerFeed(_Strict):
-    """A partner and the topic that gets every stage change of this tenant."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"partner_key": "northwind", "topic": "stagecraft.partner.acme.northwind.stage-changed.v1"}]
-        },
-    )
-
-    partner_key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
-
-
-class PartnerFeedOut(BaseModel):
-    """A partner's feed."""
-
-    partner_key: str
-    topic: str
-    created_at: datetime
-    created_by: str

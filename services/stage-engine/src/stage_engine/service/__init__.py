@@ -1,1 +1,1 @@
-"""Use cases. None of them commits: the edge does."""
+"""The use cases. They never commit: that is the edge's."""

@@ -1,178 +1,135 @@
-"""What other services said about deals: scores, sights in the CRM, what became of our writes."""
+"""What other services report of opportunities: scores, observations in the CRM, what became of our writes."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TypeVar
 
-from kit import wire
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
 from kit.events import Received
 
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation
-from stage_engine.domain.state import Instance
-from stage_engine.domain.sync import unanswered, write_confirmed, write_parked
-from stage_engine.messages import (
-    CrmWriteConfirmed,
-    CrmWriteParked,
-    OpportunityObserved,
-    SubmissionScored,
-    read_observation,
-    read_submission,
-)
-from stage_engine.service.deciding import Arrival, Deals
-from stage_engine.service.rules import Rules
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.replay import decode_input, encode_input
+from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
+from stage_engine.messages import CrmWriteConfirmed, pack, read_submission, unpack
+from stage_engine.records import ParkedRecord, ReachRecord
+from stage_engine.repository.parked import ParkedRepository
+from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.service.deciding import Arrival, Deciding
+from stage_engine.service.rulesets import Rulesets
 from stage_engine.settings import Settings
 from stage_engine.telemetry import EVENTS_PARKED
 
-SCORE = "submission_scored"
-SIGHT = "opportunity_observed"
-_REDRIVE_AT_ONCE = 1000
+SUBMISSION = "submission"
+OBSERVATION = "observation"
+_PLACED_AT_ONCE = 1000
 
-
-class Sighting(NamedTuple):
-    """A sight of a deal, as the event has it and as it is decided on."""
-
-    given: Observation
-    message: OpportunityObserved
-    cause: Received[Any] | None
+W = TypeVar("W", ConfirmedWrite, ParkedWrite)
 
 
 class Intake:
-    """Places each event on its deal, or parks it until it can be placed."""
+    """Places each input on its opportunity, or parks it until it can be placed."""
 
-    def __init__(self, uow: UnitOfWork, rules: Rules | None = None) -> None:
+    def __init__(self, uow: UnitOfWork, rulesets: Rulesets | None = None) -> None:
         self._uow = uow
-        self._rules = rules or Rules(uow)
-        self._deals = Deals(uow, self._rules)
-        self._parked = self._deals.repository
+        self._rulesets = rulesets or Rulesets(uow)
+        self._deciding = Deciding(uow, self._rulesets)
+        self._parked = ParkedRepository(uow.session, uow.tenant_id)
+        self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
-    async def submissions(self, events: Sequence[Received[SubmissionScored]]) -> None:
-        """Decide on scores of known deals; those of unknown ones wait, up to a limit. InvalidEvent beyond it."""
-        arrivals = [Arrival(read_submission(event.message), event.message, event) for event in events]
-        known = await self._deals.load([a.given.opportunity_id for a in arrivals])
-        early = [event.message for event in events if event.message.opportunity_id not in known]
+    async def submissions(self, arrivals: Sequence[Arrival]) -> None:
+        """Decide on scores of known opportunities; those of unknown ones wait, up to a limit. InvalidEvent beyond
+        it."""
+        known = await self._deciding.load([a.given.opportunity_id for a in arrivals])
+        early = [a for a in arrivals if a.given.opportunity_id not in known]
         if early:
-            await self._park_scores(early)
-        await self._deals.decide([a for a in arrivals if a.given.opportunity_id in known])
+            limit = self._uow.resources.get(Settings).parked_submission_limit
+            if await self._parked.count(SUBMISSION, limit) + len(early) > limit:
+                raise InvalidEvent("opportunity_unknown", f"{limit} scores of unknown opportunities wait already")
+            await self._park(
+                [ParkedRecord(SUBMISSION, a.given.opportunity_id, pack(a.evidence)) for a in early if a.evidence]
+            )
+        await self._deciding.decide([a for a in arrivals if a.given.opportunity_id in known])
 
-    async def _park_scores(self, early: Sequence[SubmissionScored]) -> None:
-        limit = self._uow.resources.get(Settings).parked_submission_limit
-        if await self._parked.parked_count(SCORE, limit) + len(early) > limit:
-            raise InvalidEvent("opportunity_unknown", f"{limit} scores of opportunities never seen wait already")
-        await self._parked.park(SCORE, [(m.opportunity_id, m.SerializeToString()) for m in early])
-        self._count_parked(SCORE, len(early))
-
-    async def observations(self, events: Sequence[Received[OpportunityObserved]]) -> None:
-        """Reconcile deals with the CRM. A deal seen first gets its pipeline, or waits until that is published."""
-        await self._observe(
-            [Sighting(read_observation(e.message, str(e.id), e.sequence), e.message, e) for e in events]
-        )
-
-    async def _observe(self, sights: Sequence[Sighting]) -> None:
-        # Before any deal is locked: whoever publishes takes this lock first and deals afterwards.
-        await self._parked.lock_pipelines(exclusively=False)
-        known = await self._deals.load([s.given.opportunity_id for s in sights])
-        new = {
-            s.given.opportunity_id: s.given.pipeline_key
-            for s in reversed(sights)
-            if s.given.opportunity_id not in known
-        }
-        first_rules = await self._pinned(new)
-        waiting = new.keys() - first_rules.keys()
+    async def observations(self, arrivals: Sequence[Arrival]) -> None:
+        """Reconcile opportunities with the CRM. A new one gets its pipeline, or waits until that is published."""
+        # Before any opportunity is locked: a publisher takes this lock first and opportunities afterwards.
+        await self._pipelines.lock_publication(shared=True)
+        known = await self._deciding.load([a.given.opportunity_id for a in arrivals])
+        given = [a.given for a in arrivals if isinstance(a.given, Observation)]
+        new = [each for each in given if each.opportunity_id not in known]
+        pinned = await self._pin(new)
+        waiting = {each.opportunity_id for each in new} - pinned.keys()
         if waiting:
-            await self._park_sights([s for s in sights if s.given.opportunity_id in waiting])
-        # What a deal has waiting came before, so it is decided on before.
-        earlier = [self._unparked(p) for p in await self._all_parked(SIGHT, first_rules)] if first_rules else []
-        placed = [s for s in (*earlier, *sights) if s.given.opportunity_id not in waiting]
-        await self._deals.decide([Arrival(s.given, None, s.cause) for s in placed], first_rules)
-        if first_rules:
-            causes = {s.given.opportunity_id: s.cause for s in placed}
-            payloads = await self._all_parked(SCORE, first_rules)
-            scores = [SubmissionScored.FromString(payload) for payload in payloads]
-            await self._deals.decide([Arrival(read_submission(m), m, causes[m.opportunity_id]) for m in scores])
+            # Its number is not kept: by then its place in the order of reports is no longer known.
+            kept = [replace(each, number=0) for each in new if each.opportunity_id in waiting]
+            await self._park([ParkedRecord(OBSERVATION, o.opportunity_id, encode_input(o).encode()) for o in kept])
+        # What an opportunity has waiting came before, so it is decided on before.
+        earlier = await self._waiting_observations(pinned) if pinned else []
+        placed = [a for a in (*earlier, *arrivals) if a.given.opportunity_id not in waiting]
+        await self._deciding.decide(placed, pinned)
+        if pinned:
+            causes = {a.given.opportunity_id: a.cause for a in placed}
+            scored = [unpack(payload) for payload in await self._parked.take(SUBMISSION, pinned)]
+            await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
 
-    async def _pinned(self, new: Mapping[str, str]) -> dict[str, Ruleset]:
-        """The rules that deals seen first, each with a pipeline's key, are pinned to."""
+    async def place_waiting(self) -> None:
+        """Place the observations that waited for a pipeline, in the order they came. The caller publishes one, and
+        holds the exclusive lock of publication."""
+        waiting = await self._waiting_observations(None)
+        for start in range(0, len(waiting), _PLACED_AT_ONCE):
+            await self.observations(waiting[start : start + _PLACED_AT_ONCE])
+
+    async def confirmations(self, found: Sequence[tuple[ConfirmedWrite, Received[CrmWriteConfirmed]]]) -> None:
+        """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the opportunity is
+        decided on once more."""
+        await self._correct([write for write, _ in found], write_confirmed)
+        newest = {write.opportunity_id: (write, event) for write, event in found}
+        known = await self._deciding.load(list(newest))
+        arrivals = [
+            Arrival(given, cause=event)
+            for opportunity_id, (write, event) in newest.items()
+            if opportunity_id in known and (given := left_unreconciled(known[opportunity_id], write)) is not None
+        ]
+        if arrivals:
+            await self._deciding.decide(arrivals)
+
+    async def refusals(self, found: Sequence[ParkedWrite]) -> None:
+        """The CRM refused a write for good: shown with the opportunity until a later write is confirmed."""
+        await self._correct(found, write_parked)
+
+    async def score_reach(self, found: Iterable[ReachRecord]) -> None:
+        """Take over what scores the newest points of each assessment can give."""
+        by_age = sorted(found, key=lambda each: (each.assessment_version, each.profile_version))
+        newest = {each.assessment_key: each for each in by_age}
+        await self._pipelines.keep_reach(list(newest.values()))
+
+    async def _pin(self, new: Sequence[Observation]) -> dict[str, Ruleset]:
+        """The rulesets that new opportunities are pinned to, by the pipeline each was first observed in."""
         if not new:
             return {}
-        rulesets = await self._rules.for_first_sight(set(new.values()))
-        return {each: rulesets[key] for each, key in new.items() if key in rulesets}
+        keys = {given.opportunity_id: given.pipeline_key for given in reversed(new)}
+        rulesets = await self._rulesets.for_new(set(keys.values()))
+        return {each: rulesets[key] for each, key in keys.items() if key in rulesets}
 
-    async def _park_sights(self, sights: Sequence[Sighting]) -> None:
-        for sight in sights:
-            sight.message.change_id = sight.given.change_id
-        await self._parked.park(SIGHT, [(s.given.opportunity_id, s.message.SerializeToString()) for s in sights])
-        self._count_parked(SIGHT, len(sights))
+    async def _park(self, found: Sequence[ParkedRecord]) -> None:
+        await self._parked.park(found)
+        kind, number = found[0].kind, len(found)
+        self._uow.after_commit(lambda: EVENTS_PARKED.labels(kind).inc(number))
 
-    async def _all_parked(self, kind: str, opportunity_ids: Collection[str] | None = None) -> list[bytes]:
-        payloads: list[bytes] = []
-        while batch := await self._parked.take_parked(kind, opportunity_ids, _REDRIVE_AT_ONCE):
-            payloads += batch
-        return payloads
+    async def _waiting_observations(self, of: Mapping[str, Ruleset] | None) -> list[Arrival]:
+        return [Arrival(decode_input(payload)) for payload in await self._parked.take(OBSERVATION, of)]
 
-    @staticmethod
-    def _unparked(payload: bytes) -> Sighting:
-        message = OpportunityObserved.FromString(payload)
-        return Sighting(read_observation(message, message.change_id, 0), message, None)
-
-    async def redrive_observations(self) -> None:
-        """Place the sights that waited for a pipeline, in the order they came. Called by whoever publishes one, under
-        the exclusive lock on pipelines."""
-        sights = [self._unparked(payload) for payload in await self._all_parked(SIGHT)]
-        for start in range(0, len(sights), _REDRIVE_AT_ONCE):
-            await self._observe(sights[start : start + _REDRIVE_AT_ONCE])
-
-    async def confirmations(self, events: Sequence[Received[CrmWriteConfirmed]]) -> None:
-        """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the deal is
-        decided on once more."""
-
-        def confirmed(deal: Instance, event: Received[Any]) -> Instance:
-            return write_confirmed(deal, event.message.revision, event.message.stage_key, event.sequence)
-
-        of_stages = _of_stages(events)
-        await self._correct(of_stages, confirmed)
-        newest = {event.message.opportunity_id: event for event in of_stages}
-        known = await self._deals.load(list(newest))
-        arrivals: list[Arrival] = []
-        for opportunity_id, event in newest.items():
-            if (deal := known.get(opportunity_id)) is None:
-                continue
-            m, at = event.message, wire.moment(event.message.confirmed_at, "confirmed_at")
-            given = unanswered(deal, m.write_id or m.intent_id, m.revision, m.stage_key, event.sequence, at)
-            if given is not None:
-                arrivals.append(Arrival(given, None, event))
-        if arrivals:
-            await self._deals.decide(arrivals)
-
-    async def refusals(self, events: Sequence[Received[CrmWriteParked]]) -> None:
-        """The CRM refused a write for good: shown with the deal until a later write is through."""
-
-        def refused(deal: Instance, event: Received[Any]) -> Instance:
-            m = event.message
-            return write_parked(deal, m.revision, m.stage_key, m.code, m.reason, wire.moment(m.parked_at, "parked_at"))
-
-        await self._correct(_of_stages(events), refused)
-
-    async def _correct(
-        self, events: Sequence[Received[Any]], apply: Callable[[Instance, Received[Any]], Instance]
-    ) -> None:
-        known = await self._deals.load([event.message.opportunity_id for event in events])
-        changed: dict[str, Instance] = {}
-        for event in events:
-            opportunity_id = event.message.opportunity_id
-            deal = changed.get(opportunity_id) or known.get(opportunity_id)
-            if deal is not None:
-                after = apply(deal, event)
-                if after != deal:
-                    changed[opportunity_id] = after
+    async def _correct(self, found: Sequence[W], apply: Callable[[Opportunity, W], Opportunity]) -> None:
+        known = await self._deciding.load([write.opportunity_id for write in found])
+        changed: dict[str, Opportunity] = {}
+        for write in found:
+            opportunity = changed.get(write.opportunity_id) or known.get(write.opportunity_id)
+            if opportunity is not None:
+                after = apply(opportunity, write)
+                if after != opportunity:
+                    changed[write.opportunity_id] = after
         if changed:
-            await self._deals.correct(list(changed.values()))
-
-    def _count_parked(self, reason: str, number: int) -> None:
-        self._uow.after_commit(lambda: EVENTS_PARKED.labels(reason).inc(number))
-
-
-def _of_stages(reports: Sequence[Received[Any]]) -> list[Received[Any]]:
-    """What is reported of answers alone says nothing of a deal's stage."""
-    return [report for report in reports if report.message.stage_key]
+            await self._deciding.correct(list(changed.values()))

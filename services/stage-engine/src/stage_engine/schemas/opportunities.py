@@ -1,4 +1,4 @@
-"""Deals, decisions, changes, commands."""
+"""Opportunities, decisions, changes, commands."""
 
 from datetime import date, datetime
 from decimal import Decimal
@@ -15,7 +15,7 @@ OpportunityId = Annotated[str, Field(max_length=200, examples=["006Qy00000AbCdEI
 
 
 class TransitionRequest(BaseModel):
-    """Where a person wants the deal. Without `override` the evidence has to support it."""
+    """Where a person wants the opportunity. Without `override` the evidence has to support it."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -80,7 +80,7 @@ class TransitionOut(BaseModel):
 
 
 class DecisionOut(BaseModel):
-    """What the engine answered to one input. `reasons` say what is missing when it was refused."""
+    """What the engine decided on one input. `reasons` say what is missing when it was refused."""
 
     decision_id: UUID
     opportunity_id: str
@@ -116,7 +116,7 @@ class ReplayOut(BaseModel):
 
 
 class OverrideOut(BaseModel):
-    """A person put the deal where the evidence did not."""
+    """A person put the opportunity where the evidence did not."""
 
     stage_key: str
     at: datetime
@@ -149,8 +149,8 @@ class WayOut(BaseModel):
 
 
 class SyncOut(BaseModel):
-    """How the deal stands with the CRM: `agreed`, `pending`, `blocked` (the CRM refused) or `quarantined` (its stage is
-    not mapped)."""
+    """How the opportunity compares with the CRM: `agreed`, `pending`, `blocked` (the CRM refused) or `quarantined`
+    (its stage is not mapped)."""
 
     state: str = Field(examples=["agreed"])
     base_stage: str
@@ -160,7 +160,7 @@ class SyncOut(BaseModel):
 
 
 class OpportunitySummary(BaseModel):
-    """A deal in a list."""
+    """An opportunity in a list."""
 
     opportunity_id: str
     pipeline_key: str
@@ -176,7 +176,7 @@ class OpportunitySummary(BaseModel):
 
 
 class OpportunityOut(OpportunitySummary):
-    """A deal: what is claimed, what is earned, and what is missing now."""
+    """An opportunity: what is claimed, what is earned, and what is missing now."""
 
     is_closed: bool
     visit_no: int
@@ -190,7 +190,7 @@ class OpportunityOut(OpportunitySummary):
 
 
 class ChangeOut(BaseModel):
-    """A move, and the visit it opened; `visit_closed_at` null while the deal is still there."""
+    """A move, and the visit it opened; `visit_closed_at` null while the opportunity is still there."""
 
     transition_id: UUID
     opportunity_id: str

@@ -1,12 +1,14 @@
-"""What the engine knows of one deal. A value: every change makes a new one."""
+"""What the engine knows of one opportunity. A value: every change makes a new one."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from stage_engine.domain.evaluate import Facts
 from stage_engine.domain.grammar import Literal
+from stage_engine.domain.value import value
 
 AMOUNT = "opportunity.amount"
 CLOSE_DATE = "opportunity.close_date"
@@ -19,7 +21,8 @@ def score_fact(assessment_key: str) -> str:
     return f"{assessment_key}.score"
 
 
-class Score(NamedTuple):
+@value
+class Score:
     """The evidence in force of one assessment. `lost` are the questions that lost points, most first."""
 
     score: Decimal
@@ -38,9 +41,10 @@ class Score(NamedTuple):
         return (self.visit_no, self.attempt_no, self.received_at, self.profile_version)
 
 
-class Override(NamedTuple):
-    """A person put the deal where the evidence did not. While it stands, automation moves nothing on evidence captured
-    before `at`."""
+@value
+class Override:
+    """A person put the opportunity where the evidence did not. Until it ends, automation moves nothing on evidence
+    captured before `at`."""
 
     stage_key: str
     at: datetime
@@ -51,8 +55,9 @@ class Override(NamedTuple):
     expires_at: datetime | None
 
 
-class SyncError(NamedTuple):
-    """The CRM refused the write of this revision, and only a person can mend it."""
+@value
+class SyncError:
+    """The CRM refused the write of this revision, and only a person can resolve it."""
 
     revision: int
     stage_key: str
@@ -61,8 +66,9 @@ class SyncError(NamedTuple):
     at: datetime
 
 
-class LastSeen(NamedTuple):
-    """The newest sight of the deal in the CRM whose place in the order of all that was told of it is known."""
+@value
+class LastObservation:
+    """The newest observation of the opportunity whose place in the order of all reports of the CRM is known."""
 
     number: int
     stage_key: str
@@ -71,13 +77,14 @@ class LastSeen(NamedTuple):
     committed_at: datetime
 
 
-class Instance(NamedTuple):
-    """One deal in its pipeline version.
+@dataclass(frozen=True)
+class Opportunity:
+    """One opportunity in its pipeline version.
 
     `stage_key` is what is claimed, `earned_stage` what the evidence alone supports, `base_stage` what was last agreed
     with the CRM (at `base_revision`), `observed_stage` the CRM's own name of the stage it last showed. `in_flight` are
-    writes to the CRM not yet confirmed. An empty `stage_key` means that the deal has only been seen in a stage that is
-    not mapped. Visits and revisions count from 1, decisions too.
+    writes to the CRM not yet confirmed. An empty `stage_key` means that the CRM has only shown the opportunity in a
+    stage that is not mapped. Visits and revisions count from 1, decisions too.
     """
 
     opportunity_id: str
@@ -102,31 +109,28 @@ class Instance(NamedTuple):
     scores: Mapping[str, Score]
     in_flight: tuple[tuple[int, str], ...]
     sync_error: SyncError | None
-    last_seen: LastSeen | None = None
+    last_observation: LastObservation | None = None
 
-    def changed(self, **changes: Any) -> "Instance":
-        """What `_replace` does, in half the time."""
-        values = list(self)
-        for name, value in changes.items():
-            values[_PLACES[name]] = value
-        return Instance._make(values)
-
-
-_PLACES = {name: place for place, name in enumerate(Instance._fields)}
+    def changed(self, **changes: Any) -> "Opportunity":
+        """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
+        the rest of a decision's bookkeeping."""
+        copy = object.__new__(Opportunity)
+        copy.__dict__.update(self.__dict__, **changes)
+        return copy
 
 
-def facts_of(instance: Instance, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:
-    """What is known about the deal: its own facts, and the scores of these assessments captured in the current visit
-    (or the latest of any visit)."""
+def facts_of(opportunity: Opportunity, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:
+    """What is known about the opportunity: its own facts, and the scores of these assessments captured in the current
+    visit (or the latest of any visit)."""
     facts: dict[str, Literal] = {}
-    if instance.amount is not None:
-        facts[AMOUNT] = instance.amount
-    if instance.close_date:
-        facts[CLOSE_DATE] = instance.close_date
-    if instance.owner_id:
-        facts[OWNER] = instance.owner_id
+    if opportunity.amount is not None:
+        facts[AMOUNT] = opportunity.amount
+    if opportunity.close_date:
+        facts[CLOSE_DATE] = opportunity.close_date
+    if opportunity.owner_id:
+        facts[OWNER] = opportunity.owner_id
     for key in assessment_keys:
-        score = instance.scores.get(key)
-        if score is not None and (of_any_visit or score.visit_no == instance.visit_no):
+        score = opportunity.scores.get(key)
+        if score is not None and (of_any_visit or score.visit_no == opportunity.visit_no):
             facts[score_fact(key)] = score.score
     return facts

@@ -11,6 +11,7 @@ from stage_engine.engine import cell_fault
 from stage_engine.templates import templates
 
 PROSPECTING = ScoreReach(Decimal(10), Decimal(70), tuple(map(Decimal, (10, 20, 40, 50, 70))))
+
 REACH = {
     "prospecting": PROSPECTING,
     "discovery": ScoreReach(Decimal(0), Decimal(100)),
@@ -179,7 +180,7 @@ class TestCompetition:
     def test_the_same_rule_twice_is_refused(self, world: Any) -> None:
         assert errors(self.added(world, conditions=self.condition("> 80"))) == ["rules_duplicate"]
 
-    def test_a_partial_overlap_to_another_stage_is_told_with_the_winner(self, world: Any) -> None:
+    def test_a_partial_overlap_to_another_stage_is_named_with_the_winner(self, world: Any) -> None:
         findings = self.added(world, conditions=self.condition("[70..85]"), to_stage="closed_lost")
         finding = found(findings, "rules_overlap")
         assert "demo_to_negotiation goes first" in finding.message

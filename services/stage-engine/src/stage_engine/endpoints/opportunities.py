@@ -1,0 +1,183 @@
+"""Opportunities over HTTP: what is claimed, earned and missing; commands; decisions and their replay; changes."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Path, Query, Response
+from kit.http.auth import Caller, requires
+from kit.http.etag import IfMatch, etag
+from kit.http.pagination import Page, Paging
+from kit.http.web import Uow, router
+from pydantic_core import from_json
+
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.outlook import Way
+from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
+from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
+from stage_engine.schemas import opportunities as schemas
+from stage_engine.service.commanding import Commanding, owner_of
+from stage_engine.service.viewing import Viewing
+
+router = router("opportunities")
+
+OpportunityId = Annotated[str, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+
+
+@router.get("/opportunities", dependencies=[requires("opportunities:read")])
+async def list_opportunities(
+    uow: Uow,
+    caller: Caller,
+    paging: Paging,
+    stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
+) -> Page[schemas.OpportunitySummary]:
+    """Opportunities by id; a rep sees their own."""
+    after = paging.after(str) or ""
+    found = await Viewing(uow, owner_of(caller)).opportunities(stage, after, paging.limit + 1)
+    return paging.page(found, lambda record: [record.opportunity_id], _summary)
+
+
+@router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
+async def get_opportunity(
+    opportunity_id: OpportunityId, uow: Uow, caller: Caller, response: Response
+) -> schemas.OpportunityOut:
+    """An opportunity with the rules that lead on from where it is, and what each still lacks. The ETag is its
+    revision."""
+    view = await Viewing(uow, owner_of(caller)).opportunity(opportunity_id)
+    opportunity = view.opportunity
+    response.headers["ETag"] = etag(opportunity.revision)
+    return schemas.OpportunityOut(
+        **_summary(view.record).model_dump(),
+        is_closed=view.record.category not in ("", "open"),
+        visit_no=opportunity.visit_no,
+        visit_opened_at=opportunity.visit_opened_at,
+        cycle_no=opportunity.cycle_no,
+        close_date=opportunity.close_date or None,
+        override=None if opportunity.override is None else schemas.OverrideOut(**asdict(opportunity.override)),
+        scores={
+            key: schemas.ScoreOut(
+                score=s.score,
+                submission_id=s.submission_id,
+                visit_no=s.visit_no,
+                attempt_no=s.attempt_no,
+                captured_at=s.captured_at,
+                current=s.visit_no == opportunity.visit_no,
+            )
+            for key, s in opportunity.scores.items()
+        },
+        ways_on=[_way(way) for way in view.ways_on],
+        sync=_sync(opportunity),
+    )
+
+
+@router.post(
+    "/opportunities/{opportunity_id}/transitions", status_code=201, dependencies=[requires("transitions:write")]
+)
+async def transition_opportunity(
+    opportunity_id: OpportunityId,
+    body: schemas.TransitionRequest,
+    expected: IfMatch,
+    uow: Uow,
+    caller: Caller,
+    response: Response,
+) -> schemas.DecisionOut:
+    """Move the opportunity, or learn what is missing. The reply is the decision, also when it is `rejected`: look at
+    `outcome`. `override` moves it against the evidence and is remembered with who and why."""
+    decided = await Commanding(uow, caller).transition(opportunity_id, body, expected)
+    response.headers["ETag"] = etag(decided.opportunity.revision)
+    response.headers["Location"] = f"/v1/decisions/{decided.record.decision_id}"
+    return _decision(decided.record)
+
+
+@router.get("/opportunities/{opportunity_id}/decisions", dependencies=[requires("opportunities:read")])
+async def list_decisions(
+    opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
+) -> Page[schemas.DecisionOut]:
+    """Every decision on the opportunity in the order they were made, also those that moved nothing."""
+    after = paging.after(int) or 0
+    found = await Viewing(uow, owner_of(caller)).decisions(opportunity_id, after, paging.limit + 1)
+    return paging.page(found, lambda record: [record.decision_no], _decision)
+
+
+@router.get("/decisions/{decision_id}", dependencies=[requires("opportunities:read")])
+async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.DecisionOut:
+    """One decision with its input."""
+    return _decision(await Viewing(uow, owner_of(caller)).decision(decision_id))
+
+
+@router.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
+async def replay_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
+    """Make the decision again from what was stored and compare the bytes. Nothing is changed."""
+    found = await Viewing(uow, owner_of(caller)).replay(decision_id)
+    return schemas.ReplayOut(
+        decision_id=decision_id,
+        identical=found.identical,
+        stored=_documents(found.stored),
+        replayed=_documents(found.replayed),
+    )
+
+
+@router.get("/changes", dependencies=[requires("opportunities:read")])
+async def list_changes(
+    uow: Uow,
+    caller: Caller,
+    paging: Paging,
+    opportunity_id: Annotated[str | None, Query(max_length=200, description="of one opportunity only")] = None,
+) -> Page[schemas.ChangeOut]:
+    """Moves in the order they were made, each with the visit it opened."""
+    after = paging.after(UUID) or UUID(int=0)
+    found = await Viewing(uow, owner_of(caller)).changes(opportunity_id, after, paging.limit + 1)
+    return paging.page(found, lambda record: [record.transition_id], _change)
+
+
+def _summary(record: OpportunityRecord) -> schemas.OpportunitySummary:
+    given = {**asdict(record), "claimed_stage": record.stage_key, "category": record.category or None}
+    return schemas.OpportunitySummary.model_validate(given, extra="ignore")
+
+
+def _change(record: ChangeRecord) -> schemas.ChangeOut:
+    return schemas.ChangeOut.model_validate(record, from_attributes=True)
+
+
+def _way(way: Way) -> schemas.WayOut:
+    return schemas.WayOut.model_validate(way, from_attributes=True)
+
+
+def _sync(opportunity: Opportunity) -> schemas.SyncOut:
+    error = opportunity.sync_error
+    state = "agreed"
+    if opportunity.quarantined:
+        state = "quarantined"
+    elif error is not None:
+        state = "blocked"
+    elif opportunity.base_stage != opportunity.stage_key:
+        state = "pending"
+    return schemas.SyncOut(
+        state=state,
+        base_stage=opportunity.base_stage,
+        observed_crm_stage=opportunity.observed_stage,
+        code=error.code if error else "",
+        reason=error.reason if error else "",
+    )
+
+
+def _decision(record: DecisionRecord) -> schemas.DecisionOut:
+    decision, after = decode_decision(record.decision), decode_opportunity(record.after)
+    given = {
+        **asdict(decision),
+        "decision_id": record.decision_id,
+        "opportunity_id": record.opportunity_id,
+        "decision_no": record.decision_no,
+        "facts": dict(decision.facts),
+        "earned_stage": after.earned_stage,
+        "revision": after.revision,
+        "input": from_json(record.given),
+    }
+    return schemas.DecisionOut.model_validate(given, extra="ignore")
+
+
+def _documents(stored: StoredDecision) -> dict[str, Any]:
+    return {
+        "decision": from_json(stored.decision),
+        "after": None if stored.after is None else from_json(stored.after),
+    }

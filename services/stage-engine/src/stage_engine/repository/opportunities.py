@@ -1,0 +1,68 @@
+"""Opportunities and their decisions: set-based, for whole batches."""
+
+from collections.abc import Collection, Sequence
+
+from kit.database import bulk
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from stage_engine.models import decision, opportunity, transition
+from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.repository.locks import lock
+
+_STATES = """
+    SELECT opportunity_id, state
+    FROM opportunity
+    WHERE tenant_id = $1 AND opportunity_id = ANY($2)
+    ORDER BY opportunity_id
+    FOR UPDATE
+"""
+_DECIDED = """
+    SELECT decision.identity
+    FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
+    JOIN decision USING (opportunity_id, identity)
+    WHERE decision.tenant_id = $1
+"""
+_REPLACE = bulk.replace(
+    opportunity, *(name for name in bulk.column_names(OpportunityRecord) if name != "opportunity_id")
+)
+
+
+class OpportunityRepository:
+    """Row-level security confines every statement to the transaction's tenant; writes name it."""
+
+    def __init__(self, session: AsyncSession, tenant_id: str) -> None:
+        self._session = session
+        self._tenant_id = tenant_id
+
+    async def states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
+        """The opportunities' states by id, locked until the transaction ends.
+
+        All transactions take locks in the order of ids, so that batches and commands never deadlock. An opportunity
+        that does not exist is locked by its name: of two transactions that bring the opportunity and its first score
+        at the same time, the second sees what the first did.
+        """
+        found = await self._locked_states(opportunity_ids)
+        missing = set(opportunity_ids) - found.keys()
+        if missing:
+            await lock(self._session, self._tenant_id, [f"opportunity:{each}" for each in missing])
+            found |= await self._locked_states(missing)
+        return found
+
+    async def _locked_states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
+        driver = await bulk.driver_of(self._session)
+        return dict(await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids)))
+
+    async def decided(self, inputs: Collection[tuple[str, str]]) -> set[str]:
+        """Which of these inputs, each an opportunity's id and an identity, had their decision before."""
+        driver = await bulk.driver_of(self._session)
+        ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
+        return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
+
+    def save(self, opportunities: Sequence[OpportunityRecord]) -> None:
+        """Write opportunities as they are now, with the commit."""
+        bulk.defer(self._session, opportunity, opportunities, conflict=_REPLACE)
+
+    def add_decisions(self, decisions: Sequence[DecisionRecord], transitions: Sequence[TransitionRecord]) -> None:
+        """Append to the log, with the commit."""
+        bulk.defer(self._session, decision, decisions)
+        bulk.defer(self._session, transition, transitions)

@@ -1,0 +1,118 @@
+"""Authoring pipelines: drafts, their check, and publication."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
+from kit.ids import utc_now
+
+from stage_engine.domain.document import from_document, to_document
+from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
+from stage_engine.domain.lint import assessment_of, lint
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.engine import cell_fault, compiled
+from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound, TemplateNotFound
+from stage_engine.messages import pipeline_published
+from stage_engine.records import PipelineRecord, VersionRecord
+from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.service.intake import Intake
+from stage_engine.service.rulesets import Rulesets
+from stage_engine.templates import templates
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A version just published, with what its author should look at."""
+
+    version: VersionRecord
+    findings: list[LintFinding]
+
+
+def template(key: str) -> dict[str, Any]:
+    """A shipped pipeline. TemplateNotFound."""
+    found = templates().get(key)
+    if found is None:
+        raise TemplateNotFound(key)
+    return found
+
+
+class Authoring:
+    """Drafts may have errors; versions never do."""
+
+    def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
+        self._uow = uow
+        self._caller = caller
+        self._repository = PipelineRepository(uow.session, uow.tenant_id)
+
+    async def create(self, key: str, document: dict[str, Any]) -> PipelineRecord:
+        """A new pipeline with its draft."""
+        created = await self._repository.add(key, document, self._caller.subject)
+        if created is None:
+            raise PipelineExists(key)
+        await record(self._uow, self._caller, "pipeline.created", key)
+        return created
+
+    async def many(self, after: str, limit: int) -> list[PipelineRecord]:
+        return await self._repository.many(after, limit)
+
+    async def one(self, key: str, *, for_update: bool = False) -> PipelineRecord:
+        found = await self._repository.one(key, for_update=for_update)
+        if found is None:
+            raise PipelineNotFound(key)
+        return found
+
+    async def change_draft(self, key: str, content: dict[str, Any], expected_revision: int) -> PipelineRecord:
+        """Replace the draft; the versions stay."""
+        found = await self.one(key, for_update=True)
+        check_revision(expected_revision, found.revision)
+        changed = await self._repository.change_draft(key, {"key": key, **content}, self._caller.subject)
+        await record(self._uow, self._caller, "pipeline.draft_changed", key, revision=changed.revision)
+        return changed
+
+    async def findings(self, key: str, content: dict[str, Any] | None) -> list[LintFinding]:
+        """What publishing this content, or the draft, would say."""
+        found = await self.one(key)
+        return await self._check(from_document(found.draft if content is None else {"key": key, **content}, 1))
+
+    async def publish(self, key: str) -> Published:
+        """Make the draft the next version, for opportunities first observed from now on; PipelineInvalid when it has
+        errors. Opportunities that waited for a pipeline are placed at once."""
+        found = await self.one(key, for_update=True)
+        await self._repository.lock_publication(shared=False)
+        pipeline = from_document(found.draft, found.newest_version + 1)
+        findings = await self._check(pipeline)
+        errors = [each for each in findings if each.severity is Severity.ERROR]
+        if errors:
+            raise PipelineInvalid(errors)
+        now = utc_now()
+        version = VersionRecord(
+            pipeline_key=key,
+            version=pipeline.version,
+            document=to_document(pipeline),
+            is_default=pipeline.is_default,
+            published_at=now,
+            published_by=self._caller.subject,
+        )
+        await self._repository.add_version(version)
+        self._uow.publish(pipeline_published(pipeline, now), sequence=pipeline.version)
+        await record(self._uow, self._caller, "pipeline.published", key, version=pipeline.version)
+        rulesets = Rulesets(self._uow)
+        rulesets.add_uncommitted(compiled(pipeline))
+        await Intake(self._uow, rulesets).place_waiting()
+        return Published(version, findings)
+
+    async def versions(self, key: str, after: int, limit: int) -> list[VersionRecord]:
+        await self.one(key)
+        return await self._repository.versions(key, after, limit)
+
+    async def _check(self, pipeline: Pipeline) -> list[LintFinding]:
+        keys = {key for stage in pipeline.stages for key in stage.assessment_keys}
+        keys |= {key for rule in pipeline.rules for c in rule.conditions if (key := assessment_of(c.fact))}
+        reach = {
+            each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
+            for each in await self._repository.reach(sorted(keys))
+        }
+        return lint(pipeline, reach, cell_fault)

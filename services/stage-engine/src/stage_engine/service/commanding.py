@@ -1,0 +1,67 @@
+"""A person moves an opportunity."""
+
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
+from kit.ids import uuid7
+
+from stage_engine.domain.decision import Code
+from stage_engine.domain.inputs import Command
+from stage_engine.errors import OpportunityNotFound, StageUnknown
+from stage_engine.schemas.opportunities import TransitionRequest
+from stage_engine.service.deciding import Arrival, Decided, Deciding
+from stage_engine.service.rulesets import Rulesets
+
+READ_ANY = "opportunities:read-any"
+# The strongest role a caller holds is the one that acts.
+_ROLES = ("admin", "manager", "rep")
+
+
+def owner_of(caller: Principal) -> str | None:
+    """Whose opportunities the caller may see: their own, or None for those of every owner."""
+    return None if caller.may(READ_ANY) else caller.subject
+
+
+class Commanding:
+    def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
+        self._uow = uow
+        self._caller = caller
+        self._deciding = Deciding(uow, Rulesets(uow))
+
+    async def transition(self, opportunity_id: str, request: TransitionRequest, expected_revision: int) -> Decided:
+        """The decision on the command, also when it is a refusal. PreconditionFailedProblem when the opportunity has
+        moved on: then nothing is logged, and the command can be given again."""
+        opportunity = (await self._deciding.load([opportunity_id])).get(opportunity_id)
+        if opportunity is None or owner_of(self._caller) not in (None, opportunity.owner_id):
+            raise OpportunityNotFound(opportunity_id)
+        command = self._command(opportunity_id, request, expected_revision)
+        (decided,) = await self._deciding.decide([Arrival(command)])
+        for reason in decided.decision.reasons:
+            if reason.code is Code.STALE_REVISION:
+                check_revision(expected_revision, opportunity.revision)
+            if reason.fact == "command.to_stage":
+                raise StageUnknown(opportunity.pipeline_key, request.to_stage)
+        detail = {
+            "decision_id": str(decided.record.decision_id),
+            "outcome": decided.decision.outcome.value,
+            "to_stage": request.to_stage,
+            "override": request.override,
+        }
+        await record(self._uow, self._caller, "opportunity.transition_requested", opportunity_id, **detail)
+        return decided
+
+    def _command(self, opportunity_id: str, request: TransitionRequest, expected_revision: int) -> Command:
+        return Command(
+            command_id=str(uuid7()),
+            opportunity_id=opportunity_id,
+            to_stage=request.to_stage,
+            expected_revision=expected_revision,
+            actor=self._caller.subject,
+            role=next((role for role in _ROLES if role in self._caller.roles), ""),
+            reason_code=request.reason_code,
+            text=request.text,
+            override=request.override,
+            skip=request.skip,
+            expires_at=request.expires_at,
+        )

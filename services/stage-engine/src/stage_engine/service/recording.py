@@ -1,0 +1,107 @@
+"""What is stored of opportunities, decisions and moves, and what is counted of them."""
+
+from datetime import datetime
+from uuid import UUID
+
+from kit.ids import utc_now
+
+from stage_engine import telemetry
+from stage_engine.domain.decision import Code, Decision
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.fold import Step
+from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.replay import encode_decision, encode_input
+from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+
+_ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
+
+
+def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, at: datetime) -> OpportunityRecord:
+    """The opportunity as it is now; `state` is its JSON."""
+    pipeline, stage_key = ruleset.pipeline, opportunity.stage_key
+    return OpportunityRecord(
+        opportunity_id=opportunity.opportunity_id,
+        pipeline_key=opportunity.pipeline_key,
+        pipeline_version=opportunity.pipeline_version,
+        stage_key=stage_key,
+        stage_rank=pipeline.rank(stage_key) if stage_key else 0,
+        category=pipeline.stage(stage_key).category.value if stage_key else "",
+        earned_stage=opportunity.earned_stage,
+        earned_rank=pipeline.rank(opportunity.earned_stage),
+        amount=opportunity.amount,
+        owner_id=opportunity.owner_id,
+        deleted=opportunity.deleted,
+        quarantined=opportunity.quarantined,
+        revision=opportunity.revision,
+        state=state,
+        updated_at=at,
+    )
+
+
+def decision_record(
+    step: Step, opportunity: Opportunity, decision_id: UUID, before: str | None, after: str
+) -> DecisionRecord:
+    """A decision with the JSON of the opportunity before and after it."""
+    decision = step.decision
+    return DecisionRecord(
+        decision_id=decision_id,
+        opportunity_id=opportunity.opportunity_id,
+        decision_no=opportunity.decision_no,
+        identity=step.given.identity,
+        pipeline_key=decision.pipeline_key,
+        pipeline_version=decision.pipeline_version,
+        outcome=decision.outcome.value,
+        decided_at=decision.decided_at,
+        before=before,
+        given=encode_input(step.given),
+        decision=encode_decision(decision),
+        after=after,
+    )
+
+
+def transition_record(
+    decision: Decision, opportunity: Opportunity, transition_id: UUID, decision_id: UUID, ruleset: Ruleset
+) -> TransitionRecord:
+    """The move of an accepted decision."""
+    pipeline, move = ruleset.pipeline, decision.transition
+    assert move is not None
+    return TransitionRecord(
+        transition_id=transition_id,
+        opportunity_id=opportunity.opportunity_id,
+        revision=move.revision,
+        decision_id=decision_id,
+        kind=move.kind.value,
+        from_stage=move.from_stage,
+        to_stage=move.to_stage,
+        from_rank=pipeline.rank(move.from_stage) if move.from_stage else None,
+        to_rank=pipeline.rank(move.to_stage),
+        to_category=pipeline.stage(move.to_stage).category.value,
+        skipped=move.skipped,
+        visit_no=move.visit_no,
+        cycle_no=move.cycle_no,
+        cause=move.cause.value,
+        rule_id=move.rule_id,
+        submission_id=move.submission_id,
+        actor=move.actor,
+        reason_code=move.reason_code,
+        earned_stage=opportunity.earned_stage,
+        pipeline_key=pipeline.key,
+        pipeline_version=pipeline.version,
+        changed_at=move.changed_at,
+    )
+
+
+def count(given: Input, decision: Decision) -> None:
+    """Count a committed decision."""
+    telemetry.DECISIONS.labels(given.kind, decision.outcome.value).inc()
+    if isinstance(given, Submission):
+        telemetry.DECISION_LATENCY.observe(max(0.0, (utc_now() - given.received_at).total_seconds()))
+    if decision.transition is not None:
+        telemetry.TRANSITIONS.labels(decision.transition.kind.value, decision.transition.cause.value).inc()
+    codes = [reason.code for reason in decision.reasons]
+    if isinstance(given, Observation) and Code.UNMAPPED_STAGE in codes:
+        telemetry.QUARANTINED.inc()
+    for code in codes:
+        if code in _ALARMING:
+            telemetry.ENGINE_FAULTS.labels(code.value).inc()
