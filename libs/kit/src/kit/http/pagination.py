@@ -4,13 +4,13 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Generic, TypeVar, overload
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from pydantic import AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, Field, TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from kit.http.auth import Caller
@@ -88,12 +88,19 @@ def signature_of(secret: bytes, list_name: str, tenant_id: str) -> bytes:
     return hashlib.blake2b(f"{list_name}\n{tenant_id}".encode(), key=secret[:64]).digest()
 
 
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("beyond the calendar") from error
+
+
 # What the columns of each kind can hold.
 _KINDS: dict[type, Any] = {
     str: Annotated[str, Field(pattern=r"^[^\x00]*$")],
     int: Annotated[int, Field(ge=-(2**63), lt=2**63)],
     UUID: UUID,
-    datetime: AwareDatetime,
+    datetime: Annotated[AwareDatetime, AfterValidator(_in_utc)],
 }
 
 
