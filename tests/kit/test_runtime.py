@@ -295,7 +295,9 @@ async def test_a_gauge_that_cannot_be_measured_vanishes(own_service, monkeypatch
 
     async def shown():
         status = (await own_service.client.get("/statusz")).json()
-        return "outbox_events{" in (await own_service.client.get("/metrics")).text, status["outbox_events"]
+        return 'outbox_events{service="sample"}' in (await own_service.client.get("/metrics")).text, status[
+            "outbox_events"
+        ]
 
     assert await shown() == (True, 0)
     with monkeypatch.context() as patch:

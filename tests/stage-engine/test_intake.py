@@ -116,8 +116,9 @@ class TestTheCrm:
         await self.moved(world_of)
         await self.sync_is(world_of, state="pending", base_stage="prospecting")
         confirmed = CrmWriteConfirmed(
-            intent_id="i1", opportunity_id="o1", stage_key="discovery", revision=2, confirmed_at=utc_now()
-        )
+            intent_id="i1", write_id="w1", opportunity_id="o1", stage_key="discovery", revision=2,
+            confirmed_at=utc_now(),
+        )  # fmt: skip
         await world_of.service.publish(confirmed, tenant=world_of.tenant)
         await eventually(lambda: self.sync_is(world_of, state="agreed", base_stage="discovery"))
         await world_of.score("o1", "discovery", "90", ("discovery", 2))

@@ -20,12 +20,12 @@ async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[m.Op
 
 
 async def agree_on_confirmed_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteConfirmed]]) -> None:
-    found = [(m.read_confirmation(e), e) for e in events if m.is_of_stage(e)]
+    found = [(m.read_confirmation(e), e) for e in events]
     await Intake(uow).confirmations(found)
 
 
 async def note_parked_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteParked]]) -> None:
-    await Intake(uow).refusals([m.read_refusal(e.message) for e in events if m.is_of_stage(e)])
+    await Intake(uow).refusals([m.read_refusal(e.message) for e in events])
 
 
 async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:

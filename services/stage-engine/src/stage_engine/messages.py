@@ -127,31 +127,26 @@ def read_observation(event: Received[OpportunityObserved]) -> Observation:
     )
 
 
-def is_of_stage(event: Received[CrmWriteConfirmed] | Received[CrmWriteParked]) -> bool:
-    """Whether the report is about a stage; one of scores or answers alone says nothing of it."""
-    return bool(event.message.stage_key)
-
-
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:
     """What the CRM holds of our writes."""
     message = event.message
     return ConfirmedWrite(
-        write_id=message.write_id or message.intent_id,
-        opportunity_id=message.opportunity_id,
+        write_id=wire.required(message.write_id, "write_id"),
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         revision=message.revision,
-        stage_key=message.stage_key,
+        stage_key=wire.required(message.stage_key, "stage_key"),
         number=event.sequence,
         at=wire.moment(message.confirmed_at, "confirmed_at"),
     )
 
 
 def read_refusal(message: CrmWriteParked) -> ParkedWrite:
-    """What the CRM refused of our writes."""
+    """What the CRM refused of our writes; without a `stage_key` when it refused answers alone."""
     return ParkedWrite(
-        opportunity_id=message.opportunity_id,
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         revision=message.revision,
         stage_key=message.stage_key,
-        code=message.code,
+        code=wire.required(message.code, "code"),
         reason=message.reason,
         at=wire.moment(message.parked_at, "parked_at"),
     )

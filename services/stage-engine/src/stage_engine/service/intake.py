@@ -97,8 +97,9 @@ class Intake:
             await self._deciding.decide(arrivals)
 
     async def refusals(self, found: Sequence[ParkedWrite]) -> None:
-        """The CRM refused a write for good: shown with the opportunity until a later write is confirmed."""
-        await self._correct(found, write_parked)
+        """The CRM refused a write for good: shown with the opportunity until a later write is confirmed. A refusal
+        of answers alone says nothing about its stage."""
+        await self._correct([write for write in found if write.stage_key], write_parked)
 
     async def score_reach(self, found: Iterable[ReachRecord]) -> None:
         """Take over what scores the newest points of each assessment can give."""
