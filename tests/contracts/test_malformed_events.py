@@ -40,7 +40,7 @@ MAY_BE_EMPTY = {
     "ChoiceList": {"keys"},
     "Contribution": {"answer"},
     "CrmWriteConfirmed": {"submission_id"},
-    "CrmWriteParked": {"submission_id", "reason"},
+    "CrmWriteParked": {"submission_id", "stage_key", "reason"},
     "NearMiss": {"question_keys"},
     "OpportunityObserved": {
         "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by",
