@@ -21,12 +21,12 @@ async def _confirmed(linked: Any, opportunity_id: str) -> list[CrmWriteConfirmed
 
 class TestWrite:
     async def test_a_decision_arrives_whole(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
-        submission = make.scored(deal, note="Said: @{opp.id} 'quoted'")
-        sent = make.decision(deal, target="discovery", expected="prospecting", submission=submission)
+        opportunity = await linked.created()
+        submission = make.scored(opportunity, note="Said: @{opp.id} 'quoted'")
+        sent = make.decision(opportunity, target="discovery", expected="prospecting", submission=submission)
         await linked.decide(sent)
-        (intent,) = await linked.state_of(deal, "ECHOED")
-        record = linked.record(deal)
+        (intent,) = await linked.state_of(opportunity, "ECHOED")
+        record = linked.record(opportunity)
         assert record["StageName"] == "Discovery"
         assert record["Stagecraft_Write_Id__c"] == intent["write_id"]
         assert record["Stagecraft_Score__c"] == 70
@@ -43,7 +43,7 @@ class TestWrite:
         assert answers["note"]["Value_Text__c"] == "Said: @ {opp.id} 'quoted'"
         assert answers["signed"]["Value_Boolean__c"] is True
         assert {answer["Score__c"] for answer in answers.values()} == {14}
-        (confirmed,) = await _confirmed(linked, deal)
+        (confirmed,) = await _confirmed(linked, opportunity)
         assert confirmed.stage_key == "discovery"
         assert confirmed.decision_id == sent.decision_id
         assert confirmed.write_id == intent["write_id"]
@@ -52,27 +52,27 @@ class TestWrite:
         assert re.search(r"crm_freshness_seconds_count [1-9]", shown)
 
     async def test_the_echo_is_not_observed(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
-        before = await linked.observed(deal, 1)
-        await linked.decide(make.decision(deal, target="discovery", expected="prospecting"))
-        await linked.state_of(deal, "ECHOED")
-        linked.org.sim("edit", {"id": deal, "fields": {"Amount": 1200}})
-        after = await linked.observed(deal, len(before) + 1)
+        opportunity = await linked.created()
+        before = await linked.observed(opportunity, 1)
+        await linked.decide(make.decision(opportunity, target="discovery", expected="prospecting"))
+        await linked.state_of(opportunity, "ECHOED")
+        linked.org.sim("edit", {"id": opportunity, "fields": {"Amount": 1200}})
+        after = await linked.observed(opportunity, len(before) + 1)
         assert len(after) == len(before) + 1
         assert (after[-1].amount, list(after[-1].changed_fields)) == ("1200", ["Amount"])
-        assert (await linked.shows(deal, awaits_echo=False))["stage_key"] == "discovery"
+        assert (await linked.shows(opportunity, awaits_echo=False))["stage_key"] == "discovery"
 
-    async def test_decisions_of_one_deal_go_in_order(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
+    async def test_decisions_of_one_opportunity_go_in_order(self, linked: Any, make: SimpleNamespace) -> None:
+        opportunity = await linked.created()
         path = ["prospecting", "discovery", "demo", "negotiation"]
         for number, target in enumerate(path[1:], start=1):
             # The engine had not heard of any confirmation: it still names the stage it began with.
-            submission = make.scored(deal, score=str(60 + number))
+            submission = make.scored(opportunity, score=str(60 + number))
             await linked.decide(
-                make.decision(deal, number, target=target, expected="prospecting", submission=submission)
+                make.decision(opportunity, number, target=target, expected="prospecting", submission=submission)
             )
-        await linked.state_of(deal, "ECHOED", "ECHOED", "ECHOED")
-        record = linked.record(deal)
+        await linked.state_of(opportunity, "ECHOED", "ECHOED", "ECHOED")
+        record = linked.record(opportunity)
         assert [row["StageName"] for row in record["history"]] == [
             "Prospecting", "Discovery", "Demo", "Negotiation",
         ]  # fmt: skip
@@ -80,19 +80,19 @@ class TestWrite:
         assert len(record["assessments"]) == 3
 
     async def test_a_decision_delivered_twice_is_written_once(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
-        message = make.decision(deal, target="discovery", expected="prospecting")
+        opportunity = await linked.created()
+        message = make.decision(opportunity, target="discovery", expected="prospecting")
         await linked.decide(message)
         await linked.decide(message)
-        await linked.state_of(deal, "ECHOED")
-        assert len(await _confirmed(linked, deal)) == 1
+        await linked.state_of(opportunity, "ECHOED")
+        assert len(await _confirmed(linked, opportunity)) == 1
 
     async def test_a_stage_the_pipeline_does_not_map_waits_for_a_person(
         self, linked: Any, make: SimpleNamespace
     ) -> None:
-        deal = await linked.created()
-        await linked.decide(make.decision(deal, target="nowhere", expected="prospecting"))
-        (intent,) = await linked.state_of(deal, "PARKED")
+        opportunity = await linked.created()
+        await linked.decide(make.decision(opportunity, target="nowhere", expected="prospecting"))
+        (intent,) = await linked.state_of(opportunity, "PARKED")
         assert intent["code"] == "UNMAPPED_STAGE"
         assert "set the stage mapping" in intent["reason"]
 
@@ -104,18 +104,20 @@ class TestFaults:
         linked.org.sim("faults", method="DELETE")
 
     async def test_a_lost_reply_leaves_no_duplicate(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
+        opportunity = await linked.created()
         linked.org.sim("faults", {"match": GRAPH, "drop_after_commit": True, "times": 2})
-        submission = make.scored(deal)
-        await linked.decide(make.decision(deal, target="discovery", expected="prospecting", submission=submission))
-        (intent,) = await linked.state_of(deal, "ECHOED")
+        submission = make.scored(opportunity)
+        await linked.decide(
+            make.decision(opportunity, target="discovery", expected="prospecting", submission=submission)
+        )
+        (intent,) = await linked.state_of(opportunity, "ECHOED")
         assert intent["attempts"] == 1
-        record = linked.record(deal)
+        record = linked.record(opportunity)
         assert len(record["history"]) == 2
         assert len(record["assessments"]) == 1
-        assert len(await _confirmed(linked, deal)) == 1
-        linked.org.sim("edit", {"id": deal, "fields": {"Amount": 5}})
-        observations = await linked.observed(deal, 2)
+        assert len(await _confirmed(linked, opportunity)) == 1
+        linked.org.sim("edit", {"id": opportunity, "fields": {"Amount": 5}})
+        observations = await linked.observed(opportunity, 2)
         assert [o.amount for o in observations] == ["", "5"]
 
     @pytest.mark.parametrize(
@@ -129,24 +131,24 @@ class TestFaults:
         ids=lambda fault: next(iter(fault.values())),
     )
     async def test_a_passing_fault_is_outlived(self, linked: Any, make: SimpleNamespace, fault: dict[str, Any]) -> None:
-        deal = await linked.created()
+        opportunity = await linked.created()
         linked.org.sim("faults", {"match": GRAPH, "times": 2, **fault})
-        await linked.decide(make.decision(deal, target="discovery", expected="prospecting"))
-        await linked.state_of(deal, "ECHOED")
-        assert len(linked.record(deal)["history"]) == 2
+        await linked.decide(make.decision(opportunity, target="discovery", expected="prospecting"))
+        await linked.state_of(opportunity, "ECHOED")
+        assert len(linked.record(opportunity)["history"]) == 2
 
     async def test_a_refusal_is_parked_in_the_orgs_words_and_can_be_retried(
         self, linked: Any, make: SimpleNamespace
     ) -> None:
-        deal = await linked.created()
+        opportunity = await linked.created()
         words = "Close date must lie in this quarter"
         rule = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": words, "match": GRAPH}
         linked.org.sim("faults", rule)
-        await linked.decide(make.decision(deal, target="discovery", expected="prospecting"))
-        (intent,) = await linked.state_of(deal, "PARKED")
+        await linked.decide(make.decision(opportunity, target="discovery", expected="prospecting"))
+        (intent,) = await linked.state_of(opportunity, "PARKED")
         assert (intent["code"], intent["reason"]) == ("FIELD_CUSTOM_VALIDATION_EXCEPTION", words)
         events = await linked.service.events(CrmWriteParked, tenant=linked.tenant, count=1)
-        assert [e.message.reason for e in events if e.message.opportunity_id == deal] == [words]
+        assert [e.message.reason for e in events if e.message.opportunity_id == opportunity] == [words]
 
         async def counted() -> None:
             shown = (await linked.service.client.get("/metrics")).text
@@ -159,43 +161,47 @@ class TestFaults:
         path = f"/v1/write-intents/{intent['intent_id']}/retry"
         reply = await linked.service.client.post(path, headers=linked.headers)
         assert reply.status_code == 200, reply.text
-        await linked.state_of(deal, "ECHOED")
+        await linked.state_of(opportunity, "ECHOED")
         again = await linked.service.client.post(path, headers=linked.headers)
         assert (again.status_code, again.json()["code"]) == (409, "write_intent_not_parked")
 
     async def test_a_retry_never_undoes_a_newer_decision(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
+        opportunity = await linked.created()
         linked.org.sim("faults", {"code": "REQUIRED_FIELD_MISSING", "match": GRAPH})
-        first = make.decision(deal, 1, target="discovery", expected="prospecting", submission=make.scored(deal))
+        first = make.decision(
+            opportunity, 1, target="discovery", expected="prospecting", submission=make.scored(opportunity)
+        )
         await linked.decide(first)
-        (parked,) = await linked.state_of(deal, "PARKED")
-        await linked.decide(make.decision(deal, 2, target="demo", expected="prospecting"))
-        await linked.state_of(deal, "PARKED", "ECHOED")
+        (parked,) = await linked.state_of(opportunity, "PARKED")
+        await linked.decide(make.decision(opportunity, 2, target="demo", expected="prospecting"))
+        await linked.state_of(opportunity, "PARKED", "ECHOED")
         path = f"/v1/write-intents/{parked['intent_id']}/retry"
         assert (await linked.service.client.post(path, headers=linked.headers)).status_code == 200
-        await linked.state_of(deal, "SUPERSEDED", "ECHOED", "ECHOED")
-        record = linked.record(deal)
+        await linked.state_of(opportunity, "SUPERSEDED", "ECHOED", "ECHOED")
+        record = linked.record(opportunity)
         assert record["StageName"] == "Demo"
         assert len(record["assessments"]) == 1
 
 
 class TestConflict:
     async def test_the_person_wins_and_no_answer_is_lost(self, linked: Any, make: SimpleNamespace) -> None:
-        deal = await linked.created()
-        linked.org.sim("edit", {"id": deal, "fields": {"StageName": "Closed Lost"}})
-        submission = make.scored(deal)
-        await linked.decide(make.decision(deal, target="discovery", expected="prospecting", submission=submission))
-        stage, answers = await linked.state_of(deal, "CONFLICT", "ECHOED")
+        opportunity = await linked.created()
+        linked.org.sim("edit", {"id": opportunity, "fields": {"StageName": "Closed Lost"}})
+        submission = make.scored(opportunity)
+        await linked.decide(
+            make.decision(opportunity, target="discovery", expected="prospecting", submission=submission)
+        )
+        stage, answers = await linked.state_of(opportunity, "CONFLICT", "ECHOED")
         assert re.search(r"crm_conflicts_total [1-9]", (await linked.service.client.get("/metrics")).text)
         assert answers["follows"] == stage["intent_id"]
-        record = linked.record(deal)
+        record = linked.record(opportunity)
         assert record["StageName"] == "Closed Lost"
         assert len(record["assessments"][0]["answers"]) == 5
-        observations = await linked.observed(deal, 3)
+        observations = await linked.observed(opportunity, 3)
         conflict = next(o for o in observations if o.kind == OBSERVATION_KIND_CONFLICT)
         assert (conflict.stage_key, conflict.crm_stage) == ("closed_lost", "Closed Lost")
         assert conflict.change_id == f"conflict:{stage['write_id']}"
         # Answers that went alone are not published.
-        await linked.decide(make.decision(deal, 2, target="demo", expected="closed_lost"))
-        await linked.state_of(deal, "CONFLICT", "ECHOED", "ECHOED")
-        assert [c.stage_key for c in await _confirmed(linked, deal)] == ["demo"]
+        await linked.decide(make.decision(opportunity, 2, target="demo", expected="closed_lost"))
+        await linked.state_of(opportunity, "CONFLICT", "ECHOED", "ECHOED")
+        assert [c.stage_key for c in await _confirmed(linked, opportunity)] == ["demo"]

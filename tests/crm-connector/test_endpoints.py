@@ -24,15 +24,15 @@ async def service(start_service: Any, make: SimpleNamespace) -> AsyncIterator[An
 
 
 @pytest.fixture
-def deal() -> str:
-    return f"deal-{uuid4().hex[:8]}"
+def opportunity() -> str:
+    return f"opportunity-{uuid4().hex[:8]}"
 
 
 @pytest.fixture
 def intents(service: Any, eventually: Eventually) -> Callable[..., Awaitable[list[dict[str, Any]]]]:
-    async def wanted(deal: str, *states: str, tenant: str = TENANT) -> list[dict[str, Any]]:
+    async def wanted(opportunity: str, *states: str, tenant: str = TENANT) -> list[dict[str, Any]]:
         async def check() -> list[dict[str, Any]]:
-            path = f"/v1/write-intents?opportunity_id={deal}"
+            path = f"/v1/write-intents?opportunity_id={opportunity}"
             reply = await service.client.get(path, headers=service.headers(tenant))
             found = reply.json()["items"]
             assert [item["state"] for item in found] == list(states)
@@ -45,49 +45,53 @@ def intents(service: Any, eventually: Eventually) -> Callable[..., Awaitable[lis
 
 class TestConsumers:
     async def test_a_recorded_write_counts_as_done(
-        self, service: Any, make: SimpleNamespace, deal: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any
     ) -> None:
-        message = make.decision(deal, target="discovery", expected="prospecting", submission=make.scored(deal))
+        message = make.decision(
+            opportunity, target="discovery", expected="prospecting", submission=make.scored(opportunity)
+        )
         trace = "0af7651916cd43dd8448eb211c80319c"
         event = Event(TENANT, message, 1, f"00-{trace}-b7ad6b7169203331-01")
         await service.send(event.record("test", service.settings.topic_prefix))
-        (intent,) = await intents(deal, "CONFIRMED")
+        (intent,) = await intents(opportunity, "CONFIRMED")
         assert (intent["lane"], intent["target_stage"]) == ("STAGE", "discovery")
         events = await service.events(CrmWriteConfirmed, tenant=TENANT, count=1)
-        (confirmed,) = [e for e in events if e.message.opportunity_id == deal]
+        (confirmed,) = [e for e in events if e.message.opportunity_id == opportunity]
         assert confirmed.message.submission_id == message.submission.submission_id
         assert confirmed.traceparent.split("-")[1] == trace
 
     async def test_what_writes_nothing_is_no_intent(
-        self, service: Any, make: SimpleNamespace, deal: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any
     ) -> None:
-        await service.publish(make.decision(deal), tenant=TENANT)
-        await service.publish(make.decision(deal, 2, target="demo"), tenant=TENANT, sequence=2)
-        (intent,) = await intents(deal, "CONFIRMED")
+        await service.publish(make.decision(opportunity), tenant=TENANT)
+        await service.publish(make.decision(opportunity, 2, target="demo"), tenant=TENANT, sequence=2)
+        (intent,) = await intents(opportunity, "CONFIRMED")
         assert intent["decision_no"] == 2
 
     async def test_redelivery_under_the_same_and_under_another_id(
-        self, service: Any, make: SimpleNamespace, deal: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any
     ) -> None:
-        message = make.decision(deal, target="demo")
+        message = make.decision(opportunity, target="demo")
         event_id = await service.publish(message, tenant=TENANT)
         await service.publish(message, tenant=TENANT, event_id=event_id)
         await service.publish(message, tenant=TENANT)
-        await service.publish(make.decision(deal, 2, submission=make.scored(deal)), tenant=TENANT, sequence=2)
-        await intents(deal, "CONFIRMED", "CONFIRMED")
+        await service.publish(
+            make.decision(opportunity, 2, submission=make.scored(opportunity)), tenant=TENANT, sequence=2
+        )
+        await intents(opportunity, "CONFIRMED", "CONFIRMED")
 
     async def test_bad_events_are_put_aside_and_do_not_block(
-        self, service: Any, make: SimpleNamespace, deal: str, intents: Any, eventually: Eventually
+        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any, eventually: Eventually
     ) -> None:
-        bad = make.decision(deal, target="demo")
+        bad = make.decision(opportunity, target="demo")
         bad.decision_id = "not-a-uuid"
-        worse = make.decision(deal, 2, submission=make.scored(deal, score="seventy"))
+        worse = make.decision(opportunity, 2, submission=make.scored(opportunity, score="seventy"))
         for number, message in enumerate((bad, worse), start=1):
             await service.publish(message, tenant=TENANT, sequence=number)
-        record = Event(TENANT, make.decision(deal, 3), 3).record("test", service.settings.topic_prefix)
+        record = Event(TENANT, make.decision(opportunity, 3), 3).record("test", service.settings.topic_prefix)
         await service.send(type(record)(record.topic, record.key, b"\xff\xff", record.headers))
-        await service.publish(make.decision(deal, 4, target="demo"), tenant=TENANT, sequence=4)
-        (intent,) = await intents(deal, "CONFIRMED")
+        await service.publish(make.decision(opportunity, 4, target="demo"), tenant=TENANT, sequence=4)
+        (intent,) = await intents(opportunity, "CONFIRMED")
         assert intent["decision_no"] == 4
 
         async def buried() -> None:
@@ -118,24 +122,24 @@ class TestConsumers:
 
 class TestTenants:
     async def test_a_tenant_sees_and_moves_only_its_own(
-        self, service: Any, make: SimpleNamespace, deal: str, tenant: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, tenant: str, intents: Any
     ) -> None:
-        await service.publish(make.decision(deal, target="demo"), tenant=TENANT)
-        (intent,) = await intents(deal, "CONFIRMED")
-        await intents(deal, tenant=tenant)
+        await service.publish(make.decision(opportunity, target="demo"), tenant=TENANT)
+        (intent,) = await intents(opportunity, "CONFIRMED")
+        await intents(opportunity, tenant=tenant)
         headers, client = service.headers(tenant), service.client
         path = f"/v1/write-intents/{intent['intent_id']}"
         assert (await client.get(path, headers=headers)).status_code == 404
         assert (await client.post(f"{path}/retry", headers=headers)).status_code == 404
-        assert (await client.get(f"/v1/opportunities/{deal}", headers=headers)).status_code == 404
+        assert (await client.get(f"/v1/opportunities/{opportunity}", headers=headers)).status_code == 404
         assert (await client.get("/v1/stage-mappings/sales", headers=headers)).status_code == 404
 
     async def test_without_a_crm_of_its_own_nothing_is_written_for_it(
-        self, service: Any, make: SimpleNamespace, deal: str, tenant: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, tenant: str, intents: Any
     ) -> None:
         await service.publish(make.pipeline(), tenant=tenant)
-        await service.publish(make.decision(deal, target="demo"), tenant=tenant)
-        await intents(deal, "NEW", tenant=tenant)
+        await service.publish(make.decision(opportunity, target="demo"), tenant=tenant)
+        await intents(opportunity, "NEW", tenant=tenant)
         found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
         assert found["state"] == "NOT_CONNECTED"
         assert found["unfinished_since"] is not None
@@ -153,11 +157,11 @@ class TestApi:
         found = await eventually(live)
         assert (found["adapter"], found["last_error"]) == ("recording", "")
 
-    async def test_pages_and_filters(self, service: Any, make: SimpleNamespace, deal: str, intents: Any) -> None:
+    async def test_pages_and_filters(self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any) -> None:
         for number in range(1, 4):
-            await service.publish(make.decision(deal, number, target="demo"), tenant=TENANT, sequence=number)
-        await intents(deal, "CONFIRMED", "CONFIRMED", "CONFIRMED")
-        path, seen = f"/v1/write-intents?opportunity_id={deal}&state=CONFIRMED&limit=2", []
+            await service.publish(make.decision(opportunity, number, target="demo"), tenant=TENANT, sequence=number)
+        await intents(opportunity, "CONFIRMED", "CONFIRMED", "CONFIRMED")
+        path, seen = f"/v1/write-intents?opportunity_id={opportunity}&state=CONFIRMED&limit=2", []
         cursor = ""
         while cursor is not None:
             reply = await service.client.get(path + cursor, headers=service.headers(TENANT))

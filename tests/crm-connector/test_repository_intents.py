@@ -26,8 +26,8 @@ async def service(start_service: Any) -> Any:
 @pytest.fixture
 async def queued(service: Any, tenant: str, make: SimpleNamespace) -> list[UUID]:
     """The ids of two writes in the queue."""
-    for deal in ("d1", "d2"):
-        await service.publish(make.decision(deal, target="demo"), tenant=tenant)
+    for opportunity in ("d1", "d2"):
+        await service.publish(make.decision(opportunity, target="demo"), tenant=tenant)
 
     async def both() -> list[UUID]:
         reply = await service.client.get("/v1/write-intents", headers=service.headers(tenant))

@@ -124,7 +124,7 @@ async def service(start_service: Any) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Eventually) -> Any:
-    """Publishes decisions and gives the tenant's intents, deal by deal: events of two deals may come in any order."""
+    """Publishes decisions and gives the intents, opportunity by opportunity: events of two may come in any order."""
     await service.publish(make.pipeline(), tenant=tenant)
     await service.publish(make.assessment(), tenant=tenant)
 
@@ -251,12 +251,12 @@ class TestUnknownOutcome:
 
     async def test_storm_of_lost_replies(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
         crm = ScriptedCrm(*["lose", "skip"] * 2)
-        deals = [f"d{n:02}" for n in range(30)]
-        crm.stage |= dict.fromkeys(deals, "Prospecting")
-        await queue.decide(*(make.decision(d, target="discovery", expected="prospecting") for d in deals))
+        opportunities = [f"d{n:02}" for n in range(30)]
+        crm.stage |= dict.fromkeys(opportunities, "Prospecting")
+        await queue.decide(*(make.decision(d, target="discovery", expected="prospecting") for d in opportunities))
         async with sending(service, tenant, crm):
             await queue.states(*["CONFIRMED"] * 30)
-        assert sorted(write.opportunity_id for write in crm.applied) == deals
+        assert sorted(write.opportunity_id for write in crm.applied) == opportunities
 
 
 class TestOrder:
@@ -265,13 +265,13 @@ class TestOrder:
     ) -> None:
         crm = ScriptedCrm()
         crm.seconds = 1.5
-        deals = [f"d{n:02}" for n in range(60)]
+        opportunities = [f"d{n:02}" for n in range(60)]
         path = ["prospecting", "discovery", "demo"]
-        crm.stage |= dict.fromkeys(deals, "Prospecting")
+        crm.stage |= dict.fromkeys(opportunities, "Prospecting")
         await queue.decide(
             *(
-                make.decision(deal, number, target=path[number], expected=path[number - 1])
-                for deal in deals
+                make.decision(opportunity, number, target=path[number], expected=path[number - 1])
+                for opportunity in opportunities
                 for number in (1, 2)
             )
         )
@@ -279,8 +279,8 @@ class TestOrder:
             await queue.states(*["CONFIRMED"] * 120)
         assert set(crm.stage.values()) == {"Demo"}
         assert crm.most_busy > 25
-        for deal in deals:
-            stages = [w.stage.target for w in crm.applied if w.opportunity_id == deal and w.stage]
+        for opportunity in opportunities:
+            stages = [w.stage.target for w in crm.applied if w.opportunity_id == opportunity and w.stage]
             assert stages == ["Discovery", "Demo"]
 
     async def test_stages_go_before_answers(self, service: Any, tenant: str, queue: Any, make: Any) -> None:
@@ -325,7 +325,7 @@ class TestCrossing:
 
     @staticmethod
     async def read(service: Any, tenant: str, crm: ScriptedCrm) -> None:
-        """Read the deal as a sweep does."""
+        """Read the opportunity as a sweep does."""
         page = await crm.read(["d1"])
         async with service.database.unit_of_work(tenant) as uow:
             await inbound.apply_records(uow, page, ObservationKind.UPDATED, crm.fact_fields, utc_now())

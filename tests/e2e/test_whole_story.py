@@ -319,7 +319,7 @@ def test_the_recommender_speaks_or_says_why_not(system):
     assert found["abstention_code"] == "COLD_START"
 
 
-def test_the_funnel_counts_every_deal_once(system):
+def test_the_funnel_counts_every_opportunity_once(system):
     manager = system.person("manager")
     funnel = manager.get("stage-engine", "/v1/funnel?pipeline=field_example")
     total = sum(stage["claimed"]["opportunities"] for stage in funnel["stages"])

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.stack
 # So much of everything passes before the next step, so that each is taken under load.
 WORK = 30
 PAUSE_SECONDS = 0.02
-DEALS = 9
+OPPORTUNITIES = 9
 
 
 class Load:
@@ -43,8 +43,8 @@ class Load:
     async def publish(self):
         while not self.ended:
             key, text = str(uuid7()), secrets.token_hex(8)
-            deal = f"o{self.events % DEALS}"
-            message = AssessmentSubmitted(submission_id=key, opportunity_id=deal, assessment_key=text)
+            opportunity = f"o{self.events % OPPORTUNITIES}"
+            message = AssessmentSubmitted(submission_id=key, opportunity_id=opportunity, assessment_key=text)
             self.texts[key] = text
             self.events += 1
             await self._outside.publish(message, tenant=self._tenant, sequence=1000 + self.events)
@@ -179,8 +179,8 @@ async def everything_arrived(outside, tenant, load):
 
     scored = await eventually(all_scored, 90)
     assert {event.message.submission_id for event in scored} == set(load.texts)
-    for deal in range(DEALS):
-        mine = [e.sequence for e in scored if e.message.opportunity_id == f"o{deal}" and e.sequence > 1]
+    for opportunity in range(OPPORTUNITIES):
+        mine = [e.sequence for e in scored if e.message.opportunity_id == f"o{opportunity}" and e.sequence > 1]
         assert mine == sorted(mine)
     with psycopg.connect(outside.owner_url) as connection:
         connection.execute("SELECT set_config('app.tenant_id', %s, false)", (tenant,))

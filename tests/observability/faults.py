@@ -18,7 +18,7 @@ from tests.observability.breaking import (
     ready_again,
 )
 from tests.observability.live import Observed, eventually
-from tests.observability.traffic import Team, load_deals
+from tests.observability.traffic import Team, load_opportunities
 
 WRITE = "composite/graph"
 SUBSCRIBE = "PubSub/Subscribe"
@@ -69,16 +69,18 @@ async def break_everything(team: Team) -> None:
 
 async def meet_a_persons_edits(team: Team) -> None:
     """CrmConflicts: people set stages in Salesforce while the connector's writes are on their way."""
-    observed, deals = team.observed, set(team.take(45))
+    observed, opportunities = team.observed, set(team.take(45))
     async with fault(observed, match=WRITE, latency_ms=2500, times=None):
-        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+        await asyncio.gather(*(team.hand_in(opportunity) for opportunity in opportunities))
 
         async def edited() -> bool:
             page = await observed.admin.get("crm-connector", "/v1/write-intents", state="SENT", limit=100)
-            on_their_way = deals & {intent["opportunity_id"] for intent in page["items"]}
-            await asyncio.gather(*(team.console.edit(deal, "Negotiation", team.user) for deal in on_their_way))
-            deals.difference_update(on_their_way)
-            return len(deals) < 15
+            on_their_way = opportunities & {intent["opportunity_id"] for intent in page["items"]}
+            await asyncio.gather(
+                *(team.console.edit(opportunity, "Negotiation", team.user) for opportunity in on_their_way)
+            )
+            opportunities.difference_update(on_their_way)
+            return len(opportunities) < 15
 
         await eventually("30 writes met an edit", edited)
     await observed.raised("CrmConflicts")
@@ -87,21 +89,21 @@ async def meet_a_persons_edits(team: Team) -> None:
 
 async def refuse_writes(team: Team) -> None:
     """CrmWritesParked, CrmSyncBurn: the org refuses for good."""
-    observed, deals = team.observed, team.take(20)
+    observed, opportunities = team.observed, team.take(20)
     code = "FIELD_CUSTOM_VALIDATION_EXCEPTION"
     async with fault(observed, match=WRITE, code=code, message="Region is required.", times=None):
         # A counter that begins has no rate yet, so one refusal comes before the others.
-        await team.hand_in(deals[0])
+        await team.hand_in(opportunities[0])
         await observed.raised("CrmWritesParked")
-        await asyncio.gather(*(team.hand_in(deal) for deal in deals[1:]))
+        await asyncio.gather(*(team.hand_in(opportunity) for opportunity in opportunities[1:]))
         await observed.raised("CrmSyncBurn")
     observed.note("writes parked")
 
 
 async def show_an_unknown_stage(team: Team) -> None:
     """OpportunitiesQuarantined: Salesforce has a stage that nothing maps."""
-    (deal,) = team.take(1)
-    await team.console.edit(deal, "Legal Review", team.user)
+    (opportunity,) = team.take(1)
+    await team.console.edit(opportunity, "Legal Review", team.user)
     await team.observed.raised("OpportunitiesQuarantined")
     team.observed.note("quarantine")
 
@@ -109,8 +111,8 @@ async def show_an_unknown_stage(team: Team) -> None:
 async def answer_too_early(team: Team) -> None:
     """No alert, as it passes: answers about an opportunity that the CRM has not shown yet wait for it."""
     observed = team.observed
-    (deal,) = await load_deals(observed, team.user, 1)
-    await team.hand_in(deal)
+    (opportunity,) = await load_opportunities(observed, team.user, 1)
+    await team.hand_in(opportunity)
     await observed.until("a score waits", 'max(waiting_items{what="parked_events"}) > 0')
     await import_opportunities(observed.admin)
     await observed.until("it is decided", 'max(waiting_items{what="parked_events"}) == 0')
@@ -119,12 +121,12 @@ async def answer_too_early(team: Team) -> None:
 
 async def use_up_the_budget(team: Team) -> None:
     """CrmBudgetLow: the org's calls of 24 hours are nearly used up, then a new day begins."""
-    observed, deals = team.observed, team.take(2)
+    observed, opportunities = team.observed, team.take(2)
     url = f"{observed.org_url}/_sim/limits"
-    for deal, remaining, wanted in zip(deals, (2_000, 99_000), ("> 0.95", "< 0.5"), strict=True):
+    for opportunity, remaining, wanted in zip(opportunities, (2_000, 99_000), ("> 0.95", "< 0.5"), strict=True):
         body = {"DailyApiRequests": {"Max": 100_000, "Remaining": remaining}}
         (await observed.http.post(url, json=body)).raise_for_status()
-        await team.hand_in(deal)
+        await team.hand_in(opportunity)
         used = "max(crm_api_calls_used / crm_api_calls_allowed)"
         await observed.until(f"the budget used is {wanted}", f"{used} {wanted}")
         await observed.raised("CrmBudgetLow")
@@ -133,9 +135,9 @@ async def use_up_the_budget(team: Team) -> None:
 
 async def lose_the_position(team: Team) -> None:
     """CrmPositionLost: the org no longer knows where the connector was in its stream."""
-    (deal,) = team.take(1)
+    (opportunity,) = team.take(1)
     async with fault(team.observed, match=SUBSCRIBE, code="subscription.fetch.replayid.corrupted"):
-        await team.console.edit(deal, "Discovery", team.user)
+        await team.console.edit(opportunity, "Discovery", team.user)
         await team.observed.raised("CrmPositionLost")
     await team.observed.until("the connection is live", LIVE)
     team.observed.note("position lost")
@@ -195,9 +197,9 @@ async def exhaust_a_pool(observed: Observed) -> None:
 
 async def close_a_database(team: Team) -> None:
     """HttpErrors, AvailabilityBurn: the recommender loses its database, and is restarted meanwhile."""
-    observed, deals = team.observed, team.take(3)
+    observed, opportunities = team.observed, team.take(3)
     async with closed_database(observed, "recommender"):
-        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+        await asyncio.gather(*(team.hand_in(opportunity) for opportunity in opportunities))
         await _ask_in_vain(observed)
         await observed.until("batches are repeated", 'sum(consumer_retries_total{service="recommender"}) > 0')
         await kill(observed, "recommender")
@@ -214,9 +216,9 @@ async def stop_the_broker(team: Team) -> None:
     """OutboxStuck, RelayFailing, ConsumerBehind, DecisionLatencyBurn, FreshnessBurn: submissions are accepted and wait
     for more than the 60 s from which on these alerts call them late. ServiceDown, ServiceRestarting: a service crashes
     again and again meanwhile."""
-    observed, deals = team.observed, team.take(60)
+    observed, opportunities = team.observed, team.take(60)
     async with held_down(observed, BROKER):
-        await asyncio.gather(*(team.hand_in(deal) for deal in deals))
+        await asyncio.gather(*(team.hand_in(opportunity) for opportunity in opportunities))
         observed.note("broker away")
         for _ in range(2):
             await kill(observed, "recommender")

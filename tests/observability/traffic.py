@@ -17,8 +17,8 @@ from sandbox.story.setup import Published, import_opportunities, publish_field_e
 from tests.observability.live import SCRAPE_SECONDS, Observed, eventually
 
 SEED = 7
-STORY_DEALS = 150
-SPARE_DEALS = 140
+STORY_OPPORTUNITIES = 150
+SPARE_OPPORTUNITIES = 140
 ROUNDS = 4
 PASS = {"hours": "over_5", "compliance": "yes"}
 
@@ -58,11 +58,11 @@ class Team:
 
 async def work(observed: Observed) -> Team:
     """Publish the field example, import an org, and let its team work until all they did has arrived in the org."""
-    story = plan_story(invent_world(SEED, STORY_DEALS, utc_now().date()), SEED)
+    story = plan_story(invent_world(SEED, STORY_OPPORTUNITIES, utc_now().date()), SEED)
     console = OrgConsole(observed.http, observed.org_url)
     ids = await console.fill(story.world)
     user = next(iter(ids.users.values()))
-    spare = await load_deals(observed, user, SPARE_DEALS)
+    spare = await load_opportunities(observed, user, SPARE_OPPORTUNITIES)
     published = await publish_field_example(observed.admin)
     await import_opportunities(observed.admin)
     team = Team(observed, console, published, spare, user)
@@ -91,7 +91,7 @@ async def work(observed: Observed) -> Team:
     return team
 
 
-async def load_deals(observed: Observed, user: str, count: int) -> list[str]:
+async def load_opportunities(observed: Observed, user: str, count: int) -> list[str]:
     """Opportunities in the first stage, which the org got without an event of change; their ids."""
     row = {"Name": "Spare", "StageName": "Prospecting", "Amount": 1000, "CloseDate": "2027-06-30", "OwnerId": user}
     body = {"opportunities": [row] * count}
@@ -112,8 +112,8 @@ async def _all_placed(observed: Observed, count: int) -> None:
 async def _ask_and_be_refused(team: Team) -> None:
     """What people ask for, and requests that a service must refuse: unknown, malformed, without a valid token."""
     observed = team.observed
-    (deal,) = team.take(1)
-    await observed.admin.get("assessment", f"/v1/opportunities/{deal}/next-assessment")
+    (opportunity,) = team.take(1)
+    await observed.admin.get("assessment", f"/v1/opportunities/{opportunity}/next-assessment")
     await observed.admin.get("stage-engine", "/v1/funnel", pipeline="field_example")
     # Spread over some seconds: a rate is the difference of two scrapes.
     for _ in range(ROUNDS):

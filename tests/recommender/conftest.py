@@ -115,16 +115,16 @@ class World:
             await self.apply(message)
 
     async def train(self, outcomes: dict[tuple[str, str], int], prefix: str = "past") -> None:
-        """Past deals by (score, stage they went to from prospecting), so many of each."""
+        """Past opportunities by (score, stage they went to from prospecting), so many of each."""
         await self.define()
-        deals = [
+        opportunities = [
             (f"{prefix}-{score}-{stage}-{number}", score, stage)
             for (score, stage), count in outcomes.items()
             for number in range(count)
         ]
-        await self.apply(*[stage_changed(deal, 1, "prospecting") for deal, _, _ in deals])
-        await self.apply(*[scored(deal, score=score) for deal, score, _ in deals])
-        await self.apply(*[stage_changed(deal, 2, stage) for deal, _, stage in deals])
+        await self.apply(*[stage_changed(opportunity, 1, "prospecting") for opportunity, _, _ in opportunities])
+        await self.apply(*[scored(opportunity, score=score) for opportunity, score, _ in opportunities])
+        await self.apply(*[stage_changed(opportunity, 2, stage) for opportunity, _, stage in opportunities])
 
     async def get(self, path: str, role: str = "rep", **options: Any) -> Any:
         return await self.service.client.get(path, headers=self.service.headers(self.tenant, role), **options)
@@ -133,11 +133,11 @@ class World:
         headers = self.service.headers(self.tenant, role)
         return await self.service.client.post(path, json=document, headers=headers)
 
-    async def recommendation(self, deal: str) -> Any:
-        """The deal's latest recommendation, once there is one."""
+    async def recommendation(self, opportunity: str) -> Any:
+        """The opportunity's latest recommendation, once there is one."""
 
         async def found() -> Any:
-            answer = await self.get(f"/v1/opportunities/{deal}/recommendation")
+            answer = await self.get(f"/v1/opportunities/{opportunity}/recommendation")
             assert answer.status_code == 200, answer.text
             return answer.json()
 

@@ -11,10 +11,10 @@ EVIDENCE = {"stage_key": "prospecting", "assessment_key": "fit", "score": "70"}
 class TestLatestRecommendation:
     async def test_tells_its_reasons_and_every_alternative(self, world, say):
         await world.train(HISTORY)
-        await world.apply(say.stage_changed("deal", 1, "prospecting"))
-        await world.apply(say.scored("deal", "first", "40"))
-        await world.apply(say.scored("deal", "second", "70", at=12))
-        answer = (await world.get("/v1/opportunities/deal/recommendation")).json()
+        await world.apply(say.stage_changed("opportunity", 1, "prospecting"))
+        await world.apply(say.scored("opportunity", "first", "40"))
+        await world.apply(say.scored("opportunity", "second", "70", at=12))
+        answer = (await world.get("/v1/opportunities/opportunity/recommendation")).json()
         assert (answer["submission_id"], answer["recommendation_no"]) == ("second", 2)
         assert (answer["stage_at_capture"], answer["recommended_stage"]) == ("prospecting", "discovery")
         reasons = answer["reasons"]
@@ -28,7 +28,7 @@ class TestLatestRecommendation:
         assert (answer["engine_outcome"], answer["claimed_stage"], answer["crm_deleted"]) == (None, None, False)
 
     async def test_is_not_found_before_the_first(self, world):
-        answer = await world.get("/v1/opportunities/deal/recommendation")
+        answer = await world.get("/v1/opportunities/opportunity/recommendation")
         assert (answer.status_code, answer.json()["code"]) == (404, "recommendation_not_found")
 
 
@@ -36,7 +36,7 @@ class TestAccess:
     @pytest.mark.parametrize(
         "path",
         [
-            "/v1/opportunities/deal/recommendation",
+            "/v1/opportunities/opportunity/recommendation",
             "/v1/recommendations",
             "/v1/model",
             "/v1/model/cells?stage=demo",
@@ -67,15 +67,15 @@ class TestList:
     async def test_pages_through_all_newest_first(self, world, say):
         await world.define()
         for number in range(7):
-            await world.apply(say.stage_changed(f"deal-{number}", 1, "prospecting"))
-            await world.apply(say.scored(f"deal-{number}"))
+            await world.apply(say.stage_changed(f"opportunity-{number}", 1, "prospecting"))
+            await world.apply(say.scored(f"opportunity-{number}"))
         seen, cursor = [], None
         while cursor is not None or not seen:
             options = {"limit": 3} | ({"cursor": cursor} if cursor else {})
             page = (await world.get("/v1/recommendations", params=options)).json()
             seen += [item["opportunity_id"] for item in page["items"]]
             cursor = page["next_cursor"]
-        assert seen == [f"deal-{number}" for number in reversed(range(7))]
+        assert seen == [f"opportunity-{number}" for number in reversed(range(7))]
 
     async def test_refuses_a_cursor_of_another_list(self, world):
         await world.train(HISTORY)
@@ -98,9 +98,9 @@ class TestPreview:
             .json()["items"][0]["opportunity_id"]
             .startswith("past-")
         )
-        await world.apply(say.stage_changed("deal", 1, "prospecting"))
-        await world.apply(say.scored("deal"))
-        made = await world.recommendation("deal")
+        await world.apply(say.stage_changed("opportunity", 1, "prospecting"))
+        await world.apply(say.scored("opportunity"))
+        made = await world.recommendation("opportunity")
         assert {name: made[name] for name in preview} == preview
 
     async def test_takes_a_blocked_score(self, world):

@@ -1,4 +1,4 @@
-"""What a deal teaches: labels, the leakage guard, and independence of the order in which topics deliver."""
+"""What an opportunity teaches: labels, the leakage guard, and independence of the order in which topics deliver."""
 
 from collections import Counter
 from dataclasses import replace
@@ -57,13 +57,13 @@ def evidence(
 
 
 def history(*facts: Visit | Evidence) -> History:
-    deal = History("deal")
+    opportunity = History("opportunity")
     for fact in facts:
         if isinstance(fact, Visit):
-            deal.enter(fact)
+            opportunity.enter(fact)
         else:
-            deal.score(fact)
-    return deal
+            opportunity.score(fact)
+    return opportunity
 
 
 def taught(*facts: Visit | Evidence) -> dict[tuple[str, str], int]:
@@ -76,15 +76,15 @@ DISCOVERY = visit(2, "discovery")
 
 
 class TestLabels:
-    def test_an_ended_visit_teaches_where_the_deal_went(self):
-        deal = history(PROSPECTING, evidence("s1", PROSPECTING), DISCOVERY)
-        assert lessons(deal).cases == {(Cell("sales", "prospecting", "fit", "70"), "discovery"): 1}
-        assert lessons(deal).totals == {("sales", Total.ENDED_VISITS): 1}
+    def test_an_ended_visit_teaches_where_the_opportunity_went(self):
+        opportunity = history(PROSPECTING, evidence("s1", PROSPECTING), DISCOVERY)
+        assert lessons(opportunity).cases == {(Cell("sales", "prospecting", "fit", "70"), "discovery"): 1}
+        assert lessons(opportunity).totals == {("sales", Total.ENDED_VISITS): 1}
 
     def test_an_open_visit_teaches_nothing(self):
         assert lessons(history(PROSPECTING, evidence("s1", PROSPECTING))) == Lessons()
 
-    def test_replaced_evidence_left_the_deal_where_it_was(self):
+    def test_replaced_evidence_left_the_opportunity_where_it_was(self):
         facts = [
             PROSPECTING,
             evidence("s1", PROSPECTING, "40", days=1),
@@ -125,7 +125,7 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("stage", "total"), [("won", Total.WON), ("lost", Total.LOST), ("walked", Total.ABANDONED)]
     )
-    def test_a_closed_deal_counts_once_by_outcome_even_without_evidence(self, stage, total):
+    def test_a_closed_opportunity_counts_once_by_outcome_even_without_evidence(self, stage, total):
         assert lessons(history(PROSPECTING, visit(2, stage))).totals == {("sales", total): 1}
 
 
@@ -133,7 +133,7 @@ class TestLeakageGuard:
     def test_evidence_captured_after_the_visit_ended_teaches_nothing(self):
         assert taught(PROSPECTING, evidence("s1", PROSPECTING, days=11), DISCOVERY) == {}
 
-    def test_evidence_naming_a_visit_the_deal_never_made_teaches_nothing(self):
+    def test_evidence_naming_a_visit_the_opportunity_never_made_teaches_nothing(self):
         elsewhere = replace(evidence("s1", PROSPECTING), stage_key="demo")
         assert taught(PROSPECTING, elsewhere, DISCOVERY) == {}
 
@@ -158,18 +158,18 @@ class TestFacts:
             assert taught(PROSPECTING, *order, DISCOVERY) == {("70", "discovery"): 1}
 
     def test_the_same_fact_again_changes_nothing(self):
-        deal = history(PROSPECTING)
-        assert not deal.enter(PROSPECTING)
-        assert deal.score(evidence("s1", PROSPECTING))
-        assert not deal.score(evidence("s1", PROSPECTING))
+        opportunity = history(PROSPECTING)
+        assert not opportunity.enter(PROSPECTING)
+        assert opportunity.score(evidence("s1", PROSPECTING))
+        assert not opportunity.score(evidence("s1", PROSPECTING))
 
 
 OPEN = ["prospecting", "discovery", "demo"]
 
 
 @st.composite
-def deals(draw: st.DrawFn) -> tuple[list[Visit], list[Evidence]]:
-    """A whole deal: its visits in order, and its scores in the order of their topic, some scored twice."""
+def opportunities(draw: st.DrawFn) -> tuple[list[Visit], list[Evidence]]:
+    """A whole opportunity: its visits in order, and its scores in the order of their topic, some scored twice."""
     visits = []
     for visit_no in range(1, draw(st.integers(1, 6)) + 1):
         stage = draw(st.sampled_from([*OPEN, "won", "lost"]))
@@ -188,13 +188,13 @@ def deals(draw: st.DrawFn) -> tuple[list[Visit], list[Evidence]]:
     return visits, scores
 
 
-@given(deal=deals(), data=st.data())
-def test_any_interleaving_of_topics_and_any_cut_into_batches_gives_the_same_counts(deal, data):
+@given(opportunity=opportunities(), data=st.data())
+def test_any_interleaving_of_topics_and_any_cut_into_batches_gives_the_same_counts(opportunity, data):
     """Counts are kept by differences, batch by batch, as the consumer keeps them; some events come twice."""
-    visits, scores = deal
+    visits, scores = opportunity
     whole = lessons(history(*visits, *scores))
 
-    kept, counts = History("deal"), Lessons()
+    kept, counts = History("opportunity"), Lessons()
     queues = [list(visits), list(scores)]
     while any(queues):
         before = lessons(kept)
@@ -216,9 +216,9 @@ def test_any_interleaving_of_topics_and_any_cut_into_batches_gives_the_same_coun
     assert min([*counts.cases.values(), *counts.totals.values(), 0]) == 0
 
 
-@given(deal=deals())
-def test_every_score_teaches_at_most_once(deal):
-    visits, scores = deal
+@given(opportunity=opportunities())
+def test_every_score_teaches_at_most_once(opportunity):
+    visits, scores = opportunity
     learned = lessons(history(*visits, *scores))
     assert sum(learned.cases.values()) <= len({score.submission_id for score in scores})
     assert sum(n for (_, total), n in learned.totals.items() if total is not Total.ENDED_VISITS) <= 1

@@ -57,8 +57,8 @@ async def test_an_id_taken_by_another_tenant_is_free_for_this_one(service, belon
 
 
 @pytest.mark.parametrize("service", ["assessment", "stage_engine"], indirect=True, scope="module")
-async def test_a_rep_reaches_no_deal_of_another_rep(service, operations, belonging):
-    """In the services that know whose a deal is."""
+async def test_a_rep_reaches_no_opportunity_of_another_rep(service, operations, belonging):
+    """In the services that know whose an opportunity is."""
     eve, ann = service.headers(OWNER, "rep", "eve"), service.headers(OWNER, "rep", "ann")
     closed = []
     for operation in operations:

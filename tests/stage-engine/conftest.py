@@ -114,7 +114,7 @@ class World:
         return decide(opportunity, given, rules or self.rules, now)
 
     def opportunity(self, stage: str = "prospecting", rules: Ruleset | None = None, **given: Any) -> Opportunity:
-        """A opportunity first observed in this stage."""
+        """An opportunity first observed in this stage."""
         seen = self.observation(stage, occasion=Occasion.IMPORTED, **given)
         instance = decide(None, seen, rules or self.rules, START).opportunity
         assert instance is not None

@@ -13,11 +13,11 @@ from recommender.records import RecommendationInPlace, RecommendationRecord
 from recommender.repository.base import TenantRepository
 
 _NUMBER = """
-    UPDATE opportunity AS deal
+    UPDATE opportunity
     SET recommendation_no = recommendation_no + made.count, latest_recommendation = made.latest
     FROM unnest($2::varchar[], $3::bigint[], $4::uuid[]) AS made (opportunity_id, count, latest)
-    WHERE deal.tenant_id = $1 AND deal.opportunity_id = made.opportunity_id
-    RETURNING deal.opportunity_id, deal.recommendation_no - made.count
+    WHERE opportunity.tenant_id = $1 AND opportunity.opportunity_id = made.opportunity_id
+    RETURNING opportunity.opportunity_id, opportunity.recommendation_no - made.count
 """
 
 
