@@ -151,9 +151,9 @@ class TestLearning:
             await world.tell(*history)
             await world.publish(say.scored("opportunity"), event_id=event_id)
         await world.recommendation("opportunity")
-        await world.tell(say.stage_changed("last", 1, "prospecting"))
-        await world.tell(say.scored("last"), say.scored("opportunity"))
-        await world.recommendation("last")
+        await world.tell(say.stage_changed("z-last", 1, "prospecting"))
+        await world.tell(say.scored("z-last"), say.scored("opportunity"))
+        await world.recommendation("z-last")
 
         async def settled():
             assert await world.counts() == {TO_DISCOVERY: 1}
@@ -161,7 +161,7 @@ class TestLearning:
 
         await world.eventually(settled)
         found = await world.service.events(StageRecommended, tenant=world.tenant, count=2)
-        assert sorted(event.message.opportunity_id for event in found) == ["opportunity", "last"]
+        assert sorted(event.message.opportunity_id for event in found) == ["opportunity", "z-last"]
 
     @pytest.mark.parametrize("seed", [1, 2, 3])
     async def test_any_order_of_topics_and_batches_gives_the_same_table(self, world, other_world, say, seed):
