@@ -3,64 +3,13 @@
 from decimal import Decimal
 
 from hypothesis import given
-from hypothesis import strategies as st
 from stage_engine.domain.boxes import contains, example, intersect
 from stage_engine.domain.evaluate import measure, predicate
-from stage_engine.domain.grammar import Blank, Cell, OneOf, Range, parse, to_text
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
+from stage_engine.domain.grammar import Cell, Range
+
+from tests.rule_tables import cells, numbers, ranges, texts
 
 D = Decimal
-
-numbers = st.decimals(-1000, 1000, places=2) | st.integers(-5, 5).map(D) | st.sampled_from([D("59.999999999999")])
-
-texts = st.sampled_from(["a", "b", "it is", "ü", ""])
-
-
-def _ranges() -> st.SearchStrategy[Cell]:
-    one_sided = st.builds(lambda sign, n: parse(f"{sign} {n:f}"), st.sampled_from([">", ">=", "<", "<="]), numbers)
-    two_sided = st.builds(
-        lambda a, b, lc, hc: Range(min(a, b), lc or a == b, max(a, b), hc or a == b),
-        numbers, numbers, st.booleans(), st.booleans(),
-    )  # fmt: skip
-    return one_sided | two_sided
-
-
-cells: st.SearchStrategy[Cell] = (
-    st.just(Blank())
-    | _ranges()
-    | st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
-    | st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
-)
-
-FACTS = ("demo.score", "sales-feedback.score", "opportunity.amount", "opportunity.owner_id")
-
-
-def _pipeline(rules: list[Rule]) -> Pipeline:
-    stages = (
-        Stage("a", "A", Category.OPEN, ("demo", "sales-feedback")),
-        Stage("b", "B", Category.OPEN),
-        Stage("won", "Won", Category.WON),
-        Stage("lost", "Lost", Category.LOST),
-    )
-    return Pipeline("p", 1, "P", stages, tuple(rules), SkipPolicy.FORBID)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> Pipeline:
-    rules = []
-    for number in range(draw(st.integers(1, 5))):
-        conditions = draw(st.lists(st.tuples(st.sampled_from(FACTS), cells), min_size=1, max_size=3))
-        rules.append(
-            Rule(
-                f"r{number}",
-                draw(st.sampled_from(["a", None])),
-                draw(st.sampled_from(["b", "won", "lost"])),
-                tuple(Condition(fact, to_text(cell)) for fact, cell in conditions),
-                draw(st.sampled_from([RuleMode.AUTO, RuleMode.SHADOW, RuleMode.OFF])),
-                draw(st.integers(-1, 2)),
-            )
-        )
-    return _pipeline(rules)
 
 
 class TestBoxes:
@@ -80,7 +29,7 @@ class TestBoxes:
         value = example(cell)
         assert value is None or predicate(cell)(value)
 
-    @given(_ranges(), numbers)
+    @given(ranges(), numbers)
     def test_a_margin_is_the_way_to_the_bound(self, cell: Cell, value: Decimal) -> None:
         margin = measure(cell)(value)
         assert margin is not None

@@ -7,62 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of, predicate
-from stage_engine.domain.grammar import Blank, Cell, OneOf, Range, parse, to_text
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
+from stage_engine.domain.grammar import Cell, Range, to_text
+from stage_engine.domain.pipeline import Condition, Pipeline, Rule, RuleMode
 from stage_engine.engine import ZenMatcher, compiled
 
+from tests.rule_tables import FACTS, numbers, pipeline_of, ranges, tables, texts
+
 D = Decimal
-
-numbers = st.decimals(-1000, 1000, places=2) | st.integers(-5, 5).map(D) | st.sampled_from([D("59.999999999999")])
-
-texts = st.sampled_from(["a", "b", "it is", "ü", ""])
-
-
-def _ranges() -> st.SearchStrategy[Cell]:
-    one_sided = st.builds(lambda sign, n: parse(f"{sign} {n:f}"), st.sampled_from([">", ">=", "<", "<="]), numbers)
-    two_sided = st.builds(
-        lambda a, b, lc, hc: Range(min(a, b), lc or a == b, max(a, b), hc or a == b),
-        numbers, numbers, st.booleans(), st.booleans(),
-    )  # fmt: skip
-    return one_sided | two_sided
-
-
-cells: st.SearchStrategy[Cell] = (
-    st.just(Blank())
-    | _ranges()
-    | st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
-    | st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
-)
-
-FACTS = ("demo.score", "sales-feedback.score", "opportunity.amount", "opportunity.owner_id")
-
-
-def _pipeline(rules: list[Rule]) -> Pipeline:
-    stages = (
-        Stage("a", "A", Category.OPEN, ("demo", "sales-feedback")),
-        Stage("b", "B", Category.OPEN),
-        Stage("won", "Won", Category.WON),
-        Stage("lost", "Lost", Category.LOST),
-    )
-    return Pipeline("p", 1, "P", stages, tuple(rules), SkipPolicy.FORBID)
-
-
-@st.composite
-def tables(draw: st.DrawFn) -> Pipeline:
-    rules = []
-    for number in range(draw(st.integers(1, 5))):
-        conditions = draw(st.lists(st.tuples(st.sampled_from(FACTS), cells), min_size=1, max_size=3))
-        rules.append(
-            Rule(
-                f"r{number}",
-                draw(st.sampled_from(["a", None])),
-                draw(st.sampled_from(["b", "won", "lost"])),
-                tuple(Condition(fact, to_text(cell)) for fact, cell in conditions),
-                draw(st.sampled_from([RuleMode.AUTO, RuleMode.SHADOW, RuleMode.OFF])),
-                draw(st.integers(-1, 2)),
-            )
-        )
-    return _pipeline(rules)
 
 
 class TestEngine:
@@ -91,25 +42,25 @@ class TestEngine:
             assert list(asked.facts) == sorted({c.fact for p in reading for c in p.conditions})
 
     @settings(max_examples=200, deadline=None)
-    @given(_ranges(), numbers, st.sampled_from([D(0), D("0.01"), D("-0.01"), D("0.000000000001")]))
+    @given(ranges(), numbers, st.sampled_from([D(0), D("0.01"), D("-0.01"), D("0.000000000001")]))
     def test_it_agrees_at_the_very_bounds(self, cell: Cell, other: Decimal, step: Decimal) -> None:
         assert isinstance(cell, Range)
         bound = cell.low if cell.low is not None else cell.high
         assert bound is not None
         rule = Rule("r", "a", "b", (Condition("demo.score", to_text(cell)),), RuleMode.AUTO)
-        rules = compiled(_pipeline([rule]))
+        rules = compiled(pipeline_of([rule]))
         for value in (bound + step, bound - step, other):
             assert bool(rules.hits("a", {"demo.score": value})) == predicate(cell)(value)
 
     def test_digits_that_a_float_would_lose_still_count(self) -> None:
         rule = Rule("r", "a", "won", (Condition("demo.score", "= 100"),), RuleMode.AUTO)
-        engine = ZenMatcher(_pipeline([rule]))
+        engine = ZenMatcher(pipeline_of([rule]))
         assert engine("a", {"demo.score": D("99.99999999999")}) == []
         assert engine("a", {"demo.score": D("100.000")}) == ["r"]
 
     def test_a_disagreement_is_never_decided_by_one_side(self) -> None:
         rule = Rule("r", "a", "b", (Condition("demo.score", "> 60"),), RuleMode.AUTO)
-        rules = Ruleset(_pipeline([rule]), lambda stage, facts: [])
+        rules = Ruleset(pipeline_of([rule]), lambda stage, facts: [])
         with pytest.raises(EngineDisagreement):
             rules.hits("a", {"demo.score": D(70)})
 
