@@ -1,11 +1,13 @@
-"""Deals, inputs and pipelines to decide on."""
+"""Opportunities, inputs and pipelines to decide on, and a running engine."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.document import from_document
@@ -16,6 +18,9 @@ from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.sync import ConfirmedWrite
 from stage_engine.engine import compiled
 from stage_engine.templates import templates
+from testing.service import ServiceUnderTest
+
+from tests.stage_engine import Client, Tenant
 
 START = datetime(2026, 3, 2, 9, tzinfo=UTC)
 _ids = count(1)
@@ -124,3 +129,21 @@ class World:
 @pytest.fixture(scope="session")
 def world() -> World:
     return World()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
+    """A running engine that parks few submissions."""
+    yield await start_service("stage_engine", parked_submission_limit=5)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world_of(engine: ServiceUnderTest, tenant: str) -> Tenant:
+    """A tenant's events, seen from outside."""
+    return Tenant(engine, tenant)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def admin(engine: ServiceUnderTest, tenant: str) -> Client:
+    """A tenant's administrator."""
+    return Client(engine, tenant)

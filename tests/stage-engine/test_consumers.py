@@ -1,10 +1,8 @@
 """Events in and out of the stage engine on a real database and broker."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from kit.ids import uuid7
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
@@ -15,16 +13,6 @@ from testing.service import ServiceUnderTest
 from tests.stage_engine import Tenant, codes
 
 pytestmark = pytest.mark.stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
-    yield await start_service("stage_engine", parked_submission_limit=5)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def world_of(engine: ServiceUnderTest, tenant: str) -> Tenant:
-    return Tenant(engine, tenant)
 
 
 class TestTheFieldExample:

@@ -1,10 +1,9 @@
 """What waits, what the CRM reports, and the scores that can occur."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from kit.ids import utc_now
 from stage_engine.templates import templates
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
@@ -13,21 +12,10 @@ from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
-from testing.service import ServiceUnderTest
 
 from tests.stage_engine import Tenant, codes, stamp
 
 pytestmark = pytest.mark.stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
-    yield await start_service("stage_engine", parked_submission_limit=5)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def world_of(engine: ServiceUnderTest, tenant: str) -> Tenant:
-    return Tenant(engine, tenant)
 
 
 class TestWaiting:

@@ -1,28 +1,14 @@
 """The funnel and the optimism gap, over HTTP."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
 
 import pytest
-import pytest_asyncio
 from kit.ids import utc_now
-from testing.service import ServiceUnderTest
 
 from tests.stage_engine import Tenant, stamp
 
 pytestmark = pytest.mark.stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
-    yield await start_service("stage_engine", parked_submission_limit=5)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def world_of(engine: ServiceUnderTest, tenant: str) -> Tenant:
-    return Tenant(engine, tenant)
 
 
 class TestKpis:

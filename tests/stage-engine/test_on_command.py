@@ -4,25 +4,10 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from stage_engine.domain.decision import Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.decision import Code, Outcome, TransitionKind
 from stage_engine.domain.opportunity import Opportunity
 
-
-def codes(decision: Decision) -> list[Code]:
-    return [reason.code for reason in decision.reasons]
-
-
-def after(decision: Decision) -> Opportunity:
-    assert decision.opportunity is not None
-    return decision.opportunity
-
-
-def kind(decision: Decision) -> TransitionKind:
-    assert decision.transition is not None
-    return decision.transition.kind
-
-
-OVERRIDE: dict[str, Any] = {"override": True, "reason_code": "EXEC", "text": "the board asked for it"}
+from tests.decisions import OVERRIDE, after, codes, kind
 
 
 class TestCommands:

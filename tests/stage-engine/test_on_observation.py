@@ -5,27 +5,12 @@ from typing import Any
 
 import pytest
 from stage_engine.domain import sync
-from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.inputs import Occasion
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ParkedWrite
 
-
-def codes(decision: Decision) -> list[Code]:
-    return [reason.code for reason in decision.reasons]
-
-
-def after(decision: Decision) -> Opportunity:
-    assert decision.opportunity is not None
-    return decision.opportunity
-
-
-def kind(decision: Decision) -> TransitionKind:
-    assert decision.transition is not None
-    return decision.transition.kind
-
-
-OVERRIDE: dict[str, Any] = {"override": True, "reason_code": "EXEC", "text": "the board asked for it"}
+from tests.decisions import after, codes, kind
 
 
 class TestReconciliation:

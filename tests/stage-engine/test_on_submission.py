@@ -5,17 +5,9 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
-from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 
-
-def codes(decision: Decision) -> list[Code]:
-    return [reason.code for reason in decision.reasons]
-
-
-def after(decision: Decision) -> Opportunity:
-    assert decision.opportunity is not None
-    return decision.opportunity
+from tests.decisions import after, codes
 
 
 class TestThresholds:

@@ -1,26 +1,12 @@
 """Partner feeds, on a real database and broker."""
 
-from collections.abc import AsyncIterator
-from typing import Any
-
 import pytest
-import pytest_asyncio
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from testing.service import ServiceUnderTest
 
 from tests.stage_engine import Client, first_observed
 
 pytestmark = pytest.mark.stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
-    yield await start_service("stage_engine")
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def admin(engine: ServiceUnderTest, tenant: str) -> Client:
-    return Client(engine, tenant)
 
 
 class TestPartnerFeeds:

@@ -1,31 +1,19 @@
 """What runs in the background."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
-import pytest_asyncio
 from stage_engine.tasks import check_one, measure_gap
 from stage_engine.tenants import Tenants
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
-from testing.service import ServiceUnderTest, eventually
+from testing.service import eventually
 
 from tests.stage_engine import Tenant, metric
 
 pytestmark = pytest.mark.stack
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
-    yield await start_service("stage_engine", parked_submission_limit=5)
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def world_of(engine: ServiceUnderTest, tenant: str) -> Tenant:
-    return Tenant(engine, tenant)
 
 
 class TestBackground:
