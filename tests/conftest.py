@@ -1,10 +1,13 @@
 """Marks what needs more than Python, by the fixtures a test asks for."""
 
 import gc
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+# A service refuses to start without it. Commands that tests start inherit it.
+os.environ.setdefault("ENVIRONMENT", "test")
 PROCESSES = {"infrastructure", "org", "own_org", "broker"}
 
 # Machines here are shared: a slow moment is no failure, and a property fails by its example, not by its time.

@@ -4,25 +4,53 @@ import pytest
 from kit.database import migrate
 from kit.settings import ServiceSettings
 
+SAFE = {
+    "environment": "production",
+    "oidc_jwks_url": "https://issuer/keys",
+    "oidc_issuer": "https://issuer",
+    "kafka_tls": True,
+    "kafka_username": "scoring",
+    "database_tls": True,
+}
+UNSAFE = {
+    "oidc_jwks_url": "file:///tmp/jwks.json",
+    "oidc_issuer": "http://issuer",
+    "kafka_tls": False,
+    "kafka_username": "",
+    "database_tls": False,
+}
 
-def test_production_refuses_the_local_issuer():
-    with pytest.raises(ValueError, match="OIDC_JWKS_URL must be https"):
-        ServiceSettings(environment="production", oidc_jwks_url="file:///tmp/jwks.json")
+
+def test_the_environment_has_no_default(monkeypatch):
+    monkeypatch.delenv("ENVIRONMENT")
+    with pytest.raises(ValueError, match="environment\n  Field required"):
+        ServiceSettings(**{name: value for name, value in SAFE.items() if name != "environment"})
 
 
-@pytest.mark.parametrize("left_out", ["kafka_tls", "database_tls"])
-def test_production_encrypts_what_it_tells_broker_and_database(left_out):
-    secure = {
-        "environment": "production",
-        "oidc_jwks_url": "https://issuer/keys",
-        "kafka_tls": True,
-        "database_tls": True,
-    }
-    ServiceSettings(**secure)
-    with pytest.raises(ValueError, match=f"{left_out.upper()} must be true"):
-        ServiceSettings(**secure | {left_out: False})
-    with pytest.raises(ValueError, match="does not point to a file"):
-        ServiceSettings(**secure | {f"{left_out}_ca_file": "/nowhere/ca.pem"})
+@pytest.mark.parametrize("name", UNSAFE)
+def test_production_refuses_what_is_unsafe(name):
+    assert not ServiceSettings(**SAFE).unsafe()
+    with pytest.raises(ValueError, match=f"{name.upper()} must be"):
+        ServiceSettings(**SAFE | {name: UNSAFE[name]})
+    ServiceSettings(**SAFE | {name: UNSAFE[name], "environment": "test"})
+
+
+def test_production_says_all_that_is_unsafe_at_once():
+    with pytest.raises(ValueError) as refused:
+        ServiceSettings(**SAFE | UNSAFE)
+    assert all(f"{name.upper()} must be" in str(refused.value) for name in UNSAFE)
+
+
+def test_a_certificate_file_must_exist():
+    for name in ("kafka_tls_ca_file", "database_tls_ca_file"):
+        with pytest.raises(ValueError, match="does not point to a file"):
+            ServiceSettings(**SAFE | {name: "/nowhere/ca.pem"})
+
+
+def test_production_shows_its_documentation_only_when_told_to():
+    assert not ServiceSettings(**SAFE).shows_docs
+    assert ServiceSettings(**SAFE, public_docs=True).shows_docs
+    assert ServiceSettings(environment="local").shows_docs
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg", "postgresql+psycopg"])
@@ -42,7 +70,7 @@ def test_what_is_no_database_of_ours_is_refused_without_telling_it(url, monkeypa
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"ENVIRONMENT": "production"}, {"ENVIRONMENT": "production", "OIDC_JWKS_URL": "https://issuer/keys"},
+    [{"ENVIRONMENT": "production"}, {"ENVIRONMENT": "staging"},
      {"DATABASE_POOL_SIZE": "many"}, {"DATABASE_URL": "", "KAFKA_TLS": "perhaps"}],
 )  # fmt: skip
 def test_settings_that_are_refused_keep_the_others_secrets(monkeypatch, wrong):

@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from fastapi_swagger import patch_fastapi
 from opentelemetry.sdk.trace import TracerProvider
 
 from kit.database.migrations import SchemaUnfit, check_schema
@@ -77,13 +79,28 @@ def create_app(
         description=description,
         lifespan=lifespan,
         root_path=settings.root_path,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        openapi_url="/openapi.json" if settings.shows_docs else None,
         telemetry=_telemetry(provider),
     )
     app.state.runtime = runtime
     app.state.database = runtime.database
     app.state.verifier = runtime.verifier
     install_problem_handlers(app)
+    if settings.shows_docs:
+        # Its assets come from the package: a service has to show its documentation without the internet.
+        patch_fastapi(app)
     app.add_middleware(BodyLimit)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["authorization", "content-type", "if-match", "idempotency-key", "traceparent"],
+            expose_headers=["etag", "location", "retry-after", "idempotent-replay"],
+        )
     app.add_middleware(AccessLog, service=settings.service, waits_for=lambda: runtime.waits_for)
     for router in (*routers, operations.api, operations.probes):
         app.include_router(router)

@@ -25,7 +25,7 @@ def postgresql_url(given: str, driver: str) -> str:
 class ServiceSettings(BaseSettings):
     """Settings every service has. A subclass sets `service` and adds its own.
 
-    Defaults suit one machine. `ENVIRONMENT=production` refuses what is only safe there.
+    Defaults suit one machine. `ENVIRONMENT=production` refuses what is only safe there, all of it at once.
     """
 
     # An error names one setting and shows none of the others, among which are passwords.
@@ -33,7 +33,8 @@ class ServiceSettings(BaseSettings):
 
     # kebab-case: consumer group, telemetry name and event source. Fixed by the code, not by the environment.
     service: ClassVar[str]
-    environment: Literal["local", "test", "production"] = "local"
+    # No default: a production that forgets it would run without its refusals.
+    environment: Literal["local", "test", "production"]
     database_url: SecretStr = Field(
         default=SecretStr("postgresql+asyncpg://127.0.0.1:5432/stagecraft"),
         description="login of the application role",
@@ -71,6 +72,10 @@ class ServiceSettings(BaseSettings):
         le=19,
         description="how far to yield to other processes of the machine, once started",
     )
+    public_docs: bool = Field(default=False, description="serve /docs in production too, to callers without a token")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="origins of web pages that may call this API, as a JSON list; none by default"
+    )
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
     otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty exports nothing")
@@ -79,6 +84,11 @@ class ServiceSettings(BaseSettings):
     def package(self) -> str:
         """Import name of the service."""
         return self.service.replace("-", "_")
+
+    @property
+    def shows_docs(self) -> bool:
+        """Whether /docs and /openapi.json are served."""
+        return self.public_docs or self.environment != "production"
 
     @cached_property
     def cursor_secret(self) -> bytes:
@@ -93,13 +103,22 @@ class ServiceSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> "ServiceSettings":
-        if self.environment == "production":
-            if not self.oidc_jwks_url.startswith("https://"):
-                raise ValueError(
-                    "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted"
-                )
-            if not self.kafka_tls:
-                raise ValueError("KAFKA_TLS must be true in production, or every event can be read on the way")
-            if not self.database_tls:
-                raise ValueError("DATABASE_TLS must be true in production, or every row can be read on the way")
+        unsafe = self.unsafe() if self.environment == "production" else []
+        if unsafe:
+            raise ValueError("; ".join(unsafe))
         return self
+
+    def unsafe(self) -> list[str]:
+        """What of these settings is unsafe in production, each with the reason. A subclass adds its own."""
+        rules = {
+            "OIDC_JWKS_URL must be https in production: the local issuer's keys are not to be trusted": (
+                self.oidc_jwks_url.startswith("https://")
+            ),
+            "OIDC_ISSUER must be https in production": self.oidc_issuer.startswith("https://"),
+            "KAFKA_TLS must be true in production, or every event can be read on the way": self.kafka_tls,
+            "KAFKA_USERNAME must be set in production: a broker without a login obeys all who reach it": (
+                bool(self.kafka_username)
+            ),
+            "DATABASE_TLS must be true in production, or every row can be read on the way": self.database_tls,
+        }
+        return [reason for reason, holds in rules.items() if not holds]

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import Query, Response, status
 from kit.http.auth import Caller, requires
+from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
@@ -67,6 +68,7 @@ async def _view(service: ProfileService, profile: ProfileRecord, response: Respo
 
 
 @router.post("/scoring-profiles", status_code=status.HTTP_201_CREATED, dependencies=_WRITE)
+@accepts(DOCUMENT_BODY)
 async def create_scoring_profile(draft: ProfileDraft, uow: Uow, caller: Caller, response: Response) -> ProfileView:
     """Start a draft for one version of an assessment."""
     service = ProfileService(uow, caller)
@@ -99,6 +101,7 @@ async def get_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, respon
 
 
 @router.put("/scoring-profiles/{profile_id}", dependencies=_WRITE)
+@accepts(DOCUMENT_BODY)
 async def replace_scoring_profile(
     profile_id: UUID, change: ProfileChange, revision: IfMatch, uow: Uow, caller: Caller, response: Response
 ) -> ProfileView:
@@ -119,6 +122,7 @@ async def publish_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, re
 
 
 @router.post("/scoring-profiles/{profile_id}/preview", dependencies=_READ)
+@accepts(DOCUMENT_BODY)
 async def preview_score(profile_id: UUID, request: PreviewRequest, uow: Uow, caller: Caller) -> ScoreTrace:
     """The score these answers would get, with its trace. Nothing is stored."""
     profile, found = await ProfileService(uow, caller).preview(profile_id, request.answers)

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import httpx
 from fastapi import Depends, Request
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi.security import HTTPBearer
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -118,14 +118,16 @@ class TokenVerifier:
         if cached is not None and cached[0] > time.time():
             return cached[1]
         if self._keys is None:
-            raise UnavailableProblem("the issuer's keys are not known yet", headers={"Retry-After": "1"})
+            raise UnavailableProblem(
+                "The issuer's keys are not known yet. Try again soon.", headers={"Retry-After": "1"}
+            )
         try:
             claims = jwt.decode(token, self._keys, algorithms=ALGORITHMS).claims
             self._claims.validate(claims)
         except (JoseError, ValueError) as error:
             expired = "expired" in type(error).__name__.lower()
             code = "token_expired" if expired else "token_invalid"
-            detail = "the token has expired: get a new one" if expired else "the token is not valid here"
+            detail = "The token has expired: get a new one." if expired else "The token is not valid here."
             raise _unauthenticated(detail, code) from error
         principal = _principal(claims)
         if len(self._verified) >= _CACHED_TOKENS:
@@ -139,7 +141,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
     tenant_id, subject = claims["tenant_id"], claims["sub"]
     given = [tenant_id, subject, *roles] if isinstance(roles, list) else [None]
     if not all(isinstance(each, str) for each in given):
-        raise _unauthenticated("the token's claims have the wrong types", "token_invalid")
+        raise _unauthenticated("The token's claims have the wrong types.", "token_invalid")
     known = frozenset(role for role in roles if role in SCOPES_OF)
     scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])
     return Principal(tenant_id, subject, known, scopes)
@@ -153,15 +155,19 @@ def _unauthenticated(detail: str, code: str) -> UnauthenticatedProblem:
 _bearer = HTTPBearer(auto_error=False, description="OIDC access token")
 
 
-async def authenticate(
-    request: Request, credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
-) -> Principal:
-    """The caller of this request. UnauthenticatedProblem without a valid token."""
-    if credentials is None:
-        raise _unauthenticated("send `Authorization: Bearer <token>`", "unauthenticated")
+def admit(request: Request) -> Principal:
+    """The caller of this request, from its header alone. UnauthenticatedProblem without a valid token."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise _unauthenticated("Send `Authorization: Bearer <token>`.", "unauthenticated")
     verifier: TokenVerifier = request.app.state.verifier
-    caller = request.state.caller = verifier.verify(credentials.credentials)
+    caller = request.state.caller = verifier.verify(token.strip())
     return caller
+
+
+async def authenticate(request: Request, _documented: Annotated[Any, Depends(_bearer)]) -> Principal:
+    """The caller whom the route admitted before it read the body."""
+    return request.state.caller
 
 
 Caller = Annotated[Principal, Depends(authenticate)]
@@ -172,7 +178,7 @@ def requires(scope: str) -> Any:
 
     async def check(caller: Caller) -> Principal:
         if not caller.may(scope):
-            raise ForbiddenProblem(f"the scope {scope} is needed", code="missing_scope", extra={"scope": scope})
+            raise ForbiddenProblem(f"The scope {scope} is needed.", code="missing_scope", extra={"scope": scope})
         return caller
 
     return Depends(check)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
@@ -9,7 +10,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.http.problems import FieldError, InvalidProblem
 
-MAX_BODY_BYTES = 5 * 1024 * 1024
+# What a request may carry: where its endpoint says nothing else, as one document (a definition, a submission), and as a
+# batch of them. Reading the largest takes less than 100 ms.
+USUAL_BODY = 64 * 1024
+DOCUMENT_BODY = 1024 * 1024
+BATCH_BODY = 2 * 1024 * 1024
 # Escapes that are JSON but no text PostgreSQL could store: NUL, and halves of surrogate pairs. Each is preceded by an
 # even number of backslashes, or it would be no escape.
 _BAD_TEXT = re.compile(
@@ -19,50 +24,70 @@ _BAD_TEXT = re.compile(
 
 
 class BodyLimit:
-    """Refuses bodies over MAX_BODY_BYTES while they are read, whatever length they declare."""
+    """Refuses a body over the limit of its endpoint while it is read, whatever length it declares.
+
+    The route sets the limit in the request's state before it reads the body (`limit_body`)."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI interface."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        state = scope.setdefault("state", {})
         length = 0
 
         async def limited() -> Message:
             nonlocal length
             message = await receive()
             length += len(message.get("body", b""))
-            if length > MAX_BODY_BYTES:
-                raise HTTPException(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+            limit = state.get("body_limit", USUAL_BODY)
+            if length > limit:
+                raise HTTPException(413, f"The body is larger than the {limit} bytes that are allowed here.")
             return message
 
-        await self._app(scope, limited if scope["type"] == "http" else receive, send)
+        await self._app(scope, limited, send)
 
 
-_judging: set[Callable[..., Any]] = set()
+@dataclass(frozen=True)
+class BodyRules:
+    """What an endpoint says of its body: the most bytes, and whether it judges bad text item by item itself."""
+
+    limit: int = USUAL_BODY
+    judges_text: bool = False
+
+
+_rules: dict[Callable[..., Any], BodyRules] = {}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def judges_text(endpoint: F) -> F:
-    """Decorator, below the route's: this endpoint judges text that cannot be stored item by item, so that one bad
-    item does not refuse the others."""
-    _judging.add(endpoint)
-    return endpoint
+def accepts(limit: int, *, judges_text: bool = False) -> Callable[[F], F]:
+    """Decorator, below the route's: the endpoint takes bodies up to `limit` bytes.
+
+    With `judges_text` it judges text that cannot be stored item by item, so that one bad item does not refuse the
+    others."""
+
+    def declare(endpoint: F) -> F:
+        _rules[endpoint] = BodyRules(limit, judges_text)
+        return endpoint
+
+    return declare
 
 
-def judges(endpoint: Callable[..., Any]) -> bool:
-    """Whether the endpoint was decorated with `judges_text`."""
-    return endpoint in _judging
+def body_rules(endpoint: Callable[..., Any]) -> BodyRules:
+    """What the endpoint declared with `accepts`, or the usual rules."""
+    return _rules.get(endpoint, BodyRules())
 
 
-def check_text(body: bytes, *, escapes: bool) -> None:
+def check_text(content: bytes, *, escapes: bool) -> None:
     """JSON between systems is UTF-8 (RFC 8259, 8.1). The parser would also take UTF-16, in which the search for bad
     escapes finds nothing, and raw halves of surrogate pairs."""
     try:
-        body.decode()
-        bad = b"\x00" in body or (escapes and _BAD_TEXT.search(body))
-        detail = "text must not contain U+0000 or half a surrogate pair"
+        content.decode()
+        bad = b"\x00" in content or (escapes and _BAD_TEXT.search(content))
+        detail = "Text must not contain U+0000 or half a surrogate pair."
     except UnicodeDecodeError:
-        bad, detail = True, "the body must be UTF-8"
+        bad, detail = True, "The body must be UTF-8."
     if bad:
         raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])

@@ -1,10 +1,13 @@
 """Optimistic concurrency over HTTP: an entity tag is the resource's revision."""
 
+import re
 from typing import Annotated
 
 from fastapi import Depends, Header
 
-from kit.http.problems import FieldError, PreconditionFailedProblem, PreconditionRequiredProblem
+from kit.http.problems import FieldError, InvalidProblem, PreconditionFailedProblem, PreconditionRequiredProblem
+
+_TAG = re.compile(r'(?:W/)?(?P<quote>"?)(?P<revision>[0-9]{1,18})(?P=quote)')
 
 
 def etag(revision: int) -> str:
@@ -17,16 +20,17 @@ async def _if_match(
 ) -> int:
     if if_match is None:
         raise PreconditionRequiredProblem(
-            "read the resource and send its ETag as If-Match",
-            errors=[FieldError("/header/if-match", "missing", "If-Match is required")],
+            "Read the resource and send its ETag as If-Match.",
+            errors=[FieldError("/header/if-match", "missing", "If-Match is required.")],
         )
-    digits = if_match.strip().removeprefix('"').removesuffix('"')
-    if not (digits.isascii() and digits.isdigit() and len(digits) < 19):
-        raise PreconditionFailedProblem(
-            "If-Match is no ETag of this resource",
-            errors=[FieldError("/header/if-match", "unknown_etag", "send the ETag as it was read")],
+    # A proxy that compresses weakens the tag on its way; the revision in it stays the same.
+    found = _TAG.fullmatch(if_match.strip())
+    if found is None:
+        detail = 'Send one ETag as it was read, such as "3". Lists and * are not accepted, nor other tags.'
+        raise InvalidProblem(
+            detail, code="unreadable_etag", errors=[FieldError("/header/if-match", "unreadable_etag", detail)]
         )
-    return int(digits)
+    return int(found["revision"])
 
 
 IfMatch = Annotated[int, Depends(_if_match)]
@@ -36,7 +40,7 @@ def check_revision(expected: int, actual: int) -> None:
     """PreconditionFailedProblem unless the resource still is at the expected revision."""
     if expected != actual:
         raise PreconditionFailedProblem(
-            f"the resource is at revision {actual}, not {expected}: read it again",
-            errors=[FieldError("/header/if-match", "stale", "the resource has changed")],
+            f"The resource is at revision {actual}, not {expected}. Read it again.",
+            errors=[FieldError("/header/if-match", "stale", "The resource has changed.")],
             headers={"ETag": etag(actual)},
         )

@@ -27,7 +27,7 @@ class AnsweredBefore(Exception):
 async def claim_key(request: Request, uow: UnitOfWork, subject: str, key: str) -> None:
     """Take the key for this request, or raise AnsweredBefore or InvalidProblem."""
     if not 0 < len(key) <= _MAX_KEY:
-        _refuse_key("bad_idempotency_key", f"the key must have 1 to {_MAX_KEY} characters")
+        _refuse_key("bad_idempotency_key", f"The key must have 1 to {_MAX_KEY} characters.")
     digest = hashlib.sha256(f"{request.method} {request.url.path}\n".encode())
     digest.update(await request.body())
     fingerprint = digest.hexdigest()
@@ -41,7 +41,7 @@ async def claim_key(request: Request, uow: UnitOfWork, subject: str, key: str) -
         await uow.session.execute(select(table).where(*(table.c[name] == value for name, value in names.items())))
     ).one()
     if stored.fingerprint != fingerprint:
-        _refuse_key("idempotency_key_reused", "this key was used for another request: make a new one")
+        _refuse_key("idempotency_key_reused", "This key was used for another request. Make a new one.")
     raise AnsweredBefore(Response(stored.body, stored.status, {**stored.headers, REPLAY_HEADER: "true"}))
 
 

@@ -148,6 +148,27 @@ def pointer(*location: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)
 
 
+# What the checker of types says where its own words are those of a programmer.
+_WORDS = {
+    "extra_forbidden": "There is no field of this name.",
+    "missing": "This field is required.",
+    "model_attributes_type": "This must be an object.",
+    "model_type": "This must be an object.",
+    "timezone_aware": "This time needs an offset from UTC, such as Z or +01:00.",
+}
+
+
+def _field_error(error: Mapping[str, Any], body: Any) -> FieldError:
+    if error["type"] == "json_invalid":
+        place = int(error["loc"][-1])
+        before = body[:place] if isinstance(body, str) else ""
+        line, column = before.count("\n") + 1, place - before.rfind("\n")
+        detail = f"The body is no JSON: {error['ctx']['error']}, line {line}, column {column}."
+        return FieldError("/body", "malformed_json", detail)
+    words = _WORDS.get(error["type"]) or error["msg"]
+    return FieldError(pointer(*error["loc"]), error["type"], words if words.endswith(".") else words + ".")
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of the application, also the framework's own, leave as a problem document."""
 
@@ -157,16 +178,17 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        errors = tuple(FieldError(pointer(*e["loc"]), e["type"], e["msg"]) for e in error.errors())
-        malformed = any(e.code == "json_invalid" for e in errors)
+        errors = tuple(_field_error(each, error.body) for each in error.errors())
+        malformed = any(e.code == "malformed_json" for e in errors)
         code = "malformed_json" if malformed else InvalidProblem.code
-        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "see errors"
+        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "See errors."
         return _respond(request, 422, code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _HTTP_CODES.get(error.status_code, "http_error")
-        return _respond(request, error.status_code, code, error.detail, error.detail, headers=error.headers)
+        detail = error.detail if error.detail.endswith(".") else error.detail + "."
+        return _respond(request, error.status_code, code, error.detail.rstrip("."), detail, headers=error.headers)
 
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         detail = "The fault is ours and has been recorded; quote the trace_id when you report it."

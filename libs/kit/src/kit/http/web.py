@@ -11,9 +11,10 @@ from fastapi.routing import APIRoute
 
 from kit.database.faults import is_transient
 from kit.database.unit_of_work import Database, UnitOfWork
-from kit.http.auth import Caller
-from kit.http.bodies import check_text, judges
+from kit.http.auth import Caller, admit
+from kit.http.bodies import body_rules, check_text
 from kit.http.idempotency import AnsweredBefore, claim_key, store_answer
+from kit.http.parameters import check_query, parameters_of
 from kit.http.problems import PROBLEM_MEDIA_TYPE, NotFoundProblem, ProblemDocument, UnavailableProblem
 
 log = logging.getLogger(__name__)
@@ -51,17 +52,23 @@ Uow = Annotated[UnitOfWork, Depends(_unit_of_work, scope="function")]
 
 
 class _Route(APIRoute):
-    """Refuses text that cannot be stored, and stores or replays answers by idempotency key."""
+    """Admits the caller before it reads the body, refuses text that cannot be stored and query parameters that mean
+    nothing, and stores or replays answers by idempotency key."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        strict = not judges(self.endpoint)
+        rules = body_rules(self.endpoint)
+        known = parameters_of(self.dependant)
 
         async def wrapped(request: Request) -> Response:
+            # A body costs memory and time: a caller without a valid token gets none of it.
+            admit(request)
+            check_query(request, known)
             if request.method in ("POST", "PUT", "PATCH"):
-                check_text(await request.body(), escapes=strict)
+                request.state.body_limit = rules.limit
+                check_text(await request.body(), escapes=not rules.judges_text)
             if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-                raise NotFoundProblem("no such resource")
+                raise NotFoundProblem("There is no such resource.")
             try:
                 response = await handle(request)
             except AnsweredBefore as replay:

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Path, Response
 from forms.lint import Severity
 from kit.http.auth import Caller, requires
+from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
@@ -34,6 +35,7 @@ async def get_assessment_template(key: Key) -> schemas.TemplateOut:
 
 
 @router.post("/assessments", status_code=201, dependencies=[requires("assessments:write")])
+@accepts(DOCUMENT_BODY)
 async def create_assessment(
     body: schemas.NewAssessment, uow: Uow, caller: Caller, response: Response
 ) -> schemas.AssessmentOut:
@@ -58,6 +60,7 @@ async def get_assessment(key: Key, uow: Uow, caller: Caller, response: Response)
 
 
 @router.put("/assessments/{key}/draft", dependencies=[requires("assessments:write")])
+@accepts(DOCUMENT_BODY)
 async def change_assessment_draft(
     key: Key, body: schemas.DraftBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
 ) -> schemas.AssessmentOut:

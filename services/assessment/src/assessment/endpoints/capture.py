@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Path, Request, Response
 from kit.http.auth import Caller, requires
-from kit.http.bodies import judges_text
+from kit.http.bodies import BATCH_BODY, DOCUMENT_BODY, accepts
 from kit.http.idempotency import REPLAY_HEADER
 from kit.http.problems import pointer
 from kit.http.web import Uow, router, unavailable_while_it_passes
@@ -43,6 +43,7 @@ _REPLAY = {
     responses={200: {"model": ReceiptOut, **_REPLAY}},
     dependencies=[requires("submissions:write")],
 )
+@accepts(DOCUMENT_BODY)
 async def put_submission(
     submission_id: Annotated[UUID, Path(description="made by the client, once, when the rep starts")],
     body: SubmissionBody,
@@ -65,7 +66,7 @@ async def put_submission(
 
 
 @router.post("/submission-batches", dependencies=[requires("submissions:write")])
-@judges_text
+@accepts(BATCH_BODY, judges_text=True)
 async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
     """Hand in an offline queue of up to 100 items. Each is judged alone and answered in its place: accepted,
     duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to correct."""

@@ -118,7 +118,7 @@ class BatchBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     items: list[Annotated[Any, _JudgedAlone()]] = Field(
-        min_length=1, max_length=MAX_ITEMS, description="up to 5 MB in all"
+        min_length=1, max_length=MAX_ITEMS, description="up to 2 MiB in all"
     )
 
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from fastapi import Path, Response
 from kit.http.auth import Caller, requires
+from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
@@ -38,6 +39,7 @@ async def get_pipeline_template(key: Key) -> schemas.NewPipeline:
 
 
 @router.post("/pipelines", status_code=201, dependencies=[requires("pipelines:write")])
+@accepts(DOCUMENT_BODY)
 async def create_pipeline(
     body: schemas.NewPipeline, uow: Uow, caller: Caller, response: Response
 ) -> schemas.PipelineOut:
@@ -61,6 +63,7 @@ async def get_pipeline(key: Key, uow: Uow, caller: Caller, response: Response) -
 
 
 @router.put("/pipelines/{key}/draft", dependencies=[requires("pipelines:write")])
+@accepts(DOCUMENT_BODY)
 async def change_pipeline_draft(
     key: Key, body: schemas.DraftBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
 ) -> schemas.PipelineOut:
@@ -69,6 +72,7 @@ async def change_pipeline_draft(
 
 
 @router.post("/pipelines/{key}/lint", dependencies=[requires("pipelines:read")])
+@accepts(DOCUMENT_BODY)
 async def lint_pipeline(key: Key, uow: Uow, caller: Caller, body: schemas.DraftBody | None = None) -> schemas.LintOut:
     """What publishing would say of the content given, or of the draft when none is."""
     content = None if body is None else body.model_dump(mode="json")
