@@ -205,7 +205,7 @@ async def test_every_request_is_a_line_and_a_count(outside, tenant, tmp_path):
         process.kill()
     lines = [json.loads(line) for line in process.log.splitlines() if '"logger": "http"' in line]
     assert [(line["operation"], line["status"], line.get("code")) for line in lines] == [
-        ("create_note", 422, "validation_failed"),
+        ("create_note", 422, "unknown_parameter"),
         ("list_notes", 200, None),
         ("unmatched", 404, "not_found"),
         ("create_note", 500, "internal_error"),

@@ -57,4 +57,4 @@ async def list_notes(uow: Uow, paging: Paging, text: Annotated[str | None, Query
 
 
 def create(settings: Settings | None = None):
-    return create_app(settings or Settings(), description="A sample", routers=[api], handlers=HANDLERS)
+    return create_app(settings or Settings.read(), description="A sample", routers=[api], handlers=HANDLERS)

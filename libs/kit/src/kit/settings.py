@@ -2,7 +2,7 @@
 
 import hashlib
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, FilePath, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -79,6 +79,11 @@ class ServiceSettings(BaseSettings):
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
     otel_exporter_otlp_endpoint: str = Field(default="", description="OTLP/HTTP collector; empty exports nothing")
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings that the environment gives. ValidationError with all that is wrong."""
+        return cls(**dict[str, Any]())
 
     @property
     def package(self) -> str:

@@ -1,20 +1,35 @@
-"""Reading the fields of an event: one function for each kind of value, one code for each way to be wrong.
+"""Reading the fields of an event: one function for each kind of value, one code for each way to be wrong. And the one
+way to write a number.
 
 Every reader raises InvalidEvent, so that all services refuse the same events with the same words.
 """
 
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import PlainSerializer
 
 from kit.errors import InvalidEvent
 from kit.ids import uuid_of
 
 # Digits before and after the point: more than any amount or score has, and few enough to store and to add.
 _MOST_DIGITS = 40
+
+
+def plain(number: Decimal) -> str:
+    """A finite number without an exponent and without trailing zeros: one text for each value, never rounded. The
+    driver reads 50000 as Decimal("5E+4"), and `str` would show that."""
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+# The type of every number of an answer.
+PlainDecimal = Annotated[Decimal, PlainSerializer(plain, return_type=str)]
 
 
 def required(text: str, field: str) -> str:

@@ -12,7 +12,7 @@ from assessment.settings import Settings
 def create(settings: Settings | None = None) -> FastAPI:
     """The application, with settings from the environment unless given."""
     return create_app(
-        settings or Settings(),
+        settings or Settings.read(),
         description="Authors assessments, says which one an opportunity is due, and captures the answers",
         routers=[authoring.router, capture.router, delivery.router],
         handlers=consumers.HANDLERS,

@@ -11,7 +11,7 @@ from crm_connector.synchronise import synchronise
 def create(settings: Settings | None = None) -> FastAPI:
     """The application, with settings from the environment unless given."""
     return create_app(
-        settings or Settings(),
+        settings or Settings.read(),
         description="Writes decisions into the CRM and observes what people change there",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,

@@ -1,10 +1,10 @@
 """What the API takes and gives."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from crm_connector.domain.intents import IntentState, Lane
@@ -109,7 +109,7 @@ class Opportunity(BaseModel):
     pipeline_key: str = Field(examples=["sales"])
     stage_key: str = Field(description="empty when the CRM's stage is not mapped", examples=["discovery"])
     crm_stage: str | None = Field(description="null before the CRM first showed it", examples=["Discovery"])
-    amount: Decimal | None = Field(examples=["50000"])
+    amount: PlainDecimal | None = Field(examples=["50000"])
     close_date: date | None = Field(examples=["2026-12-31"])
     owner_id: str = Field(examples=["005Sg0000000001AAA"])
     deleted: bool = Field(examples=[False])

@@ -12,7 +12,7 @@ from recommender.settings import Settings
 
 def create(settings: Settings | None = None) -> FastAPI:
     return create_app(
-        settings or Settings(),
+        settings or Settings.read(),
         description="Learns where opportunities with such evidence ended up, recommends a stage or says why not; "
         "it never moves one",
         routers=[endpoints.router],

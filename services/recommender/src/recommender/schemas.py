@@ -1,10 +1,10 @@
 """The API's documents."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.domain.model import Abstention, Level
@@ -108,7 +108,7 @@ class RecommendationPreview(BaseModel):
     pipeline_key: Key | None = Field(None, description="the tenant's default pipeline when left out")
     stage_key: Key
     assessment_key: Key
-    score: Decimal | None = Field(
+    score: PlainDecimal | None = Field(
         None, max_digits=20, description="in the scale of the assessment's newest profile; null: blocked"
     )
 

@@ -12,7 +12,7 @@ from scoring.settings import Settings
 def create(settings: Settings | None = None) -> FastAPI:
     """The application, with settings from the environment unless given."""
     return create_app(
-        settings or Settings(),
+        settings or Settings.read(),
         description="Turns answers into exact, explained scores",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,

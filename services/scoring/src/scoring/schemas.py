@@ -6,18 +6,17 @@ from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
-from forms.definition import plain
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StrictBool, model_validator
+from kit.wire import PlainDecimal
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.config import JsonDict
 
 from scoring.domain.profile import Scale, SectionFunction, TotalOver, UnansweredPolicy
 
-_AsText = PlainSerializer(plain, return_type=str)
 # Bounded so that sums of weighted points stay exact in 28 digits.
-Points = Annotated[Decimal, Field(ge=-(10**9), le=10**9, decimal_places=6, examples=["30"]), _AsText]
-Weight = Annotated[Decimal, Field(gt=0, le=1000, decimal_places=4, examples=["1"]), _AsText]
-Number = Annotated[Decimal, Field(ge=-(10**15), le=10**15, decimal_places=10, examples=["5"]), _AsText]
-Figure = Annotated[Decimal, _AsText, Field(examples=["70"])]
+Points = Annotated[PlainDecimal, Field(ge=-(10**9), le=10**9, decimal_places=6, examples=["30"])]
+Weight = Annotated[PlainDecimal, Field(gt=0, le=1000, decimal_places=4, examples=["1"])]
+Number = Annotated[PlainDecimal, Field(ge=-(10**15), le=10**15, decimal_places=10, examples=["5"])]
+Figure = Annotated[PlainDecimal, Field(examples=["70"])]
 Key = Annotated[str, Field(min_length=1, max_length=100, examples=["prospecting"])]
 Title = Annotated[str, Field(max_length=200, examples=["Prospecting points"])]
 

@@ -14,7 +14,7 @@ from stage_engine.tasks import check_replays, measure_gap
 def create(settings: Settings | None = None) -> FastAPI:
     """The application, with settings from the environment unless given."""
     return create_app(
-        settings or Settings(),
+        settings or Settings.read(),
         description="Moves opportunities through their stages on evidence, and explains every decision",
         routers=ROUTERS,
         handlers=consumers.HANDLERS,

@@ -1,10 +1,10 @@
 """Drafts, versions and templates."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 
 from forms.definition import Question, QuestionType
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 MAX_QUESTIONS = 500
@@ -44,8 +44,8 @@ class QuestionBody(_Strict):
     section: str = Field("", max_length=200, description="groups questions on the page and in section scores")
     choices: list[ChoiceBody] = Field(default=[], max_length=MAX_CHOICES)
     visible_if: str = Field("", max_length=2000, examples=["{hours} = 'over_5'"])
-    minimum: Decimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
-    maximum: Decimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
+    minimum: PlainDecimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
+    maximum: PlainDecimal | None = Field(None, max_digits=38, description="inclusive bound of a number")
     max_choices: int = Field(0, ge=0, le=MAX_CHOICES, description="0: as many as there are")
     max_length: int = Field(0, ge=0, le=10_000, description="characters of a text; 0: the platform's limit")
 

@@ -1,10 +1,10 @@
 """What is due, what is missing, and what became of submissions."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from assessment.domain.delivery import NextReason
@@ -24,7 +24,7 @@ class MissingOut(BaseModel):
 
     code: str = Field(examples=["FAILED"])
     fact: str = Field(examples=["prospecting.score"])
-    short_by: Decimal | None = Field(examples=["4"])
+    short_by: PlainDecimal | None = Field(examples=["4"])
     text: str = Field(examples=["4 points short"])
     question_keys: list[str] = Field(description="questions whose answers lost points, most first")
 
@@ -47,7 +47,7 @@ class StandingOut(BaseModel):
     standing: StandingKind
     attempts: int
     submission_id: UUID | None = Field(description="the latest attempt")
-    score: Decimal | None
+    score: PlainDecimal | None
     words: str = Field(examples=["4 points short"])
     missing: list[MissingOut]
 
@@ -79,7 +79,7 @@ class LastOutcomeOut(BaseModel):
 
     submission_id: UUID
     assessment_key: str
-    score: Decimal | None
+    score: PlainDecimal | None
     words: str = Field(examples=["4 points short"])
     missing: list[MissingOut]
     at: datetime
@@ -90,7 +90,7 @@ class WorklistItem(BaseModel):
 
     opportunity_id: str
     owner_id: str
-    amount: Decimal | None
+    amount: PlainDecimal | None
     stage: StageOut
     visit: VisitBody
     reason: NextReason
@@ -113,9 +113,9 @@ class ScoreOut(BaseModel):
     """The newest score of a submission."""
 
     score_id: UUID
-    score: Decimal | None = Field(description="null while an unanswered question blocks it")
+    score: PlainDecimal | None = Field(description="null while an unanswered question blocks it")
     scale: Scale
-    reachable_max: Decimal
+    reachable_max: PlainDecimal
     complete: bool
     scored_at: datetime
 

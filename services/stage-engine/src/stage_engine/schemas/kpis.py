@@ -1,8 +1,8 @@
 """The funnel and the optimism gap."""
 
 from datetime import datetime
-from decimal import Decimal
 
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from stage_engine.domain.pipeline import Category
@@ -12,7 +12,7 @@ class Total(BaseModel):
     """Opportunities and the sum of their amounts; one without an amount counts with 0."""
 
     opportunities: int
-    amount: Decimal
+    amount: PlainDecimal
 
 
 class FunnelStage(BaseModel):
@@ -27,8 +27,8 @@ class FunnelStage(BaseModel):
     censored: int = Field(description="still open and younger than the horizon: not judged yet")
     reached_later: int = Field(description="reached a later open stage or won within the horizon")
     reached_next: int = Field(description="did so without skipping a stage")
-    conversion: Decimal | None = Field(description="reached_later ÷ (entered − censored)")
-    strict_conversion: Decimal | None = Field(description="reached_next ÷ (entered − censored)")
+    conversion: PlainDecimal | None = Field(description="reached_later ÷ (entered − censored)")
+    strict_conversion: PlainDecimal | None = Field(description="reached_next ÷ (entered − censored)")
 
 
 class Funnel(BaseModel):
@@ -47,8 +47,10 @@ class Gap(BaseModel):
 
     open: Total
     ahead: Total
-    gap: Decimal | None = Field(description="amount ahead ÷ open amount; null without open amount", examples=["0.25"])
-    mean_rank_gap: Decimal | None = Field(description="stages ahead on average", examples=["0.50"])
+    gap: PlainDecimal | None = Field(
+        description="amount ahead ÷ open amount; null without open amount", examples=["0.25"]
+    )
+    mean_rank_gap: PlainDecimal | None = Field(description="stages ahead on average", examples=["0.5"])
 
 
 class OwnerGap(Gap):

@@ -1,10 +1,10 @@
 """Opportunities, decisions, changes, commands."""
 
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
+from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
@@ -45,7 +45,7 @@ class ReasonOut(BaseModel):
 
     code: Code
     fact: str
-    margin: Decimal | None
+    margin: PlainDecimal | None
     message: str
 
 
@@ -56,8 +56,8 @@ class NearMissOut(BaseModel):
     to_stage: str
     fact: str
     cell: str
-    actual: Decimal
-    margin: Decimal
+    actual: PlainDecimal
+    margin: PlainDecimal
     question_keys: list[str]
 
 
@@ -89,7 +89,7 @@ class DecisionOut(BaseModel):
     reasons: list[ReasonOut]
     near_misses: list[NearMissOut]
     rule_id: str
-    margin: Decimal | None
+    margin: PlainDecimal | None
     facts: dict[str, str]
     pipeline_key: str
     pipeline_version: int
@@ -130,7 +130,7 @@ class OverrideOut(BaseModel):
 class ScoreOut(BaseModel):
     """The evidence in force of one assessment; `current` when it belongs to this visit."""
 
-    score: Decimal
+    score: PlainDecimal
     submission_id: UUID | str
     visit_no: int
     attempt_no: int
@@ -169,7 +169,7 @@ class OpportunitySummary(BaseModel):
     category: Category | None
     earned_stage: str
     revision: int
-    amount: Decimal | None
+    amount: PlainDecimal | None
     owner_id: str
     deleted: bool
     updated_at: datetime
