@@ -20,7 +20,7 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics ci
+.PHONY: help setup demo up down status logs seed token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics ci
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,8 +52,11 @@ status: $(SYNCED) ## show what runs and where
 logs: $(SYNCED) ## follow the logs; SERVICE=scoring for one
 	@$(STACK) logs $(SERVICE) --follow
 
-token: $(SYNCED) ## print a bearer token; ROLE=admin TENANT=acme
-	@$(STACK) token --role $(ROLE) --tenant $(TENANT)
+seed: $(SYNCED) ## give the running stack a small company and the field example, and say what to try
+	@$(RUN) -m sandbox.story.seed
+
+token: $(SYNCED) ## print a bearer token; ROLE=rep SUBJECT=<id of the person> TENANT=acme
+	@$(STACK) token --role $(ROLE) --tenant $(TENANT) --subject "$(SUBJECT)"
 
 reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 	@$(STACK) reset

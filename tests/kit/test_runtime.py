@@ -13,7 +13,7 @@ from kit.health import LIMIT_SECONDS
 from kit.ids import uuid7
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
-from sandbox.stack.health import COLUMNS, health_table
+from sandbox.stack.health import COLUMNS, health_of
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
@@ -226,7 +226,7 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
         await process.until_ready(outside.client)
 
         async def shows(**expected):
-            _, line = await asyncio.to_thread(health_table, {"sample": process.url})
+            _, line = (await asyncio.to_thread(health_of, {"sample": process.url})).lines
             cells = [*re.split(r"\s{2,}", line.strip()), ""]
             told = dict(zip((column.replace(" ", "_") for column in COLUMNS), cells, strict=False))
             for column, words in expected.items():

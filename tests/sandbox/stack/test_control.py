@@ -155,6 +155,14 @@ class TestCommands:
         assert "KAFKA_BOOTSTRAP_SERVERS=127.0.0.1:" in capsys.readouterr().out
         assert main([*run_dir, "status"]) == 0
         assert "postgres         ready" in capsys.readouterr().out
+        held = pids(stack)["postgres"]
+        assert held is not None
+        os.kill(held, signal.SIGSTOP)
+        try:
+            assert main([*run_dir, "status"]) == 1
+            assert "stack is up, but postgres is suspended" in capsys.readouterr().out
+        finally:
+            os.kill(held, signal.SIGCONT)
         assert main([*run_dir, "logs", "postgres"]) == 0
         assert "postgres | " in capsys.readouterr().out
         assert main([*run_dir, "logs", "nothing"]) == 1

@@ -5,7 +5,7 @@ import json
 import threading
 
 import pytest
-from sandbox.stack.health import health_table
+from sandbox.stack.health import health_of
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_it_tells_lag_outbox_dead_letters_and_the_last_error(service):
     said, url = service
     said |= {"ready": True, "reasons": [], "lag": 3, "outbox_events": 12, "outbox_oldest_age_seconds": 1.25}
     said |= {"dead_letters": 2, "last_error": "bad_payload: not\nan event"}
-    header, line = health_table({"scoring": url})
+    header, line = health_of({"scoring": url}).lines
     assert header.split()[:3] == ["service", "ready", "lag"]
     assert line.split() == ["scoring", "yes", "3", "12", "1.2", "s", "2", "bad_payload:", "not", "an", "event"]
 
@@ -41,9 +41,11 @@ def test_the_reason_for_not_being_ready_comes_first(service):
     said, url = service
     said |= {"ready": False, "reasons": ["consumer stopped: 100 invalid events"], "lag": 0, "outbox_events": 0}
     said |= {"outbox_oldest_age_seconds": 0, "dead_letters": 0, "last_error": "older"}
-    assert health_table({"scoring": url})[1].endswith("consumer stopped: 100 invalid events")
+    assert health_of({"scoring": url}).lines[1].endswith("consumer stopped: 100 invalid events")
 
 
 def test_a_service_that_is_away_is_named():
-    line = health_table({"scoring": "http://127.0.0.1:9"})[1]
+    health = health_of({"scoring": "http://127.0.0.1:9"})
+    line, unready = health.lines[1], health.unready
+    assert unready == ["scoring"]
     assert line.startswith("scoring  no") and "does not answer" in line

@@ -17,6 +17,7 @@ from sandbox.stack.supervisor import (
     ProcessState,
     ProcessStatus,
     Supervisor,
+    as_it_is,
     end_orphans,
     find_process,
     last_lines,
@@ -198,3 +199,15 @@ def test_last_lines_are_the_end_of_the_log(tmp_path: Path) -> None:
     assert last_lines(log) == ""
     log.write_bytes(b"one\ntwo\n\xff\nfour\n")
     assert last_lines(log, 2) == "  \ufffd\n  four"
+
+
+async def test_a_status_tells_what_the_process_does_now(tmp_path: Path) -> None:
+    async with supervising(tmp_path) as (supervisor, _):
+        await supervisor.start(sleeper(tmp_path, "one"))
+        (status,) = supervisor.statuses()
+        assert as_it_is(status) == status
+        assert status.pid is not None
+        os.kill(status.pid, signal.SIGSTOP)
+        await eventually(lambda: as_it_is(status).state is ProcessState.SUSPENDED)
+        os.kill(status.pid, signal.SIGKILL)
+        await eventually(lambda: as_it_is(status).state is ProcessState.GONE)

@@ -10,11 +10,13 @@ import time
 from pathlib import Path
 
 import psutil
+from kit.http.auth import SCOPES_OF
 
 from sandbox.stack.control import Stack
 from sandbox.stack.errors import StackError
-from sandbox.stack.health import health_table
+from sandbox.stack.health import Health, health_of
 from sandbox.stack.run_dir import Phase
+from sandbox.stack.supervisor import ProcessState
 
 DEFAULT_RUN_DIR = Path(".run")
 DEFAULT_LINES = 50
@@ -60,17 +62,22 @@ def down(stack: Stack, _: argparse.Namespace) -> int:
 def status(stack: Stack, _: argparse.Namespace) -> int:
     """Exit code 0 only when everything is ready, so that scripts can check."""
     shown = stack.status()
-    print(f"stack is {shown.phase}" + (f": {shown.error}" if shown.error else ""))
+    ready = shown.phase is Phase.READY
+    health = health_of(stack.urls) if ready and shown.services else Health([], [])
+    unwell = [f"{each.name} is {each.state}" for each in shown.processes if each.state is not ProcessState.READY]
+    unwell += [f"{service} is not ready" for service in health.unready]
+    words = f"up, but {', '.join(unwell)}" if ready and unwell else str(shown.phase)
+    print(f"stack is {words}" + (f": {shown.error}" if shown.error else ""))
     for process in shown.processes:
         memory = f"{_memory_mib(process.pid):5.0f} MiB" if process.pid else ""
         crashes = f"restarted {process.restarts}x, last exit {process.last_exit}" if process.restarts else ""
         line = f"{process.name:16} {process.state:11} pid {process.pid or '-':<8} {memory:10} since"
         print(f"  {line} {process.since}  {crashes}".rstrip())
-    if shown.phase is Phase.READY:
-        if shown.services:
-            print("\n" + "\n".join(health_table(stack.urls)) + "\n")
+    if ready:
+        if health.lines:
+            print("\n" + "\n".join(health.lines) + "\n")
         _print_addresses(stack)
-    return 0 if shown.phase is Phase.READY else 1
+    return 0 if ready and not unwell else 1
 
 
 def logs(stack: Stack, given: argparse.Namespace) -> int:
@@ -143,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("reset", help="delete all data; YES=1 does not ask").set_defaults(command=reset)
 
     issue = commands.add_parser("token", help="print a bearer token")
-    issue.add_argument("--role", default="admin")
+    issue.add_argument("--role", default="admin", choices=sorted(SCOPES_OF), help="default: admin")
     issue.add_argument("--tenant", default="acme")
     issue.add_argument("--subject", default="", help="the person or program it is for; default: the role's name")
     issue.set_defaults(command=token)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,7 +19,7 @@ from sandbox.stack.errors import StackStartFailed
 from sandbox.stack.kafka_jvm import ADMIN
 from sandbox.stack.run_dir import Phase, RunDir, Status
 from sandbox.stack.services import SERVICES, variable_of
-from sandbox.stack.supervisor import end_orphans, find_process, last_lines
+from sandbox.stack.supervisor import as_it_is, end_orphans, find_process, last_lines
 from sandbox.stack.tracing import TRACES_URL, listening
 
 POLL_SECONDS = 0.05
@@ -104,13 +105,14 @@ class Stack:
                 path.unlink(missing_ok=True)
 
     def status(self) -> Status:
-        """The last status of the supervisor. If none runs: STOPPED or FAILED, with the processes it left behind."""
+        """The last status of the supervisor, with each process as it is now. If no supervisor runs: STOPPED or FAILED,
+        with the processes it left behind."""
         status = self.run.status()
         if self.run.supervisor_pid() is None:
             phase = Phase.FAILED if status.phase is Phase.FAILED else Phase.STOPPED
             left = [process for process in status.processes if find_process(process) is not None]
-            status = Status(phase, status.services, status.error, left)
-        return status
+            return Status(phase, status.services, status.error, left)
+        return replace(status, processes=[as_it_is(process) for process in status.processes])
 
     @property
     def environment(self) -> dict[str, str]:

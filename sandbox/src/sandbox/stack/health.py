@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -12,12 +13,22 @@ COLUMNS = ("service", "ready", "lag", "outbox", "outbox age", "dead letters", "l
 ERROR_WIDTH = 90
 
 
-def health_table(urls: Mapping[str, str]) -> list[str]:
+@dataclass(frozen=True)
+class Health:
+    """The table of all services, and those that are not ready."""
+
+    lines: list[str]
+    unready: list[str]
+
+
+def health_of(urls: Mapping[str, str]) -> Health:
     """A header and a line for each service: readiness, events behind, outbox depth and age, dead letters, and the
     last error or the reason why it is not ready, in words. A question mark is what it cannot tell now."""
-    rows = [COLUMNS, *(_row(service, _ask(url)) for service, url in urls.items())]
+    said = {service: _ask(url) for service, url in urls.items()}
+    rows = [COLUMNS, *(_row(service, status) for service, status in said.items())]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return Health(lines, [service for service, status in said.items() if not status["ready"]])
 
 
 def _ask(url: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -49,6 +49,9 @@ class ProcessState(StrEnum):
     READY = "ready"
     RESTARTING = "restarting"
     STOPPED = "stopped"
+    # What only an onlooker sees: the process ended and the supervisor has not noticed, or a signal holds it.
+    GONE = "gone"
+    SUSPENDED = "suspended"
 
 
 @dataclass
@@ -240,6 +243,20 @@ def find_process(status: ProcessStatus) -> psutil.Process | None:
         return process if same else None
     except psutil.NoSuchProcess:
         return None
+
+
+def as_it_is(status: ProcessStatus) -> ProcessStatus:
+    """The status with the state that the process has now, whatever was written of it."""
+    if status.state is not ProcessState.READY:
+        return status
+    process = find_process(status)
+    try:
+        if process is None or process.status() == psutil.STATUS_ZOMBIE:
+            return replace(status, state=ProcessState.GONE)
+        held = process.status() == psutil.STATUS_STOPPED
+    except psutil.NoSuchProcess:
+        return replace(status, state=ProcessState.GONE)
+    return replace(status, state=ProcessState.SUSPENDED) if held else status
 
 
 def end_orphans(statuses: Sequence[ProcessStatus]) -> None:

@@ -50,6 +50,12 @@ class OrgConsole:
         loaded = (await self._load(opportunities=rows))["opportunities"]
         return OrgIds(users, dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True)))
 
+    async def owners(self) -> dict[str, tuple[str, str]]:
+        """The id and the owner's id of up to 1,000 opportunities, by name."""
+        page = await self._http.get(f"{self.url}/_sim/opportunities", params={"limit": DUMP_PAGE})
+        rows = page.raise_for_status().json()["opportunities"]
+        return {row["Name"]: (row["Id"], row["OwnerId"]) for row in rows}
+
     async def edit(self, opportunity_id: str, stage_name: str, user_id: str) -> None:
         """A person sets the stage in Salesforce."""
         body = {"id": opportunity_id, "fields": {"StageName": stage_name}, "user": user_id}

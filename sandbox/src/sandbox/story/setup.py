@@ -14,6 +14,7 @@ from sandbox.story.world import ASSESSMENT_OF, PIPELINE
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.2
+CONFLICT = 409
 # The codes of a service that has not yet received what other services published.
 IN_FLIGHT = ("assessment_unknown", "pipeline_not_found")
 
@@ -44,7 +45,8 @@ class Published:
 
 
 async def publish_field_example(admin: Caller) -> Published:
-    """Publish assessments, their points, the pipeline and the partner's feed. Raises Refused, SetupStuck."""
+    """Publish assessments, their points, the pipeline and the partner's feed; what an earlier run published stays as it
+    is. Raises Refused, SetupStuck."""
     definitions: dict[str, Definition] = {}
     warnings: list[str] = []
     for key in ASSESSMENT_OF.values():
@@ -53,7 +55,7 @@ async def publish_field_example(admin: Caller) -> Published:
     for key in ASSESSMENT_OF.values():
         await _publish_points(admin, key, definitions[key].version)
     rules = await _publish_pipeline(admin)
-    await admin.post("stage-engine", "/v1/partner-feeds", {"partner_key": NAME, "topic": TOPIC})
+    await _unless_there(admin.post("stage-engine", "/v1/partner-feeds", {"partner_key": NAME, "topic": TOPIC}))
     return Published(definitions, rules, tuple(warnings))
 
 
@@ -72,8 +74,12 @@ async def import_opportunities(admin: Caller) -> int:
 
 async def _publish_assessment(admin: Caller, key: str) -> tuple[Definition, list[str]]:
     template = await admin.get("assessment", f"/v1/assessment-templates/{key}")
-    await admin.post("assessment", "/v1/assessments", template)
-    published = await admin.post("assessment", f"/v1/assessments/{key}/publish")
+    path = f"/v1/assessments/{key}"
+    await _unless_there(admin.post("assessment", "/v1/assessments", template))
+    if version := (await admin.get("assessment", path))["latest_version"]:
+        published = await admin.get("assessment", f"{path}/versions/{version}")
+    else:
+        published = await admin.post("assessment", f"{path}/publish")
     questions = published["questions"]
     definition = Definition(
         key=key,
@@ -85,7 +91,7 @@ async def _publish_assessment(admin: Caller, key: str) -> tuple[Definition, list
             (question["key"], choice["key"]): choice["text"] for question in questions for choice in question["choices"]
         },
     )
-    return definition, [f"{published['title']}: {warning['message']}" for warning in published["warnings"]]
+    return definition, [f"{published['title']}: {warning['message']}" for warning in published.get("warnings", ())]
 
 
 async def _publish_points(admin: Caller, key: str, version: int) -> None:
@@ -96,18 +102,32 @@ async def _publish_points(admin: Caller, key: str, version: int) -> None:
         "title": template["title"],
         "profile": template["profile"],
     }
-    profile = await admin.post("scoring", "/v1/scoring-profiles", draft)
+    which = {"assessment_key": key, "assessment_version": version}
+    known = (await admin.get("scoring", "/v1/scoring-profiles", **which))["items"]
+    if any(profile["status"] == "published" for profile in known):
+        return
+    profile = known[0] if known else await admin.post("scoring", "/v1/scoring-profiles", draft)
     await _when_arrived(lambda: admin.post("scoring", f"/v1/scoring-profiles/{profile['profile_id']}/publish"))
 
 
 async def _publish_pipeline(admin: Caller) -> dict[str, str]:
     template = await admin.get("stage-engine", f"/v1/pipeline-templates/{PIPELINE}")
-    await admin.post("stage-engine", "/v1/pipelines", template)
-    await admin.post("stage-engine", f"/v1/pipelines/{PIPELINE}/publish")
+    await _unless_there(admin.post("stage-engine", "/v1/pipelines", template))
+    if not (await admin.get("stage-engine", f"/v1/pipelines/{PIPELINE}"))["newest_version"]:
+        await admin.post("stage-engine", f"/v1/pipelines/{PIPELINE}/publish")
     return {
         rule["rule_id"]: " and ".join(f"{condition['fact']} {condition['cell']}" for condition in rule["conditions"])
         for rule in template["rules"]
     }
+
+
+async def _unless_there(making: Awaitable[Any]) -> None:
+    """Make it, unless an earlier run did."""
+    try:
+        await making
+    except Refused as refusal:
+        if refusal.status != CONFLICT:
+            raise
 
 
 async def _when_arrived(ask: Callable[[], Awaitable[Any]]) -> Any:

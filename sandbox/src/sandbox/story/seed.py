@@ -1,0 +1,113 @@
+"""`python -m sandbox.story.seed`: gives a running stack a small company to try things on.
+
+The org gets people, accounts and opportunities, and the tenant the field example: assessments, points, pipeline and
+rules. A second run changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+import httpx
+from kit.ids import utc_now
+
+from sandbox.stack import Stack, StackError
+from sandbox.stack.run_dir import Phase
+from sandbox.story.api import Caller, Refused
+from sandbox.story.generator import invent_world
+from sandbox.story.org_load import OrgConsole
+from sandbox.story.play import loopback_client
+from sandbox.story.setup import SetupStuck, import_opportunities, publish_field_example
+from sandbox.story.world import PIPELINE, World
+
+TENANT = "acme"
+ADMIN = "sales-ops"
+MANAGER = "head-of-sales"
+OPPORTUNITIES = 40
+SEED = 7
+EXAMPLES = """examples:
+  make up && make seed
+  python -m sandbox.story.seed --opportunities 200
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    stack = Stack(given.run_dir)
+    if stack.status().phase is not Phase.READY:
+        print("error: the stack does not run. Start it with `make up`.", file=sys.stderr)
+        return 1
+    world = invent_world(SEED, given.opportunities, utc_now().date())
+    try:
+        print("\n".join(asyncio.run(_seed(stack, world))))
+    except (StackError, SetupStuck, Refused, httpx.HTTPError) as problem:
+        print(f"error: the company could not be made: {problem}", file=sys.stderr)
+        print("Run `make seed` again: it goes on where it stopped.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; `make seed` goes on where it stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+async def _seed(stack: Stack, world: World) -> list[str]:
+    """Make what is missing, and say what to try."""
+    async with loopback_client() as http:
+        console = OrgConsole(http, stack.environment["ORG_URL"])
+        there = await console.owners()
+        if not there:
+            print(f"  the org gets {len(world.reps)} reps and {len(world.opportunities)} opportunities", flush=True)
+            await console.fill(world)
+            there = await console.owners()
+        admin = Caller(http, stack.urls, stack.token(TENANT, "admin", ADMIN))
+        print("  assessments, points, pipeline and rules are published", flush=True)
+        await publish_field_example(admin)
+        print("  the opportunities of the org are imported", flush=True)
+        await import_opportunities(admin)
+    opportunity_id, owner = next(iter(there.values()))
+    return _what_to_try(stack, opportunity_id, owner)
+
+
+def _what_to_try(stack: Stack, opportunity_id: str, owner: str) -> list[str]:
+    assessment, engine, connector = (stack.urls[name] for name in ("assessment", "stage-engine", "crm-connector"))
+    return [
+        "",
+        "The people of the company. A rep's SUBJECT is the id of their user in Salesforce:",
+        f"  REP=$(make -s token ROLE=rep SUBJECT={owner})",
+        f"  MANAGER=$(make -s token ROLE=manager SUBJECT={MANAGER})",
+        f"  ADMIN=$(make -s token ROLE=admin SUBJECT={ADMIN})",
+        "",
+        "What the rep has to do, what is asked next about one opportunity, and what the manager sees:",
+        f'  curl -s -H "Authorization: Bearer $REP" {assessment}/v1/worklist',
+        f'  curl -s -H "Authorization: Bearer $REP" {assessment}/v1/opportunities/{opportunity_id}/next-assessment',
+        f'  curl -s -H "Authorization: Bearer $MANAGER" "{engine}/v1/funnel?pipeline={PIPELINE}"',
+        "",
+        "What sales operations changes, and what was written to Salesforce:",
+        f'  curl -s -H "Authorization: Bearer $ADMIN" {engine}/v1/pipelines/{PIPELINE}',
+        f'  curl -s -H "Authorization: Bearer $ADMIN" {connector}/v1/write-intents',
+        "",
+        "Documentation to try every call in a browser:",
+        *(f"  {url}/docs" for url in stack.urls.values()),
+        f"The org itself: {stack.environment['ORG_URL']}",
+    ]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m sandbox.story.seed",
+        description=__doc__,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--run-dir", type=Path, default=Path(".run"), help="the stack to fill; default .run")
+    parser.add_argument(
+        "--opportunities", type=int, default=OPPORTUNITIES, help=f"how many to invent; default {OPPORTUNITIES}"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
