@@ -1,6 +1,7 @@
 """What every route gets: the transaction of its caller's tenant, documented problems, and answers that survive a retry
 (see `idempotency`)."""
 
+import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import contextmanager
@@ -116,7 +117,28 @@ def document_problems(document: dict[str, Any]) -> dict[str, Any]:
     schema = ProblemDocument.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas |= schema.pop("$defs", {}) | {"ProblemDocument": schema}
-    return document
+    return _with_names_of_their_own(document)
+
+
+def _with_names_of_their_own(document: dict[str, Any]) -> dict[str, Any]:
+    """The document in which no two schemas share a title: generators of clients name their classes after it. What an
+    operation takes is called `QuestionBodyInput` where it differs from what it gives, `QuestionBody`."""
+    text = json.dumps(document)
+    for name in document["components"]["schemas"]:
+        plain, dash, role = name.partition("-")
+        if dash:
+            text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{plain}{_ROLES[role]}"')
+    named = json.loads(text)
+    schemas = {}
+    for name, schema in named["components"]["schemas"].items():
+        plain, dash, role = name.partition("-")
+        own = f"{plain}{_ROLES[role]}" if dash else name
+        schemas[own] = schema | ({"title": own} if dash else {})
+    named["components"]["schemas"] = schemas
+    return named
+
+
+_ROLES = {"Input": "Input", "Output": ""}
 
 
 def router(tag: str, **options: Any) -> APIRouter:
