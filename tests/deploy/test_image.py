@@ -165,6 +165,7 @@ class TestUnprivileged:
         [
             ({"ENVIRONMENT": "production"}, "OIDC_JWKS_URL must be https in production"),
             ({"LOG_LEVEL": "INFO", "DATABASE_POOL_SIZE": "many"}, "DATABASE_POOL_SIZE"),
+            ({}, "ENVIRONMENT: must be set to local, test or production"),
         ],
     )
     def test_wrong_settings_end_with_one_line(self, image: Image, environment: dict[str, str], words: str) -> None:
@@ -216,7 +217,9 @@ def serving(image: Image, log: Path, **environment: str) -> Iterator[tuple[httpx
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    line = image.command_line(environment={"HOST": "127.0.0.1", "PORT": str(port), **environment})
+    line = image.command_line(
+        environment={"ENVIRONMENT": "test", "HOST": "127.0.0.1", "PORT": str(port), **environment}
+    )
     with (
         log.open("wb") as output,
         subprocess.Popen(line, stdout=output, stderr=output) as process,

@@ -58,7 +58,10 @@ def _serve(package: str, host: str, port: int) -> int:
     except ValidationError as wrong:
         for error in wrong.errors(include_input=False, include_url=False):
             variable = "_".join(str(part) for part in error["loc"]).upper()
-            sys.stderr.write(f"{variable + ': ' if variable else ''}{error['msg'].removeprefix('Value error, ')}\n")
+            words = "must be set" if error["type"] == "missing" else error["msg"].removeprefix("Value error, ")
+            if variable == "ENVIRONMENT" and error["type"] == "missing":
+                words += " to local, test or production: production refuses what is unsafe there"
+            sys.stderr.write(f"{variable + ': ' if variable else ''}{words}\n")
         return 2
     except ModuleNotFoundError as missing:
         if missing.name != package:

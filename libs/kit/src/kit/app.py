@@ -96,7 +96,7 @@ def create_app(
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=[origin.strip() for origin in settings.cors_origins.split(",")],
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["authorization", "content-type", "if-match", "idempotency-key", "traceparent"],
             expose_headers=["etag", "location", "retry-after", "idempotent-replay"],

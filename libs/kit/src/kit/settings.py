@@ -73,8 +73,8 @@ class ServiceSettings(BaseSettings):
         description="how far to yield to other processes of the machine, once started",
     )
     public_docs: bool = Field(default=False, description="serve /docs in production too, to callers without a token")
-    cors_origins: tuple[str, ...] = Field(
-        default=(), description="origins of web pages that may call this API, as a JSON list; none by default"
+    cors_origins: str = Field(
+        default="", description="origins of web pages that may call this API, comma separated; none by default"
     )
     log_level: str = "INFO"
     trace_sample_ratio: float = Field(default=0.1, ge=0, le=1, description="share of new traces that are recorded")
