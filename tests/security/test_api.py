@@ -108,6 +108,39 @@ async def test_a_list_refuses_the_cursor_of_every_other_list_and_tenant(service,
                 assert complaints_of(answer, {422: "invalid_cursor"}, f"{operation.name} with {name}") == []
 
 
+async def test_every_operation_refuses_a_parameter_that_it_would_ignore(service, operations, tenant):
+    headers = service.headers(tenant)
+    for operation in [operation for operation in operations if operation.method == "GET"]:
+        known = [
+            parameter["name"] for parameter in operation.document.get("parameters", []) if parameter["in"] == "query"
+        ]
+        for name in ("owner", "Limit", "limit ", "stage_key[]", "cursors"):
+            query = operation.query() | {name: "x"}
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert complaints_of(answer, {422: "unknown_parameter"}, f"{operation.name}?{name}") == []
+            assert all(each in answer.json()["detail"] for each in known)
+        for name in known:
+            query = [*operation.query().items(), (name, "a"), (name, "b")]
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert complaints_of(answer, {422: "repeated_parameter"}, f"{operation.name}?{name} twice") == []
+
+
+async def test_every_list_refuses_a_limit_that_is_none(service, operations, tenant):
+    headers = service.headers(tenant)
+    lists = [operation for operation in operations if operation.parameter("limit")]
+    for operation in lists:
+        for limit in ("0", "-1", "201", "1000000000000", "x", "", "1.5", "1e1", "٣"):
+            query = operation.query() | {"limit": limit}
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert complaints_of(answer, {422: "validation_failed"}, f"{operation.name}?limit={limit}") == []
+            assert answer.json()["errors"][0]["pointer"] == "/query/limit"
+        for cursor in ("x", "a" * 2001, "!", "%00", " "):
+            query = operation.query() | {"cursor": cursor}
+            answer = await service.client.get(operation.url({}), params=query, headers=headers)
+            assert answer.status_code == 422, (operation.name, cursor, answer.text)
+    assert len(lists) >= 2
+
+
 async def test_a_cursor_made_without_the_secret_is_refused(service, operations, tenant):
     headers = service.headers(tenant)
     for operation in [operation for operation in operations if operation.parameter("cursor")]:
