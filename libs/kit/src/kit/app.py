@@ -25,6 +25,7 @@ from kit.http import operations
 from kit.http.access import AccessLog
 from kit.http.bodies import BodyLimit
 from kit.http.problems import install_problem_handlers
+from kit.http.shares import Shares
 from kit.http.web import document_problems
 from kit.runtime import Runtime
 from kit.settings import ServiceSettings
@@ -88,6 +89,8 @@ def create_app(
     app.state.runtime = runtime
     app.state.database = runtime.database
     app.state.verifier = runtime.verifier
+    # The consumer, the relay and the probes use the same pool.
+    app.state.shares = Shares(settings.database_pool_size // 2)
     install_problem_handlers(app)
     if settings.shows_docs:
         # Its assets come from the package: a service has to show its documentation without the internet.

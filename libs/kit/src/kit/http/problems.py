@@ -7,6 +7,7 @@ Problem                       an expected refusal; rendered as application/probl
 ├── NotFoundProblem      404  also for what belongs to another tenant
 ├── ConflictProblem      409
 ├── PreconditionFailedProblem 412, PreconditionRequiredProblem 428
+├── TooManyRequestsProblem 429
 └── UnavailableProblem   503  try again later
 """
 
@@ -99,6 +100,12 @@ class PreconditionRequiredProblem(Problem):
     status = 428
     title = "If-Match is required"
     code = "precondition_required"
+
+
+class TooManyRequestsProblem(Problem):
+    status = 429
+    title = "Too many requests at once"
+    code = "too_many_requests"
 
 
 class UnavailableProblem(Problem):

@@ -17,6 +17,7 @@ from kit.http.bodies import body_rules, check_text
 from kit.http.idempotency import AnsweredBefore, claim_key, store_answer
 from kit.http.parameters import check_query, parameters_of
 from kit.http.problems import PROBLEM_MEDIA_TYPE, NotFoundProblem, ProblemDocument, UnavailableProblem
+from kit.http.shares import Shares
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +40,9 @@ def unavailable_while_it_passes(request: Request) -> Iterator[None]:
 
 async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
     database: Database = request.app.state.database
+    shares: Shares = request.app.state.shares
     with unavailable_while_it_passes(request):
-        async with database.unit_of_work(caller.tenant_id) as uow:
+        async with shares.of(caller.tenant_id), database.unit_of_work(caller.tenant_id) as uow:
             key = request.headers.get("idempotency-key")
             if key is not None and request.method == "POST":
                 await claim_key(request, uow, caller.subject, key)
@@ -96,6 +98,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
         413: "The body is too large",
         422: "The request breaks a rule",
         428: "If-Match is missing",
+        429: "Too many requests of this tenant at once",
         503: "Not able to answer now",
     }.items()
 }
