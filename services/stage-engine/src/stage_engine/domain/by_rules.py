@@ -34,10 +34,10 @@ def by_rules(
         opportunity,
         reasons_of(missed) + shadows_of(hits),
         Explanation(
-            rule_id=hits[0].rule.rule_id if hits else "",
-            margin=smallest_margin(missed),
-            facts=facts_read(asked.facts, facts),
-            near_misses=near_misses_of(opportunity, missed),
+            hits[0].rule.rule_id if hits else "",
+            smallest_margin(missed),
+            facts_read(asked.facts, facts),
+            near_misses_of(opportunity, missed),
         ),
     )
 

@@ -3,7 +3,6 @@
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.value import value
@@ -101,7 +100,8 @@ class Transition:
     changed_at: datetime
 
 
-class Explanation(NamedTuple):
+@value
+class Explanation:
     """What the rules in question made of the facts. `facts` are those that these rules read, as text; `margin` is the
     smallest distance by which the deciding comparisons held or failed."""
 
@@ -114,7 +114,8 @@ class Explanation(NamedTuple):
 UNEXPLAINED = Explanation()
 
 
-class Ruling(NamedTuple):
+@value
+class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
     `write` asks for the CRM to be brought to the stage it is in then."""
 

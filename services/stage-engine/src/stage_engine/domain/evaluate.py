@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, parse
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode
+from stage_engine.domain.value import value
 
 Facts = Mapping[str, Literal]
 
@@ -23,7 +24,8 @@ class Truth(IntEnum):
     MISSING = 2
 
 
-class Finding(NamedTuple):
+@value
+class Finding:
     """How one condition came out. `margin` is the signed distance to the threshold in the fact's unit: negative is
     short by so much, positive is beyond by so much; None where distance has no meaning."""
 
@@ -44,7 +46,8 @@ class Kind(IntEnum):
     WON = 5
 
 
-class ParsedCondition(NamedTuple):
+@value
+class ParsedCondition:
     """A condition read: the fact, the cell's meaning and text, a test of whether a known value meets it, and a measure
     of how far it lies within or outside."""
 
@@ -69,7 +72,8 @@ class ParsedRule:
     acts: bool
 
 
-class RuleResult(NamedTuple):
+@value
+class RuleResult:
     """A rule, how each of its conditions came out, and those that do not hold: none when the rule does."""
 
     parsed: ParsedRule
@@ -77,7 +81,8 @@ class RuleResult(NamedTuple):
     unmet: list[Finding]
 
 
-class Asked(NamedTuple):
+@value
+class Asked:
     """The rules of a stage that read one of some facts, those that go first in front, and the names of all that they
     read, sorted."""
 
@@ -149,14 +154,14 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
     findings: list[Finding] = []
     unmet: list[Finding] = []
-    for fact, cell, text, holds, distance in parsed.conditions:
-        value = facts.get(fact)
-        if value is None:
-            truth = _HOLDS if isinstance(cell, Blank) else _MISSING
-            finding = Finding(truth, fact, text, None, None)
+    for condition in parsed.conditions:
+        known = facts.get(condition.fact)
+        if known is None:
+            truth = _HOLDS if isinstance(condition.cell, Blank) else _MISSING
+            finding = Finding(truth, condition.fact, condition.text, None, None)
         else:
-            truth = _HOLDS if holds(value) else _FAILED
-            finding = Finding(truth, fact, text, value, distance(value))
+            truth = _HOLDS if condition.holds(known) else _FAILED
+            finding = Finding(truth, condition.fact, condition.text, known, condition.distance(known))
         findings.append(finding)
         if truth is not _HOLDS:
             unmet.append(finding)

@@ -16,11 +16,11 @@ NEAR_MISS_LIMIT = 5
 
 
 def _reason(finding: Finding) -> Reason:
-    truth, fact, cell, actual, margin = finding
-    if truth is Truth.MISSING:
-        return Reason(Code.MISSING, fact, None, f"{fact} is not known; needed: {cell}")
+    fact, actual = finding.fact, finding.actual
+    if finding.truth is Truth.MISSING:
+        return Reason(Code.MISSING, fact, None, f"{fact} is not known; needed: {finding.cell}")
     shown = plain(actual) if isinstance(actual, Decimal) else actual
-    return Reason(Code.FAILED, fact, margin, f"{fact} is {shown}; needed: {cell}")
+    return Reason(Code.FAILED, fact, finding.margin, f"{fact} is {shown}; needed: {finding.cell}")
 
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
@@ -48,17 +48,19 @@ def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> t
     for result in results:
         rule = result.parsed.rule
         misses: list[tuple[Decimal, str, NearMiss]] = []
-        for _, fact, cell, actual, margin in result.unmet:
+        for finding in result.unmet:
+            fact, actual, margin = finding.fact, finding.actual, finding.margin
             if margin is None:
                 break
             assert isinstance(actual, Decimal)
             score = opportunity.scores.get(fact.removesuffix(".score"))
-            lost = () if score is None else score.lost[:QUESTION_LIMIT]
-            miss = NearMiss(rule.rule_id, rule.to_stage, fact, cell, actual, margin, tuple([key for key, _ in lost]))
+            keys = () if score is None else tuple([key for key, _ in score.lost[:QUESTION_LIMIT]])
+            miss = NearMiss(rule.rule_id, rule.to_stage, fact, finding.cell, actual, margin, keys)
             misses.append((abs(margin), rule.rule_id, miss))
         else:
             missed += misses
-    missed.sort(key=itemgetter(0, 1))
+    if len(missed) > 1:
+        missed.sort(key=itemgetter(0, 1))
     return tuple([miss for _, _, miss in missed[:NEAR_MISS_LIMIT]])
 
 

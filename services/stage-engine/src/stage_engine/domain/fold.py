@@ -1,7 +1,6 @@
 """A batch of inputs to one opportunity, applied in order."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
 from stage_engine.domain.decide import decide
@@ -9,9 +8,10 @@ from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Input
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Step:
     """One input, the opportunity as it was, and the decision."""
 

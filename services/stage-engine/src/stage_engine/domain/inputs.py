@@ -1,14 +1,15 @@
 """What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
 command."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Submission:
     """A submission with its score; `score` None when unanswered questions block it. `lost` are the questions that lost
     points, with how many, most first; `unanswered` those that block."""
@@ -54,7 +55,7 @@ class Occasion(StrEnum):
     CONFLICT = "conflict"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Observation:
     """The opportunity as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped. `number` counts all
     reports about the opportunity, its confirmed writes included, so that the order of both is known; 0 when it is
@@ -88,7 +89,7 @@ class Observation:
         return self.changed_by
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to
     pass over stages."""

@@ -139,5 +139,5 @@ def _resumed(before: Opportunity, observed: Opportunity, rules: Ruleset, now: da
     if ruling.outcome is Outcome.ACCEPTED:
         return ruling
     if ruling.outcome is Outcome.PROPOSED:
-        return ruling._replace(write=rewrite)
+        return replace(ruling, write=rewrite)
     return Ruling(Outcome.NO_OP, ruling.opportunity, ruling.reasons, write=rewrite)

@@ -115,7 +115,7 @@ class Opportunity:
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
         the rest of a decision's bookkeeping."""
         copy = object.__new__(Opportunity)
-        copy.__dict__.update(self.__dict__, **changes)
+        object.__setattr__(copy, "__dict__", self.__dict__ | changes)
         return copy
 
 
