@@ -195,7 +195,7 @@ class TestWorklist:
             return item
 
         item = await world.eventually(complete)
-        assert item["amount"] == "1200.50"
+        assert item["amount"] == "1200.5"
         assert item["stage"] == {"key": "prospecting", "name": "Prospecting"}
         assert item["next_assessment"]["attempt_no"] == 2
         assert item["last_outcome"]["missing"][0]["short_by"] == "4"

@@ -65,7 +65,7 @@ class TestTheFieldExample:
         by_stage = {s["key"]: s for s in funnel["stages"]}
         assert by_stage["closed_won"]["claimed"] == {"opportunities": 1, "amount": "1000"}
         assert by_stage["closed_won"]["earned"]["opportunities"] == 1
-        assert (by_stage["prospecting"]["entered"], by_stage["prospecting"]["conversion"]) == (1, "1.0000")
+        assert (by_stage["prospecting"]["entered"], by_stage["prospecting"]["conversion"]) == (1, "1")
         for item in (await world_of.get("/v1/opportunities/o1/decisions"))["items"]:
             response = await world_of.service.client.post(
                 f"/v1/decisions/{item['decision_id']}/replay", headers=world_of.headers

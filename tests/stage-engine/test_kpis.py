@@ -27,7 +27,7 @@ class TestKpis:
         stages = {s["key"]: s for s in (await world_of.get("/v1/funnel"))["stages"]}
         first = stages["prospecting"]
         assert (first["entered"], first["censored"], first["reached_later"]) == (3, 1, 1)
-        assert (first["conversion"], first["strict_conversion"]) == ("0.5000", "0.5000")
+        assert (first["conversion"], first["strict_conversion"]) == ("0.5", "0.5")
         assert (first["claimed"], first["earned"]["opportunities"]) == ({"opportunities": 2, "amount": "250"}, 5)
         assert stages["demo"]["conversion"] is None
 

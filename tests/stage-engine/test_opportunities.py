@@ -42,8 +42,8 @@ class TestTransitions:
         gap = (await admin.get("/v1/optimism-gap"))["overall"]
         assert (gap["ahead"], gap["gap"], gap["mean_rank_gap"]) == (
             {"opportunities": 1, "amount": "1000"},
-            "1.0000",
-            "1.0000",
+            "1",
+            "1",
         )
 
         decisions = (await admin.get(f"{path}/decisions"))["items"]
