@@ -4,7 +4,6 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -72,9 +71,7 @@ async def own_pubsub(own_org: RunningOrg) -> AsyncIterator[Subscriber]:
 async def begin(subscriber: Subscriber, number: int = 100, **first: Any) -> Any:
     call = subscriber.stub.Subscribe(metadata=subscriber.metadata)
     request: dict[str, Any] = {"topic_name": TOPIC, "num_requested": number, "replay_preset": pb.LATEST}
-    # A refusal may overtake the write; then the first read tells it.
-    with suppress(grpc.aio.AioRpcError):
-        await call.write(pb.FetchRequest(**(request | first)))
+    await call.write(pb.FetchRequest(**(request | first)))
     return call
 
 

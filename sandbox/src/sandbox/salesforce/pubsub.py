@@ -91,11 +91,12 @@ class PubSub(stubs.PubSubServicer):
     async def Subscribe(
         self, request_iterator: AsyncIterator[pb.FetchRequest], context: Context
     ) -> AsyncIterator[pb.FetchResponse]:
-        token = await self._authenticate(context)
-        await self._meet_fault(_SUBSCRIBE, context)
+        # A refusal that overtakes the first request costs a gRPC client the status and its words.
         first = await anext(request_iterator, None)
         if first is None:
             return
+        token = await self._authenticate(context)
+        await self._meet_fault(_SUBSCRIBE, context)
         if first.topic_name not in TOPICS:
             await _abort(context, grpc.StatusCode.NOT_FOUND, "topic.not.found", "Topic does not exist")
         if self._log.expire():
