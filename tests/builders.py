@@ -83,6 +83,7 @@ def assessment_submitted(
         "received_at": MOMENT,
         "channel": CHANNEL_ONLINE,
         "attempt_no": 1,
+        "entitled": True,
     }
     return AssessmentSubmitted(**fields | changes)
 
@@ -120,6 +121,7 @@ def submission_scored(**changes: Any) -> SubmissionScored:
         "visit": VISIT,
         "submitted_by": "ann",
         "attempt_no": 1,
+        "entitled": True,
         "captured_at": MOMENT,
         "received_at": MOMENT,
         "scored_at": MOMENT,

@@ -6,8 +6,9 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-# A service refuses to start without it. Commands that tests start inherit it.
+# A service refuses to start without them. Commands that tests start inherit it.
 os.environ.setdefault("ENVIRONMENT", "test")
+os.environ.setdefault("CRM_ADAPTER", "recording")
 PROCESSES = {"infrastructure", "org", "own_org", "broker"}
 
 # Machines here are shared: a slow moment is no failure, and a property fails by its example, not by its time.

@@ -1,6 +1,7 @@
 """Random cells of rules, and random pipelines made of them."""
 
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import strategies as st
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Range, parse, to_text
@@ -29,6 +30,33 @@ cells: st.SearchStrategy[Cell] = (
     | st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
     | st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
 )
+
+
+def largest_pipeline(shape: str = "all overlap") -> dict[str, Any]:
+    """As many stages, rules and conditions as a pipeline may have, whose rules are hard to tell apart."""
+
+    def cell(rule: int, number: int) -> str:
+        if shape == "lists":
+            return ", ".join(str(12 * rule * (number == 4) + j) for j in range(12))
+        apart = shape != "all overlap" and number == 4
+        return f"[{2 * rule}..{2 * rule + 1}]" if apart else f"> {rule}.{number}"
+
+    keys = [f"q{i}" for i in range(20)]
+    stages = [{"key": f"s{i}", "name": "S", "category": "open", "assessment_keys": keys} for i in range(49)]
+    rules = [
+        {
+            "rule_id": f"r{rule}",
+            "from_stage": None,
+            "to_stage": "won",
+            "priority": rule,
+            "conditions": [{"fact": f"q{i}.score", "cell": cell(rule, i)} for i in range(5)],
+        }
+        for rule in range(200)
+    ]
+    won = {"key": "won", "name": "Won", "category": "won"}
+    rest = {"skip_policy": "forbid", "is_default": True, "stages": [*stages, won], "rules": rules}
+    return {"key": "largest", "name": "Largest", **rest}
+
 
 FACTS = ("demo.score", "sales-feedback.score", "opportunity.amount", "opportunity.owner_id")
 

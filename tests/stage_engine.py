@@ -72,6 +72,7 @@ class Tenant:
             raw_points=score,
             complete=True,
             submitted_by="rita",
+            entitled=given.pop("entitled", True),
             attempt_no=given.pop("attempt_no", 1),
         )
         message.visit.stage_key, message.visit.visit_no = visit
@@ -88,13 +89,18 @@ class Tenant:
     async def changes(self, count: int) -> list[StageChanged]:
         return [e.message for e in await self.service.events(StageChanged, tenant=self.tenant, count=count)]
 
-    async def parked(self) -> int:
+    async def rows(self, statement: str) -> list[Any]:
+        """What the tenant's tables hold, asked as their owner."""
         connection = await asyncpg.connect(self.service.owner_url)
         try:
             await connection.execute("SELECT set_config('app.tenant_id', $1, false)", self.tenant)
-            return await connection.fetchval("SELECT count(*) FROM parked_event")
+            return [tuple(row) for row in await connection.fetch(statement)]
         finally:
             await connection.close()
+
+    async def parked(self) -> int:
+        [(count,)] = await self.rows("SELECT count(*) FROM parked")
+        return count
 
 
 def codes(decision: StageDecided) -> list[str]:
@@ -116,6 +122,7 @@ class Client:
 
     def __init__(self, service: ServiceUnderTest, tenant: str, role: str = "admin", subject: str = "") -> None:
         self._service = service
+        self.tenant = tenant
         self._headers = service.headers(tenant, role, subject)
 
     async def call(
@@ -133,10 +140,13 @@ class Client:
         options = {"json": body} if body is not None else {}
         response = await self._service.client.request(method, path, headers=given, **options)
         assert response.status_code == expect, response.text
-        return response.json()
+        return response.json() if response.content else None
 
     async def get(self, path: str, expect: int = 200) -> Any:
         return await self.call("GET", path, expect)
+
+    async def delete(self, path: str, expect: int = 204) -> Any:
+        return await self.call("DELETE", path, expect)
 
     async def post(
         self,

@@ -12,7 +12,7 @@ import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import uuid7
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_RULE, TRANSITION_KIND_ADVANCE, StageChanged
@@ -92,7 +92,7 @@ class World:
         )
 
     async def publish_form(
-        self, key: str = "prospecting", questions: list[dict[str, Any]] | None = None
+        self, key: str = "prospecting", questions: list[dict[str, Any]] | None = None, *, points: bool = True
     ) -> dict[str, Any]:
         """A published version of an assessment, made on first use."""
         draft = {"title": key.title(), "questions": questions or QUESTIONS}
@@ -100,7 +100,17 @@ class World:
         assert created.status_code in {201, 409}, created.text
         published = await self.call("POST", f"/assessments/{key}/publish", role="admin")
         assert published.status_code == 201, published.text
-        return published.json()
+        version = published.json()
+        if points:
+            await self.points(key, version["version"])
+        return version
+
+    async def points(self, key: str = "prospecting", version: int = 1) -> None:
+        """Scoring's word that a version has points."""
+        event = ScoringProfilePublished(
+            profile_id=str(uuid7()), assessment_key=key, assessment_version=version, version=1, scale=SCALE_RAW
+        )
+        await self.service.publish(event, tenant=self.tenant, sequence=version)
 
     def body(self, opportunity_id: str = "006A", **changes: Any) -> dict[str, Any]:
         """A valid submission."""

@@ -7,14 +7,17 @@ from uuid import UUID
 
 import pytest
 from assessment.domain.admission import (
-    CaptureRefused,
+    Admitted,
     Context,
+    Held,
     Published,
     Stored,
+    Twin,
     admit,
+    number_attempts,
     replay,
-    typed_answers,
 )
+from assessment.domain.answers import CaptureRefused, typed_answers
 from assessment.domain.capture import (
     Capture,
     Channel,
@@ -23,8 +26,10 @@ from assessment.domain.capture import (
     Warning,
     canonical_body,
     canonical_json,
+    content_sha256,
     estimate_capture,
 )
+from assessment.domain.holding import HoldReason, Right, Waiting
 from forms.definition import Form, Question, QuestionType
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,14 +55,26 @@ CAPTURE = Capture(UUID(int=7), "006A", "fit", 1, {"ready": True, "why": "now"}, 
 moments = st.datetimes(timezones=st.just(UTC))
 
 
-def admitted(capture: Capture = CAPTURE, context: Context = CONTEXT, who: str = "ann") -> Any:
-    return admit(capture, PUBLISHED, context, who, NOW)
+def admitted(
+    capture: Capture = CAPTURE, context: Context = CONTEXT, who: str = "ann", right: Right = Right.SEEN
+) -> Any:
+    return admit(capture, PUBLISHED, context, right, who, NOW)
 
 
-def refusal(capture: Capture = CAPTURE, context: Context = CONTEXT, published: Any = PUBLISHED) -> str:
+def refusal(
+    capture: Capture = CAPTURE, context: Context = CONTEXT, published: Any = PUBLISHED, right: Right = Right.SEEN
+) -> str:
     with pytest.raises(CaptureRefused) as caught:
-        admit(capture, published, context, "ann", NOW)
+        admit(capture, published, context, right, "ann", NOW)
     return caught.value.code
+
+
+# Captures by a definition that does not count, with the reason.
+LACKING: list[tuple[Any, ...]] = [
+    (CAPTURE, CONTEXT, None, HoldReason.VERSION_UNKNOWN),
+    (replace(CAPTURE, definition_hash="b" * 64), CONTEXT, PUBLISHED, HoldReason.FORM_HASH_MISMATCH),
+    (CAPTURE, replace(CONTEXT, retired_at=NOW), PUBLISHED, HoldReason.VERSION_RETIRED),
+]
 
 
 class TestClock:
@@ -149,11 +166,55 @@ class TestAdmission:
         item = admitted(replace(CAPTURE, visit=visit), replace(CONTEXT, place=place), who)
         assert item.receipt.warnings == warnings
 
+    @pytest.mark.parametrize("right", [Right.NONE, Right.OVER_QUOTA, Right.UNKNOWN])
+    @pytest.mark.parametrize("visit", [None, Visit("demo", 7)])
+    def test_of_what_the_submitter_does_not_see_the_receipt_tells_nothing(self, right: Right, visit: Any) -> None:
+        capture = replace(CAPTURE, visit=visit)
+        of_nothing = admitted(capture, replace(CONTEXT, place=None), "eve", Right.UNKNOWN).receipt
+        for place in (PLACE, replace(PLACE, closed=True), replace(PLACE, deleted=True)):
+            for twin in (None, Twin(UUID(int=8), Visit("demo", 3))):
+                context = replace(CONTEXT, place=place, twin=twin)
+                assert admitted(capture, context, "eve", right).receipt == of_nothing
+        assert of_nothing.warnings == (Warning.OPPORTUNITY_UNKNOWN,)
+
+    def test_what_a_reviewer_has_to_see_is_held(self) -> None:
+        for right, reason in ((Right.NONE, HoldReason.NOT_OWNER), (Right.OVER_QUOTA, HoldReason.TOO_MANY_UNKNOWN)):
+            item = admitted(right=right)
+            assert isinstance(item, Held)
+            assert item.reason is reason
+        assert isinstance(admitted(right=Right.UNKNOWN), Admitted)
+        assert [admitted(right=right).entitled for right in (Right.SEEN, Right.UNKNOWN)] == [True, False]
+
     def test_refusals(self) -> None:
-        assert refusal(published=None) == "version_unknown"
-        assert refusal(replace(CAPTURE, definition_hash="b" * 64)) == "form_hash_mismatch"
         assert refusal(replace(CAPTURE, answers={})) == "validation_failed"
-        assert refusal(context=replace(CONTEXT, retired_at=NOW)) == "version_retired"
+
+    @pytest.mark.parametrize(("capture", "context", "published", "reason"), LACKING)
+    def test_a_definition_that_does_not_count_is_held_and_told(
+        self, capture: Capture, context: Context, published: Any, reason: HoldReason
+    ) -> None:
+        assert reason.is_told
+        receipts = []
+        for right in (Right.SEEN, Right.UNKNOWN, Right.NONE):
+            # The answers are judged when it is accepted.
+            item = admit(replace(capture, answers={}), published, context, right, "ann", NOW)
+            assert isinstance(item, Held)
+            assert item.reason is reason
+            receipts.append(item.receipt)
+        assert receipts[0].visit == HERE
+        assert receipts[1] == receipts[2]
+        assert receipts[1].visit is None
+        assert refusal(capture, context, published, Right.EXHAUSTED) == reason
+
+    def test_a_twin_gives_its_visit_and_a_warning(self) -> None:
+        twin = Twin(UUID(int=8), Visit("demo", 3))
+        item = admitted(context=replace(CONTEXT, twin=twin))
+        assert (item.receipt.visit, item.duplicate_of) == (twin.visit, twin.submission_id)
+        assert item.receipt.warnings == (Warning.PROBABLE_DUPLICATE,)
+        assert admitted(context=replace(CONTEXT, twin=replace(twin, visit=None))).receipt.visit == HERE
+
+    def test_only_the_same_persons_capture_is_a_twin(self) -> None:
+        again = replace(CAPTURE, submission_id=UUID(int=8), attempt_no=2)
+        assert content_sha256(again, "ann") == content_sha256(CAPTURE, "ann") != content_sha256(CAPTURE, "eve")
 
     def test_retirement_spares_what_was_captured_before(self) -> None:
         context = replace(CONTEXT, retired_at=NOW)
@@ -174,6 +235,71 @@ class TestAdmission:
             with pytest.raises(CaptureRefused) as caught:
                 replay(capture, Stored("ann", receipt), who)
             assert caught.value.code == code
+
+
+class TestWaiting:
+    @given(
+        st.lists(st.tuples(st.sampled_from([Right.UNKNOWN, Right.NONE]), st.booleans()), max_size=40),
+        st.integers(0, 5),
+        st.integers(0, 5),
+    )
+    def test_no_more_waits_than_is_allowed_and_what_is_refused_tells_nothing(
+        self, handed_in: list[tuple[Right, bool]], unknown: int, held: int
+    ) -> None:
+        waiting, quota = Waiting(0, 0), Waiting(unknown, held)
+        for right, counts in handed_in:
+            given_right, after = waiting.next(right, quota, counts=counts)
+            if not counts:
+                assert waiting.next(Right.SEEN, quota, counts=False)[1] == after
+            assert after.unknown <= unknown
+            assert after.held <= held
+            # Whether it is taken at all does not depend on whether the opportunity is there.
+            for other in (Right.UNKNOWN, Right.NONE):
+                exhausted = waiting.next(other, quota, counts=counts)[0] is Right.EXHAUSTED
+                assert exhausted is (given_right is Right.EXHAUSTED)
+            if right is Right.NONE:
+                assert given_right in (Right.NONE, Right.EXHAUSTED)
+            waiting = after
+
+    def test_what_is_not_taken_says_so(self) -> None:
+        with pytest.raises(CaptureRefused) as caught:
+            admitted(right=Right.EXHAUSTED)
+        assert caught.value.code == "too_many_held"
+
+
+def numbers(given_numbers: list[int], last: int = 0) -> list[int]:
+    """What attempts of these numbers get that come together."""
+    items = [(admitted(replace(CAPTURE, attempt_no=number)), last) for number in given_numbers]
+    return [item.attempt_no for item in number_attempts(items)]
+
+
+class TestAttempts:
+    @given(st.lists(st.lists(st.integers(1, 5) | st.integers(1, 2**31 - 1), max_size=5), max_size=5))
+    def test_no_number_of_a_client_runs_ahead_of_the_attempts(self, batches: list[list[int]]) -> None:
+        last = received = 0
+        for batch in batches:
+            received += len(batch)
+            found = numbers(batch, last)
+            assert all(1 <= number <= min(given, received) for number, given in zip(found, batch, strict=True))
+            last = max([last, *found])
+        # Whatever came before, the next number that is given out is counted as it says.
+        assert numbers([last + 1], last) == [last + 1]
+        assert last <= received
+
+    @given(st.permutations(range(1, 8)))
+    def test_a_queue_keeps_its_order_of_attempts(self, queue: list[int]) -> None:
+        assert numbers(queue) == queue
+
+    def test_each_assessment_of_each_opportunity_counts_alone(self) -> None:
+        captures = [
+            replace(CAPTURE, opportunity_id=o, attempt_no=n) for o, n in (("006A", 1), ("006B", 1), ("006A", 2))
+        ]
+        found = number_attempts([(admitted(each), 0) for each in captures])
+        assert [(item.capture.opportunity_id, item.attempt_no) for item in found] == [
+            ("006A", 1),
+            ("006B", 1),
+            ("006A", 2),
+        ]
 
 
 class TestTypedAnswers:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from forms.definition import definition_hash
 from forms.messages import form_from_event
+from kit.events import MAX_EVENT_BYTES
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,
@@ -85,7 +86,33 @@ class TestDrafts:
         body = {"key": "fit", "title": "Fit", "questions": [QUESTION], **change}
         answer = await world.call("POST", "/assessments", body, role="admin")
         assert answer.status_code == 422
-        assert answer.json()["errors"][0]["pointer"].startswith("/body/")
+        assert answer.json()["errors"][0]["pointer"].startswith("/")
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("key", ["prospecting", "discovery", "demo", "sales_feedback"])
+    async def test_what_was_read_can_be_written_back(self, world: Any, key: str) -> None:
+        template = (await world.call("GET", f"/assessment-templates/{key}")).json()
+        await world.call("POST", "/assessments", template, role="admin")
+        read = await world.call("GET", f"/assessments/{key}")
+        written = await world.call("PUT", f"/assessments/{key}/draft", read.json(), role="admin", if_match='"1"')
+        assert written.status_code == 200, written.text
+        changing = {"draft_revision", "updated_at", "updated_by"}
+        before, after = read.json(), written.json()
+        assert {name: before[name] for name in before.keys() - changing} == {
+            name: after[name] for name in after.keys() - changing
+        }
+
+    async def test_what_no_assessment_has_is_still_refused(self, world: Any) -> None:
+        await create(world)
+        body = {"title": "Fit", "questions": [QUESTION], "colour": "red"}
+        refused = await world.call("PUT", "/assessments/fit/draft", body, role="admin", if_match='"1"')
+        assert [error["pointer"] for error in refused.json()["errors"]] == ["/colour"]
+
+    async def test_one_error_is_one(self, world: Any) -> None:
+        await create(world, questions=[{**QUESTION, "visible_if": "{nothing} = 1"}])
+        refused = await world.call("POST", "/assessments/fit/publish", role="admin")
+        assert refused.json()["detail"] == "The draft has an error and cannot be published."
 
 
 class TestPublish:
@@ -115,10 +142,18 @@ class TestPublish:
         assert (refused.status_code, refused.json()["code"]) == (422, "definition_invalid")
         found = {(e["pointer"], e["code"]) for e in refused.json()["errors"]}
         assert found == {
-            ("/draft/questions/0/visible_if", "unknown_reference"),
-            ("/draft/questions/1/key", "duplicate_key"),
+            ("/questions/0/visible_if", "unknown_reference"),
+            ("/questions/1/key", "duplicate_key"),
         }
         assert (await world.call("GET", "/assessments/fit/versions")).json()["items"] == []
+
+    async def test_publishes_the_longest_form(self, world: Any) -> None:
+        """Larger than what fits a record of another kind; more characters are refused before."""
+        large = [{"key": f"q{n}", "text": "\U0001f600" * 1900, "type": "boolean"} for n in range(100)]
+        assert (await create(world, "large", large)).status_code == 201
+        assert (await world.call("POST", "/assessments/large/publish", role="admin")).status_code == 201
+        [event] = await world.service.events(AssessmentPublished, tenant=world.tenant, count=1)
+        assert 4 * 190_000 < len(event.record.value) < MAX_EVENT_BYTES
 
     async def test_parallel_publications_take_turns(self, world: Any) -> None:
         await create(world)

@@ -131,17 +131,17 @@ class TestIsolation:
 class TestBadEvents:
     async def test_are_put_aside_and_do_not_block(self, world: Any) -> None:
         prefix = world.service.settings.topic_prefix
-        bad = OpportunityObserved(opportunity_id="006A", amount="a lot", kind=OBSERVATION_KIND_UPDATED)
+        bad = OpportunityObserved(opportunity_id="006X", kind=OBSERVATION_KIND_UPDATED)
         record = Event(world.tenant, bad, 1).record("test", prefix)
         await world.service.send(record)
-        await world.place("006A", "demo", cause=0)
+        await world.place("006X", "demo", cause=0)
         await world.observe("006A", sequence=2)
         await world.place("006A", "demo", revision=2)
         await holds(world, stage_key="demo", owner_id="rep")
 
         async def listed() -> None:
             answer = (await world.call("GET", "/dead-letters", role="sre")).json()
-            assert {item["code"] for item in answer["items"]} == {"bad_decimal", "unknown_value"}
+            assert [item["code"] for item in answer["items"]] == ["unknown_value"] * 2
 
         await world.eventually(listed)
 
@@ -150,7 +150,7 @@ class TestBadEvents:
         [
             (
                 replicate_opportunities,
-                OpportunityObserved(opportunity_id="006A", kind=OBSERVATION_KIND_UPDATED, amount="a lot"),
+                OpportunityObserved(opportunity_id="006A"),
                 OpportunityObserved(opportunity_id="006A", kind=OBSERVATION_KIND_UPDATED, amount="1"),
             ),
             (

@@ -31,7 +31,11 @@ class TestNextAssessment:
         }
         assert answer["stage"] == {"key": "prospecting", "name": "Prospecting"}
         await world.publish_form()
-        assert (await world.next())["due"]["assessment_version"] == 2
+
+        async def newer() -> None:
+            assert (await world.next())["due"]["assessment_version"] == 2
+
+        await world.eventually(newer)
 
     async def test_follows_attempts(self, world: Any) -> None:
         await world.at_prospecting()
@@ -208,6 +212,24 @@ class TestWorklist:
         assert (await world.call("GET", "/worklist?cursor=forged")).json()["code"] == "invalid_cursor"
 
 
+class TestForeignAnswers:
+    async def test_what_came_before_the_owner_was_known_counts_only_if_it_is_the_owners(self, world: Any) -> None:
+        await world.publish_form()
+        foreign = (await world.submit(subject="eve")).json()["submission_id"]
+        await world.scored(foreign, score="1")
+        own = (await world.submit(opportunity_id="006B")).json()["submission_id"]
+        await world.pipeline()
+        for opportunity in ("006A", "006B"):
+            await world.observe(opportunity)
+            await world.place(opportunity)
+        await world.settled("006A", reason="not_started")
+        timeline = (await world.call("GET", "/opportunities/006A/timeline")).json()["items"]
+        assert [item["kind"] for item in timeline] == ["stage_change"]
+        await world.settled("006B", reason="not_started")
+        timeline = (await world.call("GET", "/opportunities/006B/timeline")).json()["items"]
+        assert [item["id"] for item in timeline if item["kind"] == "submission"] == [own]
+
+
 class TestFollowing:
     async def test_received_scored_decided(self, world: Any) -> None:
         await world.at_prospecting()
@@ -252,3 +274,63 @@ class TestFollowing:
         assert (paged, cursor) == (items, "&cursor=None")
         score = next(item for item in items if item["kind"] == "score")
         assert score["detail"]["score"] == "56"
+
+
+async def test_a_version_is_offered_only_when_it_has_points(world: Any) -> None:
+    await world.at_prospecting()
+    await world.publish_form(points=False)
+    assert (await world.next())["due"]["assessment_version"] == 1
+    await world.points(version=2)
+
+    async def offered() -> None:
+        assert (await world.next())["due"]["assessment_version"] == 2
+
+    await world.eventually(offered)
+
+
+async def test_without_any_points_nothing_is_offered(world: Any) -> None:
+    await world.publish_form(points=False)
+    await world.pipeline()
+    await world.observe()
+    await world.place()
+    answer = await world.settled(reason="not_published")
+    assert answer["message"].endswith("has no published version with points yet.")
+
+
+async def test_an_opportunity_that_is_still_on_its_way_is_told_from_one_that_is_not(world: Any) -> None:
+    await world.publish_form()
+    await world.submit(opportunity_id="006Late")
+    path = "/opportunities/{}/next-assessment"
+    waiting = await world.call("GET", path.format("006Late"))
+    assert (waiting.status_code, waiting.json()["code"]) == (404, "opportunity_unknown")
+    assert "retry-after" in waiting.headers
+    nothing = await world.call("GET", path.format("006None"))
+    assert (nothing.status_code, nothing.json()["code"]) == (404, "opportunity_not_found")
+    foreign = await world.call("GET", path.format("006Late"), subject="bob")
+    assert (foreign.status_code, foreign.json()["code"]) == (404, "opportunity_not_found")
+
+
+async def test_who_hands_in_for_anothers_opportunity_reads_the_same_as_for_none(world: Any) -> None:
+    await world.at_prospecting()
+    answers = []
+    for opportunity in ("006A", "006Z"):
+        for changes in ({}, {"assessment_version": 7}):
+            assert (await world.submit(opportunity_id=opportunity, subject="eve", **changes)).status_code in (201, 202)
+        for path in ("next-assessment", "timeline"):
+            answer = await world.call("GET", f"/opportunities/{opportunity}/{path}", subject="eve")
+            answers.append((answer.status_code, answer.json()["code"], answer.headers["retry-after"]))
+    assert set(answers) == {(404, "opportunity_unknown", "5")}
+
+
+async def test_of_many_attempts_those_count_that_a_next_step_depends_on(world: Any) -> None:
+    await world.at_prospecting()
+    ids = [str(uuid7()) for _ in range(5)]
+    for attempt, submission_id in zip((1, 2, 3, 1, 2), ids, strict=True):
+        submitted = await world.submit(submission_id, attempt_no=attempt)
+        assert submitted.status_code == 201
+    await world.decided(ids[2])
+    answer = await world.settled(reason="retake")
+    (standing,) = answer["standings"]
+    assert (standing["attempts"], standing["submission_id"], answer["due"]["attempt_no"]) == (5, ids[2], 4)
+    (item,) = (await world.call("GET", "/worklist")).json()["items"]
+    assert item["last_outcome"]["submission_id"] == ids[4]

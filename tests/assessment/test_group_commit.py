@@ -7,10 +7,12 @@ from uuid import UUID
 
 import pytest
 from assessment.domain.capture import Capture, Channel
-from assessment.service.capture import HandedIn, Taken, take_captures
+from assessment.service.capture import Taken, take_captures
 from assessment.service.group_commit import GROUP, GroupCommit, Outcome
+from assessment.service.judging import HandedIn
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.pace import Pace
+from kit.http.ownership import Owners
 from kit.ids import utc_now, uuid7
 from sqlalchemy import text
 
@@ -35,7 +37,7 @@ class Taking:
 
 def captured() -> HandedIn:
     answers = {"hours": "few", "compliance": True}
-    return HandedIn(Capture(uuid7(), "006A", "prospecting", 1, answers, utc_now(), Channel.ONLINE), "rep")
+    return HandedIn(Capture(uuid7(), "006A", "prospecting", 1, answers, utc_now(), Channel.ONLINE), "rep", Owners(None))
 
 
 def ids(items: Sequence[HandedIn]) -> list[UUID]:

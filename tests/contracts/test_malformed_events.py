@@ -44,9 +44,9 @@ MAY_BE_EMPTY = {
     "NearMiss": {"question_keys"},
     "OpportunityObserved": {
         "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by",
-        "change_id",
+        "change_id", "currency", "in_stage_since",
     },
-    "PipelinePublished": {"rules"},
+    "PipelinePublished": {"rules", "currency"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message"},
     "ScoringProfilePublished": {"reachable_scores", "ceilings"},
@@ -124,6 +124,9 @@ class Case(NamedTuple):
     def may_be_accepted(self) -> bool:
         """Whether the contract allows it. An id that a reader keeps as a text need not be a UUID to it."""
         assert self.field.containing_type is not None
+        if self.field.name == "amount":
+            # What cannot be read is unknown, and the rest of the event counts.
+            return True
         optional = self.field.name in MAY_BE_EMPTY.get(self.field.containing_type.name, set())
         return optional if self.malformation == "cleared" else self.malformation == "no id"
 
@@ -200,7 +203,8 @@ def _value(field: FieldDescriptor, number: int) -> Any:
 
 def _make_plausible(question: Any, number: int) -> None:
     """A choice question with choices, or a number with bounds, that is always visible."""
-    question.ClearField("visible_if")
+    for name in ("visible_if", "max_choices", "max_length"):
+        question.ClearField(name)
     if number:
         question.type = 3
         question.ClearField("choices")

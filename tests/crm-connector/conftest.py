@@ -145,7 +145,7 @@ class Linked:
             reply = await client.post("/services/data/v67.0/sobjects/Opportunity", json=body | fields)
         assert reply.status_code == 201, reply.text
         opportunity_id = reply.json()["id"]
-        await self.shows(opportunity_id, crm_stage="Prospecting")
+        await self.shows(opportunity_id, crm_stage=(body | fields)["StageName"])
         return opportunity_id
 
     async def shows(self, opportunity_id: str, **expected: Any) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class TestFaults:
     ) -> None:
         opportunity = await linked.created()
         words = "Close date must lie in this quarter"
-        rule = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": words, "match": GRAPH}
+        rule = {"code": "FIELD_CUSTOM_VALIDATION_EXCEPTION", "message": words, "match": "Opportunity", "within": True}
         linked.org.sim("faults", rule)
         await linked.decide(make.decision(opportunity, target="discovery", expected="prospecting"))
         (intent,) = await linked.state_of(opportunity, "PARKED")
@@ -167,7 +167,7 @@ class TestFaults:
 
     async def test_a_retry_never_undoes_a_newer_decision(self, linked: Any, make: SimpleNamespace) -> None:
         opportunity = await linked.created()
-        linked.org.sim("faults", {"code": "REQUIRED_FIELD_MISSING", "match": GRAPH})
+        linked.org.sim("faults", {"code": "REQUIRED_FIELD_MISSING", "match": "Opportunity", "within": True})
         first = make.decision(
             opportunity, 1, target="discovery", expected="prospecting", submission=make.scored(opportunity)
         )

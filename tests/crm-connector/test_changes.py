@@ -8,9 +8,8 @@ from typing import Any
 
 import fastavro
 import pytest
-from crm_connector.crm import CrmUnavailable
 from crm_connector.domain.observation import ChangeKind
-from crm_connector.salesforce.changes import EventSchema, changes_of
+from crm_connector.salesforce.changes import EventSchema, Unreadable, changes_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -156,7 +155,7 @@ def event_document(header: list[dict[str, Any]], fields: list[dict[str, Any]]) -
 
 
 class TestDamage:
-    """What cannot be read is a fault, so that the position stays before it."""
+    """What cannot be read is set aside, and its records are read as far as it names them."""
 
     @pytest.mark.parametrize(
         "document",
@@ -169,25 +168,25 @@ class TestDamage:
         ],
     )  # fmt: skip
     def test_a_schema(self, document: str) -> None:
-        with pytest.raises(CrmUnavailable, match="the schema of the change events cannot be read"):
+        with pytest.raises(Unreadable, match="the schema of the change events cannot be read"):
             EventSchema(document)
 
     @pytest.mark.parametrize("length", range(0, 40, 3))
     def test_a_payload_cut_short(self, length: int) -> None:
         header = {**HEADER_VALUES, "changeType": "CREATE"}
         schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": header, "StageName": "Demo"})
-        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+        with pytest.raises(Unreadable, match="a change event cannot be read"):
             changes_of(schema, payload[:length])
 
     @pytest.mark.parametrize("payload", [b"<html>down</html>", b"null", b"[]", b"{}", b"\xff" * 40])
     def test_a_payload_that_is_none(self, payload: bytes) -> None:
-        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+        with pytest.raises(Unreadable, match="a change event cannot be read"):
             changes_of(EventSchema(json.dumps(DOCUMENT)), payload)
 
     def test_a_header_without_a_field(self) -> None:
         header = [field for field in HEADER["fields"] if field["name"] != "changeType"]
         schema, payload = written_as(event_document(header, []), {"ChangeEventHeader": {**HEADER_VALUES}})
-        with pytest.raises(CrmUnavailable, match="changeType"):
+        with pytest.raises(Unreadable, match="changeType"):
             changes_of(schema, payload)
 
     @pytest.mark.parametrize("name", HEADER_VALUES)
@@ -196,14 +195,14 @@ class TestDamage:
         header.append({"name": name, "type": {"type": "map", "values": "string"}})
         document = event_document(header, [])
         schema, payload = written_as(document, {"ChangeEventHeader": {**HEADER_VALUES, name: {"a": "b"}}})
-        with pytest.raises(CrmUnavailable, match=name):
+        with pytest.raises(Unreadable, match=name):
             changes_of(schema, payload)
 
     @pytest.mark.parametrize("bitmap", ["", "zz", "-", "99-0x01", "x-0x01", "0-"])
     def test_a_bitmap(self, bitmap: str) -> None:
         header = {**HEADER_VALUES, "changedFields": [bitmap]}
         schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": header})
-        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+        with pytest.raises(Unreadable, match="a change event cannot be read"):
             changes_of(schema, payload)
 
     @pytest.mark.parametrize("name", ["StageName", "Amount", "CloseDate", "OwnerId"])
@@ -212,5 +211,36 @@ class TestDamage:
         schema, payload = written_as(
             event_document(HEADER["fields"], [field]), {"ChangeEventHeader": HEADER_VALUES, name: {"a": "b"}}
         )
-        with pytest.raises(CrmUnavailable, match="a change event cannot be read"):
+        with pytest.raises(Unreadable, match="a change event cannot be read"):
             changes_of(schema, payload)
+
+    @pytest.mark.parametrize("bitmap", ["zz", "99-0x01"])
+    def test_what_is_behind_a_good_header_is_a_gap_of_its_records(self, bitmap: str) -> None:
+        header = {**HEADER_VALUES, "recordIds": ["006A", "006B"], "changedFields": [bitmap]}
+        schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": header})
+        for damaged in (payload, payload[:-3]):
+            with pytest.raises(Unreadable) as raised:
+                changes_of(schema, damaged)
+            gaps = [(gap.kind, gap.opportunity_id, gap.change_id) for gap in raised.value.gaps]
+            assert gaps == [(ChangeKind.GAP, "006A", "tx:3:006A"), (ChangeKind.GAP, "006B", "tx:3:006B")]
+
+    @pytest.mark.parametrize("record_id", ["", "006 A", "006\x00", "x" * 19, "006-1"])
+    def test_a_record_that_is_none_is_not_looked_for(self, record_id: str) -> None:
+        schema, payload = written_as(DOCUMENT, {"ChangeEventHeader": {**HEADER_VALUES, "recordIds": [record_id]}})
+        with pytest.raises(Unreadable) as raised:
+            changes_of(schema, payload)
+        assert raised.value.gaps == []
+
+    def test_what_no_database_holds_is_replaced(self) -> None:
+        (found,) = event("UPDATE", ["StageName", "Amount"], StageName="De\x00mo", Amount=float("nan"))
+        assert found.facts == {"stage": "De\ufffdmo", "amount": None}
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes_are_changes_or_unreadable(self, payload: bytes) -> None:
+        try:
+            changes_of(DOCUMENTED, payload)
+        except Unreadable as damaged:
+            assert str(damaged)
+
+
+DOCUMENTED = EventSchema(json.dumps(DOCUMENT))

@@ -83,12 +83,14 @@ class TestConsumers:
     async def test_bad_events_are_put_aside_and_do_not_block(
         self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any, eventually: Eventually
     ) -> None:
-        bad = make.decision(opportunity, target="demo")
+        # What comes after a bad event of its own opportunity would wait behind it.
+        bad = make.decision(f"{opportunity}-1", target="demo")
         bad.decision_id = "not-a-uuid"
-        worse = make.decision(opportunity, 2, submission=make.scored(opportunity, score="seventy"))
+        other = f"{opportunity}-2"
+        worse = make.decision(other, 2, submission=make.scored(other, score="seventy"))
         for number, message in enumerate((bad, worse), start=1):
             await service.publish(message, tenant=TENANT, sequence=number)
-        record = Event(TENANT, make.decision(opportunity, 3), 3).record("test", service.settings.topic_prefix)
+        record = Event(TENANT, make.decision(f"{opportunity}-3", 3), 3).record("test", service.settings.topic_prefix)
         await service.send(type(record)(record.topic, record.key, b"\xff\xff", record.headers))
         await service.publish(make.decision(opportunity, 4, target="demo"), tenant=TENANT, sequence=4)
         (intent,) = await intents(opportunity, "CONFIRMED")
@@ -151,7 +153,7 @@ class TestApi:
     async def test_the_connection(self, service: Any, eventually: Eventually) -> None:
         async def live() -> dict[str, Any]:
             found = (await service.client.get("/v1/connection", headers=service.headers(TENANT))).json()
-            assert found["state"] == "LIVE"
+            assert found["state"] == "RECORDING"
             return found
 
         found = await eventually(live)

@@ -1,5 +1,6 @@
 """The life of a write."""
 
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from crm_connector.domain.intents import (
     Settlement,
     Verdict,
     expected_stage,
+    left_out_after,
     resolve,
     retry_wait,
     settle,
@@ -178,3 +180,31 @@ class TestIdentity:
         assert resolve(["w1", ""], "") is Verdict.AGAIN
         assert resolve(["w1", "w2"], "w1") is Verdict.CONFIRMED
         assert resolve(["w1"], "other") is Verdict.AGAIN
+
+
+class TestLeftOut:
+    REFUSED = Reply("w", Verdict.REFUSED, "BAD", "no", refused="a")
+
+    def after(self, reply: Reply, left_out: dict[str, str] | None = None) -> dict[str, str] | None:
+        return left_out_after(reply, settle(reply, 1, 0.5), left_out or {}, ("a", "b", "c"))
+
+    def test_first_one_answer_then_all_of_them(self) -> None:
+        assert self.after(self.REFUSED) == {"a": "BAD: no"}
+        second = self.after(replace(self.REFUSED, refused="b"), {"a": "BAD: no"})
+        assert second is not None
+        assert second.keys() == {"a", "b", "c"}
+
+    def test_an_assessment_leaves_without_its_answers(self) -> None:
+        assert self.after(replace(self.REFUSED, refused="")) == {"": "BAD: no"}
+
+    def test_what_passes_soon_or_is_about_the_opportunity_leaves_nothing_out(self) -> None:
+        assert self.after(replace(self.REFUSED, verdict=Verdict.AGAIN)) is None
+        assert self.after(replace(self.REFUSED, verdict=Verdict.UNKNOWN)) is None
+        assert self.after(replace(self.REFUSED, refused=None)) is None
+
+    def test_what_waits_for_an_hour_does(self) -> None:
+        storage = replace(self.REFUSED, verdict=Verdict.AGAIN, not_before=timedelta(hours=1))
+        assert self.after(storage) == {"a": "BAD: no"}
+
+    def test_the_same_part_is_never_left_out_twice(self) -> None:
+        assert self.after(self.REFUSED, {"a": "BAD: no"}) is None

@@ -1,8 +1,14 @@
 """Stage mappings: what they make of the CRM's stages, and which of them are refused."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+import pytest_asyncio
+from crm_connector.domain.stages import CrmStage
+from crm_connector.service.mapping import keep_catalog
+from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, PipelinePublished, Stage
+from testing.service import eventually
 
 pytestmark = pytest.mark.stack
 
@@ -44,8 +50,94 @@ class TestMapping:
         assert reply.status_code == 422
         codes = {error["pointer"]: error["code"] for error in reply.json()["errors"]}
         assert codes == {
-            "/body/stages/closed_won": "category_disagrees",
-            "/body/stages/demo": "category_disagrees",
-            "/body/stages/ghost": "stage_unknown",
-            "/body/stages/discovery": "crm_stage_unknown",
+            "/stages/closed_won": "category_disagrees",
+            "/stages/demo": "category_disagrees",
+            "/stages/ghost": "stage_unknown",
+            "/stages/discovery": "crm_stage_unknown",
         }
+
+
+def crm(name: str, label: str) -> CrmStage:
+    return CrmStage(name, label, 1, is_active=True, is_closed=False, is_won=False)
+
+
+def version(number: int, **stages: str) -> PipelinePublished:
+    found = [Stage(key=key, name=name, category=CATEGORY_OPEN) for key, name in stages.items()]
+    return PipelinePublished(pipeline_key="sales", version=number, name="Sales", stages=found, is_default=True)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def idle(start_service: Any) -> AsyncIterator[Any]:
+    """The connector, with the CRM of no tenant of these tests."""
+    yield await start_service("crm_connector", salesforce_tenant="another")
+
+
+class TestVersions:
+    """Each version of a pipeline has a mapping of its own, by the CRM's API names."""
+
+    @pytest.fixture
+    async def known(self, idle: Any, tenant: str) -> Any:
+        """Asks for the mapping of a version once that is known."""
+        service = idle
+
+        async def mapping(number: int) -> dict[str, str]:
+            async def there() -> dict[str, str]:
+                path, headers = f"/v1/stage-mappings/sales?version={number}", service.headers(tenant)
+                reply = await service.client.get(path, headers=headers)
+                assert reply.status_code == 200
+                return reply.json()["stages"]
+
+            return await eventually(there)
+
+        mapping.service = service  # pyright: ignore[reportFunctionMemberAccess]
+        async with service.database.unit_of_work(tenant) as uow:
+            await keep_catalog(uow, [crm("Prospecting", "Prospecting"), crm("Demo", "Demo")])
+        await service.publish(version(1, prospecting="Prospecting", demo="Demo"), tenant=tenant)
+        await mapping(1)
+        return mapping
+
+    async def test_a_new_label_in_the_crm_changes_nothing(self, known: Any, tenant: str) -> None:
+        before = await known(1)
+        async with known.service.database.unit_of_work(tenant) as uow:
+            await keep_catalog(uow, [crm("Prospecting", "Akquise"), crm("Demo", "Vorf\u00fchrung"), crm("D2", "Demo")])
+        assert await known(1) == before == {"prospecting": "Prospecting", "demo": "Demo"}
+
+    async def test_a_removed_stage_stays_mapped_in_its_version_and_can_be_repaired_there(
+        self, known: Any, tenant: str
+    ) -> None:
+        await known.service.publish(version(2, prospecting="Lead", trial="Demo"), tenant=tenant)
+        assert await known(2) == {"prospecting": "Prospecting", "trial": "Demo"}
+        assert await known(1) == {"prospecting": "Prospecting", "demo": "Demo"}
+        client, headers = known.service.client, known.service.headers(tenant) | {"If-Match": '"0"'}
+        body = {"stages": {"demo": "Prospecting"}}
+        newest = await client.put("/v1/stage-mappings/sales", json=body, headers=headers)
+        assert newest.json()["errors"][0]["code"] == "stage_unknown"
+        repaired = await client.put("/v1/stage-mappings/sales?version=1", json=body, headers=headers)
+        assert repaired.status_code == 200, repaired.text
+        assert await known(1) == {"demo": "Prospecting"}
+        assert (await known(2))["trial"] == "Demo"
+        missing = await client.get("/v1/stage-mappings/sales?version=3", headers=headers)
+        assert missing.json()["code"] == "pipeline_not_found"
+
+    async def test_a_stage_that_the_crm_gets_later_is_found_by_its_name(self, known: Any, tenant: str) -> None:
+        await known.service.publish(version(2, prospecting="Prospecting", legal="Legal"), tenant=tenant)
+        assert await known(2) == {"prospecting": "Prospecting"}
+        async with known.service.database.unit_of_work(tenant) as uow:
+            await keep_catalog(uow, [crm("Prospecting", "Prospecting"), crm("Demo", "Demo"), crm("Legal", "Legal")])
+        assert await known(2) == {"prospecting": "Prospecting", "legal": "Legal"}
+
+
+class TestPinned:
+    async def test_an_opportunity_is_read_by_the_version_that_it_is_in(self, linked: Any, make: Any) -> None:
+        first, second = make.pipeline(1, key="new", default=False), make.pipeline(2, key="new", default=False)
+        second.stages[2].key = "trial"
+        for each in (first, second):
+            await linked.service.publish(each, tenant=linked.tenant)
+        opportunity_id = await linked.created(StageName="Demo")
+        for number, stage_key in ((1, "demo"), (2, "trial")):
+            # Once a decision says that the opportunity is in this version, its stage is published as that reads it.
+            decision = make.decision(opportunity_id, number)
+            decision.pipeline_key, decision.pipeline_version = "new", number
+            await linked.decide(decision)
+            await linked.shows(opportunity_id, pipeline_version=number, stage_key=stage_key)
+        assert [each.stage_key for each in await linked.observed(opportunity_id, 2)] == ["demo", "trial"]

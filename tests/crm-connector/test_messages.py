@@ -49,7 +49,9 @@ def test_the_texts_of_an_assessment(make: Any) -> None:
 )
 def test_an_observation(amount: Decimal | None, text: str) -> None:
     facts = Facts("Demo", amount, date(2027, 3, 31), "005A")
-    record = OpportunityRecord("006A", Known(facts), "sales", "demo", stage_is_ours=False, sequence=2, updated_at=NOW)
+    record = OpportunityRecord(
+        "006A", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW
+    )
     effect = Effect(record.known, ObservationKind.UPDATED, ("stage", "NextStep"))
     message = opportunity_observed(record, facts, effect, Occasion("c1", NOW, "005B", {"stage": "StageName"}))
     assert message.kind == OBSERVATION_KIND_UPDATED

@@ -8,10 +8,10 @@ from typing import Any
 
 import httpx
 import pytest
-from crm_connector.domain.observation import CrmOpportunity, Facts
+from crm_connector.domain.observation import ClockSource, CrmOpportunity, Facts, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.salesforce.errors import OutcomeUnknown
-from crm_connector.salesforce.query import opportunity_pages, read_opportunities, stage_catalog
+from crm_connector.salesforce.query import opportunity_pages, read_opportunities, stage_catalog, stage_clocks
 
 Scripted = Callable[..., Any]
 ID = "006Sg0000000001AAA"
@@ -26,6 +26,8 @@ OPPORTUNITY = {
     "LastModifiedDate": "2026-11-22T19:00:05.000+0000",
     "LastModifiedById": "005B",
     "Stagecraft_Write_Id__c": "w1",
+    "CreatedDate": "2026-09-01T08:00:00.000+0000",
+    "LastStageChangeDate": "2026-10-01T08:00:00.000+0000",
 }
 STAGE = {
     "ApiName": "Demo",
@@ -35,7 +37,15 @@ STAGE = {
     "IsClosed": False,
     "IsWon": False,
 }
-NULLABLE = {"StageName", "Amount", "CloseDate", "OwnerId", "LastModifiedById", "Stagecraft_Write_Id__c"}
+NULLABLE = {
+    "StageName",
+    "Amount",
+    "CloseDate",
+    "OwnerId",
+    "LastModifiedById",
+    "Stagecraft_Write_Id__c",
+    "LastStageChangeDate",
+}
 
 
 def page(*records: object, **more: object) -> httpx.Response:
@@ -46,7 +56,8 @@ async def test_a_record_becomes_an_opportunity(scripted: Scripted) -> None:
     (found,) = await read_opportunities(scripted(lambda _: page(OPPORTUNITY)).rest, [ID])
     modified_at = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
     facts = Facts("Demo", Decimal("1234.1"), date(2027, 3, 31), "005A")
-    assert found == CrmOpportunity(ID, facts, modified_at, "005B", "w1", deleted=False)
+    clock = StageClock(datetime(2026, 10, 1, 8, tzinfo=UTC), ClockSource.STAGE_STAMP)
+    assert found == CrmOpportunity(ID, facts, modified_at, "005B", "w1", deleted=False, stage_clock=clock)
 
 
 async def test_numbers_keep_all_their_digits(scripted: Scripted) -> None:
@@ -59,6 +70,56 @@ async def test_what_is_null_is_empty(scripted: Scripted) -> None:
     record = {**OPPORTUNITY, **dict.fromkeys(NULLABLE)}
     (found,) = await read_opportunities(scripted(lambda _: page(record)).rest, [ID])
     assert (found.facts, found.modified_by, found.write_id) == (Facts(""), "", "")
+    # Its stage never changed.
+    assert found.stage_clock == StageClock(datetime(2026, 9, 1, 8, tzinfo=UTC), ClockSource.CREATION)
+
+
+class TestStageClocks:
+    @staticmethod
+    def line(stage: str, day: int) -> dict[str, object]:
+        return {"OpportunityId": ID, "StageName": stage, "CreatedDate": f"2026-10-{day:02}T00:00:00Z"}
+
+    @pytest.mark.parametrize(
+        ("stages", "day"),
+        [
+            (["Demo"], 1),
+            (["Discovery", "Demo"], 2),
+            (["Discovery", "Demo", "Demo"], 2),
+            (["Demo", "Discovery", "Demo", "Demo"], 3),
+        ],
+    )
+    async def test_the_present_stay_began_after_the_last_other_stage(
+        self, scripted: Scripted, stages: list[str], day: int
+    ) -> None:
+        lines = [self.line(stage, number) for number, stage in enumerate(stages, start=1)]
+        (record,) = await read_opportunities(scripted(lambda _: page(OPPORTUNITY)).rest, [ID])
+        found = await stage_clocks(scripted(lambda _: page(*lines)).rest, [record])
+        assert found == {ID: StageClock(datetime(2026, 10, day, tzinfo=UTC), ClockSource.HISTORY)}
+
+    @pytest.mark.parametrize("lines", [[], ["Demo", "Discovery"]])
+    async def test_without_a_history_of_the_stage_the_stamp_counts(self, scripted: Scripted, lines: list[str]) -> None:
+        (record,) = await read_opportunities(scripted(lambda _: page(OPPORTUNITY)).rest, [ID])
+        reply = page(*(self.line(stage, number) for number, stage in enumerate(lines, start=1)))
+        found = await stage_clocks(scripted(lambda _: reply).rest, [record])
+        assert found == {ID: StageClock(datetime(2026, 10, 1, 8, tzinfo=UTC), ClockSource.STAGE_STAMP)}
+
+    async def test_a_history_that_may_not_be_read_is_none(self, scripted: Scripted) -> None:
+        (record,) = await read_opportunities(scripted(lambda _: page(OPPORTUNITY)).rest, [ID])
+        reply = httpx.Response(400, json=[{"errorCode": "INVALID_TYPE", "message": "no such type"}])
+        found = await stage_clocks(scripted(lambda _: reply).rest, [record])
+        assert found == {ID: record.stage_clock}
+
+
+async def test_pages_that_never_end_are_given_up(scripted: Scripted) -> None:
+    rest = scripted(lambda _: page(STAGE, done=False, nextRecordsUrl="/services/data/again")).rest
+    with pytest.raises(OutcomeUnknown, match="no way to the rest"):
+        await stage_catalog(rest)
+
+
+async def test_the_same_page_again_and_again_is_given_up(scripted: Scripted) -> None:
+    rest = scripted(lambda _: page(*[OPPORTUNITY] * 2000)).rest
+    with pytest.raises(OutcomeUnknown, match="twice"):
+        [each async for each in opportunity_pages(rest, "", None)]
 
 
 async def test_a_record_becomes_a_stage(scripted: Scripted) -> None:
@@ -74,9 +135,9 @@ async def test_the_org_may_give_a_page_in_parts(scripted: Scripted) -> None:
     second = {**OPPORTUNITY, "Id": "006B"}
 
     def reply(request: httpx.Request) -> httpx.Response:
-        if request.url.path == "/rest-of-it":
+        if request.url.path == "/services/data/rest-of-it":
             return page(second)
-        return page(OPPORTUNITY, done=False, nextRecordsUrl="/rest-of-it")
+        return page(OPPORTUNITY, done=False, nextRecordsUrl="/services/data/rest-of-it")
 
     (found,) = [each async for each in opportunity_pages(scripted(reply).rest, "", None)]
     assert [record.opportunity_id for record in found] == [ID, "006B"]

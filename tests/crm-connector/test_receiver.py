@@ -217,4 +217,5 @@ async def test_credentials_that_are_refused_are_offered_once(
         return reply.json()
 
     found = await eventually(refused)
+    assert found["since"] is not None
     assert found["last_error"] == "invalid_client_id: client identifier invalid"

@@ -7,7 +7,14 @@ from typing import Any
 import httpx
 import pytest
 from crm_connector.crm import CrmRefused
-from crm_connector.salesforce.errors import ApiRefusal, LimitExceeded, NotReached, OutcomeUnknown
+from crm_connector.salesforce.errors import (
+    ApiRefusal,
+    LastingRefusal,
+    LimitExceeded,
+    NotReached,
+    OutcomeUnknown,
+    StillWorking,
+)
 from prometheus_client import REGISTRY
 from pydantic import TypeAdapter
 
@@ -49,9 +56,10 @@ async def test_a_second_rejection_is_not_followed_by_a_third_call(scripted: Scri
         (httpx.Response(503, text="<html>down</html>"), OutcomeUnknown),
         (httpx.Response(200, text="<html>"), OutcomeUnknown),
         (httpx.Response(403, json=[{"errorCode": "REQUEST_LIMIT_EXCEEDED", "message": ""}]), LimitExceeded),
-        (httpx.Response(400, json=[{"errorCode": "INVALID_FIELD", "message": ""}]), ApiRefusal),
+        (httpx.Response(400, json=[{"errorCode": "INVALID_FIELD", "message": ""}]), LastingRefusal),
+        (httpx.Response(400, json=[{"errorCode": "QUERY_TIMEOUT", "message": ""}]), ApiRefusal),
     ],
-    ids=["html", "no json", "limit", "refusal"],
+    ids=["html", "no json", "limit", "refusal", "passing refusal"],
 )
 async def test_every_bad_reply_has_its_class(
     reply: httpx.Response, expected: type[Exception], scripted: Scripted
@@ -62,7 +70,7 @@ async def test_every_bad_reply_has_its_class(
 
 @pytest.mark.parametrize(
     ("error", "expected"),
-    [(httpx.ConnectError, NotReached), (httpx.ReadTimeout, OutcomeUnknown), (httpx.ReadError, OutcomeUnknown)],
+    [(httpx.ConnectError, NotReached), (httpx.ReadTimeout, StillWorking), (httpx.ReadError, OutcomeUnknown)],
 )
 async def test_whether_the_request_left_makes_the_difference(
     error: type[Exception], expected: type[Exception], scripted: Scripted

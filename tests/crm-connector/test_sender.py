@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from crm_connector.crm import ChangeBatch, CrmUnavailable
+from crm_connector.crm import ChangeBatch, CrmUnavailable, Lack, Usage
 from crm_connector.domain.intents import IN_LINE, Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind
+from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.receiver import Receiver
@@ -22,7 +22,9 @@ from crm_connector.signals import Signals
 from kit.ids import utc_now
 from sqlalchemy import text
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+
+from tests.senders import sending
 
 pytestmark = pytest.mark.stack
 Eventually = Callable[..., Awaitable[Any]]
@@ -36,6 +38,8 @@ class ScriptedCrm:
     name = "scripted"
     fact_fields: Mapping[str, str] = {"stage": "StageName"}
     writes_at_once = 25
+    opportunity_object = "Opportunity"
+    evidence_objects: Sequence[str] = ("Assessment",)
 
     def __init__(self, *script: str) -> None:
         self.script = list(script)
@@ -48,12 +52,31 @@ class ScriptedCrm:
         self.seconds = 0.01
         self.page_faults = 0
         self.pages_read_after: list[str] = []
+        self.swept: list[tuple[str, datetime]] = []
+        self.lacking: list[Lack] = []
+        self.retried = 0
+        self.gone: list[str] = []
 
     async def connect(self) -> str:
         return "00D"
 
     async def close(self) -> None:
         return None
+
+    async def lacks(self) -> list[Lack]:
+        return self.lacking
+
+    async def events_used(self) -> Usage | None:
+        return Usage(5, 100)
+
+    def retry(self) -> None:
+        self.retried += 1
+
+    async def deleted(self, since: datetime, until: datetime) -> list[str]:
+        return self.gone
+
+    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+        return {}
 
     async def stages(self) -> list[CrmStage]:
         return []
@@ -63,6 +86,8 @@ class ScriptedCrm:
     ) -> AsyncGenerator[list[CrmOpportunity], None]:
         ids = sorted(key for key in self.stage if key > after)
         self.pages_read_after.append(after)
+        if since is not None:
+            self.swept.append((after, since))
         for start in range(0, len(ids), 2):
             if start and self.page_faults:
                 self.page_faults -= 1
@@ -156,19 +181,6 @@ async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Ev
 
     await eventually(mapped)
     return SimpleNamespace(decide=decide, states=states, intents=intents)
-
-
-@asynccontextmanager
-async def sending(service: Any, tenant: str, crm: ScriptedCrm) -> AsyncIterator[None]:
-    """A sender until the end of the block, then stopped as at a shutdown."""
-    stop = asyncio.Event()
-    sender = Sender(service.database, tenant, crm, Signals(), 0.05)
-    task = asyncio.create_task(sender.run(stop))
-    try:
-        yield
-    finally:
-        stop.set()
-        await task
 
 
 async def killed_when(service: Any, tenant: str, crm: ScriptedCrm, check: Callable[[], Awaitable[Any]]) -> None:
@@ -468,3 +480,123 @@ async def test_an_echo_that_never_came_is_looked_for(
     finally:
         stop.set()
         await task
+
+
+@asynccontextmanager
+async def receiving(service: Any, tenant: str, crm: ScriptedCrm, signals: Signals | None = None) -> AsyncIterator[None]:
+    """A receiver until the end of the block."""
+    stop = asyncio.Event()
+    receiver = Receiver(service.database, tenant, crm, signals or Signals(), 0.05)
+    task = asyncio.create_task(receiver.run(stop))
+    try:
+        yield
+    finally:
+        stop.set()
+        await task
+
+
+async def test_a_sweep_goes_on_where_it_was(
+    service: Any, tenant: str, queue: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm, alive = ScriptedCrm(), asyncio.Event()
+    crm.stage |= {f"d{n}": "Demo" for n in range(6)}
+
+    async def changes(position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
+        await alive.wait()
+        while True:
+            yield ChangeBatch([], b"there")
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(crm, "changes", changes)
+    async with receiving(service, tenant, crm):
+        await service.events(OpportunityObserved, tenant=tenant, count=6)
+        crm.page_faults = 2
+        alive.set()
+
+        async def swept() -> None:
+            path = "/v1/connection"
+            found = (await service.client.get(path, headers=service.headers(tenant))).json()
+            assert len(crm.swept) >= 3
+            assert (found["sweeping_since"], found["state"]) == (None, "LIVE")
+
+        await eventually(swept)
+    assert [after for after, _ in crm.swept[:3]] == ["", "d1", "d3"]
+    assert len({since for _, since in crm.swept[:3]}) == 1
+
+
+async def test_what_the_crm_no_longer_has_is_noticed(
+    service: Any, tenant: str, queue: Any, eventually: Eventually
+) -> None:
+    crm = ScriptedCrm()
+    crm.stage |= {"d1": "Demo", "d2": "Demo"}
+    async with receiving(service, tenant, crm):
+        await service.events(OpportunityObserved, tenant=tenant, count=2)
+    del crm.stage["d2"]
+    # The CRM may call deleted what was restored since, and what we never knew.
+    crm.gone = ["d1", "d2", "d3"]
+    async with receiving(service, tenant, crm):
+        *_, last = await service.events(OpportunityObserved, tenant=tenant, count=3)
+        assert (last.message.opportunity_id, last.message.kind) == ("d2", OBSERVATION_KIND_DELETED)
+    assert len(await service.events(OpportunityObserved, tenant=tenant, count=3)) == 3
+
+
+async def test_a_loop_that_fails_waits_longer_each_time_and_says_so(
+    service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crm, connected, written = ScriptedCrm(), [], []
+
+    async def broken(*_: Any) -> Any:
+        connected.append(asyncio.get_running_loop().time())
+        raise ZeroDivisionError("a defect")
+
+    async def unwritten(writes: Sequence[CrmWrite]) -> list[Reply]:
+        written.append(len(writes))
+        raise ZeroDivisionError("a defect")
+
+    monkeypatch.setattr(crm, "connect", broken)
+    monkeypatch.setattr(crm, "write", unwritten)
+    await queue.decide(make.decision("d1", target="discovery", expected="prospecting"))
+    async with receiving(service, tenant, crm), sending(service, tenant, crm):
+
+        async def failed() -> dict[str, Any]:
+            found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
+            assert len(connected) >= 4
+            assert written
+            assert found["state"] == "FAILED"
+            return found
+
+        found = await eventually(failed)
+        assert found["last_error"] == "The connector failed: ZeroDivisionError: a defect"
+        assert datetime.fromisoformat(found["since"]) < datetime.fromisoformat(found["last_error_at"])
+        # What a call left behind is found out by reading once its lease is over, not sent again.
+        await queue.states("SENT")
+    assert connected[3] - connected[2] > connected[1] - connected[0]
+
+
+async def test_what_an_object_lacks_stops_only_what_touches_it(
+    service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
+) -> None:
+    crm, signals = ScriptedCrm(), Signals()
+    crm.lacking = [Lack("Assessment", "The object Assessment is missing.")]
+    await queue.decide(
+        make.decision("d1", target="discovery", submission=make.scored("d1")), make.decision("d2", target="discovery")
+    )
+    async with receiving(service, tenant, crm, signals):
+        await eventually(lambda: holds(signals))
+        stop = asyncio.Event()
+        task = asyncio.create_task(Sender(service.database, tenant, crm, signals, 0.05).run(stop))
+        await queue.states("NEW", "CONFIRMED")
+        found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
+        assert (found["missing"], found["writes"]) == (["The object Assessment is missing."], "HELD")
+        crm.lacking = []
+        reply = await service.client.post("/v1/connection/retry", headers=service.headers(tenant))
+        # This deployment serves another tenant.
+        assert (reply.status_code, reply.json()["code"]) == (409, "tenant_not_connected")
+        signals.unfit = frozenset()
+        await queue.states("CONFIRMED", "CONFIRMED")
+        stop.set()
+        await task
+
+
+async def holds(signals: Signals) -> None:
+    assert signals.unfit == {"Assessment"}

@@ -1,6 +1,17 @@
 """Which stage of ours is which of the CRM's."""
 
-from crm_connector.domain.stages import Category, CrmStage, PipelineStage, StageMap, default_pairs, faults
+from crm_connector.domain.stages import (
+    Category,
+    CrmStage,
+    PipelineStage,
+    StageMap,
+    completed,
+    default_pairs,
+    ending,
+    faults,
+    health,
+)
+from crm_connector.domain.writes import Ending
 
 OURS = [
     PipelineStage("demo", "Demo", Category.OPEN),
@@ -33,6 +44,29 @@ class TestDefault:
         twins = [PipelineStage("a", "Demo", Category.OPEN), PipelineStage("b", "demo", Category.OPEN)]
         assert default_pairs(twins, [crm("Demo")]) == {"a": "Demo"}
 
+    def test_an_equal_api_name_goes_before_an_equal_label(self) -> None:
+        assert default_pairs(OURS, [crm("D1", label="Demo"), crm("Demo", label="Show")]) == {"demo": "Demo"}
+
+
+class TestCompleted:
+    def test_a_pair_survives_a_new_label_here_and_there(self) -> None:
+        renamed = [PipelineStage("demo", "Trial", Category.OPEN)]
+        assert completed({"demo": "Demo"}, renamed, [crm("Demo", label="Show"), crm("Trial")]) == {"demo": "Demo"}
+
+    def test_a_stage_that_is_gone_leaves_its_counterpart_to_another(self) -> None:
+        after = [PipelineStage("show", "Demo", Category.OPEN)]
+        assert completed({"demo": "Demo"}, after, CATALOG) == {"show": "Demo"}
+
+    def test_a_pair_whose_categories_no_longer_agree_ends(self) -> None:
+        assert completed({"demo": "Demo"}, [PipelineStage("demo", "Demo", Category.WON)], CATALOG) == {}
+
+    def test_what_a_person_left_out_stays_out(self) -> None:
+        assert completed({}, OURS, CATALOG, left_out={"demo"}) == {"won": "Closed Won"}
+
+    def test_two_of_ours_never_share_a_stage(self) -> None:
+        both = [PipelineStage("a", "Other", Category.OPEN), PipelineStage("demo", "Demo", Category.OPEN)]
+        assert completed({"a": "Demo"}, both, CATALOG) == {"a": "Demo"}
+
 
 class TestFaults:
     def test_a_sound_mapping_has_none(self) -> None:
@@ -59,3 +93,23 @@ def test_a_map_reads_both_ways() -> None:
     found = StageMap({"demo": "Demo"})
     assert (found.crm_stage("demo"), found.stage_key("Demo")) == ("Demo", "demo")
     assert (found.crm_stage("won"), found.stage_key("Closed Won")) == (None, "")
+
+
+class TestEnding:
+    def test_a_close_says_how_and_why(self) -> None:
+        assert ending(OURS, "gone", "demo", "PRICE") == Ending("abandoned", "PRICE")
+        assert ending(OURS, "won", "demo", "") == Ending("won", "")
+
+    def test_opening_again_takes_both_back(self) -> None:
+        assert ending(OURS, "demo", "gone", "") == Ending("", "")
+
+    def test_a_move_among_open_stages_says_nothing_of_an_end(self) -> None:
+        assert ending(OURS, "demo", "", "") is None
+
+
+def test_health_compares_the_stage_with_the_earned_one() -> None:
+    stages = [PipelineStage("first", "First", Category.OPEN), *OURS]
+    assert health(stages, "demo", "first") == "Ahead of its evidence"
+    assert health(stages, "first", "demo") == "Behind its evidence"
+    assert health(stages, "demo", "demo") == "Supported by evidence"
+    assert health(stages, "won", "demo") == health(stages, "demo", "ghost") == ""

@@ -62,7 +62,8 @@ def test_what_the_services_expect_is_what_the_infrastructure_makes() -> None:
             env = named(services, "Deployment", f"stagecraft-{service}")["spec"]["template"]["spec"]["containers"][0][
                 "env"
             ]
-            secrets = {entry["name"]: entry["valueFrom"]["secretKeyRef"]["name"] for entry in env}
+            references = {entry["name"]: entry["valueFrom"].get("secretKeyRef") for entry in env}
+            secrets = {name: reference["name"] for name, reference in references.items() if reference}
             assert secrets["KAFKA_PASSWORD"] == f"{prefix}{data['KAFKA_USERNAME']}"
 
 

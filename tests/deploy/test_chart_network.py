@@ -123,8 +123,8 @@ def test_every_secret_is_made_by_the_vault_or_by_an_operator(variant: Variant) -
     used = set()
     for _, _, spec in pods(one):
         for entry in (e for container in spec["containers"] for e in container.get("env", []) if "valueFrom" in e):
-            reference = entry["valueFrom"]["secretKeyRef"]
-            used.add((reference["name"], reference["key"]))
+            if reference := entry["valueFrom"].get("secretKeyRef"):
+                used.add((reference["name"], reference["key"]))
         for volume in (v["secret"] for v in spec["volumes"] if "secret" in v):
             used |= {(volume["secretName"], item["key"]) for item in volume["items"]}
     assert used <= made | operators | by_hand

@@ -183,5 +183,4 @@ def publish_field_example(system):
     pipeline = admin.get("stage-engine", "/v1/pipeline-templates/field_example")
     admin.do("POST", "stage-engine", "/v1/pipelines", pipeline)
     admin.do("POST", "stage-engine", "/v1/pipelines/field_example/publish")
-    feed = {"partner_key": "northwind", "topic": "stagecraft.partner.acme.northwind.stage-changed.v1"}
-    admin.do("POST", "stage-engine", "/v1/partner-feeds", feed)
+    admin.do("POST", "stage-engine", "/v1/partner-feeds", {"partner_key": "northwind"})

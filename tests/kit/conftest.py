@@ -7,10 +7,13 @@ import pytest
 import pytest_asyncio
 from fastapi import FastAPI
 from kit.delivery.kafka import start_producer
-from kit.events import registry
+from kit.events import MAX_RECORD_BYTES, registry
 from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import Topic, create_topics
 from testing.service import ServiceUnderTest
+
+# As all topics of the platform.
+LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,19 +24,32 @@ async def service(start_service, infrastructure):
     prefix = f"k{secrets.token_hex(4)}."
     names = [kind.topic for kind in registry().values()]
     names += [f"{name}.dlq.sample" for name in names]
-    topics = [Topic(name=name, partitions=2, writer="sample") for name in names]
+    topics = [Topic(name=name, partitions=2, writer="sample", configs=LARGE) for name in names]
     await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     return await start_service("sample", topic_prefix=prefix)
 
 
 @pytest.fixture
-async def own_service(start_service, infrastructure):
-    """A service of its own: what happens to it must not happen to others."""
-    prefix = f"f{secrets.token_hex(4)}."
-    names = [kind.topic for kind in registry().values()]
-    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{name}.dlq.sample" for name in names))]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-    return await start_service("sample", topic_prefix=prefix)
+def start_own(start_service, infrastructure):
+    """Starts a service of its own with these settings: what happens to it must not happen to others."""
+
+    async def start(**settings):
+        prefix = f"f{secrets.token_hex(4)}."
+        names = [kind.topic for kind in registry().values()]
+        topics = [
+            Topic(name=n, partitions=4, writer="s", configs=LARGE)
+            for n in (*names, *(f"{name}.dlq.sample" for name in names))
+        ]
+        await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+        return await start_service("sample", topic_prefix=prefix, **settings)
+
+    return start
+
+
+@pytest.fixture
+async def own_service(start_own):
+    """A service of its own, as it is by default."""
+    return await start_own()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -43,7 +59,10 @@ async def outside(infrastructure, issuer):
 
     prefix, name = f"u{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
     names = [kind.topic for kind in registry().values()]
-    topics = [Topic(name=n, partitions=4, writer="s") for n in (*names, *(f"{each}.dlq.sample" for each in names))]
+    topics = [
+        Topic(name=n, partitions=4, writer="s", configs=LARGE)
+        for n in (*names, *(f"{each}.dlq.sample" for each in names))
+    ]
     await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     made = provision_database(
         infrastructure.admin_url, "sample", app_password="test", owner_password="test", database=name

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 
 import psycopg
 import pytest
+from kit import app
 from kit.events import Event
 from kit.ids import utc_now, uuid7
 from sandbox.stack.ports import free_ports
@@ -215,7 +216,7 @@ async def test_every_request_is_a_line_and_a_count(outside, tenant, tmp_path):
     assert first["path"] == "/v1/notes" and first["milliseconds"] >= 0
     assert first["trace_id"] == refused.json()["trace_id"] != ""
     assert (last["level"], last["fault"]) == ("ERROR", "ZeroDivisionError")
-    count = 'http_requests_total{code="unknown_parameter",operation="create_note",service="sample",status="422"} 1.0'
+    count = 'http_requests_total{code="validation_failed",operation="create_note",service="sample",status="422"} 1.0'
     assert count in metrics
     assert 'http_request_seconds_count{operation="list_notes",service="sample"} 1.0' in metrics
     assert 'operation="readyz"' not in metrics
@@ -235,3 +236,31 @@ async def test_a_clock_that_jumps_is_shown_and_stops_nothing(service, tenant, mo
     ages = re.findall(r"^consumer_event_age_seconds_sum{\S+ (\S+)", shown, re.MULTILINE)
     assert ages and all(float(age) >= 0 for age in ages)
     assert (await service.client.get("/livez")).status_code == 200
+
+
+async def test_a_loop_that_fails_starts_again_later_and_later_and_for_ever(monkeypatch):
+    """Any of them: a loop has no way to end but by the wish to stop, or by its own decision."""
+    stop, pauses, runs = asyncio.Event(), [], 0
+
+    async def noted(_, seconds):
+        pauses.append(seconds)
+
+    async def failing(until):
+        nonlocal runs
+        runs += 1
+        if runs > 1500:
+            until.set()
+        raise OverflowError("a bug")
+
+    monkeypatch.setattr(app, "pause", noted)
+    monkeypatch.setattr(app.log, "exception", lambda *_: None)
+    await asyncio.wait_for(app._supervised("loop", failing, stop), 60)
+    assert runs == 1501
+    assert pauses[:3] == [1, 2, 4] and max(pauses) == pauses[-1] == 60
+
+    async def ends(_):
+        nonlocal runs
+        runs = 0
+
+    await app._supervised("loop", ends, asyncio.Event())
+    assert runs == 0

@@ -4,8 +4,9 @@ import asyncio
 import ssl
 from datetime import UTC, datetime, timedelta
 
+import asyncpg
 import pytest
-from kit.health import LIMIT_SECONDS, Watchdog, brokers_in_words, in_words
+from kit.health import LIMIT_SECONDS, Progress, Shared, Watchdog, brokers_in_words, in_words
 from sandbox.stack.ports import free_ports
 from sqlalchemy.exc import OperationalError
 
@@ -68,5 +69,45 @@ def test_the_watchdog_names_who_is_overdue():
     now[0] = LIMIT_SECONDS + 1
     assert watchdog.complaints() == [f"relay has not run for {LIMIT_SECONDS + 1:.0f} s, since it looked"]
     watchdog.beat("relay")
-    watchdog.fail("consumer", "halted")
-    assert watchdog.complaints() == ["consumer stopped: halted"]
+    assert watchdog.complaints() == []
+
+
+def test_what_has_work_and_does_not_move_is_stuck():
+    now = [0.0]
+    progress = Progress(lambda: now[0])
+    for position in (5, 6, 6, 6):
+        progress.at("moves once", position, behind=True)
+        progress.at("has nothing to do", 3, behind=False)
+        progress.at("moves", int(now[0]), behind=True)
+        now[0] += 40
+    assert progress.stuck(60) == ["moves once"]
+    progress.at("moves once", 7, behind=True)
+    assert progress.stuck(60) == []
+    now[0] += 61
+    progress.at("moves once", 7, behind=False)
+    assert progress.stuck(60) == ["moves"]
+
+
+async def test_all_who_ask_at_once_share_one_measurement():
+    begun = []
+
+    async def measure():
+        begun.append(True)
+        await asyncio.sleep(0.01)
+        return len(begun)
+
+    shared = Shared(measure)
+    first = asyncio.create_task(shared.get())
+    await asyncio.sleep(0)
+    first.cancel()
+    assert set(await asyncio.gather(*(shared.get() for _ in range(100)))) == {1}
+    assert await shared.get() == 1
+    shared._began_at -= 2
+    assert await shared.get() == 2
+
+
+@pytest.mark.parametrize("severity", ["ERROR", "FATAL"])
+def test_only_what_ends_a_session_is_told_with_its_message(severity):
+    error = asyncpg.UndefinedTableError('relation "secret" does not exist')
+    error.severity_en = severity
+    assert ("secret" in in_words(error)) == (severity == "FATAL")

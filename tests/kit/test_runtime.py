@@ -3,18 +3,18 @@
 import asyncio
 import re
 import time
+from pathlib import Path
 
+import httpx
 import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
-from kit.events import Event, Record
 from kit.health import LIMIT_SECONDS
 from kit.ids import uuid7
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sandbox.stack.health import COLUMNS, health_of
-from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -23,12 +23,11 @@ from tests.kit.processes import Process, migrate, release
 
 pytestmark = pytest.mark.stack
 
-RELAY_LOCK = 7235940121
-# It comes back only after a pause.
-END_LEADER = """
-    SELECT pg_terminate_backend(pid) FROM pg_locks
-    WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+SAMPLE = Path(__file__).parent
+ANOTHER_LEADS = """
+    UPDATE lease SET holder = 'another', backend = pg_backend_pid(), expires_at = now() + interval '1 hour'
 """
+IT_ENDED = "UPDATE lease SET expires_at = now()"
 
 
 def submission(key: str = "fine") -> AssessmentSubmitted:
@@ -110,15 +109,17 @@ def fresh_events(own_service, tenant):
 
 async def test_a_client_that_never_answers_is_replaced(own_service, fresh_events, monkeypatch):
     monkeypatch.setattr("kit.delivery.consumer.SILENT_SECONDS", 3)
-    lost, fetch = set(), AIOKafkaConsumer.getmany
+    lost, fetch, asked = set(), AIOKafkaConsumer.getmany, asyncio.Event()
 
     async def never(consumer, *given, **options):
         if consumer._group_id == own_service.runtime.consumer.group and (not lost or consumer in lost):
             lost.add(consumer)
+            asked.set()
             await asyncio.Event().wait()
         return await fetch(consumer, *given, **options)
 
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", never)
+    await asyncio.wait_for(asked.wait(), 30)
     await fresh_events(1)
     assert len(lost) == 1
     assert own_service.runtime.consumer.last_error == "ClientStalled: the client has returned nothing for 3 s"
@@ -151,29 +152,6 @@ async def test_a_client_that_fetches_no_more_is_replaced_and_no_event_is_missed(
     )
 
 
-async def test_a_batch_that_is_repeated_does_not_count_its_invalid_events_again(own_service, tenant, monkeypatch):
-    """Or an outage of minutes would halt the consumer for the one invalid event it found on the way."""
-    from sample.consumers import Faults
-
-    monkeypatch.setattr("kit.delivery.batch.HALT_AFTER_INVALID", 3)
-    gate = asyncio.Event()
-    faults = own_service.runtime.resources.get(Faults)
-    faults.hold["slow"] = gate
-    faults.retries["slow"] = 6
-    await own_service.publish(submission("slow"), tenant=tenant, sequence=1)
-    record = Event(tenant, submission(), 2).record("test", own_service.settings.topic_prefix)
-    await own_service.send(Record(record.topic, record.key, b"\xff", record.headers))
-    await own_service.publish(submission(), tenant=tenant, sequence=3)
-    # From here on the three are fetched together.
-    gate.set()
-    scored = await own_service.events(SubmissionScored, tenant=tenant, count=2)
-    assert [event.sequence for event in scored] == [1, 3]
-    assert faults.calls > 6
-    await alive(own_service)
-    async with own_service.database.unit_of_work(tenant) as uow:
-        assert (await uow.session.execute(text("SELECT count(*) FROM dead_letter"))).scalar() == 1
-
-
 async def test_what_comes_while_a_batch_is_at_work_is_the_next_batch_as_a_whole(
     own_service, tenant, eventually, monkeypatch
 ):
@@ -199,25 +177,6 @@ async def test_what_comes_while_a_batch_is_at_work_is_the_next_batch_as_a_whole(
     assert faults.calls == 2
 
 
-async def test_only_invalid_events_without_a_good_one_between_them_halt_the_consumer(own_service, tenant, monkeypatch):
-    from sample.consumers import Faults
-
-    monkeypatch.setattr("kit.delivery.batch.HALT_AFTER_INVALID", 3)
-    gate = asyncio.Event()
-    own_service.runtime.resources.get(Faults).hold["first"] = gate
-    await own_service.publish(submission("first"), tenant=tenant, sequence=1)
-    record = Event(tenant, submission(), 2).record("test", own_service.settings.topic_prefix)
-    for sequence in (2, 3, 4, 5):
-        for _ in range(3):
-            await own_service.send(Record(record.topic, record.key, b"\xff", record.headers))
-        await own_service.publish(submission(), tenant=tenant, sequence=sequence)
-    # From here on all that came meanwhile is fetched together.
-    gate.set()
-    scored = await own_service.events(SubmissionScored, tenant=tenant, count=5)
-    assert [event.sequence for event in scored] == [1, 2, 3, 4, 5]
-    await alive(own_service)
-
-
 async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_path, infrastructure, eventually):
     tree = release(1, tmp_path)
     await asyncio.to_thread(migrate, tree, outside.owner_url)
@@ -235,8 +194,9 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
         nothing = {"lag": "^0$", "outbox": "^0$", "outbox_age": r"^0\.0 s$", "dead_letters": "^0$"}
         await eventually(lambda: shows(ready="yes", last_error="^$", **nothing))
 
-        await outside.publish(submission("poison"), tenant=tenant)
-        await eventually(lambda: shows(ready="yes", dead_letters="^1$", last_error="poisoned: as told"))
+        poison = AssessmentSubmitted(submission_id=str(uuid7()), opportunity_id="p", assessment_key="poison")
+        await outside.publish(poison, tenant=tenant)
+        await eventually(lambda: shows(ready="yes", dead_letters="^1$", last_error="poisoned"))
 
         process.kill()
         process = Process(tree, outside.settings)
@@ -259,20 +219,20 @@ async def test_make_status_tells_what_is_wrong_while_it_is(outside, tenant, tmp_
         await eventually(lambda: shows(outbox="^0$"))
 
         name = make_url(outside.owner_url).database
-        with psycopg.connect(make_conninfo(infrastructure.admin_url, dbname=name)) as blocker:
-            blocker.execute(END_LEADER)
-            blocker.execute("SELECT pg_advisory_xact_lock(%s)", (RELAY_LOCK,))
+        with psycopg.connect(make_conninfo(infrastructure.admin_url, dbname=name), autocommit=True) as other:
+            other.execute(ANOTHER_LEADS)
             made = await outside.client.post(
                 f"{process.url}/v1/notes", json={"text": "a"}, headers=outside.headers(tenant)
             )
             assert made.status_code == 201
             await eventually(lambda: shows(outbox="^1$", outbox_age=r"^[1-9]\d*\.\d s$"))
+            other.execute(IT_ENDED)
         await eventually(lambda: shows(outbox="^0$"))
 
         open_to_all(infrastructure.admin_url, name, False)
         try:
             await outside.publish(submission(), tenant=tenant)
-            away = "the database does not answer"
+            away = "the database cannot be written to"
             await eventually(lambda: shows(ready="no", lag="^1$", outbox=r"^\?$", last_error=away))
         finally:
             open_to_all(infrastructure.admin_url, name, True)
@@ -290,6 +250,8 @@ def open_to_all(admin_url, name, everybody):
 
 
 async def test_a_gauge_that_cannot_be_measured_vanishes(own_service, monkeypatch):
+    monkeypatch.setattr("kit.health._SHARED_SECONDS", 0)
+
     async def away():
         raise ConnectionError("away")
 
@@ -304,3 +266,104 @@ async def test_a_gauge_that_cannot_be_measured_vanishes(own_service, monkeypatch
         patch.setattr(own_service.runtime.relay, "measure", away)
         assert await shown() == (False, None)
     assert await shown() == (True, 0)
+
+
+@pytest.fixture
+async def silent_broker():
+    """Accepts every connection and says nothing; its address."""
+    ended = asyncio.Event()
+
+    async def say_nothing(reader, writer):
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    ended.set()
+    server.close()
+
+
+async def test_a_broker_that_says_nothing_is_no_reason_to_restart_and_requests_go_on(
+    outside, tenant, silent_broker, monkeypatch, eventually
+):
+    from sample.main import create
+
+    await asyncio.to_thread(migrate, SAMPLE, outside.owner_url)
+    # The same relations as between the real ones.
+    monkeypatch.setattr("kit.delivery.consumer._CONNECT_SECONDS", 0.6)
+    monkeypatch.setattr("kit.runtime._CONNECT_SECONDS", 0.6)
+    monkeypatch.setattr("kit.delivery.outbox.POLL_SECONDS", 0.05)
+    app = create(outside.settings.model_copy(update={"kafka_bootstrap_servers": silent_broker}))
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+
+            async def running():
+                made = await client.post("/v1/notes", json={"text": "a"}, headers=outside.headers(tenant))
+                assert made.status_code == 201
+
+            await eventually(running)
+            # Each loop has to beat within the limit, which a clock that runs five times as fast makes five seconds.
+            began = time.monotonic()
+            clock = lambda: began + 5 * (time.monotonic() - began)  # noqa: E731
+            monkeypatch.setattr(app.state.runtime.watchdog, "_clock", clock)
+            while time.monotonic() < began + 7:
+                assert (await client.get("/livez")).json()["reasons"] == []
+                await running()
+                await asyncio.sleep(0.2)
+            assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_what_needs_no_token_tells_nothing_of_tables_or_events_and_measures_once_a_second(
+    own_service, tenant, eventually, monkeypatch
+):
+    await own_service.publish(submission("broken table"), tenant=tenant)
+
+    async def failed():
+        assert "no_such_table" in own_service.runtime.consumer.last_error
+
+    await eventually(failed)
+    shown = (await own_service.client.get("/statusz")).text
+    assert "handler_failed" in shown
+    assert not re.search(r"no_such_table|SELECT|column|relation", shown)
+    headers = own_service.headers(tenant, "sre")
+    assert "no_such_table" in (await own_service.client.get("/statusz", headers=headers)).json()["last_error"]
+    looks, probe = [], own_service.database.write_probe
+
+    async def counted():
+        looks.append(True)
+        await probe()
+
+    monkeypatch.setattr(own_service.database, "write_probe", counted)
+    began = time.monotonic()
+    for _ in range(20):
+        await asyncio.gather(*(own_service.client.get(path) for path in ("/readyz", "/statusz", "/metrics") * 5))
+    assert len(looks) <= time.monotonic() - began + 1
+
+
+async def test_work_that_does_not_move_makes_unready_and_not_dead(own_service, tenant, eventually, monkeypatch):
+    """Neither loop has stopped: what they say is not what counts."""
+    monkeypatch.setattr("kit.runtime._STILL_SECONDS", 1)
+    runtime = own_service.runtime
+
+    async def idle():
+        return 0
+
+    monkeypatch.setattr(runtime.relay, "round", idle)
+    monkeypatch.setattr(runtime.consumer.batches, "apply", _all_again)
+    made = await own_service.client.post("/v1/notes", json={"text": "a"}, headers=own_service.headers(tenant))
+    assert made.status_code == 201
+    await own_service.publish(submission(), tenant=tenant)
+
+    async def says_both():
+        answer = await own_service.client.get("/readyz")
+        said = " ".join(answer.json()["reasons"])
+        assert "the outbox does not move" in said
+        assert re.search(r"no event was handled for 1 s of \S+\.submitted\.v1\[\d\]", said)
+
+    await eventually(says_both)
+    await alive(own_service)
+
+
+async def _all_again(records):
+    return records

@@ -5,9 +5,12 @@ import asyncio
 import asyncpg
 import pytest
 from kit.database.bulk import driver_of
+from kit.errors import EventTooLarge
 from kit.ids import uuid7
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 pytestmark = pytest.mark.stack
 
@@ -35,6 +38,27 @@ async def test_an_error_undoes_all_of_it(service, tenant):
             await add(uow)
             raise ZeroDivisionError
     assert await notes(service, tenant) == 0
+
+
+async def test_an_event_without_room_on_its_topic_is_never_committed(service, tenant):
+    with pytest.raises(EventTooLarge, match="SubmissionScored may have 2097152 bytes"):
+        async with service.database.unit_of_work(tenant) as uow:
+            await add(uow)
+            uow.publish(SubmissionScored(opportunity_id="o", score_id="x" * 2**21), sequence=1)
+    assert await notes(service, tenant) == 0
+
+
+async def test_an_attempt_that_fails_takes_back_its_own_part_only(service, tenant):
+    async with service.database.unit_of_work(tenant) as uow:
+        await add(uow)
+        with pytest.raises(DBAPIError):
+            async with uow.attempt():
+                await add(uow)
+                uow.publish(AssessmentSubmitted(opportunity_id="x"), sequence=1)
+                await uow.session.execute(text("SELECT 1/0"))
+        async with uow.attempt():
+            await add(uow)
+    assert (await notes(service, tenant), uow.published) == (2, 0)
 
 
 async def test_an_error_of_the_database_that_somebody_swallows_is_no_success(service, tenant):

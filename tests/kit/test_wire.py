@@ -70,3 +70,14 @@ def test_a_word_of_an_enum_is_read_or_refused():
 def test_zero_stays_zero():
     assert wire.decimal("0", "field") == Decimal(0)
     assert wire.decimal("0E+3", "field") == 0
+
+
+@pytest.mark.parametrize("text", ["1234567890123456", "1e15", "nan", "Infinity", "12,5", "0.0000000000001", "9" * 300])
+def test_an_amount_that_cannot_be_held_exactly_is_unknown(text: str) -> None:
+    assert wire.amount(text) is None
+
+
+@pytest.mark.parametrize("text", ["123456789012345", "-0.000000000001", "0", "5E+4", "1.50"])
+def test_other_amounts_are_read(text: str) -> None:
+    assert wire.amount(text) == Decimal(text)
+    assert wire.amount("") is None

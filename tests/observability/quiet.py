@@ -10,10 +10,11 @@ from typing import Any
 SERVICES = ("assessment", "scoring", "stage-engine", "crm-connector", "recommender")
 STATES = ("LIVE", "CONNECTING", "IMPORTING", "WAITING_FOR_PIPELINE", "REFUSED", "UNAVAILABLE")
 WAITING = {
-    "scoring": ("parked_submissions",),
-    "stage-engine": ("parked_events", "quarantined_opportunities", "proposals"),
-    "crm-connector": ("parked_writes", "unfinished_writes"),
-    "recommender": ("parked_submissions",),
+    "assessment": ("quarantined_events", "held_submissions"),
+    "scoring": ("quarantined_events", "parked_submissions"),
+    "stage-engine": ("quarantined_events", "parked_events", "quarantined_opportunities", "proposals"),
+    "crm-connector": ("quarantined_events", "parked_writes", "unfinished_writes"),
+    "recommender": ("quarantined_events", "parked_submissions"),
 }
 MINUTES = 150
 ASKED_AT = (5, 20, 41, 43, 45, 47, 52, 60, 75, 90, 120, 150)
@@ -113,7 +114,7 @@ def _of_service(service: str, instance: Instance, *, busy: bool) -> Iterator[tup
     def grows(per_minute: float) -> Value:
         return Value(growth=per_minute if busy else 0)
 
-    yield from (("up", Value(1)), ("service_ready", Value(1)), ("consumer_running", Value(1)))
+    yield from (("up", Value(1)), ("service_ready", Value(1)))
     yield from (("service_clock_seconds", Value(0.4, of_clock=True)), ("service_info", Value(1)))
     yield "process_start_time_seconds", Value(60 * instance.first)
     yield from (("issuer_keys_age_seconds", Value(290)), ("housekeeping_age_seconds", Value(growth=60)))

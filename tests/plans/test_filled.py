@@ -35,6 +35,7 @@ PAGES = [
     ("stage-engine", f"/v1/opportunities/{OPPORTUNITY}/decisions", "rep", PAGE),
     ("stage-engine", "/v1/changes", "rep", max(PAGE, OF_A_REP)),
     ("recommender", f"/v1/opportunities/{OPPORTUNITY}/recommendation", "rep", PAGE),
+    ("recommender", "/v1/recommendations", "rep", max(PAGE, OF_A_REP)),
 ]
 pytestmark = pytest.mark.e2e
 

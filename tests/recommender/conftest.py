@@ -126,7 +126,7 @@ class World:
         await self.apply(*[scored(opportunity, score=score) for opportunity, score, _ in opportunities])
         await self.apply(*[stage_changed(opportunity, 2, stage) for opportunity, _, stage in opportunities])
 
-    async def get(self, path: str, role: str = "rep", **options: Any) -> Any:
+    async def get(self, path: str, role: str = "manager", **options: Any) -> Any:
         return await self.service.client.get(path, headers=self.service.headers(self.tenant, role), **options)
 
     async def post(self, path: str, document: Any, role: str = "rep") -> Any:

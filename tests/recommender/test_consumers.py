@@ -267,11 +267,12 @@ class TestContext:
 class TestBadInput:
     async def test_an_unreadable_number_is_put_aside_and_the_rest_goes_on(self, world, say):
         broken = say.profile("broken")
+        broken.assessment_key = "another"
         broken.reachable_max = "many"
         await world.tell(broken)
         await world.tell(say.pipeline(), say.profile())
         await world.tell(say.stage_changed("opportunity", 1, "prospecting"))
-        await world.tell(say.scored("opportunity", score="NaN"))
+        await world.tell(say.scored("another", score="NaN"))
         await world.tell(say.scored("opportunity"))
         assert (await world.recommendation("opportunity"))["submission_id"] == "opportunity-s1"
 

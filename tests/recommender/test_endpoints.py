@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.builders import opportunity_observed
+
 pytestmark = pytest.mark.stack
 
 HISTORY = {("70", "discovery"): 180, ("70", "closed_lost"): 20, ("40", "closed_lost"): 60}
@@ -63,6 +65,43 @@ class TestAccess:
         assert (preview["abstention_code"], preview["reasons"]["support"]) == ("COLD_START", 0)
 
 
+class TestOwners:
+    async def test_a_rep_sees_those_of_their_own_opportunities(self, world, say):
+        await world.define()
+        for owner in ("ann", "eve"):
+            await world.apply(opportunity_observed(opportunity_id=f"of-{owner}", owner_id=owner))
+            await world.apply(say.stage_changed(f"of-{owner}", 1, "prospecting"))
+            await world.apply(say.scored(f"of-{owner}"))
+        await world.apply(say.stage_changed("of-nobody", 1, "prospecting"))
+        await world.apply(say.scored("of-nobody"))
+
+        async def seen(role, subject):
+            headers = world.service.headers(world.tenant, role, subject)
+            page = (await world.service.client.get("/v1/recommendations", headers=headers)).json()
+            single = []
+            for each in ("of-ann", "of-eve", "of-nobody"):
+                path = f"/v1/opportunities/{each}/recommendation"
+                single.append((await world.service.client.get(path, headers=headers)).status_code)
+            return sorted(item["opportunity_id"] for item in page["items"]), single
+
+        assert await seen("rep", "ann") == (["of-ann"], [200, 404, 404])
+        assert await seen("rep", "eve") == (["of-eve"], [404, 200, 404])
+        assert await seen("manager", "mona") == (["of-ann", "of-eve", "of-nobody"], [200, 200, 200])
+
+    async def test_answers_of_whoever_may_not_hand_them_in_bring_none(self, world, say):
+        """Their right was not checked on receipt, for the owner was not known yet."""
+        await world.define()
+        for owner in ("ann", "eve", ""):
+            await world.apply(opportunity_observed(opportunity_id=f"of-{owner}", owner_id=owner))
+        for opportunity in ("of-ann", "of-eve", "of-", "unseen"):
+            await world.apply(say.stage_changed(opportunity, 1, "prospecting"))
+            score = say.scored(opportunity)
+            score.entitled = False
+            await world.apply(score)
+        items = (await world.get("/v1/recommendations")).json()["items"]
+        assert [item["opportunity_id"] for item in items] == ["of-ann"]
+
+
 class TestList:
     async def test_pages_through_all_newest_first(self, world, say):
         await world.define()
@@ -111,11 +150,11 @@ class TestPreview:
     @pytest.mark.parametrize(
         ("change", "code", "pointer"),
         [
-            ({"stage_key": "nowhere"}, "unknown_stage", "/body/stage_key"),
-            ({"assessment_key": "unheard"}, "unknown_assessment", "/body/assessment_key"),
-            ({"score": "high"}, "validation_failed", "/body/score"),
-            ({"score": "NaN"}, "validation_failed", "/body/score"),
-            ({"scor": 1}, "validation_failed", "/body/scor"),
+            ({"stage_key": "nowhere"}, "unknown_stage", "/stage_key"),
+            ({"assessment_key": "unheard"}, "unknown_assessment", "/assessment_key"),
+            ({"score": "high"}, "validation_failed", "/score"),
+            ({"score": "NaN"}, "validation_failed", "/score"),
+            ({"scor": 1}, "validation_failed", "/scor"),
         ],
     )
     async def test_says_what_is_wrong(self, world, change, code, pointer):

@@ -223,3 +223,14 @@ def test_every_score_teaches_at_most_once(opportunity):
     assert sum(learned.cases.values()) <= len({score.submission_id for score in scores})
     assert sum(n for (_, total), n in learned.totals.items() if total is not Total.ENDED_VISITS) <= 1
     assert all(count > 0 for count in Counter(learned.cases).values())
+
+
+@pytest.mark.parametrize("then", ["lost", "walked"])
+def test_a_win_replaced_by_another_outcome_teaches_no_win(then: str) -> None:
+    first, won, ended = visit(1, "new"), visit(2, "won"), visit(3, then)
+    learned = lessons(history(first, won, ended, evidence("s1", first)))
+    assert {label for _, label in learned.cases} == {then}
+    assert learned.totals["sales", Total.WON] == 0
+    reopened = visit(3, "new", VisitEntry.REOPEN)
+    learned = lessons(history(first, won, reopened, visit(4, then), evidence("s1", first), evidence("s2", reopened)))
+    assert "won" not in {label for _, label in learned.cases}

@@ -18,6 +18,7 @@ from recommender.domain.model import (
     model_version,
     smoothed,
 )
+from recommender.domain.skill import Model
 
 STAGES = ["prospecting", "discovery", "demo", "won", "lost"]
 
@@ -120,6 +121,35 @@ class TestAbstention:
             again = judged([*rows, (CELL, answer.recommended_stage, extra)])
             assert again.recommended_stage == answer.recommended_stage
             assert again.lower_bound >= answer.lower_bound - 1e-8
+
+
+class TestSkill:
+    OTHER = Cell("sales", "prospecting", "fit", "40")
+
+    def answer(self, rows, cell=CELL):
+        return Model(count_table(rows)).answer(cell, WARM, STAGES)
+
+    def test_the_base_rate_alone_is_no_answer(self):
+        alone = self.answer([(CELL, "discovery", 90), (CELL, "lost", 10)])
+        assert (alone.abstention, alone.recommended_stage) == (Abstention.NO_SKILL, None)
+
+    def test_bands_that_tell_outcomes_apart_are_answered(self):
+        rows = [(CELL, "discovery", 90), (CELL, "lost", 10), (self.OTHER, "discovery", 30), (self.OTHER, "lost", 70)]
+        assert self.answer(rows).recommended_stage == "discovery"
+        assert self.answer(rows, self.OTHER).recommended_stage == "lost"
+
+    def test_bands_that_do_not_are_not(self):
+        rows = [(CELL, "discovery", 70), (CELL, "lost", 30), (self.OTHER, "discovery", 66), (self.OTHER, "lost", 34)]
+        assert self.answer(rows).abstention is Abstention.NO_SKILL
+
+    @given(rows=cases, cell=cells)
+    def test_it_only_takes_answers_away(self, rows, cell):
+        without, found = judged(rows, cell), self.answer(rows, cell)
+        assert found.probabilities == without.probabilities
+        if found.recommended_stage:
+            assert found == without
+        elif found.abstention is not Abstention.NO_SKILL:
+            assert found.abstention is without.abstention
 
 
 class TestProbabilities:

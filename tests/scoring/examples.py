@@ -6,7 +6,7 @@ from decimal import Decimal
 from forms.answers import Value
 from forms.check import visible_questions
 from forms.definition import Choice, Form, Question, QuestionType
-from scoring.domain.plan import ScoringPlan, compile_plan
+from scoring.domain.plan import ScoringPlan
 from scoring.domain.profile import (
     Band,
     Profile,
@@ -14,6 +14,7 @@ from scoring.domain.profile import (
     Scale,
     profile_from_json,
 )
+from scoring.domain.reach import survey
 from scoring.domain.score import Score, score
 from scoring.templates import profile_templates
 
@@ -23,7 +24,7 @@ D = Decimal
 
 
 def shipped(key: str) -> ScoringPlan:
-    return compile_plan(shipped_form(key), profile_from_json(key, 1, profile_templates()[key].profile))
+    return survey(shipped_form(key), profile_from_json(key, 1, profile_templates()[key].profile)).plan
 
 
 def choices(*keys: str) -> tuple[Choice, ...]:
@@ -59,5 +60,5 @@ PROFILE = Profile(
 
 
 def run(answers: dict[str, Value], form: Form = FORM, **changes: object) -> Score:
-    plan = compile_plan(form, dataclasses.replace(PROFILE, **changes))
+    plan = survey(form, dataclasses.replace(PROFILE, **changes)).plan
     return score(plan, visible_questions(form, answers), answers)

@@ -9,9 +9,10 @@ from uuid import UUID
 import pytest
 from forms.definition import Form
 from forms.messages import form_to_event_fields
+from kit.database.tables import parked
 from kit.http.auth import Principal
 from kit.ids import derived, uuid7
-from scoring.models import assessment, parked_submission, score
+from scoring.models import assessment, score
 from scoring.service.profiles import ProfileService
 from sqlalchemy import func, select, text
 from stagecraft.assessment.v1.assessment_published_pb2 import (
@@ -25,6 +26,8 @@ from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, S
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from testing.service import ServiceUnderTest
 
+from tests.builders import opportunity_observed, shipped_form
+
 WAITING_FOR_A_NAMED_LOCK = """locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
@@ -36,7 +39,7 @@ Eventually = Callable[..., Awaitable[Any]]
 
 async def score_of(scoring: ServiceUnderTest, tenant: str, submission_id: str) -> Any:
     return await scoring.client.get(
-        f"/v1/submissions/{submission_id}/score", headers=scoring.headers(tenant, role="rep")
+        f"/v1/submissions/{submission_id}/score", headers=scoring.headers(tenant, role="manager")
     )
 
 
@@ -90,7 +93,7 @@ async def test_a_submission_before_its_profile_waits_and_is_scored_on_publish(
         await scoring.publish(each, tenant=tenant, sequence=number + 1)
 
     async def all_parked() -> None:
-        assert await count(scoring, tenant, parked_submission) == 3
+        assert await count(scoring, tenant, parked) == 3
 
     await eventually(all_parked)
     pending = await score_of(scoring, tenant, sent[0].submission_id)
@@ -104,7 +107,7 @@ async def test_a_submission_before_its_profile_waits_and_is_scored_on_publish(
         ("opp-1", 2, "70"),
         ("opp-2", 3, "70"),
     ]
-    assert await count(scoring, tenant, parked_submission) == 0
+    assert await count(scoring, tenant, parked) == 0
     assert (await score_of(scoring, tenant, sent[0].submission_id)).json()["score"] == "70"
 
 
@@ -118,7 +121,7 @@ async def test_a_submission_that_meets_a_publication_half_done_is_scored(
 ) -> None:
     await publish_assessment()
     made = await scoring.client.post("/v1/scoring-profiles", json=draft, headers=scoring.headers(tenant))
-    admin = Principal(tenant, "admin", frozenset(), frozenset())
+    admin = Principal(tenant, "admin", "admin", frozenset(), frozenset())
     async with scoring.database.unit_of_work(tenant) as uow:
         await ProfileService(uow, admin).publish(UUID(made.json()["profile_id"]))
         await scoring.publish(submission(), tenant=tenant)
@@ -130,7 +133,7 @@ async def test_a_submission_that_meets_a_publication_half_done_is_scored(
         await eventually(consumer_waits)
     (event,) = await scoring.events(SubmissionScored, tenant=tenant, count=1)
     assert event.message.score == "70"
-    assert await count(scoring, tenant, parked_submission) == 0
+    assert await count(scoring, tenant, parked) == 0
 
 
 async def test_delivered_again_under_any_event_id_it_changes_nothing(
@@ -214,6 +217,8 @@ async def test_broken_events_are_dead_lettered_and_do_not_stop_the_rest(
     no_uuid.submission_id = "mine"
     no_value.answers.append(Answer(question_key="empty"))
     good = submission()
+    # What comes after a broken event of its own opportunity would wait behind it.
+    no_uuid.opportunity_id, no_value.opportunity_id = "broken-1", "broken-2"
     for each in (no_uuid, no_value, good):
         await scoring.publish(each, tenant=tenant)
     broken_form = AssessmentPublished(
@@ -270,7 +275,7 @@ async def test_scores_of_an_opportunity_newest_first_and_of_its_tenant_only(
         await scoring.publish(each, tenant=tenant)
         await scoring.events(SubmissionScored, tenant=tenant, count=number + 1)
     url = "/v1/scores?opportunity_id=opp-1&limit=2"
-    headers = scoring.headers(tenant, role="rep")
+    headers = scoring.headers(tenant, role="manager")
     first = (await scoring.client.get(url, headers=headers)).json()
     second = (await scoring.client.get(f"{url}&cursor={first['next_cursor']}", headers=headers)).json()
     got = [item["submission_id"] for item in first["items"] + second["items"]]
@@ -283,6 +288,50 @@ async def test_scores_of_an_opportunity_newest_first_and_of_its_tenant_only(
     assert listed.json()["items"] == []
     assert (await score_of(scoring, tenant, str(uuid7()))).json()["code"] == "score_not_found"
     assert (await scoring.client.get("/v1/scores", headers=headers)).status_code == 422
+
+
+async def test_a_rep_sees_the_scores_of_their_own_opportunities(
+    scoring: ServiceUnderTest,
+    tenant: str,
+    submission: Submission,
+    eventually: Eventually,
+    publish_assessment: Publish,
+    publish_profile: Publish,
+) -> None:
+    await publish_assessment()
+    await publish_profile()
+    scored, parked = submission("opp-1"), submission("opp-1", form=shipped_form(version=2))
+    for each in (scored, parked):
+        await scoring.publish(each, tenant=tenant)
+    await scoring.events(SubmissionScored, tenant=tenant, count=1)
+
+    async def seen(subject: str) -> list[str]:
+        headers, found = scoring.headers(tenant, "rep", subject), []
+        for path in (
+            f"/v1/submissions/{scored.submission_id}/score",
+            f"/v1/submissions/{parked.submission_id}/score",
+            "/v1/scores?opportunity_id=opp-1",
+        ):
+            answer = await scoring.client.get(path, headers=headers)
+            found.append(answer.json().get("code", "seen"))
+        return found
+
+    async def seen_by(subject: str, expected: list[str]) -> None:
+        assert await seen(subject) == expected
+
+    nothing, all_of_it = (
+        ["score_not_found", "score_not_found", "opportunity_not_found"],
+        ["seen", "score_pending", "seen"],
+    )
+    await seen_by("ann", nothing)
+    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="ann"), tenant=tenant, sequence=2)
+    await eventually(lambda: seen_by("ann", all_of_it))
+    await seen_by("eve", nothing)
+    # What was observed before the last says nothing new.
+    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="eve"), tenant=tenant, sequence=1)
+    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="bob"), tenant=tenant, sequence=3)
+    await eventually(lambda: seen_by("bob", all_of_it))
+    await seen_by("ann", nothing)
 
 
 async def test_another_tenants_profile_does_not_score(
@@ -299,8 +348,8 @@ async def test_another_tenants_profile_does_not_score(
     sent = copy.deepcopy(submission())
     await scoring.publish(sent, tenant=other)
 
-    async def parked() -> None:
+    async def waits() -> None:
         assert (await score_of(scoring, other, sent.submission_id)).json()["code"] == "score_pending"
 
-    await eventually(parked)
+    await eventually(waits)
     assert await count(scoring, tenant, score) == 0

@@ -70,12 +70,12 @@ class TestDraft:
     @pytest.mark.parametrize(
         ("path", "value", "pointer"),
         [
-            (("scale",), "points", "/body/profile/scale"),
-            (("quantum",), "0.03", "/body/profile/quantum"),
-            (("questions", 0, "weight"), "0", "/body/profile/questions/0/weight"),
-            (("questions", 0, "choices", 0, "points"), "NaN", "/body/profile/questions/0/choices/0/points"),
-            (("questions", 0, "choices", 0, "points"), "1e30", "/body/profile/questions/0/choices/0/points"),
-            (("questions", 0, "surprise"), 1, "/body/profile/questions/0/surprise"),
+            (("scale",), "points", "/profile/scale"),
+            (("quantum",), "0.03", "/profile/quantum"),
+            (("questions", 0, "weight"), "0", "/profile/questions/0/weight"),
+            (("questions", 0, "choices", 0, "points"), "NaN", "/profile/questions/0/choices/0/points"),
+            (("questions", 0, "choices", 0, "points"), "1e30", "/profile/questions/0/choices/0/points"),
+            (("questions", 0, "surprise"), 1, "/profile/questions/0/surprise"),
         ],
     )
     async def test_bad_points_are_refused_with_a_pointer(
@@ -206,10 +206,10 @@ class TestPreview:
     @pytest.mark.parametrize(
         ("answers", "code", "pointer"),
         [
-            ({"hours": "zzz"}, "unknown_choice", "/body/answers/hours"),
-            ({"hours": 5}, "wrong_type", "/body/answers/hours"),
-            ({"hours": ["over_5"]}, "wrong_type", "/body/answers/hours"),
-            ({"a/b": "x"}, "unknown_question", "/body/answers/a~1b"),
+            ({"hours": "zzz"}, "unknown_choice", "/answers/hours"),
+            ({"hours": 5}, "wrong_type", "/answers/hours"),
+            ({"hours": ["over_5"]}, "wrong_type", "/answers/hours"),
+            ({"a/b": "x"}, "unknown_question", "/answers/a~1b"),
         ],
     )
     async def test_refuses_wrong_answers(

@@ -6,11 +6,13 @@ from decimal import Decimal
 from importlib.resources import files
 
 import pytest
+from forms.answers import Value
 from forms.definition import Choice, Form, Question, QuestionType, form_from_json
 from forms.lint import Severity
 from scoring.domain.lint import lint_profile
 from scoring.domain.profile import (
     Band,
+    PercentOf,
     Profile,
     QuestionPoints,
     Scale,
@@ -20,6 +22,8 @@ from scoring.domain.profile import (
     UnansweredPolicy,
     profile_from_json,
 )
+from scoring.domain.reach import survey
+from scoring.domain.score import score
 from scoring.templates import profile_templates
 
 D = Decimal
@@ -101,7 +105,7 @@ def test_shipped_profiles_have_no_findings(key: str) -> None:
         (bands((5, 5), (0, None)), [("error", "empty_band", "/questions/1/bands/0")]),
         (
             (QuestionPoints("single", choices={"a": D(0), "b": D(0)}),),
-            [("warning", "unscored_question", "/questions"), ("error", "nothing_to_earn", "/questions")],
+            [("error", "nothing_to_earn", "/questions"), ("warning", "unscored_question", "/questions")],
         ),
         (
             (QuestionPoints("single", choices={"a": D(3), "b": D(3)}),),
@@ -155,3 +159,76 @@ def test_an_overlap_names_a_number_in_both_bands() -> None:
     (finding,) = lint_profile(FORM, dataclasses.replace(PROFILE, questions=bands((0, 5), (4, None))))
     assert finding.severity is Severity.ERROR
     assert finding.message == "4 is in two bands"
+
+
+def test_points_that_the_crm_cannot_hold_are_told() -> None:
+    found = lint_profile(
+        FORM, Profile("f", 1, Scale.RAW, (QuestionPoints("single", choices={"a": D(100_000), "b": D(0)}), NUMBER))
+    )
+    assert ("too_large_for_crm", "/questions/0") in [(each.code, each.pointer) for each in found]
+
+
+NONE = Choice("none", "None", exclusive=True)
+PAINS = Form(
+    "f",
+    1,
+    "",
+    "",
+    (
+        Question("pains", "", QuestionType.MULTIPLE_CHOICE, required=True, choices=(*CHOICES, NONE)),
+        Question("deadline", "", QuestionType.BOOLEAN, required=True),
+        Question("event", "", QuestionType.BOOLEAN, required=True, visible_if="{pains} noneof ['none']"),
+    ),
+)
+PAIN_POINTS = (
+    QuestionPoints("pains", choices={"a": D(20), "b": D(20), "none": D(0)}),
+    QuestionPoints("deadline", points_if_true=D(30), points_if_false=D(0)),
+    QuestionPoints("event", points_if_true=D(30), points_if_false=D(0)),
+)
+
+
+def test_an_answer_that_hides_questions_for_nothing_is_named_with_its_witness() -> None:
+    points = (QuestionPoints("pains", choices=dict.fromkeys(("a", "b", "none"), D(0))), *PAIN_POINTS[1:])
+    profile = Profile("f", 1, Scale.PERCENT, points, percent_of=PercentOf.PATH)
+    (finding,) = lint_profile(PAINS, profile)
+    assert (finding.code, finding.pointer) == ("hiding_costs_nothing", "/questions/0")
+    assert finding.message == "none to 'pains' hides event and still gives up to 100; a+b gives up to 100"
+    assert lint_profile(PAINS, dataclasses.replace(profile, percent_of=PercentOf.PROFILE)) == []
+
+
+def test_the_worst_answer_to_a_gate_is_no_way_to_100_percent() -> None:
+    answers: dict[str, Value] = {"pains": ("none",), "deadline": True}
+    for percent_of, percent in ((PercentOf.PROFILE, D("30.00")), (PercentOf.PATH, D("42.86"))):
+        plan = survey(PAINS, Profile("f", 1, Scale.PERCENT, PAIN_POINTS, percent_of=percent_of)).plan
+        assert score(plan, ("pains", "deadline"), answers).score == percent
+
+
+def test_follow_ups_that_only_take_points_away_are_worth_hiding_in_any_scale() -> None:
+    event = QuestionPoints("event", points_if_true=D(-30), points_if_false=D(-40))
+    pains = QuestionPoints("pains", choices={"a": D(5), "b": D(5), "none": D(0)})
+    codes = [f.code for f in lint_profile(PAINS, Profile("f", 1, Scale.RAW, (pains, PAIN_POINTS[1], event)))]
+    assert "hiding_costs_nothing" in codes
+
+
+def test_a_mean_of_the_answered_alone_needs_a_number_of_answers() -> None:
+    sections = (Section("s", SectionFunction.MEAN, ("single", "number")),)
+    changes = {"scale": Scale.PERCENT, "unanswered": UnansweredPolicy.SKIP, "sections": sections,
+               "total_over": TotalOver.SECTIONS}  # fmt: skip
+    assert ("warning", "one_answer_is_enough", "/minimum_answered") in found(**changes)
+    assert "one_answer_is_enough" not in [code for _, code, _ in found(**changes, minimum_answered=2)]
+
+
+def test_percentages_that_the_engine_could_not_hold_are_refused() -> None:
+    single = QuestionPoints("single", choices={"a": D("0.000001"), "b": D(-(10**6))})
+    codes = [code for _, code, _ in found(scale=Scale.PERCENT, questions=(single, NUMBER))]
+    assert "percent_too_low" in codes
+    single = QuestionPoints("single", choices={"a": D("0.000001"), "b": D(-(10**4))})
+    codes = [code for _, code, _ in found(scale=Scale.PERCENT, questions=(single, NUMBER))]
+    assert "percent_too_low" not in codes
+
+
+def test_no_more_findings_than_a_person_reads_errors_first() -> None:
+    many = tuple(QuestionPoints(f"q{index}") for index in range(600))
+    findings = lint_profile(FORM, dataclasses.replace(PROFILE, questions=many))
+    assert len(findings) == 501
+    assert findings[-1].code == "findings_omitted"

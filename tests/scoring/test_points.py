@@ -54,9 +54,9 @@ def test_cap_and_floor_bound_a_multiple_choice_before_the_weight() -> None:
     ("policy", "points", "raw", "maximum", "percent", "complete"),
     [
         (UnansweredPolicy.ZERO, "0", "10", "32", "31.25", True),
-        (UnansweredPolicy.SKIP, "0", "10", "10", "100.00", True),
+        (UnansweredPolicy.SKIP, "0", "10", "32", "31.25", True),
         (UnansweredPolicy.DEFAULT, "3", "22", "32", "68.75", True),
-        (UnansweredPolicy.BLOCK, "0", "10", "10", "100.00", False),
+        (UnansweredPolicy.BLOCK, "0", "10", "32", "31.25", False),
     ],
 )
 def test_unanswered_questions_by_policy(

@@ -11,9 +11,9 @@ from forms.check import check_answers, visible_questions
 from forms.definition import Choice, Form, Question, QuestionType, plain
 from hypothesis import given
 from hypothesis import strategies as st
-from scoring.domain.plan import compile_plan
 from scoring.domain.profile import (
     Band,
+    PercentOf,
     Profile,
     QuestionPoints,
     Scale,
@@ -23,7 +23,7 @@ from scoring.domain.profile import (
     UnansweredPolicy,
     profile_from_json,
 )
-from scoring.domain.reach import reachable
+from scoring.domain.reach import Survey, survey
 from scoring.domain.score import score
 from scoring.templates import profile_templates
 
@@ -38,7 +38,7 @@ D = Decimal
 )
 def test_shipped_profiles(key: str, minimum: int, maximum: int) -> None:
     form, profile = shipped_form(key), profile_from_json(key, 1, profile_templates()[key].profile)
-    found = reachable(compile_plan(form, profile))
+    found = survey(form, profile).reachable
     assert (found.minimum, found.maximum, found.exact) == (minimum, maximum, True)
     if key == "prospecting":
         assert [plain(total) for total in found.scores] == ["10", "20", "40", "50", "70"]
@@ -106,6 +106,7 @@ def cases(draw: st.DrawFn, *, signed: bool = True) -> tuple[Form, Profile]:
         sections,
         draw(st.sampled_from(TotalOver)),
         draw(st.sampled_from(UnansweredPolicy)),
+        percent_of=draw(st.sampled_from(PercentOf)),
         minimum_answered=draw(st.integers(0, min(1, len(scored)))),
         floor_zero=draw(st.booleans()),
     )
@@ -139,10 +140,10 @@ def all_submissions(form: Form) -> Iterator[tuple[tuple[str, ...], dict[str, Val
 @given(cases())
 def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None:
     form, profile = case
-    plan = compile_plan(form, profile)
+    surveyed = survey(form, profile)
+    plan, found = surveyed.plan, surveyed.reachable
     scores = [score(plan, visible, answers) for visible, answers in all_submissions(form)]
     complete = [each for each in scores if each.score is not None]
-    found = reachable(plan)
     if complete:
         assert found.exact
         assert found.minimum == min(each.raw for each in complete)
@@ -153,24 +154,32 @@ def test_reachable_is_what_brute_force_finds(case: tuple[Form, Profile]) -> None
 
 
 @given(cases())
-def test_every_score_lies_within_its_path_and_every_path_can_be_maxed(case: tuple[Form, Profile]) -> None:
+def test_every_score_lies_within_its_bounds(case: tuple[Form, Profile]) -> None:
     form, profile = case
-    plan = compile_plan(form, profile)
-    best: dict[tuple[tuple[str, ...], frozenset[str]], list[Decimal]] = {}
+    plan = survey(form, profile).plan
     for visible, answers in all_submissions(form):
         found = score(plan, visible, answers)
-        assert found.reachable_min <= found.raw <= found.reachable_max
-        counted = frozenset(answers) if profile.unanswered is UnansweredPolicy.SKIP else frozenset[str]()
-        best.setdefault((visible, counted), []).append(found.reachable_max - found.raw)
-    if profile.unanswered is not UnansweredPolicy.BLOCK:
-        assert all(min(distances) == 0 for distances in best.values())
+        if found.complete:
+            assert found.reachable_min <= found.raw <= found.reachable_max
+
+
+@given(cases(signed=False))
+def test_hiding_questions_gains_nothing_in_percent_of_the_profile(case: tuple[Form, Profile]) -> None:
+    form, profile = case
+    profile = dataclasses.replace(profile, percent_of=PercentOf.PROFILE, scale=Scale.PERCENT)
+    plan = survey(form, profile).plan
+    complete = [found for each in all_submissions(form) if (found := score(plan, *each)).score is not None]
+    by_points = sorted(complete, key=lambda found: found.raw)
+    assert [found.percent for found in by_points] == sorted(found.percent for found in complete)
+    if by_points and by_points[-1].raw > 0:
+        assert by_points[-1].percent == 100
 
 
 @given(cases())
 def test_without_paths_the_bounds_are_wider_never_narrower(case: tuple[Form, Profile]) -> None:
     form, profile = case
-    plan = compile_plan(form, profile)
-    exact, wide = reachable(plan), reachable(dataclasses.replace(plan, paths=None))
+    surveyed = survey(form, profile)
+    exact, wide = surveyed.reachable, Survey(surveyed.plan, None).reachable
     if exact.scores:
         assert wide.minimum <= exact.minimum and exact.maximum <= wide.maximum
     assert wide.scores == ()
@@ -191,8 +200,7 @@ def test_a_large_form_gets_exact_bounds_without_a_list() -> None:
     scored = tuple(
         QuestionPoints(question.key, choices={f"c{choice}": D(choice) for choice in range(5)}) for question in questions
     )
-    plan = compile_plan(Form("f", 1, "", "", questions), Profile("f", 1, Scale.RAW, scored))
-    found = reachable(plan)
+    found = survey(Form("f", 1, "", "", questions), Profile("f", 1, Scale.RAW, scored)).reachable
     assert (found.minimum, found.maximum, found.scores, found.exact) == (0, 400, (), True)
 
 
@@ -202,17 +210,17 @@ def test_conditions_on_texts_cannot_be_enumerated_so_bounds_are_not_claimed_exac
         Question("flag", "", QuestionType.BOOLEAN, required=True, visible_if="{why} contains 'price'"),
     )
     profile = Profile("f", 1, Scale.RAW, (QuestionPoints("flag", points_if_true=D(5), points_if_false=D(2)),))
-    plan = compile_plan(Form("f", 1, "", "", questions), profile)
-    found = reachable(plan)
+    surveyed = survey(Form("f", 1, "", "", questions), profile)
+    plan, found = surveyed.plan, surveyed.reachable
     assert (found.minimum, found.maximum, found.scores, found.exact) == (0, 5, (), False)
-    assert score(plan, ("why",), {"why": "time"}).reachable_max == 0
+    assert score(plan, ("why",), {"why": "time"}).percent == 0
     assert score(plan, ("why", "flag"), {"why": "price", "flag": True}).percent == 100
 
 
 @given(cases(signed=False))
 def test_invariants_of_scores(case: tuple[Form, Profile]) -> None:
     form, profile = case
-    plan = compile_plan(form, profile)
+    plan = survey(form, profile).plan
     for visible, answers in list(all_submissions(form))[:50]:
         found = score(plan, visible, answers)
         assert 0 <= found.percent <= 100
@@ -239,7 +247,7 @@ def test_more_points_never_make_a_score_smaller(case: tuple[Form, Profile], extr
             for each in profile.questions
         ),
     )
-    plan, rich_plan = compile_plan(form, profile), compile_plan(form, richer)
+    plan, rich_plan = survey(form, profile).plan, survey(form, richer).plan
     for visible, answers in list(all_submissions(form))[:50]:
         assert score(rich_plan, visible, answers).raw >= score(plan, visible, answers).raw
 
@@ -252,7 +260,7 @@ def test_one_weight_for_all_leaves_percent_alone(case: tuple[Form, Profile], fac
         profile,
         questions=tuple(dataclasses.replace(each, weight=each.weight * factor) for each in profile.questions),
     )
-    plan, heavy_plan = compile_plan(form, profile), compile_plan(form, heavier)
+    plan, heavy_plan = survey(form, profile).plan, survey(form, heavier).plan
     for visible, answers in list(all_submissions(form))[:50]:
         light, heavy = score(plan, visible, answers), score(heavy_plan, visible, answers)
         assert heavy.percent == light.percent

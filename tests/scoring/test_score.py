@@ -1,11 +1,13 @@
 """The score of one submission: its scale, its trace, and what the field example gives."""
 
 import dataclasses
+from decimal import Decimal
 
 import pytest
 from forms.answers import Value
 from forms.check import visible_questions
 from scoring.domain.profile import (
+    PercentOf,
     QuestionPoints,
     Scale,
 )
@@ -66,8 +68,12 @@ def test_the_field_examples_prospecting(hours: str, compliance: str, expected: i
     assert (found.score, found.reachable_min, found.reachable_max) == (expected, 10, 70)
 
 
-def test_a_path_without_its_conditional_question_has_its_own_maximum() -> None:
+@pytest.mark.parametrize(("of", "maximum", "percent"), [("profile", 100, 75), ("path", 90, D("83.33"))])
+def test_a_path_without_its_conditional_question_has_its_own_maximum_only_by_choice(
+    of: str, maximum: int, percent: Decimal
+) -> None:
     plan = shipped("discovery")
+    plan = dataclasses.replace(plan, profile=dataclasses.replace(plan.profile, percent_of=PercentOf(of)))
     answers: dict[str, Value] = {
         "decision_maker": "met",
         "pains": ("manual_work", "audit", "growth"),
@@ -76,7 +82,7 @@ def test_a_path_without_its_conditional_question_has_its_own_maximum() -> None:
     }
     found = score(plan, visible_questions(plan.form, answers), answers)
     # Without an approved budget neither its 15 points nor the 10 of the question behind it can be had.
-    assert (found.raw, found.reachable_max, found.percent) == (75, 75, 100)
+    assert (found.raw, found.reachable_max, found.percent) == (75, maximum, percent)
 
 
 def test_somebody_can_reach_the_maximum_of_each_path_of_the_demo() -> None:

@@ -6,9 +6,10 @@ import secrets
 import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
-from aiokafka.errors import KafkaConnectionError
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from kit.database.migrate import migrate
 from kit.delivery.kafka import start_producer
+from kit.delivery.refusals import TopicUnknown, Verdict, judge
 from kit.events import Event, Record, decode, headers_of
 from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import load_topics
@@ -103,6 +104,21 @@ async def test_a_broker_that_nobody_vouches_for_is_told_nothing(broker):
         await start_producer(known.model_copy(update={"kafka_tls_ca_file": None}))
     with pytest.raises(KafkaConnectionError):
         await start_producer(known.model_copy(update={"kafka_bootstrap_servers": broker.address}))
+
+
+async def test_a_topic_that_may_not_be_written_is_refused_at_once_and_no_other(broker):
+    """By what the relay takes for a verdict on the topic, as when a partner's right was withdrawn."""
+    login = {"kafka_username": "scoring", "kafka_password": broker.passwords["scoring"]}
+    producer = await start_producer(Settings(kafka_bootstrap_servers=broker.address, **login))
+    # It may read this one, and not even see the other.
+    for topic in (SUBMITTED, "stagecraft.partner.acme.northwind.stage-changed.v1"):
+        with pytest.raises((TopicAuthorizationFailedError, TopicUnknown)) as refused:
+            async with asyncio.timeout(30):
+                await producer.send_and_wait(topic, b"v", b"k")
+        assert judge(refused.value, partner=True).verdict is Verdict.PERMANENT
+        assert judge(refused.value, partner=False).of_topic
+    await producer.send_and_wait("stagecraft.assessment.published.v1.dlq.scoring", b"v", b"k")
+    await producer.stop()
 
 
 async def test_a_dead_letter_is_announced_and_its_replay_needs_no_right_to_the_topic(broker, scoring, eventually):

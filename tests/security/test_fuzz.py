@@ -11,13 +11,15 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.checks import CHECKS
 from schemathesis.core.failures import FailureGroup
 
-from tests.security.attacks.belongings import OWNER
+from tests.security.attacks.belongings import OWNER, belongings
+from tests.security.conftest import PACKAGES, started
 
 # schemathesis draws its ids from `random` inside strategies.
 pytestmark = [pytest.mark.stack, pytest.mark.filterwarnings("ignore:Do not use the `random` module")]
@@ -32,6 +34,18 @@ NAMES = (
     "response_schema_conformance",
     "response_headers_conformance",
 )
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session", params=PACKAGES)
+async def service(request, start_service):
+    """Each service in turn, one of this file's own: thousands of requests leave nothing as it was."""
+    return await started(start_service, request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def belonging(service):
+    """What is attacked in it."""
+    return await belongings(service)
 
 
 @st.composite

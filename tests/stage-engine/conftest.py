@@ -1,6 +1,7 @@
 """Opportunities, inputs and pipelines to decide on, and a running engine."""
 
 from collections.abc import AsyncIterator
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -36,9 +37,7 @@ class World:
 
     def document(self, **changes: Any) -> dict[str, Any]:
         """The field example with parts replaced; `rule_<n>` changes one rule."""
-        document = {**templates()["field_example"]}
-        document["rules"] = [dict(rule) for rule in document["rules"]]
-        document["stages"] = [dict(stage) for stage in document["stages"]]
+        document = deepcopy(templates()["field_example"])
         for name, value in changes.items():
             if name.startswith("rule_"):
                 document["rules"][int(name.removeprefix("rule_"))].update(value)
@@ -75,6 +74,7 @@ class World:
             "submitted_by": "rita",
             "lost": (),
             "unanswered": (),
+            "entitled": True,
         }
         return Submission(**{**fields, **given})
 
@@ -105,6 +105,7 @@ class World:
             "expected_revision": opportunity.revision,
             "actor": "mona",
             "role": "manager",
+            "may_override": given.get("role", "manager") != "rep",
             "reason_code": "",
             "text": "",
             "override": False,
@@ -134,7 +135,7 @@ def world() -> World:
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
     """A running engine that parks few submissions."""
-    yield await start_service("stage_engine", parked_submission_limit=5)
+    yield await start_service("stage_engine", parked_submission_limit=5, parked_limit_per_key=3)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

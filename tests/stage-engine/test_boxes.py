@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from hypothesis import given
 from stage_engine.domain.boxes import contains, example, intersect
-from stage_engine.domain.evaluate import measure, predicate
+from stage_engine.domain.cells import measure, predicate
 from stage_engine.domain.grammar import Cell, Range
 
 from tests.rule_tables import cells, numbers, ranges, texts

@@ -63,9 +63,12 @@ class TestTheFieldExample:
         assert codes((await world_of.decisions(7))[-1]) == ["TERMINAL"]
         funnel = await world_of.get("/v1/funnel")
         by_stage = {s["key"]: s for s in funnel["stages"]}
-        assert by_stage["closed_won"]["claimed"] == {"opportunities": 1, "amount": "1000"}
+        assert by_stage["closed_won"]["claimed"] == {
+            "opportunities": 1,
+            "amounts": [{"currency": "", "amount": "1000"}],
+        }
         assert by_stage["closed_won"]["earned"]["opportunities"] == 1
-        assert (by_stage["prospecting"]["entered"], by_stage["prospecting"]["conversion"]) == (1, "1")
+        assert (by_stage["prospecting"]["entered"], by_stage["prospecting"]["conversion"]["value"]) == (1, "1")
         for item in (await world_of.get("/v1/opportunities/o1/decisions"))["items"]:
             response = await world_of.service.client.post(
                 f"/v1/decisions/{item['decision_id']}/replay", headers=world_of.headers
@@ -104,8 +107,8 @@ class TestBadEvents:
         await world_of.observe("o1", "prospecting")
         await world_of.changes(1)
         for score in ("NaN", "1e40", "high"):
-            await world_of.score("o1", "prospecting", score, ("prospecting", 1))
-        await world_of.observe("o1", "demo", kind=crm.OBSERVATION_KIND_UNSPECIFIED)
+            await world_of.score(f"bad {score}", "prospecting", score, ("prospecting", 1))
+        await world_of.observe("bad", "demo", kind=crm.OBSERVATION_KIND_UNSPECIFIED)
         await world_of.score("o1", "prospecting", "70", ("prospecting", 1))
         await world_of.changes(2)
 

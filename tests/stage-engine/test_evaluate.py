@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of, predicate
+from stage_engine.domain.cells import predicate
+from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of
 from stage_engine.domain.grammar import Cell, Range, to_text
 from stage_engine.domain.pipeline import Condition, Pipeline, Rule, RuleMode
 from stage_engine.engine import ZenMatcher, compiled

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from kit.delivery.parking import expire
 from kit.ids import utc_now
 from stage_engine.templates import templates
 from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
@@ -46,6 +47,57 @@ class TestWaiting:
 
         await eventually(two_put_aside)
         assert await world_of.parked() == 5
+
+    async def test_a_tenant_whose_scores_never_find_their_opportunities_stops_no_other(
+        self, world_of: Tenant, eventually: Any
+    ) -> None:
+        evil = Tenant(world_of.service, f"{world_of.tenant}-evil")
+        await world_of.publish_pipeline()
+        for number in range(600):
+            await evil.score(f"o{number % 50}", "prospecting", "70", ("prospecting", 1))
+        await world_of.observe("o1", "prospecting")
+        await world_of.changes(1)
+        assert (await world_of.service.client.get("/livez")).status_code == 200
+
+        async def the_rest_is_rejected() -> None:
+            [(code, holds, count)] = await evil.rows("SELECT code, holds, count(*) FROM dead_letter GROUP BY 1, 2")
+            assert (code, holds, count) == ("opportunity_unknown", False, 595)
+
+        await eventually(the_rest_is_rejected)
+        assert await evil.parked() == 5
+
+    async def test_only_so_many_wait_for_one_opportunity(self, world_of: Tenant, eventually: Any) -> None:
+        for number in range(5):
+            await world_of.score("o1", "prospecting", str(number), ("prospecting", 1), attempt_no=number + 1)
+
+        async def two_are_rejected() -> None:
+            letters = (await world_of.get("/v1/dead-letters"))["items"]
+            assert [letter["code"] for letter in letters] == ["opportunity_unknown"] * 2
+
+        await eventually(two_are_rejected)
+        assert await world_of.parked() == 3
+
+    async def test_what_has_waited_too_long_becomes_a_dead_letter_and_can_still_be_decided(
+        self, world_of: Tenant, eventually: Any
+    ) -> None:
+        await world_of.publish_pipeline()
+        await world_of.score("o1", "prospecting", "70", ("prospecting", 1))
+
+        async def one_waits() -> None:
+            assert await world_of.parked() == 1
+
+        await eventually(one_waits)
+        await world_of.rows("UPDATE parked SET parked_at = now() - interval '31 days'")
+        assert await expire(world_of.service.database, 30) == 1
+        assert await world_of.parked() == 0
+        [letter] = (await world_of.get("/v1/dead-letters"))["items"]
+        assert (letter["code"], letter["holds"]) == ("waited_too_long", False)
+        await world_of.observe("o1", "prospecting")
+        await world_of.decisions(1)
+        path = f"/v1/dead-letters/{letter['dead_letter_id']}/replay"
+        replayed = await world_of.service.client.post(path, headers=world_of.headers)
+        assert replayed.status_code == 200, replayed.text
+        assert (await world_of.decisions(2))[1].HasField("submission")
 
     async def test_opportunities_seen_before_any_pipeline_are_placed_by_its_publication(
         self, world_of: Tenant, eventually: Any

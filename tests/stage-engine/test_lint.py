@@ -1,14 +1,24 @@
 """What the check of a pipeline finds."""
 
+import time
 from decimal import Decimal
+from itertools import combinations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from stage_engine.domain.boxes import intersect
 from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
+from stage_engine.domain.grammar import Cell
 from stage_engine.domain.lint import lint
-from stage_engine.engine import cell_fault
+from stage_engine.domain.lint_overlap import overlap_findings
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.engine import cell_fault, compiled
+from stage_engine.schemas.pipelines import DraftBody
 from stage_engine.templates import templates
+
+from tests.rule_tables import largest_pipeline, tables
 
 PROSPECTING = ScoreReach(Decimal(10), Decimal(70), tuple(map(Decimal, (10, 20, 40, 50, 70))))
 
@@ -156,6 +166,28 @@ class TestStructure:
         )
 
 
+class TestAutomation:
+    @pytest.mark.parametrize(("mode", "severity"), [("auto", Severity.ERROR), ("propose", Severity.WARNING)])
+    def test_a_rule_without_a_test_does_not_act_by_itself(self, world: Any, mode: str, severity: Severity) -> None:
+        conditions = [{"fact": "prospecting.score", "cell": ""}, {"fact": "opportunity.amount", "cell": " "}]
+        finding = found(check(world.document(rule_0={"conditions": conditions, "mode": mode})), "rule_always_true")
+        assert finding.severity is severity
+
+    @pytest.mark.parametrize("category", ["lost", "abandoned"])
+    def test_a_rule_gives_an_opportunity_up_only_with_a_reason(self, world: Any, category: str) -> None:
+        stages = world.document()["stages"]
+        stages[5] = {**stages[5], "category": category}
+        changes = {"rule_0": {"to_stage": "closed_lost", "mode": "auto"}, "stages": stages}
+        finding = found(check(world.document(**changes)), "rule_without_reason")
+        assert (finding.severity, finding.pointer) == (Severity.ERROR, "/rules/0/reason_code")
+        changes["rule_0"]["reason_code"] = "NO_FIT"
+        assert errors(check(world.document(**changes))) == []
+        rules = compiled(from_document(world.document(**changes), 1))
+        opportunity = world.opportunity(rules=rules)
+        decision = world.decide(opportunity, world.submission("prospecting", "70", opportunity), rules)
+        assert decision.transition is not None and decision.transition.reason_code == "NO_FIT"
+
+
 class TestCompetition:
     def added(self, world: Any, **rule: Any) -> list[LintFinding]:
         base = {"rule_id": "zz", "from_stage": "demo", "to_stage": "negotiation", "mode": "auto", "priority": 1}
@@ -181,11 +213,50 @@ class TestCompetition:
         assert errors(self.added(world, conditions=self.condition("> 80"))) == ["rules_duplicate"]
 
     def test_a_partial_overlap_to_another_stage_is_named_with_the_winner(self, world: Any) -> None:
-        findings = self.added(world, conditions=self.condition("[70..85]"), to_stage="closed_lost")
+        findings = self.added(world, conditions=self.condition("[70..85]"), to_stage="closed_lost", reason_code="X")
         finding = found(findings, "rules_overlap")
         assert "demo_to_negotiation goes first" in finding.message
+
+    @given(tables())
+    def test_a_pair_is_named_exactly_where_one_case_meets_both(self, pipeline: Pipeline) -> None:
+        pairs = {f.message for f in overlap_findings(pipeline)}
+        rules = compiled(pipeline)
+        for stage, table in rules.tables.items():
+            for first, second in combinations([p for p in table if p.acts and p.possible], 2):
+                if not first.facts & second.facts:
+                    continue
+                named = any(
+                    f"{first.rule.rule_id} and {second.rule.rule_id}" in text
+                    or f"{second.rule.rule_id} never acts: {first.rule.rule_id}" in text
+                    for text in pairs
+                )
+                cells: dict[str, list[Cell]] = {}
+                for condition in (*first.conditions, *second.conditions):
+                    cells.setdefault(condition.fact, []).append(condition.cell)
+                assert named == all(intersect(each) is not None for each in cells.values()), stage
+
+    @pytest.mark.parametrize("shape", ["all overlap", "differ in the last fact", "lists"])
+    def test_the_largest_pipeline_is_checked_and_compiled_in_a_moment(self, shape: str) -> None:
+        document = largest_pipeline(shape)
+        DraftBody.model_validate({k: v for k, v in document.items() if k != "key"})
+        began = time.process_time()
+        findings = check(document, {})
+        assert time.process_time() - began < 1
+        assert len(findings) < 2000
+        began = time.process_time()
+        rules = compiled(from_document(document, 1))
+        rules.hits("s0", {})
+        assert time.process_time() - began < 0.1
 
     def test_rules_on_different_evidence_do_not_compete(self, world: Any) -> None:
         amount = [{"fact": "opportunity.amount", "cell": "> 0"}]
         findings = self.added(world, conditions=amount, priority=0)
         assert not {"rules_tie", "rules_overlap", "rule_masked"} & {f.code for f in findings}
+
+
+def test_a_short_record_id_in_a_cell_is_told_with_the_one_that_facts_have(world: Any) -> None:
+    document = world.document()
+    document["rules"][0]["conditions"].append({"fact": "opportunity.owner_id", "cell": "'005Qy00000AbCdE'"})
+    finding = found(check(document), "record_id_short")
+    assert (finding.severity, finding.pointer) == (Severity.WARNING, "/rules/0/conditions/1/cell")
+    assert "'005Qy00000AbCdEIAV'" in finding.message

@@ -51,22 +51,22 @@ class TestCommands:
         assert kind(decision) is (TransitionKind.REGRESS if target == "prospecting" else TransitionKind.CLOSE_LOST)
         assert (decision.crm_expected_stage, decision.crm_target_stage) == ("demo", target)
 
-    def test_the_field_example_lets_no_one_skip_by_command(self, world: Any) -> None:
+    def test_skipping_takes_an_override_where_the_pipeline_forbids_it(self, world: Any) -> None:
         opportunity = world.opportunity()
-        assert codes(world.decide(opportunity, world.command(opportunity, "demo", skip=True, **OVERRIDE))) == [
-            Code.SKIP_FORBIDDEN
-        ]
-
-    def test_skipping_takes_an_override_where_the_pipeline_says_so(self, world: Any) -> None:
-        rules = world.ruleset(skip_policy="override_only")
-        opportunity = world.opportunity(rules=rules)
         for given in ({}, {"skip": True}, OVERRIDE):
-            assert codes(world.decide(opportunity, world.command(opportunity, "demo", **given), rules)) == [
+            assert codes(world.decide(opportunity, world.command(opportunity, "demo", **given))) == [
                 Code.SKIP_FORBIDDEN
             ]
-        decision = world.decide(opportunity, world.command(opportunity, "demo", skip=True, **OVERRIDE), rules)
+        decision = world.decide(opportunity, world.command(opportunity, "demo", skip=True, **OVERRIDE))
         assert kind(decision) is TransitionKind.SKIP
         assert decision.transition is not None and decision.transition.skipped == ("discovery",)
+
+    def test_an_override_does_what_an_edit_in_the_crm_does(self, world: Any) -> None:
+        for stage in ("discovery", "demo", "negotiation", "closed_won", "closed_lost"):
+            opportunity = world.opportunity()
+            edited = world.decide(opportunity, world.observation(stage))
+            commanded = world.decide(opportunity, world.command(opportunity, stage, skip=True, **OVERRIDE))
+            assert (kind(commanded), after(commanded).stage_key) == (kind(edited), after(edited).stage_key)
 
     def test_skipping_by_guards_asks_for_every_stage_passed_over(self, world: Any) -> None:
         rules = world.ruleset(skip_policy="if_guards_hold")
@@ -95,6 +95,66 @@ class TestCommands:
         opportunity = world.opportunity(rules=rules)
         decision = world.decide(opportunity, world.command(opportunity, "discovery", role="rep"), rules)
         assert decision.outcome is Outcome.ACCEPTED
+
+
+class TestOwnProposals:
+    """Whoever answered does not confirm what the answers propose."""
+
+    def proposed(self, world: Any, rules: Any, stage: str = "prospecting", assessment: str = "prospecting") -> Any:
+        opportunity = world.opportunity(stage, rules=rules)
+        score = {"sales_feedback": "100"}.get(assessment, "70")
+        decision = world.decide(opportunity, world.submission(assessment, score, opportunity), rules)
+        assert decision.outcome is Outcome.PROPOSED
+        return after(decision)
+
+    @pytest.mark.parametrize(
+        ("rule", "stage", "assessment", "target"),
+        [
+            ("rule_0", "prospecting", "prospecting", "discovery"),
+            ("rule_3", "negotiation", "sales_feedback", "closed_won"),
+        ],
+    )
+    @pytest.mark.parametrize("role", ["rep", "manager"])
+    def test_another_person_has_to(
+        self, world: Any, rule: str, stage: str, assessment: str, target: str, role: str
+    ) -> None:
+        rules = world.ruleset(**{rule: {"mode": "propose"}})
+        opportunity = self.proposed(world, rules, stage, assessment)
+        own = world.decide(opportunity, world.command(opportunity, target, actor="rita", role=role), rules)
+        assert (own.outcome, codes(own)) == (Outcome.REJECTED, [Code.OWN_PROPOSAL])
+        other = world.decide(opportunity, world.command(opportunity, target, actor="paul", role="rep"), rules)
+        assert other.outcome is Outcome.ACCEPTED
+
+    def test_the_pipeline_may_allow_it(self, world: Any) -> None:
+        rules = world.ruleset(rule_0={"mode": "propose"}, confirm_own=True)
+        opportunity = self.proposed(world, rules)
+        command = world.command(opportunity, "discovery", actor="rita", role="rep")
+        assert world.decide(opportunity, command, rules).outcome is Outcome.ACCEPTED
+
+    def test_going_back_and_forth_does_not_make_it_anothers(self, world: Any) -> None:
+        rules = world.ruleset(rule_1={"mode": "propose"})
+        opportunity = world.opportunity("discovery", rules=rules)
+        decision = world.decide(opportunity, world.submission("discovery", "80", opportunity), rules)
+        assert decision.outcome is Outcome.PROPOSED
+        back = world.command(after(decision), "prospecting", actor="rita", role="rep", reason_code="X")
+        opportunity = after(world.decide(after(decision), back, rules))
+        forth = world.decide(
+            opportunity, world.submission("prospecting", "70", opportunity, submitted_by="paul"), rules
+        )
+        assert after(forth).stage_key == "discovery"
+        on = world.decide(after(forth), world.command(after(forth), "demo", actor="rita", role="rep"), rules)
+        assert codes(on) == [Code.OWN_PROPOSAL]
+
+    def test_what_a_rule_does_by_itself_needs_no_confirmation(self, world: Any) -> None:
+        opportunity = world.opportunity()
+        overridden = after(world.decide(opportunity, world.command(opportunity, "discovery", **OVERRIDE)))
+        back = world.command(overridden, "prospecting", reason_code="X", actor="rita", role="rep")
+        opportunity = after(world.decide(overridden, back, now=world.at(60)))
+        # Refused, for it was captured before a person set the stage; yet the rule holds.
+        refused = world.decide(opportunity, world.submission("prospecting", "70", opportunity))
+        assert codes(refused) == [Code.OVERRIDE_ACTIVE]
+        command = world.command(after(refused), "discovery", actor="rita", role="rep")
+        assert world.decide(after(refused), command).outcome is Outcome.ACCEPTED
 
 
 class TestOverride:

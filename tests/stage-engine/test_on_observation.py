@@ -1,5 +1,6 @@
 """Edits in the CRM and the echo of our writes."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -9,8 +10,10 @@ from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.inputs import Occasion
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ParkedWrite
+from stage_engine.messages import read_observation
 
-from tests.decisions import after, codes, kind
+from tests.builders import opportunity_observed, received
+from tests.decisions import OVERRIDE, after, codes, kind
 
 
 class TestReconciliation:
@@ -32,6 +35,24 @@ class TestReconciliation:
                 None,
             )
             assert decision.crm_target_stage == ""
+
+    @pytest.mark.parametrize("source", ["history", "stage_stamp", "creation"])
+    def test_the_clock_of_an_imported_stage_began_when_the_crm_says(self, world: Any, source: str) -> None:
+        dated = {"in_stage_since": world.at(-90), "in_stage_since_source": source}
+        given = world.observation("demo", occasion=Occasion.IMPORTED, committed_at=world.at(5), **dated)
+        decision = world.decide(None, given, now=world.at(6))
+        assert after(decision).visit_opened_at == world.at(-90)
+        assert decision.transition is not None
+        assert decision.transition.changed_at == world.at(-90)
+        assert decision.transition.reason_code == f"STAGE_CLOCK_{source.upper()}"
+
+    def test_the_clock_of_a_stage_that_we_saw_entered_is_our_own(self, world: Any) -> None:
+        dated = {"in_stage_since": world.at(-90), "in_stage_since_source": "history"}
+        opportunity = world.opportunity()
+        decision = world.decide(
+            opportunity, world.observation("demo", committed_at=world.at(5), **dated), now=world.at(6)
+        )
+        assert after(decision).visit_opened_at == world.at(5)
 
     def test_nothing_changed_nothing_happens(self, world: Any) -> None:
         opportunity = world.opportunity()
@@ -99,7 +120,8 @@ class TestReconciliation:
     def test_when_both_moved_the_person_wins(self, world: Any, stage: str) -> None:
         opportunity = self.moved_by_rule(world)
         decision = world.decide(opportunity, world.observation(stage, occasion=Occasion.CONFLICT))
-        assert (decision.outcome, codes(decision)) == (Outcome.ACCEPTED, [Code.SUPERSEDED])
+        flagged = [Code.SKIP_FORBIDDEN] if stage == "negotiation" else []
+        assert (decision.outcome, codes(decision)) == (Outcome.ACCEPTED, [Code.SUPERSEDED, *flagged])
         assert (after(decision).stage_key, after(decision).base_stage) == (stage, stage)
         assert (after(decision).in_flight, decision.crm_target_stage) == ((), "")
         assert sync.write_confirmed(after(decision), world.confirmed(2, "discovery")) == after(decision)
@@ -168,6 +190,54 @@ class TestReconciliation:
         mapped = world.decide(held, world.observation("demo"))
         assert (mapped.outcome, after(mapped).quarantined) == (Outcome.ACCEPTED, False)
 
+    @pytest.mark.parametrize("blocked", ["quarantined", "deleted"])
+    def test_evidence_that_came_meanwhile_counts_once_nothing_blocks_it(self, world: Any, blocked: str) -> None:
+        blocking = {
+            "quarantined": world.observation("", crm_stage="Legal review"),
+            "deleted": world.observation("prospecting", occasion=Occasion.DELETED),
+        }[blocked]
+        held = after(world.decide(world.opportunity(), blocking))
+        scored = world.decide(held, world.submission("prospecting", "70", held))
+        assert (scored.outcome, scored.transition) == (Outcome.REJECTED, None)
+        freed = world.decide(after(scored), world.observation("prospecting"))
+        assert (freed.outcome, after(freed).stage_key) == (Outcome.ACCEPTED, "discovery")
+        assert freed.transition is not None and freed.transition.cause is Cause.RULE
+
+    def test_evidence_counts_once_an_override_has_ended(self, world: Any) -> None:
+        opportunity = world.opportunity()
+        early = world.submission("prospecting", "70", captured_at=world.at(1))
+        forced = world.command(opportunity, "discovery", expires_at=world.at(60), **OVERRIDE)
+        opportunity = after(world.decide(opportunity, forced, now=world.at(2)))
+        early = replace(early, assessment_key="discovery", score=Decimal(80), stage_key="discovery", visit_no=2)
+        refused = world.decide(opportunity, early, now=world.at(3))
+        assert codes(refused) == [Code.OVERRIDE_ACTIVE]
+        still = world.decide(after(refused), world.observation("discovery", number=1), now=world.at(59))
+        assert after(still).stage_key == "discovery"
+        decision = world.decide(after(still), world.observation("discovery", number=2), now=world.at(61))
+        assert (after(decision).stage_key, decision.rule_id) == ("demo", "discovery_to_demo")
+
+    def test_a_proposal_written_again_says_as_a_move_does_that_the_crm_refused(self, world: Any) -> None:
+        rules = world.ruleset(
+            rule_1={"mode": "propose", "conditions": [{"fact": "opportunity.amount", "cell": "> 5000"}]}
+        )
+        moved = after(world.decide(world.opportunity(rules=rules), world.submission("prospecting", "70"), rules))
+        refusal = ParkedWrite("o1", moved.revision, "discovery", "FIELD", "no", world.at(1))
+        blocked = sync.write_parked(moved, refusal)
+        assert blocked.sync_error is not None
+        given = world.observation("prospecting", amount=Decimal(9000), occasion=Occasion.CONFLICT)
+        decision = world.decide(blocked, given, rules)
+        assert (decision.outcome, decision.crm_target_stage) == (Outcome.PROPOSED, "discovery")
+        assert codes(decision) == [Code.SYNC_BLOCKED]
+
+    def test_an_outcome_replaced_by_another_has_earned_nothing(self, world: Any) -> None:
+        opportunity = world.opportunity("negotiation")
+        won = after(world.decide(opportunity, world.submission("sales_feedback", "100", opportunity)))
+        assert (won.stage_key, won.earned_stage) == ("closed_won", "closed_won")
+        lost = after(world.decide(won, world.observation("closed_lost")))
+        assert (lost.stage_key, lost.earned_stage) == ("closed_lost", "prospecting")
+        reopened = after(world.decide(won, world.observation("demo")))
+        assert reopened.earned_stage == "demo"
+
     def test_an_opportunity_first_seen_unmapped_waits_unplaced(self, world: Any) -> None:
         decision = world.decide(None, world.observation("", crm_stage="Legal review"))
         held = after(decision)
@@ -232,3 +302,48 @@ class TestWhatComesLate:
         assert not after(
             world.decide(opportunity, world.observation("prospecting", number=8, occasion=Occasion.UNDELETED))
         ).deleted
+
+
+class TestFacts:
+    def rules(self, world: Any, currency: str = "EUR") -> Any:
+        rule = {"conditions": [{"fact": "opportunity.amount", "cell": "> 50000"}]}
+        return world.ruleset(rule_0=rule, currency=currency)
+
+    @pytest.mark.parametrize(
+        ("amount", "currency", "of_pipeline", "moves"),
+        [
+            (60_000, "EUR", "EUR", True),
+            (60_000, "", "EUR", True),
+            (60_000, "", "", True),
+            (1_500_000, "JPY", "EUR", False),
+            (1_500_000, "JPY", "", False),
+        ],
+    )
+    def test_amounts_are_compared_in_the_pipelines_currency_only(
+        self, world: Any, amount: int, currency: str, of_pipeline: str, moves: bool
+    ) -> None:
+        rules = self.rules(world, of_pipeline)
+        opportunity = world.opportunity(rules=rules, currency=currency)
+        given = world.observation("prospecting", amount=Decimal(amount), currency=currency)
+        decision = world.decide(opportunity, given, rules)
+        assert (decision.transition is not None) is moves
+        if not moves:
+            assert Code.OTHER_CURRENCY in codes(decision)
+            assert (after(decision).amount, after(decision).currency) == (amount, currency)
+
+    def test_another_currency_is_another_amount(self, world: Any) -> None:
+        rules = self.rules(world)
+        opportunity = world.opportunity(rules=rules, amount=Decimal(60_000), currency="JPY")
+        decision = world.decide(
+            opportunity, world.observation("prospecting", amount=Decimal(60_000), currency="EUR"), rules
+        )
+        assert after(decision).stage_key == "discovery"
+
+    def test_a_fact_that_cannot_be_read_is_unknown_and_the_rest_counts(self, world: Any) -> None:
+        message = opportunity_observed(amount="1234567890123456", stage_key="closed_lost", owner_id="zoe")
+        given = replace(read_observation(received(message)), opportunity_id="o1")
+        decision = world.decide(world.opportunity(), given)
+        assert (after(decision).stage_key, after(decision).owner_id) == ("closed_lost", "zoe")
+        assert after(decision).amount is None
+        assert codes(decision) == [Code.FACT_UNREADABLE]
+        assert "opportunity.amount" in decision.reasons[0].message

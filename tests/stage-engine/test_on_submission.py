@@ -3,10 +3,13 @@
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
+from stage_engine.messages import stage_decided
 
+from tests.builders import submission_scored
 from tests.decisions import after, codes
 
 
@@ -90,6 +93,17 @@ class TestEligibility:
         assert codes(decision) == [Code.NOT_CURRENT_STAGE]
         assert after(decision).stage_key == "prospecting"
 
+    def test_evidence_of_a_visit_that_never_was_is_not_kept(self, world: Any) -> None:
+        opportunity = world.opportunity("discovery")
+        kept = after(world.decide(opportunity, world.submission("discovery", "60", opportunity)))
+        for visit in ({"stage_key": "demo"}, {"visit_no": 7}):
+            wrong = world.submission("discovery", "100", kept, attempt_no=9, **visit)
+            decision = world.decide(kept, wrong)
+            assert codes(decision) == [Code.NOT_CURRENT_STAGE]
+            assert after(decision).scores == kept.scores
+            plain_move = world.command(after(decision), "demo", role="rep")
+            assert world.decide(after(decision), plain_move).outcome is Outcome.REJECTED
+
     def test_the_latest_attempt_counts_whatever_the_order_of_arrival(self, world: Any) -> None:
         opportunity = world.opportunity()
         second = world.submission("prospecting", "40", opportunity, attempt_no=2)
@@ -155,7 +169,35 @@ class TestEarnedStage:
         assert (after(decision).stage_key, after(decision).earned_stage) == ("prospecting", "discovery")
         assert (decision.transition, decision.crm_target_stage) == (None, "")
         confirmed = world.decide(
-            after(decision), world.command(after(decision), "discovery", role="rep", actor="rita"), rules
+            after(decision), world.command(after(decision), "discovery", role="rep", actor="mona"), rules
         )
         assert confirmed.outcome is Outcome.ACCEPTED
         assert after(confirmed).override is None
+
+
+class TestRight:
+    def test_answers_of_whoever_does_not_own_it_are_no_evidence(self, world: Any) -> None:
+        """Their right could not be checked on receipt, for the owner was not known yet."""
+        opportunity = world.opportunity(owner_id="rita")
+        given = {"entitled": False, "attempt_no": 2}
+        foreign = world.decide(
+            opportunity, world.submission("prospecting", "70", opportunity, submitted_by="eve", **given)
+        )
+        assert (foreign.outcome, codes(foreign)) == (Outcome.REJECTED, [Code.NOT_OWNER])
+        assert after(foreign).scores == {}
+        own = world.submission("prospecting", "70", opportunity, submitted_by="rita", entitled=False)
+        assert world.decide(after(foreign), own).outcome is Outcome.ACCEPTED
+
+    @pytest.mark.parametrize("owner_id", ["", "rita"])
+    def test_a_right_that_was_checked_holds_whoever_owns_it_now(self, world: Any, owner_id: str) -> None:
+        opportunity = world.opportunity(owner_id=owner_id)
+        given = world.submission("prospecting", "70", opportunity, submitted_by="eve", entitled=True)
+        assert world.decide(opportunity, given).outcome is Outcome.ACCEPTED
+
+    def test_they_go_no_further(self, world: Any) -> None:
+        opportunity = world.opportunity(owner_id="rita")
+        given = world.submission("prospecting", "70", opportunity, submitted_by="eve", entitled=False)
+        for each, sent in ((given, False), (replace(given, entitled=True), True)):
+            decision = world.decide(opportunity, each)
+            message = stage_decided(decision, UUID(int=1), each, submission_scored(), None)
+            assert message.HasField("submission") is sent

@@ -3,11 +3,12 @@
 import pytest
 from kit.http.pagination import encode_cursor, signature_of
 from kit.ids import uuid7
+from stage_engine.templates import templates
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_PERSON, StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import INPUT_KIND_COMMAND, OUTCOME_REJECTED, StageDecided
 from testing.service import ServiceUnderTest
 
-from tests.stage_engine import Client, first_observed
+from tests.stage_engine import Client, Tenant, first_observed
 
 pytestmark = pytest.mark.stack
 
@@ -29,7 +30,8 @@ class TestTransitions:
 
         override = {"to_stage": "discovery", "override": True, "reason_code": "EXEC", "text": "they called us"}
         rep = Client(engine, tenant, "rep", "rita")
-        assert (await rep.post(f"{path}/transitions", override, match=1))["reasons"][0]["fact"] == "command.role"
+        refused = await rep.post(f"{path}/transitions", override, match=1, expect=403)
+        assert (refused["code"], refused["scope"]) == ("missing_scope", "transitions:override")
         moved = await admin.post(f"{path}/transitions", override, match=1)
         assert (moved["outcome"], moved["transition"]["kind"], moved["revision"]) == ("accepted", "advance", 2)
         assert (moved["crm_expected_stage"], moved["crm_target_stage"]) == ("prospecting", "discovery")
@@ -40,14 +42,14 @@ class TestTransitions:
             "discovery", "prospecting", "pending",
         )  # fmt: skip
         gap = (await admin.get("/v1/optimism-gap"))["overall"]
-        assert (gap["ahead"], gap["gap"], gap["mean_rank_gap"]) == (
-            {"opportunities": 1, "amount": "1000"},
-            "1",
+        assert (gap["ahead"], gap["gaps"], gap["mean_rank_gap"]) == (
+            {"opportunities": 1, "amounts": [{"currency": "", "amount": "1000"}]},
+            [{"currency": "", "gap": "1"}],
             "1",
         )
 
         decisions = (await admin.get(f"{path}/decisions"))["items"]
-        assert [d["decision_no"] for d in decisions] == [1, 2, 3, 4]
+        assert [d["decision_no"] for d in decisions] == [1, 2, 3]
         for decision in decisions:
             replay = await admin.post(f"/v1/decisions/{decision['decision_id']}/replay", expect=200)
             assert replay["identical"] is True
@@ -59,10 +61,10 @@ class TestTransitions:
         ]
         assert changes[0]["visit_closed_at"] == changes[1]["changed_at"]
 
-        decided = await engine.events(StageDecided, tenant=tenant, count=4)
+        decided = await engine.events(StageDecided, tenant=tenant, count=3)
         commands = [e for e in decided if e.message.input_kind == INPUT_KIND_COMMAND]
         assert commands[0].message.outcome == OUTCOME_REJECTED and not commands[0].message.HasField("change")
-        assert [e.sequence for e in decided] == [1, 2, 3, 4]
+        assert [e.sequence for e in decided] == [1, 2, 3]
         assert decided[-1].message.change.to_stage == "discovery"
         changed = await engine.events(StageChanged, tenant=tenant, count=2)
         assert [(e.sequence, e.message.cause == CAUSE_PERSON) for e in changed] == [(1, False), (2, True)]
@@ -87,6 +89,26 @@ class TestTransitions:
         first = await admin.post(path, lost, match=1, headers=key)
         assert await admin.post(path, lost, match=1, headers=key) == first
         assert (await admin.get(f"/v1/opportunities/{opportunity_id}"))["revision"] == 2
+
+    async def test_who_answered_does_not_confirm_and_another_person_finds_what_waits(
+        self, engine: ServiceUnderTest, tenant: str, world_of: Tenant
+    ) -> None:
+        rules = [{**rule, "mode": "propose"} for rule in templates()["field_example"]["rules"]]
+        await world_of.publish_pipeline(rules=rules)
+        await world_of.observe("o1", "prospecting")
+        await world_of.observe("o2", "prospecting")
+        await world_of.decisions(2)
+        await world_of.score("o1", "prospecting", "70", ("prospecting", 1))
+        await world_of.decisions(3)
+        rita, mona = Client(engine, tenant, "rep", "rita"), Client(engine, tenant, "manager", "mona")
+        for client in (rita, mona):
+            waits = (await client.get("/v1/opportunities?to_confirm=true"))["items"]
+            assert [(each["opportunity_id"], each["earned_stage"]) for each in waits] == [("o1", "discovery")]
+        path, confirm = "/v1/opportunities/o1/transitions", {"to_stage": "discovery"}
+        own = await rita.post(path, confirm, match=1)
+        assert (own["outcome"], [reason["code"] for reason in own["reasons"]]) == ("rejected", ["OWN_PROPOSAL"])
+        assert (await mona.post(path, confirm, match=1))["outcome"] == "accepted"
+        assert (await mona.get("/v1/opportunities?to_confirm=true"))["items"] == []
 
     async def test_a_rep_sees_and_moves_only_their_own(
         self, engine: ServiceUnderTest, tenant: str, admin: Client

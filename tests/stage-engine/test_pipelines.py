@@ -1,10 +1,14 @@
 """Authoring pipelines over HTTP, on a real database and broker."""
 
+from typing import Any
+
 import pytest
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from testing.service import ServiceUnderTest
 
-from tests.stage_engine import Client, draft
+from tests.builders import scoring_profile_published
+from tests.rule_tables import largest_pipeline
+from tests.stage_engine import Client, Tenant, draft
 
 pytestmark = pytest.mark.stack
 
@@ -33,7 +37,11 @@ class TestAuthoring:
         assert changed["revision"] == 2
         assert (await admin.post("/v1/pipelines/field_example/publish"))["version"] == 2
         versions = (await admin.get("/v1/pipelines/field_example/versions"))["items"]
-        assert [(v["version"], v["document"]["name"]) for v in versions] == [(1, "Field example"), (2, "Renamed")]
+        assert [v["version"] for v in versions] == [1, 2]
+        for number, name in ((1, "Field example"), (2, "Renamed")):
+            version = await admin.get(f"/v1/pipelines/field_example/versions/{number}")
+            assert (version["version"], version["document"]["name"]) == (number, name)
+        assert (await admin.get("/v1/pipelines/field_example/versions/3", 404))["code"] == "pipeline_not_found"
         events = await engine.events(PipelinePublished, tenant=tenant, count=2)
         assert [(e.sequence, e.message.name, e.message.is_default) for e in events] == [
             (1, "Field example", True),
@@ -53,9 +61,27 @@ class TestAuthoring:
         problem = await admin.post("/v1/pipelines/field_example/publish", expect=422)
         assert problem["code"] == "pipeline_invalid"
         found = {(e["pointer"], e["code"]) for e in problem["errors"]}
-        assert ("/draft/rules/0/conditions/0/cell", "cell_invalid") in found
-        assert ("/draft/rules/1/to_stage", "stage_unknown") in found
+        assert ("/rules/0/conditions/0/cell", "cell_invalid") in found
+        assert ("/rules/1/to_stage", "stage_unknown") in found
         assert (await admin.get("/v1/pipelines/field_example/versions"))["items"] == []
+
+    @pytest.mark.parametrize("role", ["rep", "partner"])
+    async def test_who_may_only_read_has_nothing_checked(
+        self, engine: ServiceUnderTest, tenant: str, admin: Client, role: str
+    ) -> None:
+        await admin.post("/v1/pipelines", draft())
+        refused = await Client(engine, tenant, role).post("/v1/pipelines/field_example/lint", expect=403)
+        assert refused["code"] == "missing_scope"
+
+    @pytest.mark.parametrize(("conditions", "cell"), [(6, "> 1"), (2, "> 1" + " " * 200)])
+    async def test_what_would_take_too_long_to_check_is_refused_with_the_limit(
+        self, admin: Client, conditions: int, cell: str
+    ) -> None:
+        document = largest_pipeline()
+        for rule in document["rules"]:
+            rule["conditions"] = [{"fact": "q0.score", "cell": cell}] * conditions
+        refused = await admin.post("/v1/pipelines", document, expect=422)
+        assert "at most" in str(refused["errors"]), refused
 
     async def test_content_can_be_checked_without_being_saved(self, admin: Client) -> None:
         await admin.post("/v1/pipelines", draft())
@@ -77,7 +103,7 @@ class TestAuthoring:
         self, engine: ServiceUnderTest, tenant: str, admin: Client
     ) -> None:
         problem = await admin.post("/v1/pipelines", draft(key="no spaces", stages=[]), expect=422)
-        assert {e["pointer"] for e in problem["errors"]} == {"/body/key", "/body/stages"}
+        assert {e["pointer"] for e in problem["errors"]} == {"/key", "/stages"}
         rep = Client(engine, tenant, "rep")
         assert (await rep.post("/v1/pipelines", draft(), expect=403))["code"] == "missing_scope"
         await admin.post("/v1/pipelines", draft())
@@ -85,3 +111,76 @@ class TestAuthoring:
         assert (await other.get("/v1/pipelines"))["items"] == []
         await other.get("/v1/pipelines/field_example", 404)
         await other.post("/v1/pipelines/field_example/publish", expect=404)
+
+
+class TestImpact:
+    async def test_a_stage_in_use_is_not_taken_away(self, world_of: Tenant, admin: Client) -> None:
+        await world_of.publish_pipeline()
+        for opportunity_id in ("o1", "o2"):
+            await world_of.observe(opportunity_id, "demo")
+        await world_of.changes(2)
+        content = draft()
+        content["stages"] = [s | {"key": "show"} if s["key"] == "demo" else s for s in content["stages"]]
+        content["rules"] = [r for r in content["rules"] if "demo" not in (r["from_stage"], r["to_stage"])]
+        key, revision = content.pop("key"), 1
+        await admin.call("PUT", f"/v1/pipelines/{key}/draft", 200, content, match=revision)
+        refused = await admin.post(f"/v1/pipelines/{key}/publish", expect=409)
+        assert refused["code"] == "stages_in_use"
+        assert "2 in 'demo'" in refused["detail"]
+        for opportunity_id in ("o1", "o2"):
+            await world_of.observe(opportunity_id, "negotiation")
+        await world_of.changes(4)
+        assert (await admin.post(f"/v1/pipelines/{key}/publish"))["version"] == 2
+
+    async def test_another_default_does_not_take_over_silently(self, world_of: Tenant, admin: Client) -> None:
+        await world_of.publish_pipeline()
+        await world_of.observe("o1", "demo")
+        await world_of.changes(1)
+        await admin.post("/v1/pipelines", draft(key="other"))
+        refused = await admin.post("/v1/pipelines/other/publish", expect=409)
+        assert refused["code"] == "default_taken"
+        assert "'field_example'" in refused["detail"] and "1 open" in refused["detail"]
+        assert (await admin.get("/v1/pipelines/other"))["newest_version"] == 0
+        taken = await admin.post("/v1/pipelines/other/publish", {"take_over_default": True})
+        told = next(f for f in taken["findings"] if f["code"] == "default_taken_over")
+        assert "1 open" in told["message"]
+        assert (await admin.post("/v1/pipelines/other/publish"))["version"] == 2
+
+    async def test_points_that_make_a_rule_impossible_are_reported_with_who_waits(
+        self, engine: ServiceUnderTest, tenant: str, world_of: Tenant, admin: Client, eventually: Any
+    ) -> None:
+        await world_of.publish_pipeline()
+        for number, stage in enumerate(("prospecting", "prospecting", "demo")):
+            await world_of.observe(f"o{number}", stage)
+        await world_of.changes(3)
+        assert (await admin.get("/v1/pipelines/field_example/findings"))["items"] == []
+        lowered = scoring_profile_published(version=2, reachable_max="55", reachable_scores=["10", "55"])
+        await engine.publish(lowered, tenant=tenant)
+
+        async def found() -> Any:
+            items = (await admin.get("/v1/pipelines/field_example/findings"))["items"]
+            assert items
+            return items
+
+        (item,) = await eventually(found)
+        assert (item["code"], item["version"], item["opportunities"]) == ("threshold_unreachable", 1, 2)
+        assert item["pointer"] == "/rules/0/conditions/0/cell"
+
+
+class TestStages:
+    async def test_a_partner_sees_published_stages_and_neither_drafts_nor_thresholds(
+        self, engine: ServiceUnderTest, tenant: str, admin: Client
+    ) -> None:
+        await admin.post("/v1/pipelines", draft())
+        partner = Client(engine, tenant, "partner", "northwind")
+        assert (await partner.get("/v1/stages"))["items"] == []
+        for version in (1, 2):
+            await admin.post("/v1/pipelines/field_example/publish")
+            [found] = (await partner.get("/v1/stages"))["items"]
+            assert (found["key"], found["version"]) == ("field_example", version)
+        assert found["stages"][0] == {"key": "prospecting", "name": "Prospecting", "category": "open"}
+        assert found.keys() == {"key", "version", "name", "stages"}
+        for path in ("/v1/pipelines", "/v1/pipelines/field_example", "/v1/pipelines/field_example/versions"):
+            assert (await partner.get(path, 403))["scope"] == "pipelines:read"
+        rep = Client(engine, tenant, "rep", "rita")
+        assert (await rep.post("/v1/pipelines/field_example/lint", expect=403))["scope"] == "pipelines:write"

@@ -9,8 +9,8 @@ from importlib.resources import files
 
 from forms.check import visible_questions
 from forms.definition import form_from_json
-from scoring.domain.plan import compile_plan
 from scoring.domain.profile import profile_from_json
+from scoring.domain.reach import survey
 from scoring.domain.score import score
 from stage_engine.domain.decide import decide
 from stage_engine.domain.document import from_document
@@ -67,6 +67,7 @@ def decisions() -> tuple[float, float]:
         "r",
         (("hours", Decimal(20)),),
         (),
+        True,
     )
     table = decision_table(rules.tables["prospecting"])
     engine = ZenEngine({"loader": {"type": "static", "content": {"t@1": table}}})
@@ -81,7 +82,7 @@ def scores() -> tuple[float, float]:
     """Submissions scored a second with contributions and trace, and a loop that only adds points up."""
     form = form_from_json(json.loads((files("assessment") / "templates/discovery.json").read_text()), 1)
     document = json.loads((files("scoring") / "templates/discovery.json").read_text())
-    plan = compile_plan(form, profile_from_json("discovery", 1, document["profile"]))
+    plan = survey(form, profile_from_json("discovery", 1, document["profile"])).plan
     answers = {
         question.key: question.choices[0].key for question in form.questions if question.type.value == "single_choice"
     }

@@ -26,14 +26,14 @@ OWNERS = 1000
 SPREAD = "3 days"
 # One copy of these for so many opportunities: people make fewer requests than there are opportunities, and hardly
 # anything waits.
-_ONE_FOR = {"idempotency": 100, "audit": 10, "change_seen": 10, "parked_event": 1000, "parked_submission": 1000}
+_ONE_FOR = {"idempotency": 100, "audit": 10, "change_seen": 10, "parked": 1000, "parked_submission": 1000}
 # Rows that do not name the opportunity: the last one that was written is the specimen.
 _BESIDE_THE_OPPORTUNITY = {
     "inbox": "true",
     "idempotency": "true",
     "audit": "true",
     "change_seen": "true",
-    "parked_event": "true",
+    "parked": "true",
     "parked_submission": "true",
     "write_attempt": "intent_id IN (SELECT intent_id FROM write_intent WHERE opportunity_id = %(specimen)s)",
 }

@@ -57,6 +57,9 @@ class Breaker:
             Act.PAUSE_BROKER: self._pause_broker,
             Act.REFUSE_CONNECTIONS: self._refuse,
             Act.FILL_DISK: self._fill_disk,
+            Act.HOLD_LOCKS: self._hold_locks,
+            Act.DEMOTE: self._demote,
+            Act.ANSWER_HTML: self._answer_html,
             Act.JUMP_CLOCK: self._jump,
             Act.POISON: self._spread_poison,
             Act.JOIN: self._join,
@@ -149,12 +152,28 @@ class Breaker:
         finally:
             await asyncio.to_thread(self._disk.free)
 
+    async def _hold_locks(self, _: str) -> None:
+        await self._databases.hold_locks(self._plan.hang_seconds)
+
+    async def _demote(self, _: str) -> None:
+        await self._databases.be_read_only(self._plan.hang_seconds)
+
+    async def _answer_html(self, _: str) -> None:
+        """The org's console is not among the paths that answer so."""
+        await self._tell_org("POST", "/_sim/faults", {"html_503": True, "times": None, "match": "^(?!/_sim)"})
+        await asyncio.sleep(self._plan.hang_seconds)
+        await self._tell_org("DELETE", "/_sim/faults")
+
     async def _jump(self, _: str) -> None:
-        url = f"{self._stack.environment['ORG_URL']}/_sim/clock"
+        await self._tell_org("POST", "/_sim/clock", {"seconds": self._plan.jump_seconds})
+
+    async def _tell_org(self, method: str, path: str, body: object = None) -> None:
+        """Repeated while the org is away."""
+        url = f"{self._stack.environment['ORG_URL']}{path}"
         async with httpx.AsyncClient(trust_env=False) as http:
             while True:
                 try:
-                    (await http.post(url, json={"seconds": self._plan.jump_seconds})).raise_for_status()
+                    (await http.request(method, url, json=body)).raise_for_status()
                     return
                 except httpx.TransportError:
                     await asyncio.sleep(POLL_SECONDS)

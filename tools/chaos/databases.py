@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,8 +31,11 @@ class Databases:
         return {str(row[0]): row[1] for row in await self.rows(service, query)}
 
     async def outbox_left(self) -> dict[str, int]:
-        """Events that wait for the broker, by service, where there are any."""
-        left = {service: await self.value(service, "SELECT count(*) FROM outbox") for service in SERVICES}
+        """Events that wait for the broker, or that it refused, by service, where there are any."""
+        waiting = (
+            "SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM quarantined_event WHERE dismissed_at IS NULL)"
+        )
+        left = {service: await self.value(service, waiting) for service in SERVICES}
         return {service: count for service, count in left.items() if count}
 
     async def refuse_connections(self, seconds: float) -> None:
@@ -45,8 +49,30 @@ class Databases:
         for name in names:
             await self._ask("postgres", f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
+    async def hold_locks(self, seconds: float) -> None:
+        """Be the session of a host that died without a word: it holds locks that all writers need, and is silent."""
+        async with AsyncExitStack() as stack:
+            for service in SERVICES:
+                try:
+                    connection = await asyncpg.connect(self._url(package_of(service)), timeout=10)
+                    stack.push_async_callback(connection.close, timeout=5)
+                    await connection.execute("BEGIN; LOCK TABLE outbox, inbox IN EXCLUSIVE MODE")
+                except (OSError, TimeoutError, asyncpg.PostgresError):
+                    continue
+            await asyncio.sleep(seconds)
+
+    async def be_read_only(self, seconds: float) -> None:
+        """Take no writes for a while, as a primary that was demoted."""
+        for state in ("on", "off"):
+            await self._ask("postgres", f"ALTER SYSTEM SET default_transaction_read_only = {state}")
+            await self._ask("postgres", "SELECT pg_reload_conf()")
+            await asyncio.sleep(seconds if state == "on" else 0)
+
+    def _url(self, database: str) -> str:
+        return urlsplit(self._admin_url)._replace(path=f"/{database}").geturl()
+
     async def _ask(self, database: str, query: str, arguments: tuple[Any, ...] = ()) -> list[asyncpg.Record]:
-        url = urlsplit(self._admin_url)._replace(path=f"/{database}").geturl()
+        url = self._url(database)
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:

@@ -17,12 +17,16 @@ from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE
 
 from tools.chaos.databases import Databases
+from tools.chaos.hostile import TENANT as HOSTILE
 from tools.chaos.poison import MARK
 from tools.chaos.topics import FACTS, lags, records
 
 # Each row of these is one submission that arrived there.
-SCORES = "SELECT submission_id, count(*) FROM score GROUP BY 1"
-DECISIONS = "SELECT split_part(identity, ':', 2), count(*) FROM decision WHERE identity LIKE 'submission:%' GROUP BY 1"
+SCORES = "SELECT submission_id, count(*) FROM score WHERE tenant_id = 'acme' GROUP BY 1"
+DECISIONS = (
+    "SELECT split_part(identity, ':', 2), count(*) FROM decision"
+    " WHERE tenant_id = 'acme' AND identity LIKE 'submission:%' GROUP BY 1"
+)
 MOVES = "SELECT submission_id, count(*) FROM transition WHERE submission_id <> '' GROUP BY 1"
 REPLICAS: Mapping[tuple[str, str], str] = {
     ("assessment", "score"): "SELECT submission_id, count(*) FROM submission_score GROUP BY 1",
@@ -38,7 +42,10 @@ REPLICAS: Mapping[tuple[str, str], str] = {
     ): "SELECT submission_id, count(*) FROM write_intent WHERE submission_id <> '' AND follows IS NULL GROUP BY 1",
 }
 OPEN_WRITES = "SELECT count(*) FROM write_queue WHERE state IN ('NEW', 'SENT')"
-OPPORTUNITIES = "SELECT opportunity_id, stage_key, earned_stage, revision, amount FROM opportunity WHERE NOT deleted"
+OPPORTUNITIES = (
+    "SELECT opportunity_id, stage_key, earned_stage, revision, amount FROM opportunity"
+    " WHERE tenant_id = 'acme' AND NOT deleted"
+)
 
 
 @dataclass(frozen=True)
@@ -126,7 +133,7 @@ class Outside:
         topics = [*FACTS, *(topic for topic in load_topics() if topic.name == TOPIC)]
         async for raw in records(self._kafka, topics):
             headers = headers_of(raw.headers)
-            if MARK in headers:
+            if MARK in headers or headers["ce_tenantid"] == HOSTILE:
                 continue
             seen[raw.topic, headers["ce_id"]] += 1
             if (reader := readers.get(raw.topic)) is not None:

@@ -18,6 +18,9 @@ class Act(StrEnum):
     PAUSE_BROKER = "pause the broker"
     REFUSE_CONNECTIONS = "refuse connections to the databases"
     FILL_DISK = "fill the database's disk"
+    HOLD_LOCKS = "hold locks in every database and say nothing"
+    DEMOTE = "let every database be read only"
+    ANSWER_HTML = "let the org answer with pages of HTML"
     JUMP_CLOCK = "move the org's clock ahead"
     POISON = "poison every topic"
     JOIN = "start a second instance"
@@ -30,7 +33,8 @@ class Plan:
     """How much is handed in, over how long, and what breaks meanwhile.
 
     `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause,
-    refusal, jump or full disk of 0 s leaves that fault out. `calm_submissions` follow when nothing is broken any more.
+    refusal, jump, full disk or hang of 0 s leaves that fault out; `hang_seconds` counts for held locks, a read-only
+    database and pages of HTML each. `calm_submissions` follow when nothing is broken any more.
     A `thorough` run weighs the processes meanwhile, and restarts each in good order at the end.
     """
 
@@ -44,6 +48,7 @@ class Plan:
     refuse_seconds: float
     full_disk_seconds: float
     jump_seconds: float
+    hang_seconds: float
     calm_submissions: int
     calm_seconds: float
     thorough: bool
@@ -56,12 +61,12 @@ class Plan:
 
 def full(seed: int) -> Plan:
     """What `make chaos` plays."""
-    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 15, 3600, 2000, 50, True)
+    return Plan(seed, 5000, 400, 300, 6, 4, 30, 10, 15, 3600, 20, 2000, 50, True)
 
 
 def short(seed: int) -> Plan:
     """About a minute, for every test run."""
-    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 2, 600, 60, 3, False)
+    return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 2, 600, 2, 60, 3, False)
 
 
 @dataclass(frozen=True, order=True)
@@ -91,6 +96,8 @@ def schedule(plan: Plan) -> list[Step]:
         steps.append(Step(moment(0.2, 0.8), Act.FILL_DISK))
     if plan.jump_seconds:
         steps.append(Step(moment(0.2, 0.8), Act.JUMP_CLOCK))
+    if plan.hang_seconds:
+        steps += [Step(moment(0.1, 0.8), act) for act in (Act.HOLD_LOCKS, Act.DEMOTE, Act.ANSWER_HTML)]
     for number in range(plan.pairs):
         start, end = number / plan.pairs, (number + 1) / plan.pairs
         leaving = Act.LEAVE if number % 2 == 0 else Act.VANISH

@@ -27,6 +27,7 @@ from tools.chaos.breaking import Breaker
 from tools.chaos.databases import Databases
 from tools.chaos.disk import SmallDisk
 from tools.chaos.evidence import Findings, Outside
+from tools.chaos.hostile import Hostile, slowed
 from tools.chaos.memory import PARTS, grown, weigh
 from tools.chaos.plan import DATABASE, Plan
 from tools.chaos.poison import Poison
@@ -75,6 +76,7 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
         await run.break_everything(began)
         weights = await run.calm()
         if plan.thorough:
+            await run.meet_hostile()
             await run.restart_each()
             # A short calm says nothing of memory.
             run.faults += grown(weights)
@@ -100,7 +102,11 @@ async def _prepare(plan: Plan, stack: Stack, disk: SmallDisk, http: AsyncClient,
 
     work = Work(plan.seed, world, ids, published.definitions, console, caller)
     rolling = Rolling(stack, breaker, work, http, TENANT)
-    run = Run(plan, stack, disk, say, databases, poison, breaker, outside, admin, work, rolling, ids.opportunities)
+    hostile = Hostile(stack, http)
+    await hostile.prepare()
+    run = Run(
+        plan, stack, disk, say, databases, poison, breaker, outside, admin, work, rolling, ids.opportunities, hostile
+    )
     await run.settle()
     return run
 
@@ -121,7 +127,9 @@ class Run:
     work: Work
     rolling: Rolling
     opportunity_ids: Mapping[str, str]
+    hostile: Hostile
     faults: list[str] = field(default_factory=list)
+    beside_hostile: dict[str, Any] = field(default_factory=dict)
 
     async def settle(self, aside: frozenset[str] = frozenset(), when: str = "") -> None:
         """Wait until nothing is on its way. What still is after a long quiet is a fault."""
@@ -138,12 +146,15 @@ class Run:
             f" in {plan.day_seconds:.0f} s"
         )
         progress = asyncio.create_task(_report_progress(work, began, self.say))
+        attack = asyncio.create_task(self.hostile.perform())
         async with asyncio.TaskGroup() as group:
             group.create_task(self.breaker.perform())
             group.create_task(work.perform("day", plan.submissions - len(self.poison.victims), plan.day_seconds))
             for submission_id, opportunity in victims.items():
                 group.create_task(work.hand_in(opportunity, submission_id))
         progress.cancel()
+        attack.cancel()
+        await asyncio.gather(attack, return_exceptions=True)
         self.say("everything is up again; waiting until nothing is on its way")
         aside = frozenset(self.opportunity_ids[opportunity.key] for opportunity in victims.values())
         await self.settle(aside, "after the faults")
@@ -161,6 +172,13 @@ class Run:
                 weights[name].append(weight)
         await self.settle(when="after the calm")
         return weights
+
+    async def meet_hostile(self) -> None:
+        """Measure what others notice of a tenant that does the worst that is legal."""
+        self.say("working without and beside a hostile tenant")
+        submissions, seconds = self.plan.calm_submissions // 4, self.plan.calm_seconds / 2
+        self.beside_hostile = await slowed(self.work, self.hostile, submissions, seconds)
+        await self.settle(when="after the hostile tenant")
 
     async def restart_each(self) -> None:
         """Restart each service in turn under load: no request may fail and no event may be sent twice."""
@@ -206,6 +224,7 @@ class Run:
             },
             "missed_replies": dict(work.unable),
             "rolling_restart": {"requests": self.rolling.requests, "lost": len(self.rolling.faults)},
+            "hostile_tenant": self.beside_hostile or dict(self.hostile.answers),
             "salesforce_equal": found.verdict.salesforce_equal,
             "partner_exactly_once": found.verdict.partner_exactly_once,
             "full_disk": {"left_out": left_out} if left_out else {"writes_refused": breaker.writes_refused},

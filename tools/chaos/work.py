@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
@@ -32,7 +33,7 @@ T = TypeVar("T")
 
 class Work:
     """A team with its opportunities. `journal` holds what was accepted; `unable` counts calls that had to be
-    repeated."""
+    repeated; `seconds` is how long each answered call took."""
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Work:
         self.journal = Journal()
         self.unable: Counter[str] = Counter()
         self.sent = 0
+        # How long each call took that was answered.
+        self.seconds: list[float] = []
         self._seed = seed
         self.opportunities = world.opportunities
         self._ids = ids
@@ -149,8 +152,11 @@ class Work:
     async def until_answered(self, send: Callable[[], Awaitable[T]]) -> T:
         """What a device or a person does when no reply comes: the same again, a little later."""
         while True:
+            began = time.perf_counter()
             try:
-                return await send()
+                answer = await send()
+                self.seconds.append(time.perf_counter() - began)
+                return answer
             except httpx.TransportError as problem:
                 self.unable[type(problem).__name__] += 1
             except Refused as refusal:

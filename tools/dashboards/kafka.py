@@ -1,6 +1,6 @@
 """Kafka and outbox: does every event reach the broker, and does every reader keep up?"""
 
-from tools.dashboards.panels import Board, Choice, Colour, Kind, Limits, Panel, Query, Row, Unit
+from tools.dashboards.panels import Board, Choice, Kind, Limits, Panel, Query, Row, Unit
 from tools.dashboards.promql import CHOSEN, or_zero
 
 LAG_BY_TOPIC = f"sum by (service, topic) ({CHOSEN.wide('consumer_lag_events', 'service, topic, partition')})"
@@ -56,19 +56,6 @@ RELAYED = Panel(
     width=12,
 )
 
-RUNNING = Panel(
-    title="Consumers",
-    unit=Unit.COUNT,
-    means="Whether each service's consumer runs. A consumer halts itself when it cannot go on without losing an event.",
-    do="Read the reason in `/statusz`, remove the cause, then restart the instance.",
-    runbook="ConsumerHalted",
-    queries=(Query(CHOSEN.lowest("consumer_running", "service"), "{{service}}"),),
-    kind=Kind.NUMBER,
-    height=5,
-    width=24,
-    limits=Limits(1, 1, falling=True),
-    words={0: ("halted", Colour.RED), 1: ("runs", Colour.GREEN)},
-)
 LAG = Panel(
     title="Lag by topic",
     unit=Unit.COUNT,
@@ -172,6 +159,18 @@ LETTERS = Panel(
     width=12,
 )
 
+LOST = Panel(
+    title="Events lost",
+    unit=Unit.COUNT,
+    means="Events that a topic no longer kept when the consumer came to them, since the instances started. Each one is "
+    "missing somewhere for good.",
+    do="Take the service and the topic to the runbook.",
+    runbook="EventsLost",
+    queries=(Query(CHOSEN.total("events_lost_total", "service, topic")),),
+    kind=Kind.TABLE,
+    width=12,
+)
+
 KAFKA = Board(
     name="kafka",
     title="Stagecraft: Kafka and outbox",
@@ -179,8 +178,8 @@ KAFKA = Board(
     choices=(Choice.SERVICE,),
     rows=(
         Row("Outbox: from the database to the broker", (OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES, PUBLISHED, RELAYED)),
-        Row("Consumers", (RUNNING, LAG, PARTITIONS, EVENT_AGE, BATCH_TIME, CONSUMED)),
-        Row("Faults", (RETRIES, DUPLICATES)),
+        Row("Consumers", (LAG, PARTITIONS, EVENT_AGE, BATCH_TIME, CONSUMED)),
+        Row("Faults", (RETRIES, DUPLICATES, LOST)),
         Row("Dead letters", (LETTERS_WAITING, LETTERS)),
     ),
 )

@@ -19,7 +19,7 @@ STATES = Panel(
     title="Connection by state",
     unit=Unit.COUNT,
     means="The state that holds is 1. Many changes mean an unstable network or a session that the org ends.",
-    do="REFUSED: check the External Client App and the integration user. IMPORTING is normal after a lost position.",
+    do="REFUSED: check the External Client App and the integration user. SWEEPING: the org delivers no events today.",
     runbook="CrmDisconnected",
     queries=(Query(EVERYTHING.wide("crm_connection_state", "state"), "{{state}}"),),
     width=10,
@@ -122,6 +122,22 @@ PARKED_AGE = Panel(
     runbook="CrmWritesParked",
     queries=(Query(EVERYTHING.wide("waiting_oldest_age_seconds", "what", 'service="crm-connector"'), "{{what}}"),),
 )
+HELD = Panel(
+    title="Writes held back",
+    unit=Unit.COUNT,
+    means="What of the CRM refuses writes, all of it or an object, so that they wait instead of failing one by one.",
+    do="Read `holds` and `missing` at `GET /v1/connection`: they name object, field and the org's reason.",
+    runbook="CrmBehind",
+    queries=(Query(EVERYTHING.wide("crm_writes_held"), "held"),),
+)
+LOOP_FAILURES = Panel(
+    title="Failures of the connector's own loops",
+    unit=Unit.COUNT,
+    means="Times that the sender or the receiver failed by a fault of its own and went on after a pause.",
+    do="Search the log for `the sender failed` and `the receiver failed`: it is a defect.",
+    runbook="CrmDisconnected",
+    queries=(Query(EVERYTHING.increase("crm_loop_failures_total", "loop"), "{{loop}}"),),
+)
 CONFLICTS = Panel(
     title="Conflicts",
     unit=Unit.EVENTS,
@@ -162,6 +178,7 @@ SALESFORCE = Board(
         Row("Budget and speed of the org", (BUDGET, CALLS, CALL_TIME)),
         Row("From decided to confirmed", (OUTCOMES, SYNC_AGE, FRESHNESS)),
         Row("What needs a person", (PARKED, PARKED_AGE, CONFLICTS)),
+        Row("What the connector cannot do", (HELD, LOOP_FAILURES)),
         Row("What people change there", (CHANGES, POSITION_LOST)),
     ),
 )

@@ -18,6 +18,7 @@ class Faults:
     def __init__(self) -> None:
         self.retries: dict[str, int] = {}
         self.hold: dict[str, asyncio.Event] = {}
+        self.crashes: dict[str, int] = {}
         self.calls = 0
 
 
@@ -32,8 +33,13 @@ async def note_submissions(uow, events):
             raise ZeroDivisionError("a bug")
         if key == "broken sql":
             await uow.session.execute(text("SELECT 1/0"))
+        if key == "broken table":
+            await uow.session.execute(text("SELECT no_such_column FROM no_such_table"))
         if key in faults.hold:
             await faults.hold[key].wait()
+        if faults.crashes.get(key, 0) > 0:
+            faults.crashes[key] -= 1
+            raise ZeroDivisionError("a bug")
         if faults.retries.get(key, 0) > 0:
             faults.retries[key] -= 1
             raise RetryableError("not yet")

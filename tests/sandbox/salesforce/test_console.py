@@ -156,3 +156,39 @@ class TestPages:
         assert page.count("Prospecting") >= 2
         assert "<span class=on>Negotiation</span>" in page
         assert (await api.get(f"{org.url}/opportunity/{record_id}x")).status_code == 404
+
+
+class TestAdministration:
+    async def test_a_purged_record_is_only_among_the_deleted(
+        self, org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New
+    ) -> None:
+        key = await new_opportunity()
+        await sim(org, "purge", {"id": key})
+        assert (await api.get(f"/sobjects/Opportunity/{key}")).status_code == 404
+        found = (await api.get("/queryAll", params={"q": f"SELECT Id FROM Opportunity WHERE Id = '{key}'"})).json()
+        assert found["records"] == []
+        span = {"start": "2020-01-01T00:00:00Z", "end": "2099-01-01T00:00:00Z"}
+        gone = (await api.get("/sobjects/Opportunity/deleted", params=span)).json()["deletedRecords"]
+        assert key in {row["id"] for row in gone}
+
+    async def test_a_hidden_field_is_not_there_and_a_read_only_one_not_to_be_set(
+        self, own_org: RunningOrg, own_api: httpx.AsyncClient
+    ) -> None:
+        await sim(own_org, "permissions", {"hidden": ["Opportunity.Amount"], "read_only": ["Opportunity.NextStep"]})
+        fields = {f["name"]: f for f in (await own_api.get("/sobjects/Opportunity/describe")).json()["fields"]}
+        assert "Amount" not in fields
+        assert not fields["NextStep"]["updateable"]
+        reply = await own_api.get("/query", params={"q": "SELECT Amount FROM Opportunity"})
+        assert reply.json()[0]["errorCode"] == "INVALID_FIELD"
+        body = {"Name": "N", "StageName": "Demo", "CloseDate": "2026-12-01"}
+        for name, code in (("Amount", "INVALID_FIELD"), ("NextStep", "INVALID_FIELD_FOR_INSERT_UPDATE")):
+            refused = await own_api.post("/sobjects/Opportunity", json={**body, name: "1"})
+            assert refused.json()[0]["errorCode"] == code
+
+    async def test_the_packaged_rule_can_be_switched_off(self, own_org: RunningOrg, own_api: httpx.AsyncClient) -> None:
+        body = {"Name": "N", "StageName": "Demo", "CloseDate": "2026-12-01"}
+        key = (await own_api.post("/sobjects/Opportunity", json=body)).json()["id"]
+        stale = {"Stagecraft_Write_Id__c": "w1", "Stagecraft_Expected_Stage__c": "Discovery", "StageName": "Closed Won"}
+        assert (await own_api.patch(f"/sobjects/Opportunity/{key}", json=stale)).status_code == 400
+        await sim(own_org, "rule", {"active": False})
+        assert (await own_api.patch(f"/sobjects/Opportunity/{key}", json=stale)).status_code == 204

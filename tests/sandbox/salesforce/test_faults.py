@@ -92,3 +92,30 @@ async def test_a_token_may_be_refused_too(org: RunningOrg, api: httpx.AsyncClien
 @pytest.mark.parametrize("fault", [{"match": "("}, {"status": 200}, {"times": 0}, {"surprise": 1}])
 async def test_a_senseless_fault_is_refused(org: RunningOrg, api: httpx.AsyncClient, fault: dict[str, Any]) -> None:
     assert (await api.post(f"{org.url}/_sim/faults", json=fault)).status_code == 422
+
+
+async def test_a_fault_within_a_graph_refuses_that_graph_alone(
+    org: RunningOrg, api: httpx.AsyncClient, new_opportunity: New
+) -> None:
+    ids = [await new_opportunity() for _ in range(2)]
+    org.sim("faults", {"match": f"/{ids[0]}", "within": True, "code": "INVALID_FIELD", "fields": ["Amount"]})
+    base = api.base_url.path.rstrip("/")
+    nodes = [
+        {"method": "PATCH", "url": f"{base}/sobjects/Opportunity/{key}", "referenceId": "o", "body": {"Amount": 1}}
+        for key in ids
+    ]
+    graphs = [{"graphId": str(number), "compositeRequest": [node]} for number, node in enumerate(nodes)]
+    reply = await api.post("/composite/graph", json={"graphs": graphs})
+    refused, done = reply.json()["graphs"]
+    assert (reply.status_code, refused["isSuccessful"], done["isSuccessful"]) == (200, False, True)
+    (node,) = refused["graphResponse"]["compositeResponse"]
+    assert (node["body"][0]["errorCode"], node["body"][0]["fields"]) == ("INVALID_FIELD", ["Amount"])
+
+
+async def test_the_token_endpoint_refuses_in_its_own_shape(org: RunningOrg, api: httpx.AsyncClient) -> None:
+    org.sim("faults", {"match": "oauth2/token", "code": "unknown_error", "message": "retry your request"})
+    reply = await api.post(f"{org.url}/services/oauth2/token", data={"grant_type": "x"})
+    assert (reply.status_code, reply.json()) == (
+        400,
+        {"error": "unknown_error", "error_description": "retry your request"},
+    )

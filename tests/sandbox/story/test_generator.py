@@ -17,8 +17,8 @@ from sandbox.story.answers import draw_answers
 from sandbox.story.behaviour import plan_story, spoiled
 from sandbox.story.generator import invent_world
 from sandbox.story.world import ASSESSMENT_OF, CLOSED_LOST, OPEN_STAGES, STAGES, Flaw, Story, rank
-from scoring.domain.plan import compile_plan
 from scoring.domain.profile import profile_from_json
+from scoring.domain.reach import survey
 from scoring.domain.score import score
 from scoring.templates import profile_templates
 
@@ -54,7 +54,7 @@ def typed(answers: Mapping[str, Any]) -> dict[str, Any]:
 
 def points_of(key: str, answers: Mapping[str, Any]) -> Decimal:
     form, given_answers = FORMS[key], typed(answers)
-    plan = compile_plan(form, profile_from_json(key, 1, profile_templates()[key].profile))
+    plan = survey(form, profile_from_json(key, 1, profile_templates()[key].profile)).plan
     found = score(plan, visible_questions(form, given_answers), given_answers).score
     assert found is not None
     return found

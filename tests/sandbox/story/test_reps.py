@@ -167,6 +167,12 @@ class TestMistakes:
         assert len(desk.journal.mistaken) == 1
         assert not desk.journal.refusals
 
+    async def test_one_that_is_kept_for_a_reviewer_is_refused(self) -> None:
+        kept = {"code": "form_hash_mismatch", "detail": "Another form."}
+        desk = desk_with(lambda _: httpx.Response(202, json=kept))
+        await hand_in_badly(desk, OPPORTUNITY, BadSubmission("D-1", Flaw.WRONG_HASH, "prospecting", PASS))
+        assert desk.journal.refusals == {"form_hash_mismatch": 1}
+
     async def test_another_body_follows_a_good_one_under_the_same_id(self) -> None:
         puts: list[tuple[str, Any]] = []
 

@@ -1,19 +1,34 @@
 """One tenant's belongings in each service: something of everything that has an id."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+from crm_connector.domain.observation import Facts
+from crm_connector.repository.opportunities import OpportunityRepository
 from kit.events import Event, Record
 from kit.ids import uuid7
+from sqlalchemy import text
 from testing.service import ServiceUnderTest, eventually
 
 from tests.builders import sample
-from tests.security.attacks.operations import BODIES
+from tests.security.attacks.operations import BODIES, NOTE
 
 OWNER = "attacked"
+# Whose opportunity it is, and what only those may see who see it.
+REP = "ann"
 DEAL = "006A"
-SUBMISSION = str(uuid7())
+POSITION = 10**12
+_QUARANTINE = text(f"""
+    INSERT INTO quarantined_event (
+        tenant_id, position, event_id, topic, key, value, headers, created_at, whole_topic, code, detail
+    ) VALUES (:tenant_id, {POSITION}, :event_id, 't', 'k', '', '{{}}', now(), false, 'message_too_large', 'd')
+""")
+SUBMISSION, HELD = str(uuid7()), str(uuid7())
+AMOUNT, SCORE = "7391.17", "41.25"
+SECRETS = (AMOUNT, SCORE, NOTE)
 
 
 class Owner:
@@ -24,8 +39,11 @@ class Owner:
         self.headers = service.headers(OWNER)
 
     async def call(self, method: str, path: str, body: Any = None, **params: Any) -> Any:
+        return await self.call_as(self.headers, method, path, body, **params)
+
+    async def call_as(self, headers: dict[str, str], method: str, path: str, body: Any = None, **params: Any) -> Any:
         given = {"json": body} if body is not None else {}
-        answer = await self.service.client.request(method, f"/v1{path}", headers=self.headers, params=params, **given)
+        answer = await self.service.client.request(method, f"/v1{path}", headers=headers, params=params, **given)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -39,9 +57,12 @@ class Owner:
 
         return await eventually(found)
 
-    async def there(self, path: str) -> Any:
+    async def there(self, path: str, subject: str = "") -> Any:
+        """What is at the path, once it is there, for the administrator or this rep."""
+        headers = self.service.headers(OWNER, "rep", subject) if subject else self.headers
+
         async def found() -> Any:
-            return await self.call("GET", path)
+            return await self.call_as(headers, "GET", path)
 
         return await eventually(found)
 
@@ -53,11 +74,20 @@ async def _assessment(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/assessments", BODIES["create_assessment"])
     await owner.call("POST", "/assessments/prospecting/publish")
     await owner.tell("PipelinePublished")
-    await owner.tell("OpportunityObserved", owner_id="ann")
+    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
     await owner.tell("StageChanged")
-    await owner.one("/worklist", owner_id="ann")
-    await owner.call("PUT", f"/submissions/{SUBMISSION}", BODIES["put_submission"])
-    return {"key": "prospecting", "version": 1, "submission_id": SUBMISSION, "opportunity_id": DEAL}
+    await owner.one("/worklist", owner_id=REP)
+    for subject, submission_id in ((REP, SUBMISSION), ("bob", HELD)):
+        headers = owner.service.headers(OWNER, "rep", subject)
+        await owner.call_as(headers, "PUT", f"/submissions/{submission_id}", BODIES["put_submission"])
+    await owner.tell("SubmissionScored", submission_id=SUBMISSION, score=SCORE)
+
+    async def scored() -> None:
+        assert (await owner.call("GET", f"/submissions/{SUBMISSION}"))["status"] == "scored"
+
+    await eventually(scored)
+    ids = {"key": "prospecting", "version": 1, "opportunity_id": DEAL}
+    return {**ids, "submission_id": SUBMISSION, "held_id": HELD}
 
 
 async def _scoring(owner: Owner) -> dict[str, Any]:
@@ -70,17 +100,27 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 
     await eventually(known)
     await owner.call("POST", f"{path}/publish")
+    await owner.tell("OpportunityObserved", owner_id=REP)
     await owner.tell("AssessmentSubmitted", submission_id=SUBMISSION)
-    await owner.there(f"/submissions/{SUBMISSION}/score")
+    await owner.there(f"/submissions/{SUBMISSION}/score", REP)
     draft = await owner.call("POST", "/scoring-profiles", BODIES["create_scoring_profile"])
-    return {"profile_id": draft["profile_id"], "submission_id": SUBMISSION, "opportunity_id": DEAL}
+    ids = {"key": "prospecting", "submission_id": SUBMISSION, "opportunity_id": DEAL}
+    return {**ids, "profile_id": draft["profile_id"]}
 
 
 async def _stage_engine(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/pipelines", BODIES["create_pipeline"])
     await owner.call("POST", "/pipelines/field_example/publish")
-    await owner.tell("OpportunityObserved", owner_id="ann")
-    decision = await owner.one(f"/opportunities/{DEAL}/decisions")
+    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
+    await owner.one(f"/opportunities/{DEAL}/decisions")
+    await owner.tell("SubmissionScored", submission_id=SUBMISSION, score=SCORE)
+
+    async def decided() -> Any:
+        found = (await owner.call("GET", f"/opportunities/{DEAL}/decisions"))["items"]
+        assert len(found) == 2
+        return found[1]
+
+    decision = await eventually(decided)
     return {"key": "field_example", "opportunity_id": DEAL, "decision_id": decision["decision_id"]}
 
 
@@ -90,6 +130,11 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
     run = await owner.call("POST", "/imports")
     await owner.tell("StageDecided", decision_id=str(uuid4()), crm_target_stage="discovery")
     intent = await owner.one("/write-intents")
+    async with owner.service.database.unit_of_work(OWNER) as uow:
+        opportunities = OpportunityRepository(uow.session, OWNER)
+        row = (await opportunities.lock([DEAL]))[DEAL]
+        facts = Facts("Prospecting", Decimal(AMOUNT), owner_id=REP)
+        await opportunities.save([replace(row, known=replace(row.known, facts=facts))], datetime.now(UTC))
     return {
         "pipeline_key": "sales",
         "import_id": run["import_id"],
@@ -101,8 +146,9 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
 async def _recommender(owner: Owner) -> dict[str, Any]:
     for name in ("PipelinePublished", "AssessmentPublished", "ScoringProfilePublished", "StageChanged"):
         await owner.tell(name)
+    await owner.tell("OpportunityObserved", owner_id=REP)
     await owner.tell("SubmissionScored", submission_id=SUBMISSION)
-    await owner.there(f"/opportunities/{DEAL}/recommendation")
+    await owner.there(f"/opportunities/{DEAL}/recommendation", REP)
     return {"opportunity_id": DEAL}
 
 
@@ -123,5 +169,7 @@ async def belongings(service: ServiceUnderTest) -> dict[str, Any]:
     broken = Event(OWNER, sample("PipelinePublished"), 1, time=datetime.now(UTC)).record("test")
     await service.send(Record(consumer.topics[0], broken.key, b"\xff\xff", broken.headers))
     letter = await owner.one("/dead-letters")
+    async with service.database.as_relay() as connection:
+        await connection.execute(_QUARANTINE, {"tenant_id": OWNER, "event_id": uuid4()})
     found = await _MAKERS[service.settings.package](owner)
-    return {**found, "dead_letter_id": letter["dead_letter_id"]}
+    return {**found, "dead_letter_id": letter["dead_letter_id"], "position": POSITION, "partner_key": "n"}

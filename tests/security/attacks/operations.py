@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from kit.http.etag import etag
 from scoring.templates import profile_templates
 from stage_engine.templates import templates
+from testing.service import ServiceUnderTest
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -36,7 +38,8 @@ class Operation:
 
     def url(self, given: dict[str, Any]) -> str:
         """The path with these parameters; those not given name something that cannot be there."""
-        filled = {name: given.get(name, 1 if name == "version" else NOWHERE) for name in self.path_parameters}
+        numbers = ("version", "position")
+        filled = {name: given.get(name, 1 if name in numbers else NOWHERE) for name in self.path_parameters}
         return self.path.format(**filled)
 
     def query(self) -> dict[str, str]:
@@ -56,8 +59,13 @@ def operations_of(document: dict[str, Any]) -> list[Operation]:
     ]
 
 
-_QUESTION = {"key": "compliance", "text": "Compliant?", "type": "boolean", "required": True}
-_FORM = {"title": "Fit", "questions": [_QUESTION]}
+# What a rep writes about a customer.
+NOTE = "their board wavers"
+_QUESTIONS = [
+    {"key": "compliance", "text": "Compliant?", "type": "boolean", "required": True},
+    {"key": "note", "text": "Note", "type": "text"},
+]
+_FORM = {"title": "Fit", "questions": _QUESTIONS}
 _PIPELINE = dict(templates()["field_example"])
 _DRAFT = {name: value for name, value in _PIPELINE.items() if name != "key"}
 _PROFILE = profile_templates()["prospecting"].profile
@@ -65,12 +73,16 @@ _SUBMISSION = {
     "opportunity_id": "006A",
     "assessment_key": "prospecting",
     "assessment_version": 1,
-    "answers": {"compliance": True},
+    "answers": {"compliance": True, "note": NOTE},
     "captured_at": "2026-03-02T09:30:00Z",
 }
 
 BODIES: dict[str, dict[str, Any]] = {
+    "discard_held_submission": {"note": "an attack"},
     "dismiss_the_dead_letter": {"reason": "an attack"},
+    "dismiss_quarantined_event": {"reason": "an attack"},
+    "dismiss_the_dead_letters": {"reason": "an attack"},
+    "replay_the_dead_letters": {},
     "create_assessment": {"key": "prospecting", **_FORM},
     "change_assessment_draft": _FORM,
     "put_submission": _SUBMISSION,
@@ -82,7 +94,17 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
-    "create_partner_feed": {"partner_key": "n", "topic": "stagecraft.partner.nobody.n.stage-changed.v1"},
+    "create_partner_feed": {"partner_key": "n"},
     "put_stage_mapping": {"stages": {"prospecting": "Prospecting"}},
     "preview_recommendation": {"stage_key": "prospecting", "assessment_key": "prospecting", "score": "70"},
 }
+
+
+async def call(service: ServiceUnderTest, operation: Operation, given: dict[str, Any], headers: dict[str, str]) -> Any:
+    """Carry out an operation on what is given, with a body that it accepts."""
+    options = {"json": BODIES[operation.name]} if operation.name in BODIES else {}
+    query = {"stage": "prospecting", "opportunity_id": "006A"}
+    params = {name: query[name] for name in operation.query()}
+    return await service.client.request(
+        operation.method, operation.url(given), params=params, headers=headers | {"If-Match": etag(1)}, **options
+    )

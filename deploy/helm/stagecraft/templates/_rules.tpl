@@ -34,6 +34,9 @@
     {{- fail (printf "%s: settings.%s and %s.ca.existingSecret exclude each other. Give one of them." $at $variable $what) -}}
   {{- end -}}
 {{- end -}}
+{{- if and (eq $at "services.crm-connector") (not (get $s.settings "CRM_ADAPTER")) -}}
+  {{- fail (printf "%s.settings.CRM_ADAPTER: say which CRM is written: salesforce, or recording for none." $at) -}}
+{{- end -}}
 {{- if eq (default "" (get $s.settings "CRM_ADAPTER")) "salesforce" -}}
   {{- range list "SALESFORCE_LOGIN_URL" "SALESFORCE_CLIENT_ID" -}}
     {{- if not (get $s.settings .) -}}
@@ -62,6 +65,15 @@
     {{- if not (get $s.settings .) -}}
       {{- fail (printf "%s.settings.%s: production needs it." $at .) -}}
     {{- end -}}
+  {{- end -}}
+  {{- if eq (default "" (get $s.settings "CRM_ADAPTER")) "recording" -}}
+    {{- fail (printf "%s.settings.CRM_ADAPTER: production needs salesforce; recording counts every write as done and writes none." $at) -}}
+  {{- end -}}
+  {{- if and (hasKey $s.settings "SALESFORCE_LOGIN_URL") (not (hasPrefix "https://" (get $s.settings "SALESFORCE_LOGIN_URL"))) -}}
+    {{- fail (printf "%s.settings.SALESFORCE_LOGIN_URL: production needs https, or the credentials could be read on the way." $at) -}}
+  {{- end -}}
+  {{- if contains "//" (default "" (get $s.settings "SALESFORCE_PUBSUB_ENDPOINT")) -}}
+    {{- fail (printf "%s.settings.SALESFORCE_PUBSUB_ENDPOINT: production needs host:port with TLS, or the token could be read on the way." $at) -}}
   {{- end -}}
   {{- if not $s.kafka.secret -}}
     {{- fail (printf "%s.kafka.existingSecret: production needs the Secret with the password of the broker's user under the key %s, or externalSecrets." $at $s.kafka.passwordKey) -}}

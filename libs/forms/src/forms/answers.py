@@ -26,5 +26,5 @@ def is_answered(value: Value | None) -> bool:
 def parse_number(text: str) -> Decimal:
     """A number in plain notation of at most 40 characters; raises AnswerMalformed for anything else."""
     if len(text) > MAX_NUMBER_LENGTH or not _NUMBER.fullmatch(text):
-        raise AnswerMalformed("a number must be in plain decimal notation, such as 12.50")
+        raise AnswerMalformed("A number is written in plain decimals, such as 12.50.")
     return Decimal(text)

@@ -7,12 +7,21 @@ from decimal import Decimal
 
 from forms.answers import MAX_NUMBER_LENGTH, Answers, Value, is_answered
 from forms.conditions import parse
-from forms.definition import Form, Question, QuestionType
+from forms.definition import MAX_CHOICE_KEY, Form, Question, QuestionType
 from forms.evaluation import holds
+from forms.findings import listed
+from forms.steps import Steps
 
 # The platform's limit for a text whose question sets none.
 MAX_TEXT_LENGTH = 10_000
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_EXPECTED = {
+    QuestionType.SINGLE_CHOICE: "The answer is the key of one choice.",
+    QuestionType.MULTIPLE_CHOICE: "The answer is a list of keys of choices.",
+    QuestionType.NUMBER: "The answer is a number, such as 12.50.",
+    QuestionType.TEXT: "The answer is a text.",
+    QuestionType.BOOLEAN: "The answer is true or false.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +37,58 @@ class AnswerProblem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a form makes of answers: the keys of the questions that are visible, and what is wrong."""
+
+    visible: tuple[str, ...]
+    problems: tuple[AnswerProblem, ...]
+
+
 def visible_questions(form: Form, answers: Answers) -> tuple[str, ...]:
     """Keys of the questions these answers make visible, in the form's order.
 
-    The answer to a hidden question does not count in later conditions. Raises ConditionSyntaxError for a form
-    that `lint` would have refused.
+    An answer that is refused does not count in later conditions, nor does the answer to a hidden question. Raises
+    ConditionSyntaxError or TooManySteps for a form that `lint` would have refused.
     """
-    visible: list[str] = []
-    counted: dict[str, Value] = {}
-    for question in form.questions:
-        if question.visible_if and not holds(parse(question.visible_if), counted):
-            continue
-        visible.append(question.key)
-        if question.key in answers:
-            counted[question.key] = answers[question.key]
-    return tuple(visible)
+    return check(form, answers).visible
 
 
 def check_answers(form: Form, answers: Answers) -> list[AnswerProblem]:
-    """Everything wrong with the answers; empty when they may be submitted.
+    """Everything wrong with the answers; empty when they may be submitted."""
+    return list(check(form, answers).problems)
+
+
+def check(form: Form, answers: Answers) -> Checked:
+    """Goes through the form once, from the first question to the last. An answer is checked before any condition looks
+    at it, so that conditions see only what their form allows.
 
     Answers to hidden questions are no problem, unless they cannot be stored as text.
     """
-    questions = {question.key: question for question in form.questions}
-    problems = [
-        AnswerProblem(key, "unknown_question", "the assessment has no such question")
-        for key in answers
-        if key not in questions
-    ]
-    problems += [
-        AnswerProblem(key, "bad_text", "the text holds a NUL or half of a surrogate pair")
-        for key, value in answers.items()
-        if not all(map(_storable, (key, *_texts(value))))
-    ]
-    visible = visible_questions(form, answers)
-    for key in visible:
-        problems += _question_problems(questions[key], answers.get(key))
-    return problems
+    problems: list[AnswerProblem] = []
+    visible: list[str] = []
+    # survey-core has an empty list for a multiple choice without an answer, where other questions have nothing.
+    counted: dict[str, Value] = {each.key: () for each in form.questions if each.type is QuestionType.MULTIPLE_CHOICE}
+    known: set[str] = set()
+    steps = Steps()
+    for question in form.questions:
+        key = question.key
+        known.add(key)
+        if question.visible_if and not holds(parse(question.visible_if), counted, steps):
+            continue
+        visible.append(key)
+        found = list(_question_problems(question, answers.get(key)))
+        problems += found
+        if key in answers and not found:
+            counted[key] = answers[key]
+    for key, value in answers.items():
+        if key not in known:
+            problems.append(AnswerProblem(key, "unknown_question", "The assessment has no question with this key."))
+        elif not all(map(storable, _texts(value))):
+            problems.append(
+                AnswerProblem(key, "bad_text", "The text must not contain U+0000 or half of a surrogate pair.")
+            )
+    return Checked(tuple(visible), tuple(problems))
 
 
 def _texts(value: Value) -> tuple[str, ...]:
@@ -73,14 +97,15 @@ def _texts(value: Value) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else ()
 
 
-def _storable(text: str) -> bool:
+def storable(text: str) -> bool:
+    """Whether a database and JSON can hold the text: it has no NUL, and no half of a surrogate pair."""
     return _UNSTORABLE.search(text) is None
 
 
 def _question_problems(question: Question, value: Value | None) -> Iterator[AnswerProblem]:
     if value is None or not is_answered(value):
         if question.required:
-            yield AnswerProblem(question.key, "required_missing", "an answer is required")
+            yield AnswerProblem(question.key, "required_missing", "An answer is required.")
         return
     match question.type, value:
         case QuestionType.SINGLE_CHOICE, str():
@@ -92,33 +117,38 @@ def _question_problems(question: Question, value: Value | None) -> Iterator[Answ
         case QuestionType.TEXT, str():
             limit = question.max_length or MAX_TEXT_LENGTH
             if len(value) > limit:
-                yield AnswerProblem(question.key, "too_long", f"a text of at most {limit} characters is allowed")
+                message = f"At most {limit} characters are allowed; these are {len(value)}."
+                yield AnswerProblem(question.key, "too_long", message)
         case QuestionType.BOOLEAN, bool():
             pass
         case _:
-            yield AnswerProblem(question.key, "wrong_type", f"a {question.type.value} question cannot have this value")
+            yield AnswerProblem(question.key, "wrong_type", _EXPECTED[question.type])
 
 
 def _choice_problems(question: Question, taken: tuple[str, ...]) -> Iterator[AnswerProblem]:
     choices = {choice.key: choice for choice in question.choices}
-    if any(key not in choices for key in taken):
-        yield AnswerProblem(question.key, "unknown_choice", "the question has no such choice")
+    unknown = next((key for key in taken if key not in choices), None)
+    if unknown is not None:
+        message = f"There is no choice {unknown[:MAX_CHOICE_KEY]!r}. The choices are {listed(choices)}."
+        yield AnswerProblem(question.key, "unknown_choice", message)
         return
     if len(set(taken)) < len(taken):
-        yield AnswerProblem(question.key, "too_many_choices", "a choice is taken twice")
+        yield AnswerProblem(question.key, "too_many_choices", "Each choice may be taken once only.")
     if question.max_choices and len(taken) > question.max_choices:
-        yield AnswerProblem(question.key, "too_many_choices", f"at most {question.max_choices} choices may be taken")
-    if len(taken) > 1 and any(choices[key].exclusive for key in taken):
-        yield AnswerProblem(question.key, "exclusive_choice", "a choice is taken that excludes the others")
+        message = f"At most {question.max_choices} choices may be taken; these are {len(taken)}."
+        yield AnswerProblem(question.key, "too_many_choices", message)
+    alone = [key for key in taken if choices[key].exclusive]
+    if len(taken) > 1 and alone:
+        yield AnswerProblem(question.key, "exclusive_choice", f"{alone[0]!r} excludes every other choice.")
 
 
 def _number_problems(question: Question, value: Decimal) -> Iterator[AnswerProblem]:
     if not value.is_finite() or not _is_short(value):
-        yield AnswerProblem(question.key, "out_of_range", f"a number of at most {MAX_NUMBER_LENGTH} digits is allowed")
+        yield AnswerProblem(question.key, "out_of_range", f"A number has at most {MAX_NUMBER_LENGTH} digits.")
     elif question.minimum is not None and value < question.minimum:
-        yield AnswerProblem(question.key, "out_of_range", f"the least allowed is {question.minimum:f}")
+        yield AnswerProblem(question.key, "out_of_range", f"The least allowed is {question.minimum:f}.")
     elif question.maximum is not None and value > question.maximum:
-        yield AnswerProblem(question.key, "out_of_range", f"the most allowed is {question.maximum:f}")
+        yield AnswerProblem(question.key, "out_of_range", f"The most allowed is {question.maximum:f}.")
 
 
 def _is_short(value: Decimal) -> bool:

@@ -3,14 +3,15 @@
     condition  := all ("or" all)*
     all        := one ("and" one)*
     one        := "!" negatable | operand [comparison operand] | reference set_operator literal
-                | operand ("empty" | "notempty") | "(" condition ")"
+                | reference ("empty" | "notempty") | "(" condition ")"
     negatable  := reference | "true" | "false" | "(" condition ")" | "!" negatable
     comparison := "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">="
     set_operator := "contains" | "notcontains" | "anyof" | "allof" | "noneof"
     operand    := reference | literal           reference := "{" question key "}"
     literal    := 'text' | "text" | number | true | false | "[" literal ("," literal)* "]"
 
-`and` binds tighter than `or`; operator words are case-insensitive. Evaluation is in `forms.evaluation`.
+`and` binds tighter than `or`; operator words are case-insensitive. A quote inside a text is written with a backslash
+before it; any other backslash is itself. Evaluation is in `forms.evaluation`.
 """
 
 import re
@@ -19,10 +20,44 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
+from forms.syntax import (
+    And,
+    Comparison,
+    Condition,
+    Emptiness,
+    Literal,
+    Not,
+    Operand,
+    Or,
+    Reference,
+    Truth,
+    leaves,
+    operands,
+    references,
+)
+
+__all__ = [
+    "And",
+    "Comparison",
+    "Condition",
+    "ConditionSyntaxError",
+    "Emptiness",
+    "Literal",
+    "Not",
+    "Operand",
+    "Or",
+    "Reference",
+    "Truth",
+    "leaves",
+    "operands",
+    "parse",
+    "read",
+    "references",
+]
+
 MAX_LENGTH = 2000
 MAX_DEPTH = 20
-
-Literal = str | Decimal | bool | tuple[str | Decimal | bool, ...]
+MAX_DIGITS = 15
 
 
 class ConditionSyntaxError(ValueError):
@@ -34,66 +69,23 @@ class ConditionSyntaxError(ValueError):
         self.message = message
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    question_key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """`operator` is one of = != < <= > >= contains notcontains anyof allof noneof."""
-
-    operator: str
-    left: "Operand"
-    right: "Operand"
-
-
-@dataclass(frozen=True, slots=True)
-class Emptiness:
-    operand: "Operand"
-    empty: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Truth:
-    """An operand alone, which holds when its value is true-like."""
-
-    operand: "Operand"
-
-
-@dataclass(frozen=True, slots=True)
-class Not:
-    part: "Condition"
-
-
-@dataclass(frozen=True, slots=True)
-class And:
-    parts: "tuple[Condition, ...]"
-
-
-@dataclass(frozen=True, slots=True)
-class Or:
-    parts: "tuple[Condition, ...]"
-
-
-Operand = Reference | Literal
-Condition = Comparison | Emptiness | Truth | Not | And | Or
-
 SET_OPERATORS = frozenset({"contains", "notcontains", "anyof", "allof", "noneof"})
 _SPELLINGS = {"==": "=", "<>": "!="}
 _COMPARISONS = frozenset({"=", "!=", "<", "<=", ">", ">="})
 _WORDS = SET_OPERATORS | {"and", "or", "empty", "notempty", "true", "false"}
 _TOKEN = re.compile(
-    r"""\s*(?:
-      (?P<reference>\{\s*(?P<key>[A-Za-z_][A-Za-z0-9_.-]*)\s*\})
-    | (?P<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")
-    | (?P<number>-?[0-9]+(?:\.[0-9]+)?(?![A-Za-z0-9_.]))
+    r"""[ \t\n\r]*(?:
+      (?P<reference>\{(?P<key>[^{}\s](?:[^{}]*[^{}\s])?)\})
+    | (?P<text>'(?:[^'"\\]|\\['"]|\\(?!['"]))*'|"(?:[^'"\\]|\\['"]|\\(?!['"]))*")
+    | (?P<number>-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?![A-Za-z0-9_.]))
     | (?P<symbol>==|!=|<>|<=|>=|[=<>!()\[\],])
     | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
     | (?P<end>$)
     )""",
     re.VERBOSE | re.DOTALL,
 )
+# survey-core replaces these before it reads a condition.
+_REWRITTEN = re.compile("=>|=<|<>|equals")
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +100,11 @@ def _tokens(source: str) -> Iterator[_Token]:
     while True:
         match = _TOKEN.match(source, position)
         if match is None:
-            start = position + len(source[position:]) - len(source[position:].lstrip())
+            start = position + len(source[position:]) - len(source[position:].lstrip(" \t\n\r"))
             raise ConditionSyntaxError(start, f"unexpected {source[start : start + 10]!r}")
         kind = match.lastgroup
+        if (match["reference"] or match["text"]) and (rewritten := _REWRITTEN.search(match[0])):
+            raise ConditionSyntaxError(match.start(), f"a form's page rewrites {rewritten[0]!r}, even inside a text")
         if match["reference"] is not None:
             yield _Token("reference", match["key"], match.start("reference"))
         elif match["word"] is not None:
@@ -129,8 +123,13 @@ def _tokens(source: str) -> Iterator[_Token]:
         position = match.end()
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1000)
 def parse(source: str) -> Condition:
+    """The condition of a non-empty source, remembered for the next time; raises ConditionSyntaxError."""
+    return read(source)
+
+
+def read(source: str) -> Condition:
     """The condition of a non-empty source; raises ConditionSyntaxError."""
     if len(source) > MAX_LENGTH:
         raise ConditionSyntaxError(MAX_LENGTH, f"a condition has at most {MAX_LENGTH} characters")
@@ -182,7 +181,7 @@ class _Parser:
         if self._next.text == "(" and self._next.kind == "symbol":
             return self._group()
         left = self._operand()
-        if operator := self._take("empty", "notempty"):
+        if isinstance(left, Reference) and (operator := self._take("empty", "notempty")):
             return Emptiness(left, operator == "empty")
         if operator := self._take(*_COMPARISONS, *_SPELLINGS):
             return Comparison(_SPELLINGS.get(operator, operator), left, self._operand())
@@ -245,36 +244,13 @@ class _Parser:
         token = self._next
         if token.kind == "text":
             self._index += 1
-            return re.sub(r"\\(.)", r"\1", token.text[1:-1], flags=re.DOTALL)
+            return re.sub(r"\\(['\"])", r"\1", token.text[1:-1])
         if token.kind == "number":
             self._index += 1
+            if len(token.text.strip("-0.").replace(".", "")) > MAX_DIGITS:
+                # More digits would not survive in a browser.
+                raise ConditionSyntaxError(token.position, f"a number has at most {MAX_DIGITS} digits")
             return Decimal(token.text)
         if word := self._take("true", "false"):
             return word == "true"
         raise self._expected("a text, number, true, false or {question}")
-
-
-def leaves(condition: Condition) -> Iterator[Comparison | Emptiness | Truth]:
-    """The tests on operands that a condition is built of."""
-    match condition:
-        case And(parts) | Or(parts):
-            for part in parts:
-                yield from leaves(part)
-        case Not(part):
-            yield from leaves(part)
-        case _:
-            yield condition
-
-
-def references(condition: Condition) -> frozenset[str]:
-    """Keys of the questions a condition looks at."""
-    return frozenset(
-        operand.question_key
-        for leaf in leaves(condition)
-        for operand in operands(leaf)
-        if isinstance(operand, Reference)
-    )
-
-
-def operands(leaf: Comparison | Emptiness | Truth) -> tuple[Operand, ...]:
-    return (leaf.left, leaf.right) if isinstance(leaf, Comparison) else (leaf.operand,)

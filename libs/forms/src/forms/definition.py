@@ -20,6 +20,9 @@ class QuestionType(StrEnum):
     BOOLEAN = "boolean"
 
 
+# The CRM keeps an answer under its question's key, in a field of this width.
+MAX_QUESTION_KEY = 80
+MAX_CHOICE_KEY = 100
 CHOICE_TYPES = frozenset({QuestionType.SINGLE_CHOICE, QuestionType.MULTIPLE_CHOICE})
 
 

@@ -1,16 +1,16 @@
-"""Whether a condition holds for answers, as SurveyJS would say in the browser.
+"""Whether a condition holds for answers: exactly as survey-core decides it in the browser.
 
-A missing answer makes `=`, `<`, `>`, `contains`, `anyof` and `allof` false against any value; `!=`,
-`notcontains` and `noneof` are exact complements and so true. Texts are equal regardless of case and outer
-spaces; texts that are numbers compare as numbers; other texts are ordered by character; arrays are equal
-regardless of order. Never raises, whatever the types of the answers.
+Every rule here has its twin in survey-core, and `tests/forms/test_surveyjs.py` compares the two on generated conditions
+and answers. So an answer that reads as a number is one, texts are equal regardless of case and outer spaces, and lists
+are equal regardless of order. Nothing raises for any type of answer, save TooManySteps.
 """
 
-import re
+import math
 from collections.abc import Callable
 from decimal import Decimal
 
 from forms.answers import Answers
+from forms.comparison import COMPARE, is_empty
 from forms.conditions import (
     And,
     Comparison,
@@ -23,123 +23,127 @@ from forms.conditions import (
     Reference,
     Truth,
 )
-from forms.definition import plain
+from forms.javascript import Value, loosely_equal, number, parse_float, parse_int, trim, truthy
+from forms.steps import Steps, cost, size_of
 
-_NUMERIC = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)")
-_MAX_NUMERIC_LENGTH = 60
+_LONGEST_HEXADECIMAL = 32
+_LONGEST_DIGITS = 15
+_OPERATOR_SIGNS = "*^/%"
+_QUOTES = "'\""
 
 
-def holds(condition: Condition, answers: Answers) -> bool:
+def holds(condition: Condition, answers: Answers, steps: Steps | None = None) -> bool:
+    """Whether the condition holds. TooManySteps when it costs more than is left."""
+    return loosely_equal(_value(condition, answers, steps or Steps()), True)
+
+
+def _value(condition: Condition, answers: Answers, steps: Steps) -> Value:
     match condition:
         case And(parts):
-            return all(holds(part, answers) for part in parts)
+            return _folded(_both, [_value(part, answers, steps) for part in parts])
         case Or(parts):
-            return any(holds(part, answers) for part in parts)
+            return _folded(_either, [_value(part, answers, steps) for part in parts])
         case Not(part):
-            return not holds(part, answers)
+            return not truthy(_value(part, answers, steps))
         case Emptiness(operand, empty):
-            return _is_empty(_resolve(operand, answers)) is empty
+            steps.spend(1)
+            return is_empty(_resolve(operand, answers)) is empty
         case Truth(operand):
-            return _is_true(_resolve(operand, answers))
+            steps.spend(1)
+            return _resolve(operand, answers)
         case Comparison(operator, left, right):
-            return _COMPARE[operator](_resolve(left, answers), _resolve(right, answers))
+            one, other = _resolve(left, answers), _resolve(right, answers)
+            steps.spend(cost(operator, size_of(one), size_of(other)))
+            return COMPARE[operator](one, other)
 
 
-def _resolve(operand: Operand, answers: Answers) -> Literal | None:
-    return answers.get(operand.question_key) if isinstance(operand, Reference) else operand
+def _folded(fold: Callable[[Value, Value], Value], values: list[Value]) -> Value:
+    result = values[0]
+    for value in values[1:]:
+        result = fold(result, value)
+    return result
 
 
-def _is_empty(value: Literal | None) -> bool:
-    return value is None or value in ("", ())
+def _both(left: Value, right: Value) -> Value:
+    left, right = _converted(left, right)
+    return right if truthy(left) else left
 
 
-def _is_true(value: Literal | None) -> bool:
+def _either(left: Value, right: Value) -> Value:
+    left, right = _converted(left, right)
+    return left if truthy(left) else right
+
+
+def _converted(left: Value, right: Value) -> tuple[Value, Value]:
+    left = _stand_in(left, right)
+    return left, _stand_in(right, left)
+
+
+def _stand_in(value: Value, other: Value) -> Value:
+    """What an empty side of `and` and `or` counts as: it depends on the other side."""
+    if not is_empty(value):
+        return value
+    if isinstance(other, float):
+        return 0.0
     if isinstance(value, str):
-        return value not in ("", "0", "false")
-    return bool(value)
+        return value
+    if isinstance(other, str):
+        return ""
+    return () if isinstance(other, tuple) else 0.0
 
 
-def number_of(value: Literal | None) -> Decimal | None:
-    """The number a value compares as, or None when it is none."""
-    if isinstance(value, bool):
-        return Decimal(value)
-    if isinstance(value, Decimal):
-        return value if value.is_finite() else None
-    if isinstance(value, str) and len(value) <= _MAX_NUMERIC_LENGTH:
-        text = value.strip()
-        return Decimal(text) if _NUMERIC.fullmatch(text) else None
-    return None
+def _resolve(operand: Operand, answers: Answers) -> Value:
+    if isinstance(operand, Reference):
+        answer = answers.get(operand.question_key)
+        return _answer(answer) if isinstance(answer, str) else plain_value(answer)
+    return plain_value(operand)
 
 
-def _equal(left: Literal | None, right: Literal | None) -> bool:
-    if _is_empty(left) or _is_empty(right):
-        return _is_empty(left) and _is_empty(right)
-    if isinstance(left, tuple) or isinstance(right, tuple):
-        return isinstance(left, tuple) and isinstance(right, tuple) and _same_items(left, right)
-    left_number, right_number = number_of(left), number_of(right)
-    if left_number is not None and right_number is not None:
-        return left_number == right_number
-    return _text(left) == _text(right)
+def plain_value(value: Literal | None) -> Value:
+    """A value of a condition as JavaScript has it: without decimals."""
+    if isinstance(value, tuple):
+        return tuple(float(item) if isinstance(item, Decimal) else item for item in value)
+    return _float(value) if isinstance(value, Decimal) else value
 
 
-def _text(value: Literal | None) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value).strip().lower()
+def _float(value: Decimal) -> float:
+    return math.nan if value.is_snan() else float(value)
 
 
-def _same_items(left: tuple[str | Decimal | bool, ...], right: tuple[str | Decimal | bool, ...]) -> bool:
-    return sorted(map(_item, left)) == sorted(map(_item, right))
+def _answer(given: str) -> Value:
+    """An answer that reads as a boolean, a quoted text or a number is one."""
+    if given.lower() in ("true", "false"):
+        return given.lower() == "true"
+    if len(given) > 1 and given[0] in _QUOTES and given[-1] in _QUOTES:
+        return given[1:-1]
+    found = _number_in(given)
+    if math.isnan(found):
+        return given
+    # "007" stays a text, "0.7" and "0x7" do not.
+    return given if given[0] == "0" and given[1:2] not in ("", ".", ",", "x") else found
 
 
-def _item(item: str | Decimal | bool) -> str:
-    number = number_of(item)
-    return str(item) if number is None else plain(number)
+def _number_in(given: str) -> float:
+    trimmed = trim(given)
+    if not trimmed:
+        return math.nan
+    if trimmed.startswith("0x"):
+        return parse_int(trimmed) if len(trimmed) <= _LONGEST_HEXADECIMAL else math.nan
+    if len(trimmed) > _LONGEST_DIGITS and trimmed.isascii() and trimmed.isdecimal():
+        return math.nan
+    signed = trimmed.rfind("-") > 0 or trimmed.rfind("+") > 0
+    if not signed and any(sign in trimmed for sign in _OPERATOR_SIGNS):
+        return math.nan
+    if trimmed.count(",") == 1:
+        trimmed = trimmed.replace(",", ".")
+    return parse_float(trimmed) if math.isfinite(number(trimmed)) else math.nan
 
 
-def _less(left: Literal | None, right: Literal | None) -> bool:
-    if _is_empty(left) or _is_empty(right):
-        return False
-    left_number, right_number = number_of(left), number_of(right)
-    if left_number is not None and right_number is not None:
-        return left_number < right_number
-    return isinstance(left, str) and isinstance(right, str) and left < right
-
-
-def _items(value: Literal | None) -> tuple[str | Decimal | bool, ...]:
-    if value is None:
-        return ()
-    return value if isinstance(value, tuple) else (value,)
-
-
-def _has(value: Literal | None, item: str | Decimal | bool) -> bool:
-    return any(_equal(own, item) for own in _items(value))
-
-
-def _contains(left: Literal | None, right: Literal | None) -> bool:
-    if isinstance(left, str):
-        return all(_text(part) != "" and _text(part) in left.lower() for part in _items(right))
-    return _all_of(left, right)
-
-
-def _any_of(left: Literal | None, right: Literal | None) -> bool:
-    return any(_has(left, item) for item in _items(right))
-
-
-def _all_of(left: Literal | None, right: Literal | None) -> bool:
-    return all(_has(left, item) for item in _items(right))
-
-
-_COMPARE: dict[str, Callable[[Literal | None, Literal | None], bool]] = {
-    "=": _equal,
-    "!=": lambda left, right: not _equal(left, right),
-    "<": _less,
-    "<=": lambda left, right: _less(left, right) or _equal(left, right),
-    ">": lambda left, right: _less(right, left),
-    ">=": lambda left, right: _less(right, left) or _equal(left, right),
-    "contains": _contains,
-    "notcontains": lambda left, right: not _contains(left, right),
-    "anyof": _any_of,
-    "noneof": lambda left, right: not _any_of(left, right),
-    "allof": _all_of,
-}
+def number_of(literal: Literal) -> Decimal | None:
+    """The number that equals this literal in a comparison with a number, or None when there is none."""
+    if isinstance(literal, Decimal):
+        return literal
+    if isinstance(literal, tuple) or literal == "":
+        return None
+    found = number(plain_value(literal))
+    return Decimal(repr(found)) if math.isfinite(found) else None

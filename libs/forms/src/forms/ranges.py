@@ -1,40 +1,10 @@
-"""Reads choice labels such as "1-2", "over 5" or "≤ 3 hours" as ranges; finds their overlaps and holes."""
+"""Finds overlaps and holes among the ranges that the labels of one question speak of."""
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-_NUMBER = r"[$€£]?\s*([0-9][0-9,]{0,15}(?:\.[0-9]{1,10})?)\s*([km]?)\s*%?"
-_UNIT = r"(?:\s+(?:(?!\b(?:or|to|and|than)\b)[^\W\d_]+[\s/]*)+)?"
-_BETWEEN = re.compile(rf"{_NUMBER}\s*(?:-|–|—|to)\s*{_NUMBER}{_UNIT}", re.IGNORECASE)
-_OPEN = (
-    (re.compile(rf"(?:>=|≥|at least|from)\s*{_NUMBER}{_UNIT}", re.IGNORECASE), "lower", True),
-    (re.compile(rf"(?:>|over|more than|above)\s*{_NUMBER}{_UNIT}", re.IGNORECASE), "lower", False),
-    (re.compile(rf"(?:<=|≤|at most|up to)\s*{_NUMBER}{_UNIT}", re.IGNORECASE), "upper", True),
-    (
-        re.compile(rf"(?:<|under|less than|below|fewer than)\s*{_NUMBER}{_UNIT}", re.IGNORECASE),
-        "upper",
-        False,
-    ),
-    (re.compile(rf"{_NUMBER}\s*\+{_UNIT}", re.IGNORECASE), "lower", True),
-    (re.compile(rf"{_NUMBER}{_UNIT}\s+or\s+more{_UNIT}", re.IGNORECASE), "lower", True),
-    (re.compile(rf"{_NUMBER}{_UNIT}\s+or\s+(?:less|fewer){_UNIT}", re.IGNORECASE), "upper", True),
-)
-_EXACT = re.compile(rf"{_NUMBER}{_UNIT}", re.IGNORECASE)
-_SCALE = {"": 1, "k": 1_000, "m": 1_000_000}
-_LONGEST_LABEL = 80
-
-
-@dataclass(frozen=True, slots=True)
-class LabelRange:
-    """The numbers a label speaks of; None means unbounded on that side."""
-
-    label: str
-    lower: Decimal | None
-    upper: Decimal | None
-    includes_lower: bool = True
-    includes_upper: bool = True
+from forms.labels import LabelRange, alike, parse_label
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,38 +23,37 @@ class Hole:
     witness: Decimal
 
 
-def parse_label(label: str) -> LabelRange | None:
-    """The range a label means, or None when it is not one."""
-    text = label.strip()
-    if len(text) > _LONGEST_LABEL:
-        return None
-    if match := _BETWEEN.fullmatch(text):
-        lower, upper = _amount(match[1], match[2] or match[4]), _amount(match[3], match[4])
-        return LabelRange(label, lower, upper) if lower <= upper else None
-    for pattern, side, inclusive in _OPEN:
-        if match := pattern.fullmatch(text):
-            bound = _amount(match[1], match[2])
-            if side == "lower":
-                return LabelRange(label, bound, None, includes_lower=inclusive)
-            return LabelRange(label, None, bound, includes_upper=inclusive)
-    if match := _EXACT.fullmatch(text):
-        return LabelRange(label, _amount(match[1], match[2]), _amount(match[1], match[2]))
-    return None
+@dataclass(frozen=True, slots=True)
+class MixedUnits:
+    """Two labels that count different things, so that their numbers say nothing about each other."""
+
+    first: LabelRange
+    second: LabelRange
 
 
-def _amount(digits: str, scale: str) -> Decimal:
-    return Decimal(digits.replace(",", "")) * _SCALE[scale.lower()]
-
-
-def inspect_labels(labels: Sequence[str]) -> Iterator[Overlap | Hole]:
+def inspect_labels(labels: Sequence[str]) -> Iterator[Overlap | Hole | MixedUnits]:
     """Overlaps and holes among the labels of one question, when at least two of them are true ranges.
 
     Labels that are not ranges ("I do not know") are ignored. Two neighbours whose bounds are whole numbers
-    one apart ("1-2", "3-4") count whole things and leave no hole.
+    one apart ("1-2", "3-4") count whole things and leave no hole. Labels with different units are never compared.
     """
     ranges = [found for found in map(parse_label, labels) if found is not None]
-    if sum(found.lower != found.upper for found in ranges) < 2:
+    true_ranges = [found for found in ranges if found.lower != found.upper]
+    if len(true_ranges) < 2:
         return
+    longest = max(true_ranges, key=lambda found: len(found.unit))
+    other = next((found for found in true_ranges if not alike(found.unit, longest.unit)), None)
+    if other is None:
+        yield from _inspect([found for found in ranges if alike(found.unit, longest.unit)])
+        return
+    yield MixedUnits(*sorted((longest, other), key=true_ranges.index))
+    # What another unit covers is not known here, so a hole cannot be told.
+    for unit in dict.fromkeys(found.unit for found in true_ranges):
+        same = [found for found in ranges if found.unit == unit]
+        yield from (found for found in _inspect(same) if isinstance(found, Overlap))
+
+
+def _inspect(ranges: list[LabelRange]) -> Iterator[Overlap | Hole]:
     ranges.sort(key=lambda found: (found.lower is not None, found.lower or 0, not found.includes_lower))
     lowest = ranges[0]
     if lowest.lower is not None and lowest.lower >= 0 and not _contains(lowest, Decimal(0)):
@@ -93,7 +62,7 @@ def inspect_labels(labels: Sequence[str]) -> Iterator[Overlap | Hole]:
     for found in ranges[1:]:
         if (witness := _common(reach, found)) is not None:
             yield Overlap(reach, found, witness)
-        elif (witness := _between(reach, found)) is not None:
+        elif (witness := _left_out(reach, found)) is not None:
             yield Hole(reach, found, witness)
         reach = max(reach, found, key=lambda each: (each.upper is None, each.upper or 0, each.includes_upper))
 
@@ -119,7 +88,7 @@ def _contains(found: LabelRange, number: Decimal) -> bool:
     return found.upper is None or number < found.upper or (number == found.upper and found.includes_upper)
 
 
-def _between(first: LabelRange, second: LabelRange) -> Decimal | None:
+def _left_out(first: LabelRange, second: LabelRange) -> Decimal | None:
     """A number above `first` and below `second`, a whole one where there is one."""
     lower, upper = first.upper, second.lower
     assert lower is not None and upper is not None

@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -19,9 +20,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from kit.database.migrations import SchemaUnfit, check_schema
 from kit.database.waiting import Waiting
 from kit.delivery.batch import Handlers
-from kit.delivery.pace import PROMPT, Pace, pause
+from kit.delivery.pace import PROMPT, Pace, backoff, pause
 from kit.health import in_words
-from kit.http import operations
+from kit.http import dead_letters, operations, quarantine
 from kit.http.access import AccessLog
 from kit.http.bodies import BodyLimit
 from kit.http.problems import install_problem_handlers
@@ -40,6 +41,10 @@ _START_SECONDS = 5
 _SCHEMA_SECONDS = 5
 _RETRY_SECONDS = 1
 _TICK_SECONDS = 1
+# A loop that failed starts again after a second, and later and later while it fails; one that ran for so long is well.
+_RESTART_SECONDS = 1
+_LONGEST_RESTART_SECONDS = 60
+_WELL_SECONDS = 120
 
 
 Task = Callable[[Runtime, asyncio.Event], Awaitable[None]]
@@ -58,7 +63,7 @@ def create_app(
     """A service, complete with identity, problems, relay, consumer, health and metrics.
 
     `handlers` maps event classes to batch handlers. `tasks` run beside them until their event is set; one that
-    fails is started again after a second. `waiting` says which rows count as waiting work. `pace` says how
+    fails is started again after a pause. `waiting` says which rows count as waiting work. `pace` says how
     promptly events are handled under load: a service that only keeps what others decided can be patient.
     """
     provider = configure_tracing(settings)
@@ -105,7 +110,7 @@ def create_app(
             expose_headers=["etag", "location", "retry-after", "idempotent-replay"],
         )
     app.add_middleware(AccessLog, service=settings.service, waits_for=lambda: runtime.waits_for)
-    for router in (*routers, operations.api, operations.probes):
+    for router in (*routers, dead_letters.api, quarantine.api, operations.api, operations.probes):
         app.include_router(router)
     app.openapi = lambda: document_problems(FastAPI.openapi(app))
     return app
@@ -131,18 +136,27 @@ async def _running(runtime: Runtime, tasks: Sequence[Task]) -> AsyncIterator[Non
         await runtime.verifier.refresh()
     except Exception as error:
         log.warning("starting without the issuer's keys: %s", error)
-    work = [asyncio.create_task(_ticking(runtime, stop)), asyncio.create_task(runtime.verifier.run(stop))]
     relay: list[asyncio.Task[None]] = []
+    work: list[asyncio.Task[None]] = []
+
+    def run(name: str, loop: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        work.append(asyncio.create_task(_supervised(name, loop, stop)))
+
+    run("event loop", partial(_ticking, runtime))
+    run("issuer's keys", runtime.verifier.run)
 
     async def start() -> None:
         await _schema_fits(runtime, stop)
         if stop.is_set():
             return
-        work.extend(asyncio.create_task(_supervised(task, runtime, stop)) for task in tasks)
-        work.append(asyncio.create_task(runtime.housekeeping.run(stop)))
+        for task in tasks:
+            run(getattr(task, "__name__", str(task)), partial(task, runtime))
+        run("housekeeping", runtime.housekeeping.run)
         if runtime.consumer is not None:
-            work.append(asyncio.create_task(runtime.consumer.run(stop)))
-        relay.append(asyncio.create_task(runtime.relay.run(stop_relay)))
+            run("consumer", runtime.consumer.run)
+        if runtime.retries is not None:
+            run("retries", runtime.retries.run)
+        relay.append(asyncio.create_task(_supervised("relay", runtime.relay.run, stop_relay)))
         runtime.waits_for = ""
 
     starting = asyncio.create_task(start())
@@ -219,15 +233,18 @@ async def _finish(work: list[asyncio.Task[None]]) -> None:
             log.error("ended with %s: %s", type(outcome).__name__, outcome)
 
 
-async def _supervised(task: Task, runtime: Runtime, stop: asyncio.Event) -> None:
+async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Run a loop until `stop`, or until it ends by itself. One that fails starts again."""
+    failures, loop = 0, asyncio.get_running_loop()
     while not stop.is_set():
+        began = loop.time()
         try:
-            await task(runtime, stop)
-            if not stop.is_set():
-                return
+            await run(stop)
+            return
         except Exception:
-            log.exception("task %s failed and starts again", getattr(task, "__name__", task))
-            await pause(stop, 1)
+            failures = 1 if loop.time() - began > _WELL_SECONDS else failures + 1
+            log.exception("the %s failed and starts again", name)
+            await pause(stop, backoff(failures, _RESTART_SECONDS, _LONGEST_RESTART_SECONDS))
 
 
 async def _ticking(runtime: Runtime, stop: asyncio.Event) -> None:

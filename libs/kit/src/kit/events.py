@@ -17,20 +17,32 @@ import stagecraft
 from google.protobuf.message import DecodeError, Message
 from stagecraft.common.v1 import event_pb2
 
-from kit.errors import InvalidEvent
+from kit.errors import EventTooLarge, InvalidEvent
 from kit.ids import utc_now, uuid7, uuid_of
 
 M = TypeVar("M", bound=Message)
 CONTENT_TYPE = "application/protobuf"
+# What a topic takes as one record, as `max_message_bytes` of deploy/kafka/topics.yaml says; and what a message may have
+# where its contract says nothing else. The difference is for headers, those of a dead letter included.
+MAX_RECORD_BYTES = 4 * 1024 * 1024
+MAX_EVENT_BYTES = 3 * 1024 * 1024
+# A partner reads a topic of its own, whose name begins so.
+PARTNER_TOPICS = "stagecraft.partner."
+# What is kept of no tenant: events whose own cannot be read, the probe's row. No tenant may have this name.
+NO_TENANT = "-"
+MOST_TENANT = 90
+MOST_AGGREGATE = 200
 
 
 @dataclass(frozen=True)
 class EventType:
-    """One kind of event: its protobuf class, its topic and the field that holds the aggregate's id."""
+    """One kind of event: its protobuf class, its topic, the field that holds the aggregate's id, and its greatest
+    size."""
 
     message: type[Message]
     topic: str
     aggregate_field: str
+    max_bytes: int
 
     @property
     def name(self) -> str:
@@ -51,7 +63,7 @@ def registry() -> Mapping[str, EventType]:
             options, extension = value.DESCRIPTOR.GetOptions(), cast(Any, event_pb2.event)
             if options.HasExtension(extension):
                 option = options.Extensions[extension]
-                kind = EventType(value, option.topic, option.aggregate_field)
+                kind = EventType(value, option.topic, option.aggregate_field, option.max_bytes or MAX_EVENT_BYTES)
                 found[kind.name] = kind
     return found
 
@@ -64,6 +76,14 @@ def _by_class() -> Mapping[type[Message], EventType]:
 def event_type(message: type[Message]) -> EventType:
     """The registry entry of a message class; KeyError when it is no event."""
     return _by_class()[message]
+
+
+def check_size(message: Message, size: int | None = None) -> None:
+    """EventTooLarge unless the message, of this serialised size, fits where it is going."""
+    kind = event_type(type(message))
+    size = message.ByteSize() if size is None else size
+    if size > kind.max_bytes:
+        raise EventTooLarge(kind.message.DESCRIPTOR.name, size, kind.max_bytes)
 
 
 @dataclass(frozen=True)
@@ -79,7 +99,7 @@ class Event:
     time: datetime = field(default_factory=utc_now)
 
     def record(self, source: str, prefix: str = "") -> "Record":
-        """The Kafka record that carries it."""
+        """The Kafka record that carries it. EventTooLarge when its topic has no room for it."""
         kind = event_type(type(self.message))
         aggregate_id = str(getattr(self.message, kind.aggregate_field))
         headers = {
@@ -97,6 +117,7 @@ class Event:
             headers["ce_traceparent"] = self.traceparent
         key = f"{self.tenant_id}:{aggregate_id}"
         value = self.message.SerializeToString(deterministic=True)
+        check_size(self.message, len(value))
         return Record(prefix + (self.topic or kind.topic), key, value, headers)
 
     def row(self, source: str, prefix: str) -> dict[str, Any]:
@@ -133,15 +154,15 @@ def headers_of(pairs: Sequence[tuple[str, bytes | None]]) -> dict[str, str]:
 
 
 def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
-    """Read a record. InvalidEvent with code `missing_header`, `bad_header`, `unknown_type`, `bad_payload`, `bad_text`
-    or `key_mismatch`. Fields this version does not know are kept and ignored, as protobuf does."""
+    """Read a record. InvalidEvent with code `missing_header`, `bad_header`, `unknown_type`, `bad_payload`, `bad_text`,
+    `key_mismatch` or `id_too_long`. Fields this version does not know are kept and ignored, as protobuf does."""
     headers = record.headers
     for name in ("ce_id", "ce_type", "ce_time", "ce_sequence", "ce_tenantid"):
         if not headers.get(name):
             raise InvalidEvent("missing_header", f"{name} is absent or empty")
     kind = registry().get(headers["ce_type"])
     if kind is None:
-        raise InvalidEvent("unknown_type", f"no contract is named {headers['ce_type']!r}")
+        raise InvalidEvent("unknown_type", f"no contract is named {headers['ce_type'][:100]!r}")
     try:
         event_id, sequence = uuid_of(headers["ce_id"]), int(headers["ce_sequence"])
         time = datetime.fromisoformat(headers["ce_time"])
@@ -157,6 +178,10 @@ def decode(record: Record, partition: int, offset: int) -> "Received[Message]":
     if b"\x00" in record.value and _holds_nul(message):
         raise InvalidEvent("bad_text", "text must not contain U+0000")
     aggregate_id = getattr(message, kind.aggregate_field)
+    # They become parts of keys.
+    if len(headers["ce_tenantid"]) > MOST_TENANT or len(aggregate_id) > MOST_AGGREGATE:
+        limits = f"{MOST_TENANT} characters of a tenant and {MOST_AGGREGATE} of an aggregate"
+        raise InvalidEvent("id_too_long", f"an id is longer than {limits}")
     if not aggregate_id or record.key != f"{headers['ce_tenantid']}:{aggregate_id}":
         raise InvalidEvent("key_mismatch", "the key is not tenant and aggregate of the event")
     return Received(

@@ -44,6 +44,16 @@ class ServiceSettings(BaseSettings):
         default=None, description="PEM file of who signs the server's certificate; without it, whom the system trusts"
     )
     database_pool_size: int = Field(default=12, ge=2, description="connections kept open")
+    database_statement_seconds: int = Field(default=20, ge=1, description="how long one statement may take")
+    database_lock_seconds: int = Field(default=10, ge=1, description="how long a statement may wait for a lock")
+    database_idle_seconds: int = Field(
+        default=60, ge=1, description="how long a transaction may wait for its client before the server ends it"
+    )
+    database_age_seconds: int = Field(default=600, ge=1, description="when a connection is replaced by a new one")
+    parked_limit_per_key: int = Field(
+        default=100, ge=1, description="events of one key, mostly an opportunity, that may wait for others to come"
+    )
+    parked_days: int = Field(default=30, ge=1, description="how long an event waits before it becomes a dead letter")
     kafka_bootstrap_servers: str = Field(default="127.0.0.1:9092", description="host:port, comma separated")
     kafka_idempotence: bool = Field(default=True, description="off only for brokers without producer ids")
     kafka_username: str = Field(default="", description="SCRAM-SHA-512 user; empty for a broker without authentication")
@@ -52,12 +62,23 @@ class ServiceSettings(BaseSettings):
     kafka_tls_ca_file: FilePath | None = Field(
         default=None, description="PEM file of who signs the brokers' certificates; without it, whom the system trusts"
     )
+    kafka_instance_id: str = Field(
+        default="",
+        pattern=r"^[a-zA-Z0-9._-]{0,200}$",
+        description="stable name of this replica, which no other of its service has: restarted, it goes on with its "
+        "partitions at once; without it, after the 10 s in which a replica that vanished is missed",
+    )
     topic_prefix: str = Field(
         default="", description="put before every topic and group, so that tests can share a broker"
     )
     oidc_issuer: str = Field(default="https://issuer.stagecraft.local", description="required `iss`")
     oidc_audience: str = Field(default="stagecraft", description="required `aud`")
     oidc_jwks_url: str = Field(default="file:///dev/null", description="https URL, or file URL of the local issuer")
+    person_claim: str = Field(
+        default="sub",
+        min_length=1,
+        description="the claim that holds the caller's user id in the CRM, the owner of their opportunities",
+    )
     root_path: str = Field(
         default="",
         pattern=r"^(/[a-z0-9-]+)*$",

@@ -49,8 +49,9 @@ RELAY_FAILURES = Counter("relay_failures_total", "Relay rounds that failed and a
 OUTBOX_AGE = Gauge("outbox_oldest_age_seconds", "Age of the oldest unsent event; a rise means that the broker is away or refuses", ["service"])
 OUTBOX_DEPTH = Gauge("outbox_events", "Events in the outbox; a rise means that they are sent slower than they are made", ["service"])
 EVENTS_CONSUMED = Counter("events_consumed_total", "Events handled; a fall to 0 with lag means that the consumer is stuck", ["service", "topic"])
+EVENTS_LOST = Counter("events_lost_total", "Events that the topic no longer kept when the consumer came to them; a rise means that it was away for longer than the retention", ["service", "topic"])
 DUPLICATES = Counter("events_duplicate_total", "Events handled before, and dropped; a rise means that a sender or a consumer crashed", ["service", "topic"])
-DEAD_LETTERS = Counter("dead_letters_total", "Events set aside as invalid; a rise means a broken producer or handler", ["service", "topic", "code"])
+DEAD_LETTERS = Counter("dead_letters_total", "Events set aside: invalid, failed, rejected, or behind one of their key; a rise means a broken producer or handler", ["service", "topic", "code"])
 DEAD_LETTERS_WAITING = Gauge("dead_letters_waiting", "Events set aside that wait for a person to replay or dismiss them", ["service"])
 WAITING_ITEMS = Gauge("waiting_items", "Work set aside until something arrives or a person acts; a rise means that it does not", ["service", "what"])
 WAITING_AGE = Gauge("waiting_oldest_age_seconds", "Age of the oldest work set aside; a rise means that what it waits for does not come", ["service", "what"])
@@ -58,7 +59,6 @@ EVENT_AGE = Histogram("consumer_event_age_seconds", "Time from an event's making
 BATCH_SECONDS = Histogram("consumer_batch_seconds", "Time to handle what one poll returned; a rise means a slow database or large events", ["service"], buckets=_AGE_BUCKETS)
 CONSUMER_RETRIES = Counter("consumer_retries_total", "Batches repeated after a passing fault; a rise means that the database is away", ["service", "topic"])
 CONSUMER_LAG = Gauge("consumer_lag_events", "Events behind the end of the partition; a rise means that the consumer is too slow or stuck", ["service", "topic", "partition"])
-CONSUMER_UP = Gauge("consumer_running", "1 while the consumer runs; 0 when it halted itself", ["service"])
 # fmt: on
 
 _propagator = TraceContextTextMapPropagator()

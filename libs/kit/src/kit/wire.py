@@ -17,6 +17,9 @@ from kit.ids import uuid_of
 
 # Digits before and after the point: more than any amount or score has, and few enough to store and to add.
 _MOST_DIGITS = 40
+# Digits of an amount before and after the point: what the rules engine holds exactly.
+AMOUNT_DIGITS = 15
+AMOUNT_FRACTION_DIGITS = 12
 
 
 def plain(number: Decimal) -> str:
@@ -63,6 +66,20 @@ def decimal(text: str, field: str) -> Decimal:
 def optional_decimal(text: str, field: str) -> Decimal | None:
     """The number, or None for an empty text."""
     return decimal(text, field) if text else None
+
+
+def amount(text: str) -> Decimal | None:
+    """An amount of money. None for an empty text, and for what no service could hold exactly: such an amount is
+    unknown everywhere, and the rest of the event counts."""
+    try:
+        number = decimal(text, "amount") if text else None
+    except InvalidEvent:
+        return None
+    if number is None:
+        return None
+    exponent = number.normalize().as_tuple().exponent
+    assert isinstance(exponent, int)
+    return number if number.adjusted() < AMOUNT_DIGITS and -exponent <= AMOUNT_FRACTION_DIGITS else None
 
 
 def day(text: str, field: str) -> date | None:

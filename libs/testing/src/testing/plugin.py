@@ -12,7 +12,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,11 +103,8 @@ def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> st
     return name
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def start_service(
-    infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
-) -> AsyncIterator[StartService]:
-    """Starts a service with a database and topics of its own; all are stopped after the module."""
+@asynccontextmanager
+async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir: Path) -> AsyncIterator[StartService]:
     from sandbox.provision import drop_database, provision_database
     from sandbox.stack.topics import create_topics, load_topics
 
@@ -118,8 +115,8 @@ async def start_service(
         async def start(package: str, **settings: Any) -> ServiceUnderTest:
             prefix = settings.pop("topic_prefix", None) or f"t{secrets.token_hex(4)}."
             name = f"{package}_{secrets.token_hex(4)}"
-            template = _template(infrastructure, package, test_run_dir)
-            with _exclusively(test_run_dir, f"{package}_template"):
+            template = _template(infrastructure, package, run_dir)
+            with _exclusively(run_dir, f"{package}_template"):
                 made = provision_database(
                     infrastructure.admin_url, package, app_password=_PASSWORD, owner_password=_PASSWORD,
                     database=name, template=template,
@@ -133,6 +130,24 @@ async def start_service(
             )
             return await stack.enter_async_context(running)
 
+        yield start
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def start_service(
+    infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
+) -> AsyncIterator[StartService]:
+    """Starts a service with a database and topics of its own; all are stopped after the module."""
+    async with _starting(infrastructure, issuer, test_run_dir) as start:
+        yield start
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def start_shared_service(
+    infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
+) -> AsyncIterator[StartService]:
+    """As start_service, for what the test files of a worker share; all are stopped at its end."""
+    async with _starting(infrastructure, issuer, test_run_dir) as start:
         yield start
 
 

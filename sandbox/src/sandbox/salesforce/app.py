@@ -66,7 +66,7 @@ def open_org(data_dir: Path, credentials_dir: Path, *, instance_url: str, keepal
     app.state.sessions = sessions
     _handle_errors(app)
     tokens = TokenEndpoint(client, sessions, instance_url)
-    api = Api(org, Queries(org, clock), limits, sessions, tokens, client, clock.now())
+    api = Api(org, Queries(org, clock), limits, sessions, tokens, client, clock.now(), faults)
     app.include_router(oauth_router(api))
     app.include_router(data_router(api))
     app.include_router(console_router(Console(org, faults, limits, sessions, events)))

@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from sandbox.salesforce import soql
 from sandbox.salesforce.errors import ApiError, NotFound
+from sandbox.salesforce.faults import Faults
 from sandbox.salesforce.query import DEFAULT_BATCH, execute, render
 from sandbox.salesforce.rows import Reply, RowRequest, perform
 from sandbox.salesforce.store import Org, Transaction
@@ -37,7 +38,7 @@ class Writer:
         return Transaction(org, user=self.user, origin=self.origin)
 
 
-def run_graphs(org: Org, writer: Writer, payload: Any) -> dict[str, Any]:
+def run_graphs(org: Org, writer: Writer, payload: Any, faults: Faults) -> dict[str, Any]:
     """Runs each graph of `POST /composite/graph` in a transaction of its own."""
     graphs = payload.get("graphs") if isinstance(payload, dict) else None
     if not isinstance(graphs, list) or not graphs:
@@ -52,13 +53,13 @@ def run_graphs(org: Org, writer: Writer, payload: Any) -> dict[str, Any]:
             replies = [_failure(node, ApiError("PROCESSING_HALTED", _HALTED)) for node in nodes]
             results.append(_graph_result(graph, False, replies))
             continue
-        result = _run_graph(org, writer, graph)
+        result = _run_graph(org, writer, graph, faults)
         failed += not result["isSuccessful"]
         results.append(result)
     return {"graphs": results}
 
 
-def _run_graph(org: Org, writer: Writer, graph: dict[str, Any]) -> dict[str, Any]:
+def _run_graph(org: Org, writer: Writer, graph: dict[str, Any], faults: Faults) -> dict[str, Any]:
     nodes = graph.get("compositeRequest")
     if not isinstance(nodes, list) or not nodes or not graph.get("graphId"):
         raise ApiError("JSON_PARSER_ERROR", "each graph needs graphId and compositeRequest")
@@ -71,6 +72,7 @@ def _run_graph(org: Org, writer: Writer, graph: dict[str, Any]) -> dict[str, Any
         return _graph_result(graph, False, [_failure(node, error) for node in nodes])
     for at, node in enumerate(nodes):
         try:
+            _meet_fault(faults, node)
             reply = perform(transaction, _row_request(node, bodies))
         except ApiError as error:
             halted = ApiError("PROCESSING_HALTED", _ROLLED_BACK)
@@ -80,6 +82,13 @@ def _run_graph(org: Org, writer: Writer, graph: dict[str, Any]) -> dict[str, Any
         replies.append(_success(node, reply))
     org.commit(transaction)
     return _graph_result(graph, True, replies)
+
+
+def _meet_fault(faults: Faults, node: dict[str, Any]) -> None:
+    fault = faults.take(str(node.get("url")), within=True)
+    error = fault.error() if fault else None
+    if error is not None:
+        raise error
 
 
 def _graph_result(graph: dict[str, Any], good: bool, replies: list[dict[str, Any]]) -> dict[str, Any]:

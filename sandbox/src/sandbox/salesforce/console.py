@@ -9,6 +9,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from sandbox.salesforce import schema
+from sandbox.salesforce.access import Access
 from sandbox.salesforce.errors import ApiError, NotFound
 from sandbox.salesforce.events import OVERFLOW_ID, EventWriter
 from sandbox.salesforce.faults import Fault, Faults
@@ -17,7 +18,7 @@ from sandbox.salesforce.ids import full_id
 from sandbox.salesforce.journal import Entry
 from sandbox.salesforce.limits import Limits
 from sandbox.salesforce.oauth import Sessions
-from sandbox.salesforce.rules import Record
+from sandbox.salesforce.rules import Record, ValidationRule
 from sandbox.salesforce.store import Org, Transaction
 
 
@@ -52,6 +53,27 @@ class Gap(BaseModel):
     record_ids: list[str] = []
 
 
+class Permissions(BaseModel):
+    """Fields, as `Object.Field`, that the integration user may not see, or not edit."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    hidden: frozenset[str] = frozenset()
+    read_only: frozenset[str] = frozenset()
+
+
+class Rule(BaseModel):
+    """Whether the packaged validation rule is active."""
+
+    active: bool
+
+
+class Purge(BaseModel):
+    """An opportunity to delete for good."""
+
+    id: str
+
+
 @dataclass(frozen=True)
 class Console:
     org: Org
@@ -84,11 +106,20 @@ def console_router(console: Console) -> APIRouter:
     async def clear_faults() -> None:
         console.faults.clear()
 
+    @router.put("/validation-rules")
+    async def set_validation_rules(rules: list[ValidationRule]) -> list[ValidationRule]:
+        org.validation_rules = rules
+        return rules
+
     @router.post("/tokens/expire")
     async def expire_tokens() -> dict[str, int]:
         count = console.sessions.revoke_all()
         await org.journal.flushed()
         return {"expired": count}
+
+    @router.get("/sessions")
+    async def count_sessions() -> dict[str, int]:
+        return {"opened": console.sessions.opened}
 
     @router.post("/limits")
     async def set_limits(wanted: dict[str, dict[str, int]]) -> dict[str, dict[str, int]]:
@@ -127,6 +158,21 @@ def console_router(console: Console) -> APIRouter:
         org.commit(transaction)
         await org.journal.flushed()
         return record
+
+    @router.post("/permissions", status_code=204)
+    async def set_permissions(wanted: Permissions) -> None:
+        org.access = Access(wanted.hidden, wanted.read_only)
+
+    @router.post("/rule", status_code=204)
+    async def switch_rule(rule: Rule) -> None:
+        org.rule_is_active = rule.active
+
+    @router.post("/purge", status_code=204)
+    async def purge(wanted: Purge) -> None:
+        if wanted.id not in org.tables["Opportunity"]:
+            raise NotFound()
+        org.purge(wanted.id)
+        await org.journal.flushed()
 
     @router.get("/opportunities")
     async def dump(

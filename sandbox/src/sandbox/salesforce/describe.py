@@ -3,6 +3,7 @@
 from typing import Any
 
 from sandbox.salesforce import schema
+from sandbox.salesforce.access import Access
 from sandbox.salesforce.rules import Record
 from sandbox.salesforce.schema import Field, SObject
 
@@ -42,11 +43,11 @@ def summary(obj: SObject, version: str) -> dict[str, Any]:
     }
 
 
-def describe(obj: SObject, stages: list[Record], version: str) -> dict[str, Any]:
+def describe(obj: SObject, stages: list[Record], version: str, access: Access) -> dict[str, Any]:
     """The full description; `stages` are the rows of OpportunityStage in sort order."""
     return {
         **summary(obj, version),
-        "fields": [_field(obj, f, stages) for f in obj.fields],
+        "fields": [_field(obj, f, stages, access) for f in obj.fields if access.may_see(obj, f)],
         "childRelationships": [
             {
                 "childSObject": child.name,
@@ -72,8 +73,8 @@ def describe(obj: SObject, stages: list[Record], version: str) -> dict[str, Any]
     }
 
 
-def _field(obj: SObject, field: Field, stages: list[Record]) -> dict[str, Any]:
-    writable = field.writable and obj.writable
+def _field(obj: SObject, field: Field, stages: list[Record], access: Access) -> dict[str, Any]:
+    writable = field.writable and obj.writable and access.may_edit(obj, field)
     numeric = field.kind in schema.NUMBERS
     return {
         "name": field.name,

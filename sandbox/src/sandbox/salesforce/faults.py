@@ -8,7 +8,8 @@ from sandbox.salesforce.errors import MESSAGE_OF, STATUS_OF, ApiError
 
 
 class Fault(BaseModel):
-    """What goes wrong with calls whose path matches, after `after_n` of them, `times` times.
+    """What goes wrong with calls whose path matches, after `after_n` of them, `times` times. With `within` it goes
+    wrong with single requests inside a composite call instead: `match` is then searched in their url.
 
     Give `code` (a Salesforce error code, or the last part of a Pub/Sub error code) or `status`, or
     `html_503`, or `drop_after_commit`: do the work, then close the connection without a reply.
@@ -24,6 +25,8 @@ class Fault(BaseModel):
     times: int | None = Field(1, ge=1)
     match: re.Pattern[str] = re.compile("")
     latency_ms: int = Field(0, ge=0)
+    fields: tuple[str, ...] = ()
+    within: bool = False
     drop_after_commit: bool = False
     html_503: bool = False
 
@@ -33,7 +36,7 @@ class Fault(BaseModel):
             return None
         code = self.code or "UNKNOWN_EXCEPTION"
         message = self.message or MESSAGE_OF.get(code, code)
-        return ApiError(code, message, self.status or STATUS_OF.get(code, 400))
+        return ApiError(code, message, self.status or STATUS_OF.get(code, 400), self.fields)
 
 
 class Faults:
@@ -48,10 +51,10 @@ class Faults:
     def clear(self) -> None:
         self.ordered.clear()
 
-    def take(self, path: str) -> Fault | None:
-        """Gives the fault this call meets and counts it."""
+    def take(self, path: str, *, within: bool = False) -> Fault | None:
+        """Gives the fault this call, or this request within one, meets and counts it."""
         for fault in self.ordered:
-            if not fault.match.search(path):
+            if fault.within != within or not fault.match.search(path):
                 continue
             if fault.after_n > 0:
                 fault.after_n -= 1

@@ -7,7 +7,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from sandbox.salesforce.errors import ApiError
+from sandbox.salesforce.errors import ApiError, OAuthError
 from sandbox.salesforce.faults import Fault, Faults
 from sandbox.salesforce.limits import Limits
 
@@ -59,6 +59,8 @@ class Gate:
             if fault.html_503:
                 return HTMLResponse(_DOWN, 503)
             error = fault.error()
+            if error is not None and path.endswith("/oauth2/token"):
+                return JSONResponse(OAuthError(error.code, error.message).body, error.status)
             if error is not None:
                 return error_reply(error)
         if path.startswith("/services/data/v") and not path.endswith("/limits"):

@@ -81,6 +81,8 @@ class Sessions:
         self._clock = clock
         self._journal = journal
         self._org_id = org_id
+        # Since the process started.
+        self.opened = 0
         self._open: dict[str, tuple[str, datetime]] = {
             name.removeprefix("session:"): (user, clock.now())
             for name, user in meta.items()
@@ -88,6 +90,7 @@ class Sessions:
         }
 
     def start(self, user_id: str) -> str:
+        self.opened += 1
         token = f"{self._org_id[:15]}!AQ{secrets.token_urlsafe(64).replace('-', '.')}"
         self._open[token] = (user_id, self._clock.now())
         self._journal.submit(Entry(meta={f"session:{token}": user_id}))

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sandbox.salesforce import schema, soql
+from sandbox.salesforce.access import Access
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.errors import ApiError, InvalidField
 from sandbox.salesforce.ids import MalformedId, full_id
@@ -60,7 +61,7 @@ def execute(org: Org, query: Query, *, deleted: bool) -> Result:
     if obj is None:
         message = f"sObject type '{query.object_name}' is not supported."
         raise ApiError("INVALID_TYPE", message)
-    paths = _selected(obj, query)
+    paths = _selected(obj, query, org.access)
     records = _candidates(org, obj, query.where, deleted)
     if query.where is not None:
         keep = _predicate(org, obj, query.where)
@@ -75,19 +76,19 @@ def execute(org: Org, query: Query, *, deleted: bool) -> Result:
     return Result(obj, paths, [r["Id"] for r in records[query.offset : end]])
 
 
-def _selected(obj: SObject, query: Query) -> tuple[Path, ...]:
+def _selected(obj: SObject, query: Query, access: Access) -> tuple[Path, ...]:
     if query.paths and query.paths[0].startswith("FIELDS("):
         if query.paths[0] != "FIELDS(STANDARD)" and (query.limit is None or query.limit > 200):
             raise ApiError("MALFORMED_QUERY", "The SOQL FIELDS function must have a LIMIT of at most 200")
         group = query.paths[0][7:-1]
         return tuple(Path((), f) for f in obj.fields if group == "ALL" or f.custom == (group == "CUSTOM"))
-    paths = [resolve(obj, text) for text in query.paths]
+    paths = [resolve(obj, text, access) for text in query.paths]
     if len({(p.steps, p.field.name) for p in paths}) != len(paths):
         raise ApiError("MALFORMED_QUERY", "duplicate field selected")
     return tuple(paths)
 
 
-def resolve(obj: SObject, text: str) -> Path:
+def resolve(obj: SObject, text: str, access: Access | None = None) -> Path:
     """Resolves a dotted field name in any case. Raises INVALID_FIELD."""
     *parents, last = text.split(".")
     if parents and parents[0].lower() == obj.name.lower():
@@ -103,7 +104,7 @@ def resolve(obj: SObject, text: str) -> Path:
         steps.append(step)
         at = target
     field = at.find(last)
-    if field is None:
+    if field is None or (access is not None and not access.may_see(at, field)):
         raise InvalidField(last, at.name)
     return Path(tuple(steps), field)
 

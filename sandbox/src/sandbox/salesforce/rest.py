@@ -16,6 +16,7 @@ from sandbox.salesforce.clock import parse_time, wire_time
 from sandbox.salesforce.composite import Writer
 from sandbox.salesforce.describe import describe, summary
 from sandbox.salesforce.errors import ApiError, NotFound, OAuthError, SessionInvalid
+from sandbox.salesforce.faults import Faults
 from sandbox.salesforce.limits import Limits
 from sandbox.salesforce.oauth import Client, Sessions, TokenEndpoint
 from sandbox.salesforce.query import DEFAULT_BATCH, Queries
@@ -39,6 +40,7 @@ class Api:
     tokens: TokenEndpoint
     client: Client
     started: datetime
+    faults: Faults
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ def data_router(api: Api) -> APIRouter:
         if since is not None and changed.replace(microsecond=0) <= http_date(since):
             return Response(status_code=304)
         stamp = changed.strftime("%a, %d %b %Y %H:%M:%S GMT")
-        return await reply(describe(obj, stages, call.version), headers={"Last-Modified": stamp})
+        return await reply(describe(obj, stages, call.version, org.access), headers={"Last-Modified": stamp})
 
     @router.get("/v{version}/sobjects/{name}/updated")
     async def updated(call: Caller, name: str) -> Response:
@@ -229,9 +231,10 @@ def data_router(api: Api) -> APIRouter:
     async def deleted(call: Caller, name: str) -> Response:
         obj, start, end = object_named(name), *_window(call)
         rows = org.tables[obj.name].values()
-        gone = [r for r in rows if r.get("IsDeleted") and start <= r["SystemModstamp"] < end]
+        gone = {r["Id"]: r["SystemModstamp"] for r in rows if r.get("IsDeleted")}
+        gone |= org.purged if obj is schema.OPPORTUNITY else {}
         body = {
-            "deletedRecords": [{"id": r["Id"], "deletedDate": r["SystemModstamp"]} for r in gone],
+            "deletedRecords": [{"id": key, "deletedDate": at} for key, at in gone.items() if start <= at < end],
             "earliestDateAvailable": wire_time(api.started),
             "latestDateCovered": _covered(end),
         }
@@ -284,7 +287,7 @@ def data_router(api: Api) -> APIRouter:
 
     @router.post("/v{version}/composite/graph")
     async def graph_call(call: Caller) -> Response:
-        return await reply(composite.run_graphs(org, call.writer, await call.json()))
+        return await reply(composite.run_graphs(org, call.writer, await call.json(), api.faults))
 
     @router.post("/v{version}/composite/sobjects")
     async def create_many(call: Caller) -> Response:

@@ -1,6 +1,7 @@
 """What the org makes of a write before it is saved: types, required fields, stage effects, validation."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
@@ -91,7 +92,7 @@ def _number(field: Field, value: Any) -> float | int | None:
 
 
 def _text(field: Field, value: str) -> str:
-    if field.length and len(value) > field.length:
+    if field.length and len(value.encode("utf-16-le")) > 2 * field.length:
         message = f"{field.label}: data value too large: {value[:60]} (max length={field.length})"
         raise ApiError("STRING_TOO_LONG", message, fields=(field.name,))
     if field.restricted and value not in field.values:
@@ -161,6 +162,24 @@ def check_stage_conflict(before: Record, after: Record) -> None:
         and before.get("StageName") != expected
     ):
         raise ApiError("FIELD_CUSTOM_VALIDATION_EXCEPTION", STAGE_CONFLICT)
+
+
+@dataclass(frozen=True, slots=True)
+class ValidationRule:
+    """A rule of the org's administrator: a record of the object that holds the values `when` is refused, or only while
+    the field `needs` is empty."""
+
+    object: str
+    when: dict[str, Any]
+    message: str
+    needs: str = ""
+
+    def check(self, obj: SObject, record: Record) -> None:
+        """Raises FIELD_CUSTOM_VALIDATION_EXCEPTION."""
+        if obj.name != self.object or any(record.get(name) != value for name, value in self.when.items()):
+            return
+        if not self.needs or record.get(self.needs) is None:
+            raise ApiError("FIELD_CUSTOM_VALIDATION_EXCEPTION", self.message)
 
 
 def history_row(before: Record | None, after: Record) -> Record | None:

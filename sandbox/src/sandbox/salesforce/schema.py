@@ -19,7 +19,7 @@ LONG_TEXT = 255
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One field of an object. `length` is in characters; `precision` counts all digits of a number."""
+    """One field of an object. `length` is in UTF-16 characters; `precision` counts all digits of a number."""
 
     name: str
     kind: Kind = "string"
@@ -177,10 +177,13 @@ OPPORTUNITY = SObject(
         *STAMPS,
         system("LastStageChangeDate", "datetime"),
         number("Stagecraft_Score__c"),
-        text("Stagecraft_Recommended_Stage__c", 80),
+        text("Stagecraft_Earned_Stage__c"),
+        text("Stagecraft_Recommended_Stage__c"),
         text("Stagecraft_Health__c", 40),
+        text("Stagecraft_Outcome__c", 40),
+        text("Stagecraft_Reason__c"),
         Field("Stagecraft_Last_Assessed__c", "datetime"),
-        text("Stagecraft_Expected_Stage__c", 80),
+        text("Stagecraft_Expected_Stage__c"),
         text("Stagecraft_Write_Id__c", 64),
         text("Stagecraft_Last_Writer__c", 80),
         long_text("Stagecraft_Sync_Error__c"),

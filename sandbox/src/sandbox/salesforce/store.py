@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sandbox.salesforce import schema
+from sandbox.salesforce.access import Access
 from sandbox.salesforce.clock import Clock, wire_time
 from sandbox.salesforce.errors import ApiError, InvalidField, NotFound
 from sandbox.salesforce.events import SELECTED, Change, EventWriter
@@ -16,6 +17,7 @@ from sandbox.salesforce.ids import MalformedId, full_id, make_id, number_of
 from sandbox.salesforce.journal import Entry, Journal
 from sandbox.salesforce.rules import (
     Record,
+    ValidationRule,
     check_required,
     check_stage_conflict,
     coerce,
@@ -34,6 +36,12 @@ class Org:
         self.events = events
         self.tables: dict[str, dict[str, Record]] = {o.name: {} for o in schema.OBJECTS}
         self.stages: dict[str, Record] = {}
+        self.validation_rules: list[ValidationRule] = []
+        # What the operator takes from the integration user, and whether the packaged rule is active.
+        self.access = Access()
+        self.rule_is_active = True
+        # Deleted for good, with the moment: neither a query nor an event shows these any more.
+        self.purged: dict[str, str] = {}
         self._keys: dict[tuple[str, str], dict[str, str]] = {
             (o.name, f.name): {} for o in schema.OBJECTS for f in o.keys
         }
@@ -93,6 +101,14 @@ class Org:
                 changes, origin=transaction.origin, user=transaction.user, now=transaction.moment
             )
         self.journal.submit(entry)
+
+    def purge(self, record_id: str) -> None:
+        """Deletes an opportunity for good, past the recycle bin and without an event."""
+        table = self.tables[schema.OPPORTUNITY.name]
+        self._put(schema.OPPORTUNITY, {**table[record_id], "IsDeleted": True})
+        del table[record_id]
+        self.purged[record_id] = wire_time(self.clock.now())
+        self.journal.submit(Entry(records=[(record_id, schema.OPPORTUNITY.name, None)]))
 
     def replace_stages(self, rows: list[Record]) -> None:
         """Takes `rows` as all the stages there are."""
@@ -189,6 +205,7 @@ class Transaction:
         if obj is schema.OPPORTUNITY:
             settle_opportunity(None, record, given, self.org.stages, self.now)
             record.update(audit or {})
+        self._validate(obj, record)
         self._write(obj, None, record)
         return record["Id"]
 
@@ -208,9 +225,15 @@ class Transaction:
         self._check_keys(obj, after)
         if obj is schema.OPPORTUNITY:
             settle_opportunity(before, after, given, self.org.stages, self.now)
-            check_stage_conflict(before, after)
+            if self.org.rule_is_active:
+                check_stage_conflict(before, after)
+        self._validate(obj, after)
         self._write(obj, before, after)
         return after
+
+    def _validate(self, obj: SObject, record: Record) -> None:
+        for rule in self.org.validation_rules:
+            rule.check(obj, record)
 
     def upsert(
         self, obj: SObject, key: Field, value: str, body: dict[str, Any], *, update_only: bool = False
@@ -274,6 +297,8 @@ class Transaction:
         clean: Record = {}
         for name, value in body.items():
             field = obj.find(name)
+            if field is not None and not self.org.access.may_see(obj, field):
+                raise InvalidField(name, obj.name)
             if field is None:
                 if name.lower() == "attributes":
                     continue
@@ -281,7 +306,7 @@ class Transaction:
                 if field is None or not isinstance(value, dict):
                     raise InvalidField(name, obj.name)
                 value = self._parent_id(field, value)  # noqa: PLW2901
-            if not field.writable:
+            if not field.writable or not self.org.access.may_edit(obj, field):
                 raise _not_writable(field, creating)
             stored = coerce(field, value)
             if field.kind == "reference" and stored is not None:

@@ -107,6 +107,8 @@ def server_properties(broker_port: int, controller_port: int, log_dirs: str) -> 
         "auto.create.topics.enable": "false",
         "offsets.topic.replication.factor": "1",
         "offsets.topic.num.partitions": "4",
+        # A group that was away for longer than the default of seven days would forget how far it was.
+        "offsets.retention.minutes": "43200",
         "transaction.state.log.replication.factor": "1",
         "transaction.state.log.min.isr": "1",
         "transaction.state.log.num.partitions": "4",

@@ -29,7 +29,8 @@ LOCALE = {"LC_ALL": "C.UTF-8"}
 SYSTEM_INSTALLATIONS = Path("/usr/lib/postgresql")
 # With the defaults the pages in use hardly fit, and at full load there is a checkpoint every few seconds, after each of
 # which every page that is touched is logged as a whole again.
-SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
+# Flash reads at random nearly as fast as in order; the default is for disks that turn.
+SETTINGS = {"shared_buffers": "512MB", "max_wal_size": "4GB", "random_page_cost": "1.1"}
 THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 

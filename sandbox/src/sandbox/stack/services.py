@@ -64,7 +64,9 @@ def org_process(run: RunDir, address: OrgAddress) -> ProcessSpec:
 
 def service_process(service: str, port: int, environment: dict[str, str]) -> ProcessSpec:
     command = [sys.executable, "-m", "kit", "serve", service, "--host", "127.0.0.1", "--port", str(port)]
-    environment = {"NICENESS": NICENESS.get(service, "0"), **environment}
+    # Restarted on its port, an instance is the same member of its consumer group.
+    own = {"NICENESS": NICENESS.get(service, "0"), "KAFKA_INSTANCE_ID": f"{service}-{port}"}
+    environment = {**own, **environment}
     return ProcessSpec(name=service, command=command, ready=answers_ready(port), environment=environment)
 
 

@@ -35,14 +35,17 @@ class Topic:
 def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
     """Every topic: facts, a dead-letter topic for each group that reads one, partners' topics."""
     document: dict[str, Any] = yaml.safe_load(file.read_text())
-    facts = [_topic(entry) for entry in document["topics"]]
+    limit = {"max_message_bytes": document["max_message_bytes"]}
+    facts = [_topic(limit | entry) for entry in document["topics"]]
     dead_letters = [
-        _topic(document["dead_letters"] | {"name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]})
+        _topic(
+            limit | document["dead_letters"] | {"name": f"{fact.name}.dlq.{group}", "writer": group, "readers": [group]}
+        )
         for fact in facts
         for group in fact.readers
     ]
     partners = [
-        replace(_topic({**entry, "name": entry["topic"]}), partner=_partner_user(entry))
+        replace(_topic(limit | {**entry, "name": entry["topic"]}), partner=_partner_user(entry))
         for entry in document["partners"]
     ]
     return facts + dead_letters + partners
@@ -79,6 +82,8 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix:
 
 def _topic(entry: dict[str, Any]) -> Topic:
     configs = {"cleanup.policy": entry.get("cleanup_policy", "delete")}
+    if "max_message_bytes" in entry:
+        configs["max.message.bytes"] = str(entry["max_message_bytes"])
     if "retention_ms" in entry:
         configs["retention.ms"] = str(entry["retention_ms"])
     return Topic(

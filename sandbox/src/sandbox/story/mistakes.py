@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
+import httpx
 from kit.ids import uuid7
 
 from sandbox.story.api import Refused
@@ -32,9 +33,14 @@ async def hand_in_badly(desk: Desk, opportunity: Opportunity, bad: BadSubmission
 
 async def _expect_refusal(desk: Desk, opportunity: Opportunity, submission_id: UUID, body: dict[str, object]) -> None:
     try:
-        await desk.caller.send("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
+        answer = await desk.caller.send("PUT", "assessment", f"/v1/submissions/{submission_id}", body)
     except Refused as refusal:
         desk.journal.refuse(desk.journal.refusals, refusal.code, refusal.words)
+        return
+    if answer.status_code == httpx.codes.ACCEPTED:
+        # It counts for nothing until a reviewer has looked at it.
+        kept = answer.json()
+        desk.journal.refuse(desk.journal.refusals, kept["code"], kept["detail"])
     else:
         desk.journal.mistaken.append(f"a bad submission for {opportunity.key} was accepted")
 

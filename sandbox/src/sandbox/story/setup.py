@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.story.api import Caller, Refused
-from sandbox.story.partner import NAME, TOPIC
+from sandbox.story.partner import NAME
 from sandbox.story.world import ASSESSMENT_OF, PIPELINE
 
 PATIENCE_SECONDS = 60.0
@@ -55,7 +55,7 @@ async def publish_field_example(admin: Caller) -> Published:
     for key in ASSESSMENT_OF.values():
         await _publish_points(admin, key, definitions[key].version)
     rules = await _publish_pipeline(admin)
-    await _unless_there(admin.post("stage-engine", "/v1/partner-feeds", {"partner_key": NAME, "topic": TOPIC}))
+    await _unless_there(admin.post("stage-engine", "/v1/partner-feeds", {"partner_key": NAME}))
     return Published(definitions, rules, tuple(warnings))
 
 

@@ -22,6 +22,10 @@ async def replicate_pipelines(uow: UnitOfWork, events: Sequence[Received[m.Pipel
     Replicas(uow).publish_pipelines([m.read_pipeline(event) for event in events])
 
 
+async def replicate_profiles(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:
+    Replicas(uow).publish_profiles([m.read_profile(event) for event in events])
+
+
 async def replicate_scores(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
     Replicas(uow).score([m.read_score(event) for event in events])
 
@@ -38,6 +42,7 @@ HANDLERS: Handlers = {
     m.OpportunityObserved: replicate_opportunities,
     m.StageChanged: replicate_stages,
     m.PipelinePublished: replicate_pipelines,
+    m.ScoringProfilePublished: replicate_profiles,
     m.SubmissionScored: replicate_scores,
     m.StageDecided: replicate_decisions,
     m.StageRecommended: replicate_recommendations,

@@ -13,7 +13,7 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, C
 from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.opportunity_observed_pb2 import ObservationKind, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
-from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale
+from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
@@ -29,6 +29,7 @@ from assessment.records import (
     DecisionRecord,
     ObservationRecord,
     PipelineRecord,
+    ProfileRecord,
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
@@ -37,8 +38,10 @@ from assessment.records import (
 
 __all__ = [
     "AssessmentPublished",
+    "AssessmentSubmitted",
     "OpportunityObserved",
     "PipelinePublished",
+    "ScoringProfilePublished",
     "StageChanged",
     "StageDecided",
     "StageRecommended",
@@ -54,7 +57,7 @@ def read_observation(event: Received[OpportunityObserved]) -> ObservationRecord:
     return ObservationRecord(
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         owner_id=message.owner_id or None,
-        amount=wire.optional_decimal(message.amount, "amount"),
+        amount=wire.amount(message.amount),
         deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_no=event.sequence,
     )
@@ -112,6 +115,12 @@ def read_pipeline(event: Received[PipelinePublished]) -> PipelineRecord:
         ),
         published_at=wire.moment(message.published_at, "published_at"),
     )
+
+
+def read_profile(event: Received[ScoringProfilePublished]) -> ProfileRecord:
+    """That an assessment version has points."""
+    message = event.message
+    return ProfileRecord(wire.required(message.assessment_key, "assessment_key"), message.assessment_version)
 
 
 def read_score(event: Received[SubmissionScored]) -> ScoreRecord:
@@ -197,9 +206,11 @@ def assessment_submitted(item: Admitted) -> AssessmentSubmitted:
         visit=visit,
         submitted_by=item.submitted_by,
         channel=_CHANNELS[capture.channel],
-        attempt_no=capture.attempt_no,
+        attempt_no=item.attempt_no,
+        entitled=item.entitled,
         captured_at=receipt.captured_at,
         received_at=receipt.received_at,
+        duplicate_of=str(item.duplicate_of) if item.duplicate_of else "",
     )
 
 

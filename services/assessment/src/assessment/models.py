@@ -1,7 +1,7 @@
 # SQLModel declares __tablename__ as a method, though a plain name is what it documents.
 # pyright: reportAssignmentType=false
-"""The tables. What this service owns: assessment, assessment_version, submission. The others are replicas, each fed
-by one kind of event and kept as append-only facts, or, for `opportunity`, as the newest state."""
+"""The tables. What this service owns: assessment, assessment_version, submission, held_submission. The others are
+replicas, each fed by one kind of event and kept as append-only facts, or, for `opportunity`, as the newest state."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -67,13 +67,16 @@ class AssessmentVersion(Base, table=True):
 
 class Submission(Base, table=True):
     """A capture as it was accepted. body is the canonical JSON that body_sha256 was taken of, hidden answers
-    included; captured_at is the estimate on the server's clock, the device's own is in the body and in sent_at."""
+    included; captured_at is the estimate on the server's clock, the device's own is in the body and in sent_at.
+    attempt_no is the server's. entitled is false where the opportunity's owner was not known. content_sha256 is of what
+    a person did, whatever id and attempt a device gave it: duplicate_of had the same."""
 
     __tablename__ = "submission"
     __table_args__ = (
         # One id is one submission on the whole platform: to another tenant that tries it, there is none.
         Index("submission_id_unique", "submission_id", unique=True),
         Index("submission_opportunity", "tenant_id", "opportunity_id", "received_at"),
+        Index("submission_unknown", "tenant_id", "submitted_by", postgresql_where=text("NOT entitled")),
     )
 
     tenant_id: str = Field(primary_key=True)
@@ -91,8 +94,50 @@ class Submission(Base, table=True):
     sent_at: str | None
     body: str = Field(sa_column=Column(Text, nullable=False))
     body_sha256: str
+    content_sha256: str
+    duplicate_of: UUID | None
     warnings: list[str] = Field(sa_type=JSONB)
+    entitled: bool
     created_at: datetime = _created()
+
+
+class HeldSubmission(Base, table=True):
+    """A capture that moves nothing until a reviewer accepts it; then it becomes a submission, as received at that
+    moment. The row stays, for it is what a retry is answered from. attempt_no is the client's."""
+
+    __tablename__ = "held_submission"
+    __table_args__ = (
+        Index(
+            "held_submission_waiting",
+            *("tenant_id", "received_at", "submission_id"),
+            postgresql_where=text("outcome IS NULL"),
+        ),
+        Index("held_submission_person", "tenant_id", "submitted_by", postgresql_where=text("outcome IS NULL")),
+        Index("held_submission_opportunity", "tenant_id", "opportunity_id"),
+        Index("held_submission_age", "received_at", postgresql_where=text("outcome IS NULL")),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    submission_id: UUID = Field(primary_key=True)
+    reason: str
+    opportunity_id: str
+    assessment_key: str
+    assessment_version: int
+    stage_key: str | None
+    visit_no: int | None
+    attempt_no: int
+    channel: str
+    submitted_by: str
+    captured_at: datetime = _moment()
+    received_at: datetime = _moment()
+    sent_at: str | None
+    body: str = Field(sa_column=Column(Text, nullable=False))
+    body_sha256: str
+    warnings: list[str] = Field(sa_type=JSONB)
+    outcome: str | None
+    settled_at: datetime | None = _moment(nullable=True)
+    settled_by: str | None
+    note: str
 
 
 class Opportunity(Base, table=True):
@@ -141,6 +186,17 @@ class PipelineVersion(Base, table=True):
     name: str
     stages: list[dict[str, Any]] = Field(sa_type=JSONB)
     published_at: datetime = _moment()
+    created_at: datetime = _created()
+
+
+class ScoringProfile(Base, table=True):
+    """An assessment version that has points: only such a version is offered."""
+
+    __tablename__ = "scoring_profile"
+
+    tenant_id: str = Field(primary_key=True)
+    assessment_key: str = Field(primary_key=True)
+    assessment_version: int = Field(primary_key=True)
     created_at: datetime = _created()
 
 
@@ -225,8 +281,10 @@ _tables = Base.metadata.tables
 assessment = _tables["assessment"]
 assessment_version = _tables["assessment_version"]
 submission = _tables["submission"]
+held_submission = _tables["held_submission"]
 opportunity = _tables["opportunity"]
 pipeline_version = _tables["pipeline_version"]
 submission_score = _tables["submission_score"]
 stage_decision = _tables["stage_decision"]
 stage_change = _tables["stage_change"]
+scoring_profile = _tables["scoring_profile"]

@@ -12,10 +12,11 @@ from typing import Literal
 from uuid import UUID
 
 from forms.definition import Form, Question
-from forms.lint import Finding, lint
+from forms.lint import Finding
 
 from assessment.domain.capture import Visit, visit_of
 from assessment.domain.delivery import Stage
+from assessment.domain.holding import HeldOutcome, HoldReason
 from assessment.domain.outcome import NearMiss, Reason
 
 
@@ -59,10 +60,13 @@ class DraftRecord:
         """The form that publishing the draft would make."""
         return Form(self.assessment_key, self.latest_version + 1, self.title, self.description, self.questions)
 
-    @property
-    def findings(self) -> list[Finding]:
-        """What publishing the draft would refuse or warn of."""
-        return lint(self.next_form)
+
+@dataclass(frozen=True, slots=True)
+class LintedDraft:
+    """An assessment with its draft, and what publishing it would refuse or warn of."""
+
+    draft: DraftRecord
+    findings: list[Finding]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +125,28 @@ class SubmissionRecord:
 
 @dataclass(frozen=True, slots=True)
 class NewSubmission(SubmissionRecord):
-    """A submission with what was sent."""
+    """A submission with what was sent, and whether its submitter's right to the opportunity was checked."""
 
     sent_at: str | None
     body: str
     body_sha256: str
+    entitled: bool
+    content_sha256: str
+    duplicate_of: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class HeldRecord(SubmissionRecord):
+    """A capture that is held for a reviewer; `outcome` is None until one accepts or discards it."""
+
+    sent_at: str | None
+    body: str
+    body_sha256: str
+    reason: HoldReason
+    outcome: HeldOutcome | None = None
+    settled_at: datetime | None = None
+    settled_by: str | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +231,14 @@ class PipelineRecord:
     name: str
     stages: tuple[Stage, ...]
     published_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileRecord:
+    """An assessment version that has points."""
+
+    assessment_key: str
+    assessment_version: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,8 @@
 
 CrmFault
 ├── CrmUnavailable     a passing fault: try again later
-├── CrmRefused         the CRM does not let us in; it is not tried again until a person changes something
+│   └── EventsSpent    the CRM delivers no more events for today
+├── CrmRefused         the CRM does not let us in: a person has to change something; it is tried again, slowly
 └── PositionLost       the CRM no longer knows where in its stream of changes we were
 """
 
@@ -12,7 +13,7 @@ from datetime import datetime
 from typing import Protocol
 
 from crm_connector.domain.intents import Reply
-from crm_connector.domain.observation import CrmChange, CrmOpportunity
+from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -25,6 +26,10 @@ class CrmUnavailable(CrmFault):
     """It may work later."""
 
 
+class EventsSpent(CrmUnavailable):
+    """The allocation of events is used up: until it is renewed, changes are found by reading."""
+
+
 class CrmRefused(CrmFault):
     """It will not work until a person changes something."""
 
@@ -34,13 +39,43 @@ class PositionLost(CrmFault):
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadChange:
+    """A change as it came that could not be read, and why."""
+
+    position: bytes
+    topic: str
+    schema_id: str
+    payload: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lack:
+    """Something that the CRM lacks, in a sentence, and the object that cannot be written without it."""
+
+    subject: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What of an allocation of the CRM is used."""
+
+    used: int
+    allowed: int
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeBatch:
     """Changes in the order of commits, and the position to resume from once they are stored. Without changes it is
-    a sign of life that moves the position."""
+    a sign of life that moves the position. What could not be read is set aside, and counts as a gap of its records;
+    with `blind` it is not known which they are."""
 
     changes: Sequence[CrmChange]
     position: bytes
     schema_id: str = ""
+    unread: Sequence[UnreadChange] = ()
+    blind: bool = False
 
 
 class Crm(Protocol):
@@ -51,9 +86,24 @@ class Crm(Protocol):
     fact_fields: Mapping[str, str]
     # How many writes it takes in one call.
     writes_at_once: int
+    # The CRM's object that every write touches, and those that a write of evidence touches besides.
+    opportunity_object: str
+    evidence_objects: Sequence[str]
 
     async def connect(self) -> str:
         """Check that the CRM can be used as configured; its organisation id."""
+        ...
+
+    async def lacks(self) -> list[Lack]:
+        """What the CRM lacks of what we need there; empty when nothing is missing."""
+        ...
+
+    async def events_used(self) -> Usage | None:
+        """How much of the allocation of events is used; None when the CRM has none."""
+        ...
+
+    def retry(self) -> None:
+        """Forget pauses that earlier faults caused."""
         ...
 
     async def close(self) -> None:
@@ -73,6 +123,14 @@ class Crm(Protocol):
 
     async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
         """The present state of these, deleted ones included; what does not exist is left out."""
+        ...
+
+    async def deleted(self, since: datetime, until: datetime) -> list[str]:
+        """Opportunities that were deleted in that time, also those of which nothing is left."""
+        ...
+
+    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+        """Since when each is in its stage, as far as the CRM knows."""
         ...
 
     def sent_fields(self, write: CrmWrite) -> SentFields:

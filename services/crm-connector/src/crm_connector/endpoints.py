@@ -1,48 +1,91 @@
 """The API: the state of the connection, imports, write intents, stage mappings."""
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query, Response
 from kit.http import audit
-from kit.http.auth import Principal, requires
+from kit.http.auth import Caller, Principal, requires
 from kit.http.etag import IfMatch, etag
+from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
+from kit.http.texts import RecordId
 from kit.http.web import Uow
 from kit.http.web import router as kit_router
 from kit.ids import utc_now, uuid7
 
 from crm_connector import schemas
-from crm_connector.domain.intents import IN_LINE, IntentState
+from crm_connector.domain.intents import IN_LINE, IntentState, Move
 from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
 from crm_connector.records import ImportRecord, OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service import mapping, settling
+from crm_connector.service import mapping, parked
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 
 router = kit_router("crm-connector")
+Version = Annotated[int | None, Query(ge=1, lt=2**31, description="the newest when left out")]
 
 
 @router.get("/connection", dependencies=[requires("connection:read")])
 async def get_connection(uow: Uow) -> schemas.ConnectionState:
     """Whether the CRM is connected, how fresh its changes are, and what went wrong last."""
     unfinished = await IntentRepository(uow.session, uow.tenant_id).backlog(*IN_LINE)
-    found = await ConnectionRepository(uow.session, uow.tenant_id).get()
+    connection = ConnectionRepository(uow.session, uow.tenant_id)
+    found, holds = await connection.get(), await connection.holds()
     age = (utc_now() - found.position_at).total_seconds() if found.position_at else None
+    used, allowed = found.events_used, found.events_allowed
     return schemas.ConnectionState(
         adapter=found.adapter,
         org_id=found.org_id,
         state=found.state or "NOT_CONNECTED",
+        since=found.state_since,
         last_error=found.last_error,
         last_error_at=found.last_error_at,
         connected_at=found.connected_at,
+        progress_at=found.progress_at,
         cursor_age_seconds=max(age, 0) if age is not None else None,
         sweeping_since=found.sweep_since,
         unfinished_since=unfinished.since,
+        writes="HELD" if holds or found.missing else "FLOWING",
+        holds=[schemas.Hold.model_validate(hold) for hold in holds],
+        missing=list(found.missing),
+        checked_at=found.checked_at,
+        stages_as_of=found.stages_at,
+        events=schemas.EventAllocation(used=used, allowed=allowed)
+        if used is not None and allowed is not None
+        else None,
     )
+
+
+@router.post("/connection/retry", status_code=202)
+async def retry_connection(uow: Uow, caller: Annotated[Principal, requires("connection:write")]) -> schemas.Asked:
+    """Try at once what waits: a login that was refused, a broken connection, writes that are held back. Do so after you
+    removed the cause; without it all is tried again by itself, after longer and longer pauses."""
+    return await _ask(uow, caller, "connection.retried", retry_wanted_at=utc_now())
+
+
+@router.post("/stage-mappings/refresh", status_code=202)
+async def refresh_stages(uow: Uow, caller: Annotated[Principal, requires("connection:write")]) -> schemas.Asked:
+    """Read the CRM's stages now, after they were changed there. `stages_as_of` shows when that is done."""
+    return await _ask(uow, caller, "stages.refreshed", stages_wanted_at=utc_now())
+
+
+async def _ask(uow: Uow, caller: Principal, action: str, **wanted: datetime) -> schemas.Asked:
+    _check_connected(uow)
+    now = utc_now()
+    await ConnectionRepository(uow.session, uow.tenant_id).note(now, **wanted)
+    await audit.record(uow, caller, action, uow.tenant_id)
+    uow.after_commit(uow.resources.get(Signals).attention.set)
+    return schemas.Asked(asked_at=now)
+
+
+def _check_connected(uow: Uow) -> None:
+    if uow.resources.get(Settings).salesforce_tenant != uow.tenant_id:
+        raise TenantNotConnected("No CRM of this tenant is connected to this deployment.")
 
 
 @router.post("/imports", status_code=202)
@@ -51,8 +94,7 @@ async def start_import(
 ) -> schemas.Import:
     """Read all opportunities of the CRM; what differs from what is known is published. One that is under way goes
     on and is returned."""
-    if uow.resources.get(Settings).salesforce_tenant != uow.tenant_id:
-        raise TenantNotConnected("no CRM of this tenant is connected to this deployment")
+    _check_connected(uow)
     run = await ConnectionRepository(uow.session, uow.tenant_id).start_import(uuid7(), caller.subject)
     await audit.record(uow, caller, "import.requested", str(run.import_id))
     uow.after_commit(uow.resources.get(Signals).attention.set)
@@ -65,7 +107,7 @@ async def get_import(uow: Uow, import_id: UUID) -> schemas.Import:
     """How far an import is."""
     run = await ConnectionRepository(uow.session, uow.tenant_id).get_import(import_id)
     if run is None:
-        raise ImportNotFound(f"there is no import {import_id}")
+        raise ImportNotFound(f"There is no import {import_id}.")
     return _import(run)
 
 
@@ -74,7 +116,7 @@ async def list_write_intents(
     uow: Uow,
     paging: Paging,
     state: IntentState | None = None,
-    opportunity_id: Annotated[str | None, Query(max_length=200)] = None,
+    opportunity_id: Annotated[RecordId | None, Query(max_length=200)] = None,
 ) -> Page[schemas.WriteIntent]:
     """What decisions asked of the CRM, the newest first."""
     after = paging.after(int)
@@ -97,13 +139,43 @@ async def retry_write_intent(
     uow: Uow, intent_id: UUID, caller: Annotated[Principal, requires("intents:write")]
 ) -> schemas.WriteIntent:
     """Send a parked write again, after its cause was repaired."""
-    return schemas.WriteIntent.model_validate(await settling.retry_intent(uow, caller, intent_id))
+    return schemas.WriteIntent.model_validate(await parked.move_one(uow, caller, intent_id, Move.RETRY))
+
+
+@router.post("/write-intents/{intent_id}/discard")
+async def discard_write_intent(
+    uow: Uow, intent_id: UUID, caller: Annotated[Principal, requires("intents:write")]
+) -> schemas.WriteIntent:
+    """Give a parked write up for good."""
+    return schemas.WriteIntent.model_validate(await parked.move_one(uow, caller, intent_id, Move.DISCARD))
+
+
+@router.post("/write-intents/retry")
+async def retry_write_intents(
+    uow: Uow, wanted: schemas.ParkedWrites, caller: Annotated[Principal, requires("intents:write")]
+) -> schemas.ParkedWritesDone:
+    """Send parked writes again, those that match the whole filter; repeat it while there are more."""
+    return _done(await parked.move_many(uow, caller, wanted.filter(), wanted.limit, Move.RETRY))
+
+
+@router.post("/write-intents/discard")
+async def discard_write_intents(
+    uow: Uow, wanted: schemas.ParkedWrites, caller: Annotated[Principal, requires("intents:write")]
+) -> schemas.ParkedWritesDone:
+    """Give parked writes up for good, those that match the whole filter; repeat it while there are more."""
+    return _done(await parked.move_many(uow, caller, wanted.filter(), wanted.limit, Move.DISCARD))
+
+
+def _done(done: parked.Done) -> schemas.ParkedWritesDone:
+    return schemas.ParkedWritesDone(count=done.count, more=done.more)
 
 
 @router.get("/stage-mappings/{pipeline_key}", dependencies=[requires("connection:read")])
-async def get_stage_mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.StageMapping:
-    """The mapping in force for a pipeline; by equal names until a person sets one."""
-    return await _mapping(uow, response, pipeline_key)
+async def get_stage_mapping(
+    uow: Uow, response: Response, pipeline_key: str, version: Version = None
+) -> schemas.StageMapping:
+    """The mapping in force for a pipeline version; by equal names until a person sets one."""
+    return await _mapping(uow, response, pipeline_key, version)
 
 
 @router.put("/stage-mappings/{pipeline_key}")
@@ -114,30 +186,37 @@ async def put_stage_mapping(
     change: schemas.StageMappingChange,
     caller: Annotated[Principal, requires("connection:write")],
     revision: IfMatch,
+    version: Version = None,
 ) -> schemas.StageMapping:
-    """Set a pipeline's mapping. Opportunities whose stage it reads differently are published anew."""
-    await mapping.replace_mapping(uow, caller, pipeline_key, change.stages, revision)
-    return await _mapping(uow, response, pipeline_key)
+    """Set the mapping of a pipeline version. Opportunities in it whose stage is read differently are published anew, a
+    page at a time. A stage that a later version removed is mapped by naming its version."""
+    await mapping.replace_mapping(uow, caller, (pipeline_key, version), change.stages, revision)
+    return await _mapping(uow, response, pipeline_key, version)
 
 
 @router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
-async def get_opportunity(uow: Uow, opportunity_id: str) -> schemas.Opportunity:
+async def get_opportunity(uow: Uow, opportunity_id: RecordId, caller: Caller) -> schemas.Opportunity:
     """What was last known of an opportunity in the CRM."""
+    absent = OpportunityNotFound(f"There is no opportunity {opportunity_id!r} of yours.")
     row = await OpportunityRepository(uow.session, uow.tenant_id).get(opportunity_id)
     if row is None:
-        raise OpportunityNotFound(f"there is no opportunity {opportunity_id!r}")
+        raise absent
+    facts = row.known.facts
+    Owners.seen_by(caller).demand(facts.owner_id if facts else None, absent)
     return _opportunity(row)
 
 
-async def _mapping(uow: Uow, response: Response, pipeline_key: str) -> schemas.StageMapping:
-    row, found = await mapping.read_mapping(uow, pipeline_key)
+async def _mapping(uow: Uow, response: Response, pipeline_key: str, version: int | None) -> schemas.StageMapping:
+    row, found = await mapping.read_mapping(uow, pipeline_key, version)
     response.headers["ETag"] = etag(row.mapping_revision)
+    connection = await ConnectionRepository(uow.session, uow.tenant_id).get()
     return schemas.StageMapping(
         pipeline_key=row.pipeline_key,
         pipeline_version=row.version,
         is_default=row.mapping_revision == 0,
         stages=dict(found.crm_by_key),
         unmapped=[stage.key for stage in row.stages if found.crm_stage(stage.key) is None],
+        stages_as_of=connection.stages_at,
     )
 
 
@@ -150,6 +229,7 @@ def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:
     return schemas.Opportunity(
         opportunity_id=row.opportunity_id,
         pipeline_key=row.pipeline_key,
+        pipeline_version=row.pipeline_version,
         stage_key=row.stage_key,
         crm_stage=facts.stage if facts else None,
         amount=facts.amount if facts else None,

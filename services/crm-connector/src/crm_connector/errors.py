@@ -51,5 +51,5 @@ class MappingInvalid(InvalidProblem):
     code = "stage_mapping_invalid"
 
     def __init__(self, faults: Sequence[MappingFault]) -> None:
-        errors = [FieldError(pointer("body", "stages", fault.stage_key), fault.code, fault.detail) for fault in faults]
+        errors = [FieldError(pointer("stages", fault.stage_key), fault.code, fault.detail) for fault in faults]
         super().__init__(" ".join(fault.detail for fault in faults[:3]), errors=errors)

@@ -11,14 +11,19 @@ from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublishe
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.opportunity_observed_pb2 import (
+    STAGE_CLOCK_SOURCE_CREATION,
+    STAGE_CLOCK_SOURCE_HISTORY,
+    STAGE_CLOCK_SOURCE_STAGE_STAMP,
+    OpportunityObserved,
+)
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import Category as StageCategory
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
-from crm_connector.domain.observation import Effect, Facts, Occasion
+from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
 from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
@@ -26,6 +31,11 @@ from crm_connector.records import AssessmentTextRecord, OpportunityRecord, Pipel
 __all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
 
 _ZERO = Decimal(0)
+_CLOCK_SOURCES = {
+    ClockSource.HISTORY: STAGE_CLOCK_SOURCE_HISTORY,
+    ClockSource.STAGE_STAMP: STAGE_CLOCK_SOURCE_STAGE_STAMP,
+    ClockSource.CREATION: STAGE_CLOCK_SOURCE_CREATION,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +47,11 @@ class Decided:
     decision_no: int
     revision: int
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
+    earned_stage: str
+    reason_code: str
     evidence: bytes | None
     submission_id: str
     assessment_key: str
@@ -63,8 +76,11 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         decision_no=message.decision_no,
         revision=message.revision,
         pipeline_key=message.pipeline_key,
+        pipeline_version=message.pipeline_version,
         target_stage=message.crm_target_stage,
         expected_stage=message.crm_expected_stage,
+        earned_stage=message.earned_stage,
+        reason_code=message.change.reason_code,
         evidence=scored.SerializeToString() if scored is not None else None,
         submission_id=scored.submission_id if scored is not None else "",
         assessment_key=scored.assessment_key if scored is not None else "",
@@ -152,6 +168,8 @@ def opportunity_observed(
         changed_by=occasion.changed_by,
         change_id=occasion.change_id,
         committed_at=occasion.committed_at,
+        in_stage_since=occasion.stage_clock.since if occasion.stage_clock else None,
+        in_stage_since_source=_CLOCK_SOURCES[occasion.stage_clock.source] if occasion.stage_clock else None,
     )
 
 
@@ -170,6 +188,10 @@ def crm_write_confirmed(write: QueuedWrite, write_id: str, at: datetime) -> CrmW
     )
 
 
+# The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
+_LONGEST_REASON = 2000
+
+
 def crm_write_parked(write: QueuedWrite, at: datetime) -> CrmWriteParked:
     """The CRM refused the write, and a person has to look."""
     return CrmWriteParked(
@@ -180,7 +202,7 @@ def crm_write_parked(write: QueuedWrite, at: datetime) -> CrmWriteParked:
         stage_key=write.target_stage,
         revision=write.revision,
         code=write.code,
-        reason=write.reason,
+        reason=write.reason[:_LONGEST_REASON],
         parked_at=at,
     )
 

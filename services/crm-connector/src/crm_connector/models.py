@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.database.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, LargeBinary, func, text
+from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, Integer, LargeBinary, String, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -24,7 +24,8 @@ def _now() -> Any:
 
 class WriteQueue(Base, table=True):
     """The unfinished writes, and how far each is. A row goes when its write is settled; a PARKED one stays until a
-    person retries it. `priority` is 0 for a stage and for what has to go before it, 1 for answers alone."""
+    person retries it. `priority` is 0 for a stage and for what has to go before it, 1 for answers alone. `left_out`
+    holds, by question, why the CRM refused an answer, so that the write goes without it."""
 
     __tablename__ = "write_queue"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -49,8 +50,11 @@ class WriteQueue(Base, table=True):
     revision: int = Field(sa_type=BigInteger)
     submission_id: str
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
+    earned_stage: str
+    reason_code: str
     assessment_key: str
     assessment_version: int
     evidence: bytes | None = Field(sa_column=Column(LargeBinary))
@@ -61,6 +65,7 @@ class WriteQueue(Base, table=True):
     write_id: str
     code: str
     reason: str
+    left_out: dict[str, str] = Field(sa_type=JSONB)
     due_at: datetime = _moment()
     sent_at: datetime | None = _moment(nullable=True)
     created_at: datetime = _moment()
@@ -92,8 +97,10 @@ class WriteIntent(Base, table=True):
     decision_no: int = Field(sa_type=BigInteger)
     submission_id: str
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
+    reason_code: str
     follows: UUID | None
     created_at: datetime = _now()
     outcome: str | None
@@ -101,6 +108,7 @@ class WriteIntent(Base, table=True):
     write_id: str | None
     code: str | None
     reason: str | None
+    left_out: dict[str, str] | None = Field(sa_type=JSONB, nullable=True)
     sent_at: datetime | None = _moment(nullable=True)
     settled_at: datetime | None = _moment(nullable=True)
     echoed_at: datetime | None = _moment(nullable=True)
@@ -124,7 +132,8 @@ class WriteAttempt(Base, table=True):
 
 class Opportunity(Base, table=True):
     """What was last known of an opportunity in the CRM. `sequence` counts everything published about it; `stage_key` is
-    what was last published for the stage that is known."""
+    what was last published for the stage that is known. `pipeline_version` is 0 outside
+    any pipeline."""
 
     __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
     # Written again and again in place: with room in its page a row keeps its index entries.
@@ -134,6 +143,7 @@ class Opportunity(Base, table=True):
     opportunity_id: str = Field(primary_key=True)
     known: dict[str, Any] = Field(sa_type=JSONB)
     pipeline_key: str
+    pipeline_version: int
     stage_key: str
     stage_is_ours: bool
     sequence: int = Field(sa_type=BigInteger)
@@ -154,7 +164,8 @@ class ChangeSeen(Base, table=True):
 
 class Connection(Base, table=True):
     """The state of the connection to the CRM. `position` is the place in its stream of changes; `sweep_since` is set
-    while changes from that time on may have been missed."""
+    while changes from that time on may have been missed, and their reading goes on after `sweep_after`. The columns
+    `*_wanted_at` are set by requests, for the instance that leads. `missing` is what the CRM lacks of what we need."""
 
     tenant_id: str = Field(primary_key=True)
     adapter: str
@@ -167,8 +178,38 @@ class Connection(Base, table=True):
     position_at: datetime | None = _moment(nullable=True)
     schema_id: str
     sweep_since: datetime | None = _moment(nullable=True)
+    sweep_after: str
+    sweep_began_at: datetime | None = _moment(nullable=True)
+    deletions_at: datetime | None = _moment(nullable=True)
+    stages_at: datetime | None = _moment(nullable=True)
+    stages_wanted_at: datetime | None = _moment(nullable=True)
+    retry_wanted_at: datetime | None = _moment(nullable=True)
+    state_since: datetime | None = _moment(nullable=True)
+    progress_at: datetime | None = _moment(nullable=True)
+    checked_at: datetime | None = _moment(nullable=True)
+    missing: list[str] = Field(sa_type=JSONB)
+    events_used: int | None
+    events_allowed: int | None
     created_at: datetime = _now()
     updated_at: datetime = _now()
+
+
+class WriteHold(Base, table=True):
+    """What the CRM refuses besides single records: writes that touch the `subject`, or all when it is empty, are held
+    back until the CRM takes one again."""
+
+    __tablename__ = "write_hold"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True)
+    scope: str
+    fields: list[str] = Field(sa_type=JSONB)
+    code: str
+    reason: str
+    since: datetime = _moment()
+    until: datetime = _moment()
+    refusals: int
+    created_at: datetime = _now()
 
 
 class ImportRun(Base, table=True):
@@ -208,17 +249,19 @@ class CrmStageRow(Base, table=True):
 
 
 class Pipeline(Base, table=True):
-    """The newest version of a pipeline, and its mapping: the CRM's stage by ours. `mapping_revision` counts the changes
-    of the mapping; 0 means the default one."""
+    """A version of a pipeline, and its mapping: the CRM's stage, by its API name, for ours. A pair stays as it was
+    first made until a person changes it; `mapping_revision` counts those changes. `remap_after` is set while the
+    opportunities behind that one may have been read with an older mapping."""
 
     tenant_id: str = Field(primary_key=True)
     pipeline_key: str = Field(primary_key=True)
-    version: int
+    version: int = Field(primary_key=True)
     name: str
     is_default: bool
     stages: list[dict[str, str]] = Field(sa_type=JSONB)
     pairs: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
     mapping_revision: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    remap_after: str | None = Field(sa_column=Column(String, nullable=True, server_default=""))
     created_at: datetime = _now()
     updated_at: datetime = _now()
 
@@ -244,6 +287,7 @@ opportunity = _tables["opportunity"]
 change_seen = _tables["change_seen"]
 connection = _tables["connection"]
 import_run = _tables["import_run"]
+write_hold = _tables["write_hold"]
 crm_stage = _tables["crm_stage"]
 pipeline = _tables["pipeline"]
 assessment_text = _tables["assessment_text"]

@@ -9,35 +9,38 @@ import asyncio
 import logging
 import random
 from contextlib import AbstractAsyncContextManager, aclosing
-from datetime import timedelta
-from typing import Any
-from uuid import UUID
 
 from kit.database.unit_of_work import Database, UnitOfWork
+from kit.delivery.pace import backoff
 from kit.ids import utc_now, uuid7
+from kit.telemetry import DEAD_LETTERS
 
-from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, PositionLost
-from crm_connector.domain.observation import ECHO_PATIENCE, ChangeKind, CrmOpportunity, ObservationKind
-from crm_connector.records import ConnectionRecord, ConnectionState
-from crm_connector.repository.connection import ConnectionRepository
+from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, EventsSpent, PositionLost
+from crm_connector.domain.observation import ChangeKind, CrmOpportunity
+from crm_connector.link import LinkState
+from crm_connector.records import ImportRecord
+from crm_connector.repository.connection import UNREADABLE, ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.service import inbound
+from crm_connector.service.inbound import OVERLAP
 from crm_connector.service.maps import load_maps
+from crm_connector.settings import Settings
 from crm_connector.signals import Signals
-from crm_connector.telemetry import CHANGES, POSITION_LOST, show_state
+from crm_connector.sweep import Sweeper
+from crm_connector.telemetry import CHANGES, LOOP_FAILURES, POSITION_LOST
+from crm_connector.upkeep import Upkeep
 from crm_connector.waiting import Ahead, first_of
 
 log = logging.getLogger(__name__)
 
-# A record's stamp is set before its transaction commits, so a sweep looks back beyond the last commit seen.
-OVERLAP = timedelta(seconds=600)
-# The CRM replays changes for 72 hours; a day more than that is remembered.
-_SEEN_FOR = timedelta(hours=96)
-_MAINTENANCE = timedelta(minutes=10)
-_REFUSED_SECONDS = 30.0
-_LONGEST_PAUSE_SECONDS = 60.0
+_FIRST_PAUSE_SECONDS = 0.2
+_FIRST_REFUSED_SECONDS = 15.0
+_LONGEST_PAUSE_SECONDS = 300.0
+# While the CRM delivers no events: how many polls lie between two sweeps, and how many sweeps between two attempts to
+# get events again.
+_POLLS_PER_SWEEP = 15
+_SWEEPS_PER_ATTEMPT = 10
 _CONFLICTS = 100
-_SILENT = 1000
 
 
 class Receiver:
@@ -49,46 +52,71 @@ class Receiver:
         self._crm = crm
         self._signals = signals
         self._poll_seconds = poll_seconds
-        self._maintained_at = utc_now()
+        self._link = LinkState(database, tenant_id, crm, signals, poll_seconds)
+        self._sweeper = Sweeper(database, tenant_id, crm)
+        self._upkeep = Upkeep(database, tenant_id, crm, signals, self._sweeper)
         self._heard = False
+        self._attended_at = 0.0
+        # Sweeps take the place of the stream until it is heard again.
+        self._sweeps = False
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Receive until the service stops. Faults of the CRM never end this task: it waits and connects again."""
+        """Receive until the service stops. No fault ends this task: it says what is wrong, waits and connects again."""
         failures = 0
         while not stop.is_set():
             pause = 0.0
             try:
-                await self._enter("CONNECTING")
+                if not failures and not self._sweeps:
+                    await self._link.enter("CONNECTING")
                 await self._session(stop)
-            except PositionLost as lost:
-                log.warning("the position in the stream of changes was lost: %s", lost)
-                POSITION_LOST.inc()
-                await self._lose_position(str(lost))
-            except CrmRefused as refused:
-                log.error("the CRM refuses us: %s", refused)
-                await self._fail("REFUSED", refused)
-                pause = _REFUSED_SECONDS
-            except CrmFault as fault:
-                failures = 0 if self._heard else failures + 1
-                log.warning("the connection to the CRM broke: %s", fault)
-                await self._fail("UNAVAILABLE", fault)
-                pause = min(0.2 * 2**failures, _LONGEST_PAUSE_SECONDS)
+            except Exception as fault:
+                failures = 1 if self._heard or isinstance(fault, EventsSpent) else failures + 1
+                pause = await self._after(fault, failures, stop)
             self._heard = False
-            await first_of(stop, seconds=pause * random.uniform(0.5, 1))  # noqa: S311
+            if pause and await self._link.rest(stop, pause * random.uniform(0.5, 1)):  # noqa: S311
+                failures = 0
+
+    async def _after(self, fault: Exception, failures: int, stop: asyncio.Event) -> float:
+        """Say what went wrong; how many seconds to wait."""
+        pause = backoff(failures, first=_FIRST_PAUSE_SECONDS, most=_LONGEST_PAUSE_SECONDS)
+        try:
+            match fault:
+                case PositionLost():
+                    log.warning("the position in the stream of changes was lost: %s", fault)
+                    POSITION_LOST.inc()
+                    await self._lose_position(str(fault))
+                    # The next connection needs none, so it need not wait.
+                    return 0 if failures == 1 else pause
+                case EventsSpent():
+                    return await self._sweep_instead(fault, stop)
+                case CrmRefused():
+                    log.error("the CRM refuses us: %s", fault)
+                    await self._link.fail("REFUSED", str(fault))
+                    return backoff(failures, first=_FIRST_REFUSED_SECONDS, most=_LONGEST_PAUSE_SECONDS)
+                case CrmFault():
+                    log.warning("the connection to the CRM broke: %s", fault)
+                    await self._link.fail("UNAVAILABLE", str(fault))
+                case _:
+                    log.error("the receiver failed", exc_info=fault)
+                    LOOP_FAILURES.labels("receiver").inc()
+                    await self._link.fail("FAILED", f"The connector failed: {type(fault).__name__}: {fault}"[:1000])
+        except Exception:
+            log.exception("what went wrong with the CRM cannot be noted")
+        return pause
 
     async def _session(self, stop: asyncio.Event) -> None:
         """One connection, until it breaks."""
         org_id = await self._crm.connect()
-        known = await self._connection()
+        known = await self._link.connection()
         if known.org_id not in ("", org_id):
             raise CrmRefused(f"this is the organisation {org_id}, but {known.org_id} was imported")
-        await self._note(adapter=self._crm.name, org_id=org_id, connected_at=utc_now(), last_error="")
-        await self._maintain()
+        await self._link.note(adapter=self._crm.name, org_id=org_id, connected_at=utc_now())
+        await self._upkeep.at_connect()
         if known.position is None and known.sweep_since is None:
-            await self._note(sweep_since=utc_now() - OVERLAP)
+            await self._sweeper.missed_since(utc_now() - OVERLAP)
         async with aclosing(Ahead(self._crm.changes(known.position))) as stream:
             await self._first_import(stop)
-            await self._enter("LIVE")
+            await (self._link.enter("SWEEPING") if self._sweeps else self._link.live())
             # Requests may have come before the connection was there.
             self._signals.attention.set()
             while not stop.is_set():
@@ -99,35 +127,56 @@ class Receiver:
 
     async def _receive(self, batch: ChangeBatch) -> None:
         # The stream has shown that it lives, so it holds every change made after this sweep.
-        await self._close_gap()
+        await self._sweeper.sweep()
         async with self._unit_of_work() as uow:
             wanted = await inbound.ids_to_read(uow, batch.changes)
         records = await self._read(wanted)
+        stages = [record.facts.stage for record in records.values()]
+        await self._upkeep.know([*stages, *(change.facts.get("stage", "") for change in batch.changes)])
         async with self._unit_of_work() as uow:
             await inbound.apply_changes(uow, batch, records, self._crm.fact_fields, utc_now())
         CHANGES.inc(len(batch.changes))
         self._heard = True
-        if any(change.kind is ChangeKind.OVERFLOW for change in batch.changes):
-            await self._close_gap()
+        if self._sweeps:
+            self._sweeps = False
+            await self._link.live()
+        for unread in batch.unread:
+            DEAD_LETTERS.labels(Settings.service, unread.topic, UNREADABLE).inc()
+        if batch.blind or any(change.kind is ChangeKind.OVERFLOW for change in batch.changes):
+            await self._sweeper.sweep()
 
-    async def _close_gap(self) -> None:
-        since = (await self._connection()).sweep_since
-        if since is None:
-            return
-        log.info("sweeping the opportunities touched since %s", since)
-        async for page in self._crm.opportunities(since=since):
-            async with self._unit_of_work() as uow:
-                names = self._crm.fact_fields
-                await inbound.apply_records(uow, page, ObservationKind.UPDATED, names, utc_now())
-        await self._note(sweep_since=None)
+    async def _sweep_instead(self, spent: EventsSpent, stop: asyncio.Event) -> float:
+        """Follow the CRM by reading what was touched, for a while, since it delivers no events; how long to wait."""
+        log.warning("the CRM delivers no more events, so changes are read: %s", spent)
+        await self._link.fail("SWEEPING", f"Changes are found by reading, some time later than usual: {spent}")
+        if not self._sweeps:
+            known = await self._link.connection()
+            await self._sweeper.missed_since((known.position_at or utc_now()) - OVERLAP)
+        self._sweeps = True
+        for _ in range(_SWEEPS_PER_ATTEMPT):
+            try:
+                await self._sweeper.sweep(goes_on=True)
+                await self._attend(stop)
+            except CrmFault as fault:
+                await self._link.note(last_error=f"{spent}. Reading fails too: {fault}", last_error_at=utc_now())
+            if await self._link.rest(stop, _POLLS_PER_SWEEP * self._poll_seconds) or stop.is_set():
+                return 0.0
+        return 0.0
 
     async def _attend(self, stop: asyncio.Event) -> None:
-        """Do what was asked for meanwhile: look at conflicts, run an import, keep house."""
-        if utc_now() - self._maintained_at >= _MAINTENANCE:
-            await self._maintain()
-        if not self._signals.attention.is_set():
+        """Do what was asked for meanwhile, of this instance or of another: look at conflicts, run an import, read the
+        CRM's stages, keep house."""
+        await self._upkeep.keep_if_due()
+        now = asyncio.get_running_loop().time()
+        if not self._signals.attention.is_set() and now - self._attended_at < self._poll_seconds:
             return
+        self._attended_at = now
         self._signals.attention.clear()
+        known = await self._link.connection()
+        if known.stages_wanted_at is not None:
+            await self._upkeep.read_stages()
+        if await self._link.retry_wanted():
+            await self._upkeep.check()
         await self._observe_conflicts()
         await self._run_import(stop)
 
@@ -149,12 +198,12 @@ class Receiver:
             async with self._unit_of_work() as uow:
                 connection = ConnectionRepository(uow.session, self._tenant_id)
                 done = await connection.was_imported()
-                ready = done or bool((await load_maps(uow)).default_key)
+                ready = done or bool((await load_maps(uow, ())).default[0])
                 if ready and not done:
                     await connection.start_import(uuid7(), "crm-connector")
             if ready:
                 return await self._run_import(stop)
-            await self._enter("WAITING_FOR_PIPELINE")
+            await self._link.enter("WAITING_FOR_PIPELINE", last_error="", last_error_at=None)
             await first_of(stop, self._signals.attention, seconds=self._poll_seconds)
 
     async def _run_import(self, stop: asyncio.Event) -> None:
@@ -163,68 +212,40 @@ class Receiver:
             run = await ConnectionRepository(uow.session, self._tenant_id).running_import()
         if run is None:
             return
-        await self._enter("IMPORTING")
+        await self._link.enter("IMPORTING")
         try:
+            await self._upkeep.read_stages()
             async for page in self._crm.opportunities(after=run.last_id):
-                async with self._unit_of_work() as uow:
-                    await inbound.apply_import_page(uow, run.import_id, page, self._crm.fact_fields, utc_now())
+                await self._import_page(run, page)
                 if stop.is_set():
                     return
+            await self._sweeper.absent_since(run.created_at)
         except CrmFault as fault:
-            await self._note_import_fault(run.import_id, fault)
+            async with self._unit_of_work() as uow:
+                connection = ConnectionRepository(uow.session, self._tenant_id)
+                await connection.note_import_fault(run.import_id, str(fault), utc_now())
             raise
         async with self._unit_of_work() as uow:
             await ConnectionRepository(uow.session, self._tenant_id).complete_import(run.import_id, utc_now())
-        await self._enter("LIVE")
+        await self._link.enter("SWEEPING" if self._sweeps else self._link.name_of_live)
 
-    async def _note_import_fault(self, import_id: UUID, fault: CrmFault) -> None:
+    async def _import_page(self, run: ImportRecord, page: list[CrmOpportunity]) -> None:
+        await self._upkeep.know([record.facts.stage for record in page])
         async with self._unit_of_work() as uow:
-            connection = ConnectionRepository(uow.session, self._tenant_id)
-            await connection.note_import_fault(import_id, str(fault), utc_now())
-
-    async def _maintain(self) -> None:
-        """Read the CRM's stages again, which it changes without an event; read the records whose echo was lost; forget
-        changes that the CRM cannot replay."""
-        now = self._maintained_at = utc_now()
-        stages = await self._crm.stages()
+            new = await inbound.not_yet_observed(uow, page)
+        clocks = await self._crm.in_stage_since(new) if new else {}
         async with self._unit_of_work() as uow:
-            connection = ConnectionRepository(uow.session, self._tenant_id)
-            if stages != await connection.stages():
-                await connection.replace_stages(stages)
-            await connection.forget_changes(now - _SEEN_FOR)
-            intents = IntentRepository(uow.session, self._tenant_id)
-            silent = await intents.unechoed(now - 3 * ECHO_PATIENCE, now - ECHO_PATIENCE, _SILENT)
-        records = await self._read(silent)
-        if records:
-            async with self._unit_of_work() as uow:
-                names, kind = self._crm.fact_fields, ObservationKind.UPDATED
-                await inbound.apply_records(uow, list(records.values()), kind, names, utc_now())
+            dated = inbound.with_clocks(page, clocks)
+            await inbound.apply_import_page(uow, run.import_id, dated, self._crm.fact_fields, utc_now())
 
     async def _lose_position(self, words: str) -> None:
-        known = await self._connection()
-        since = (known.position_at or utc_now()) - OVERLAP
-        if known.sweep_since is not None:
-            since = min(since, known.sweep_since)
-        await self._note(position=None, sweep_since=since, last_error=words, last_error_at=utc_now())
-
-    async def _fail(self, state: ConnectionState, fault: CrmFault) -> None:
-        await self._enter(state, last_error=str(fault), last_error_at=utc_now())
-
-    async def _enter(self, state: ConnectionState, **changes: Any) -> None:
-        await self._note(state=state, **changes)
-        show_state(state)
+        known, now = await self._link.connection(), utc_now()
+        since = (known.position_at or now) - OVERLAP
+        await self._sweeper.missed_since(since, position=None, last_error=words, last_error_at=now)
 
     async def _read(self, ids: list[str]) -> dict[str, CrmOpportunity]:
         found = await self._crm.read(ids) if ids else []
         return {record.opportunity_id: record for record in found}
-
-    async def _connection(self) -> ConnectionRecord:
-        async with self._unit_of_work() as uow:
-            return await ConnectionRepository(uow.session, self._tenant_id).get()
-
-    async def _note(self, **changes: Any) -> None:
-        async with self._unit_of_work() as uow:
-            await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), **changes)
 
     def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._database.unit_of_work(self._tenant_id)

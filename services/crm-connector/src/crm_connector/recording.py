@@ -5,9 +5,9 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
-from crm_connector.crm import ChangeBatch
+from crm_connector.crm import ChangeBatch, Lack, Usage
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity
+from crm_connector.domain.observation import CrmOpportunity, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -18,9 +18,20 @@ class RecordingCrm:
     name = "recording"
     fact_fields: Mapping[str, str] = {}
     writes_at_once = 500
+    opportunity_object = ""
+    evidence_objects: Sequence[str] = ()
 
     async def connect(self) -> str:
         return ""
+
+    async def lacks(self) -> list[Lack]:
+        return []
+
+    async def events_used(self) -> Usage | None:
+        return None
+
+    def retry(self) -> None:
+        return None
 
     async def close(self) -> None:
         return None
@@ -36,6 +47,12 @@ class RecordingCrm:
 
     async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
         return []
+
+    async def deleted(self, since: datetime, until: datetime) -> list[str]:
+        return []
+
+    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+        return {}
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
         return {"stage": write.stage.target} if write.stage else {}

@@ -15,19 +15,38 @@ from crm_connector.domain.writes import QuestionText, SentFields
 @dataclass(frozen=True, slots=True)
 class OpportunityRecord:
     """What is known of an opportunity. `stage_key` is our stage for that of the facts, as it was last published;
-    `stage_is_ours` says that our own write put it there. `sequence` counts everything published about it."""
+    `stage_is_ours` says that our own write put it there. `sequence` counts everything published about it.
+    `pipeline_version` is 0 outside any pipeline."""
 
     opportunity_id: str
     known: Known
     pipeline_key: str
+    pipeline_version: int
     stage_key: str
     stage_is_ours: bool
     sequence: int
     updated_at: datetime
 
+    @property
+    def reading(self) -> "Reading":
+        """How its stage was last read."""
+        stage = self.known.facts.stage if self.known.facts and not self.known.deleted else None
+        return Reading(self.opportunity_id, self.pipeline_key, self.pipeline_version, stage, self.stage_key)
+
     def next(self) -> "OpportunityRecord":
         """The record after one more publication about it."""
         return replace(self, sequence=self.sequence + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How the CRM's stage of an opportunity was last read; `crm_stage` is None of one that is unknown or deleted."""
+
+    opportunity_id: str
+    pipeline_key: str
+    pipeline_version: int
+    crm_stage: str | None
+    stage_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +62,12 @@ class PipelineVersion:
 
 @dataclass(frozen=True, slots=True)
 class PipelineRecord(PipelineVersion):
-    """A pipeline's newest version and its mapping: `pairs` is what a person set, and counts once `mapping_revision`,
-    the number of such changes, is above 0."""
+    """A version of a pipeline and its mapping. `mapping_revision` counts the changes that people made to it; while
+    `remap_after` is set, the opportunities behind that one may have been read with an older mapping."""
 
     pairs: Mapping[str, str]
     mapping_revision: int
+    remap_after: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +81,17 @@ class AssessmentTextRecord:
 
 
 # Empty before the connector first ran.
-ConnectionState = Literal["", "CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "UNAVAILABLE", "REFUSED"]
+ConnectionState = Literal[
+    "", "CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "RECORDING", "SWEEPING", "UNAVAILABLE", "REFUSED",
+    "FAILED",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRecord:
     """The connection to the CRM. `position` is the place in its stream of changes, `position_at` how far in time that
-    is; `sweep_since` is set while changes from that time on may have been missed."""
+    is; `sweep_since` is set while changes from that time on may have been missed: the sweep that reads them began at
+    `sweep_began_at` and goes on after `sweep_after`. `progress_at` says when something was last heard or read."""
 
     adapter: str = ""
     org_id: str = ""
@@ -79,6 +103,18 @@ class ConnectionRecord:
     position_at: datetime | None = None
     schema_id: str = ""
     sweep_since: datetime | None = None
+    sweep_after: str = ""
+    sweep_began_at: datetime | None = None
+    deletions_at: datetime | None = None
+    stages_at: datetime | None = None
+    stages_wanted_at: datetime | None = None
+    retry_wanted_at: datetime | None = None
+    state_since: datetime | None = None
+    progress_at: datetime | None = None
+    checked_at: datetime | None = None
+    missing: tuple[str, ...] = ()
+    events_used: int | None = None
+    events_allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +135,9 @@ class ImportRecord:
 @dataclass(frozen=True, slots=True)
 class QueuedWrite:
     """An unfinished write with all that sending and settling it needs. `evidence` is the serialised SubmissionScored;
-    target_stage and expected_stage are our stage keys. `due_at` says when to send a NEW one, when to find out about a
-    SENT one, and since when a PARKED one waits."""
+    target_stage, expected_stage and earned_stage are our stage keys; `reason_code` says why it ends or goes back.
+    `left_out` holds why the CRM refused an answer, by question; empty for the assessment as a whole. `due_at` says when
+    to send a NEW one, when to find out about a SENT one, and since when a PARKED one waits."""
 
     intent_id: UUID
     opportunity_id: str
@@ -109,8 +146,11 @@ class QueuedWrite:
     revision: int
     submission_id: str
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
+    earned_stage: str
+    reason_code: str
     assessment_key: str
     assessment_version: int
     evidence: bytes | None
@@ -121,6 +161,7 @@ class QueuedWrite:
     write_id: str
     code: str
     reason: str
+    left_out: Mapping[str, str]
     due_at: datetime
     sent_at: datetime | None
     created_at: datetime
@@ -132,9 +173,11 @@ class QueuedWrite:
 
 @dataclass(frozen=True, slots=True)
 class DueWrite(QueuedWrite):
-    """A write that may be sent now; `superseded` when a newer decision's stage went before it."""
+    """A write that may be sent now; `superseded` when a newer decision's stage went before it. `sync_error` is why an
+    earlier stage of the opportunity is parked."""
 
     superseded: bool
+    sync_error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +202,10 @@ class NewIntent:
     decision_no: int
     submission_id: str
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
+    reason_code: str
     follows: UUID | None
 
 
@@ -174,6 +219,7 @@ class Outcome:
     write_id: str
     code: str
     reason: str
+    left_out: Mapping[str, str]
     sent_at: datetime | None
     settled_at: datetime
     echoed_at: datetime | None
@@ -190,6 +236,7 @@ class IntentRecord:
     decision_no: int
     submission_id: str
     pipeline_key: str
+    pipeline_version: int
     target_stage: str
     expected_stage: str
     follows: UUID | None
@@ -198,6 +245,7 @@ class IntentRecord:
     write_id: str
     code: str
     reason: str
+    left_out: Mapping[str, str]
     due_at: datetime
     sent_at: datetime | None
     settled_at: datetime | None
@@ -240,3 +288,15 @@ class Backlog:
 
     count: int
     since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedFilter:
+    """Which parked writes: those with this code, these words in their reason, of this opportunity, and parked in this
+    time, as far as each is given."""
+
+    code: str | None = None
+    reason: str | None = None
+    opportunity_id: str | None = None
+    parked_since: datetime | None = None
+    parked_before: datetime | None = None

@@ -4,17 +4,44 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from kit.http.pagination import in_utc
 from kit.wire import PlainDecimal
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from crm_connector.domain.intents import IntentState, Lane
+from crm_connector.records import ParkedFilter
 
 OPPORTUNITY_ID = "006Sg0000000001AAA"
 MOMENT = "2026-11-22T19:00:05Z"
+# PostgreSQL stores no NUL.
+NO_NUL = r"^[^\x00]*$"
+Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
 
 
 class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Hold(BaseModel):
+    """Something of the CRM that refuses writes, so that they are held back instead of failing one by one."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    scope: Literal["ORG", "OBJECT", "FIELD"] = Field(examples=["FIELD"])
+    subject: str = Field(description="the CRM's object; empty for all of the CRM", examples=["Stagecraft_Answer__c"])
+    fields: list[str] = Field(description="the fields that the CRM names", examples=[["Value_Json__c"]])
+    code: str = Field(description="the CRM's code", examples=["INVALID_FIELD_FOR_INSERT_UPDATE"])
+    reason: str = Field(description="the CRM's own words", examples=["Unable to create/update fields: Value_Json__c."])
+    since: datetime = Field(examples=[MOMENT])
+    until: datetime = Field(description="when a few writes are sent to see whether it still refuses", examples=[MOMENT])
+    refusals: int = Field(description="attempts that were refused in a row", examples=[3])
+
+
+class EventAllocation(BaseModel):
+    """How many events the CRM has delivered, of those it delivers in a day."""
+
+    used: int = Field(examples=[1200])
+    allowed: int = Field(examples=[25000])
 
 
 class ConnectionState(BaseModel):
@@ -23,11 +50,20 @@ class ConnectionState(BaseModel):
     adapter: str = Field(examples=["salesforce"])
     org_id: str = Field(examples=["00DSg0000000001EAA"])
     state: Literal[
-        "NOT_CONNECTED", "CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "UNAVAILABLE", "REFUSED"
-    ] = Field(examples=["LIVE"])
-    last_error: str = Field(description="in words; empty when there was none since the last connection", examples=[""])
+        "NOT_CONNECTED", "CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "RECORDING", "SWEEPING",
+        "UNAVAILABLE", "REFUSED", "FAILED",
+    ] = Field(
+        description="RECORDING: no CRM is written; SWEEPING: changes are found by reading, since the CRM delivers no"
+        " events; FAILED: by a fault of our own",
+        examples=["LIVE"],
+    )  # fmt: skip
+    since: datetime | None = Field(description="when it came into this state", examples=[MOMENT])
+    last_error: str = Field(description="in words; empty when there was none since it last worked", examples=[""])
     last_error_at: datetime | None = Field(examples=[None])
     connected_at: datetime | None = Field(examples=[MOMENT])
+    progress_at: datetime | None = Field(
+        description="when something was last heard from the CRM or read in it", examples=[MOMENT]
+    )
     cursor_age_seconds: float | None = Field(
         description="since the stream of changes last moved; null before it first did", examples=[12.5]
     )
@@ -37,6 +73,23 @@ class ConnectionState(BaseModel):
     unfinished_since: datetime | None = Field(
         description="when the oldest write was asked for that the CRM has not taken", examples=[None]
     )
+    writes: Literal["FLOWING", "HELD"] = Field(
+        description="HELD: the CRM refuses all writes or some of them; they go on by themselves once it takes one",
+        examples=["FLOWING"],
+    )
+    holds: list[Hold] = Field(description="what the CRM refuses")
+    missing: list[str] = Field(
+        description="what the CRM lacks of what we need there; what depends on it is not written", examples=[[]]
+    )
+    checked_at: datetime | None = Field(description="when that was last checked", examples=[MOMENT])
+    stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
+    events: EventAllocation | None = Field(description="null where the CRM does not say")
+
+
+class Asked(BaseModel):
+    """A request that the leading instance carries out within seconds."""
+
+    asked_at: datetime = Field(examples=[MOMENT])
 
 
 class Import(BaseModel):
@@ -63,6 +116,7 @@ class WriteIntent(BaseModel):
     decision_no: int = Field(examples=[7])
     submission_id: str = Field(description="empty when only a stage is written", examples=[""])
     pipeline_key: str = Field(examples=["sales"])
+    pipeline_version: int = Field(examples=[1])
     lane: Lane
     target_stage: str = Field(description="empty when only answers are written", examples=["discovery"])
     expected_stage: str = Field(examples=["prospecting"])
@@ -71,6 +125,9 @@ class WriteIntent(BaseModel):
     write_id: str = Field(description="kept with the record in the CRM", examples=["019ab3c4-0000-7000-8000-000000000000"])  # fmt: skip  # noqa: E501
     code: str = Field(description="the CRM's code when it refused", examples=["FIELD_CUSTOM_VALIDATION_EXCEPTION"])
     reason: str = Field(description="the CRM's own words", examples=["Close date must not be in the past"])
+    left_out: dict[str, str] = Field(
+        description="why the CRM refused an answer, by question; empty for the assessment as a whole", examples=[{}]
+    )
     follows: UUID | None = Field(description="the intent whose answers these are", examples=[None])
     due_at: datetime = Field(
         description="when it is sent or looked for; since when it is parked or settled", examples=[MOMENT]
@@ -81,20 +138,47 @@ class WriteIntent(BaseModel):
     created_at: datetime = Field(examples=[MOMENT])
 
 
+class ParkedWrites(_Document):
+    """Which parked writes: those that match all that is given. Without anything they are all meant."""
+
+    code: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = Field(
+        None, description="exactly", examples=["FIELD_CUSTOM_VALIDATION_EXCEPTION"]
+    )
+    reason: Annotated[str | None, Field(max_length=500, pattern=NO_NUL)] = Field(
+        None, description="a part of the CRM's words", examples=["Close date"]
+    )
+    opportunity_id: Annotated[str | None, Field(max_length=200, pattern=NO_NUL)] = Field(None, examples=[None])
+    parked_since: Moment | None = Field(None, examples=[MOMENT])
+    parked_before: Moment | None = Field(None, examples=[None])
+    limit: int = Field(1000, ge=1, le=1000, description="so many at a time")
+
+    def filter(self) -> ParkedFilter:
+        """The filter as the service takes it."""
+        return ParkedFilter(**self.model_dump(exclude={"limit"}))
+
+
+class ParkedWritesDone(BaseModel):
+    """What became of them."""
+
+    count: int = Field(description="writes that were moved", examples=[199])
+    more: bool = Field(description="more of them may be left: send the request again", examples=[False])
+
+
 class StageMapping(BaseModel):
-    """Which stage of ours is which of the CRM."""
+    """Which stage of a pipeline version is which of the CRM."""
 
     pipeline_key: str = Field(examples=["sales"])
     pipeline_version: int = Field(examples=[1])
     is_default: bool = Field(description="pairs by equal name, as no person set any", examples=[True])
     stages: dict[str, str] = Field(
-        description="the CRM's stage by our stage's key", examples=[{"prospecting": "Prospecting"}]
+        description="the API name of the CRM's stage by our stage's key", examples=[{"prospecting": "Prospecting"}]
     )
     unmapped: list[str] = Field(description="stages of ours without a counterpart", examples=[[]])
+    stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
 
 
 class StageMappingChange(_Document):
-    """The whole mapping of a pipeline; stages that are left out are not mapped."""
+    """The whole mapping of a pipeline version; stages that are left out are not mapped."""
 
     stages: Annotated[
         dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(min_length=1, max_length=255)]],
@@ -107,6 +191,7 @@ class Opportunity(BaseModel):
 
     opportunity_id: str = Field(examples=[OPPORTUNITY_ID])
     pipeline_key: str = Field(examples=["sales"])
+    pipeline_version: int = Field(description="0 outside any pipeline", examples=[1])
     stage_key: str = Field(description="empty when the CRM's stage is not mapped", examples=["discovery"])
     crm_stage: str | None = Field(description="null before the CRM first showed it", examples=["Discovery"])
     amount: PlainDecimal | None = Field(examples=["50000"])

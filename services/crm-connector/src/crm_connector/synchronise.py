@@ -1,37 +1,37 @@
 """Runs sender and receiver in the one instance that leads this tenant; the others wait to take over."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 
 from kit.app import Runtime
 from kit.database.unit_of_work import Database
 from kit.database.waiting import show_waiting
+from kit.delivery.lease import Lease, LeaseLost
 from kit.http.client import http_client
 from kit.ids import utc_now
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from crm_connector.crm import Crm
 from crm_connector.domain.intents import IN_LINE, IntentState
 from crm_connector.receiver import Receiver
 from crm_connector.recording import RecordingCrm
+from crm_connector.records import ConnectionRecord
+from crm_connector.remapping import keep_mapped
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.salesforce.adapter import SalesforceCrm
 from crm_connector.salesforce.auth import ClientCredentials, JwtBearer, Sessions
+from crm_connector.salesforce.http import TIMEOUT_SECONDS
 from crm_connector.salesforce.pubsub import PubSub
 from crm_connector.salesforce.rest import Rest
+from crm_connector.salesforce.rows import CloseFields
 from crm_connector.sender import Sender
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 from crm_connector.telemetry import CURSOR_AGE, SYNC_AGE, show_nothing
 from crm_connector.waiting import first_of
 
-_TRY = text("SELECT pg_try_advisory_lock(hashtextextended(:tenant_id, 7235940130))")
-_GIVE_BACK = text("SELECT pg_advisory_unlock(hashtextextended(:tenant_id, 7235940130))")
-_HELD = text("SELECT 1")
 _CHECK_SECONDS = 2.0
 
 
@@ -40,25 +40,40 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
     settings = runtime.resources.get(Settings)
     signals = runtime.resources.get(Signals)
     database, tenant_id, poll = runtime.database, settings.salesforce_tenant, settings.crm_poll_seconds
-    async with _leadership(database, tenant_id, stop) as connection:
+    async with _leadership(database, tenant_id, stop) as renew:
         if stop.is_set():
             return
-        crm = open_crm(settings)
+        crm = runtime.resources.get(Link).crm(settings)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(Sender(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
-                group.create_task(_watch(runtime, tenant_id, connection, stop))
+                group.create_task(keep_mapped(database, tenant_id, signals, poll, stop))
+                group.create_task(_watch(runtime, tenant_id, renew, stop))
         finally:
             show_nothing()
-            await crm.close()
+            runtime.notes.pop("crm", None)
+            if stop.is_set():
+                await crm.close()
+
+
+class Link:
+    """Holds the one adapter of the process, so that its session outlives tasks that fail and start again."""
+
+    def __init__(self) -> None:
+        self._crm: Crm | None = None
+
+    def crm(self, settings: Settings) -> Crm:
+        """The adapter, opened at the first call."""
+        self._crm = self._crm or open_crm(settings)
+        return self._crm
 
 
 def open_crm(settings: Settings) -> Crm:
     """The adapter that the settings name."""
     if settings.crm_adapter == "recording":
         return RecordingCrm()
-    http = http_client()
+    http = http_client(timeout_seconds=TIMEOUT_SECONDS)
     credentials = (
         JwtBearer(
             settings.salesforce_client_id,
@@ -71,29 +86,33 @@ def open_crm(settings: Settings) -> Crm:
     )
     sessions = Sessions(http, settings.salesforce_login_url, credentials)
     rest = Rest(http, sessions, settings.salesforce_api_version)
-    return SalesforceCrm(http, rest, sessions, PubSub(settings.salesforce_pubsub_endpoint, sessions))
+    close_fields = CloseFields(settings.salesforce_outcome_field, settings.salesforce_reason_field)
+    return SalesforceCrm(http, rest, sessions, PubSub(settings.salesforce_pubsub_endpoint, sessions), close_fields)
 
 
 @asynccontextmanager
-async def _leadership(database: Database, tenant_id: str, stop: asyncio.Event) -> AsyncIterator[AsyncConnection]:
-    """Hold the tenant's lock on a connection of its own: it is given back when the process dies."""
-    async with database.engine.connect() as plain:
-        connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
-        parameters = {"tenant_id": tenant_id}
-        while not (await connection.execute(_TRY, parameters)).scalar_one() and not stop.is_set():
+async def _leadership(
+    database: Database, tenant_id: str, stop: asyncio.Event
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Hold the tenant's lease, on a connection of its own; what is yielded renews it. The lease ends by itself when the
+    process dies or falls silent."""
+    lease = Lease("crm", tenant_id)
+    async with database.held_by_relay() as connection:
+        while not await lease.hold(connection) and not stop.is_set():
             await first_of(stop, seconds=_CHECK_SECONDS)
         try:
-            yield connection
+            yield lambda: lease.hold(connection)
         finally:
             with suppress(Exception):
-                await connection.execute(_GIVE_BACK, parameters)
+                await lease.give_back(connection)
 
 
-async def _watch(runtime: Runtime, tenant_id: str, connection: AsyncConnection, stop: asyncio.Event) -> None:
-    """End everything when the lock's connection is lost: another instance leads then."""
+async def _watch(runtime: Runtime, tenant_id: str, renew: Callable[[], Awaitable[bool]], stop: asyncio.Event) -> None:
+    """Renew the lease, and end everything when it is lost: another instance leads then."""
     while not stop.is_set():
         runtime.watchdog.beat("crm connection")
-        await connection.execute(_HELD)
+        if not await renew():
+            raise LeaseLost("another instance synchronises now")
         await _measure(runtime, tenant_id)
         await first_of(stop, seconds=_CHECK_SECONDS)
     runtime.watchdog.forget("crm connection")
@@ -107,10 +126,19 @@ async def _measure(runtime: Runtime, tenant_id: str) -> None:
         parked = await intents.backlog(IntentState.PARKED, since="due_at")
         connection = await ConnectionRepository(uow.session, tenant_id).get()
     service = runtime.settings.service
+    runtime.notes["crm"] = in_words(connection)
     SYNC_AGE.set(_age(unfinished.since))
     CURSOR_AGE.set(_age(connection.position_at))
     show_waiting(service, "unfinished_writes", unfinished.count, _age(unfinished.since))
     show_waiting(service, "parked_writes", parked.count, _age(parked.since))
+
+
+def in_words(connection: ConnectionRecord) -> str:
+    """How the link is, for a person who looks at the probes."""
+    if connection.state == "RECORDING":
+        return "RECORDING: every write counts as done and NO CRM IS WRITTEN"
+    since = f" since {connection.state_since:%Y-%m-%dT%H:%M:%SZ}" if connection.state_since else ""
+    return ": ".join(filter(None, [f"{connection.state or 'NOT_CONNECTED'}{since}", connection.last_error]))
 
 
 def _age(since: datetime | None) -> float:

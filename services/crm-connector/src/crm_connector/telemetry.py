@@ -10,7 +10,10 @@ _FRESHNESS_BUCKETS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
 # What the leading instance shows among the waiting work.
 WAITING = ("unfinished_writes", "parked_writes")
-STATES = ("CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "REFUSED", "UNAVAILABLE")
+STATES = (
+    "CONNECTING", "WAITING_FOR_PIPELINE", "IMPORTING", "LIVE", "RECORDING", "SWEEPING", "REFUSED", "UNAVAILABLE",
+    "FAILED",
+)  # fmt: skip
 
 CONNECTION_STATE = Gauge("crm_connection_state", "1 for the state of the connection to the CRM; only the leading instance says so", ["state"])  # fmt: skip  # noqa: E501
 CURSOR_AGE = Gauge("crm_cursor_age_seconds", "Time since the CRM's stream of changes last said where it is; a rise means that edits of people are missed")  # fmt: skip  # noqa: E501
@@ -27,8 +30,12 @@ API_CALLS_ALLOWED = Gauge("crm_api_calls_allowed", "Calls that the CRM allows in
 POSITION_LOST = Counter(
     "crm_position_lost_total", "Times that the stream could not be resumed and records were read again"
 )
+LOOP_FAILURES = Counter("crm_loop_failures_total", "Times that the sender or the receiver failed by a fault of its own and went on after a pause; a rise means a defect: see the log", ["loop"])  # fmt: skip  # noqa: E501
+WRITES_HELD = Gauge("crm_writes_held", "What of the CRM refuses writes, so that they are held back: 1 for an object, or for all of it; /v1/connection says why")  # fmt: skip  # noqa: E501
 
 
+for _loop in ("receiver", "sender"):
+    LOOP_FAILURES.labels(_loop)
 for _verdict in Verdict:
     WRITES.labels(_verdict.value)
 
@@ -42,7 +49,7 @@ def show_state(state: str) -> None:
 def show_nothing() -> None:
     """Forget what only the leading instance shows, because another one leads."""
     show_state("")
-    for gauge in (CURSOR_AGE, SYNC_AGE, API_CALLS_USED, API_CALLS_ALLOWED):
+    for gauge in (CURSOR_AGE, SYNC_AGE, WRITES_HELD, API_CALLS_USED, API_CALLS_ALLOWED):
         gauge.set(0)
     for what in WAITING:
         for gauge in (kit_telemetry.WAITING_ITEMS, kit_telemetry.WAITING_AGE):

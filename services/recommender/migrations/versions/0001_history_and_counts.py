@@ -10,4 +10,4 @@ down_revision = None
 def upgrade() -> None:
     create_kit_tables("recommender")
     create_tables("recommender", *Base.metadata.sorted_tables, append_only=("recommendation",))
-    let_relay_count("recommender", parked_submission, "parked_at")
+    let_relay_count("recommender", parked_submission, "tenant_id", "parked_at")

@@ -35,7 +35,8 @@ async def follow_stages(uow: UnitOfWork, events: Sequence[Received[m.StageChange
 
 
 async def recommend_stages(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
-    await Learning(uow).recommend_stages([m.read_score(e) for e in events], {e.message.score_id: e for e in events})
+    causes = {event.message.score_id: event for event in events}
+    await Learning(uow).recommend_stages([m.read_score(event) for event in events], causes)
 
 
 HANDLERS: Handlers = {

@@ -7,8 +7,10 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
-from kit.http.auth import requires
+from kit.http.auth import Caller, requires
+from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging, invalid_cursor
+from kit.http.texts import RecordId
 from kit.http.web import Uow, router
 
 from recommender.domain.advice import ranked
@@ -34,15 +36,16 @@ router = router("recommendations", dependencies=[requires("recommendations:read"
 
 
 @router.get("/opportunities/{opportunity_id}/recommendation")
-async def get_recommendation(opportunity_id: str, uow: Uow) -> StageRecommendation:
+async def get_recommendation(opportunity_id: RecordId, uow: Uow, caller: Caller) -> StageRecommendation:
     """The latest recommendation for an opportunity, with its reasons."""
-    return _recommendation(await Reading(uow).latest(opportunity_id))
+    return _recommendation(await Reading(uow).latest(Owners.seen_by(caller), opportunity_id))
 
 
 @router.get("/recommendations")
-async def list_recommendations(paging: Paging, uow: Uow) -> Page[StageRecommendation]:
-    """Recommendations of all opportunities, newest first."""
-    found = await Reading(uow).newest(paging.after(datetime, UUID), paging.limit + 1)
+async def list_recommendations(paging: Paging, uow: Uow, caller: Caller) -> Page[StageRecommendation]:
+    """Recommendations, newest first; a rep sees those for their own opportunities."""
+    owners = Owners.seen_by(caller)
+    found = await Reading(uow).newest(owners, paging.after(datetime, UUID), paging.limit + 1)
     return paging.page(found, lambda made: [made.recommended_at, made.recommendation_id], _recommendation)
 
 

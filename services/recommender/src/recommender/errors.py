@@ -32,4 +32,4 @@ class AssessmentUnknown(InvalidProblem):
 
     def __init__(self, assessment_key: str) -> None:
         detail = f"No scoring profile of the assessment {assessment_key} is published."
-        super().__init__(detail, errors=[FieldError("/body/assessment_key", self.code, detail)])
+        super().__init__(detail, errors=[FieldError("/assessment_key", self.code, detail)])

@@ -17,9 +17,12 @@ class EnteredVisit:
 
 @dataclass(frozen=True, slots=True)
 class ScoredSubmission:
-    """A score with what the band is computed from and the answers behind it; its evidence has no band yet."""
+    """A score with what the band is computed from and the answers behind it; its evidence has no band yet. `entitled`
+    says that the submitter's right to the opportunity was checked on receipt."""
 
     opportunity_id: str
+    submitted_by: str
+    entitled: bool
     evidence: Evidence
     assessment_version: int
     profile_id: str
@@ -67,10 +70,12 @@ class PublishedAssessment:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What the CRM claims of an opportunity; `claimed_stage` is None when it is not mapped."""
+    """What the CRM claims of an opportunity; `claimed_stage` is None when it is not mapped, `owner_id` when it does not
+    say."""
 
     opportunity_id: str
     claimed_stage: str | None
+    owner_id: str | None
     crm_deleted: bool
     observed_sequence: int
 

@@ -8,6 +8,7 @@ from kit.delivery.pace import PATIENT
 from recommender import consumers, endpoints
 from recommender.models import parked_submission
 from recommender.settings import Settings
+from recommender.tasks import stop_waiting
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -17,6 +18,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         "it never moves one",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,
+        tasks=[stop_waiting],
         pace=PATIENT,
         waiting=[Waiting("parked_submissions", parked_submission, "parked_at")],
     )

@@ -102,6 +102,7 @@ def read_observation(event: Received[OpportunityObserved]) -> Observation:
     return Observation(
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         claimed_stage=message.stage_key or None,
+        owner_id=message.owner_id or None,
         crm_deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_sequence=event.sequence,
     )
@@ -146,6 +147,8 @@ def read_score(event: Received[SubmissionScored]) -> ScoredSubmission:
     message = event.message
     return ScoredSubmission(
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        submitted_by=wire.required(message.submitted_by, "submitted_by"),
+        entitled=message.entitled,
         evidence=Evidence(
             submission_id=wire.required(message.submission_id, "submission_id"),
             score_id=wire.required(message.score_id, "score_id"),

@@ -68,11 +68,14 @@ class ScoringProfile(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """The visits of an opportunity, by the stage engine, and its stage in the CRM. It has no visit until the engine
-    first reports one."""
+    """The visits of an opportunity, by the stage engine, and its stage and owner in the CRM. It has no visit until the
+    engine first reports one."""
 
-    # Written again and again in place: with room in its page a row keeps its index entries.
-    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
+    __table_args__ = (
+        Index("opportunity_owner", "tenant_id", "owner_id"),
+        # Written again and again in place: with room in its page a row keeps its index entries.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
 
     tenant_id: str = _key()
     opportunity_id: str = _key()
@@ -80,6 +83,7 @@ class Opportunity(Base, table=True):
     #: In order: the fields of `Visit`. Every score reads all of them, so they are in the row of its opportunity.
     visits: list[dict[str, Any]] = Field(sa_column=Column(JSONB, nullable=False))
     claimed_stage: str | None
+    owner_id: str | None
     crm_deleted: bool
     observed_sequence: int = Field(sa_type=BigInteger)
     #: Number of the latest recommendation: the `sequence` of its event.
@@ -174,7 +178,11 @@ class ParkedSubmission(Base, table=True):
 class Recommendation(Base, table=True):
     """What was recommended, or why nothing was, with everything it was based on."""
 
-    __table_args__ = (Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),)
+    __table_args__ = (
+        Index("recommendation_newest", "tenant_id", "recommended_at", "recommendation_id"),
+        # A rep reads those of their own opportunities.
+        Index("recommendation_opportunity", "tenant_id", "opportunity_id"),
+    )
 
     tenant_id: str = _key()
     recommendation_id: UUID = Field(sa_type=Uuid, primary_key=True)

@@ -37,6 +37,7 @@ class ObservationRecord:
 
     opportunity_id: str
     claimed_stage: str | None
+    owner_id: str | None
     crm_deleted: bool
     observed_sequence: int
     visits: tuple[Visit, ...] = ()
@@ -142,8 +143,10 @@ class RecommendationRecord:
 
 @dataclass(frozen=True, slots=True)
 class RecommendationInPlace(RecommendationRecord):
-    """A recommendation beside its opportunity's present stage and what the rules decided on the same evidence."""
+    """A recommendation beside its opportunity's owner and present stage and what the rules decided on the same
+    evidence."""
 
+    owner_id: str | None
     current_stage: str | None
     claimed_stage: str | None
     crm_deleted: bool

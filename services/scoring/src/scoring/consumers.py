@@ -6,7 +6,14 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
 from kit.events import Received
 
-from scoring.messages import AssessmentPublished, AssessmentSubmitted, read_assessment
+from scoring.messages import (
+    AssessmentPublished,
+    AssessmentSubmitted,
+    OpportunityObserved,
+    read_assessment,
+    read_owner,
+)
+from scoring.records import OwnerRecord
 from scoring.repository import ScoringRepository
 from scoring.service.submissions import Arrival, SubmissionService
 
@@ -19,7 +26,22 @@ async def keep_assessments(uow: UnitOfWork, events: Sequence[Received[Assessment
 
 async def score_submissions(uow: UnitOfWork, events: Sequence[Received[AssessmentSubmitted]]) -> None:
     """Score what has a profile, and let the rest wait for one."""
-    await SubmissionService(uow).score_or_park([Arrival.of(event.message, event.sequence, event) for event in events])
+    await SubmissionService(uow).score_or_park([Arrival.of(event) for event in events])
 
 
-HANDLERS: Handlers = {AssessmentPublished: keep_assessments, AssessmentSubmitted: score_submissions}
+async def keep_owners(uow: UnitOfWork, events: Sequence[Received[OpportunityObserved]]) -> None:
+    """Keep whose each opportunity is; the last event of a batch about one counts."""
+    newest: dict[str, OwnerRecord] = {}
+    for found in map(read_owner, events):
+        held = newest.setdefault(found.opportunity_id, found)
+        if found.observed_no > held.observed_no:
+            newest[found.opportunity_id] = found
+    # In one order for all: two transactions that write the same rows in different orders would deadlock.
+    ScoringRepository(uow.session, uow.tenant_id).keep_owners([newest[key] for key in sorted(newest)])
+
+
+HANDLERS: Handlers = {
+    AssessmentPublished: keep_assessments,
+    OpportunityObserved: keep_owners,
+    AssessmentSubmitted: score_submissions,
+}

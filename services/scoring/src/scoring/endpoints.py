@@ -10,11 +10,12 @@ from kit.http.auth import Caller, requires
 from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
-from kit.http.web import Uow, router
+from kit.http.texts import RecordId
+from kit.http.web import ManyUows, Uow, router
 
-from scoring.errors import ProfileTemplateNotFound, ScoreNotFound, ScorePending
+from scoring.domain.lint import Analysis
+from scoring.errors import ProfileTemplateNotFound
 from scoring.records import ProfileRecord
-from scoring.repository import ScoringRepository
 from scoring.schemas import (
     ContributionView,
     FindingView,
@@ -26,6 +27,7 @@ from scoring.schemas import (
     ProfileSummary,
     ProfileView,
     ReachableView,
+    ScoreSummaryView,
     ScoreTrace,
     ScoreView,
     SectionScoreView,
@@ -33,6 +35,7 @@ from scoring.schemas import (
     TemplateView,
 )
 from scoring.service.profiles import ProfileService
+from scoring.service.reading import Reading
 from scoring.service.submissions import contributions_of, sections_of
 from scoring.templates import profile_templates
 
@@ -50,10 +53,9 @@ def _summary(profile: ProfileRecord) -> ProfileSummary:
     return ProfileSummary.model_validate({**asdict(profile), "status": _status(profile)}, extra="ignore")
 
 
-async def _view(service: ProfileService, profile: ProfileRecord, response: Response) -> ProfileView:
+def _view(profile: ProfileRecord, found: Analysis | None, response: Response) -> ProfileView:
     response.headers["ETag"] = etag(profile.revision)
-    found = await service.analyse(profile)
-    reach = found.ready.reachable if found and found.ready else None
+    reach = found.reachable if found else None
     return ProfileView(
         **_summary(profile).model_dump(),
         profile=ProfileBody.model_validate(profile.points),
@@ -76,7 +78,7 @@ async def create_scoring_profile(draft: ProfileDraft, uow: Uow, caller: Caller, 
         draft.assessment_key, draft.assessment_version, draft.title, draft.profile.model_dump(mode="json")
     )
     response.headers["Location"] = f"/v1/scoring-profiles/{made.profile_id}"
-    return await _view(service, made, response)
+    return _view(made, await (await service.material(made)).analysis(), response)
 
 
 @router.get("/scoring-profiles", dependencies=_READ)
@@ -94,21 +96,25 @@ async def list_scoring_profiles(
 
 
 @router.get("/scoring-profiles/{profile_id}", dependencies=_READ)
-async def get_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, response: Response) -> ProfileView:
+async def get_scoring_profile(profile_id: UUID, uows: ManyUows, caller: Caller, response: Response) -> ProfileView:
     """One profile with its findings and the totals it can give."""
-    service = ProfileService(uow, caller)
-    return await _view(service, await service.get(profile_id), response)
+    async with uows.begin() as uow:
+        service = ProfileService(uow, caller)
+        material = await service.material(await service.get(profile_id))
+    return _view(material.row, await material.analysis(), response)
 
 
 @router.put("/scoring-profiles/{profile_id}", dependencies=_WRITE)
 @accepts(DOCUMENT_BODY)
 async def replace_scoring_profile(
-    profile_id: UUID, change: ProfileChange, revision: IfMatch, uow: Uow, caller: Caller, response: Response
+    profile_id: UUID, change: ProfileChange, revision: IfMatch, uows: ManyUows, caller: Caller, response: Response
 ) -> ProfileView:
     """Replace the points of a draft."""
-    service = ProfileService(uow, caller)
     points = change.profile.model_dump(mode="json")
-    return await _view(service, await service.change(profile_id, revision, change.title, points), response)
+    async with uows.begin() as uow:
+        service = ProfileService(uow, caller)
+        material = await service.material(await service.change(profile_id, revision, change.title, points))
+    return _view(material.row, await material.analysis(), response)
 
 
 @router.post("/scoring-profiles/{profile_id}/publish", dependencies=_WRITE)
@@ -118,14 +124,18 @@ async def publish_scoring_profile(profile_id: UUID, uow: Uow, caller: Caller, re
     409 `assessment_unknown` until the published assessment has arrived here: try again.
     """
     service = ProfileService(uow, caller)
-    return await _view(service, await service.publish(profile_id), response)
+    published = await service.publish(profile_id)
+    return _view(published, await (await service.material(published)).analysis(), response)
 
 
 @router.post("/scoring-profiles/{profile_id}/preview", dependencies=_READ)
 @accepts(DOCUMENT_BODY)
-async def preview_score(profile_id: UUID, request: PreviewRequest, uow: Uow, caller: Caller) -> ScoreTrace:
+async def preview_score(profile_id: UUID, request: PreviewRequest, uows: ManyUows, caller: Caller) -> ScoreTrace:
     """The score these answers would get, with its trace. Nothing is stored."""
-    profile, found = await ProfileService(uow, caller).preview(profile_id, request.answers)
+    async with uows.begin() as uow:
+        service = ProfileService(uow, caller)
+        material = await service.material(await service.get(profile_id))
+    profile, found = await material.preview(request.answers)
     return ScoreTrace(
         score=found.score,
         scale=profile.scale,
@@ -170,25 +180,18 @@ async def get_profile_template(key: str) -> TemplateView:
 
 
 @router.get("/submissions/{submission_id}/score", dependencies=_SCORES)
-async def get_submission_score(submission_id: UUID, uow: Uow) -> ScoreView:
+async def get_submission_score(submission_id: UUID, uow: Uow, caller: Caller) -> ScoreView:
     """The newest score of a submission, with every answer's part in it.
 
     404 `score_pending` while the submission waits for a published profile.
     """
-    repository = ScoringRepository(uow.session, uow.tenant_id)
-    found = await repository.newest_score(submission_id)
-    if found is None:
-        if await repository.is_parked(submission_id):
-            raise ScorePending("The submission waits for a published scoring profile of its assessment version.")
-        raise ScoreNotFound("The submission has no score here.")
-    return ScoreView.model_validate(found)
+    return ScoreView.model_validate(await Reading(uow, caller).newest(submission_id))
 
 
 @router.get("/scores", dependencies=_SCORES)
 async def list_scores(
-    opportunity_id: Annotated[str, Query(min_length=1, max_length=200)], uow: Uow, paging: Paging
-) -> Page[ScoreView]:
-    """Scores of an opportunity, newest first."""
-    after = paging.after(datetime, UUID)
-    found = await ScoringRepository(uow.session, uow.tenant_id).scores(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda score: [score.scored_at, score.score_id], ScoreView.model_validate)
+    opportunity_id: Annotated[RecordId, Query(min_length=1, max_length=200)], uow: Uow, caller: Caller, paging: Paging
+) -> Page[ScoreSummaryView]:
+    """Scores of an opportunity, newest first, without their parts; a rep sees those of their own."""
+    found = await Reading(uow, caller).scores(opportunity_id, paging.after(datetime, UUID), paging.limit + 1)
+    return paging.page(found, lambda score: [score.scored_at, score.score_id], ScoreSummaryView.model_validate)

@@ -2,7 +2,7 @@
 
 NotFoundProblem
 ├── ProfileNotFound, ProfileTemplateNotFound
-├── ScoreNotFound
+├── ScoreNotFound, OpportunityNotFound
 └── ScorePending           the submission is here, its scoring profile is not
 ConflictProblem
 ├── ProfileAlreadyPublished
@@ -29,6 +29,10 @@ class ProfileTemplateNotFound(NotFoundProblem):
 
 class ScoreNotFound(NotFoundProblem):
     code = "score_not_found"
+
+
+class OpportunityNotFound(NotFoundProblem):
+    code = "opportunity_not_found"
 
 
 class ScorePending(NotFoundProblem):
@@ -61,7 +65,5 @@ class AnswersInvalid(InvalidProblem):
     code = "validation_failed"
 
     def __init__(self, problems: Sequence[AnswerProblem]) -> None:
-        errors = [
-            FieldError(pointer("body", "answers", each.question_key), each.code, each.message) for each in problems
-        ]
+        errors = [FieldError(pointer("answers", each.question_key), each.code, each.message) for each in problems]
         super().__init__(f"{len(errors)} answers are not valid.", errors=errors)

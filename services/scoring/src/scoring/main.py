@@ -2,10 +2,10 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.database.tables import parked
 from kit.database.waiting import Waiting
 
 from scoring import consumers, endpoints
-from scoring.models import parked_submission
 from scoring.settings import Settings
 
 
@@ -16,5 +16,5 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Turns answers into exact, explained scores",
         routers=[endpoints.router],
         handlers=consumers.HANDLERS,
-        waiting=[Waiting("parked_submissions", parked_submission, "parked_at")],
+        waiting=[Waiting("parked_submissions", parked, "parked_at")],
     )

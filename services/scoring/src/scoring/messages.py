@@ -10,6 +10,7 @@ from kit.events import Received
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
+from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import (
     SCALE_PERCENT,
     SCALE_RAW,
@@ -18,13 +19,14 @@ from stagecraft.scoring.v1.scoring_profile_published_pb2 import (
 )
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SectionScore, SubmissionScored
 
-from scoring.domain.lint import ReadyProfile
+from scoring.domain.plan import ScoringPlan
 from scoring.domain.profile import Scale
+from scoring.domain.reach import Reachable
 from scoring.domain.score import Score
 from scoring.domain.submission import Submission
-from scoring.records import AssessmentRecord, ProfileRecord, ScoreRecord
+from scoring.records import AssessmentRecord, OwnerRecord, ProfileRecord, ScoreRecord
 
-__all__ = ["AssessmentPublished", "AssessmentSubmitted"]
+__all__ = ["AssessmentPublished", "AssessmentSubmitted", "OpportunityObserved"]
 
 _SCALES = {Scale.RAW: SCALE_RAW, Scale.PERCENT: SCALE_PERCENT}
 
@@ -45,6 +47,13 @@ def read_assessment(event: Received[AssessmentPublished]) -> AssessmentRecord:
     return AssessmentRecord(form.key, form.version, form_to_json(form), retired, event.sequence)
 
 
+def read_owner(event: Received[OpportunityObserved]) -> OwnerRecord:
+    """Whose an opportunity is."""
+    message = event.message
+    opportunity_id = wire.required(message.opportunity_id, "opportunity_id")
+    return OwnerRecord(opportunity_id, message.owner_id or None, event.sequence)
+
+
 def read_submission(message: AssessmentSubmitted) -> Submission:
     """A submission. InvalidEvent `bad_answers` for answers that no question could have."""
     try:
@@ -62,19 +71,10 @@ def read_submission(message: AssessmentSubmitted) -> Submission:
         visit_no=message.visit.visit_no,
         attempt_no=message.attempt_no,
         submitted_by=wire.required(message.submitted_by, "submitted_by"),
+        entitled=message.entitled,
         captured_at=wire.moment(message.captured_at, "captured_at"),
         received_at=wire.moment(message.received_at, "received_at"),
     )
-
-
-def pack(message: AssessmentSubmitted) -> bytes:
-    """The message as it is kept while it waits."""
-    return message.SerializeToString(deterministic=True)
-
-
-def unpack(packed: bytes) -> AssessmentSubmitted:
-    """The message that was kept."""
-    return AssessmentSubmitted.FromString(packed)
 
 
 def submission_scored(form: Form, record: ScoreRecord, score: Score) -> SubmissionScored:
@@ -121,6 +121,7 @@ def submission_scored(form: Form, record: ScoreRecord, score: Score) -> Submissi
         ],
         visit=Visit(stage_key=record.stage_key, visit_no=record.visit_no),
         submitted_by=record.submitted_by,
+        entitled=record.entitled,
         captured_at=record.captured_at,
         received_at=record.received_at,
         scored_at=record.scored_at,
@@ -128,9 +129,8 @@ def submission_scored(form: Form, record: ScoreRecord, score: Score) -> Submissi
     )
 
 
-def profile_published(record: ProfileRecord, ready: ReadyProfile) -> ScoringProfilePublished:
+def profile_published(record: ProfileRecord, plan: ScoringPlan, found: Reachable) -> ScoringProfilePublished:
     """A profile that is in force from now on, with the totals it can give."""
-    plan, found = ready.plan, ready.reachable
     return ScoringProfilePublished(
         profile_id=str(record.profile_id),
         assessment_key=record.assessment_key,

@@ -1,5 +1,6 @@
 """The tables. Owned here: scoring_profile and score. `assessment` is a replica of what the assessment service
-published; `parked_submission` holds submissions that came before a profile for their assessment."""
+published, `opportunity` of whose each opportunity is in the CRM. Submissions that came before a profile for their
+assessment are in the kit's `parked`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.database.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Index, LargeBinary, Numeric, func
+from sqlalchemy import BigInteger, DateTime, Index, Numeric, func
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field
 
@@ -42,8 +43,20 @@ class Assessment(Base, table=True):
     created_at: datetime = _created()
 
 
+class Opportunity(Base, table=True):
+    """The owner of an opportunity by its newest observation, which decides who sees its scores."""
+
+    __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    owner_id: str | None
+    observed_no: int = Field(sa_type=BigInteger)
+
+
 class ScoringProfile(Base, table=True):
-    """A profile: a draft while `version` is null, immutable afterwards. `revision` counts changes, for ETags."""
+    """A profile: a draft while `version` is null, immutable afterwards. `revision` counts changes, for ETags.
+    `reachable_min` and `reachable_max` are worked out for the publication: what percentages are of."""
 
     __tablename__ = "scoring_profile"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -68,6 +81,8 @@ class ScoringProfile(Base, table=True):
     updated_by: str
     published_at: datetime | None = _moment(nullable=True)
     published_by: str | None
+    reachable_min: Decimal | None = _points(nullable=True)
+    reachable_max: Decimal | None = _points(nullable=True)
 
 
 class Score(Base, table=True):
@@ -101,31 +116,14 @@ class Score(Base, table=True):
     visit_no: int
     attempt_no: int
     submitted_by: str
+    entitled: bool
     captured_at: datetime = _moment()
     received_at: datetime = _moment()
     scored_at: datetime = _moment()
 
 
-class ParkedSubmission(Base, table=True):
-    """A submission as it was received, until its assessment version has a published profile."""
-
-    __tablename__ = "parked_submission"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (
-        Index("parked_submission_assessment", "tenant_id", "assessment_key", "assessment_version", "submission_id"),
-        Index("parked_submission_waiting", "parked_at"),
-    )
-
-    tenant_id: str = Field(primary_key=True)
-    submission_id: UUID = Field(primary_key=True)
-    assessment_key: str
-    assessment_version: int
-    event: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
-    sequence: int = Field(sa_type=BigInteger)
-    parked_at: datetime = _created()
-
-
 _tables = Base.metadata.tables
 assessment = _tables["assessment"]
+opportunity = _tables["opportunity"]
 scoring_profile = _tables["scoring_profile"]
 score = _tables["score"]
-parked_submission = _tables["parked_submission"]

@@ -21,6 +21,15 @@ class AssessmentRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class OwnerRecord:
+    """Whose an opportunity is, in the order of `observed_no`; `owner_id` is None when the CRM does not say."""
+
+    opportunity_id: str
+    owner_id: str | None
+    observed_no: int
+
+
+@dataclass(frozen=True, slots=True)
 class ProfileRecord:
     """A scoring profile; a draft while `version` is None. `points` is the profile as JSON."""
 
@@ -65,6 +74,8 @@ class ProfileWithDefinition:
     assessment_key: str
     assessment_version: int
     points: dict[str, Any]
+    reachable_min: Decimal
+    reachable_max: Decimal
     definition: dict[str, Any]
 
 
@@ -88,8 +99,8 @@ class ContributionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class ScoreRecord:
-    """The score a submission got from a profile, with everything it rests on."""
+class ScoreSummary:
+    """The score a submission got from a profile."""
 
     score_id: UUID
     submission_id: UUID
@@ -105,24 +116,20 @@ class ScoreRecord:
     reachable_max: Decimal
     percent: Decimal
     complete: bool
-    sections: tuple[SectionRecord, ...]
-    contributions: tuple[ContributionRecord, ...]
     inputs_hash: str
     stage_key: str
     visit_no: int
     attempt_no: int
     submitted_by: str
+    entitled: bool
     captured_at: datetime
     received_at: datetime
     scored_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedRecord:
-    """A submission that waits for a profile; `event` is the message as it was received."""
+class ScoreRecord(ScoreSummary):
+    """A score with everything it rests on."""
 
-    submission_id: UUID
-    assessment_key: str
-    assessment_version: int
-    event: bytes
-    sequence: int
+    sections: tuple[SectionRecord, ...]
+    contributions: tuple[ContributionRecord, ...]

@@ -9,20 +9,21 @@ from uuid import UUID
 
 from kit.database import bulk
 from kit.database.rows import columns, record, records
-from sqlalchemy import Select, delete, func, insert, select, text, tuple_, update
+from kit.database.sets import among, among_rows
+from sqlalchemy import Select, func, insert, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from scoring.domain.submission import AssessmentVersion
-from scoring.models import assessment, parked_submission, score, scoring_profile
+from scoring.models import assessment, opportunity, score, scoring_profile
 from scoring.records import (
     AssessmentRecord,
     NewProfile,
-    ParkedRecord,
+    OwnerRecord,
     ProfileRecord,
     ProfileWithDefinition,
     ScoreRecord,
+    ScoreSummary,
 )
 
 _SCORED = """
@@ -30,6 +31,7 @@ _SCORED = """
     FROM score
     WHERE tenant_id = $1 AND submission_id = ANY($2)
 """
+_OWNED = bulk.replace(opportunity, "owner_id", "observed_no", newer="observed_no")
 _PROFILE = columns(scoring_profile, ProfileRecord)
 _SCORE = columns(score, ScoreRecord)
 
@@ -45,14 +47,8 @@ class ScoringRepository:
 
     async def upsert_assessments(self, found: Sequence[AssessmentRecord]) -> None:
         """Add published versions. Of a known version only the retirement is taken over, from a later revision."""
-        statement = upsert(assessment).values([{"tenant_id": self._tenant_id, **asdict(each)} for each in found])
-        await self._session.execute(
-            statement.on_conflict_do_update(
-                index_elements=["tenant_id", "assessment_key", "version"],
-                set_={"retired": statement.excluded.retired, "revision": statement.excluded.revision},
-                where=assessment.c.revision < statement.excluded.revision,
-            )
-        )
+        conflict = bulk.replace(assessment, "retired", "revision", newer="revision")
+        await bulk.insert(self._session, assessment, self._tenant_id, found, conflict=conflict)
 
     async def definition(self, key: str, version: int) -> dict[str, Any] | None:
         return (
@@ -62,6 +58,17 @@ class ScoringRepository:
                 )
             )
         ).scalar()
+
+    # Owners
+
+    def keep_owners(self, found: Sequence[OwnerRecord]) -> None:
+        """Keep the newest owner of each opportunity, with the commit."""
+        bulk.defer(self._session, opportunity, found, conflict=_OWNED)
+
+    async def owner_of(self, opportunity_id: str) -> str | None:
+        """The owner of an opportunity; None while it is not known."""
+        statement = select(opportunity.c.owner_id).where(opportunity.c.opportunity_id == opportunity_id)
+        return (await self._session.execute(statement)).scalar()
 
     # Profiles
 
@@ -112,9 +119,7 @@ class ScoringRepository:
         statement = (
             select(table.c.assessment_key, table.c.assessment_version, table.c.profile_id, table.c.version)
             .ext(distinct_on(table.c.assessment_key, table.c.assessment_version))
-            .where(
-                tuple_(table.c.assessment_key, table.c.assessment_version).in_(list(of)), table.c.version.is_not(None)
-            )
+            .where(among_rows((table.c.assessment_key, table.c.assessment_version), of), table.c.version.is_not(None))
             .order_by(table.c.assessment_key, table.c.assessment_version, table.c.version.desc())
         )
         found = (await self._session.execute(statement)).all()
@@ -129,6 +134,8 @@ class ScoringRepository:
                 table.c.assessment_key,
                 table.c.assessment_version,
                 table.c.points,
+                table.c.reachable_min,
+                table.c.reachable_max,
                 assessment.c.definition,
             )
             .join(
@@ -137,7 +144,7 @@ class ScoringRepository:
                 & (assessment.c.assessment_key == table.c.assessment_key)
                 & (assessment.c.version == table.c.assessment_version),
             )
-            .where(table.c.profile_id.in_(list(profile_ids)))
+            .where(among(table.c.profile_id, profile_ids))
         )
         return await records(self._session, statement, ProfileWithDefinition)
 
@@ -174,33 +181,11 @@ class ScoringRepository:
         )
         return await record(self._session, statement, ScoreRecord)
 
-    async def scores(self, opportunity_id: str, after: tuple[datetime, UUID] | None, limit: int) -> list[ScoreRecord]:
-        """Scores of an opportunity, newest first."""
+    async def scores(self, opportunity_id: str, after: tuple[datetime, UUID] | None, limit: int) -> list[ScoreSummary]:
+        """Scores of an opportunity, newest first, without their parts: many of these are too much for one answer."""
         order = (score.c.scored_at, score.c.score_id)
-        statement = select(*_SCORE).where(score.c.opportunity_id == opportunity_id)
+        statement = select(*columns(score, ScoreSummary)).where(score.c.opportunity_id == opportunity_id)
         if after is not None:
             statement = statement.where(tuple_(*order) < after)
         newest_first = statement.order_by(*(column.desc() for column in order)).limit(limit)
-        return await records(self._session, newest_first, ScoreRecord)
-
-    # Parked submissions
-
-    async def park(self, found: Sequence[ParkedRecord]) -> None:
-        """Keep submissions until their profile is published; those already kept stay as they are."""
-        await bulk.insert(self._session, parked_submission, self._tenant_id, found, conflict="DO NOTHING")
-
-    async def take_parked(self, of: AssessmentVersion, limit: int) -> list[ParkedRecord]:
-        """Remove and return up to `limit` submissions that wait for this assessment version, oldest first."""
-        table = parked_submission
-        chosen = (
-            select(table.c.submission_id)
-            .where(table.c.assessment_key == of[0], table.c.assessment_version == of[1])
-            .order_by(table.c.submission_id)
-            .limit(limit)
-        )
-        taken = delete(table).where(table.c.submission_id.in_(chosen)).returning(*columns(table, ParkedRecord))
-        return sorted(await records(self._session, taken, ParkedRecord), key=lambda each: each.submission_id)
-
-    async def is_parked(self, submission_id: UUID) -> bool:
-        statement = select(parked_submission.c.submission_id).where(parked_submission.c.submission_id == submission_id)
-        return (await self._session.execute(statement)).scalar() is not None
+        return await records(self._session, newest_first, ScoreSummary)

@@ -10,10 +10,10 @@ from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.config import JsonDict
 
-from scoring.domain.profile import Scale, SectionFunction, TotalOver, UnansweredPolicy
+from scoring.domain.profile import PercentOf, Scale, SectionFunction, TotalOver, UnansweredPolicy
 
-# Bounded so that sums of weighted points stay exact in 28 digits.
-Points = Annotated[PlainDecimal, Field(ge=-(10**9), le=10**9, decimal_places=6, examples=["30"])]
+# Bounded so that every total, however weighted, has at most 15 digits before the point: the engine takes no more.
+Points = Annotated[PlainDecimal, Field(ge=-(10**6), le=10**6, decimal_places=6, examples=["30"])]
 Weight = Annotated[PlainDecimal, Field(gt=0, le=1000, decimal_places=4, examples=["1"])]
 Number = Annotated[PlainDecimal, Field(ge=-(10**15), le=10**15, decimal_places=10, examples=["5"])]
 Figure = Annotated[PlainDecimal, Field(examples=["70"])]
@@ -89,12 +89,16 @@ _PROSPECTING: JsonDict = {
 }
 
 
+# Together with 500 questions it bounds what scoring one submission may cost.
+MAX_SECTION_QUESTIONS = 1000
+
+
 class ProfileBody(_Body):
-    """How many points each answer gives and how they add up."""
+    """How many points each answer gives and how they add up. Sections name at most 1,000 questions together."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_PROSPECTING]})
 
-    scale: Scale = Field(description="what rules compare: raw points, or percent of the reachable maximum")
+    scale: Scale = Field(description="what rules compare: raw points, or percent of the maximum")
     questions: list[QuestionPointsBody] = Field(max_length=500)
     sections: list[SectionBody] = Field(default_factory=list[SectionBody], max_length=100)
     total_over: TotalOver = TotalOver.QUESTIONS
@@ -102,6 +106,18 @@ class ProfileBody(_Body):
     minimum_answered: int = Field(0, ge=0, le=500, description="with fewer scored answers there is no score")
     floor_zero: bool = Field(False, description="a negative total counts as 0")
     quantum: Literal["1", "0.1", "0.01", "0.001", "0.0001"] = Field("0.01", description="rounding step, half up")
+    percent_of: PercentOf = Field(
+        PercentOf.PROFILE,
+        description="what 100 percent is: the most the profile can give, or `path`, the most of the questions shown; "
+        "then an answer that hides questions costs nothing",
+    )
+
+    @model_validator(mode="after")
+    def _is_of_a_size_to_score(self) -> Self:
+        named = sum(len(section.question_keys) for section in self.sections)
+        if named > MAX_SECTION_QUESTIONS:
+            raise ValueError(f"sections name at most {MAX_SECTION_QUESTIONS} questions together, these name {named}")
+        return self
 
 
 class ProfileDraft(_Body):
@@ -206,8 +222,8 @@ class ContributionView(_View):
     unanswered: bool
 
 
-class ScoreTrace(_View):
-    """A score with everything it rests on. `inputs_hash` is over the profile, the visible questions and the answers."""
+class ScoreFigures(_View):
+    """A score. `inputs_hash` is over the profile, the visible questions and the answers."""
 
     score: Figure | None = Field(description="what rules compare, in the scale; null when incomplete")
     scale: Scale
@@ -216,12 +232,19 @@ class ScoreTrace(_View):
     reachable_max: Figure
     percent: Figure
     complete: bool
-    sections: list[SectionScoreView]
-    contributions: list[ContributionView]
     inputs_hash: str
 
 
-class ScoreView(ScoreTrace):
+class ScoreTrace(ScoreFigures):
+    """A score with everything it rests on."""
+
+    sections: list[SectionScoreView]
+    contributions: list[ContributionView]
+
+
+class ScoreSummaryView(ScoreFigures):
+    """A score in a list; its parts are those of `GET /v1/submissions/{id}/score`."""
+
     score_id: UUID
     submission_id: UUID
     opportunity_id: str
@@ -236,3 +259,10 @@ class ScoreView(ScoreTrace):
     captured_at: datetime
     received_at: datetime
     scored_at: datetime
+
+
+class ScoreView(ScoreSummaryView):
+    """The score of a submission with everything it rests on."""
+
+    sections: list[SectionScoreView]
+    contributions: list[ContributionView]

@@ -1,7 +1,7 @@
-"""Pipelines, opportunities, decisions, transitions, parked inputs, score replicas and partner feeds."""
+"""Pipelines, opportunities, decisions, transitions, score replicas and partner feeds."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
-from stage_engine.models import Base, opportunity, parked_event
+from stage_engine.models import Base, opportunity
 
 revision = "0001"
 down_revision = None
@@ -11,6 +11,5 @@ def upgrade() -> None:
     create_kit_tables("stage_engine")
     append_only = ("decision", "transition", "pipeline_version")
     create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)
-    let_relay_count("stage_engine", parked_event, "parked_at")
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank")
     let_relay_count("stage_engine", opportunity, *seen)

@@ -8,6 +8,7 @@ from kit.events import Received
 
 from stage_engine import messages as m
 from stage_engine.service.deciding import Arrival
+from stage_engine.service.impact import Impact
 from stage_engine.service.intake import Intake
 
 
@@ -29,7 +30,9 @@ async def note_parked_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWri
 
 
 async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:
-    await Intake(uow).score_reach([m.read_reach(e.message) for e in events])
+    found = [m.read_reach(e.message) for e in events]
+    await Intake(uow).score_reach(found)
+    await Impact(uow).of_points([each.assessment_key for each in found])
 
 
 HANDLERS: Handlers = {

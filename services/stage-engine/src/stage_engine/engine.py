@@ -6,7 +6,8 @@ from typing import Any
 
 import zen
 
-from stage_engine.domain.evaluate import EngineFault, Facts, ParsedRule, Ruleset, rules_by_stage
+from stage_engine.domain.evaluate import EngineFault, ParsedRule, Ruleset, rules_by_stage
+from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import Literal, parse, plain, to_zen
 from stage_engine.domain.pipeline import Pipeline
 
@@ -21,19 +22,12 @@ def cell_fault(cell: str) -> str | None:
     return None if fault is None else "{type}: {source}".format_map(fault)
 
 
-def _columns(rules: Sequence[ParsedRule]) -> list[tuple[str, int]]:
-    """One column for a fact, and one more each time a rule tests the fact again."""
-    return list(dict.fromkeys(column for parsed in rules for column, _ in _cells(parsed)))
-
-
-def _cells(parsed: ParsedRule) -> list[tuple[tuple[str, int], str]]:
-    seen: dict[str, int] = {}
-    cells = []
+def _tests(parsed: ParsedRule) -> dict[str, str]:
+    """The test of each fact that the rule reads; of a fact read more than once, all its tests together."""
+    tests: dict[str, list[str]] = {}
     for condition in parsed.conditions:
-        times = seen.get(condition.fact, 0)
-        cells.append(((condition.fact, times), to_zen(condition.cell)))
-        seen[condition.fact] = times + 1
-    return cells
+        tests.setdefault(condition.fact, []).append(to_zen(condition.cell))
+    return {fact: " and ".join(filter(None, parts)) for fact, parts in tests.items()}
 
 
 def _fields(rules: Sequence[ParsedRule]) -> dict[str, str]:
@@ -45,12 +39,11 @@ def _fields(rules: Sequence[ParsedRule]) -> dict[str, str]:
 def decision_table(rules: Sequence[ParsedRule]) -> dict[str, Any]:
     """The rules of one stage as JDM: every row that holds is collected, so that competing rules can be compared; the
     rows are in the order in which they go first."""
-    columns, fields = _columns(rules), _fields(rules)
-    ids = {column: f"c{i}" for i, column in enumerate(columns)}
-    blank = dict.fromkeys(ids.values(), "")
+    fields = _fields(rules)
+    blank = dict.fromkeys(fields.values(), "")
     rows: list[dict[str, str]] = []
     for parsed in rules:
-        tests = {ids[column]: test for column, test in _cells(parsed)}
+        tests = {fields[fact]: test for fact, test in _tests(parsed).items()}
         rows.append(_row(parsed.rule.rule_id) | blank | tests)
     rows.append(_row(CATCH_ALL) | blank)
     place = {"x": 0, "y": 0}
@@ -64,7 +57,7 @@ def decision_table(rules: Sequence[ParsedRule]) -> dict[str, Any]:
                 "position": place,
                 "content": {
                     "hitPolicy": "collect",
-                    "inputs": [{"id": ids[c], "name": c[0], "field": fields[c[0]]} for c in columns],
+                    "inputs": [{"id": field, "name": fact, "field": field} for fact, field in fields.items()],
                     "outputs": [{"id": "rule", "name": "rule", "field": "rule"}],
                     "rules": rows,
                 },
@@ -88,30 +81,39 @@ def _json(value: Literal) -> str:
     return json.dumps(value) if isinstance(value, str) else plain(value)
 
 
+class _Table:
+    """The table of one stage, ready to run."""
+
+    def __init__(self, name: str, rules: Sequence[ParsedRule]) -> None:
+        self.name = name
+        self.engine = zen.ZenEngine({"loader": {"type": "static", "content": {name: decision_table(rules)}}})
+        # The facts it reads with the labels they have in the engine's context.
+        self.labels = [(fact, f'"{field}":') for fact, field in _fields(rules).items()]
+
+
 class ZenMatcher:
-    """Matches the rules of one pipeline version: each open stage is a table of zen-engine."""
+    """Matches the rules of one pipeline version: each open stage is a table of zen-engine, made when it is needed."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        tables = rules_by_stage(pipeline)
-        names = {stage: f"{pipeline.key}/{stage}@{pipeline.version}" for stage in tables}
-        content: dict[str, Any] = {names[stage]: decision_table(rules) for stage, rules in tables.items()}
-        self._engine = zen.ZenEngine({"loader": {"type": "static", "content": content}})
-        # The name of each stage's table, and the facts it reads with the labels they have in the engine's context.
-        self._tables = {
-            stage: (names[stage], [(fact, f'"{field}":') for fact, field in _fields(rules).items()])
-            for stage, rules in tables.items()
-        }
+        self._name = f"{pipeline.key}/{{}}@{pipeline.version}"
+        self._rules = rules_by_stage(pipeline)
+        self._tables: dict[str, _Table] = {}
 
     def __call__(self, stage_key: str, facts: Facts) -> list[str]:
         """Ids of the rules that hold, those that go first in front. EngineFault when the table did not run."""
-        name, labels = self._tables[stage_key]
+        table = self._tables.get(stage_key)
+        if table is None:
+            # Rules that cannot hold in a stage would only make its table larger.
+            possible = [p for p in self._rules[stage_key] if p.possible]
+            table = self._tables[stage_key] = _Table(self._name.format(stage_key), possible)
+        name = table.name
         known: list[str] = []
-        for fact, label in labels:
+        for fact, label in table.labels:
             value = facts.get(fact)
             if value is not None:
                 known.append(label + _json(value))
         try:
-            response = self._engine.evaluate(name, f"{{{','.join(known)}}}")
+            response = table.engine.evaluate(name, f"{{{','.join(known)}}}")
         except RuntimeError as error:
             raise EngineFault(f"{name}: {error}") from error
         # The engine's own trace would double the cost and say less than our reading does.

@@ -2,11 +2,12 @@
 
 from fastapi import FastAPI
 from kit.app import create_app
+from kit.database.tables import parked
 from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
-from stage_engine.models import opportunity, parked_event
+from stage_engine.models import opportunity
 from stage_engine.settings import Settings
 from stage_engine.tasks import check_replays, measure_gap
 
@@ -20,7 +21,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         handlers=consumers.HANDLERS,
         tasks=[check_replays, measure_gap],
         waiting=[
-            Waiting("parked_events", parked_event, "parked_at"),
+            Waiting("parked_events", parked, "parked_at"),
             Waiting("quarantined_opportunities", opportunity, "updated_at", "quarantined AND NOT deleted"),
         ],
     )

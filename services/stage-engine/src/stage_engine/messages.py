@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from itertools import islice
 from uuid import UUID
 
 from kit import wire
@@ -19,7 +20,9 @@ from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
-from stage_engine.domain.decision import Cause, Decision, Outcome, TransitionKind
+from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.explain import QUESTION_LIMIT
+from stage_engine.domain.facts import AMOUNT
 from stage_engine.domain.grammar import exact_number, plain
 from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
@@ -35,6 +38,9 @@ __all__ = [
     "StageDecided",
     "SubmissionScored",
 ]
+
+# Unanswered questions that a decision names: the first ones are where to go on.
+NAMED_LIMIT = 20
 
 _OUTCOMES = {
     Outcome.ACCEPTED: decided.OUTCOME_ACCEPTED,
@@ -78,7 +84,6 @@ _MODES = {
 _POLICIES = {
     SkipPolicy.FORBID: pb.SKIP_POLICY_FORBID,
     SkipPolicy.IF_GUARDS_HOLD: pb.SKIP_POLICY_IF_GUARDS_HOLD,
-    SkipPolicy.OVERRIDE_ONLY: pb.SKIP_POLICY_OVERRIDE_ONLY,
 }
 
 
@@ -103,14 +108,17 @@ def read_submission(message: SubmissionScored) -> Submission:
         profile_id=message.profile_id,
         profile_version=message.profile_version,
         submitted_by=message.submitted_by,
-        lost=tuple(each for each in lost if each[1] > 0),
-        unanswered=tuple(part.question_key for part in message.contributions if part.unanswered),
+        lost=tuple(each for each in lost[:QUESTION_LIMIT] if each[1] > 0),
+        unanswered=tuple(islice((part.question_key for part in message.contributions if part.unanswered), NAMED_LIMIT)),
+        entitled=message.entitled,
     )
 
 
 def read_observation(event: Received[OpportunityObserved]) -> Observation:
     """An observation in the CRM. Without a change id of its own it takes its event's."""
     message = event.message
+    amount = wire.amount(message.amount)
+    dated, source = message.HasField("in_stage_since"), message.in_stage_since_source
     return Observation(
         change_id=message.change_id or str(event.id),
         opportunity_id=message.opportunity_id,
@@ -118,12 +126,16 @@ def read_observation(event: Received[OpportunityObserved]) -> Observation:
         pipeline_key=message.pipeline_key,
         stage_key=message.stage_key,
         crm_stage=message.crm_stage,
-        amount=_number(message.amount, "amount") if message.amount else None,
+        amount=amount,
         close_date=message.close_date,
         owner_id=message.owner_id,
         changed_by=message.changed_by,
         committed_at=wire.moment(message.committed_at, "committed_at"),
         number=event.sequence,
+        currency=message.currency,
+        unread=(AMOUNT,) if message.amount and amount is None else (),
+        in_stage_since=wire.moment(message.in_stage_since, "in_stage_since") if dated else None,
+        in_stage_since_source=wire.word(crm.StageClockSource, source, "in_stage_since_source") if dated else "",
     )
 
 
@@ -170,16 +182,6 @@ def read_reach(message: ScoringProfilePublished) -> ReachRecord:
     )
 
 
-def pack(message: SubmissionScored) -> bytes:
-    """The message as it is kept while it waits."""
-    return message.SerializeToString()
-
-
-def unpack(packed: bytes) -> SubmissionScored:
-    """The message that was kept."""
-    return SubmissionScored.FromString(packed)
-
-
 def _number(text: str, field: str) -> Decimal:
     """A number that the rules engine holds exactly."""
     try:
@@ -223,8 +225,10 @@ def stage_decided(
     evidence: SubmissionScored | None,
     change: StageChanged | None,
 ) -> StageDecided:
-    """The decision, with the evidence it rests on and the change it made."""
+    """The decision, with the evidence it rests on and the change it made. Answers of a person who has no right to the
+    opportunity are no evidence, and go no further."""
     opportunity = decision.opportunity
+    foreign = any(reason.code is Code.NOT_OWNER for reason in decision.reasons)
     assert opportunity is not None
     return StageDecided(
         decision_id=str(decision_id),
@@ -258,7 +262,7 @@ def stage_decided(
         ],
         input_kind=_INPUT_KINDS[type(given)],
         input_id=given.input_id,
-        submission=evidence,
+        submission=None if foreign else evidence,
         change=change,
         decided_at=decision.decided_at,
         actor=decision.actor,
@@ -295,10 +299,12 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
                 conditions=[pb.Condition(fact=c.fact, cell=c.cell) for c in r.conditions],
                 mode=_MODES[r.mode],
                 priority=r.priority,
+                reason_code=r.reason_code,
             )
             for r in pipeline.rules
         ],
         skip_policy=_POLICIES[pipeline.skip_policy],
         is_default=pipeline.is_default,
+        currency=pipeline.currency,
         published_at=published_at,
     )

@@ -1,7 +1,7 @@
 # SQLModel declares __tablename__ as a method, though a plain name is what it documents.
 # pyright: reportAssignmentType=false
 """The tables. `pipeline_version`, `decision` and `transition` are append-only; `score_reach` is a replica of what the
-scoring service published; `parked_event` holds what waits for an opportunity or a pipeline."""
+scoring service published; what waits for an opportunity or a pipeline is in the kit's `parked`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from kit.database.tables import table_base
-from sqlalchemy import BigInteger, Column, DateTime, Identity, Index, LargeBinary, Numeric, Text, func, text
+from sqlalchemy import BigInteger, DateTime, Index, Numeric, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field
 
@@ -59,6 +59,9 @@ class PipelineVersionRow(Base, table=True):
     published_by: str
 
 
+TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
+
+
 class OpportunityRow(Base, table=True):
     """One opportunity. `state` is the whole of it as JSON; the other columns are what queries need of it."""
 
@@ -67,6 +70,8 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+        # Those that wait for a person to confirm what the evidence has earned.
+        Index("opportunity_to_confirm", "tenant_id", "opportunity_id", postgresql_where=text(TO_CONFIRM)),
         Index("opportunity_quarantined", "updated_at", postgresql_where=text("quarantined AND NOT deleted")),
         # Written again and again in place: with room in its page a row keeps its index entries.
         {"postgresql_with": {"fillfactor": 70}},
@@ -82,6 +87,7 @@ class OpportunityRow(Base, table=True):
     earned_stage: str
     earned_rank: int
     amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    currency: str
     owner_id: str
     deleted: bool
     quarantined: bool
@@ -153,24 +159,6 @@ class TransitionRow(Base, table=True):
     changed_at: datetime = _moment()
 
 
-class ParkedEventRow(Base, table=True):
-    """An input that cannot be placed yet: a submission of an unknown opportunity, or an observation of one before its
-    pipeline is published. `parked_no` keeps the order of arrival."""
-
-    __tablename__ = "parked_event"
-    __table_args__ = (
-        Index("parked_event_opportunity", "tenant_id", "kind", "opportunity_id", "parked_no"),
-        Index("parked_event_waiting", "parked_at"),
-    )
-
-    tenant_id: str = Field(primary_key=True)
-    parked_no: int = Field(sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
-    kind: str
-    opportunity_id: str
-    payload: bytes = Field(sa_type=LargeBinary)
-    parked_at: datetime = _created()
-
-
 class ScoreReachRow(Base, table=True):
     """What scores the newest published points of an assessment can give, in the scale that rules compare."""
 
@@ -198,10 +186,9 @@ class PartnerFeedRow(Base, table=True):
     created_by: str
 
 
-(pipeline, pipeline_version, opportunity, decision, transition, parked_event, score_reach, partner_feed) = (
+(pipeline, pipeline_version, opportunity, decision, transition, score_reach, partner_feed) = (
     Base.metadata.tables[name]
     for name in (
-        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "parked_event", "score_reach",
-        "partner_feed",
+        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "score_reach", "partner_feed",
     )
 )  # fmt: skip

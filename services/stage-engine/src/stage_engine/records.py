@@ -8,11 +8,10 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
-class PipelineRecord:
-    """A pipeline with its draft, a document that may have errors."""
+class PipelineSummary:
+    """A pipeline without its draft."""
 
     pipeline_key: str
-    draft: dict[str, Any]
     revision: int
     newest_version: int
     created_at: datetime
@@ -22,15 +21,28 @@ class PipelineRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class VersionRecord:
-    """A published version of a pipeline."""
+class PipelineRecord(PipelineSummary):
+    """A pipeline with its draft, a document that may have errors."""
+
+    draft: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSummary:
+    """A published version of a pipeline, without its document."""
 
     pipeline_key: str
     version: int
-    document: dict[str, Any]
     is_default: bool
     published_at: datetime
     published_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord(VersionSummary):
+    """A published version of a pipeline."""
+
+    document: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +80,7 @@ class OpportunityRecord:
     earned_stage: str
     earned_rank: int
     amount: Decimal | None
+    currency: str
     owner_id: str
     deleted: bool
     quarantined: bool
@@ -130,44 +143,30 @@ class ChangeRecord(TransitionRecord):
 
 
 @dataclass(frozen=True, slots=True)
-class ParkedRecord:
-    """An input that waits: a submission as its event's message, an observation as JSON."""
+class StageUse:
+    """Open opportunities of a pipeline version in one stage."""
 
-    kind: str
-    opportunity_id: str
-    payload: bytes
+    version: int
+    stage_key: str
+    opportunities: int
 
 
 @dataclass(frozen=True, slots=True)
 class StageTotal:
-    """Opportunities in a stage, and the sum of their amounts."""
+    """Opportunities in a stage whose amounts are in one currency, and the sum of these."""
 
     stage_key: str
+    currency: str
     opportunities: int
     amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
-class Conversion:
-    """What became of the opportunities that entered a stage: `reached` a later one, `reached_next` without a skip;
-    `censored` are too young to judge."""
-
-    stage_key: str
-    entered: int
-    censored: int
-    reached: int
-    reached_next: int
-
-    @property
-    def judged(self) -> int:
-        return self.entered - self.censored
-
-
-@dataclass(frozen=True, slots=True)
 class OwnerTotal:
-    """Open opportunities of one owner, and those of them that claim more than they earned."""
+    """Open opportunities of one owner and currency, and those of them that claim more than they earned."""
 
     owner_id: str
+    currency: str
     open_opportunities: int
     open_amount: Decimal
     ahead_opportunities: int

@@ -6,6 +6,7 @@ import random
 from uuid import UUID
 
 from kit.delivery.pace import pause
+from kit.http.ownership import Owners
 from kit.runtime import Runtime
 from sqlalchemy import text
 
@@ -44,7 +45,7 @@ async def check_one(runtime: Runtime, tenant_id: str, place: float) -> UUID | No
     """Check the decision at this place of the tenant's log, 0 for the first and 1 for the last; its id."""
     try:
         async with runtime.database.unit_of_work(tenant_id) as uow:
-            viewing = Viewing(uow, None)
+            viewing = Viewing(uow, Owners(None))
             decision_id = await viewing.decision_near(place)
             if decision_id is None:
                 return None

@@ -65,6 +65,16 @@ def defer(session: AsyncSession, table: Table, rows: Rows, *, conflict: str = ""
         deferred.append((_Insert(table, _names(rows[0]), conflict), rows))
 
 
+def deferred_until_now(session: AsyncSession) -> int:
+    """How much is deferred so far."""
+    return len(session.info.get(_DEFERRED, ()))
+
+
+def forget_deferred(session: AsyncSession, count: int) -> None:
+    """Leave out what was deferred after the first `count`."""
+    del session.info.get(_DEFERRED, [])[count:]
+
+
 async def write_deferred(session: AsyncSession, tenant_id: str) -> None:
     """Write what was deferred, all in one statement, but for a second insert into the same table: a statement must not
     update a row twice."""

@@ -21,27 +21,30 @@ _BACKFILL_ROWS = 1000
 
 
 def create_kit_tables(package: str) -> None:
-    """Create outbox, inbox, idempotency, audit and dead letters, with their rights. For a service's first migration."""
+    """Create the tables that every service has, with their rights. For a service's first migration."""
     app, relay = f"{package}_app", f"{package}_relay"
-    for table in (
-        tables.outbox,
-        tables.inbox,
-        tables.idempotency,
-        tables.audit,
-        tables.dead_letter,
-    ):
+    for table in tables.metadata.sorted_tables:
         table.create(op.get_bind())
         isolate(table.name)
     op.execute(f'GRANT SELECT, INSERT ON outbox, inbox, audit TO "{app}"')
     op.execute(f'GRANT SELECT, INSERT, UPDATE ON idempotency, dead_letter TO "{app}"')
+    op.execute(f'GRANT SELECT, INSERT, DELETE ON parked TO "{app}"')
+    op.execute(f'GRANT SELECT, DELETE, UPDATE (dismissed_at) ON quarantined_event TO "{app}"')
+    op.execute(f'GRANT SELECT ON lease TO "{app}"')
     op.execute(f'GRANT SELECT ON alembic_version TO "{app}"')
     # The relay serves all tenants, so it is the one role with a policy that sees every row, and only here.
     for name in ("outbox", "inbox", "idempotency"):
         op.execute(f'GRANT SELECT, DELETE ON {name} TO "{relay}"')
         op.execute(f'CREATE POLICY relay ON {name} TO "{relay}" USING (true)')
-    # Of dead letters it sees how many wait.
-    op.execute(f'GRANT SELECT (replayed_at, dismissed_at) ON dead_letter TO "{relay}"')
-    op.execute(f'CREATE POLICY relay ON dead_letter FOR SELECT TO "{relay}" USING (true)')
+    for name in ("quarantined_event", "lease"):
+        op.execute(f'GRANT SELECT, INSERT ON {name} TO "{relay}"')
+        op.execute(f'CREATE POLICY relay ON {name} TO "{relay}" USING (true) WITH CHECK (true)')
+    op.execute(f'GRANT UPDATE ON lease TO "{relay}"')
+    # Of dead letters and parked events it sees how many wait, and whose are due.
+    let_relay_count(
+        package, tables.dead_letter, "tenant_id", "dead_letter_id", "retry_at", "replayed_at", "dismissed_at"
+    )
+    let_relay_count(package, tables.parked, "tenant_id", "parked_at")
     # Rows live for milliseconds: without this the table bloats to many times its content.
     op.execute(
         "ALTER TABLE outbox SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,"

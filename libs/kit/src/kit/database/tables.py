@@ -3,6 +3,7 @@
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Identity,
@@ -47,6 +48,43 @@ outbox = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
 )
 
+# Events that the broker refuses for good, and those behind them in their line: of the same topic and key, or of a
+# partner's topic.
+QUARANTINE_HOLDS = text("dismissed_at IS NULL")
+
+quarantined_event = Table(
+    "quarantined_event",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    # The place in the outbox, which it gets back when it is sent again.
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("event_id", Uuid, nullable=False),
+    Column("topic", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("whole_topic", Boolean, nullable=False),
+    Column("code", String, nullable=False),
+    Column("detail", String, nullable=False),
+    Column("quarantined_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+    Column("dismissed_at", DateTime(timezone=True)),
+    Index("quarantined_event_line", "topic", "key", postgresql_where=QUARANTINE_HOLDS),
+    Index("quarantined_event_since", "quarantined_at", postgresql_where=QUARANTINE_HOLDS),
+)
+
+# A lead that ends by itself: whoever holds the row leads until it expires, or is renewed. See kit.delivery.lease.
+lease = Table(
+    "lease",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("holder", String, nullable=False),
+    # The server's process that serves the holder's session.
+    Column("backend", Integer, nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=False),
+)
+
 inbox = Table(
     "inbox",
     metadata,
@@ -89,6 +127,8 @@ dead_letter = Table(
     metadata,
     Column("tenant_id", String, primary_key=True),
     Column("dead_letter_id", Uuid, primary_key=True),
+    # The order in which they were set aside.
+    Column("position", BigInteger, Identity(always=True), nullable=False),
     Column("topic", String, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
@@ -98,8 +138,36 @@ dead_letter = Table(
     Column("code", String, nullable=False),
     Column("detail", String, nullable=False),
     Column("attempts", Integer, nullable=False),
+    # Whether later events of its key wait behind it. Not behind one that was handled, and rejected.
+    Column("holds", Boolean, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    # When it is handled again without a person; null when a person decides.
+    Column("retry_at", DateTime(timezone=True)),
     Column("replayed_at", DateTime(timezone=True)),
     Column("dismissed_at", DateTime(timezone=True)),
     Index("dead_letter_waiting", "tenant_id", "dead_letter_id", postgresql_where=DEAD_LETTER_WAITS),
+    Index("dead_letter_key", "tenant_id", "topic", "key", "position", postgresql_where=DEAD_LETTER_WAITS),
+    Index("dead_letter_due", "retry_at", postgresql_where=DEAD_LETTER_WAITS),
+)
+
+parked = Table(
+    "parked",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    # The order of arrival.
+    Column("position", BigInteger, Identity(always=True), primary_key=True),
+    Column("what", String, nullable=False),
+    Column("item", String, nullable=False),
+    Column("waits_for", String, nullable=False),
+    Column("topic", String, nullable=False),
+    Column("partition", Integer, nullable=False),
+    Column("offset", BigInteger, nullable=False),
+    Column("key", String, nullable=False),
+    Column("value", LargeBinary, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("parked_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index("parked_for", "tenant_id", "what", "waits_for", "position"),
+    Index("parked_item", "tenant_id", "what", "item", unique=True),
+    Index("parked_key", "tenant_id", "what", "key"),
+    Index("parked_waiting", "parked_at"),
 )

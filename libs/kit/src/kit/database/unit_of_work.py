@@ -3,7 +3,8 @@
 Row-level security reads the transaction-local setting `app.tenant_id`; without it no row is visible.
 """
 
-import ssl
+import os
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,22 +12,23 @@ from typing import Any
 
 import asyncpg
 from google.protobuf.message import Message
-from sqlalchemy import event, text
-from sqlalchemy.exc import InvalidatePoolError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from kit.database import bulk
+from kit.database.engine import new_engine, renew
+from kit.database.faults import READ_ONLY, sqlstate_of
 from kit.database.resources import Resources
 from kit.database.tables import outbox
-from kit.events import Event, Received
+from kit.events import NO_TENANT, Event, Received
 from kit.settings import ServiceSettings
 from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
-# Each execution is planned for its parameters and for the size that tables have by then. A plan kept from when a table
-# was small would read all of it when it is large.
-_PLANS = {"plan_cache_mode": "force_custom_plan"}
-# What the driver sends to commit.
-_COMMIT = "COMMIT;"
+_SIDE_CONNECTIONS = 3
+_PROBE = text(
+    "INSERT INTO idempotency (tenant_id, subject, key, fingerprint) VALUES (:tenant_id, 'probe', :process, '') "
+    "ON CONFLICT (tenant_id, subject, key) DO UPDATE SET created_at = now()"
+)
 _AS_TENANT = text("SELECT set_config('app.tenant_id', :tenant_id, true)")
 
 
@@ -37,9 +39,9 @@ class UnitOfWork:
         self.session = session
         self.tenant_id = tenant_id
         self.resources = resources
-        self._source = source
+        self.source = source
         self._prefix = prefix
-        self._outgoing: list[Event] = []
+        self._outgoing: list[dict[str, Any]] = []
         self.published = 0
         self._callbacks: list[Callable[[], None]] = []
 
@@ -55,26 +57,37 @@ class UnitOfWork:
     ) -> Event:
         """Queue an event for the outbox. It continues the trace of `cause`, the consumed event it follows from, or
         that of `traceparent`, or else that of the request. `topic` overrides the contract's (partner feeds); `id` and
-        `time` may be given."""
+        `time` may be given. EventTooLarge when its contract has no room for it."""
         if traceparent is None:
             traceparent = cause.traceparent if cause is not None else current_traceparent()
         event = Event(self.tenant_id, message, sequence, traceparent, topic, **given)
-        self._outgoing.append(event)
+        self._outgoing.append(event.row(self.source, self._prefix))
         return event
 
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call this once the transaction is durable; it must not block or fail."""
         self._callbacks.append(callback)
 
+    @asynccontextmanager
+    async def attempt(self) -> AsyncIterator[None]:
+        """A part that may fail without the rest: an error inside takes back its rows and its events, and goes on."""
+        events, deferred = len(self._outgoing), bulk.deferred_until_now(self.session)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            del self._outgoing[events:]
+            bulk.forget_deferred(self.session, deferred)
+            raise
+
     async def flush(self) -> None:
         """Write the deferred rows, and the queued events as outbox rows, in the order they were published. Every commit
         does so first; it is needed before deferred rows are read."""
-        events, self._outgoing = self._outgoing, []
-        rows = [event.row(self._source, self._prefix) for event in events]
+        rows, self._outgoing = self._outgoing, []
         bulk.defer(self.session, outbox, rows)
         await bulk.write_deferred(self.session, self.tenant_id)
         for topic, count in Counter(row["topic"] for row in rows).items():
-            EVENTS_PUBLISHED.labels(self._source, topic).inc(count)
+            EVENTS_PUBLISHED.labels(self.source, topic).inc(count)
         self.published += len(rows)
 
     def committed(self) -> None:
@@ -90,36 +103,28 @@ class Database:
     def __init__(self, settings: ServiceSettings, resources: Resources | None = None) -> None:
         self.resources = resources or Resources()
         self._source = settings.service
-        self._prefix = settings.topic_prefix
+        self.topic_prefix = settings.topic_prefix
+        self._process = f"{socket.gethostname()}/{os.getpid()}"
         self._relay_role = f"{settings.package}_relay"
-        # Left to itself the driver would encrypt where the server offers it, and not check which server it is.
-        tls = {"ssl": ssl.create_default_context(cafile=settings.database_tls_ca_file)} if settings.database_tls else {}
-        self.engine = create_async_engine(
-            settings.database_url.get_secret_value(),
-            pool_size=settings.database_pool_size,
-            # Without a free one a caller waits: a connection beyond the pool would be opened and closed for each use.
-            max_overflow=0,
-            pool_timeout=10,
-            connect_args={
-                "connection_class": _Connection,
-                "server_settings": {"application_name": settings.service, **_PLANS},
-                **tls,
-            },
-            # Errors go to logs, to /statusz and into dead letters; parameters are payloads.
-            hide_parameters=True,
-        )
-        event.listen(self.engine.sync_engine, "checkout", _renew_if_closed)
-        event.listen(self.engine.sync_engine, "checkin", _close_if_unfinished)
+        self.engine = new_engine(settings, settings.database_pool_size)
+        # Probes and the relay need no more, and find a connection while requests wait for one.
+        self.side = new_engine(settings, _SIDE_CONNECTIONS)
         self.on_events: Callable[[], None] = lambda: None
 
     @asynccontextmanager
     async def unit_of_work(self, tenant_id: str) -> AsyncIterator[UnitOfWork]:
         """A transaction that commits at the end of the block, with its events, or rolls back on any error."""
-        async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session, session.begin():
-            await session.execute(_AS_TENANT, {"tenant_id": tenant_id})
-            uow = UnitOfWork(session, tenant_id, self._source, self._prefix, self.resources)
-            yield uow
-            await uow.flush()
+        try:
+            async with AsyncSession(self.engine, expire_on_commit=False, autoflush=False) as session, session.begin():
+                await session.execute(_AS_TENANT, {"tenant_id": tenant_id})
+                uow = UnitOfWork(session, tenant_id, self._source, self.topic_prefix, self.resources)
+                yield uow
+                await uow.flush()
+        except Exception as error:
+            if sqlstate_of(error) == READ_ONLY:
+                renew(self.engine)
+                renew(self.side)
+            raise
         if uow.published:
             self.on_events()
         uow.committed()
@@ -127,7 +132,7 @@ class Database:
     @asynccontextmanager
     async def as_relay(self) -> AsyncIterator[AsyncConnection]:
         """A transaction in the role that sees every tenant's outbox and nothing else but what is to be pruned."""
-        async with self.engine.begin() as connection:
+        async with self.side.begin() as connection:
             await connection.execute(text(f'SET LOCAL ROLE "{self._relay_role}"'))
             yield connection
 
@@ -135,37 +140,20 @@ class Database:
     async def held_by_relay(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection beside the pool's, in the relay's role, every statement a transaction of its own. These do not
         wait for the disk: should the server crash, it may forget the last ones."""
-        async with self.engine.connect() as connection:
+        async with self.side.connect() as connection:
             assert connection.sync_connection is not None
             driver = await bulk.driver_below(connection)
             connection.sync_connection.detach()
             await driver.execute(f'SET ROLE "{self._relay_role}"; SET synchronous_commit = off')
             yield driver
 
+    async def write_probe(self) -> None:
+        """Write and commit one row, as requests do; the same one again and again, until housekeeping forgets it."""
+        async with self.side.begin() as connection:
+            await connection.execute(_AS_TENANT, {"tenant_id": NO_TENANT})
+            await connection.execute(_PROBE, {"tenant_id": NO_TENANT, "process": self._process})
+
     async def close(self) -> None:
         """Give all connections back."""
         await self.engine.dispose()
-
-
-class _Connection(asyncpg.Connection):
-    """A connection whose commit fails when the transaction cannot be committed."""
-
-    async def execute(self, query: str, *args: Any, **options: Any) -> str:
-        """The server's reply. After a failed statement PostgreSQL answers COMMIT with ROLLBACK, and no error: a
-        handler that swallowed the failure would pass for one that succeeded."""
-        reply = await super().execute(query, *args, **options)
-        if query == _COMMIT and reply != "COMMIT":
-            raise asyncpg.InFailedSQLTransactionError("The transaction was rolled back: a statement in it had failed.")
-        return reply
-
-
-def _renew_if_closed(connection: Any, *_: Any) -> None:
-    """Lend no connection that the server has closed; the others of its age are most likely closed as well."""
-    if connection.driver_connection.is_closed():
-        raise InvalidatePoolError
-
-
-def _close_if_unfinished(connection: Any, record: Any) -> None:
-    """Keep no connection whose transaction was not ended, as when a rollback was interrupted."""
-    if connection is not None and connection.driver_connection.is_in_transaction():
-        record.invalidate()
+        await self.side.dispose()

@@ -3,27 +3,33 @@
 In this order: open a transaction; claim the event ids in the inbox; call each topic's handler with those that are new;
 write outgoing events to the outbox; commit. A crash anywhere repeats the records, and the inbox makes the repetition
 void.
+
+No event stops another tenant's, nor another key's of its own tenant. What fails for good is set aside as a dead letter
+with everything of its key behind it; what fails for an unknown reason is set aside likewise, and handled again after
+pauses (see kit.delivery.replay).
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import ConsumerRecord
 from google.protobuf.message import Message
 
-from kit.database.faults import is_transient
+from kit.database.faults import Fault, fault_of
 from kit.database.unit_of_work import Database, UnitOfWork
 from kit.delivery import inbox
-from kit.delivery.dead_letters import dead_letter
-from kit.errors import ConsumerHalted, InvalidEvent, RetryableError
+from kit.delivery.dead_letters import BEHIND, Refused, bounded, set_aside, tenant_of
+from kit.errors import InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
+from kit.health import in_words
 from kit.ids import utc_now
 from kit.settings import ServiceSettings
 from kit.spans import consumer_spans
-from kit.telemetry import DEAD_LETTERS, DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
+from kit.telemetry import DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +37,39 @@ Handler = Callable[[UnitOfWork, Sequence[Received[Any]]], Awaitable[None]]
 Handlers = Mapping[type[Message], Handler]
 Raw = ConsumerRecord[Any, Any]
 
-ATTEMPTS = 3
-# So many invalid events in a row mean that our code or a producer is broken, not that events are.
-HALT_AFTER_INVALID = 100
+# How long a tenant's events are repeated in their place while only passing faults meet them. Longer, and what comes
+# after them would wait for whatever that tenant waits for: they are set aside, and handled again from there.
+PATIENCE_SECONDS = 60
 
 
 def passes_by_itself(error: BaseException) -> bool:
     """Whether the same records may be handled later without a change of anything."""
-    return is_transient(error) or isinstance(error, RetryableError)
+    return isinstance(error, RetryableError) or fault_of(error) is Fault.PASSING
+
+
+def is_permanent(error: BaseException) -> bool:
+    """Whether another attempt is of no use."""
+    return isinstance(error, InvalidEvent) or fault_of(error) is Fault.PERMANENT
+
+
+def as_invalid(error: Exception) -> InvalidEvent:
+    """The failure of a handler as the reason of a dead letter."""
+    return error if isinstance(error, InvalidEvent) else InvalidEvent("handler_failed", _in_words(error))
+
+
+class _Read(NamedTuple):
+    """A record, and the event in it or why there is none."""
+
+    raw: Raw
+    record: Record
+    event: Received[Message] | InvalidEvent
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.record.topic, bounded(self.record.key)
+
+    def refused(self, reason: InvalidEvent, *, retried: bool = False) -> Refused:
+        return Refused(self.record, self.raw.partition, self.raw.offset, reason, retried)
 
 
 class Batches:
@@ -51,64 +82,120 @@ class Batches:
         # The right to write belongs to the topic: on another one anyone could claim to be its writer.
         self.handlers = {settings.topic_prefix + event_type(kind).topic: each for kind, each in handlers.items()}
         self._kinds = {settings.topic_prefix + event_type(kind).topic: kind for kind in handlers}
-        # By place: a batch that is repeated meets the same ones again.
-        self._invalid_in_a_row: set[tuple[str, int, int]] = set()
-        self.last_error = ""
+        # Since when a tenant's events have met nothing but passing faults.
+        self._delayed: dict[str, float] = {}
+        # What went wrong last: in full, and without a word of what events or statements hold.
+        self.last_error = self.last_words = ""
+        # Called between transactions, so that a long batch is not taken for a stuck one.
+        self.beat: Callable[[], None] = lambda: None
 
-    async def apply(self, records: Sequence[Raw]) -> None:
-        """Handle the records in one transaction per tenant; undecodable ones go to the dead letters after it."""
-        read = [_read(raw) for raw in records]
-        events = [event for event in read if not isinstance(event, InvalidEvent)]
+    async def apply(self, records: Sequence[Raw]) -> list[Raw]:
+        """Handle the records, in one transaction for each tenant where nothing fails; those that have to be repeated
+        later, for their fault passes."""
         # A stable sort keeps the order within each tenant's topics.
-        events.sort(key=lambda event: (event.tenant_id, event.record.topic))
-        for tenant_id, group in groupby(events, key=lambda event: event.tenant_id):
-            tenants = list(group)
+        read = sorted(map(_read, records), key=lambda each: (tenant_of(each.record), each.record.topic))
+        undone: list[Raw] = []
+        for tenant_id, group in groupby(read, key=lambda each: tenant_of(each.record)):
+            left = await self._handle(tenant_id, list(group))
+            if not left:
+                self._delayed.pop(tenant_id, None)
+            elif time.monotonic() - self._delayed.setdefault(tenant_id, time.monotonic()) > PATIENCE_SECONDS:
+                delayed = InvalidEvent("delayed", self.last_error)
+                left = await self._set_aside(tenant_id, left, delayed, retried=True)
+            undone += [each.raw for each in left]
+        return undone
+
+    async def _handle(self, tenant_id: str, read: Sequence[_Read]) -> Sequence[_Read]:
+        """Handle these of one tenant, all at once or else in halves, so that only what fails by itself is set aside;
+        those that have to be repeated."""
+        self.beat()
+        try:
             async with self._database.unit_of_work(tenant_id) as uow:
-                fresh = await self._handle_new(uow, tenants)
-            self._count(tenants, fresh)
-        # Only now is it known how many are invalid in a row: a good one between them ends it.
-        for raw, event in zip(records, read, strict=True):
-            if isinstance(event, InvalidEvent):
-                await self._bury(raw, event, 1)
-            else:
-                self._invalid_in_a_row.clear()
+                events, fresh = await self._handle_new(uow, read)
+        except Exception as error:
+            if passes_by_itself(error):
+                self.failed(error)
+                return read
+            if len(read) > 1:
+                half = len(read) // 2
+                left = await self._handle(tenant_id, read[:half])
+                # What comes after is not handled before.
+                return [*left, *read[half:]] if left else await self._handle(tenant_id, read[half:])
+            log.warning("%s failed at offset %d: %s", read[0].raw.topic, read[0].raw.offset, error, exc_info=error)
+            return await self._set_aside(tenant_id, read, as_invalid(error), retried=not is_permanent(error))
+        self._count(events, fresh)
+        return ()
 
-    async def settle(self, raw: Raw) -> None:
-        """Handle one record by itself, or put it into the dead letters: at once when it is invalid, and after ATTEMPTS
-        when its handler fails."""
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return await self.apply([raw])
-            except InvalidEvent as invalid:
-                return await self._bury(raw, invalid, attempt)
-            except Exception as failure:
-                if passes_by_itself(failure) or isinstance(failure, ConsumerHalted):
-                    raise
-                log.exception("%s failed at offset %d, attempt %d", raw.topic, raw.offset, attempt)
-                if attempt == ATTEMPTS:
-                    fault = InvalidEvent("handler_failed", f"{type(failure).__name__}: {failure}")
-                    await self._bury(raw, fault, attempt)
+    async def _set_aside(
+        self, tenant_id: str, read: Sequence[_Read], reason: InvalidEvent, *, retried: bool
+    ) -> Sequence[_Read]:
+        """Make these dead letters; all of them if that fails, whatever the fault: no record is passed over."""
+        try:
+            async with self._database.unit_of_work(tenant_id) as uow:
+                await set_aside(uow, [each.refused(reason, retried=retried) for each in read])
+        except Exception as error:
+            log.warning("a dead letter could not be kept: %s", error)
+            self.failed(error)
+            return read
+        for each in read:
+            self._note(each, reason)
+        return ()
 
-    async def replay(self, uow: UnitOfWork, record: Record, partition: int, offset: int) -> None:
-        """Handle an event out of its turn, in the caller's transaction; one handled meanwhile changes nothing.
+    def _note(self, read: _Read, reason: InvalidEvent) -> None:
+        place = f"{read.raw.topic}[{read.raw.partition}]@{read.raw.offset}"
+        self.last_error, self.last_words = f"{place}: {reason}", f"{place}: {reason.code}"
+        log.error("dead letter: %s", self.last_error)
+
+    def failed(self, error: Exception) -> None:
+        """Note a fault that passes."""
+        self.last_error, self.last_words = _in_words(error), in_words(error)
+
+    async def replay(self, uow: UnitOfWork, record: Record, partition: int, offset: int, *, claimed: bool) -> None:
+        """Handle an event out of its turn, in the caller's transaction; one handled meanwhile changes nothing. One that
+        is `claimed` counts as handled, by having been rejected, and is handled all the same.
 
         Raises what its handler raises, InvalidEvent also when it cannot be decoded.
         """
-        await self._handle_new(uow, [decode(record, partition, offset)])
+        event = decode(record, partition, offset)
+        if claimed or (await inbox.claim(uow, self._group, [event], replayed=True)).new:
+            await self._call(uow, event.record.topic, [event])
 
-    async def _handle_new(self, uow: UnitOfWork, events: Sequence[Received[Message]]) -> list[Received[Message]]:
-        """Give those to their handlers that were not handled before; these."""
-        unclaimed = await inbox.claim(uow, self._group, [event.id for event in events])
+    async def _handle_new(
+        self, uow: UnitOfWork, read: Sequence[_Read]
+    ) -> tuple[Sequence[Received[Message]], Sequence[Received[Message]]]:
+        """Give those to their handlers that were not handled before, and set aside what cannot be read or has a dead
+        letter of its key before it; the events that could be read, and those that were handled."""
+        refused: dict[tuple[str, str], InvalidEvent] = {}
+        clear: list[Received[Message]] = []
+        for each in read:
+            if isinstance(each.event, InvalidEvent):
+                refused.setdefault(each.place, each.event)
+            elif each.place not in refused:
+                clear.append(each.event)
+        claim = await inbox.claim(uow, self._group, clear)
+        await self._set_aside_held(uow, read, claim.held)
         fresh: list[Received[Message]] = []
-        for event in events:
-            if event.id in unclaimed:
-                unclaimed.discard(event.id)
+        for event in clear:
+            if event.id in claim.new:
+                claim.new.discard(event.id)
                 fresh.append(event)
         for topic, group in groupby(fresh, key=lambda event: event.record.topic):
             # The next handler may read what the one before deferred; what the last one did goes with the commit.
             await uow.flush()
             await self._call(uow, topic, list(group))
-        return fresh
+        return clear, fresh
+
+    async def _set_aside_held(self, uow: UnitOfWork, read: Sequence[_Read], held: set[Any]) -> None:
+        aside: list[Refused] = []
+        places: set[tuple[str, str]] = set()
+        for each in read:
+            if isinstance(each.event, InvalidEvent):
+                aside.append(each.refused(each.event))
+                places.add(each.place)
+                uow.after_commit(lambda each=each, reason=each.event: self._note(each, reason))
+            elif each.place in places or each.event.id in held:
+                aside.append(each.refused(BEHIND))
+        await set_aside(uow, aside)
 
     async def _call(self, uow: UnitOfWork, topic: str, events: list[Received[Message]]) -> None:
         expected = self._kinds.get(topic)
@@ -130,26 +217,15 @@ class Batches:
         for topic, count in (Counter(event.record.topic for event in events) - handled).items():
             DUPLICATES.labels(self._service, topic).inc(count)
 
-    async def _bury(self, raw: Raw, invalid: InvalidEvent, attempts: int) -> None:
-        self._invalid_in_a_row.add((raw.topic, raw.partition, raw.offset))
-        self.last_error = f"{raw.topic}[{raw.partition}]@{raw.offset}: {invalid}"
-        if len(self._invalid_in_a_row) > HALT_AFTER_INVALID:
-            raise ConsumerHalted(
-                f"{HALT_AFTER_INVALID} invalid events in a row, the last at {self.last_error}; "
-                "nothing further was put aside. Remove the cause, then restart"
-            )
-        await dead_letter(self._database, self._service, _record(raw), invalid, attempts, raw.partition, raw.offset)
-        DEAD_LETTERS.labels(self._service, raw.topic, invalid.code).inc()
-        log.error("dead letter: %s", self.last_error)
 
-
-def _read(raw: Raw) -> Received[Message] | InvalidEvent:
-    try:
-        return decode(_record(raw), raw.partition, raw.offset)
-    except InvalidEvent as invalid:
-        return invalid
-
-
-def _record(raw: Raw) -> Record:
+def _read(raw: Raw) -> _Read:
     key = raw.key.decode("utf-8", "backslashreplace") if raw.key else ""
-    return Record(raw.topic, key, raw.value or b"", headers_of(raw.headers))
+    record = Record(raw.topic, key, raw.value or b"", headers_of(raw.headers))
+    try:
+        return _Read(raw, record, decode(record, raw.partition, raw.offset))
+    except InvalidEvent as invalid:
+        return _Read(raw, record, invalid)
+
+
+def _in_words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

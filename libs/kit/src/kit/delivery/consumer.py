@@ -11,19 +11,19 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
-from kit.database.faults import is_transient
-from kit.delivery.batch import Batches, Raw, passes_by_itself
-from kit.delivery.pace import Pace, pause
+from kit.delivery.batch import Batches, Raw
+from kit.delivery.kafka import leave_group
+from kit.delivery.pace import Pace, backoff, pause
 from kit.delivery.stall import ClientStalled, Stall
-from kit.errors import ConsumerHalted
 from kit.health import Watchdog
 from kit.settings import ServiceSettings
-from kit.telemetry import BATCH_SECONDS, CONSUMER_RETRIES, CONSUMER_UP
+from kit.telemetry import BATCH_SECONDS, CONSUMER_RETRIES
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,10 @@ READY_SECONDS = 0.002
 GATHER_MS = 10
 # How often offsets are committed. What was handled since is delivered again after a crash, and then known.
 COMMIT_SECONDS = 0.25
+_LONGEST_PAUSE = 10
+# Each shorter than the watchdog's patience, also one after the other's pause.
+_CONNECT_SECONDS = 15
+_COMMIT_TIMEOUT_SECONDS = 15
 
 
 class Consumer(ConsumerRebalanceListener):
@@ -70,6 +74,12 @@ class Consumer(ConsumerRebalanceListener):
         """What went wrong last, in words."""
         return self.batches.last_error
 
+    @property
+    def owned(self) -> set[str]:
+        """The partitions that this member has, as `topic[number]`."""
+        partitions = self._client.assignment() if self._client is not None else ()
+        return {f"{each.topic}[{each.partition}]" for each in partitions}
+
     async def on_partitions_revoked(self, revoked: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Wait for the batch at work, commit what was handled, and void what was fetched: another member may own it."""
         async with self._lock:
@@ -81,23 +91,19 @@ class Consumer(ConsumerRebalanceListener):
         self.assigned = True
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Consume until `stop`. Broker faults are waited out; ConsumerHalted ends it for good."""
+        """Consume until `stop`. Broker faults are waited out."""
         while not stop.is_set():
             # A broker that is away does not end the loop: it is tried again and again.
             self._watchdog.beat("consumer", "it connected to the broker")
             consumer = self._client = self._new_consumer()
             try:
-                await consumer.start()
+                # A broker may accept the connection and say nothing.
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    await consumer.start()
                 consumer.subscribe(self.topics, listener=self)
-                CONSUMER_UP.labels(self._service).set(1)
                 await self._consume(consumer, stop)
-            except ConsumerHalted as halt:
-                CONSUMER_UP.labels(self._service).set(0)
-                self._watchdog.fail("consumer", str(halt))
-                log.critical("consumer halted: %s", halt)
-                return
             except Exception as error:
-                self.batches.last_error = f"{type(error).__name__}: {error}"
+                self.batches.failed(error)
                 self._watchdog.beat("consumer", "it let go of the broker")
                 log.warning("consumer restarts: %s", self.last_error)
                 await pause(stop, 1)
@@ -126,44 +132,46 @@ class Consumer(ConsumerRebalanceListener):
             began = loop.time()
             async with self._lock:
                 if generation != self._generation:
-                    _fetch_again(consumer, fetched)
+                    _fetch_again(consumer, {p: records[0].offset for p, records in fetched.items()})
                     continue
-                self._watchdog.beat("consumer", f"it got {_in_words(fetched)}")
-                delayed = await self._handle(consumer, fetched)
-            if delayed:
-                # Order is kept per partition, by fetching again; the pause spares the server that is down.
+                doing = f"it got {_in_words(fetched)}"
+                self.batches.beat = partial(self._watchdog.beat, "consumer", doing)
+                undone = await self._handle(consumer, fetched)
+            count = sum(map(len, fetched.values()))
+            if undone:
+                # Order is kept per partition, by fetching again; the pause spares the server that is down. Where only
+                # some have to be repeated, the others do not wait long.
                 failures += 1
-                await pause(stop, min(0.1 * 2**failures, 10) * random.uniform(0.5, 1))  # noqa: S311
+                longest = _LONGEST_PAUSE if undone == count else _LONGEST_PAUSE / 10
+                await pause(stop, backoff(failures, 0.2, longest) * random.uniform(0.5, 1))  # noqa: S311
                 continue
             failures = 0
-            if sum(map(len, fetched.values())) < BATCH:
+            if count < BATCH:
                 await pause(stop, self._pace.rest_after(loop.time() - began))
 
-    async def _handle(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
-        """Whether some of it has to be repeated later."""
+    async def _handle(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> int:
+        """How many of the records have to be repeated later."""
         began = time.perf_counter()
-        try:
-            await self.batches.apply([record for records in fetched.values() for record in records])
-        except ConsumerHalted:
-            raise
-        except Exception as error:
-            if is_transient(error):
-                self._postpone(consumer, fetched, error)
-                return True
-            log.warning("a batch failed, going on partition by partition: %s", error)
-            return await self._partition_by_partition(consumer, fetched)
+        undone = await self.batches.apply([record for records in fetched.values() for record in records])
         BATCH_SECONDS.labels(self._service).observe(time.perf_counter() - began)
-        self._handled |= {partition: records[-1].offset + 1 for partition, records in fetched.items()}
+        again: dict[TopicPartition, int] = {}
+        for raw in undone:
+            partition = TopicPartition(raw.topic, raw.partition)
+            again[partition] = min(raw.offset, again.get(partition, raw.offset))
+        self._handled |= {p: again.get(p, records[-1].offset + 1) for p, records in fetched.items()}
+        if again:
+            self._postpone(consumer, again)
         if time.monotonic() - self._committed_at > COMMIT_SECONDS:
             await self._commit(consumer)
-        return False
+        return len(undone)
 
     async def _commit(self, consumer: AIOKafkaConsumer) -> None:
         """Commit the offsets of what was handled."""
         handled, self._handled = self._handled, {}
         if handled:
             self._committed_at = time.monotonic()
-            await consumer.commit(handled)
+            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
+                await consumer.commit(handled)
 
     async def _leave(self) -> None:
         """Commit once more, if it can be done: others will go on from there."""
@@ -174,43 +182,12 @@ class Consumer(ConsumerRebalanceListener):
             except Exception as error:
                 log.warning("the last offsets were not committed, their events come again: %s", error)
 
-    def _postpone(self, consumer: AIOKafkaConsumer, fetched: Fetched, error: Exception) -> None:
-        self.batches.last_error = f"{type(error).__name__}: {error}"
-        topics = sorted({partition.topic for partition in fetched})
+    def _postpone(self, consumer: AIOKafkaConsumer, again: Mapping[TopicPartition, int]) -> None:
+        topics = sorted({partition.topic for partition in again})
         for topic in topics:
             CONSUMER_RETRIES.labels(self._service, topic).inc()
         log.warning("%s will be repeated: %s", ", ".join(topics), self.last_error)
-        _fetch_again(consumer, fetched)
-
-    async def _partition_by_partition(self, consumer: AIOKafkaConsumer, fetched: Fetched) -> bool:
-        """Let what is well go on, and find the poison in the rest; whether a partition has to be repeated."""
-        delayed = False
-        for partition, records in fetched.items():
-            try:
-                await self._partition(consumer, partition, records)
-            except Exception as error:
-                if not passes_by_itself(error):
-                    raise
-                self._postpone(consumer, {partition: records}, error)
-                delayed = True
-            self._watchdog.beat("consumer")
-        return delayed
-
-    async def _partition(self, consumer: AIOKafkaConsumer, partition: TopicPartition, records: Sequence[Raw]) -> None:
-        """All records of the partition at once; when that fails, one by one, each committed by itself."""
-        try:
-            await self.batches.apply(records)
-        except Exception as error:
-            if passes_by_itself(error) or isinstance(error, ConsumerHalted):
-                raise
-            log.warning("a batch of %d from %s failed, going one by one: %s", len(records), partition.topic, error)
-            for raw in records:
-                await self.batches.settle(raw)
-                self._handled[partition] = raw.offset + 1
-                await self._commit(consumer)
-                self._watchdog.beat("consumer")
-        self._handled[partition] = records[-1].offset + 1
-        await self._commit(consumer)
+        _fetch_again(consumer, again)
 
 
 async def _fetch(consumer: AIOKafkaConsumer) -> Fetched:
@@ -231,15 +208,16 @@ def _in_words(fetched: Fetched) -> str:
     )
 
 
-def _fetch_again(consumer: AIOKafkaConsumer, fetched: Fetched) -> None:
-    """Void what was fetched. What still is ours comes again; what another member handled meanwhile, the inbox knows.
-    Not `seek_to_committed`: it leaves a partition without a commit where it is."""
-    for partition, records in fetched.items():
+def _fetch_again(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, int]) -> None:
+    """Void what was fetched from these offsets on. What still is ours comes again; what another member handled
+    meanwhile, the inbox knows. Not `seek_to_committed`: it leaves a partition without a commit where it is."""
+    for partition, offset in offsets.items():
         if partition in consumer.assignment():
-            consumer.seek(partition, records[0].offset)
+            consumer.seek(partition, offset)
 
 
 async def _close(consumer: AIOKafkaConsumer) -> None:
+    leave_group(consumer)
     try:
         await asyncio.wait_for(consumer.stop(), 10)
     except Exception as error:

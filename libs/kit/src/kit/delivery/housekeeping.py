@@ -8,6 +8,7 @@ from sqlalchemy import text
 
 from kit.database.unit_of_work import Database
 from kit.delivery.pace import pause
+from kit.delivery.parking import expire
 
 log = logging.getLogger(__name__)
 
@@ -15,6 +16,8 @@ log = logging.getLogger(__name__)
 INBOX_DAYS = 30
 IDEMPOTENCY_DAYS = 7
 _EVERY_SECONDS = 3600.0
+# These read much, and hold up no one.
+_LONG = text("SET LOCAL statement_timeout = '15min'")
 
 _STATEMENTS = (
     text("DELETE FROM inbox WHERE received_at < now() - make_interval(days => :inbox_days)"),
@@ -23,10 +26,11 @@ _STATEMENTS = (
 
 
 class Housekeeping:
-    """Deletes, once an hour, what is past its time, of all tenants."""
+    """Deletes, once an hour, what is past its time, of all tenants, and sets aside what has waited too long."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, parked_days: int) -> None:
         self._database = database
+        self._parked_days = parked_days
         self._done_at = time.monotonic()
 
     @property
@@ -38,7 +42,11 @@ class Housekeeping:
         """Prune until `stop`."""
         while not stop.is_set():
             try:
+                expired = await expire(self._database, self._parked_days)
+                if expired:
+                    log.warning("%d parked events have waited too long and became dead letters", expired)
                 async with self._database.as_relay() as connection:
+                    await connection.execute(_LONG)
                     await connection.execute(_STATEMENTS[0], {"inbox_days": INBOX_DAYS})
                     await connection.execute(_STATEMENTS[1], {"idempotency_days": IDEMPOTENCY_DAYS})
                 self._done_at = time.monotonic()

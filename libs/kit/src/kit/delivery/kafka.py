@@ -1,15 +1,35 @@
 """Kafka clients with the settings the delivery guarantees rest on."""
 
+import asyncio
+import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.consumer.group_coordinator import GroupCoordinator
+from aiokafka.errors import (
+    KafkaConnectionError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+    UnknownTopicOrPartitionError,
+)
 from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.protocol.produce import ProduceRequest
 
+from kit.delivery.refusals import TopicUnknown
+from kit.events import MAX_RECORD_BYTES
 from kit.health import brokers_in_words
 from kit.settings import ServiceSettings
+from kit.telemetry import EVENTS_LOST
+
+log = logging.getLogger(__name__)
+
+# Shorter than the margin of the relay's lease, see kit.delivery.lease.
+_REQUEST_SECONDS = 8
+_FIND_SECONDS = 1
+_STOP_SECONDS = 1
 
 
 def login(username: str, password: str, tls: ssl.SSLContext | None = None) -> dict[str, Any]:
@@ -52,9 +72,57 @@ class _ByChecksum(DefaultPartitioner):
         return all_partitions[crc32(key) % len(all_partitions)]
 
 
-async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
+class EventProducer(AIOKafkaProducer):
+    """A producer that says at once that a topic is unknown, and sends nothing while `may_send` is false: what it had
+    queued before a pause of the process must not leave when another instance leads."""
+
+    def __init__(self, may_send: Callable[[], bool], **options: Any) -> None:
+        super().__init__(**options)
+        send_request = self.client.send
+
+        async def send_while_allowed(node_id: int, request: Any, **more: Any) -> Any:
+            if isinstance(request, ProduceRequest) and (self._closed or not may_send()):
+                raise KafkaConnectionError("this instance no longer leads")
+            return await send_request(node_id, request, **more)
+
+        self.client.send = send_while_allowed
+
+    async def send(self, topic: str, *event: Any, **more: Any) -> Any:
+        """Queue an event; its acknowledgement. TopicUnknown when the broker has no such topic."""
+        if self.client.cluster.partitions_for_topic(topic) is None:
+            await self._find(topic)
+        return await super().send(topic, *event, **more)
+
+    async def stop(self) -> None:
+        """Let go of the broker. What is not acknowledged by now never leaves: whoever queued it sends it again, and an
+        idempotent client would go on trying beside its successor."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            async with asyncio.timeout(_STOP_SECONDS):
+                await self._sender.close()
+        except TimeoutError:
+            log.warning("a request to the broker was given up")
+        finally:
+            await self.client.close()
+
+    async def _find(self, topic: str) -> None:
+        try:
+            async with asyncio.timeout(_FIND_SECONDS):
+                await self.partitions_for(topic)
+        except (TimeoutError, UnknownTopicOrPartitionError) as missing:
+            # The broker may merely be slow.
+            async with asyncio.timeout(_REQUEST_SECONDS):
+                known = (await self.client.fetch_all_metadata()).topics()
+            if topic not in known:
+                raise TopicUnknown(f"the broker has no topic {topic}, or hides it from us") from missing
+
+
+async def start_producer(settings: ServiceSettings, may_send: Callable[[], bool] = lambda: True) -> EventProducer:
     """A started producer: all replicas acknowledge, and retries keep the order where the broker can."""
-    producer = AIOKafkaProducer(
+    producer = EventProducer(
+        may_send,
         **_connection(settings),
         client_id=settings.service,
         acks="all",
@@ -63,7 +131,8 @@ async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
         # The client sends when the relay has queued a round, so its events share batches without waiting for more.
         linger_ms=0,
         max_batch_size=256 * 1024,
-        max_request_size=5 * 1024 * 1024,
+        max_request_size=MAX_RECORD_BYTES,
+        request_timeout_ms=_REQUEST_SECONDS * 1000,
     )
     try:
         await producer.start()
@@ -73,16 +142,62 @@ async def start_producer(settings: ServiceSettings) -> AIOKafkaProducer:
     return producer
 
 
+class EventConsumer(AIOKafkaConsumer):
+    """A consumer that says what it can no longer read. Left to itself the client goes on with the oldest event that the
+    topic still keeps, and says nothing."""
+
+    def __init__(self, service: str, **options: Any) -> None:
+        super().__init__(**options, auto_offset_reset="none")
+        self._service = service
+
+    async def getmany(self, *partitions: TopicPartition, **more: Any) -> dict[TopicPartition, list[Any]]:
+        """What the broker has. A place that is lost is counted, logged, and left for the oldest event there is."""
+        try:
+            return await super().getmany(*partitions, **more)
+        except NoOffsetForPartitionError as new:
+            # The group has never read it.
+            for partition in self.assignment().intersection(new.args):
+                await self.seek_to_beginning(partition)
+        except OffsetOutOfRangeError as lost:
+            for partition in self.assignment() & lost.args[0].keys():
+                await self._go_on(partition, lost.args[0][partition])
+        return {}
+
+    async def _go_on(self, partition: TopicPartition, place: int) -> None:
+        begin = (await self.beginning_offsets([partition]))[partition]
+        # Beyond the end: the topic was made anew, or restored from a copy. How many are lost is not known then.
+        count = max(begin - place, 1)
+        EVENTS_LOST.labels(self._service, partition.topic).inc(count)
+        log.critical(
+            "%s[%d]: the place %d of the group is not there any more; %d events are lost at least, going on with %d",
+            partition.topic,
+            partition.partition,
+            place,
+            count,
+            begin,
+        )
+        self.seek(partition, begin)
+
+
+def leave_group(consumer: AIOKafkaConsumer) -> None:
+    """Have the consumer leave its group when it stops, so that others go on with its partitions at once. A member with
+    a name of its own would stay, for the case that it comes back; the client has no public name for that."""
+    coordinator = consumer._coordinator
+    if isinstance(coordinator, GroupCoordinator):
+        coordinator._group_instance_id = None
+
+
 def new_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
     """A consumer of the service's group, not yet started; offsets are committed by hand only."""
-    return AIOKafkaConsumer(
+    return EventConsumer(
+        settings.service,
         **_connection(settings),
         client_id=settings.service,
         group_id=f"{settings.topic_prefix}{settings.service}",
+        group_instance_id=settings.kafka_instance_id or None,
         enable_auto_commit=False,
-        auto_offset_reset="earliest",
         fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=4 * 1024 * 1024,
+        max_partition_fetch_bytes=MAX_RECORD_BYTES,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
         # Longer than the longest batch the watchdog allows, or a slow batch is handled twice at once; shorter than the

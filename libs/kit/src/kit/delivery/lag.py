@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from kit.telemetry import CONSUMER_LAG
+from kit.health import Progress
+from kit.telemetry import CONSUMER_LAG, EVENTS_LOST
 
 
 class GroupLag:
@@ -16,6 +17,7 @@ class GroupLag:
         self._topics = topics
         self._new_consumer = new_consumer
         self._consumer: AIOKafkaConsumer | None = None
+        self._progress = Progress()
 
     async def measure(self) -> None:
         """Set the gauge of every partition. After an error, `close` before the next attempt."""
@@ -32,14 +34,24 @@ class GroupLag:
         ]
         begins, ends = await asyncio.gather(consumer.beginning_offsets(partitions), consumer.end_offsets(partitions))
         committed = await asyncio.gather(*(consumer.committed(partition) for partition in partitions))
+        for topic in self._topics:
+            # A counter that has no series yet would hide its first rise.
+            EVENTS_LOST.labels(self._service, topic)
         for partition, done in zip(partitions, committed, strict=True):
             # Without a commit the group begins at what the topic still keeps.
             position = begins[partition] if done is None else done
             lag = CONSUMER_LAG.labels(self._service, partition.topic, str(partition.partition))
-            lag.set(max(0, ends[partition] - position))
+            behind = max(0, ends[partition] - position)
+            lag.set(behind)
+            self._progress.at(f"{partition.topic}[{partition.partition}]", position, behind=behind > 0)
+
+    def stuck(self, seconds: float) -> list[str]:
+        """The partitions whose events the group has not moved through for so long, as measured last."""
+        return self._progress.stuck(seconds)
 
     async def close(self) -> None:
         """Let go of the broker; the next measurement connects anew."""
+        self._progress.forget()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
             await consumer.stop()

@@ -1,38 +1,62 @@
-"""The relay: moves committed events from the outbox table to Kafka, at least once and in order."""
+"""The relay: moves committed events from the outbox table to Kafka, at least once and in order.
+
+Events are independent of each other but for their line: one key of a topic, or all of a partner's topic. So an event
+that cannot be sent holds up its line, and nothing else (see kit.delivery.refusals).
+"""
 
 import asyncio
-import json
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
-from typing import Any
 
-import asyncpg
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
 from kit.database.unit_of_work import Database
-from kit.delivery.pace import RELAY, pause
+from kit.delivery import quarantine
+from kit.delivery.lease import LeaseLost, held
+from kit.delivery.link import REPLY_SECONDS, Link
+from kit.delivery.pace import RELAY, backoff, pause
+from kit.delivery.refusals import ATTEMPTS, Holds, Line, Refusal, Verdict, judge
+from kit.delivery.sending import OutboxRow, Outcome, send
+from kit.events import PARTNER_TOPICS
 from kit.health import Watchdog
 from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
 
 log = logging.getLogger(__name__)
 
 BATCH = 500
+# A few large events make a batch as well: they are held in memory.
+BATCH_BYTES = 8 * 1024 * 1024
 POLL_SECONDS = 0.5
-# The lock's number is any constant; each service has a database of its own.
-_LEAD = "SELECT pg_try_advisory_lock(7235940121)"
-_CHANNEL = "outbox"
+_LONGEST_PAUSE_SECONDS = 10
+# Events tried one by one in a round at most: what else waits must not wait for them.
+_SINGLY = 100
 # No cursor that skips ahead: positions are taken before commit, so it would pass by a row that commits late.
-_TAKE = "SELECT position, topic, key, value, headers::text FROM outbox ORDER BY position LIMIT $1"
-_DELETE = "DELETE FROM outbox WHERE position = ANY($1::bigint[])"
+_TAKE = f"""
+    SELECT position, topic, key, value, headers, blocked FROM (
+        SELECT
+            position, topic, key, value, headers::text AS headers, {quarantine.BLOCKED} AS blocked,
+            sum(octet_length(value)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(value) AS before
+        FROM outbox AS o
+        WHERE NOT EXISTS (
+            SELECT FROM unnest($3::text[], $4::text[]) AS held (topic, key)
+            WHERE held.topic = o.topic AND (held.key IS NULL OR held.key = o.key)
+        )
+        ORDER BY position
+        LIMIT $1
+    ) AS first_ones
+    WHERE before < $2
+    ORDER BY position
+"""  # noqa: S608 - no parameter reaches the text
+# By position: it names an event for ever. A row's place in the table is another one after VACUUM FULL.
+_DELETE = f"DELETE FROM outbox WHERE position = ANY($1::bigint[]) AND {held(2)}"  # noqa: S608
 _STATE = text("SELECT count(*), coalesce(extract(epoch from clock_timestamp() - min(created_at)), 0) FROM outbox")
 
 
 class Relay:
-    """Sends what the outbox holds. Any number of instances may run: one at a time leads, by a lock of its connection,
-    so events of one key leave in order; the others tell it of theirs, and take over when it goes or fails. A crash
-    after the acknowledgement sends a batch again under the same ids, which every inbox recognises."""
+    """Sends what the outbox holds. Any number of instances may run: one at a time leads, by a lease, so events of one
+    line leave in order; the others tell it of theirs, and take over when it goes, fails or falls silent. A crash after
+    the acknowledgement sends a batch again under the same ids, which every inbox recognises."""
 
     def __init__(
         self,
@@ -43,14 +67,22 @@ class Relay:
     ) -> None:
         self._database = database
         self._service = service
-        self._new_producer = new_producer
         self._watchdog = watchdog
-        self._producer: AIOKafkaProducer | None = None
-        self._connection: asyncpg.Connection | None = None
-        self._connected = AsyncExitStack()
-        self._leads = False
         self._wake = asyncio.Event()
-        self.connected = False
+        self._link = Link(database, new_producer, self.wake)
+        self._holds = Holds()
+        self._full = False
+        self._sent = 0
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to the broker."""
+        return self._link.has_producer
+
+    @property
+    def may_send(self) -> bool:
+        """Whether no other instance can lead at this moment."""
+        return self._link.may_send
 
     def wake(self) -> None:
         """Look now: an event was committed, or the relay has to stop."""
@@ -65,58 +97,126 @@ class Relay:
                 began = loop.time()
                 try:
                     self._wake.clear()
-                    sent = await self.round()
+                    await self.round()
                     failures = 0
                 except Exception as error:
                     failures += 1
-                    RELAY_FAILURES.labels(self._service).inc()
-                    log.warning("relay failed, round %d: %s", failures, error)
-                    await self.close()
-                    sent = 0
+                    self._note_failure(error)
+                    await self._link.close()
                 # Neither of these is woken by commits: under load that would be no pause at all.
                 if failures:
-                    await pause(stop, min(POLL_SECONDS * 2**failures, 10))
-                elif sent < BATCH:
+                    await pause(stop, backoff(failures, 2 * POLL_SECONDS, _LONGEST_PAUSE_SECONDS))
+                elif not self._full:
                     await pause(stop, RELAY.rest_after(loop.time() - began))
                     await pause(self._wake, POLL_SECONDS)
-            while not failures and await self.round() == BATCH:
+            while not failures and await self.round() and self._full:
                 pass
         finally:
             await self.close()
 
     async def round(self) -> int:
-        """Send one batch; the number of events sent, 0 also when another instance leads."""
-        producer = await self._connected_producer()
-        connection = await self._connected_database()
-        if not self._leads:
+        """Send one batch; the number of events sent, 0 also when another instance leads. Events that are refused wait,
+        or are quarantined, with their line. An error is raised when broker or database cannot be reached, and when the
+        lead is lost."""
+        await self._link.producer()
+        self._full = False
+        if not await self._link.leads():
             return 0
-        batch = await connection.fetch(_TAKE, BATCH)
-        if batch:
-            await self._send(producer, batch)
-            await connection.execute(_DELETE, [row["position"] for row in batch])
-        EVENTS_RELAYED.labels(self._service).inc(len(batch))
-        return len(batch)
+        rows = await self._take()
+        if any(row.blocked for row in rows):
+            await self._set_rest_aside([row for row in rows if row.blocked])
+            rows = [row for row in rows if not row.blocked]
+        outcome = await self._send(rows)
+        sent = len(outcome.sent)
+        if outcome.failed:
+            sent += await self._look_into(outcome)
+        EVENTS_RELAYED.labels(self._service).inc(sent)
+        return sent
 
-    async def _connected_database(self) -> asyncpg.Connection:
-        """The connection whose lock makes a leader; without it this asks for the lock again and wakes the leader."""
-        if self._connection is None:
-            self._connection = await self._connected.enter_async_context(self._database.held_by_relay())
-        if not self._leads:
-            self._leads = await self._connection.fetchval(_LEAD)
-            if self._leads:
-                await self._connection.add_listener(_CHANNEL, lambda *_: self.wake())
+    async def _take(self) -> list[OutboxRow]:
+        lines = self._holds.lines
+        topics, keys = [line.topic for line in lines], [line.key for line in lines]
+        connection = await self._link.connection()
+        found = await connection.fetch(_TAKE, BATCH, BATCH_BYTES, topics, keys, timeout=REPLY_SECONDS)
+        rows = [OutboxRow(*row) for row in found]
+        self._full = len(rows) == BATCH or sum(len(row.value) for row in rows) >= BATCH_BYTES
+        return rows
+
+    async def _set_rest_aside(self, blocked: Sequence[OutboxRow]) -> None:
+        connection = await self._link.connection()
+        for whole_topic in (True, False):
+            behind = [row.position for row in blocked if self._is_partners(row.topic) is whole_topic]
+            if behind:
+                await quarantine.set_rest_aside(connection, self._link.lease, behind, whole_topic=whole_topic)
+
+    async def _send(self, rows: Sequence[OutboxRow]) -> Outcome:
+        """Send the events, and delete those that were acknowledged. LeaseLost when another may lead by now."""
+        if not rows:
+            return Outcome()
+        producer, connection, lease = await self._link.producer(), await self._link.connection(), self._link.lease
+        if not await lease.hold(connection):
+            raise LeaseLost("too little of the lease is left to send")
+        topics = {row.topic for row in rows}
+        slow = frozenset(t for t in topics if self._is_partners(t) or self._holds.tried_before(Line(t, None)))
+        outcome = await send(producer, rows, slow)
+        if outcome.sent:
+            self._sent += len(outcome.sent)
+            positions = [row.position for row in outcome.sent]
+            deleted = await connection.execute(_DELETE, positions, *lease.key, timeout=REPLY_SECONDS)
+            if deleted == "DELETE 0":
+                raise LeaseLost("another instance may have sent the same events")
+            if self._holds.any:
+                self._holds.settled({Line(row.topic, key) for row in outcome.sent for key in (None, row.key)})
+        return outcome
+
+    async def _look_into(self, outcome: Outcome) -> int:
+        """Find out which of the events that failed are at fault: the broker refuses a whole batch for one of them. How
+        many were sent after all."""
+        sent, decided = 0, set[Line]()
+        waiting: list[tuple[Line, OutboxRow, Refusal]] = []
+        for number, (row, error) in enumerate(outcome.failed):
+            if number >= _SINGLY or decided & {Line(row.topic, None), Line(row.topic, row.key)}:
+                continue
+            refusal = self._judge(row, error)
+            if refusal.of_event:
+                self._watchdog.beat("relay")
+                await self._link.renewed_producer()
+                single = await self._send([row])
+                sent += len(single.sent)
+                if single.sent:
+                    continue
+                refusal = self._judge(row, single.failed[0][1])
+            line = Line(row.topic, None if refusal.of_topic else row.key)
+            decided.add(line)
+            if refusal.verdict is Verdict.PERMANENT:
+                await self._quarantine(row, line, refusal)
             else:
-                await self._connection.execute(f"NOTIFY {_CHANNEL}")
-        return self._connection
+                waiting.append((line, row, refusal))
+        for line, row, refusal in waiting:
+            faults = self._holds.failed(line, self._sent)
+            if refusal.verdict is Verdict.UNCLEAR and faults >= ATTEMPTS:
+                await self._quarantine(row, line, refusal)
+        self._note_failure(outcome.failed[0][1])
+        await self._link.renewed_producer()
+        return sent
 
-    async def _send(self, producer: AIOKafkaProducer, events: Sequence[Any]) -> None:
-        """Queue all of them in their order, then wait for the acknowledgements."""
-        acknowledgements: list[Awaitable[Any]] = []
-        for event in events:
-            headers = [(name, value.encode()) for name, value in json.loads(event["headers"]).items()]
-            key = event["key"].encode()
-            acknowledgements.append(await producer.send(event["topic"], event["value"], key, headers=headers))
-        await asyncio.gather(*acknowledgements)
+    async def _quarantine(self, row: OutboxRow, line: Line, refusal: Refusal) -> None:
+        log.error("event %d on %s is quarantined with its line: %s", row.position, row.topic, refusal.detail)
+        connection, whole = await self._link.connection(), refusal.of_topic
+        await quarantine.set_aside(
+            connection, self._link.lease, row.position, refusal.code, refusal.detail, whole_topic=whole
+        )
+        self._holds.settled({line})
+
+    def _judge(self, row: OutboxRow, error: BaseException) -> Refusal:
+        return judge(error, partner=self._is_partners(row.topic))
+
+    def _is_partners(self, topic: str) -> bool:
+        return topic.startswith(self._database.topic_prefix + PARTNER_TOPICS)
+
+    def _note_failure(self, error: BaseException) -> None:
+        RELAY_FAILURES.labels(self._service).inc()
+        log.warning("relay failed: %s: %s", type(error).__name__, error)
 
     async def measure(self) -> None:
         """Set the gauges of depth and age."""
@@ -126,27 +226,11 @@ class Relay:
         OUTBOX_AGE.labels(self._service).set(float(age))
 
     async def topic_exists(self, topic: str) -> bool:
-        """Whether the broker knows the topic: an event for an unknown one would hold up all that follow."""
-        producer = await self._connected_producer()
+        """Whether the broker knows the topic: an event for an unknown one cannot be sent."""
+        producer = await self._link.producer()
         return topic in (await producer.client.fetch_all_metadata()).topics()
 
-    async def _connected_producer(self) -> AIOKafkaProducer:
-        if self._producer is None:
-            self._producer = await self._new_producer()
-            self.connected = True
-        return self._producer
-
     async def close(self) -> None:
-        """Let go of the broker, then of the lead; the next round connects anew."""
-        # An idempotent producer may stay stuck on OutOfOrderSequenceNumber after a broker outage: never reuse it.
-        producer, self._producer, self.connected = self._producer, None, False
-        if producer is not None:
-            try:
-                await asyncio.wait_for(producer.stop(), 5)
-            except Exception as error:
-                log.warning("the producer did not close cleanly: %s", error)
-        self._connection, self._leads = None, False
-        try:
-            await asyncio.wait_for(self._connected.aclose(), 5)
-        except Exception as error:
-            log.warning("the relay's connection did not close cleanly: %s", error)
+        """Let go of everything, and try every event anew the next time."""
+        self._holds.clear()
+        await self._link.close()

@@ -31,6 +31,13 @@ RELAY = Pace(1, 0.006, 0.016)
 PATIENT = Pace(6, 0.1, 0.25)
 
 
+def backoff(failures: int, first: float, most: float) -> float:
+    """How many seconds to wait after so many failures in a row: `first` after one, twice as long after each further
+    one, and never longer than `most`."""
+    # Beyond this many doublings it is `most` in any case, and further on the power would be no number any more.
+    return min(first * 2.0 ** min(max(failures - 1, 0), 64), most)
+
+
 async def pause(until: asyncio.Event, seconds: float) -> None:
     """Wait so long, or until the event, which mostly is the wish to stop."""
     try:

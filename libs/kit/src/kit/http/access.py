@@ -17,7 +17,8 @@ UNMATCHED = "unmatched"
 
 
 class AccessLog:
-    """Logs and counts each request with its operation, status and problem code; probes are neither news nor load.
+    """Logs and counts each request with its operation, status and problem code; probes are neither news nor load. Where
+    the caller may not have it, the line says why: `refused` is `token`, `scope` or `not_owner`.
 
     While `waits_for` says what the service still waits for, every other request gets a 503 problem `starting`.
     """
@@ -71,6 +72,8 @@ class AccessLog:
             fields |= {"tenant_id": caller.tenant_id, "subject": caller.subject}
         if code:
             fields["code"] = code
+        if refused := state.get("refused"):
+            fields["refused"] = refused
         if fault := state.get("fault"):
             fields["fault"] = fault
         level = logging.ERROR if status >= 500 else logging.INFO

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from kit.delivery.pace import pause
+from kit.events import MOST_TENANT, NO_TENANT
 from kit.http.problems import ForbiddenProblem, UnauthenticatedProblem, UnavailableProblem
 from kit.settings import ServiceSettings
 
@@ -27,8 +29,12 @@ _LEEWAY_SECONDS = 30
 _REFRESH_SECONDS = 300.0
 _CACHED_TOKENS = 10_000
 
+# A user of Salesforce: its id has 15 characters, or 18 of which the last three say which of the others are upper case.
+_CRM_USER = re.compile(r"005[0-9A-Za-z]{12}")
+_CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
+
 _READ = {
-    "assessments:read", "submissions:read", "worklist:read", "scores:read", "pipelines:read",
+    "assessments:read", "submissions:read", "worklist:read", "scores:read", "pipelines:read", "stages:read",
     "opportunities:read", "recommendations:read",
 }  # fmt: skip
 _ANY = {"worklist:read-any", "opportunities:read-any", "analytics:read"}
@@ -37,34 +43,46 @@ _OPERATE = {"connection:read", "intents:read", "dead-letters:read", "dead-letter
 # What each role may do. The one table of permissions.
 SCOPES_OF: Mapping[str, frozenset[str]] = {
     "rep": frozenset(_READ | {"submissions:write", "transitions:write"}),
-    "manager": frozenset(_READ | _ANY | {"submissions:write", "transitions:write", "transitions:override"}),
+    "manager": frozenset(
+        _READ | _ANY | {"submissions:write", "submissions:review", "transitions:write", "transitions:override"}
+    ),
     "admin": frozenset(
         _READ
         | _ANY
         | _OPERATE
         | {
-            "assessments:write", "submissions:write", "profiles:read", "profiles:write", "pipelines:write",
-            "transitions:write", "transitions:override", "connection:write", "intents:write", "partners:write",
+            "assessments:write", "submissions:write", "submissions:review", "profiles:read", "profiles:write",
+            "pipelines:write", "transitions:write", "transitions:override", "connection:write", "intents:write",
+            "partners:write",
         }
     ),
     "sre": frozenset(_OPERATE | {"connection:write", "intents:write", "analytics:read"}),
-    "partner": frozenset({"pipelines:read"}),
+    # On call for the whole platform: the dead letters of every tenant, and of none.
+    "platform-sre": frozenset({"dead-letters:read", "dead-letters:write", "dead-letters:all"}),
+    "partner": frozenset({"stages:read"}),
     "service": frozenset(_READ | _ANY | {"submissions:write"}),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Principal:
-    """The authenticated caller."""
+    """The authenticated caller. `subject` is who the issuer says it is; `person_id` is the user that it is in the CRM,
+    which decides whose opportunities are its own."""
 
     tenant_id: str
     subject: str
+    person_id: str
     roles: frozenset[str]
     scopes: frozenset[str]
 
     def may(self, scope: str) -> bool:
         """Whether the caller holds this scope."""
         return scope in self.scopes
+
+    def demand(self, scope: str) -> None:
+        """ForbiddenProblem `missing_scope` unless the caller holds this scope."""
+        if scope not in self.scopes:
+            raise ForbiddenProblem(f"The scope {scope} is needed.", code="missing_scope", extra={"scope": scope})
 
 
 class TokenVerifier:
@@ -73,6 +91,7 @@ class TokenVerifier:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._url = settings.oidc_jwks_url
+        self._person_claim = settings.person_claim
         self._claims = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": settings.oidc_issuer},
@@ -124,27 +143,41 @@ class TokenVerifier:
         try:
             claims = jwt.decode(token, self._keys, algorithms=ALGORITHMS).claims
             self._claims.validate(claims)
-        except (JoseError, ValueError) as error:
+            expires_at = float(claims["exp"])
+        except (JoseError, ValueError, TypeError, OverflowError) as error:
             expired = "expired" in type(error).__name__.lower()
             code = "token_expired" if expired else "token_invalid"
             detail = "The token has expired: get a new one." if expired else "The token is not valid here."
             raise _unauthenticated(detail, code) from error
-        principal = _principal(claims)
+        principal = _principal(claims, self._person_claim)
         if len(self._verified) >= _CACHED_TOKENS:
             self._verified.clear()
-        self._verified[token] = (float(claims["exp"]), principal)
+        self._verified[token] = (expires_at, principal)
         return principal
 
 
-def _principal(claims: dict[str, Any]) -> Principal:
+def person_of(claim: str, subject: str) -> str:
+    """The CRM's id of a person by the claim that holds it: of a user of Salesforce always all 18 characters. A caller
+    without the claim is no person of the CRM, and gets an id that no owner has."""
+    if not claim:
+        return f"subject:{subject}"
+    if not _CRM_USER.fullmatch(claim):
+        return claim
+    upper = [sum(1 << i for i, char in enumerate(claim[start : start + 5]) if char.isupper()) for start in (0, 5, 10)]
+    return claim + "".join(_CHECK[bits] for bits in upper)
+
+
+def _principal(claims: dict[str, Any], person_claim: str) -> Principal:
     roles = claims.get("roles", [])
-    tenant_id, subject = claims["tenant_id"], claims["sub"]
-    given = [tenant_id, subject, *roles] if isinstance(roles, list) else [None]
+    tenant_id, subject, person = claims["tenant_id"], claims["sub"], claims.get(person_claim, "")
+    given = [tenant_id, subject, person, *roles] if isinstance(roles, list) else [None]
     if not all(isinstance(each, str) for each in given):
         raise _unauthenticated("The token's claims have the wrong types.", "token_invalid")
+    if tenant_id in ("", NO_TENANT) or len(tenant_id) > MOST_TENANT:
+        raise _unauthenticated(f"The token's tenant_id is empty, {NO_TENANT!r} or too long.", "token_invalid")
     known = frozenset(role for role in roles if role in SCOPES_OF)
     scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])
-    return Principal(tenant_id, subject, known, scopes)
+    return Principal(tenant_id, subject, person_of(person, subject), known, scopes)
 
 
 def _unauthenticated(detail: str, code: str) -> UnauthenticatedProblem:
@@ -166,8 +199,8 @@ def admit(request: Request) -> Principal:
 
 
 async def authenticate(request: Request, _documented: Annotated[Any, Depends(_bearer)]) -> Principal:
-    """The caller whom the route admitted before it read the body."""
-    return request.state.caller
+    """The caller, whom our routes admitted before they read the body."""
+    return getattr(request.state, "caller", None) or admit(request)
 
 
 Caller = Annotated[Principal, Depends(authenticate)]
@@ -177,8 +210,7 @@ def requires(scope: str) -> Any:
     """A route dependency that admits only callers with this scope, and yields the caller."""
 
     async def check(caller: Caller) -> Principal:
-        if not caller.may(scope):
-            raise ForbiddenProblem(f"The scope {scope} is needed.", code="missing_scope", extra={"scope": scope})
+        caller.demand(scope)
         return caller
 
     return Depends(check)

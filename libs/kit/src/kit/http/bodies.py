@@ -90,4 +90,4 @@ def check_text(content: bytes, *, escapes: bool) -> None:
     except UnicodeDecodeError:
         bad, detail = True, "The body must be UTF-8."
     if bad:
-        raise InvalidProblem(detail, code="bad_text", errors=[FieldError("/body", "bad_text", detail)])
+        raise InvalidProblem(detail, code="bad_text", errors=[FieldError("", "bad_text", detail)])

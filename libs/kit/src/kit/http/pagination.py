@@ -88,7 +88,8 @@ def signature_of(secret: bytes, list_name: str, tenant_id: str) -> bytes:
     return hashlib.blake2b(f"{list_name}\n{tenant_id}".encode(), key=secret[:64]).digest()
 
 
-def _in_utc(moment: datetime) -> datetime:
+def in_utc(moment: datetime) -> datetime:
+    """The moment in UTC, as columns hold it. ValueError beyond the calendar."""
     try:
         return moment.astimezone(UTC)
     except OverflowError as error:
@@ -100,7 +101,7 @@ _KINDS: dict[type, Any] = {
     str: Annotated[str, Field(pattern=r"^[^\x00]*$")],
     int: Annotated[int, Field(ge=-(2**63), lt=2**63)],
     UUID: UUID,
-    datetime: Annotated[AwareDatetime, AfterValidator(_in_utc)],
+    datetime: Annotated[AwareDatetime, AfterValidator(in_utc)],
 }
 
 

@@ -22,14 +22,16 @@ from opentelemetry import trace
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from kit.errors import DeadlineExceeded, EventTooLarge, RetryableError
+
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 _HTTP_CODES = {400: "malformed_json", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing wrong with the request; pointer is a JSON pointer (RFC 6901) into what it names first:
-    `/body/...`, `/query/...`, `/path/...` or `/header/...`."""
+    """One thing wrong with the request; pointer is a JSON pointer (RFC 6901) into its body, from the body's root. What
+    is no part of the body is `/query/...`, `/path/...` or `/header/...`: no body has members of these names."""
 
     pointer: str
     code: str
@@ -42,6 +44,8 @@ class Problem(Exception):
     status: ClassVar[int] = 400
     title: ClassVar[str] = "The request cannot be carried out"
     code: str = "bad_request"
+    # Why the caller may not have it, for the log alone: the reply must not tell what exists.
+    refused: str = ""
 
     def __init__(
         self,
@@ -68,12 +72,14 @@ class InvalidProblem(Problem):
 
 class UnauthenticatedProblem(Problem):
     status = 401
+    refused = "token"
     title = "A valid access token is needed"
     code = "unauthenticated"
 
 
 class ForbiddenProblem(Problem):
     status = 403
+    refused = "scope"
     title = "The token does not permit this"
     code = "forbidden"
 
@@ -146,6 +152,8 @@ def _respond(request: Request, status: int, code: str, title: str, detail: str, 
 
 def problem_response(request: Request, problem: Problem) -> JSONResponse:
     """The problem as the answer to a request."""
+    if problem.refused:
+        request.state.refused = problem.refused
     more = {"errors": problem.errors, "extra": problem.extra, "headers": problem.headers}
     return _respond(request, problem.status, problem.code, problem.title, problem.detail, **more)
 
@@ -165,15 +173,17 @@ _WORDS = {
 }
 
 
-def _field_error(error: Mapping[str, Any], body: Any) -> FieldError:
-    if error["type"] == "json_invalid":
-        place = int(error["loc"][-1])
-        before = body[:place] if isinstance(body, str) else ""
-        line, column = before.count("\n") + 1, place - before.rfind("\n")
-        detail = f"The body is no JSON: {error['ctx']['error']}, line {line}, column {column}."
-        return FieldError("/body", "malformed_json", detail)
+def _field_error(error: Mapping[str, Any]) -> FieldError:
     words = _WORDS.get(error["type"]) or error["msg"]
-    return FieldError(pointer(*error["loc"]), error["type"], words if words.endswith(".") else words + ".")
+    location = error["loc"][1:] if error["loc"][0] == "body" else error["loc"]
+    return FieldError(pointer(*location), error["type"], words if words.endswith(".") else words + ".")
+
+
+def _malformed(body: str, offset: int, why: str) -> Problem:
+    line, column = body.count("\n", 0, offset) + 1, offset - body.rfind("\n", 0, offset)
+    detail = f"The body is no JSON: {why} at line {line}, column {column}."
+    errors = [FieldError("", "json_invalid", detail)]
+    return InvalidProblem(detail, code="malformed_json", errors=errors, extra={"line": line, "column": column})
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -185,11 +195,12 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        errors = tuple(_field_error(each, error.body) for each in error.errors())
-        malformed = any(e.code == "malformed_json" for e in errors)
-        code = "malformed_json" if malformed else InvalidProblem.code
+        found = error.errors()
+        if found and found[0]["type"] == "json_invalid":
+            return problem_response(request, _malformed(str(error.body), found[0]["loc"][-1], found[0]["ctx"]["error"]))
+        errors = tuple(_field_error(each) for each in found)
         detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "See errors."
-        return _respond(request, 422, code, InvalidProblem.title, detail, errors=errors)
+        return _respond(request, 422, InvalidProblem.code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -197,11 +208,25 @@ def install_problem_handlers(app: FastAPI) -> None:
         detail = error.detail if error.detail.endswith(".") else error.detail + "."
         return _respond(request, error.status_code, code, error.detail.rstrip("."), detail, headers=error.headers)
 
+    async def on_too_large(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, EventTooLarge)
+        return _respond(request, 413, error.code, "The content is too large", error.detail)
+
     async def on_unexpected(request: Request, error: Exception) -> JSONResponse:
         detail = "The fault is ours and has been recorded; quote the trace_id when you report it."
         return _respond(request, 500, "internal_error", "Something failed inside", detail)
 
+    async def on_deadline(request: Request, error: Exception) -> JSONResponse:
+        return problem_response(request, InvalidProblem(str(error), code="too_complex"))
+
+    async def on_passing(request: Request, error: Exception) -> JSONResponse:
+        problem = UnavailableProblem(f"{error} Repeat the same request.", headers={"Retry-After": "1"})
+        return problem_response(request, problem)
+
     app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(DeadlineExceeded, on_deadline)
+    app.add_exception_handler(RetryableError, on_passing)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(EventTooLarge, on_too_large)
     app.add_exception_handler(Exception, on_unexpected)

@@ -4,7 +4,7 @@
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from kit.database.faults import is_transient
 from kit.database.unit_of_work import Database, UnitOfWork
-from kit.http.auth import Caller, admit
+from kit.http.auth import Caller, Principal, admit
 from kit.http.bodies import body_rules, check_text
 from kit.http.idempotency import AnsweredBefore, claim_key, store_answer
 from kit.http.parameters import check_query, parameters_of
@@ -39,16 +39,43 @@ def unavailable_while_it_passes(request: Request) -> Iterator[None]:
 
 
 async def _unit_of_work(request: Request, caller: Caller) -> AsyncIterator[UnitOfWork]:
+    async with unit_of_work(request, caller, caller.tenant_id) as uow:
+        yield uow
+
+
+@asynccontextmanager
+async def unit_of_work(request: Request, caller: Principal, tenant_id: str) -> AsyncIterator[UnitOfWork]:
+    """A transaction of the tenant for this request of the caller."""
     database: Database = request.app.state.database
     shares: Shares = request.app.state.shares
     with unavailable_while_it_passes(request):
-        async with shares.of(caller.tenant_id), database.unit_of_work(caller.tenant_id) as uow:
+        async with shares.of(tenant_id), database.unit_of_work(tenant_id) as uow:
             key = request.headers.get("idempotency-key")
             if key is not None and request.method == "POST":
                 await claim_key(request, uow, caller.subject, key)
                 request.state.remember = (uow, caller.subject, key)
             yield uow
 
+
+class Transactions:
+    """Transactions of the caller's tenant, one after another: for a request that works long between them, and must not
+    hold a connection meanwhile. It knows no idempotency key, so it is for what can be repeated as it is."""
+
+    def __init__(self, request: Request, caller: Caller) -> None:
+        self._request = request
+        self._tenant_id = caller.tenant_id
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """A transaction that commits at the end of the block."""
+        database: Database = self._request.app.state.database
+        shares: Shares = self._request.app.state.shares
+        with unavailable_while_it_passes(self._request):
+            async with shares.of(self._tenant_id), database.unit_of_work(self._tenant_id) as uow:
+                yield uow
+
+
+ManyUows = Annotated[Transactions, Depends(Transactions)]
 
 # scope="function": the transaction ends before the answer is sent, so the caller can rely on the answer.
 Uow = Annotated[UnitOfWork, Depends(_unit_of_work, scope="function")]

@@ -26,6 +26,7 @@ class Channel(StrEnum):
 class Warning(StrEnum):
     """A warning about an accepted capture; none of these ever refuses it."""
 
+    PROBABLE_DUPLICATE = "probable_duplicate"
     HIDDEN_ANSWERS_IGNORED = "hidden_answers_ignored"
     OLDER_FORM_VERSION = "older_form_version"
     CLOCK_SKEW = "clock_skew"
@@ -112,6 +113,40 @@ def canonical_body(capture: Capture) -> str:
     return canonical_json({name: value for name, value in body.items() if value is not None})
 
 
+def content_sha256(capture: Capture, submitted_by: str) -> str:
+    """SHA-256 of what a person did, whatever id and attempt a device gave it: two captures that share it are probably
+    one, sent twice."""
+    content = {
+        "opportunity_id": capture.opportunity_id,
+        "assessment_key": capture.assessment_key,
+        "assessment_version": capture.assessment_version,
+        "answers": capture.answers,
+        "captured_at": capture.captured_at.isoformat(),
+        "visit": asdict(capture.visit) if capture.visit else None,
+        "submitted_by": submitted_by,
+    }
+    return sha256_of(canonical_json(content))
+
+
+def capture_of(submission_id: UUID, body: str, channel: str, sent_at: str | None) -> Capture:
+    """The capture that this is the canonical body of."""
+    given = json.loads(body)
+    visit = given.get("visit")
+    return Capture(
+        submission_id=submission_id,
+        opportunity_id=given["opportunity_id"],
+        assessment_key=given["assessment_key"],
+        assessment_version=given["assessment_version"],
+        answers=given["answers"],
+        captured_at=datetime.fromisoformat(given["captured_at"]),
+        channel=Channel(channel),
+        attempt_no=given["attempt_no"],
+        definition_hash=given.get("definition_hash"),
+        visit=Visit(**visit) if visit else None,
+        sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
+    )
+
+
 def sha256_of(text: str) -> str:
     """SHA-256 of an ASCII text, hexadecimal."""
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -142,10 +177,12 @@ def warnings_for(
     latest_version: int,
     skewed: bool,
     hidden: bool,
+    duplicate: bool,
 ) -> tuple[Warning, ...]:
     """The warnings about a capture, in the order of their declaration."""
     left = place is not None and capture.visit is not None and place.visit not in {None, capture.visit}
     holds = {
+        Warning.PROBABLE_DUPLICATE: duplicate,
         Warning.HIDDEN_ANSWERS_IGNORED: hidden,
         Warning.OLDER_FORM_VERSION: capture.assessment_version < latest_version,
         Warning.CLOCK_SKEW: skewed,

@@ -155,7 +155,7 @@ def _nothing_due(stage: Stage, standings: Sequence[Standing]) -> tuple[NextReaso
         return NextReason.WAITING_FOR_DECISION, "The answers are in; their decision is on its way."
     if kinds == {StandingKind.PASSED}:
         return NextReason.ALL_PASSED, f"Every assessment of {stage.name} has passed in this visit."
-    return NextReason.NOT_PUBLISHED, f"What is left to answer in {stage.name} has no published version."
+    return NextReason.NOT_PUBLISHED, f"What is left to answer in {stage.name} has no published version with points yet."
 
 
 def _next_attempt(assessment_key: str, attempts: Sequence[Attempt]) -> int:

@@ -13,6 +13,8 @@ from assessment.domain.capture import Visit
 REASON_WORDS = {
     "NOT_CURRENT_STAGE": "the answers belong to an earlier visit and move nothing",
     "SUPERSEDED": "newer answers replaced these",
+    "NOT_OWNER": "another person than the owner handed these in",
+    "OWN_PROPOSAL": "another person has to confirm it",
     "EXPIRED": "the answers are too old to count",
     "OVERRIDE_ACTIVE": "a person has set the stage and newer evidence is needed",
     "TERMINAL": "the opportunity is closed",
@@ -93,7 +95,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One submission with what is known of it so far."""
+    """One submission with what is known of it so far. in_visit counts the attempts at its assessment in its visit."""
 
     submission_id: UUID
     assessment_key: str
@@ -102,6 +104,7 @@ class Attempt:
     received_at: datetime
     score: Score | None
     decision: Decision | None
+    in_visit: int = 1
 
 
 class StandingKind(StrEnum):
@@ -136,7 +139,7 @@ class Standing:
 
 
 def standing_of(assessment_key: str, visit: Visit, attempts: Sequence[Attempt]) -> Standing:
-    """The standing by the last attempt in the visit, in the order of attempt, then receipt."""
+    """The standing by the last attempt in the visit, in the order of attempt, then receipt; it counts the others."""
     mine = sorted(
         (a for a in attempts if a.assessment_key == assessment_key and a.visit == visit),
         key=lambda a: (a.attempt_no, a.received_at),
@@ -145,10 +148,10 @@ def standing_of(assessment_key: str, visit: Visit, attempts: Sequence[Attempt]) 
         return Standing(assessment_key, StandingKind.NOT_STARTED, 0, None, "not answered yet")
     latest = mine[-1]
     if latest.decision is None:
-        return Standing(assessment_key, StandingKind.PENDING, len(mine), latest, "waiting for its decision")
+        return Standing(assessment_key, StandingKind.PENDING, latest.in_visit, latest, "waiting for its decision")
     failed = _fails(latest, assessment_key)
     kind = StandingKind.FAILED if failed else StandingKind.PASSED
-    return Standing(assessment_key, kind, len(mine), latest, outcome_in_words(latest, {}))
+    return Standing(assessment_key, kind, latest.in_visit, latest, outcome_in_words(latest, {}))
 
 
 def _fails(attempt: Attempt, assessment_key: str) -> bool:

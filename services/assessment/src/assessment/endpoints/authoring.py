@@ -9,13 +9,17 @@ from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
+from pydantic import TypeAdapter
 
-from assessment.records import DraftRecord, VersionRecord
+from assessment.records import DraftRecord, LintedDraft, VersionRecord
 from assessment.schemas import authoring as schemas
 from assessment.schemas.capture import MAX_INTEGER
 from assessment.service.authoring import Authoring, template, templates
 
 router = router("authoring")
+
+_FINDINGS = TypeAdapter(list[schemas.Finding])
+_QUESTIONS = TypeAdapter(list[schemas.QuestionBody])
 
 Key = Annotated[str, Path(max_length=64, examples=["prospecting"])]
 Number = Annotated[int, Path(ge=1, le=MAX_INTEGER, description="the version", examples=[1])]
@@ -40,9 +44,9 @@ async def create_assessment(
     body: schemas.NewAssessment, uow: Uow, caller: Caller, response: Response
 ) -> schemas.AssessmentOut:
     """A new assessment with its draft; nothing is published yet."""
-    draft = await Authoring(uow, caller).create(body)
-    response.headers["Location"] = f"/v1/assessments/{draft.key}"
-    return _assessment(draft, response)
+    created = await Authoring(uow, caller).create(body)
+    response.headers["Location"] = f"/v1/assessments/{body.key}"
+    return _assessment(created, response)
 
 
 @router.get("/assessments", dependencies=[requires("assessments:read")])
@@ -56,7 +60,7 @@ async def list_assessments(uow: Uow, caller: Caller, paging: Paging) -> Page[sch
 @router.get("/assessments/{key}", dependencies=[requires("assessments:read")])
 async def get_assessment(key: Key, uow: Uow, caller: Caller, response: Response) -> schemas.AssessmentOut:
     """An assessment with its draft and what publishing it would say."""
-    return _assessment(await Authoring(uow, caller).draft(key), response)
+    return _assessment(await Authoring(uow, caller).linted_draft(key), response)
 
 
 @router.put("/assessments/{key}/draft", dependencies=[requires("assessments:write")])
@@ -105,9 +109,17 @@ def _summary(draft: DraftRecord) -> schemas.AssessmentSummary:
     return schemas.AssessmentSummary.model_validate(draft, from_attributes=True)
 
 
-def _assessment(draft: DraftRecord, response: Response) -> schemas.AssessmentOut:
+def _assessment(linted: LintedDraft, response: Response) -> schemas.AssessmentOut:
+    draft = linted.draft
     response.headers["ETag"] = etag(draft.draft_revision)
-    return schemas.AssessmentOut.model_validate(draft, from_attributes=True)
+    return schemas.AssessmentOut(
+        **dict(_summary(draft)),
+        description=draft.description,
+        questions=_QUESTIONS.validate_python(draft.questions, from_attributes=True),
+        created_at=draft.created_at,
+        created_by=draft.created_by,
+        findings=_FINDINGS.validate_python(linted.findings, from_attributes=True),
+    )
 
 
 def _version_summary(version: VersionRecord) -> schemas.VersionSummary:

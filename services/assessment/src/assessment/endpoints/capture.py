@@ -4,17 +4,21 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Path, Request, Response
-from kit.http.auth import Caller, requires
+from kit.http.auth import Caller, Principal, requires
 from kit.http.bodies import BATCH_BODY, DOCUMENT_BODY, accepts
 from kit.http.idempotency import REPLAY_HEADER
+from kit.http.ownership import Owners
 from kit.http.problems import pointer
 from kit.http.web import Uow, router, unavailable_while_it_passes
+from kit.offload import Turns
 from kit.runtime import Runtime
 from kit.telemetry import current_traceparent
 from pydantic import ValidationError
 
-from assessment.domain.admission import CaptureRefused, Receipt
+from assessment.domain.admission import Receipt
+from assessment.domain.answers import CaptureRefused
 from assessment.domain.capture import Capture
+from assessment.domain.holding import explained
 from assessment.errors import field_errors, problem_of
 from assessment.schemas.capture import (
     BatchBody,
@@ -22,11 +26,13 @@ from assessment.schemas.capture import (
     BatchOut,
     ItemError,
     ItemOut,
+    KeptOut,
     ReceiptOut,
     SubmissionBody,
 )
-from assessment.service.capture import HandedIn, Taken, take_captures
+from assessment.service.capture import Kept, Outcome, Taken, take_each
 from assessment.service.group_commit import GroupCommit
+from assessment.service.judging import HandedIn
 
 router = router("capture")
 
@@ -35,12 +41,14 @@ _REPLAY = {
     "headers": {REPLAY_HEADER: {"schema": {"type": "string"}}},
 }
 
+_KEPT = {"description": "Its definition does not count: it waits for a reviewer, and need not be sent again"}
+
 
 @router.put(
     "/submissions/{submission_id}",
     status_code=201,
-    response_model=ReceiptOut,
-    responses={200: {"model": ReceiptOut, **_REPLAY}},
+    response_model=ReceiptOut | KeptOut,
+    responses={200: {"model": ReceiptOut, **_REPLAY}, 201: {"model": ReceiptOut}, 202: {"model": KeptOut, **_KEPT}},
     dependencies=[requires("submissions:write")],
 )
 @accepts(DOCUMENT_BODY)
@@ -54,11 +62,19 @@ async def put_submission(
     """Hand in a finished assessment. Repeat it until it is answered: the same id with the same body is the same
     submission, and gets the original answer."""
     runtime: Runtime = request.app.state.runtime
-    handed_in = HandedIn(body.capture(submission_id), caller.subject, current_traceparent())
+    handed_in = _handed_in(body.capture(submission_id), caller)
     with unavailable_while_it_passes(request):
         outcome = await runtime.resources.get(GroupCommit).take(runtime.database, caller.tenant_id, handed_in)
     if isinstance(outcome, CaptureRefused):
         raise problem_of(outcome)
+    if isinstance(outcome, Kept):
+        response.status_code = 202
+        return KeptOut(
+            submission_id=submission_id,
+            status=outcome.status,
+            code=outcome.reason,
+            detail=explained(outcome.reason, handed_in.capture),
+        )
     if outcome.replayed:
         response.status_code = 200
         response.headers[REPLAY_HEADER] = "true"
@@ -69,33 +85,42 @@ async def put_submission(
 @accepts(BATCH_BODY, judges_text=True)
 async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
     """Hand in an offline queue of up to 100 items. Each is judged alone and answered in its place: accepted,
-    duplicate, or rejected with its code. A rejected item never holds up the others: keep it for its rep to correct."""
+    duplicate, kept for a reviewer, or rejected. A rejected item never holds up the others: keep it for its rep to
+    correct."""
     answers: dict[int, ItemOut] = {}
     captures: dict[int, Capture] = {}
+    turns = Turns()
     for place, raw in enumerate(body.items):
+        await turns.take()
         try:
             item = BatchItem.model_validate(raw)
             captures[place] = item.capture(item.submission_id)
         except ValidationError as error:
             answers[place] = _malformed(place, raw, error)
     if captures:
-        trace = current_traceparent()
-        outcomes = await take_captures(uow, [HandedIn(each, caller.subject, trace) for each in captures.values()])
+        outcomes = await take_each(uow, [_handed_in(each, caller) for each in captures.values()])
         for (place, capture), outcome in zip(captures.items(), outcomes, strict=True):
             answers[place] = _item(place, capture, outcome)
     return BatchOut(items=[answers[place] for place in range(len(body.items))])
+
+
+def _handed_in(capture: Capture, caller: Principal) -> HandedIn:
+    return HandedIn(capture, caller.person_id, Owners.seen_by(caller), current_traceparent())
 
 
 def _receipt(receipt: Receipt) -> ReceiptOut:
     return ReceiptOut.model_validate(receipt, from_attributes=True)
 
 
-def _item(place: int, capture: Capture, outcome: Taken | CaptureRefused) -> ItemOut:
+def _item(place: int, capture: Capture, outcome: Outcome) -> ItemOut:
     submission_id = str(capture.submission_id)
+    if isinstance(outcome, Kept):
+        detail = explained(outcome.reason, capture)
+        return ItemOut(submission_id=submission_id, status="kept", code=outcome.reason, detail=detail)
     if isinstance(outcome, Taken):
         status = "duplicate" if outcome.replayed else "accepted"
         return ItemOut(submission_id=submission_id, status=status, receipt=_receipt(outcome.receipt))
-    errors = tuple(ItemError(**vars(error)) for error in field_errors(outcome, "body", "items", place))
+    errors = tuple(ItemError(**vars(error)) for error in field_errors(outcome, "items", place))
     return ItemOut(
         submission_id=submission_id,
         status="rejected",
@@ -110,7 +135,7 @@ def _item(place: int, capture: Capture, outcome: Taken | CaptureRefused) -> Item
 def _malformed(place: int, raw: Any, error: ValidationError) -> ItemOut:
     submission_id = raw.get("submission_id") if isinstance(raw, dict) else None
     errors = tuple(
-        ItemError(pointer=pointer("body", "items", place, *_plain(e["loc"])), code=e["type"], detail=e["msg"])
+        ItemError(pointer=pointer("items", place, *e["loc"]), code=e["type"], detail=e["msg"])
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     )
     return ItemOut(
@@ -120,8 +145,3 @@ def _malformed(place: int, raw: Any, error: ValidationError) -> ItemOut:
         detail="The item is not a submission.",
         errors=errors,
     )
-
-
-def _plain(location: tuple[int | str, ...]) -> tuple[int | str, ...]:
-    """The path to a value without the names of the types that were tried on an answer."""
-    return location[:2] if location[:1] == ("answers",) else location

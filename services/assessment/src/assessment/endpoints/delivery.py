@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Header, Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.pagination import Page, Paging
-from kit.http.problems import ForbiddenProblem
+from kit.http.texts import RecordId
 from kit.http.web import Uow, router
 from kit.ids import fingerprint
 from pydantic import TypeAdapter
@@ -27,7 +27,7 @@ _VISIT = TypeAdapter(VisitBody | None)
 _STAGE = TypeAdapter(schemas.StageOut | None)
 _MISSING = TypeAdapter(list[schemas.MissingOut])
 _SCORE = TypeAdapter(schemas.ScoreOut | None)
-OpportunityId = Annotated[str, Path(max_length=128, examples=["006Qy00000AbCdEIAV"])]
+OpportunityId = Annotated[RecordId, Path(max_length=128, examples=["006Qy00000AbCdEIAV"])]
 
 
 @router.get(
@@ -58,14 +58,12 @@ async def list_worklist(
     uow: Uow,
     caller: Caller,
     paging: Paging,
-    owner_id: Annotated[str | None, Query(max_length=128, description="another rep's; managers and admins")] = None,
+    owner_id: Annotated[RecordId | None, Query(max_length=128, description="another's; managers and admins")] = None,
 ) -> Page[schemas.WorklistItem]:
     """A rep's open opportunities by id: the stage, what is due, the last outcome in plain words, what is missing."""
-    owner = owner_id or caller.subject
-    if owner != caller.subject and not caller.may(READ_ANY_WORKLIST):
-        raise ForbiddenProblem(
-            f"The scope {READ_ANY_WORKLIST} is needed.", code="missing_scope", extra={"scope": READ_ANY_WORKLIST}
-        )
+    owner = owner_id or caller.person_id
+    if owner != caller.person_id:
+        caller.demand(READ_ANY_WORKLIST)
     after = paging.after(str) or ""
     found = await Delivery(uow, caller).worklist(owner, after, paging.limit + 1)
     return paging.page(found, lambda work: [work.opportunity.opportunity_id], _worklist_item)
@@ -83,15 +81,20 @@ async def list_timeline(
 
 @router.get("/submissions/{submission_id}", dependencies=[requires("submissions:read")])
 async def get_submission(submission_id: UUID, uow: Uow, caller: Caller) -> schemas.SubmissionOut:
-    """How far a submission has come: received, scored, decided. Poll it to follow one."""
-    handed_in, attempt = await Delivery(uow, caller).submission(submission_id)
-    return schemas.SubmissionOut(
-        **asdict(handed_in),
-        visit=_VISIT.validate_python(attempt.visit, from_attributes=True),
-        status="decided" if attempt.decision else "scored" if attempt.score else "received",
-        score=_SCORE.validate_python(attempt.score, from_attributes=True),
-        decision=_decision(attempt),
-    )
+    """How far a submission has come: received, scored, decided. Poll it to follow one. While its opportunity is not
+    yours, it stays received."""
+    progress = await Delivery(uow, caller).submission(submission_id)
+    attempt = progress.attempt
+    if attempt is None:
+        found: dict[str, object] = {"attempt_no": None, "status": "received"}
+    else:
+        found = {
+            "visit": _VISIT.validate_python(attempt.visit, from_attributes=True),
+            "status": "decided" if attempt.decision else "scored" if attempt.score else "received",
+            "score": _SCORE.validate_python(attempt.score, from_attributes=True),
+            "decision": _decision(attempt),
+        }
+    return schemas.SubmissionOut.model_validate(asdict(progress.submission) | found)
 
 
 def _missing(attempt: Attempt) -> list[schemas.MissingOut]:

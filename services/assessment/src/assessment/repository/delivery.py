@@ -1,23 +1,18 @@
 """Queries behind "what now?": opportunities, their stages, attempts and history."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import Any, TypeVar
-from uuid import UUID
 
 from kit.database.rows import columns, record, records
-from pydantic import TypeAdapter
-from pydantic_core import ArgsKwargs
-from sqlalchemy import Select, select, text, tuple_
+from kit.database.sets import among, among_rows
+from sqlalchemy import exists, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.domain.delivery import Available, Opportunity, Stage
-from assessment.domain.outcome import Attempt, Decision, Score
-from assessment.models import assessment_version, pipeline_version, stage_decision, submission, submission_score
-from assessment.records import PipelineRecord, SubmissionRecord, TimelineRecord
+from assessment.models import assessment_version, held_submission, pipeline_version, scoring_profile, submission
+from assessment.records import PipelineRecord, TimelineRecord
 
-K = TypeVar("K")
 PipelineStages = dict[tuple[str, int], dict[str, Stage]]
 TimelineKey = tuple[datetime, str, str]
 
@@ -84,6 +79,7 @@ _TIMELINE = text("""
         FROM submission
         WHERE tenant_id = :tenant_id
         AND opportunity_id = :opportunity_id
+        AND (entitled OR submitted_by = :owner_id)
     ),
     decided AS (
         SELECT stage_decision.*
@@ -175,12 +171,6 @@ _TIMELINE = text("""
     ORDER BY at, kind, id
     LIMIT :limit
 """)
-_SUBMISSION = columns(submission, SubmissionRecord)
-_SCORE = columns(submission_score, Score)
-_DECISION = columns(stage_decision, Decision)
-_READ_SUBMISSION = TypeAdapter(SubmissionRecord)
-_READ_SCORE = TypeAdapter(Score)
-_READ_DECISION = TypeAdapter(Decision)
 
 
 class DeliveryRepository:
@@ -195,6 +185,17 @@ class DeliveryRepository:
         given = {"tenant_id": self._tenant_id, "opportunity_id": opportunity_id}
         return await record(self._session, _ONE_OPPORTUNITY.bindparams(**given), Opportunity)
 
+    async def answered_by(self, opportunity_id: str, person_id: str) -> bool:
+        """Whether this person has handed in answers for it, held or not."""
+        s, h = submission.c, held_submission.c
+        stored = exists().where(
+            s.tenant_id == self._tenant_id, s.opportunity_id == opportunity_id, s.submitted_by == person_id
+        )
+        held = exists().where(
+            h.tenant_id == self._tenant_id, h.opportunity_id == opportunity_id, h.submitted_by == person_id
+        )
+        return bool((await self._session.execute(select(stored | held))).scalar_one())
+
     async def open_opportunities(self, owner_id: str, after: str, limit: int) -> list[Opportunity]:
         """An owner's open opportunities by id, from behind `after`."""
         given = {"tenant_id": self._tenant_id, "owner_id": owner_id, "after": after, "limit": limit}
@@ -204,7 +205,7 @@ class DeliveryRepository:
         """Stages by key of each known one of these (pipeline_key, version) pairs."""
         c = pipeline_version.c
         statement = select(*columns(pipeline_version, PipelineRecord)).where(
-            c.tenant_id == self._tenant_id, tuple_(c.pipeline_key, c.version).in_(sorted(pipelines))
+            c.tenant_id == self._tenant_id, among_rows((c.pipeline_key, c.version), pipelines)
         )
         return {
             (found.pipeline_key, found.version): {stage.key: stage for stage in found.stages}
@@ -212,75 +213,37 @@ class DeliveryRepository:
         }
 
     async def available(self, assessment_keys: Collection[str]) -> dict[str, Available]:
-        """The newest version of each of these assessments that may be started."""
-        c = assessment_version.c
+        """The newest version of each of these assessments that may be started: without points it would wait."""
+        c, p = assessment_version.c, scoring_profile.c
+        with_points = exists().where(
+            p.tenant_id == c.tenant_id, p.assessment_key == c.assessment_key, p.assessment_version == c.version
+        )
         statement = (
             select(*columns(assessment_version, Available))
             .ext(distinct_on(c.assessment_key))
             .where(
                 c.tenant_id == self._tenant_id,
-                c.assessment_key.in_(sorted(assessment_keys)),
+                among(c.assessment_key, assessment_keys),
                 c.retired_at.is_(None),
+                with_points,
             )
             .order_by(c.assessment_key, c.version.desc())
         )
         return {found.assessment_key: found for found in await records(self._session, statement, Available)}
 
-    async def attempts(self, opportunity_ids: Collection[str]) -> dict[str, list[Attempt]]:
-        """Every submission of these opportunities with its newest score and decision, in the order received."""
-        found: dict[str, list[Attempt]] = {}
-        for row, attempt in await self._submissions(submission.c.opportunity_id.in_(sorted(opportunity_ids))):
-            found.setdefault(row.opportunity_id, []).append(attempt)
-        return found
-
-    async def submission(self, submission_id: UUID) -> tuple[SubmissionRecord, Attempt] | None:
-        """One submission with its newest score and decision, of any caller."""
-        found = await self._submissions(submission.c.submission_id == submission_id)
-        return found[0] if found else None
-
-    async def timeline(self, opportunity_id: str, after: TimelineKey | None, limit: int) -> list[TimelineRecord]:
-        """Submissions, scores, decisions and stage changes in the order of their time, from behind `after`."""
+    async def timeline(
+        self, opportunity_id: str, owner_id: str | None, after: TimelineKey | None, limit: int
+    ) -> list[TimelineRecord]:
+        """Submissions that count, scores, decisions and stage changes in the order of their time, from behind
+        `after`."""
         at, kind, id = after or _BEFORE_ALL
         statement = _TIMELINE.bindparams(
-            tenant_id=self._tenant_id, opportunity_id=opportunity_id, at=at, kind=kind, id=id, limit=limit
+            tenant_id=self._tenant_id,
+            opportunity_id=opportunity_id,
+            owner_id=owner_id,
+            at=at,
+            kind=kind,
+            id=id,
+            limit=limit,
         )
         return await records(self._session, statement, TimelineRecord)
-
-    async def _submissions(self, condition: Any) -> list[tuple[SubmissionRecord, Attempt]]:
-        found = await self._session.execute(_with_newest(self._tenant_id).where(condition))
-        return [_followed(row) for row in found]
-
-
-def _with_newest(tenant_id: str) -> Select[Any]:
-    """Submissions beside their newest score and decision. Of all pairs of a score and a decision of one submission, the
-    newest score comes first with the newest decision."""
-    s, v, d = submission.c, submission_score.c, stage_decision.c
-    return (
-        select(*_SUBMISSION, *_SCORE, *_DECISION)
-        .ext(distinct_on(s.received_at, s.submission_id))
-        .outerjoin(submission_score, (v.tenant_id == s.tenant_id) & (v.submission_id == s.submission_id))
-        .outerjoin(stage_decision, (d.tenant_id == s.tenant_id) & (d.submission_id == s.submission_id))
-        .where(s.tenant_id == tenant_id)
-        .order_by(s.received_at, s.submission_id, v.scored_at.desc(), v.score_id.desc(), d.decision_no.desc())
-    )
-
-
-def _followed(row: Sequence[Any]) -> tuple[SubmissionRecord, Attempt]:
-    after_submission, after_score = len(_SUBMISSION), len(_SUBMISSION) + len(_SCORE)
-    handed_in = _value(_READ_SUBMISSION, row[:after_submission])
-    assert handed_in is not None
-    attempt = Attempt(
-        handed_in.submission_id,
-        handed_in.assessment_key,
-        handed_in.visit,
-        handed_in.attempt_no,
-        handed_in.received_at,
-        _value(_READ_SCORE, row[after_submission:after_score]),
-        _value(_READ_DECISION, row[after_score:]),
-    )
-    return handed_in, attempt
-
-
-def _value(reader: TypeAdapter[K], values: Sequence[Any]) -> K | None:
-    """A value from its columns; None where the join found no row, so that even its first column, the id, is NULL."""
-    return None if values[0] is None else reader.validate_python(ArgsKwargs(tuple(values)))

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from assessment.models import (
     opportunity,
     pipeline_version,
+    scoring_profile,
     stage_change,
     stage_decision,
     submission_score,
@@ -19,6 +20,7 @@ from assessment.records import (
     DecisionRecord,
     ObservationRecord,
     PipelineRecord,
+    ProfileRecord,
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
@@ -70,6 +72,10 @@ class ReplicaRepository:
     def publish_pipelines(self, values: Sequence[PipelineRecord]) -> None:
         """Keep published pipeline versions."""
         self._keep(pipeline_version, values)
+
+    def publish_profiles(self, values: Sequence[ProfileRecord]) -> None:
+        """Keep which assessment versions have points."""
+        self._keep(scoring_profile, values)
 
     def score(self, values: Sequence[ScoreRecord]) -> None:
         """Keep scores."""

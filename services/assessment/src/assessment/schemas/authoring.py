@@ -1,20 +1,27 @@
 """Drafts, versions and templates."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
-from forms.definition import Question, QuestionType
+from forms.definition import MAX_CHOICE_KEY, MAX_QUESTION_KEY, Question, QuestionType
+from kit.http.texts import Shape, refusal
 from kit.wire import PlainDecimal
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 MAX_QUESTIONS = 500
 MAX_CHOICES = 200
+# Of a whole definition: the events that carry it on have room for as much.
+MAX_CHOICES_TOGETHER = 2_000
+MAX_CHARACTERS = 200_000
 _QUESTIONS = TypeAdapter(tuple[Question, ...])
 
 AssessmentKey = Annotated[
     str,
+    Shape(
+        r"[A-Za-z][A-Za-z0-9_-]{0,63}",
+        "An assessment's key has 1 to 64 letters, digits, '_' and '-', and starts with a letter.",
+    ),
     Field(
-        pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$",
         description="stable for ever; rules name its score as `<key>.score`",
         examples=["prospecting"],
     ),
@@ -24,11 +31,19 @@ AssessmentKey = Annotated[
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_points(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "points" in data:
+            words = "A form has no points: leave them out here, and write them in a scoring profile of its version."
+            raise refusal("points_elsewhere", words)
+        return data
+
 
 class ChoiceBody(_Strict):
     """One choice of a question. It has no points: those are in the scoring profile."""
 
-    key: str = Field(max_length=100, examples=["over_5"])
+    key: str = Field(max_length=MAX_CHOICE_KEY, examples=["over_5"])
     text: str = Field(max_length=1000, examples=["More than 5 hours"])
     exclusive: bool = Field(False, description="taking it excludes every other choice")
 
@@ -36,7 +51,7 @@ class ChoiceBody(_Strict):
 class QuestionBody(_Strict):
     """One question of an assessment."""
 
-    key: str = Field(max_length=100, examples=["hours"])
+    key: str = Field(max_length=MAX_QUESTION_KEY, examples=["hours"])
     text: str = Field(max_length=2000, examples=["How many hours a week do they lose to this?"])
     type: QuestionType
     required: bool = False
@@ -51,7 +66,8 @@ class QuestionBody(_Strict):
 
 
 class DraftBody(_Strict):
-    """What an author may change before publishing. A draft may still have errors; publishing refuses them."""
+    """What an author may change before publishing. A draft may still have errors; publishing refuses them. The other
+    members of an assessment may be sent back as they were read, and change nothing."""
 
     title: str = Field(min_length=1, max_length=200, examples=["Prospecting assessment"])
     description: str = Field("", max_length=4000)
@@ -75,6 +91,29 @@ class DraftBody(_Strict):
             ]
         },
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_what_is_only_read(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        only_read = AssessmentOut.model_fields.keys() - cls.model_fields.keys()
+        return {name: value for name, value in data.items() if name not in only_read}
+
+    @model_validator(mode="after")
+    def _not_too_large(self) -> Self:
+        choices = [choice for question in self.questions for choice in question.choices]
+        if len(choices) > MAX_CHOICES_TOGETHER:
+            message = f"All questions together have at most {MAX_CHOICES_TOGETHER} choices; these have {len(choices)}."
+            raise refusal("definition_too_large", message)
+        texts = [self.title, self.description, *(text for choice in choices for text in (choice.key, choice.text))]
+        for question in self.questions:
+            texts += [question.key, question.text, question.help_text, question.section, question.visible_if]
+        length = sum(map(len, texts))
+        if length > MAX_CHARACTERS:
+            message = f"All texts together have at most {MAX_CHARACTERS} characters; these have {length}."
+            raise refusal("definition_too_large", message)
+        return self
 
     @property
     def definition(self) -> tuple[Question, ...]:

@@ -4,40 +4,36 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-)
+from kit.http.texts import RecordId, Shape
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from assessment.domain import capture as domain
+from assessment.schemas.answers import Answers
 
 MAX_ITEMS = 100
 MAX_INTEGER = 2**31 - 1
 
-Answer = StrictBool | StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)] | StrictStr | list[StrictStr]
-OpportunityId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$", examples=["006Qy00000AbCdEIAV"])]
-
-
+OpportunityId = Annotated[
+    RecordId,
+    Shape(
+        r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}",
+        "An opportunity's id has 1 to 128 letters, digits, '_', '.', ':' and '-', and starts with a letter or a digit.",
+    ),
+    Field(examples=["006Qy00000AbCdEIAV"]),
+]
 # An item of a batch is judged alone, so the text of its members is not checked before.
-_STORABLE = r"^[^\x00]+$"
+_Storable = Shape(r"[^\x00]+", "This must not be empty or contain U+0000.")
+_Hash = Shape(r"[0-9a-f]{64}", "The hash is 64 hexadecimal digits in small letters, as the version has it.")
 
 
 class VisitBody(BaseModel):
     """One stay of an opportunity in one stage."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
 
-    stage_key: str = Field(pattern=_STORABLE, max_length=100, examples=["prospecting"])
+    stage_key: Annotated[str, _Storable] = Field(max_length=100, examples=["prospecting"])
     visit_no: int = Field(ge=1, le=MAX_INTEGER, description="counts all visits of the opportunity")
 
 
@@ -60,13 +56,10 @@ class SubmissionBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     opportunity_id: OpportunityId
-    assessment_key: str = Field(pattern=_STORABLE, max_length=64, examples=["prospecting"])
+    assessment_key: Annotated[str, _Storable] = Field(max_length=64, examples=["prospecting"])
     assessment_version: int = Field(ge=1, le=MAX_INTEGER, description="the version that was answered")
-    definition_hash: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="proof of what was answered")
-    answers: dict[str, Answer] = Field(
-        max_length=1000,
-        description="by question key: a choice's key, a list of them, a number (or decimal text), a text, a boolean",
-    )
+    definition_hash: Annotated[str, _Hash] | None = Field(None, description="proof of what was answered")
+    answers: Answers
     visit: VisitBody | None = Field(None, description="where the rep worked; absent: the current visit")
     captured_at: AwareDatetime = Field(description="when the rep finished, by the device's clock")
     sent_at: AwareDatetime | None = Field(None, description="the device's clock now: tells how wrong it is")
@@ -122,6 +115,15 @@ class BatchBody(BaseModel):
     )
 
 
+class KeptOut(BaseModel):
+    """The acknowledgement of a submission that waits for a reviewer: it need not be sent again."""
+
+    submission_id: UUID
+    status: Literal["waiting", "discarded"]
+    code: str = Field(description="why it does not count by itself", examples=["version_retired"])
+    detail: str
+
+
 class ReceiptOut(BaseModel):
     """The acknowledgement of a submission: the same at every retry."""
 
@@ -145,16 +147,17 @@ Quoted = Annotated[str, BeforeValidator(_printable)]
 class ItemError(BaseModel):
     """One thing wrong with an item."""
 
-    pointer: Quoted = Field(examples=["/body/items/3/answers/hours"])
+    pointer: Quoted = Field(examples=["/items/3/answers/hours"])
     code: str
     detail: Quoted
 
 
 class ItemOut(BaseModel):
-    """What became of one item: accepted and duplicate have a receipt, rejected has code, detail and errors."""
+    """What became of one item: accepted and duplicate have a receipt, rejected has code, detail and errors. One that
+    is kept waits for a reviewer, for the reason in code and detail: it need not be sent again."""
 
     submission_id: Quoted | None = Field(description="null when the item had none that could be read")
-    status: Literal["accepted", "duplicate", "rejected"]
+    status: Literal["accepted", "duplicate", "kept", "rejected"]
     receipt: ReceiptOut | None = None
     code: str | None = None
     detail: Quoted | None = None

@@ -134,19 +134,20 @@ class DecisionOut(BaseModel):
 
 
 class SubmissionOut(BaseModel):
-    """A submission and how far it has come: received, then scored, then decided."""
+    """A submission and how far it has come: received, then scored, then decided. Visit, attempt, score and decision are
+    null while its opportunity is not the caller's to see."""
 
     submission_id: UUID
     status: Literal["received", "scored", "decided"]
     opportunity_id: str
     assessment_key: str
     assessment_version: int
-    visit: VisitBody | None
-    attempt_no: int
+    visit: VisitBody | None = None
+    attempt_no: int | None = Field(description="as the server counts attempts at this assessment of the opportunity")
     channel: str
     submitted_by: str
     captured_at: datetime
     received_at: datetime
     warnings: list[str]
-    score: ScoreOut | None
-    decision: DecisionOut | None
+    score: ScoreOut | None = None
+    decision: DecisionOut | None = None

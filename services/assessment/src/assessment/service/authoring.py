@@ -4,12 +4,13 @@ from functools import lru_cache
 from importlib import resources
 
 from forms.definition import definition_hash
-from forms.lint import Finding, Severity
+from forms.lint import Finding, Severity, is_light, lint
 from kit.database.unit_of_work import UnitOfWork
 from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
+from kit.offload import Offload
 from pydantic import TypeAdapter
 
 from assessment.errors import (
@@ -21,9 +22,11 @@ from assessment.errors import (
     VersionNotFound,
 )
 from assessment.messages import assessment_published
-from assessment.records import DraftRecord, Template, VersionRecord
+from assessment.records import DraftRecord, LintedDraft, Template, VersionRecord
 from assessment.repository.authoring import AuthoringRepository
 from assessment.schemas.authoring import DraftBody, NewAssessment
+
+LINT_SECONDS = 10
 
 
 class Authoring:
@@ -34,7 +37,7 @@ class Authoring:
         self._caller = caller
         self._repository = AuthoringRepository(uow.session, uow.tenant_id)
 
-    async def create(self, new: NewAssessment) -> DraftRecord:
+    async def create(self, new: NewAssessment) -> LintedDraft:
         """A new assessment with its draft. AssessmentKeyTaken when the key exists."""
         draft = await self._repository.insert_draft(
             new.key, new.title, new.description, new.definition, self._caller.subject
@@ -42,9 +45,9 @@ class Authoring:
         if draft is None:
             raise AssessmentKeyTaken(f"There is an assessment {new.key} already.")
         await audit.record(self._uow, self._caller, "assessment.created", new.key)
-        return draft
+        return await self._linted(draft)
 
-    async def change_draft(self, key: str, body: DraftBody, expected_revision: int) -> DraftRecord:
+    async def change_draft(self, key: str, body: DraftBody, expected_revision: int) -> LintedDraft:
         """Replace the draft as it was read. Published versions stay as they are."""
         held = await self._locked(key)
         check_revision(expected_revision, held.draft_revision)
@@ -54,12 +57,12 @@ class Authoring:
         await audit.record(
             self._uow, self._caller, "assessment.draft_changed", key, draft_revision=draft.draft_revision
         )
-        return draft
+        return await self._linted(draft)
 
     async def publish(self, key: str) -> tuple[VersionRecord, list[Finding]]:
         """A new immutable version of the draft, with the lint's findings. DefinitionInvalid when it has errors."""
         draft = await self._locked(key)
-        findings = draft.findings
+        findings = (await self._linted(draft)).findings
         errors = [finding for finding in findings if finding.severity is Severity.ERROR]
         if errors:
             raise DefinitionInvalid(errors)
@@ -89,6 +92,17 @@ class Authoring:
         await self._announce(version, latest_version=draft.latest_version)
         await audit.record(self._uow, self._caller, "assessment.retired", key, version=number)
         return version
+
+    async def linted_draft(self, key: str) -> LintedDraft:
+        """The assessment with its draft and what publishing it would say. AssessmentNotFound."""
+        return await self._linted(await self.draft(key))
+
+    async def _linted(self, draft: DraftRecord) -> LintedDraft:
+        form = draft.next_form
+        if is_light(form):
+            return LintedDraft(draft, lint(form))
+        offload = self._uow.resources.get(Offload)
+        return LintedDraft(draft, await offload.run(lint, form, deadline=LINT_SECONDS))
 
     async def draft(self, key: str, *, for_update: bool = False) -> DraftRecord:
         """The assessment with its draft. AssessmentNotFound."""

@@ -6,14 +6,16 @@ from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
+from kit.http.ownership import Owners
+from kit.http.problems import NotFoundProblem
 
 from assessment.domain.delivery import NextAssessment, Opportunity, Stage, next_assessment
 from assessment.domain.outcome import Attempt
-from assessment.errors import OpportunityNotFound, SubmissionNotFound
+from assessment.errors import OpportunityNotFound, OpportunityUnknown, SubmissionNotFound
 from assessment.records import SubmissionRecord, TimelineRecord
+from assessment.repository.attempts import AttemptRepository
 from assessment.repository.delivery import DeliveryRepository, TimelineKey
-
-READ_ANY = "opportunities:read-any"
+from assessment.repository.review import ReviewRepository
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +33,24 @@ class Work:
         return {key: stage.name for key, stage in self.stages.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """A submission and what became of it; `attempt` is None while it is held, and to a submitter who does not see its
+    opportunity: the two look the same."""
+
+    submission: SubmissionRecord
+    attempt: Attempt | None
+
+
 class Delivery:
-    """Reads on behalf of one caller: a rep sees its own opportunities and submissions, a caller that may read any sees
-    all."""
+    """Reads on behalf of one caller, of the opportunities that it sees."""
 
     def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
         self._repository = DeliveryRepository(uow.session, uow.tenant_id)
+        self._held = ReviewRepository(uow.session, uow.tenant_id)
+        self._attempts = AttemptRepository(uow.session, uow.tenant_id)
         self._caller = caller
+        self._owners = Owners.seen_by(caller)
 
     async def next_assessment(self, opportunity_id: str) -> Work:
         """What one opportunity is due. OpportunityNotFound."""
@@ -49,24 +62,42 @@ class Delivery:
 
     async def timeline(self, opportunity_id: str, after: TimelineKey | None, limit: int) -> list[TimelineRecord]:
         """What happened to one opportunity, in order. OpportunityNotFound."""
-        await self._opportunity(opportunity_id)
-        return await self._repository.timeline(opportunity_id, after, limit)
+        found = await self._opportunity(opportunity_id)
+        return await self._repository.timeline(opportunity_id, found.owner_id, after, limit)
 
-    async def submission(self, submission_id: UUID) -> tuple[SubmissionRecord, Attempt]:
+    async def submission(self, submission_id: UUID) -> Progress:
         """One submission and its progress. SubmissionNotFound."""
-        found = await self._repository.submission(submission_id)
-        if found is None or not self._may_see(found[0].submitted_by):
-            raise SubmissionNotFound(f"There is no submission {submission_id} of yours.")
-        return found
+        absent = SubmissionNotFound(f"There is no submission {submission_id} of yours.")
+        found = await self._attempts.submission(submission_id)
+        if found is not None and self._owners.include(found[2]):
+            return Progress(found[0], found[1])
+        # Their own answers for an opportunity that they do not see: what became of them would tell of it, and so would
+        # that a reviewer has accepted them.
+        handed_in = await self._held.held(submission_id) or (found[0] if found else None)
+        if handed_in is None:
+            raise absent
+        if handed_in.submitted_by != self._caller.person_id:
+            absent.refused = "not_owner"
+            raise absent
+        return Progress(handed_in, None)
 
     async def _opportunity(self, opportunity_id: str) -> Opportunity:
         found = await self._repository.opportunity(opportunity_id)
-        if found is None or not self._may_see(found.owner_id):
-            raise OpportunityNotFound(f"There is no opportunity {opportunity_id} of yours.")
-        return found
+        if found is not None and self._owners.include(found.owner_id):
+            return found
+        absent = await self._absent(opportunity_id)
+        absent.refused = "not_owner" if found is not None else absent.refused
+        raise absent
 
-    def _may_see(self, owner: str | None) -> bool:
-        return owner == self._caller.subject or self._caller.may(READ_ANY)
+    async def _absent(self, opportunity_id: str) -> NotFoundProblem:
+        """The same whether it is another person's or does not exist here."""
+        if await self._repository.answered_by(opportunity_id, self._caller.person_id):
+            return OpportunityUnknown(
+                f"You have handed in answers for {opportunity_id}, but it is not known as an opportunity of yours yet. "
+                "Try again.",
+                headers={"Retry-After": "5"},
+            )
+        return OpportunityNotFound(f"There is no opportunity {opportunity_id} of yours.")
 
     async def _works(self, opportunities: Sequence[Opportunity]) -> list[Work]:
         # A fixed number of statements, however long the page is.
@@ -76,7 +107,7 @@ class Delivery:
         current = [known.get(each.stage_key or "") for each, known in zip(opportunities, stages, strict=True)]
         keys = {key for stage in current if stage for key in stage.assessment_keys}
         available = await self._repository.available(keys)
-        attempts = await self._repository.attempts([each.opportunity_id for each in opportunities])
+        attempts = await self._attempts.attempts([each.opportunity_id for each in opportunities])
         works: list[Work] = []
         for opportunity, known, stage in zip(opportunities, stages, current, strict=True):
             tried = attempts.get(opportunity.opportunity_id, [])

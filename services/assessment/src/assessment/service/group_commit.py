@@ -12,11 +12,10 @@ from kit.database.faults import is_transient
 from kit.database.unit_of_work import Database, UnitOfWork
 from kit.delivery.pace import REQUESTS
 
-from assessment.domain.admission import CaptureRefused
-from assessment.service.capture import HandedIn, Taken, take_captures
+from assessment.service.capture import Outcome, take_captures
+from assessment.service.judging import HandedIn
 
 GROUP = 100
-Outcome = Taken | CaptureRefused
 Waiting = list[tuple[HandedIn, "asyncio.Future[Outcome]"]]
 
 

@@ -10,6 +10,7 @@ from assessment.records import (
     DecisionRecord,
     ObservationRecord,
     PipelineRecord,
+    ProfileRecord,
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
@@ -36,6 +37,10 @@ class Replicas:
     def publish_pipelines(self, pipelines: Sequence[PipelineRecord]) -> None:
         """Which assessments count in which stage, of every version."""
         self._repository.publish_pipelines(pipelines)
+
+    def publish_profiles(self, profiles: Sequence[ProfileRecord]) -> None:
+        """Which assessment versions have points."""
+        self._repository.publish_profiles(profiles)
 
     def score(self, scores: Sequence[ScoreRecord]) -> None:
         """Scores of submissions."""

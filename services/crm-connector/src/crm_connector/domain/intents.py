@@ -4,15 +4,17 @@ NEW ──► SENT ──► CONFIRMED ──► ECHOED    NEW and SENT: the ech
  ▲       │
  ├───────┤ it may be tried again
  │       ├──► CONFLICT                   the CRM holds another stage than the one to replace
- └────── └──► PARKED                     repeating cannot help; a person may retry it
+ └────── └──► PARKED ──► DISCARDED       repeating cannot help; a person may retry it, or give it up
 NEW ──► PARKED                           its stage has no counterpart in the CRM
 NEW ──► SUPERSEDED                       a newer decision's stage was written already
 """
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, StrEnum
+
+from crm_connector.domain.holds import Refusal
 
 FIRST_RETRY = timedelta(milliseconds=500)
 LONGEST_RETRY = timedelta(minutes=5)
@@ -28,6 +30,7 @@ class IntentState(StrEnum):
     ECHOED = "ECHOED"
     CONFLICT = "CONFLICT"
     SUPERSEDED = "SUPERSEDED"
+    DISCARDED = "DISCARDED"
 
     @property
     def is_settled(self) -> bool:
@@ -50,6 +53,7 @@ class Move(Enum):
     SUPERSEDE = (IntentState.NEW,), IntentState.SUPERSEDED
     PARK = (IntentState.NEW, IntentState.SENT), IntentState.PARKED
     RETRY = (IntentState.PARKED,), IntentState.NEW
+    DISCARD = (IntentState.PARKED,), IntentState.DISCARDED
     REPEAT = (IntentState.SENT,), IntentState.NEW
     DOUBT = (IntentState.SENT,), IntentState.SENT
     CONFIRM = (IntentState.SENT,), IntentState.CONFIRMED
@@ -90,7 +94,9 @@ class Verdict(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Reply:
     """The CRM's reply to one write, in its own words. `not_before` is the least time to wait; `most_attempts` bounds
-    the repetition of a fault that may be a passing one; `came` is False when the CRM as a whole did not reply."""
+    the repetition of a fault that may be a passing one; `came` is False when the CRM as a whole did not reply.
+    `refused` is the question whose answer the CRM did not take, empty for the assessment as a whole, else None;
+    `refusal` is set when the CRM refuses more than this one write."""
 
     write_id: str
     verdict: Verdict
@@ -99,6 +105,12 @@ class Reply:
     not_before: timedelta = timedelta()
     most_attempts: int | None = None
     came: bool = True
+    refused: str | None = None
+    refusal: Refusal | None = None
+
+
+# Passing faults that last longer than this hold back no stage when they are about an answer.
+_LONG = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +133,25 @@ def settle(reply: Reply, attempt: int, chance: float) -> Settlement:
     if reply.verdict in _MOVES:
         return Settlement(_MOVES[reply.verdict])
     if reply.verdict is Verdict.UNKNOWN:
-        return Settlement(Move.DOUBT, retry_wait(1, chance))
+        return Settlement(Move.DOUBT, max(reply.not_before, retry_wait(1, chance)))
     if reply.most_attempts is not None and attempt >= reply.most_attempts:
         return Settlement(Move.PARK)
     return Settlement(Move.REPEAT, max(reply.not_before, retry_wait(attempt, chance)))
+
+
+def left_out_after(
+    reply: Reply, settlement: Settlement, left_out: Mapping[str, str], questions: Iterable[str]
+) -> dict[str, str] | None:
+    """What a write goes without after this reply, with the CRM's words; None when it is not about the evidence, or may
+    pass soon. A second refused answer takes all answers with it, so that the stage waits for a few calls at most."""
+    if reply.refused is None or reply.refused in left_out:
+        return None
+    if settlement.move is not Move.PARK and settlement.wait < _LONG:
+        return None
+    words = {reply.refused: f"{reply.code}: {reply.reason}"}
+    if left_out and reply.refused:
+        words |= dict.fromkeys(set(questions) - left_out.keys() - {reply.refused}, "left out with the others")
+    return {**left_out, **words}
 
 
 def retry_wait(attempt: int, chance: float) -> timedelta:

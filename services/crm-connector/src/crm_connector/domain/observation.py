@@ -25,6 +25,23 @@ class Facts:
     owner_id: str = ""
 
 
+class ClockSource(StrEnum):
+    """How it is known since when an opportunity is in its stage: by the CRM's history of stages, by its stamp of the
+    last change of stage, or, when the stage never changed, by the record's creation."""
+
+    HISTORY = "HISTORY"
+    STAGE_STAMP = "STAGE_STAMP"
+    CREATION = "CREATION"
+
+
+@dataclass(frozen=True, slots=True)
+class StageClock:
+    """Since when an opportunity is in its stage."""
+
+    since: datetime
+    source: ClockSource
+
+
 @dataclass(frozen=True, slots=True)
 class CrmOpportunity:
     """An opportunity as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds."""
@@ -35,6 +52,7 @@ class CrmOpportunity:
     modified_by: str = ""
     write_id: str = ""
     deleted: bool = False
+    stage_clock: StageClock | None = None
 
 
 class FactChanges(TypedDict, total=False):
@@ -124,6 +142,7 @@ class Occasion:
     committed_at: datetime
     changed_by: str = ""
     field_names: Mapping[str, str] = field(default_factory=dict)
+    stage_clock: StageClock | None = None
 
 
 def is_echo(change: CrmChange, sent: Mapping[str, object] | None) -> bool:

@@ -3,9 +3,12 @@
 A mapping is one to one within a pipeline: the expected stage of a write has to name exactly one stage of the CRM.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
+
+from crm_connector.domain.writes import Ending
 
 
 class Category(StrEnum):
@@ -62,7 +65,7 @@ class StageMap:
         """Our stage for the CRM's; empty when it is not mapped."""
         return self._key_by_crm.get(crm_stage, "")
 
-    @property
+    @cached_property
     def _key_by_crm(self) -> dict[str, str]:
         return {crm: key for key, crm in self.crm_by_key.items()}
 
@@ -74,16 +77,37 @@ def agrees(category: Category, stage: CrmStage) -> bool:
 
 
 def default_pairs(stages: Sequence[PipelineStage], catalog: Sequence[CrmStage]) -> dict[str, str]:
-    """Pairs by equal name, as far as the categories agree. Without a catalog each stage is paired with its own name."""
+    """Pairs by equal API name or else label, as far as the categories agree. Without a catalog each stage is paired
+    with its own name."""
     if not catalog:
         return {stage.key: stage.name for stage in stages}
-    by_label = {stage.label.casefold(): stage for stage in catalog if stage.is_active}
+    active = [stage for stage in catalog if stage.is_active]
+    by_name = {stage.label.casefold(): stage for stage in active} | {stage.name.casefold(): stage for stage in active}
     pairs: dict[str, str] = {}
     for stage in stages:
-        found = by_label.get(stage.name.casefold())
+        found = by_name.get(stage.name.casefold())
         if found is not None and agrees(stage.category, found) and found.name not in pairs.values():
             pairs[stage.key] = found.name
     return pairs
+
+
+def completed(
+    pairs: Mapping[str, str],
+    stages: Sequence[PipelineStage],
+    catalog: Sequence[CrmStage],
+    left_out: Collection[str] = (),
+) -> dict[str, str]:
+    """The pairs of these stages as they are, and those by equal name for the others, but for the ones a person left
+    out. A label that is changed in the CRM later changes no pair."""
+    theirs = {stage.name: stage for stage in catalog}
+    kept = {
+        stage.key: name
+        for stage in stages
+        if (name := pairs.get(stage.key)) and (name not in theirs or agrees(stage.category, theirs[name]))
+    }
+    missing = [stage for stage in stages if stage.key not in kept and stage.key not in left_out]
+    free = [stage for stage in catalog if stage.name not in kept.values()]
+    return kept | (default_pairs(missing, free) if free else {})
 
 
 def faults(
@@ -113,3 +137,30 @@ def faults(
             found.append(MappingFault(key, "category_disagrees", detail))
         taken.setdefault(name, key)
     return found
+
+
+def health(stages: Sequence[PipelineStage], stage_key: str, earned: str) -> str:
+    """How the stage that an opportunity is in compares with the one that its evidence supports, in words for a manager;
+    empty where they cannot be compared."""
+    places = {stage.key: place for place, stage in enumerate(stages) if stage.category is Category.OPEN}
+    if stage_key not in places or earned not in places:
+        return ""
+    ahead = places[stage_key] - places[earned]
+    if ahead == 0:
+        return "Supported by evidence"
+    return "Ahead of its evidence" if ahead > 0 else "Behind its evidence"
+
+
+def is_lost(stages: Sequence[PipelineStage], stage_key: str) -> bool:
+    """Whether an opportunity in this stage came to nothing, which has a reason."""
+    return any(stage.key == stage_key and stage.category in (Category.LOST, Category.ABANDONED) for stage in stages)
+
+
+def ending(stages: Sequence[PipelineStage], target: str, before: str, reason: str) -> Ending | None:
+    """What a move says about the end of an opportunity: how and why it ended, nothing when it is opened again; None
+    when it was open and stays so."""
+    categories = {stage.key: stage.category for stage in stages}
+    category = categories.get(target, Category.OPEN)
+    if category is not Category.OPEN:
+        return Ending(category, reason)
+    return Ending() if categories.get(before, Category.OPEN) is not Category.OPEN else None

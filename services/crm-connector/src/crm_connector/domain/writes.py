@@ -1,6 +1,6 @@
 """What one write puts into the CRM: a stage, a scored submission, or both."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -57,20 +57,35 @@ class QuestionText:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How an opportunity ended and why; both are empty when it was opened again."""
+
+    outcome: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StageWrite:
-    """Replace the stage `expected` by `target`, both by the CRM's names; `expected` may be empty, for any."""
+    """Replace the stage `expected` by `target`, both by the CRM's names; `expected` may be empty, for any. `earned` is
+    the stage that the evidence supports, `health` how the two compare; `ending` is None where nothing ends."""
 
     target: str
     expected: str
+    earned: str = ""
+    health: str = ""
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class CrmWrite:
     """One all-or-nothing write to one opportunity. A repetition gets another `write_id`, so that a late first attempt
-    still differs from the second; the expected stage refuses it."""
+    still differs from the second; the expected stage refuses it. `left_out` are questions whose answers the CRM refused
+    before, empty for the assessment as a whole. `sync_error` says why an earlier stage is not in the CRM."""
 
     write_id: str
     opportunity_id: str
     stage: StageWrite | None
     evidence: Evidence | None
     questions: Mapping[str, QuestionText]
+    left_out: Collection[str] = ()
+    sync_error: str = ""

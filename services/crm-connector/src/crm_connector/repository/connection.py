@@ -4,19 +4,25 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from kit.database import bulk
 from kit.database.rows import columns, record, records
+from kit.database.tables import dead_letter
 from sqlalchemy import Update, delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from crm_connector.crm import UnreadChange
+from crm_connector.domain.holds import Hold
 from crm_connector.domain.stages import CrmStage
-from crm_connector.models import change_seen, connection, crm_stage, import_run
+from crm_connector.models import change_seen, connection, crm_stage, import_run, write_hold
 from crm_connector.records import ConnectionRecord, ImportRecord
 
 _RUNNING = text("state = 'RUNNING'")
+# The code of a change that could not be read, among the dead letters.
+UNREADABLE = "change_unreadable"
+_UNREAD = UUID("0d9f6a52-4a3c-4b1f-8d0e-5b7c2b1f6a90")
 _IMPORT = columns(import_run, ImportRecord)
 
 
@@ -113,7 +119,43 @@ class ConnectionRepository:
         chosen = select(*columns(crm_stage, CrmStage)).where(s.tenant_id == self._tenant_id)
         return await records(self._session, chosen.order_by(s.sort_order, s.name), CrmStage)
 
+    async def holds(self) -> list[Hold]:
+        """What of the writes is held back, that of the whole CRM first."""
+        h = write_hold.c
+        chosen = select(*columns(write_hold, Hold)).where(h.tenant_id == self._tenant_id)
+        return await records(self._session, chosen.order_by(h.subject), Hold)
+
+    async def replace_holds(self, holds: Sequence[Hold]) -> None:
+        """Make these what is held back."""
+        await self._session.execute(delete(write_hold).where(write_hold.c.tenant_id == self._tenant_id))
+        await bulk.insert(self._session, write_hold, self._tenant_id, holds)
+
+    async def set_aside(self, unread: Sequence[UnreadChange]) -> None:
+        """Keep changes that could not be read among the dead letters; the same change again adds nothing."""
+        if not unread:
+            return
+        rows = [_dead_letter(self._tenant_id, change) for change in unread]
+        await bulk.insert(self._session, dead_letter, self._tenant_id, rows, conflict="DO NOTHING")
+
     async def replace_stages(self, stages: Sequence[CrmStage]) -> None:
         """Make these the CRM's stages."""
         await self._session.execute(delete(crm_stage).where(crm_stage.c.tenant_id == self._tenant_id))
         await bulk.insert(self._session, crm_stage, self._tenant_id, stages)
+
+
+def _dead_letter(tenant_id: str, change: UnreadChange) -> dict[str, Any]:
+    place = change.position.hex()
+    return {
+        "dead_letter_id": uuid5(_UNREAD, f"{tenant_id}/{change.topic}/{place}"),
+        "topic": change.topic,
+        "partition": 0,
+        "offset": int.from_bytes(change.position[-7:], "big"),
+        "key": place,
+        "value": change.payload,
+        "headers": {"schema_id": change.schema_id.replace("\x00", "\ufffd")},
+        "code": UNREADABLE,
+        "detail": change.reason.replace("\x00", "\ufffd")[:500],
+        "attempts": 1,
+        # The record is read instead, so nothing waits for it.
+        "holds": False,
+    }

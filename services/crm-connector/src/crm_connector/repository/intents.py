@@ -10,8 +10,10 @@ from uuid import UUID
 
 from kit.database import bulk
 from kit.database.rows import columns, record, records
+from kit.database.sets import among
 from kit.database.waiting import MOST_COUNTED
 from sqlalchemy import Select, and_, func, select, text, update
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.intents import IntentState, Move
@@ -24,6 +26,7 @@ from crm_connector.records import (
     IntentRecord,
     NewIntent,
     Outcome,
+    ParkedFilter,
     QueuedWrite,
     Sending,
 )
@@ -57,11 +60,23 @@ _DUE = text("""
                  AND newer.decision_no > w.decision_no
                  AND newer.target_stage <> ''
                  AND newer.outcome IN ('CONFIRMED', 'ECHOED', 'CONFLICT')
-           ) AS superseded
+           ) AS superseded,
+           coalesce((
+               SELECT parked.reason
+               FROM write_queue parked
+               WHERE w.target_stage = ''
+                 AND parked.tenant_id = w.tenant_id
+                 AND parked.opportunity_id = w.opportunity_id
+                 AND parked.state = 'PARKED'
+                 AND parked.target_stage <> ''
+               ORDER BY parked.decision_no DESC
+               LIMIT 1
+           ), '') AS sync_error
     FROM write_queue w
     WHERE w.tenant_id = :tenant_id
       AND w.state = 'NEW'
       AND w.due_at <= :now
+      AND (NOT :bare OR w.evidence IS NULL)
       AND NOT EXISTS (
           SELECT
           FROM write_queue other
@@ -77,6 +92,7 @@ _DUE = text("""
           FROM pipeline p
           WHERE p.tenant_id = w.tenant_id
             AND p.pipeline_key = w.pipeline_key
+            AND p.version = w.pipeline_version
       ))
       AND (w.evidence IS NULL OR w.created_at < :texts_awaited_since OR EXISTS (
           SELECT
@@ -116,6 +132,7 @@ _INTENT = select(
     _i.decision_no,
     _i.submission_id,
     _i.pipeline_key,
+    _i.pipeline_version,
     _i.target_stage,
     _i.expected_stage,
     _i.follows,
@@ -124,6 +141,7 @@ _INTENT = select(
     func.coalesce(_q.write_id, _i.write_id).label("write_id"),
     func.coalesce(_q.code, _i.code).label("code"),
     func.coalesce(_q.reason, _i.reason).label("reason"),
+    func.coalesce(_q.left_out, _i.left_out).label("left_out"),
     func.coalesce(_q.due_at, _i.settled_at).label("due_at"),
     func.coalesce(_q.sent_at, _i.sent_at).label("sent_at"),
     _i.settled_at,
@@ -163,7 +181,9 @@ class IntentRepository:
         """Take these writes out of the queue, as far as they still are in one of the states. `keep` has to
         follow in the same transaction."""
         given = {"tenant_id": self._tenant_id, "intent_ids": list(intent_ids), "states": list(states)}
-        return await records(self._session, _TAKE.bindparams(**given), QueuedWrite) if given["intent_ids"] else []
+        if not given["intent_ids"]:
+            return []
+        return await records(self._session, _TAKE.bindparams(**given).columns(left_out=_q.left_out.type), QueuedWrite)
 
     async def keep(self, writes: Sequence[QueuedWrite], now: datetime) -> None:
         """Keep what was taken: what is settled for good, the rest in the queue, with the commit."""
@@ -171,18 +191,44 @@ class IntentRepository:
         outcomes = [_outcome(write, now) for write in writes if write.state.is_settled]
         await bulk.update(self._session, write_intent, self._tenant_id, "intent_id", outcomes)
 
+    async def take_parked(self, of: ParkedFilter, limit: int) -> list[QueuedWrite]:
+        """Take the first so many of these parked writes out of the queue. `keep` has to follow in the same
+        transaction."""
+        conditions = [
+            _q.code == of.code if of.code is not None else None,
+            func.strpos(_q.reason, of.reason) > 0 if of.reason is not None else None,
+            _q.opportunity_id == of.opportunity_id if of.opportunity_id is not None else None,
+            _q.due_at >= of.parked_since if of.parked_since is not None else None,
+            _q.due_at < of.parked_before if of.parked_before is not None else None,
+        ]
+        wanted = [each for each in conditions if each is not None]
+        parked = select(_q.intent_id).where(_q.tenant_id == self._tenant_id, _q.state == IntentState.PARKED, *wanted)
+        first = parked.order_by(_q.priority, _q.created_at).limit(limit)
+        return await self.take((await self._session.execute(first)).scalars(), IntentState.PARKED)
+
+    async def last_reasons(self, opportunity_ids: Collection[str]) -> dict[tuple[str, str], str]:
+        """Why each of these opportunities was last moved for a reason, by opportunity and target stage."""
+        statement = (
+            select(_i.opportunity_id, _i.target_stage, _i.reason_code)
+            .ext(distinct_on(_i.opportunity_id))
+            .where(_i.tenant_id == self._tenant_id, among(_i.opportunity_id, opportunity_ids), _i.reason_code != "")
+            .order_by(_i.opportunity_id, _i.position.desc())
+        )
+        return {(each, target): reason for each, target, reason in await self._session.execute(statement)}
+
     # Sending
 
-    async def due(self, now: datetime, limit: int) -> list[DueWrite]:
+    async def due(self, now: datetime, limit: int, *, bare: bool = False) -> list[DueWrite]:
         """The first write in line of each opportunity that has none on its way, where that one may be sent now: the
-        urgent ones first."""
+        urgent ones first. With `bare` only those without evidence."""
         given = {
             "tenant_id": self._tenant_id,
             "now": now,
             "texts_awaited_since": now - TEXT_PATIENCE,
             "most": limit,
+            "bare": bare,
         }
-        return await records(self._session, _DUE.bindparams(**given), DueWrite)
+        return await records(self._session, _DUE.bindparams(**given).columns(left_out=_q.left_out.type), DueWrite)
 
     async def send(self, sendings: Sequence[Sending]) -> set[UUID]:
         """Mark these as on their way where that is still possible; their ids."""
@@ -212,15 +258,26 @@ class IntentRepository:
 
     async def postpone(self, intent_ids: Collection[UUID], until: datetime) -> None:
         """Leave these writes, whose outcome is being found out, alone until then."""
-        held = self._held().where(_h.intent_id.in_(intent_ids))
-        statement = update(write_queue).where(_q.tenant_id == self._tenant_id, _q.intent_id.in_(held))
+        held = self._held().where(among(_h.intent_id, intent_ids))
+        statement = update(write_queue).where(_q.tenant_id == self._tenant_id, among(_q.intent_id, held))
         await self._session.execute(statement.values(due_at=until))
+
+    async def hasten(self, now: datetime, codes: Collection[str] = ()) -> None:
+        """Let the writes that wait after a refusal go at once: those with one of the codes, or all."""
+        waiting = select(_h.intent_id).where(
+            _h.tenant_id == self._tenant_id, _h.state == IntentState.NEW, _h.due_at > now
+        )
+        if codes:
+            waiting = waiting.where(among(_h.code, codes))
+        held = waiting.order_by(_h.intent_id).with_for_update()
+        statement = update(write_queue).where(_q.tenant_id == self._tenant_id, among(_q.intent_id, held))
+        await self._session.execute(statement.values(due_at=now))
 
     async def abandon_sent(self, now: datetime) -> int:
         """Let the outcome of every write on its way be found out at once: its sender is gone. Their number."""
         statement = (
             update(write_queue)
-            .where(_q.tenant_id == self._tenant_id, _q.intent_id.in_(self._held()))
+            .where(_q.tenant_id == self._tenant_id, among(_q.intent_id, self._held()))
             .values(due_at=now)
             .returning(_q.intent_id)
         )
@@ -236,7 +293,7 @@ class IntentRepository:
         a = write_attempt.c
         wanted = list(intent_ids)
         statement = select(*columns(write_attempt, Attempt)).where(
-            a.tenant_id == self._tenant_id, a.intent_id.in_(wanted)
+            a.tenant_id == self._tenant_id, among(a.intent_id, wanted)
         )
         found: dict[UUID, dict[str, Attempt]] = {intent_id: {} for intent_id in wanted}
         for attempt in await records(self._session, statement, Attempt):
@@ -249,14 +306,14 @@ class IntentRepository:
         """What we sent under these ids, as far as they are ours."""
         a = write_attempt.c
         statement = select(*columns(write_attempt, Attempt)).where(
-            a.tenant_id == self._tenant_id, a.write_id.in_(list(write_ids))
+            a.tenant_id == self._tenant_id, among(a.write_id, write_ids)
         )
         return {attempt.write_id: attempt for attempt in await records(self._session, statement, Attempt)}
 
     async def echo(self, intent_ids: Iterable[UUID], now: datetime) -> None:
         """Note that confirmed writes came back."""
         statement = update(write_intent).where(
-            _i.tenant_id == self._tenant_id, _i.intent_id.in_(list(intent_ids)), _i.outcome.in_(Move.ECHO.sources)
+            _i.tenant_id == self._tenant_id, among(_i.intent_id, intent_ids), among(_i.outcome, Move.ECHO.sources)
         )
         await self._session.execute(statement.values(outcome=Move.ECHO.target, echoed_at=now))
 
@@ -292,7 +349,7 @@ class IntentRepository:
 
     async def conflicts_observed(self, intent_ids: Iterable[UUID], now: datetime) -> None:
         """Note that this was published."""
-        statement = update(write_intent).where(_i.tenant_id == self._tenant_id, _i.intent_id.in_(list(intent_ids)))
+        statement = update(write_intent).where(_i.tenant_id == self._tenant_id, among(_i.intent_id, intent_ids))
         await self._session.execute(statement.values(conflict_observed_at=now))
 
     # Reading
@@ -301,7 +358,7 @@ class IntentRepository:
         """How many writes are in these states, and the earliest `since` of them."""
         first = (
             select(_q[since].label("since"))
-            .where(_q.tenant_id == self._tenant_id, _q.state.in_(states))
+            .where(_q.tenant_id == self._tenant_id, among(_q.state, states))
             .order_by(_q.created_at)
             .limit(MOST_COUNTED)
             .subquery()
@@ -338,8 +395,10 @@ def _intent(write: QueuedWrite, follows: UUID | None) -> NewIntent:
         write.decision_no,
         write.submission_id,
         write.pipeline_key,
+        write.pipeline_version,
         write.target_stage,
         write.expected_stage,
+        write.reason_code,
         follows,
     )
 
@@ -352,6 +411,7 @@ def _outcome(write: QueuedWrite, now: datetime) -> Outcome:
         write_id=write.write_id,
         code=write.code,
         reason=write.reason,
+        left_out=write.left_out,
         sent_at=write.sent_at,
         settled_at=now,
         echoed_at=now if write.state is IntentState.ECHOED else None,

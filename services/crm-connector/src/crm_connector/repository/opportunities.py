@@ -7,15 +7,18 @@ from datetime import datetime
 from kit.database import bulk
 from kit.database.bulk import driver_of
 from kit.database.rows import columns, record, records
-from sqlalchemy import ARRAY, ColumnElement, Select, String, any_, literal, select
+from kit.database.sets import among
+from sqlalchemy import ColumnElement, Select, case, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.models import opportunity
-from crm_connector.records import OpportunityRecord
+from crm_connector.records import OpportunityRecord, Reading
 
 _CREATE = """
-    INSERT INTO opportunity (tenant_id, opportunity_id, known, pipeline_key, stage_key, stage_is_ours, sequence)
-    SELECT $1::varchar, wanted, '{}', '', '', false, 0
+    INSERT INTO opportunity (
+        tenant_id, opportunity_id, known, pipeline_key, pipeline_version, stage_key, stage_is_ours, sequence
+    )
+    SELECT $1::varchar, wanted, '{}', '', 0, '', false, 0
     FROM unnest($2::varchar[]) AS wanted
     ON CONFLICT DO NOTHING
 """
@@ -56,25 +59,48 @@ class OpportunityRepository:
         """These opportunities, as far as there are any."""
         return await self._records(self._select(self._among(set(ids))))
 
-    async def in_pipeline(self, pipeline_key: str) -> dict[str, OpportunityRecord]:
-        """The opportunities of a pipeline."""
-        return await self._records(self._select(opportunity.c.pipeline_key == pipeline_key))
-
-    async def pipeline_keys(self, ids: Iterable[str]) -> dict[str, str]:
-        """The pipelines that these opportunities are assigned to, as far as they are known."""
+    async def not_seen_since(self, moment: datetime, after: str, limit: int) -> list[str]:
+        """Opportunities that are there as far as is known and were not written since then, in the order of ids."""
         o = opportunity.c
-        statement = select(o.opportunity_id, o.pipeline_key).where(
+        statement = (
+            select(o.opportunity_id)
+            .where(
+                o.tenant_id == self._tenant_id,
+                o.opportunity_id > after,
+                o.updated_at < moment,
+                ~o.known.contains({"deleted": True}),
+                o.known["facts"].astext.is_not(None),
+            )
+            .order_by(o.opportunity_id)
+            .limit(limit)
+        )
+        return list((await self._session.execute(statement)).scalars())
+
+    async def readings(self, behind: str, limit: int) -> list[Reading]:
+        """How the stages of the next opportunities were read, by id."""
+        o = opportunity.c
+        stage = case((o.known["deleted"].as_boolean(), None), else_=o.known["facts"]["stage"].as_string())
+        chosen = select(o.opportunity_id, o.pipeline_key, o.pipeline_version, stage, o.stage_key)
+        statement = chosen.where(o.tenant_id == self._tenant_id, o.opportunity_id > behind)
+        found = await self._session.execute(statement.order_by(o.opportunity_id).limit(limit))
+        return [Reading(*row) for row in found]
+
+    async def pipelines(self, ids: Iterable[str]) -> dict[str, tuple[str, int]]:
+        """The pipeline versions that these opportunities are assigned to, as far as they are known."""
+        o = opportunity.c
+        statement = select(o.opportunity_id, o.pipeline_key, o.pipeline_version).where(
             o.tenant_id == self._tenant_id, self._among(set(ids))
         )
-        return {opportunity_id: key for opportunity_id, key in await self._session.execute(statement)}
+        return {
+            opportunity_id: (key, version) for opportunity_id, key, version in await self._session.execute(statement)
+        }
 
     def _select(self, condition: ColumnElement[bool]) -> Select[tuple[object, ...]]:
         chosen = columns(opportunity, OpportunityRecord)
         return select(*chosen).where(opportunity.c.tenant_id == self._tenant_id, condition)
 
     def _among(self, ids: Collection[str]) -> ColumnElement[bool]:
-        # One array parameter whatever the number of ids, so that the statement stays prepared.
-        return opportunity.c.opportunity_id == any_(literal(sorted(ids), ARRAY(String)))
+        return among(opportunity.c.opportunity_id, ids)
 
     async def _records(self, statement: Select[tuple[object, ...]]) -> dict[str, OpportunityRecord]:
         found = await records(self._session, statement, OpportunityRecord)

@@ -2,25 +2,43 @@
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
 
 import httpx
 
-from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable
+from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable, Lack, UnreadChange, Usage
+from crm_connector.domain.holds import Refusal, Scope
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity
+from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
-from crm_connector.salesforce import graph, query
+from crm_connector.salesforce import graph, preflight, query
 from crm_connector.salesforce.auth import Sessions
-from crm_connector.salesforce.changes import FACT_FIELDS, changes_of
-from crm_connector.salesforce.errors import ApiRefusal, LimitExceeded, NotReached, reply_of
-from crm_connector.salesforce.pubsub import PubSub
+from crm_connector.salesforce.changes import FACT_FIELDS, Unreadable, changes_of
+from crm_connector.salesforce.errors import (
+    NEVER_HEARD_OF,
+    ApiRefusal,
+    LimitExceeded,
+    NotReached,
+    StillWorking,
+    remedy,
+    reply_of,
+)
+from crm_connector.salesforce.http import TIMEOUT_SECONDS
+from crm_connector.salesforce.pubsub import Fetched, PubSub
 from crm_connector.salesforce.rest import Rest
+from crm_connector.salesforce.rows import CloseFields, opportunity_fields
 
 TOPIC = "/data/OpportunityChangeEvent"
 # How long to leave an org alone that refuses us or has no calls left.
 _REFUSED_PAUSE = timedelta(seconds=30)
+# A call that got no reply in time may go on in the org, for ten minutes in all: until then its absence proves nothing.
+_STILL_WORKING = timedelta(minutes=10) - timedelta(seconds=TIMEOUT_SECONDS)
+# Beyond it no further call is begun, so that the lease of the writes outlives the last one.
+_PORTIONS_SECONDS = 60.0
 
 
 class SalesforceCrm:
@@ -30,17 +48,36 @@ class SalesforceCrm:
     fact_fields: Mapping[str, str] = FACT_FIELDS
     # The org serves ever fewer calls the longer they take.
     writes_at_once = 25
+    opportunity_object = graph.OPPORTUNITY
+    evidence_objects: Sequence[str] = graph.EVIDENCE_OBJECTS
 
-    def __init__(self, http: httpx.AsyncClient, rest: Rest, sessions: Sessions, pubsub: PubSub) -> None:
+    def __init__(
+        self,
+        http: httpx.AsyncClient,
+        rest: Rest,
+        sessions: Sessions,
+        pubsub: PubSub,
+        close_fields: CloseFields = CloseFields(),  # noqa: B008 - frozen
+    ) -> None:
         self._http = http
         self._sessions = sessions
         self._rest = rest
         self._pubsub = pubsub
+        self._close_fields = close_fields
 
     async def connect(self) -> str:
         session = await self._sessions.current()
         await self._rest.check_version()
         return session.org_id
+
+    async def lacks(self) -> list[Lack]:
+        return await preflight.lacks(self._rest)
+
+    async def events_used(self) -> Usage | None:
+        return await query.events_used(self._rest)
+
+    def retry(self) -> None:
+        self._sessions.retry()
 
     async def close(self) -> None:
         await self._pubsub.close()
@@ -59,34 +96,113 @@ class SalesforceCrm:
     async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
         return await query.read_opportunities(self._rest, opportunity_ids)
 
+    async def deleted(self, since: datetime, until: datetime) -> list[str]:
+        return await query.deleted(self._rest, since, until)
+
+    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+        return await query.stage_clocks(self._rest, opportunities)
+
     def sent_fields(self, write: CrmWrite) -> SentFields:
-        return graph.opportunity_fields(write)
+        return opportunity_fields(write, self._close_fields)
 
     async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         replies: list[Reply] = []
+        began = monotonic()
         for portion in graph.calls(writes):
-            replies += await self._write(portion)
+            late = monotonic() - began > _PORTIONS_SECONDS
+            replies += _unsent(portion) if late else await self._write(portion)
         return replies
+
+    def _payload(self, writes: Sequence[CrmWrite]) -> dict[str, Any]:
+        return graph.payload(writes, self._rest.base, self._close_fields)
 
     async def _write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         try:
-            body = await self._rest.post(f"{self._rest.base}/composite/graph", graph.payload(writes, self._rest.base))
+            return await self._call(writes)
         except ApiRefusal as refusal:
-            return [reply_of(write.write_id, refusal) for write in writes]
+            return await self._in_parts(writes, refusal)
+
+    async def _in_parts(self, writes: Sequence[CrmWrite], refusal: ApiRefusal) -> list[Reply]:
+        """Halves of a call that was refused as a whole tell whether the org refuses all, or a write in it."""
+        replies = [reply_of(write.write_id, refusal) for write in writes]
+        if len(writes) == 1 or remedy(refusal.status, refusal.code, refusal.message).scope is Scope.ORG:
+            return [_of_a_call(reply) for reply in replies]
+        half = len(writes) // 2
+        parts = (writes[:half], writes[half:])
+        outcomes: list[list[Reply] | ApiRefusal] = []
+        for part in parts:
+            try:
+                outcomes.append(await self._call(part))
+            except ApiRefusal as again:
+                outcomes.append(again)
+        if all(isinstance(outcome, ApiRefusal) for outcome in outcomes):
+            return [_of_the_org(reply) for reply in replies]
+        return [
+            reply
+            for part, outcome in zip(parts, outcomes, strict=True)
+            for reply in (await self._in_parts(part, outcome) if isinstance(outcome, ApiRefusal) else outcome)
+        ]
+
+    async def _call(self, writes: Sequence[CrmWrite]) -> list[Reply]:
+        """The replies of one call. ApiRefusal when it is refused as a whole."""
+        path, body = f"{self._rest.base}/composite/graph", self._payload(writes)
+        try:
+            return graph.replies(writes, await self._rest.post(path, body, graph.REPLIES))
+        except ApiRefusal:
+            raise
         except (NotReached, LimitExceeded, CrmRefused) as fault:
             return _all(writes, Verdict.AGAIN, fault)
         except CrmUnavailable as fault:
             return _all(writes, Verdict.UNKNOWN, fault)
-        return graph.replies(writes, body)
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         async with aclosing(self._pubsub.subscribe(TOPIC, position)) as stream:
             async for fetched in stream:
-                changes = [change for schema, payload in fetched.events for change in changes_of(schema, payload)]
-                yield ChangeBatch(changes, fetched.position, fetched.schema_id)
+                yield _batch(fetched)
+
+
+def _batch(fetched: Fetched) -> ChangeBatch:
+    changes: list[CrmChange] = []
+    unread: list[UnreadChange] = []
+    blind = False
+    for event in fetched.events:
+        try:
+            if event.schema is None:
+                raise Unreadable(event.fault)
+            changes += changes_of(event.schema, event.payload)
+        except Unreadable as damaged:
+            changes += damaged.gaps
+            blind = blind or not damaged.gaps
+            unread.append(UnreadChange(event.replay_id, TOPIC, event.schema_id, event.payload, str(damaged)))
+    return ChangeBatch(changes, fetched.position, fetched.schema_id, unread, blind)
 
 
 def _all(writes: Sequence[CrmWrite], verdict: Verdict, fault: CrmFault) -> list[Reply]:
-    wait = timedelta() if isinstance(fault, NotReached) or verdict is Verdict.UNKNOWN else _REFUSED_PAUSE
-    code = type(fault).__name__
-    return [Reply(write.write_id, verdict, code, str(fault), not_before=wait, came=False) for write in writes]
+    code, wait, refusal = type(fault).__name__, timedelta(), None
+    if isinstance(fault, StillWorking):
+        wait = _STILL_WORKING
+    elif isinstance(fault, CrmRefused | LimitExceeded):
+        wait, refusal = _REFUSED_PAUSE, Refusal(Scope.ORG, "", (), code, str(fault))
+    return [Reply(write.write_id, verdict, code, str(fault), wait, came=False, refusal=refusal) for write in writes]
+
+
+def _of_a_call(reply: Reply) -> Reply:
+    """A refusal of a whole call, which held one write: it may be about that, or about the org."""
+    if reply.refusal is not None and reply.refusal.scope is not Scope.ORG:
+        return _of_the_org(reply)
+    if reply.verdict is not Verdict.REFUSED:
+        return reply
+    found = NEVER_HEARD_OF
+    return replace(reply, verdict=found.verdict, not_before=found.wait, most_attempts=found.most_attempts)
+
+
+def _of_the_org(reply: Reply) -> Reply:
+    """A refusal of a whole call, of which no part fared better."""
+    refusal = Refusal(Scope.ORG, "", (), reply.code, reply.reason)
+    wait = max(reply.not_before, _REFUSED_PAUSE)
+    return replace(reply, verdict=Verdict.AGAIN, not_before=wait, most_attempts=None, refusal=refusal)
+
+
+def _unsent(writes: Sequence[CrmWrite]) -> list[Reply]:
+    reason = "The calls before this one took so long that it was put off."
+    return [Reply(write.write_id, Verdict.AGAIN, "NOT_SENT", reason) for write in writes]

@@ -2,22 +2,20 @@
 null, so only the bitmaps tell a change from none."""
 
 import io
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from struct import error as StructError
 from typing import Annotated, Any, cast
 
 import fastavro
-from fastavro.schema import SchemaParseException
 from fastavro.types import Schema
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
-from crm_connector.crm import CrmUnavailable
 from crm_connector.domain.observation import ChangeKind, CrmChange, FactChanges
-from crm_connector.salesforce.graph import OWN_FIELDS
+from crm_connector.salesforce.replies import amount_of
+from crm_connector.salesforce.rows import OWN_FIELDS
 
 FACT_FIELDS = {"stage": "StageName", "amount": "Amount", "close_date": "CloseDate", "owner_id": "OwnerId"}
 # Fields the org moves by itself when a record is saved or its stage changes.
@@ -41,8 +39,16 @@ _HEADER = "ChangeEventHeader"
 _WRITE_ID = "Stagecraft_Write_Id__c"
 
 
-# Whatever reading a damaged schema or event may raise.
-_UNREADABLE = (ValueError, TypeError, LookupError, ArithmeticError, EOFError, StructError, SchemaParseException)
+_RECORD_ID = re.compile(r"[0-9A-Za-z]{1,18}|[0-9A-Za-z]{3}\*|0{1,18}[A-Z]{0,3}")
+
+
+class Unreadable(Exception):
+    """A change event, or its schema, is damaged. `gaps` says as far as possible what it was about: a change of
+    unknown content for each of its records."""
+
+    def __init__(self, words: str, gaps: Sequence[CrmChange] = ()) -> None:
+        super().__init__(words)
+        self.gaps = gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,22 +104,26 @@ class _Event:
 
 
 class EventSchema:
-    """The Avro schema of one kind of event, as the org gave it. CrmUnavailable when it cannot be read."""
+    """The Avro schema of one kind of event, as the org gave it. Unreadable when it is damaged."""
 
     def __init__(self, document: str) -> None:
         try:
             raw = from_json(document)
             self._fields: Sequence[_AvroField] = _RECORD.validate_python(raw).fields
             self._parsed: Schema = fastavro.parse_schema(raw)
-        except _UNREADABLE as error:
-            raise CrmUnavailable(f"the schema of the change events cannot be read: {error}") from error
+            # Values are written one after another, the header first, so it can be read alone.
+            self._header_first = fastavro.parse_schema({**raw, "fields": raw["fields"][:1]})
+        except Exception as error:
+            # The library has an exception for each way to be damaged.
+            raise Unreadable(f"the schema of the change events cannot be read: {_words(error)}") from error
 
     def decode(self, payload: bytes) -> _Event:
         """The event's header, and its fields by name."""
-        record = fastavro.schemaless_reader(io.BytesIO(payload), self._parsed, None)
-        if not isinstance(record, dict):
-            raise ValueError("a change event is a record")
-        return _Event(_EVENT_HEADER.validate_python(record.pop(_HEADER)), record)
+        return _event(payload, self._parsed)
+
+    def header(self, payload: bytes) -> _Header:
+        """The event's header, whatever follows it."""
+        return _event(payload, self._header_first).header
 
     def names(self, bitmaps: Sequence[str]) -> list[str]:
         """The field names that a header's bitmaps name, nested ones with a dot. `0x…` numbers the fields of the
@@ -134,13 +144,35 @@ def _chosen(fields: Sequence[_AvroField], digits: str) -> list[_AvroField]:
     return [field for bit, field in enumerate(fields) if bits >> bit & 1]
 
 
+def _event(payload: bytes, schema: Schema) -> _Event:
+    record = fastavro.schemaless_reader(io.BytesIO(payload), schema, None)
+    if not isinstance(record, dict):
+        raise ValueError("a change event is a record")
+    header = _EVENT_HEADER.validate_python(record.pop(_HEADER))
+    if not header.record_ids or not all(_RECORD_ID.fullmatch(each) for each in header.record_ids):
+        raise ValueError("a change event names its records")
+    return _Event(header, record)
+
+
 def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
     """The changes in one event: one for each record it names, since equal changes of many records are merged.
-    CrmUnavailable when the event cannot be read: to pass over it would be to miss a change."""
+    Unreadable when it is damaged: to pass over it would be to miss a change."""
     try:
         return _changes_of(schema, schema.decode(payload))
-    except _UNREADABLE as error:
-        raise CrmUnavailable(f"a change event cannot be read: {type(error).__name__}: {error}") from error
+    except Exception as error:
+        raise Unreadable(f"a change event cannot be read: {_words(error)}", _gaps(schema, payload)) from error
+
+
+def _gaps(schema: EventSchema, payload: bytes) -> list[CrmChange]:
+    try:
+        header = schema.header(payload)
+        return [replace(_change(header, record_id), kind=ChangeKind.GAP) for record_id in header.record_ids]
+    except Exception:
+        return []
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"[:500]
 
 
 def _changes_of(schema: EventSchema, event: _Event) -> list[CrmChange]:
@@ -149,18 +181,30 @@ def _changes_of(schema: EventSchema, event: _Event) -> list[CrmChange]:
     fields = {name: value for name, value in changed.items() if name not in DERIVED_FIELDS | OWN_FIELDS}
     facts = {fact: fields[name] for fact, name in FACT_FIELDS.items() if name in fields}
     return [
-        CrmChange(
-            change_id=f"{header.transaction_key}:{header.sequence_number}:{record_id}",
-            opportunity_id=record_id,
+        replace(
+            _change(header, record_id),
             kind=header.kind,
-            committed_at=header.committed_at,
-            changed_by=header.commit_user,
-            write_id=str(changed.get(_WRITE_ID) or ""),
             fields=fields,
             facts=cast(FactChanges, facts),
+            write_id=_text(changed.get(_WRITE_ID)),
         )
         for record_id in header.record_ids
     ]
+
+
+def _change(header: _Header, record_id: str) -> CrmChange:
+    return CrmChange(
+        change_id=f"{_text(header.transaction_key)}:{header.sequence_number}:{record_id}",
+        opportunity_id=record_id,
+        kind=header.kind,
+        committed_at=header.committed_at,
+        changed_by=_text(header.commit_user),
+    )
+
+
+def _text(value: object) -> str:
+    # No database holds the null character.
+    return _TEXT.validate_python("" if value is None else value).replace("\x00", "\ufffd")
 
 
 def _changed(schema: EventSchema, event: _Event) -> dict[str, object]:
@@ -187,9 +231,9 @@ def _at(event: Mapping[str, Any], name: str) -> Any:
 def _value(name: str, value: Any) -> Any:
     match name:
         case "StageName" | "OwnerId":
-            return _TEXT.validate_python("" if value is None else value)
+            return _text(value)
         case "Amount":
-            return None if value is None else Decimal(str(value))
+            return amount_of(value)
         case "CloseDate":
             return _date(value)
         case _:

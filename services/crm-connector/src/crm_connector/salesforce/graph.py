@@ -1,61 +1,68 @@
 """Writes as Composite Graphs: opportunity, assessment and answers together, all of it or nothing."""
 
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 from urllib.parse import quote
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.writes import AnswerLine, AnswerType, CrmWrite, Evidence, QuestionText, SentFields
-from crm_connector.salesforce.errors import HALTED, ApiRefusal, error_items, reply_of
+from crm_connector.domain.writes import CrmWrite
+from crm_connector.salesforce.errors import HALTED, error_items, refusal_of, reply_of
+from crm_connector.salesforce.rows import (
+    CloseFields,
+    answer_fields,
+    answer_key,
+    assessment_fields,
+    assessment_key,
+    opportunity_fields,
+    typed_answers,
+    writes_assessment,
+)
 
 # Salesforce's limits of one call.
 MAX_GRAPHS = 75
 MAX_NODES_PER_GRAPH = 500
 # Ours, so that one call stays well under a minute even when every record fires automation.
 NODES_PER_CALL = 500
-
-# What we write on the opportunity besides the stage; no change of another is ever about these.
-OWN_FIELDS = frozenset(
-    {
-        "Stagecraft_Score__c",
-        "Stagecraft_Recommended_Stage__c",
-        "Stagecraft_Health__c",
-        "Stagecraft_Last_Assessed__c",
-        "Stagecraft_Expected_Stage__c",
-        "Stagecraft_Write_Id__c",
-        "Stagecraft_Last_Writer__c",
-        "Stagecraft_Sync_Error__c",
-        "Stagecraft_External_Id__c",
-    }
-)
-_TEXT_LENGTH = 255
-_LONG_TEXT_LENGTH = 131072
-_USER_PREFIX = "005"
+# Ours, far below what the org takes: a long text is sent twice, and may be escaped.
+TEXT_PER_CALL = 1_000_000
+# One graph has the opportunity and the assessment besides.
+_MOST_ANSWERS = MAX_NODES_PER_GRAPH - 2
+_ASSESSMENT, _ANSWER = "assessment", "answer_"
+OPPORTUNITY = "Opportunity"
+EVIDENCE_OBJECTS = ("Stagecraft_Assessment__c", "Stagecraft_Answer__c")
+# By the first word of a node's reference.
+_OBJECTS = {"opportunity": OPPORTUNITY, "assessment": EVIDENCE_OBJECTS[0], "answer": EVIDENCE_OBJECTS[1]}
 
 
 def calls(writes: Sequence[CrmWrite]) -> Iterator[list[CrmWrite]]:
     """The writes, in order, in portions that one call may carry."""
     portion: list[CrmWrite] = []
-    nodes = 0
+    nodes = text = 0
     for write in writes:
-        size = node_count(write)
-        if portion and (len(portion) == MAX_GRAPHS or nodes + size > NODES_PER_CALL):
+        size, length = node_count(write), text_length(write)
+        full = len(portion) == MAX_GRAPHS or nodes + size > NODES_PER_CALL or text + length > TEXT_PER_CALL
+        if portion and full:
             yield portion
-            portion, nodes = [], 0
+            portion, nodes, text = [], 0, 0
         portion.append(write)
-        nodes += size
+        nodes, text = nodes + size, text + length
     if portion:
         yield portion
 
 
 def node_count(write: CrmWrite) -> int:
     """How many records the write touches."""
-    return 1 + (1 + len(_typed_answers(write.evidence)) if write.evidence else 0)
+    return 1 + (1 + len(typed_answers(write, _MOST_ANSWERS)) if writes_assessment(write) else 0)
+
+
+def text_length(write: CrmWrite) -> int:
+    """How many characters people typed into the answers that the write carries."""
+    answers = typed_answers(write, _MOST_ANSWERS)
+    return sum(len(line.value) for _, line in answers if isinstance(line.value, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +74,7 @@ class Patch:
     fields: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        body = {name: _literal(value) for name, value in self.fields.items()}
-        return {"method": "PATCH", "url": self.url, "referenceId": self.reference, "body": body}
+        return {"method": "PATCH", "url": self.url, "referenceId": self.reference, "body": self.fields}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,12 @@ class NodeReply:
 
     status: Annotated[int, Field(alias="httpStatusCode")] = 400
     body: Any = None
+    reference: Annotated[str, Field(alias="referenceId")] = ""
+
+    @property
+    def object(self) -> str:
+        """The object of the node's record."""
+        return _OBJECTS.get(self.reference.partition("_")[0], "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,168 +107,88 @@ class GraphReply:
 
 @dataclass(frozen=True, slots=True)
 class GraphReplies:
-    graphs: tuple[GraphReply, ...] = ()
+    graphs: tuple[Any, ...] = ()
 
 
-_REPLIES = TypeAdapter(GraphReplies)
+REPLIES = TypeAdapter(GraphReplies)
+_GRAPH = TypeAdapter(GraphReply)
 
 
-def opportunity_fields(write: CrmWrite) -> SentFields:
-    """What the write sets on the opportunity."""
-    evidence = write.evidence
-    return {
-        "Stagecraft_Write_Id__c": write.write_id,
-        # Blank disarms the packaged rule that refuses the write when the org holds another stage.
-        "Stagecraft_Expected_Stage__c": (write.stage.expected or None) if write.stage else None,
-        **_given(
-            StageName=write.stage.target if write.stage else None,
-            Stagecraft_Last_Assessed__c=_moment(evidence) if evidence else None,
-            Stagecraft_Score__c=_optional_number(evidence.score) if evidence else None,
-        ),
-    }
-
-
-def payload(writes: Sequence[CrmWrite], base: str) -> dict[str, Any]:
+def payload(writes: Sequence[CrmWrite], base: str, names: CloseFields) -> dict[str, Any]:
     """The body of one call; each write's graph is named by its place."""
     return {
         "graphs": [
-            {"graphId": f"g{place}", "compositeRequest": [node.to_json() for node in _nodes(write, base)]}
+            {"graphId": f"g{place}", "compositeRequest": [node.to_json() for node in _nodes(write, base, names)]}
             for place, write in enumerate(writes)
         ]
     }
 
 
-def replies(writes: Sequence[CrmWrite], body: Any) -> list[Reply]:
+def replies(writes: Sequence[CrmWrite], body: GraphReplies) -> list[Reply]:
     """What the org's reply says of each write; a write that it does not mention is unknown."""
-    try:
-        graphs = {graph.graph_id: graph for graph in _REPLIES.validate_python(body).graphs}
-    except ValidationError:
-        graphs = {}
-    return [_reply(write.write_id, graphs.get(f"g{place}")) for place, write in enumerate(writes)]
+    graphs = {graph.graph_id: graph for graph in readable(body)}
+    found = [_reply(write, graphs.get(f"g{place}")) for place, write in enumerate(writes)]
+    taken = [write for write, reply in zip(writes, found, strict=True) if reply.verdict is Verdict.CONFIRMED]
+    proven = {name for write in taken for name in touched(write)}
+    return [_about_the_record(reply) if _is_disproved(reply, proven) else reply for reply in found]
 
 
-def _reply(write_id: str, graph: GraphReply | None) -> Reply:
+def touched(write: CrmWrite) -> tuple[str, ...]:
+    """The objects of the records that the write touches."""
+    return (OPPORTUNITY, *EVIDENCE_OBJECTS) if writes_assessment(write) else (OPPORTUNITY,)
+
+
+def readable(body: GraphReplies) -> Iterator[GraphReply]:
+    """The replies that can be read: one that cannot says nothing of the others."""
+    for each in body.graphs:
+        with suppress(ValidationError):
+            yield _GRAPH.validate_python(each)
+
+
+def _is_disproved(reply: Reply, proven: set[str]) -> bool:
+    # The CRM took a like write in the same call: so it refuses the record, whatever its code says.
+    return reply.refusal is not None and bool(proven) and (not reply.refusal.subject or reply.refusal.subject in proven)
+
+
+def _about_the_record(reply: Reply) -> Reply:
+    return replace(reply, verdict=Verdict.REFUSED, refusal=None)
+
+
+def _reply(write: CrmWrite, graph: GraphReply | None) -> Reply:
     if graph is None:
-        return Reply(write_id, Verdict.UNKNOWN, "NO_RESULT", "The org's reply does not mention this write.")
+        return Reply(write.write_id, Verdict.UNKNOWN, "NO_RESULT", "The org's reply does not mention this write.")
     if graph.succeeded:
-        return Reply(write_id, Verdict.CONFIRMED)
-    refusals = [
-        ApiRefusal(node.status, item.code, item.message, item.fields)
-        for node in (graph.response.nodes if graph.response else ())
-        for item in error_items(node.body)
-    ]
-    # The nodes around the one that failed say only that they were taken back with it.
-    causes = [refusal for refusal in refusals if refusal.code != HALTED]
-    if causes:
-        return reply_of(write_id, causes[0])
-    return Reply(write_id, Verdict.AGAIN, HALTED, "The org stopped before it came to this write.")
+        return Reply(write.write_id, Verdict.CONFIRMED)
+    for node in graph.response.nodes if graph.response else ():
+        for item in error_items(node.body):
+            # The nodes around the one that failed say only that they were taken back with it.
+            if item.code != HALTED:
+                reply = reply_of(write.write_id, refusal_of(node.status, item), node.object)
+                return replace(reply, refused=_evidence_at(write, node.reference))
+    return Reply(write.write_id, Verdict.AGAIN, HALTED, "The org stopped before it came to this write.")
 
 
-def _nodes(write: CrmWrite, base: str) -> Iterator[Patch]:
+def _nodes(write: CrmWrite, base: str, names: CloseFields) -> Iterator[Patch]:
     records = f"{base}/sobjects"
     url = f"{records}/Opportunity/{quote(write.opportunity_id, safe='')}"
-    yield Patch("opportunity", url, dict(opportunity_fields(write)))
+    yield Patch("opportunity", url, opportunity_fields(write, names))
     evidence = write.evidence
-    if evidence is None:
+    if evidence is None or not writes_assessment(write):
         return
-    url = f"{records}/Stagecraft_Assessment__c/External_Id__c/{quote(evidence.submission_id, safe='')}"
-    yield Patch("assessment", url, _assessment(write, evidence))
-    for number, line in enumerate(_typed_answers(evidence), start=1):
-        key = quote(f"{evidence.submission_id}:{line.question_key}", safe="")
-        fields = _answer(evidence, line, number, write.questions.get(line.question_key))
-        yield Patch(f"answer_{number}", f"{records}/Stagecraft_Answer__c/External_Id__c/{key}", fields)
+    url = f"{records}/Stagecraft_Assessment__c/External_Id__c/{quote(assessment_key(evidence), safe='')}"
+    yield Patch(_ASSESSMENT, url, assessment_fields(write, evidence))
+    for number, line in typed_answers(write, _MOST_ANSWERS):
+        key = quote(answer_key(evidence, line), safe="")
+        fields = answer_fields(evidence, line, number, write.questions.get(line.question_key))
+        yield Patch(f"{_ANSWER}{number}", f"{records}/Stagecraft_Answer__c/External_Id__c/{key}", fields)
 
 
-def _literal(value: Any) -> Any:
-    # The org would read "@{...}" in what people typed as a reference to another node; it knows no escape.
-    return value.replace("@{", "@ {") if isinstance(value, str) else value
-
-
-def _given(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _typed_answers(evidence: Evidence) -> tuple[AnswerLine, ...]:
-    # Answers beyond the room of one graph are still in the assessment's JSON copy.
-    return evidence.answers[: MAX_NODES_PER_GRAPH - 2]
-
-
-def _assessment(write: CrmWrite, evidence: Evidence) -> dict[str, Any]:
-    by_user = evidence.submitted_by.startswith(_USER_PREFIX) and len(evidence.submitted_by) in (15, 18)
-    return {
-        "Opportunity__c": write.opportunity_id,
-        "Template_Key__c": evidence.assessment_key,
-        "Template_Version__c": str(evidence.assessment_version),
-        "Stage__c": evidence.stage_key,
-        "Status__c": "Scored" if evidence.complete else "Incomplete",
-        "Max_Score__c": _number(evidence.score_max),
-        "Completed_At__c": _moment(evidence),
-        "Answers_Json__c": _answers_json(write, evidence),
-        **_given(
-            Score__c=_optional_number(evidence.score),
-            Result__c=None if evidence.percent is None else f"{evidence.percent:f} %",
-            Completed_By__c=evidence.submitted_by if by_user else None,
-        ),
-    }
-
-
-def _answers_json(write: CrmWrite, evidence: Evidence) -> str | None:
-    entries = [
-        {
-            "key": line.question_key,
-            "question": _question(line, write.questions.get(line.question_key)),
-            "answer": _text(line, write.questions.get(line.question_key)),
-            "points": f"{line.points:f}",
-            "max_points": f"{line.max_points:f}",
-        }
-        for line in evidence.answers
-    ]
-    text = json.dumps(entries, ensure_ascii=False, separators=(",", ":"))
-    return text if len(text) <= _LONG_TEXT_LENGTH else None
-
-
-def _answer(evidence: Evidence, line: AnswerLine, number: int, question: QuestionText | None) -> dict[str, Any]:
-    return {
-        "Assessment__r": {"External_Id__c": evidence.submission_id},
-        "Question_Key__c": line.question_key,
-        "Question_Text__c": _question(line, question)[:_TEXT_LENGTH],
-        "Answer_Type__c": line.type.value,
-        "Score__c": _number(line.points),
-        "Weight__c": _number(line.max_points),
-        "Sequence__c": number,
-        **_value(line, question),
-    }
-
-
-def _value(line: AnswerLine, question: QuestionText | None) -> dict[str, Any]:
-    match line.type:
-        case AnswerType.NUMBER:
-            return {"Value_Number__c": _number(Decimal(str(line.value)))}
-        case AnswerType.BOOLEAN:
-            return {"Value_Boolean__c": line.value}
-        case AnswerType.TEXT:
-            return {"Value_Text__c": line.value}
-        case _:
-            return {"Value_Text__c": _text(line, question), "Value_Json__c": json.dumps(line.value)}
-
-
-def _question(line: AnswerLine, question: QuestionText | None) -> str:
-    return question.text if question else line.question_key
-
-
-def _text(line: AnswerLine, question: QuestionText | None) -> str:
-    keys = line.value if isinstance(line.value, tuple) else (line.value,)
-    choices = question.choices if question else {}
-    return "; ".join(choices.get(key, key) if isinstance(key, str) else str(key).lower() for key in keys)
-
-
-def _moment(evidence: Evidence) -> str:
-    return f"{evidence.captured_at:%Y-%m-%dT%H:%M:%S.000+0000}"
-
-
-def _number(value: Decimal) -> float | int:
-    return int(value) if value == value.to_integral_value() else float(value)
-
-
-def _optional_number(value: Decimal | None) -> float | int | None:
-    return None if value is None else _number(value)
+def _evidence_at(write: CrmWrite, reference: str) -> str | None:
+    """Which part of the evidence the node holds: the key of a question, empty for the assessment; None for neither."""
+    if reference == _ASSESSMENT:
+        return ""
+    number = reference.removeprefix(_ANSWER)
+    if write.evidence is None or number == reference or not number.isdecimal():
+        return None
+    answers = write.evidence.answers
+    return answers[int(number) - 1].question_key if 0 < int(number) <= len(answers) else None

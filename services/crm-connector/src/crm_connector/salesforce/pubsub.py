@@ -9,14 +9,15 @@ import grpc
 from pubsub_api import pubsub_api_pb2 as pb
 from pubsub_api import pubsub_api_pb2_grpc as pb_grpc
 
-from crm_connector.crm import CrmRefused, CrmUnavailable, PositionLost
+from crm_connector.crm import CrmFault, CrmRefused, CrmUnavailable, EventsSpent, PositionLost
 from crm_connector.salesforce.auth import Session, Sessions
-from crm_connector.salesforce.changes import EventSchema
+from crm_connector.salesforce.changes import EventSchema, Unreadable
 
 # The org lets no more than this be outstanding.
 WINDOW = 100
 # A quiet topic gives a sign of life every 270 seconds; silence beyond that is a dead stream.
 SILENCE_SECONDS = 300.0
+_SCHEMA_SECONDS = 60.0
 _OPTIONS = (
     # A window of events of at most 1 MB each.
     ("grpc.max_receive_message_length", WINDOW * 1024 * 1024),
@@ -24,20 +25,35 @@ _OPTIONS = (
     ("grpc.max_reconnect_backoff_ms", 5000),
 )
 _REPLAY_CODES = ("replayid.corrupted", "replayid.validation.failed")
+_SPENT_CODES = ("subscription.limit.exceeded",)
 _NEVER_CODES = (
     "topic.not.found",
-    "subscription.limit.exceeded",
     "tenant.license",
     "topic.cannot.subscribe",
     "concurrent.client.limit.exceeded",
 )
 
 
+# The schema is not to be had, however often it is asked for.
+_NO_SCHEMA = (grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
+
+
+@dataclass(frozen=True, slots=True)
+class RawEvent:
+    """An event as it came. Without a schema it cannot be read, and `fault` says why."""
+
+    replay_id: bytes
+    schema_id: str
+    payload: bytes
+    schema: EventSchema | None
+    fault: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Fetched:
     """Events in the order of commits, and the position to resume from."""
 
-    events: list[tuple[EventSchema, bytes]]
+    events: list[RawEvent]
     position: bytes
     schema_id: str
 
@@ -61,8 +77,8 @@ class PubSub:
         await self._channel.close()
 
     async def subscribe(self, topic: str, position: bytes | None) -> AsyncGenerator[Fetched, None]:
-        """Batches from beyond the position, or from now on. Ends only by an error: PositionLost, CrmRefused, or
-        CrmUnavailable, after which the caller resumes from what it stored."""
+        """Batches from beyond the position, or from now on. Ends only by a CrmFault, after which the caller resumes
+        from what it stored."""
         session = await self._sessions.current()
         call = self._stub.Subscribe(metadata=_metadata(session))
         try:
@@ -82,32 +98,51 @@ class PubSub:
                     outstanding = WINDOW
         except TimeoutError as error:
             raise CrmUnavailable(f"nothing was heard for {SILENCE_SECONDS:.0f} s") from error
-        except (grpc.aio.AioRpcError, asyncio.InvalidStateError) as error:
+        except CrmFault:
+            raise
+        except Exception as error:
+            # Whatever the client makes of a peer that breaks the protocol.
             raise await self._fault(session, error) from error
         finally:
             call.cancel()
 
     async def _fetched(self, session: Session, reply: pb.FetchResponse) -> Fetched:
-        events = [(await self._schema(session, item.event.schema_id), item.event.payload) for item in reply.events]
-        last = reply.events[-1] if reply.events else None
+        events = [await self._raw(session, item) for item in reply.events]
+        last = events[-1] if events else None
         position = last.replay_id if last else reply.latest_replay_id
-        return Fetched(events, position, last.event.schema_id if last else "")
+        if not position:
+            raise CrmUnavailable("the org gave no position with its events")
+        return Fetched(events, position, last.schema_id if last else "")
+
+    async def _raw(self, session: Session, item: pb.ConsumerEvent) -> RawEvent:
+        schema_id, payload = item.event.schema_id, item.event.payload
+        try:
+            return RawEvent(item.replay_id, schema_id, payload, await self._schema(session, schema_id))
+        except Unreadable as damaged:
+            return RawEvent(item.replay_id, schema_id, payload, None, str(damaged))
 
     async def _schema(self, session: Session, schema_id: str) -> EventSchema:
         # A schema never changes under its id.
         if schema_id not in self._schemas:
             request = pb.SchemaRequest(schema_id=schema_id)
-            info = await self._stub.GetSchema(request, metadata=_metadata(session))
+            try:
+                info = await self._stub.GetSchema(request, metadata=_metadata(session), timeout=_SCHEMA_SECONDS)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in _NO_SCHEMA:
+                    raise
+                raise Unreadable(f"the schema {schema_id} is not there: {error.details()}") from error
             self._schemas[schema_id] = EventSchema(info.schema_json)
         return self._schemas[schema_id]
 
     async def _fault(self, session: Session, error: Exception) -> Exception:
         if not isinstance(error, grpc.aio.AioRpcError):
-            return CrmUnavailable(f"the stream broke: {error}")
+            return CrmUnavailable(f"the stream broke: {type(error).__name__}: {error}")
         code = error_code(error)
         words = f"{code or error.code().name}: {error.details() or ''}"
         if any(part in code for part in _REPLAY_CODES):
             return PositionLost(words)
+        if any(part in code for part in _SPENT_CODES):
+            return EventsSpent(words)
         if any(part in code for part in _NEVER_CODES) or error.code() is grpc.StatusCode.PERMISSION_DENIED:
             return CrmRefused(words)
         if "auth" in code or error.code() is grpc.StatusCode.UNAUTHENTICATED:
@@ -119,7 +154,7 @@ def error_code(error: grpc.aio.AioRpcError) -> str:
     """Salesforce's own code from the trailer; empty when the error is of the transport."""
     for name, value in error.trailing_metadata() or ():
         if name == "error-code":
-            return value if isinstance(value, str) else value.decode()
+            return value if isinstance(value, str) else value.decode(errors="replace")
     return ""
 
 

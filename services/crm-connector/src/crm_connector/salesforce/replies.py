@@ -2,6 +2,8 @@
 may answer in the org's place."""
 
 import json
+import logging
+import re
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -9,21 +11,30 @@ from pydantic import TypeAdapter, ValidationError
 
 from crm_connector.salesforce.errors import OutcomeUnknown
 
+log = logging.getLogger(__name__)
+
 K = TypeVar("K")
+# Texts that no database and no event can hold: a half of a character, and the null character.
+_UNFIT = re.compile(rb"(\\u[dD][89abAB]\w\w\\u[dD][c-fC-F]\w\w)|\\u[dD][89a-fA-F]\w\w|\\u0000")
+# Salesforce's currency fields have at most 18 digits.
+_MOST_DIGITS = 18
 
 
 def parse(content: bytes) -> Any:
     """The JSON, numbers with a point as Decimal. OutcomeUnknown when it is none."""
+    if b"\\u" in content:
+        content = _UNFIT.sub(lambda found: found[1] or b"\\ufffd", content)
     try:
-        return json.loads(content, parse_float=Decimal)
-    except ValueError as error:
+        return json.loads(content.decode("utf-8-sig", "replace"), parse_float=Decimal)
+    except (ValueError, ArithmeticError, RecursionError) as error:
         raise OutcomeUnknown(f"the org answered with something else than JSON: {error}") from error
 
 
 def read(kind: TypeAdapter[K], content: bytes) -> K:
     """The JSON as a value of that kind. OutcomeUnknown when it is none."""
+    found = parse(content)
     try:
-        return kind.validate_python(parse(content))
+        return kind.validate_python(found)
     except ValidationError as error:
         raise OutcomeUnknown(f"the org's answer has another shape than expected: {first_fault(error)}") from error
 
@@ -33,3 +44,15 @@ def first_fault(error: ValidationError) -> str:
     fault = error.errors(include_url=False, include_input=False, include_context=False)[0]
     place = ".".join(map(str, fault["loc"])) or "the whole"
     return f"{place}: {fault['msg']}"
+
+
+def amount_of(value: Decimal | float | None) -> Decimal | None:
+    """An amount as it can be published and compared. One that no currency field can hold is unknown, with a warning, so
+    that the rest of its record counts."""
+    if value is None:
+        return None
+    amount = Decimal(str(value))
+    if not amount.is_finite() or (amount and not -_MOST_DIGITS <= amount.adjusted() < _MOST_DIGITS):
+        log.warning("an amount that no currency field can hold is taken as unknown")
+        return None
+    return amount

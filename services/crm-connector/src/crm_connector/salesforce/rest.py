@@ -8,23 +8,25 @@ from typing import Any, TypeVar
 import httpx
 from pydantic import TypeAdapter
 
+from crm_connector.crm import CrmFault, CrmRefused
 from crm_connector.salesforce.auth import Sessions
 from crm_connector.salesforce.errors import (
-    ApiRefusal,
-    CrmRefused,
+    READ_FIRST,
     LimitExceeded,
     NotReached,
     OutcomeUnknown,
-    Remedy,
     error_items,
+    refusal_of,
     remedy,
 )
+from crm_connector.salesforce.http import Exchanged, exchange
 from crm_connector.salesforce.replies import parse, read
 from crm_connector.telemetry import API_CALLS_ALLOWED, API_CALLS_USED
 
 # Recognised in change events as the origin of our own writes.
 CLIENT = "stagecraft-connector"
-_USAGE = re.compile(r"api-usage=(\d+)/(\d+)")
+_USAGE = re.compile(r"api-usage=(\d{1,15})/(\d{1,15})")
+_PEER = "the org"
 K = TypeVar("K")
 
 
@@ -55,16 +57,14 @@ class Rest:
         """The reply as a value of that kind. ApiRefusal and the CrmUnavailable errors."""
         return read(kind, (await self._send("GET", path, params=params)).content)
 
-    async def post(self, path: str, body: Any) -> Any:
-        """The reply's JSON, of a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
-        return parse((await self._send("POST", path, body=body)).content)
+    async def post(self, path: str, body: Any, kind: TypeAdapter[K]) -> K:
+        """As `get`, of a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
+        return read(kind, (await self._send("POST", path, body=body)).content)
 
-    async def _send(
-        self, method: str, path: str, params: dict[str, str] | None = None, body: Any = None
-    ) -> httpx.Response:
+    async def _send(self, method: str, path: str, params: dict[str, str] | None = None, body: Any = None) -> Exchanged:
         session = await self._sessions.current()
         reply = await self._once(method, session.instance_url + path, session.token, params, body)
-        if reply.status_code == 401:
+        if reply.status == 401:
             # The whole request was turned away at the door, so sending it once more repeats nothing.
             session = await self._sessions.replace(session)
             reply = await self._once(method, session.instance_url + path, session.token, params, body)
@@ -72,16 +72,9 @@ class Rest:
             return reply
         raise _refusal(reply)
 
-    async def _once(
-        self, method: str, url: str, token: str, params: dict[str, str] | None, body: Any
-    ) -> httpx.Response:
+    async def _once(self, method: str, url: str, token: str, params: dict[str, str] | None, body: Any) -> Exchanged:
         headers = {"Authorization": f"Bearer {token}", "Sforce-Call-Options": f"client={CLIENT}"}
-        try:
-            reply = await self._http.request(method, url, params=params, json=body, headers=headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotReached(f"the org cannot be reached: {error or type(error).__name__}") from error
-        except httpx.TransportError as error:
-            raise OutcomeUnknown(f"the reply was lost: {error or type(error).__name__}") from error
+        reply = await exchange(self._http, method, url, peer=_PEER, params=params, json=body, headers=headers)
         usage = _USAGE.search(reply.headers.get("Sforce-Limit-Info", ""))
         if usage:
             API_CALLS_USED.set(int(usage[1]))
@@ -89,22 +82,19 @@ class Rest:
         return reply
 
 
-def _refusal(reply: httpx.Response) -> Exception:
+def _refusal(reply: Exchanged) -> CrmFault:
     try:
-        items = error_items(reply.json())
-    except ValueError:
+        items = error_items(parse(reply.content))
+    except OutcomeUnknown:
         items = []
     if not items:
         # A gateway's page: the work may or may not have been done.
-        return OutcomeUnknown(f"the org answered {reply.status_code} without a code")
-    first = items[0]
-    refusal = ApiRefusal(reply.status_code, first.code, first.message, first.fields)
-    match remedy(reply.status_code, first.code, first.message):
-        case Remedy.AWAIT_LIMIT:
-            return LimitExceeded(str(refusal))
-        case Remedy.REAUTHENTICATE:
-            return NotReached(f"a fresh token is rejected too: {refusal}")
-        case Remedy.READ_FIRST:
-            return OutcomeUnknown(str(refusal))
-        case _:
-            return refusal
+        return OutcomeUnknown(f"the org answered {reply.status} without a code")
+    refusal = refusal_of(reply.status, items[0])
+    if refusal.code == "REQUEST_LIMIT_EXCEEDED":
+        return LimitExceeded(str(refusal))
+    if refusal.code == "INVALID_SESSION_ID":
+        return NotReached(f"a fresh token is rejected too: {refusal}")
+    if remedy(refusal.status, refusal.code, refusal.message) is READ_FIRST:
+        return OutcomeUnknown(str(refusal))
+    return refusal

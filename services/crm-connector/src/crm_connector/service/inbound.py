@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -17,6 +17,7 @@ from crm_connector.domain.observation import (
     Known,
     ObservationKind,
     Occasion,
+    StageClock,
     fold,
     fold_record,
     needs_read,
@@ -26,11 +27,15 @@ from crm_connector.records import Attempt, Conflict, OpportunityRecord, QueuedWr
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service.maps import Maps, load_maps
+from crm_connector.service.maps import Maps, maps_of
 from crm_connector.service.publishing import observe
 from crm_connector.service.settling import confirm, show_confirmed, take_echoes
 
 Names = Mapping[str, str]
+# A record's stamp is set before its transaction commits, so a sweep looks back beyond the last commit seen.
+OVERLAP = timedelta(seconds=600)
+# What is noted when a sweep has to begin anew.
+NEW_SWEEP: Mapping[str, Any] = {"sweep_after": "", "sweep_began_at": None}
 _THE_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 # What a read is published as that a change of this kind made necessary.
 _READ_AFTER = {ChangeKind.UNDELETED: ObservationKind.UNDELETED, ChangeKind.CREATED: ObservationKind.CREATED}
@@ -62,8 +67,12 @@ async def apply_changes(
     position: dict[str, Any] = {"position": batch.position, "position_at": now}
     if batch.changes:
         position |= {"position_at": batch.changes[-1].committed_at, "schema_id": batch.schema_id}
+    position |= {"progress_at": now}
     if any(change.kind is ChangeKind.OVERFLOW for change in changes):
-        position |= {"sweep_since": _THE_BEGINNING}
+        position |= {"sweep_since": _THE_BEGINNING, **NEW_SWEEP}
+    elif batch.blind:
+        position |= await _blind(connection, now)
+    await connection.set_aside(batch.unread)
     single = [change for change in changes if change.kind is not ChangeKind.OVERFLOW]
     if single:
         intake = await _Intake.open(uow, single, names, now)
@@ -71,6 +80,13 @@ async def apply_changes(
             intake.take_change(change, records.get(change.opportunity_id))
         await intake.save()
     await connection.note(now, **position)
+
+
+async def _blind(connection: ConnectionRepository, now: datetime) -> dict[str, Any]:
+    """It is not known which records a change was about: all that were touched since the last place are read again."""
+    known = await connection.get()
+    since = (known.position_at or now) - OVERLAP
+    return {"sweep_since": min(since, known.sweep_since or since), **NEW_SWEEP}
 
 
 async def apply_records(
@@ -83,6 +99,18 @@ async def apply_records(
     return news
 
 
+async def not_yet_observed(uow: UnitOfWork, page: Sequence[CrmOpportunity]) -> list[CrmOpportunity]:
+    """Those of the records of which nothing is known."""
+    rows = await OpportunityRepository(uow.session, uow.tenant_id).read(record.opportunity_id for record in page)
+    known = {key for key, row in rows.items() if row.known.facts is not None}
+    return [record for record in page if record.opportunity_id not in known]
+
+
+def with_clocks(page: Sequence[CrmOpportunity], clocks: Mapping[str, StageClock]) -> list[CrmOpportunity]:
+    """The records with what is known better of when they came into their stage."""
+    return [replace(each, stage_clock=clocks.get(each.opportunity_id, each.stage_clock)) for each in page]
+
+
 async def apply_import_page(
     uow: UnitOfWork, import_id: UUID, page: Sequence[CrmOpportunity], names: Names, now: datetime
 ) -> None:
@@ -90,6 +118,20 @@ async def apply_import_page(
     news = await apply_records(uow, page, ObservationKind.IMPORTED, names, now)
     connection = ConnectionRepository(uow.session, uow.tenant_id)
     await connection.advance_import(import_id, page[-1].opportunity_id, len(page), news, now)
+
+
+async def apply_absences(
+    uow: UnitOfWork, ids: Sequence[str], records: Mapping[str, CrmOpportunity], names: Names, now: datetime
+) -> None:
+    """Take over that the CRM no longer has some opportunities; `records` holds those of `ids` of which there is
+    something left."""
+    gone = [CrmChange(f"absent:{key}:{now.isoformat()}", key, ChangeKind.GAP, now) for key in ids if key not in records]
+    intake = await _Intake.open(uow, [*records.values(), *gone], names, now)
+    for record in records.values():
+        intake.take_record(record, ObservationKind.UPDATED)
+    for change in gone:
+        intake.take_change(change, None)
+    await intake.save()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +154,7 @@ class _Intake:
         """Lock the opportunities that are shown, and take the echoes of our own writes."""
         opportunities = OpportunityRepository(uow.session, uow.tenant_id)
         rows = await opportunities.lock(each.opportunity_id for each in shown)
-        maps = await load_maps(uow)
+        maps = await maps_of(uow, rows.values())
         written = {each.write_id for each in shown if each.write_id}
         attempts = await IntentRepository(uow.session, uow.tenant_id).ledger(written)
         proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
@@ -177,7 +219,7 @@ def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChan
 
 
 def _reading(record: CrmOpportunity, change_id: str, names: Names) -> Occasion:
-    return Occasion(change_id, record.modified_at, record.modified_by, names)
+    return Occasion(change_id, record.modified_at, record.modified_by, names, record.stage_clock)
 
 
 async def observe_conflicts(
@@ -190,7 +232,7 @@ async def observe_conflicts(
     """Publish what the CRM holds where our writes met another stage, even if we knew it already."""
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
     rows = await opportunities.lock(conflict.opportunity_id for conflict in conflicts)
-    maps = await load_maps(uow)
+    maps = await maps_of(uow, rows.values())
     for conflict in conflicts:
         row = rows[conflict.opportunity_id]
         record, since = records.get(row.opportunity_id), row.known.awaited_since

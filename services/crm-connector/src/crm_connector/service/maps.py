@@ -1,46 +1,76 @@
 """The stage mappings in force."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
 
-from crm_connector.domain.stages import CrmStage, StageMap, default_pairs
-from crm_connector.records import PipelineRecord
+from crm_connector.domain.stages import CrmStage, PipelineStage, StageMap, default_pairs
+from crm_connector.records import OpportunityRecord, PipelineRecord, Reading
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.definitions import DefinitionRepository
+
+# A pipeline and its version.
+Version = tuple[str, int]
+_NONE = StageMap({})
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The mappings in force for all pipelines of a tenant."""
+    """The mappings in force of those pipeline versions that were asked for, and of the newest of each pipeline."""
 
-    pipelines: Mapping[str, PipelineRecord]
+    newest: Mapping[str, PipelineRecord]
     catalog: Sequence[CrmStage]
-    by_pipeline: Mapping[str, StageMap]
+    by_version: Mapping[Version, StageMap]
+    stages_of: Mapping[Version, Sequence[PipelineStage]]
 
     @property
-    def default_key(self) -> str:
-        """The pipeline for opportunities that no decision assigned elsewhere; empty when there is none."""
-        return next((key for key, row in self.pipelines.items() if row.is_default), "")
+    def default(self) -> Version:
+        """The pipeline for opportunities that no decision assigned elsewhere; without a key when there is none."""
+        return next(((row.pipeline_key, row.version) for row in self.newest.values() if row.is_default), ("", 0))
 
-    def crm_stage(self, pipeline_key: str, stage_key: str) -> str | None:
+    def crm_stage(self, version: Version, stage_key: str) -> str | None:
         """The CRM's stage that may be written for ours; None when there is none."""
-        found = self.by_pipeline.get(pipeline_key, StageMap({})).crm_stage(stage_key)
+        found = self._map(version).crm_stage(stage_key)
         usable = not self.catalog or any(stage.name == found and stage.is_active for stage in self.catalog)
         return found if usable else None
 
-    def stage_key(self, pipeline_key: str, crm_stage: str) -> str:
+    def stage_key(self, version: Version, crm_stage: str) -> str:
         """Our stage for the CRM's; empty when it is not mapped."""
-        return self.by_pipeline.get(pipeline_key, StageMap({})).stage_key(crm_stage)
+        return self._map(version).stage_key(crm_stage)
+
+    def stages(self, version: Version) -> Sequence[PipelineStage]:
+        """The stages of a version, in their order."""
+        return self.stages_of.get(version, ())
+
+    def misread(self, was: Reading) -> bool:
+        """Whether the mapping reads a stage differently from how it was last read."""
+        version = was.pipeline_key, was.pipeline_version
+        return was.crm_stage is not None and self.stage_key(version, was.crm_stage) != was.stage_key
+
+    def _map(self, version: Version) -> StageMap:
+        found = self.by_version.get(version)
+        # A decision may name a version before that arrives: until then stages are read by the one before.
+        newest = self.newest.get(version[0]) if found is None else None
+        return self.by_version[newest.pipeline_key, newest.version] if newest else found or _NONE
 
 
-async def load_maps(uow: UnitOfWork) -> Maps:
-    """The mappings as this transaction reads them."""
-    pipelines = await DefinitionRepository(uow.session, uow.tenant_id).pipelines()
+async def load_maps(uow: UnitOfWork, versions: Iterable[Version]) -> Maps:
+    """The mappings of these versions, as this transaction reads them."""
+    found = await DefinitionRepository(uow.session, uow.tenant_id).pipelines(versions)
     catalog = await ConnectionRepository(uow.session, uow.tenant_id).stages()
-    maps = {
-        key: StageMap(dict(row.pairs) if row.mapping_revision else default_pairs(row.stages, catalog))
-        for key, row in pipelines.items()
-    }
-    return Maps(pipelines, catalog, maps)
+    # The records come in the order of versions.
+    newest = {row.pipeline_key: row for row in found}
+    maps = {(row.pipeline_key, row.version): stage_map(row, catalog) for row in found}
+    stages = {(row.pipeline_key, row.version): row.stages for row in found}
+    return Maps(newest, catalog, maps, stages)
+
+
+async def maps_of(uow: UnitOfWork, rows: Iterable[OpportunityRecord | Reading]) -> Maps:
+    """The mappings that read these opportunities."""
+    return await load_maps(uow, {(row.pipeline_key, row.pipeline_version) for row in rows})
+
+
+def stage_map(row: PipelineRecord, catalog: Sequence[CrmStage]) -> StageMap:
+    """The mapping of a version; while the CRM has shown no stages, each of ours is called as it is."""
+    return StageMap(dict(row.pairs) if catalog or row.mapping_revision else default_pairs(row.stages, ()))

@@ -1,24 +1,34 @@
 """What decisions ask of the CRM: queued, and made ready to send."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from google.protobuf.message import DecodeError
 from kit.database.unit_of_work import UnitOfWork
+from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.ids import utc_now, uuid7
 
 from crm_connector.crm import Crm
 from crm_connector.domain.intents import IntentState, Move, expected_stage
+from crm_connector.domain.stages import ending, health, is_lost
 from crm_connector.domain.writes import CrmWrite, StageWrite
 from crm_connector.messages import Decided, StageDecided, read_decision, unpack_evidence
 from crm_connector.records import Attempt, DueWrite, OpportunityRecord, QueuedWrite, Sending
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service.maps import Maps, load_maps
-from crm_connector.service.settling import intent_id, park_unmapped, supersede
+from crm_connector.service.maps import Maps, Version, load_maps, maps_of
+from crm_connector.service.publishing import read_again
+from crm_connector.service.settling import intent_id, park_unmapped, park_unreadable, supersede
 from crm_connector.signals import Signals
+
+log = logging.getLogger(__name__)
+
+# Why an opportunity was moved to a stage, by both.
+Reasons = Mapping[tuple[str, str], str]
 
 
 async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecided]]) -> None:
@@ -27,7 +37,7 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
     decisions = [read_decision(event) for event in events]
     # A submission that moves nothing is decided on by the pipeline that is known.
     placed = [d for d in decisions if d.pipeline_key and (d.target_stage or d.evidence is None)]
-    await _assign_pipelines(uow, {d.opportunity_id: d.pipeline_key for d in placed}, now)
+    await _assign_pipelines(uow, {d.opportunity_id: (d.pipeline_key, d.pipeline_version) for d in placed}, now)
     writing = [decision for decision in decisions if decision.writes]
     if not writing:
         return
@@ -38,13 +48,19 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
     uow.after_commit(uow.resources.get(Signals).writes.set)
 
 
-async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, str], now: datetime) -> None:
+async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, Version], now: datetime) -> None:
     if not assigned:
         return
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    known = await opportunities.pipeline_keys(assigned)
-    rows = await opportunities.lock(key for key, pipeline_key in assigned.items() if known.get(key) != pipeline_key)
-    await opportunities.save([replace(row, pipeline_key=assigned[key]) for key, row in rows.items()], now)
+    known = await opportunities.pipelines(assigned)
+    locked = await opportunities.lock(key for key, version in assigned.items() if known.get(key) != version)
+    if not locked:
+        return
+    rows = [
+        replace(row, pipeline_key=assigned[key][0], pipeline_version=assigned[key][1]) for key, row in locked.items()
+    ]
+    maps = await maps_of(uow, rows)
+    await opportunities.save([read_again(uow, maps, row, now) for row in rows], now)
 
 
 def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:
@@ -56,8 +72,11 @@ def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:
         revision=decision.revision,
         submission_id=decision.submission_id,
         pipeline_key=decision.pipeline_key,
+        pipeline_version=decision.pipeline_version,
         target_stage=decision.target_stage,
         expected_stage=decision.expected_stage,
+        earned_stage=decision.earned_stage,
+        reason_code=decision.reason_code,
         assessment_key=decision.assessment_key,
         assessment_version=decision.assessment_version,
         evidence=decision.evidence,
@@ -68,6 +87,7 @@ def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:
         write_id="",
         code="",
         reason="",
+        left_out={},
         due_at=now,
         sent_at=None,
         created_at=now,
@@ -82,50 +102,87 @@ class Prepared:
     write: CrmWrite
 
 
-async def prepare(uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: timedelta) -> tuple[list[Prepared], int]:
+async def prepare(
+    uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: timedelta, *, bare: bool = False
+) -> tuple[list[Prepared], int]:
     """Mark the writes that are due as SENT, each under a new write id, so that after a crash their outcome is found
-    out by reading; and how many were due. Some of those are parked or superseded instead."""
+    out by reading; and how many were due. Some of those are parked or superseded instead. With `bare` only writes
+    without evidence are taken."""
     intents = IntentRepository(uow.session, uow.tenant_id)
-    due = await intents.due(now, limit)
+    due = await intents.due(now, limit, bare=bare)
     if not due:
         return [], 0
     # Answers alone need neither: they replace nothing.
     staged = [write.opportunity_id for write in due if write.target_stage]
     rows = await OpportunityRepository(uow.session, uow.tenant_id).lock(staged)
-    maps = await load_maps(uow) if staged else None
+    versions = {_version(write) for write in due if write.target_stage}
+    maps = await load_maps(uow, versions) if staged else None
     texts = await DefinitionRepository(uow.session, uow.tenant_id).texts(
         (write.assessment_key, write.assessment_version) for write in due if write.evidence is not None
     )
+    reasons = await _reasons(intents, due, maps) if maps else {}
     ready: list[Prepared] = []
     unmapped: list[DueWrite] = []
+    unreadable: list[DueWrite] = []
     for write in due:
-        stage = _stage_write(write, rows[write.opportunity_id], maps) if maps and write.target_stage else None
+        stage = _stage_write(write, rows[write.opportunity_id], maps, reasons) if maps and write.target_stage else None
         if write.superseded:
             continue
         if write.target_stage and stage is None:
             unmapped.append(write)
             continue
+        try:
+            evidence = unpack_evidence(write.evidence) if write.evidence is not None else None
+        except (InvalidEvent, DecodeError):
+            log.exception("the evidence of write intent %s cannot be read", write.intent_id)
+            unreadable.append(write)
+            continue
         crm_write = CrmWrite(
             write_id=str(uuid7()),
             opportunity_id=write.opportunity_id,
             stage=stage,
-            evidence=unpack_evidence(write.evidence) if write.evidence is not None else None,
+            evidence=evidence,
             questions=texts.get((write.assessment_key, write.assessment_version), {}),
+            left_out=tuple(write.left_out),
+            sync_error=write.sync_error,
         )
         ready.append(Prepared(_sent(write, crm_write.write_id, now, lease), crm_write))
     ready = await _mark_sent(intents, crm, ready)
     await supersede(uow, [write.intent_id for write in due if write.superseded], now)
     await park_unmapped(uow, rows, [write.intent_id for write in unmapped], now)
+    await park_unreadable(uow, [write.intent_id for write in unreadable], now)
     return ready, len(due)
 
 
-def _stage_write(write: QueuedWrite, row: OpportunityRecord, maps: Maps) -> StageWrite | None:
-    target = maps.crm_stage(write.pipeline_key, write.target_stage)
+async def _reasons(intents: IntentRepository, due: Sequence[QueuedWrite], maps: Maps) -> Reasons:
+    """Why those are lost whose write, made once more, does not say it again."""
+    lost = [
+        write.opportunity_id
+        for write in due
+        if write.target_stage and not write.reason_code and is_lost(maps.stages(_version(write)), write.target_stage)
+    ]
+    return await intents.last_reasons(lost) if lost else {}
+
+
+def _version(write: QueuedWrite) -> Version:
+    return write.pipeline_key, write.pipeline_version
+
+
+def _stage_write(write: QueuedWrite, row: OpportunityRecord, maps: Maps, reasons: Reasons) -> StageWrite | None:
+    version = _version(write)
+    target = maps.crm_stage(version, write.target_stage)
     if target is None:
         return None
-    decided = maps.crm_stage(write.pipeline_key, write.expected_stage) or ""
+    decided = maps.crm_stage(version, write.expected_stage) or ""
     facts = row.known.facts
-    return StageWrite(target, expected_stage(decided, facts.stage if facts else None, row.stage_is_ours))
+    reason = write.reason_code or reasons.get((write.opportunity_id, write.target_stage), "")
+    return StageWrite(
+        target,
+        expected_stage(decided, facts.stage if facts else None, row.stage_is_ours),
+        earned=maps.crm_stage(version, write.earned_stage) or write.earned_stage,
+        health=health(maps.stages(version), write.target_stage, write.earned_stage),
+        ending=ending(maps.stages(version), write.target_stage, row.stage_key, reason),
+    )
 
 
 def _sent(write: QueuedWrite, write_id: str, now: datetime, lease: timedelta) -> QueuedWrite:

@@ -1,4 +1,4 @@
-"""What becomes of writes: replies and echoes of the CRM, writes that cannot be sent, and what a person retries."""
+"""What becomes of writes: replies and echoes of the CRM, and writes that cannot be sent."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -8,27 +8,32 @@ from random import random
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
-from kit.http.auth import Principal
 from kit.ids import derived, utc_now
 from kit.telemetry import consumer_span
 
-from crm_connector.domain.intents import IntentState, Lane, Move, Reply, settle
+from crm_connector.domain.intents import IntentState, Move, Reply, Settlement, left_out_after, settle
 from crm_connector.domain.observation import written
-from crm_connector.errors import IntentNotFound, IntentNotParked
-from crm_connector.messages import crm_write_confirmed, crm_write_parked, received_at
-from crm_connector.records import IntentRecord, OpportunityRecord, QueuedWrite
+from crm_connector.messages import crm_write_confirmed, crm_write_parked, received_at, unpack_evidence
+from crm_connector.records import OpportunityRecord, QueuedWrite
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.signals import Signals
 from crm_connector.telemetry import CONFLICTS, FRESHNESS
 
+_MOST_WORDS = 4000
 _CONFIRMED_SPAN = "crm write confirmed"
+# The code of what was left out of a write because the CRM refused it.
+REFUSED_ANSWER = "ANSWER_REFUSED"
 
 
-def intent_id(decision_id: UUID, lane: Lane | None = None) -> UUID:
-    """The id of a decision's intent; with a lane, that of the part which was left of it."""
-    return derived(decision_id, f"write intent {lane}" if lane else "write intent")
+# What is left of a decision's write, and is written by an intent of its own.
+_ANSWERS = "ANSWERS"
+_REFUSED_ANSWERS = "REFUSED ANSWERS"
+
+
+def intent_id(decision_id: UUID, part: str = "") -> UUID:
+    """The id of a decision's intent, or of the part which was left of it."""
+    return derived(decision_id, f"write intent {part}" if part else "write intent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,7 @@ async def settle_replies(uow: UnitOfWork, replies: Sequence[Replied], now: datet
     await opportunities.save(list(rows.values()), now)
     conflicts = [write for write in settled if write.state is IntentState.CONFLICT]
     await _keep_answers(uow, conflicts, now)
+    await park_refused_answers(uow, settled, now)
     signals = uow.resources.get(Signals)
     uow.after_commit(signals.writes.set)
     if conflicts:
@@ -75,13 +81,33 @@ async def settle_replies(uow: UnitOfWork, replies: Sequence[Replied], now: datet
 
 def _after(write: QueuedWrite, reply: Reply, now: datetime) -> QueuedWrite:
     settlement = settle(reply, write.attempts, random())  # noqa: S311
+    left_out = _left_out(write, reply, settlement)
+    if left_out is not None:
+        return write.moved(Move.REPEAT, code=_storable(reply.code), left_out=left_out, due_at=now)
     return write.moved(
         settlement.move,
         write_id=reply.write_id,
-        code=reply.code,
-        reason=reply.reason,
+        code=_storable(reply.code),
+        reason=_storable(reply.reason),
         due_at=now + settlement.wait,
     )
+
+
+def _left_out(write: QueuedWrite, reply: Reply, settlement: Settlement) -> Mapping[str, str] | None:
+    """What the write goes without from now on, because the CRM refused it. What was left out of another write before
+    has nothing to spare."""
+    if reply.refused is None or write.evidence is None:
+        return None
+    if write.intent_id == intent_id(write.decision_id, _REFUSED_ANSWERS):
+        return None
+    questions = (line.question_key for line in unpack_evidence(write.evidence).answers)
+    reply = replace(reply, code=_storable(reply.code), reason=_storable(reply.reason))
+    return left_out_after(reply, settlement, write.left_out, questions)
+
+
+def _storable(words: str) -> str:
+    """The CRM's words as the database and an event can hold them."""
+    return words.replace("\0", "\ufffd").encode(errors="replace").decode()[:_MOST_WORDS]
 
 
 def _confirmed(
@@ -110,6 +136,7 @@ async def take_echoes(uow: UnitOfWork, intent_ids: Iterable[UUID], now: datetime
     # First those that no reply has settled: a reply that comes in between is then seen by the second.
     proven = [write.moved(Move.PROVE) for write in await intents.take(wanted, *Move.PROVE.sources)]
     await intents.keep(proven, now)
+    await park_refused_answers(uow, proven, now)
     await intents.echo(wanted, now)
     return {write.intent_id: write for write in proven}
 
@@ -159,6 +186,20 @@ def _unmapped(write: QueuedWrite, now: datetime) -> QueuedWrite:
     return write.moved(Move.PARK, code="UNMAPPED_STAGE", reason=reason, due_at=now)
 
 
+async def park_unreadable(uow: UnitOfWork, intent_ids: Sequence[UUID], now: datetime) -> None:
+    """Park writes whose evidence cannot be read, and send their stages without it."""
+    intents = IntentRepository(uow.session, uow.tenant_id)
+    reason = "The answers that were kept for this write cannot be read: discard it."
+    for write in await intents.take(intent_ids, IntentState.NEW):
+        parked = write.moved(Move.PARK, code="UNREADABLE_ANSWERS", reason=reason, due_at=now)
+        if write.target_stage:
+            await intents.keep([replace(write, evidence=None, submission_id="")], now)
+            parked = replace(parked, intent_id=intent_id(write.decision_id, _REFUSED_ANSWERS), target_stage="")
+            await intents.add([parked], {parked.intent_id: write.intent_id})
+        else:
+            await intents.keep([parked], now)
+
+
 async def supersede(uow: UnitOfWork, intent_ids: Sequence[UUID], now: datetime) -> None:
     """Give up stages that a newer decision's stage went before."""
     intents = IntentRepository(uow.session, uow.tenant_id)
@@ -178,10 +219,32 @@ async def _keep_answers(uow: UnitOfWork, writes: Sequence[QueuedWrite], now: dat
     uow.after_commit(uow.resources.get(Signals).writes.set)
 
 
+async def park_refused_answers(uow: UnitOfWork, writes: Iterable[QueuedWrite], now: datetime) -> None:
+    """An answer that the CRM refuses holds back nothing else: once the rest is written, it waits for a person in an
+    intent of its own."""
+    done = (IntentState.CONFIRMED, IntentState.ECHOED)
+    written = [write for write in writes if write.left_out and write.state in done]
+    rest = {write.intent_id: _refused_answers(write, now) for write in written}
+    follows = {refused.intent_id: followed for followed, refused in rest.items()}
+    await IntentRepository(uow.session, uow.tenant_id).add(rest.values(), follows)
+
+
+def _refused_answers(write: QueuedWrite, now: datetime) -> QueuedWrite:
+    first = next(iter(write.left_out.values()))
+    more = f" ({len(write.left_out)} parts were left out)" if len(write.left_out) > 1 else ""
+    return replace(
+        _answers_of(write, now),
+        intent_id=intent_id(write.decision_id, _REFUSED_ANSWERS),
+        state=IntentState.PARKED,
+        code=REFUSED_ANSWER,
+        reason=first + more,
+    )
+
+
 def _answers_of(write: QueuedWrite, now: datetime) -> QueuedWrite:
     return replace(
         write,
-        intent_id=intent_id(write.decision_id, Lane.ANSWERS),
+        intent_id=intent_id(write.decision_id, _ANSWERS),
         target_stage="",
         expected_stage="",
         priority=1,
@@ -194,20 +257,3 @@ def _answers_of(write: QueuedWrite, now: datetime) -> QueuedWrite:
         sent_at=None,
         created_at=now,
     )
-
-
-async def retry_intent(uow: UnitOfWork, caller: Principal, wanted: UUID) -> IntentRecord:
-    """Let a parked write be sent again. IntentNotFound, IntentNotParked."""
-    intents = IntentRepository(uow.session, uow.tenant_id)
-    found = await intents.get(wanted)
-    if found is None:
-        raise IntentNotFound(f"There is no write intent {wanted}.")
-    now = utc_now()
-    parked = await intents.take([wanted], *Move.RETRY.sources)
-    if not parked:
-        raise IntentNotParked(f"The write intent is {found.state}, and only a PARKED one waits for a retry.")
-    again = [write.moved(Move.RETRY, code="", reason="", attempts=0, due_at=now) for write in parked]
-    await intents.keep(again, now)
-    await audit.record(uow, caller, "write-intent.retried", str(wanted), opportunity_id=found.opportunity_id)
-    uow.after_commit(uow.resources.get(Signals).writes.set)
-    return replace(found, state=Move.RETRY.target, code="", reason="", attempts=0, due_at=now)

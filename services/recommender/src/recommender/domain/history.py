@@ -137,14 +137,14 @@ class History:
     def led_to(self, visit: Visit) -> str | None:
         """The stage where the opportunity ended up after the visit; None while the visit lasts.
 
-        A move undone by a regress was not earned, and an outcome retracted by reopening is none: both pass on
-        to the stage the opportunity returned to.
+        A move undone by a regress was not earned, and an outcome that was left again, to whatever stage, was none: both
+        pass on to the stage the opportunity went to instead.
         """
         successor = self.visits.get(visit.visit_no + 1)
         if successor is None:
             return None
         undo = self.visits.get(successor.visit_no + 1)
-        while undo is not None and undo.entry is not VisitEntry.MOVE:
+        while undo is not None and (undo.entry is not VisitEntry.MOVE or successor.category is not Category.OPEN):
             successor, undo = undo, self.visits.get(undo.visit_no + 1)
         return successor.stage_key
 

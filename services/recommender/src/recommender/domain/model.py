@@ -22,6 +22,7 @@ class Abstention(StrEnum):
     COLD_START = "COLD_START"
     LOW_EVIDENCE = "LOW_EVIDENCE"
     LOW_CONFIDENCE = "LOW_CONFIDENCE"
+    NO_SKILL = "NO_SKILL"
 
 
 class Level(StrEnum):
@@ -37,7 +38,8 @@ class Priors:
     """Everything set by hand in the model; part of its version.
 
     Strengths are in cases. Cold is a pipeline with fewer than `closed_floor` won or lost opportunities and fewer than
-    `visits_floor` ended visits with evidence. `tail` is the probability left below the credible bound.
+    `visits_floor` ended visits with evidence. `tail` is the probability left below the credible bound,
+    `skill_deviations` how many standard errors the skill must lie above 0.
     """
 
     uniform_strength: float = 1.0
@@ -47,6 +49,7 @@ class Priors:
     closed_floor: int = 40
     visits_floor: int = 200
     tail: float = 0.05
+    skill_deviations: float = 2.326
 
 
 CHAMPION_0 = Priors()
@@ -118,11 +121,10 @@ def estimate(
     `stages` are the pipeline's at present, in rank order: counts of stages it no longer has are left out.
     """
     counts = {level: {stage: levels[level][stage] for stage in stages} for level in Level}
-    level = _finest(counts, priors.support_floor)
+    level = finest(counts, priors.support_floor)
     support = sum(counts[level].values())
-    parent = _parent(counts, level, priors)
     strength = _strength(level, priors)
-    probabilities = smoothed(counts[level], parent, strength)
+    probabilities = spread(counts, level, priors)
     ranked = sorted(stages, key=lambda stage: -probabilities[stage])
     top = probabilities[ranked[0]]
     mass = support + strength
@@ -167,9 +169,15 @@ def count_table(cases: Iterable[tuple[Cell, str, int]]) -> CountTable:
     return table
 
 
-def _finest(counts: Mapping[Level, Mapping[str, int]], support_floor: int) -> Level:
+def finest(counts: Mapping[Level, Mapping[str, int]], support_floor: int) -> Level:
+    """The finest level with enough cases, or the widest."""
     supported = [level for level in Level if sum(counts[level].values()) >= support_floor]
     return supported[-1] if supported else Level.STAGE
+
+
+def spread(counts: Mapping[Level, Mapping[str, int]], level: Level, priors: Priors) -> dict[str, float]:
+    """The probability of each stage, read from this level."""
+    return smoothed(counts[level], _parent(counts, level, priors), _strength(level, priors))
 
 
 def _parent(counts: Mapping[Level, Mapping[str, int]], level: Level, priors: Priors) -> dict[str, float]:

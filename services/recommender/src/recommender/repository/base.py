@@ -1,20 +1,14 @@
 """What every repository does with its tenant's tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from kit.database import bulk
 from kit.database.rows import records
-from sqlalchemy import ColumnElement, Executable, String, Table, any_, literal
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Executable, Table
 from sqlalchemy.ext.asyncio import AsyncSession
 
 K = TypeVar("K")
-
-
-def among(column: ColumnElement[Any], values: Iterable[str]) -> ColumnElement[bool]:
-    """One array parameter whatever the number of values, so that the statement stays prepared."""
-    return column == any_(literal(sorted(values), ARRAY(String)))
 
 
 class TenantRepository:

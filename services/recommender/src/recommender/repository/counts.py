@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Collection
 
-from sqlalchemy import select, tuple_
+from kit.database.sets import among, among_rows
+from sqlalchemy import select
 
 from recommender import models as t
 from recommender.domain.history import Cell, Lessons, Total
 from recommender.domain.model import CountTable, count_table
 from recommender.records import CountRecord, TotalRecord
-from recommender.repository.base import TenantRepository, among
+from recommender.repository.base import TenantRepository
 
 
 class CountRepository(TenantRepository):
@@ -34,7 +35,7 @@ class CountRepository(TenantRepository):
         """Counts of all cells of these (pipeline, stage) pairs."""
         c = t.visit_count.c
         statement = select(c.pipeline_key, c.stage_key, c.assessment_key, c.band, c.label, c.cases).where(
-            self._own(t.visit_count), tuple_(c.pipeline_key, c.stage_key).in_(sorted(stages)), c.cases > 0
+            self._own(t.visit_count), among_rows((c.pipeline_key, c.stage_key), stages), c.cases > 0
         )
         return count_table((Cell(*row[:4]), row[4], row[5]) for row in await self._session.execute(statement))
 

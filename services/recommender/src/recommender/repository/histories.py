@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any
 
 from kit.database import bulk
+from kit.database.sets import among
 from sqlalchemy import Text, delete, func, literal, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
@@ -12,7 +13,7 @@ from recommender import models as t
 from recommender.domain.history import Evidence, History
 from recommender.facts import ScoredSubmission
 from recommender.records import HistoryRecord, ParkedRecord, SubmissionRecord, VisitsRecord
-from recommender.repository.base import TenantRepository, among
+from recommender.repository.base import TenantRepository
 
 
 class HistoryRepository(TenantRepository):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from kit.database import bulk
 from kit.database.rows import columns
+from kit.http.ownership import Owners
 from sqlalchemy import Select, select, tuple_
 
 from recommender import models as t
@@ -44,10 +45,13 @@ class RecommendationRepository(TenantRepository):
         found = await self._records(statement, RecommendationInPlace)
         return found[0] if found else None
 
-    async def recommendations(self, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
-        """Newest first, from behind the (time, id) given."""
+    async def recommendations(
+        self, owners: Owners, before: tuple[Any, UUID] | None, limit: int
+    ) -> list[RecommendationInPlace]:
+        """Those of these owners' opportunities, newest first, from behind the (time, id) given."""
         c = t.recommendation.c
-        statement = self._told().order_by(c.recommended_at.desc(), c.recommendation_id.desc()).limit(limit)
+        statement = self._told().where(owners.condition(t.opportunity.c.owner_id))
+        statement = statement.order_by(c.recommended_at.desc(), c.recommendation_id.desc()).limit(limit)
         if before is not None:
             statement = statement.where(tuple_(c.recommended_at, c.recommendation_id) < before)
         return await self._records(statement, RecommendationInPlace)
@@ -66,6 +70,7 @@ class RecommendationRepository(TenantRepository):
         return (
             select(
                 *columns(t.recommendation, RecommendationRecord),
+                opportunity.c.owner_id,
                 opportunity.c.current_stage,
                 opportunity.c.claimed_stage,
                 opportunity.c.crm_deleted,

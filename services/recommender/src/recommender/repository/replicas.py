@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
+from kit.database.sets import among
 from sqlalchemy import ColumnElement, select
 
 from recommender import models as t
@@ -14,7 +15,7 @@ from recommender.facts import (
     PublishedProfile,
 )
 from recommender.records import BandsRecord, ObservationRecord, ProfileRecord
-from recommender.repository.base import TenantRepository, among
+from recommender.repository.base import TenantRepository
 
 
 class ReplicaRepository(TenantRepository):
@@ -50,12 +51,21 @@ class ReplicaRepository(TenantRepository):
         await self._upsert(
             t.opportunity,
             [
-                ObservationRecord(o.opportunity_id, o.claimed_stage, o.crm_deleted, o.observed_sequence)
+                ObservationRecord(o.opportunity_id, o.claimed_stage, o.owner_id, o.crm_deleted, o.observed_sequence)
                 for o in observations
             ],
             newer="observed_sequence",
-            update_only=("claimed_stage", "crm_deleted", "observed_sequence"),
+            update_only=("claimed_stage", "owner_id", "crm_deleted", "observed_sequence"),
         )
+
+    async def owners(self, opportunity_ids: Collection[str]) -> dict[str, str | None]:
+        """The owners of the known ones among these, None where the CRM does not say."""
+        c = t.opportunity.c
+        statement = select(c.opportunity_id, c.owner_id)
+        found = await self._session.execute(
+            statement.where(self._own(t.opportunity), among(c.opportunity_id, opportunity_ids))
+        )
+        return {opportunity_id: owner_id for opportunity_id, owner_id in found}
 
     async def save_decisions(self, decisions: Sequence[EngineDecision]) -> None:
         """Keep the latest decision on each submission."""

@@ -7,7 +7,8 @@ from kit.ids import derived, uuid_of
 
 from recommender.domain.advice import Advice, ranked
 from recommender.domain.history import Cell, Total
-from recommender.domain.model import CountTable, Estimate, estimate
+from recommender.domain.model import CountTable, Estimate
+from recommender.domain.skill import Model
 from recommender.facts import PublishedPipeline
 from recommender.records import RecommendationRecord
 
@@ -17,7 +18,7 @@ class Experience:
     of their own in it."""
 
     def __init__(self, table: CountTable, totals: Mapping[str, Mapping[Total, int]]) -> None:
-        self._table = table
+        self._model = Model(table)
         self._totals = totals
         self._of_others: dict[Cell, Estimate] = {}
 
@@ -25,7 +26,7 @@ class Experience:
         """The estimate for a cell of the pipeline, without the opportunity's own cases."""
         found = None if own else self._of_others.get(cell)
         if found is None:
-            found = estimate(self._table.levels(cell, own), self._totals[pipeline.pipeline_key], pipeline.stage_keys)
+            found = self._model.answer(cell, self._totals[pipeline.pipeline_key], pipeline.stage_keys, own)
             if not own:
                 self._of_others[cell] = found
         return found

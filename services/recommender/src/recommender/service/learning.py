@@ -138,9 +138,18 @@ class Learning:
         )
         await self._recommend(histories, _released(released, histories, causes))
 
+    async def _counted(self, scores: Sequence[ScoredSubmission]) -> Sequence[ScoredSubmission]:
+        """The scores without those of people whose right to the opportunity was not checked and who do not own it."""
+        unchecked = {fact.opportunity_id for fact in scores if not fact.entitled}
+        if not unchecked:
+            return scores
+        owners = await self._replicas.owners(unchecked)
+        return [fact for fact in scores if fact.entitled or owners.get(fact.opportunity_id) == fact.submitted_by]
+
     async def recommend_stages(self, scores: Sequence[ScoredSubmission], causes: Mapping[str, Cause]) -> None:
         """Keep the scores and recommend on each that is new. `causes` holds the event of each score id."""
         await self._one_at_a_time()
+        scores = await self._counted(scores)
         bandings = await self._replicas.bandings({fact.profile_id for fact in scores})
         scored = {fact.evidence.submission_id for fact in scores}
         async with self._learning({fact.opportunity_id for fact in scores}, scored) as histories:

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
+from kit.http.ownership import Owners
 
 from recommender.domain.bands import band_order
 from recommender.domain.history import Cell, Total
-from recommender.domain.model import Abstention, CountTable, Estimate, estimate, is_cold, model_version
+from recommender.domain.model import Abstention, CountTable, Estimate, is_cold, model_version
+from recommender.domain.skill import Model
 from recommender.errors import AssessmentUnknown, PipelineNotFound, RecommendationNotFound, StageUnknown
 from recommender.facts import PublishedPipeline
 from recommender.records import RecommendationInPlace
@@ -69,16 +71,18 @@ class Reading:
         self._counts = CountRepository(uow.session, uow.tenant_id)
         self._recommendations = RecommendationRepository(uow.session, uow.tenant_id)
 
-    async def latest(self, opportunity_id: str) -> RecommendationInPlace:
-        """The opportunity's newest recommendation. RecommendationNotFound before its first."""
+    async def latest(self, owners: Owners, opportunity_id: str) -> RecommendationInPlace:
+        """The newest recommendation for an opportunity of these owners. RecommendationNotFound before its first."""
+        absent = RecommendationNotFound(f"Nothing was recommended for an opportunity {opportunity_id} of yours yet.")
         row = await self._recommendations.latest_recommendation(opportunity_id)
         if row is None:
-            raise RecommendationNotFound(f"Nothing was recommended for the opportunity {opportunity_id} yet.")
+            raise absent
+        owners.demand(row.owner_id, absent)
         return row
 
-    async def newest(self, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
-        """Recommendations of all opportunities, newest first."""
-        return await self._recommendations.recommendations(before, limit)
+    async def newest(self, owners: Owners, before: tuple[Any, UUID] | None, limit: int) -> list[RecommendationInPlace]:
+        """Recommendations of these owners' opportunities, newest first."""
+        return await self._recommendations.recommendations(owners, before, limit)
 
     async def state(self) -> list[PipelineState]:
         """The state of the model per pipeline."""
@@ -97,12 +101,13 @@ class Reading:
         _check_stage(pipeline, stage_key, "/query/stage")
         table, totals = await self._known(pipeline, stage_key)
         titles = await self._replicas.assessment_titles()
+        model = Model(table)
         states = [
             CellState(
                 cell,
                 titles.get(cell.assessment_key, cell.assessment_key),
                 dict(table.by_cell[cell]),
-                estimate(table.levels(cell, {}), totals, pipeline.stage_keys),
+                model.answer(cell, totals, pipeline.stage_keys),
             )
             for cell in table.by_cell
         ]
@@ -116,13 +121,13 @@ class Reading:
         StageUnknown, PipelineNotFound; AssessmentUnknown when the assessment has no scoring profile.
         """
         pipeline = await self._pipeline(pipeline_key)
-        _check_stage(pipeline, stage_key, "/body/stage_key")
+        _check_stage(pipeline, stage_key, "/stage_key")
         bands = await self._replicas.newest_banding(assessment_key)
         if bands is None:
             raise AssessmentUnknown(assessment_key)
         cell = Cell(pipeline.pipeline_key, stage_key, assessment_key, bands.band(score))
         table, totals = await self._known(pipeline, stage_key)
-        answer = estimate(table.levels(cell, {}), totals, pipeline.stage_keys)
+        answer = Model(table).answer(cell, totals, pipeline.stage_keys)
         return cell, answer, model_version(pipeline.pipeline_key, pipeline.version)
 
     async def _pipeline(self, pipeline_key: str | None) -> PublishedPipeline:
@@ -148,7 +153,8 @@ def _check_stage(pipeline: PublishedPipeline, stage_key: str, pointer: str) -> N
 
 def _state(pipeline: PublishedPipeline, totals: Counter[Total], table: CountTable) -> PipelineState:
     cells = [cell for cell in table.by_cell if cell.pipeline_key == pipeline.pipeline_key]
-    verdicts = Counter(estimate(table.levels(cell, {}), totals, pipeline.stage_keys).abstention for cell in cells)
+    model = Model(table)
+    verdicts = Counter(model.answer(cell, totals, pipeline.stage_keys).abstention for cell in cells)
     return PipelineState(
         pipeline=pipeline,
         totals=totals,

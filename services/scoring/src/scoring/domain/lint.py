@@ -7,40 +7,62 @@ from itertools import pairwise
 
 from forms.definition import CHOICE_TYPES, Form, Question, QuestionType, plain
 from forms.lint import Finding, Severity
+from forms.widths import MAX_POINTS
 
-from scoring.domain.plan import ScoringPlan, compile_plan
-from scoring.domain.profile import ZERO, Band, Profile, QuestionPoints, TotalOver, UnansweredPolicy
-from scoring.domain.reach import Reachable, reachable
+from scoring.domain.lint_gates import gate_findings
+from scoring.domain.plan import adds_up
+from scoring.domain.profile import (
+    ZERO,
+    Band,
+    PercentOf,
+    Profile,
+    QuestionPoints,
+    Scale,
+    TotalOver,
+    UnansweredPolicy,
+)
+from scoring.domain.reach import Reachable, Survey, survey
+from scoring.domain.totals import LEAST_PERCENT
+
+MAX_FINDINGS = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """Everything known of a profile before any answer comes; `ready` is None while there are errors."""
+    """Everything known of a profile before any answer comes; `reachable` is None while there are errors."""
 
     findings: list[Finding]
-    ready: "ReadyProfile | None"
+    reachable: Reachable | None
 
     @property
     def errors(self) -> list[Finding]:
         return [finding for finding in self.findings if finding.severity is Severity.ERROR]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadyProfile:
-    plan: ScoringPlan
-    reachable: Reachable
-
-
 def analyse(form: Form, profile: Profile) -> Analysis:
-    """Check a profile against its form and work out what it can give. May take a second for a large form."""
+    """Check a profile against its form and work out what it can give. May take seconds for a large form."""
     findings = [*_question_entries(form, profile), *_sections(profile), *_coverage(form, profile)]
     if any(finding.severity is Severity.ERROR for finding in findings):
-        return Analysis(findings, None)
-    plan = compile_plan(form, profile)
-    found = reachable(plan)
-    findings += _whole(plan, found)
-    analysis = Analysis(findings, ReadyProfile(plan, found))
-    return Analysis(findings, None) if analysis.errors else analysis
+        return Analysis(_first(findings), None)
+    surveyed = survey(form, profile)
+    findings += [*_whole(surveyed), *gate_findings(surveyed)]
+    analysis = Analysis(_first(findings), surveyed.reachable)
+    return Analysis(analysis.findings, None) if analysis.errors else analysis
+
+
+def too_complex(seconds: float) -> Analysis:
+    """What is known of a profile that takes too long to analyse."""
+    text = f"the profile cannot be checked within {seconds:g} seconds: use fewer questions that others depend on"
+    return Analysis([_error("too_complex", "/questions", text)], None)
+
+
+def _first(findings: list[Finding]) -> list[Finding]:
+    """Errors first, and no more than a person reads."""
+    ordered = sorted(findings, key=lambda finding: finding.severity is not Severity.ERROR)
+    if len(ordered) <= MAX_FINDINGS:
+        return ordered
+    left_out = f"{len(ordered) - MAX_FINDINGS} more findings are left out: settle these first"
+    return [*ordered[:MAX_FINDINGS], _warning("findings_omitted", "", left_out)]
 
 
 def lint_profile(form: Form, profile: Profile) -> list[Finding]:
@@ -70,6 +92,9 @@ def _question_entries(form: Form, profile: Profile) -> Iterator[Finding]:
         yield from _misplaced(question, points, pointer)
         yield from _choices(question, points, pointer)
         yield from _numbers(question, points, pointer)
+        if not all(MAX_POINTS.holds(number) for number in _all_points(points)):
+            message = "the CRM holds points below 100,000; larger ones are only in its copy of all answers"
+            yield _warning("too_large_for_crm", pointer, message)
         if any(number < 0 for number in _all_points(points)):
             yield _warning("negative_points", pointer, f"{points.question_key!r} can take points away")
 
@@ -196,8 +221,10 @@ def _coverage(form: Form, profile: Profile) -> Iterator[Finding]:
         yield _error("default_unused", "/unanswered/points", "only the policy 'default' has points")
 
 
-def _whole(plan: ScoringPlan, found: Reachable) -> Iterator[Finding]:
-    if plan.profile.minimum_answered > len(plan.scorers):
+def _whole(surveyed: Survey) -> Iterator[Finding]:
+    plan, found = surveyed.plan, surveyed.reachable
+    profile, percent = plan.profile, plan.profile.scale is Scale.PERCENT
+    if profile.minimum_answered > len(plan.scorers):
         yield _error(
             "never_complete",
             "/minimum_answered",
@@ -207,3 +234,13 @@ def _whole(plan: ScoringPlan, found: Reachable) -> Iterator[Finding]:
         yield _error("nothing_to_earn", "/questions", "no answers give more than 0 points")
     elif found.exact and found.minimum == found.maximum:
         yield _warning("always_the_same", "/questions", f"every submission scores {plain(found.minimum)}")
+    if percent and not found.exact and profile.percent_of is PercentOf.PROFILE:
+        text = f"100 percent is {plain(found.maximum)} points, which may be more than any answers can give"
+        yield _warning("maximum_not_exact", "/scale", text)
+    if percent and found.maximum > 0 and found.minimum * 100 / found.maximum < LEAST_PERCENT:
+        text = f"the worst answers give {plain(found.minimum)} points, the best {plain(found.maximum)}"
+        yield _error("percent_too_low", "/scale", f"{text}: no percentage may lie below {plain(LEAST_PERCENT)}")
+    skips = profile.unanswered is UnansweredPolicy.SKIP and not adds_up(profile)
+    if percent and skips and not profile.minimum_answered:
+        text = "a section that skips unanswered questions can be at its best with a single answer: ask for more"
+        yield _warning("one_answer_is_enough", "/minimum_answered", text)

@@ -5,78 +5,89 @@ every answer that could make a difference to visibility or points.
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from decimal import Decimal
-from itertools import combinations
+from itertools import combinations, islice
 
 from forms.answers import Value
-from forms.conditions import Comparison, Emptiness, Literal, Operand, Reference, Truth, leaves, operands, parse
+from forms.conditions import Comparison, Emptiness, Literal, Reference, Truth, leaves, operands, parse
 from forms.definition import Form, Question, QuestionType
 from forms.evaluation import holds, number_of
 
 from scoring.domain.points import QuestionScorer, numbers_to_try
 from scoring.domain.profile import ZERO
 
-MAX_PATHS = 1000
+Test = Comparison | Emptiness | Truth
+
+MAX_WAYS = 1000
 _MAX_SELECTION_CHOICES = 8
 
-# Weighted points of the scored gates on a path; None means a gate left unanswered.
-GatePoints = tuple[tuple[str, Decimal | None], ...]
-# By the visible questions: the different points that the gates can give there.
-Paths = Mapping[tuple[str, ...], frozenset[GatePoints]]
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """One way through a form: what is visible on it, and the answers of the gates that lead there. A visible gate
+    without an answer was left unanswered."""
+
+    visible: tuple[str, ...]
+    answers: Mapping[str, Value]
 
 
-def find_paths(form: Form, scorers: Mapping[str, QuestionScorer]) -> Paths | None:
-    """All paths, or None when they are too many or depend on answers that cannot be enumerated."""
-    tests = [leaf for question in form.questions if question.visible_if for leaf in leaves(parse(question.visible_if))]
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """Every way through a form, and which of its questions are gates."""
+
+    gates: frozenset[str]
+    ways: tuple[Way, ...]
+
+
+def find_ways(form: Form, scorers: Mapping[str, QuestionScorer]) -> Ways | None:
+    """All ways, or None when they are too many or depend on answers that cannot be enumerated."""
     gates: dict[str, list[Value]] = {}
-    for question in form.questions:
-        touching = [leaf for leaf in tests if any(_refers(operand, question) for operand in operands(leaf))]
-        if touching:
-            candidates = _candidates(question, touching, scorers.get(question.key))
-            if candidates is None:
-                return None
-            gates[question.key] = candidates
-    paths: dict[tuple[str, ...], set[GatePoints]] = {}
-    for count, (visible, answers) in enumerate(_walk(form, gates, 0, (), {})):
-        if count == MAX_PATHS:
+    for key, tests in _tests_by_question(form).items():
+        question = form.question(key)
+        assert question is not None
+        candidates = _candidates(question, tests, scorers.get(key))
+        if candidates is None:
             return None
-        points = tuple(
-            (key, scorers[key].score(answers[key]) if key in answers else None)
-            for key in visible
-            if key in gates and key in scorers
-        )
-        paths.setdefault(visible, set()).add(points)
-    return {visible: frozenset(points) for visible, points in paths.items()}
+        gates[key] = candidates
+    ways = tuple(islice(_walk(form, gates), MAX_WAYS + 1))
+    return None if len(ways) > MAX_WAYS else Ways(frozenset(gates), ways)
 
 
-def _walk(
-    form: Form,
-    gates: Mapping[str, list[Value]],
-    index: int,
-    visible: tuple[str, ...],
-    answers: Mapping[str, Value],
-) -> Iterator[tuple[tuple[str, ...], Mapping[str, Value]]]:
-    while index < len(form.questions):
-        question = form.questions[index]
-        index += 1
-        if question.visible_if and not holds(parse(question.visible_if), answers):
-            continue
-        visible = (*visible, question.key)
-        if question.key in gates:
-            for value in gates[question.key]:
-                yield from _walk(form, gates, index, visible, {**answers, question.key: value})
-            if question.required:
-                return
-    yield visible, answers
+def _tests_by_question(form: Form) -> dict[str, list[Test]]:
+    tests = [leaf for question in form.questions if question.visible_if for leaf in leaves(parse(question.visible_if))]
+    found: dict[str, list[Test]] = {}
+    for test in tests:
+        for key in {operand.question_key for operand in operands(test) if isinstance(operand, Reference)}:
+            if form.question(key) is not None:
+                found.setdefault(key, []).append(test)
+    return found
 
 
-def _refers(operand: Operand, question: Question) -> bool:
-    return isinstance(operand, Reference) and operand.question_key == question.key
+def _walk(form: Form, gates: Mapping[str, list[Value]]) -> Iterator[Way]:
+    """Each way, branching at every gate that is visible."""
+    open_ends: list[tuple[int, Way]] = [(0, Way((), {}))]
+    while open_ends:
+        start, way = open_ends.pop()
+        visible = list(way.visible)
+        for index in range(start, len(form.questions)):
+            question = form.questions[index]
+            if question.visible_if and not holds(parse(question.visible_if), way.answers):
+                continue
+            visible.append(question.key)
+            if question.key in gates:
+                here = tuple(visible)
+                answered = [Way(here, {**way.answers, question.key: value}) for value in gates[question.key]]
+                ends = answered if question.required else [Way(here, way.answers), *answered]
+                open_ends += [(index + 1, end) for end in reversed(ends)]
+                break
+        else:
+            yield Way(tuple(visible), way.answers)
 
 
 def _candidates(
     question: Question,
-    tests: list[Comparison | Emptiness | Truth],
+    tests: list[Test],
     scorer: QuestionScorer | None,
 ) -> list[Value] | None:
     match question.type:
@@ -104,11 +115,11 @@ def _selections(question: Question) -> list[Value] | None:
     return [*alone, *(taken for size in range(1, most + 1) for taken in combinations(together, size))]
 
 
-def _compares_two_answers(test: Comparison | Emptiness | Truth) -> bool:
+def _compares_two_answers(test: Test) -> bool:
     return all(isinstance(operand, Reference) for operand in operands(test)) and isinstance(test, Comparison)
 
 
-def _numbers(test: Comparison | Emptiness | Truth) -> Iterator[Decimal]:
+def _numbers(test: Test) -> Iterator[Decimal]:
     for operand in operands(test):
         if isinstance(operand, Reference):
             continue

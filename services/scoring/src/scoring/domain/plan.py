@@ -1,17 +1,14 @@
 """A profile made ready for one form: everything that scoring a submission needs, computed once."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 
 from forms.definition import Form, QuestionType
 
-from scoring.domain.paths import GatePoints, Paths, find_paths
 from scoring.domain.points import QuestionScorer, question_scorer
-from scoring.domain.profile import ZERO, Profile, TotalOver, UnansweredPolicy
-from scoring.domain.totals import total
-
-_MAX_CACHED_BOUNDS = 1024
+from scoring.domain.profile import ZERO, PercentOf, Profile, SectionFunction, TotalOver, UnansweredPolicy
+from scoring.domain.totals import section_points, total
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +17,9 @@ class Bounds:
 
     minimum: Decimal
     maximum: Decimal
+
+
+NO_BOUNDS = Bounds(ZERO, ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,99 +33,112 @@ class Span:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """Immutable except for a bounded cache of bounds; safe to share and keep.
+    """Immutable, safe to share and keep. Scoring by it takes time that grows with the number of questions, and with how
+    many of them its sections name, and with nothing else.
 
-    `scorers` holds the questions that can give points, by key, in the form's order; `paths` is None when the
-    ways through the form cannot be enumerated, and bounds then take every visible question by itself.
+    `scorers` holds the questions that can give points, by key, in the form's order, `spans` what each may give.
+    `bounds` are those of the whole profile, over every way through the form; `section_best` takes all questions of a
+    section at their best.
     """
 
     form: Form
     profile: Profile
     scorers: Mapping[str, QuestionScorer]
-    paths: Paths | None
-    _bounds: dict[tuple[tuple[str, ...], frozenset[str]], Bounds] = field(
-        default_factory=dict[tuple[tuple[str, ...], frozenset[str]], Bounds], compare=False, repr=False
-    )
+    spans: Mapping[str, Span]
+    bounds: Bounds
+    section_best: Mapping[str, Decimal]
+
+    @property
+    def size(self) -> int:
+        """What it takes to keep, in questions, choices and bands."""
+        return sum(1 + len(q.choices) for q in self.form.questions) + sum(
+            len(points.choices) + len(points.bands) for points in self.profile.questions
+        )
 
     def unanswered_points(self, scorer: QuestionScorer) -> Decimal | None:
         """What a question without an answer gives; None when it does not count (skip) or prevents a score (block)."""
-        match self.profile.unanswered:
-            case UnansweredPolicy.ZERO:
-                return ZERO
-            case UnansweredPolicy.DEFAULT:
-                return scorer.clamp(self.profile.unanswered_points * scorer.points.weight)
-            case UnansweredPolicy.SKIP | UnansweredPolicy.BLOCK:
-                return None
+        return _unanswered_points(self.profile, scorer)
 
-    def span(self, key: str) -> Span:
-        """Points of a visible question over all its answers, and over none when it is optional."""
-        scorer = self.scorers[key]
-        if scorer.question.required:
-            return Span(scorer.minimum, scorer.maximum)
-        missing = self.unanswered_points(scorer)
-        if missing is None:
-            skipped = self.profile.unanswered is UnansweredPolicy.SKIP
-            return Span(scorer.minimum, scorer.maximum, droppable=skipped)
-        return Span(min(scorer.minimum, missing), max(scorer.maximum, missing))
+    def bounds_of(self, visible: tuple[str, ...]) -> Bounds:
+        """What percentages are of: the bounds of the profile, or of the questions shown where the profile says so."""
+        if self.profile.percent_of is PercentOf.PROFILE:
+            return self.bounds
+        return hull(self.profile, {key: self.spans[key] for key in visible if key in self.spans})
 
-    def bounds(self, visible: tuple[str, ...], counted: frozenset[str]) -> Bounds:
-        """Raw points reachable on the path with these visible questions, of which `counted` make up the total.
-
-        Answers that would lead to another path are left out, so that a rep can really reach the maximum.
-        """
-        known = self._bounds.get((visible, counted))
-        if known is None:
-            known = self._work_out_bounds(visible, counted)
-            if len(self._bounds) >= _MAX_CACHED_BOUNDS:
-                self._bounds.clear()
-            self._bounds[visible, counted] = known
-        return known
-
-    def _work_out_bounds(self, visible: tuple[str, ...], counted: frozenset[str]) -> Bounds:
-        # In the form's order, so that sections see the same mapping whatever the order of a set.
-        spans = {key: self.span(key) for key in self.scorers if key in counted}
-        least, most = self._extreme_gates(list(self._gate_points(visible, counted)) or [{}])
-        lows = {key: span.minimum for key, span in spans.items()}
-        highs = {key: span.maximum for key, span in spans.items()}
-        return Bounds(
-            minimum=min(total(self.profile, lows | gates) for gates in least),
-            maximum=max(total(self.profile, highs | gates) for gates in most),
-        )
-
-    def _extreme_gates(
-        self, combinations: list[dict[str, Decimal]]
-    ) -> tuple[list[dict[str, Decimal]], list[dict[str, Decimal]]]:
-        """The combinations that can give the least and the greatest total: one each where points simply add up."""
-        if self.profile.total_over is TotalOver.SECTIONS:
-            return combinations, combinations
-        by_sum = sorted(combinations, key=lambda points: sum(points.values(), ZERO))
-        return by_sum[:1], by_sum[-1:]
-
-    def _gate_points(self, visible: tuple[str, ...], counted: frozenset[str]) -> Iterator[dict[str, Decimal]]:
-        """Points the gates give on this path, for each combination in which exactly the counted ones count."""
-        for combination in (self.paths or {}).get(visible, ()):
-            points = self.gate_points(combination)
-            if points is not None and points.keys() == {key for key, _ in combination if key in counted}:
-                yield points
-
-    def gate_points(self, combination: GatePoints) -> dict[str, Decimal] | None:
-        """The combination with unanswered gates settled by policy; None when it can have no score."""
-        points: dict[str, Decimal] = {}
-        for key, given in combination:
-            settled = self.unanswered_points(self.scorers[key]) if given is None else given
-            if settled is not None:
-                points[key] = settled
-            elif self.profile.unanswered is UnansweredPolicy.BLOCK:
-                return None
-        return points
+    def section_maxima(self, visible: tuple[str, ...]) -> Mapping[str, Decimal]:
+        """The most points of each section, of all its questions, or of those shown where the profile says so."""
+        if self.profile.percent_of is PercentOf.PROFILE:
+            return self.section_best
+        return _section_best(self.profile, {key: self.scorers[key] for key in visible if key in self.scorers})
 
 
-def compile_plan(form: Form, profile: Profile) -> ScoringPlan:
-    """The plan of a profile that passed `lint_profile` for this form; entries for unknown questions are left out."""
+def compile_plan(form: Form, profile: Profile, bounds: Bounds) -> ScoringPlan:
+    """The plan of a profile that passed `lint_profile` for this form; entries for unknown questions are left out.
+    `bounds` were worked out for its publication."""
     points = {each.question_key: each for each in profile.questions}
     scorers = {
         question.key: question_scorer(question, points[question.key])
         for question in form.questions
         if question.key in points and question.type is not QuestionType.TEXT
     }
-    return ScoringPlan(form, profile, scorers, find_paths(form, scorers))
+    spans = {key: _span(profile, scorer) for key, scorer in scorers.items()}
+    return ScoringPlan(form, profile, scorers, spans, bounds, _section_best(profile, scorers))
+
+
+def _section_best(profile: Profile, scorers: Mapping[str, QuestionScorer]) -> dict[str, Decimal]:
+    best = {key: scorer.maximum for key, scorer in scorers.items()}
+    found = ((section.key, section_points(profile, section, best)) for section in profile.sections)
+    return {key: most for key, most in found if most is not None}
+
+
+def _unanswered_points(profile: Profile, scorer: QuestionScorer) -> Decimal | None:
+    match profile.unanswered:
+        case UnansweredPolicy.ZERO:
+            return ZERO
+        case UnansweredPolicy.DEFAULT:
+            return scorer.clamp(profile.unanswered_points * scorer.points.weight)
+        case UnansweredPolicy.SKIP | UnansweredPolicy.BLOCK:
+            return None
+
+
+def _span(profile: Profile, scorer: QuestionScorer) -> Span:
+    """Points of a visible question over all its answers, and over none when it is optional."""
+    if scorer.question.required:
+        return Span(scorer.minimum, scorer.maximum)
+    missing = _unanswered_points(profile, scorer)
+    if missing is None:
+        return Span(scorer.minimum, scorer.maximum, droppable=profile.unanswered is UnansweredPolicy.SKIP)
+    return Span(min(scorer.minimum, missing), max(scorer.maximum, missing))
+
+
+def adds_up(profile: Profile) -> bool:
+    """Whether the total is a plain sum, where a question that drops out is the same as one that gives 0."""
+    return profile.total_over is TotalOver.QUESTIONS or all(
+        section.function is SectionFunction.SUM for section in profile.sections
+    )
+
+
+def hull(profile: Profile, spans: Mapping[str, Span]) -> Bounds:
+    """Bounds of the total, never narrower than the truth.
+
+    The mean, least and greatest of some points lie between the least and greatest of them all, so a section
+    of which questions may drop out is bounded by its extremes.
+    """
+    lows = {key: min(span.minimum, ZERO) if span.droppable else span.minimum for key, span in spans.items()}
+    highs = {key: max(span.maximum, ZERO) if span.droppable else span.maximum for key, span in spans.items()}
+    if adds_up(profile) or not any(span.droppable for span in spans.values()):
+        return Bounds(total(profile, lows), total(profile, highs))
+    minimum = maximum = ZERO
+    for section in profile.sections:
+        own = [key for key in section.question_keys if key in spans]
+        if not own:
+            continue
+        if section.function is SectionFunction.SUM:
+            minimum += section_points(profile, section, lows) or ZERO
+            maximum += section_points(profile, section, highs) or ZERO
+        else:
+            minimum += min(lows[key] for key in own)
+            maximum += max(highs[key] for key in own)
+    if profile.floor_zero:
+        minimum, maximum = max(minimum, ZERO), max(maximum, ZERO)
+    return Bounds(minimum, maximum)

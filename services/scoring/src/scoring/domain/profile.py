@@ -21,6 +21,13 @@ class Scale(StrEnum):
     PERCENT = "percent"
 
 
+class PercentOf(StrEnum):
+    """What 100 percent is: the most that the profile can give at all, or that the questions shown can give."""
+
+    PROFILE = "profile"
+    PATH = "path"
+
+
 class SectionFunction(StrEnum):
     SUM = "sum"
     MEAN = "mean"
@@ -36,8 +43,8 @@ class TotalOver(StrEnum):
 class UnansweredPolicy(StrEnum):
     """What a visible scored question without an answer does to the score.
 
-    SKIP drops it from points and from what is reachable; ZERO gives no points; DEFAULT gives the profile's
-    points, never more than the question can give nor less; BLOCK leaves the submission without a score.
+    SKIP leaves it out of the total, where a mean then is of the others; ZERO gives no points; DEFAULT gives the
+    profile's points, never more than the question can give nor less; BLOCK leaves the submission without a score.
     """
 
     SKIP = "skip"
@@ -100,6 +107,7 @@ class Profile:
     minimum_answered: int = 0
     floor_zero: bool = False
     quantum: Decimal = DEFAULT_QUANTUM
+    percent_of: PercentOf = PercentOf.PROFILE
 
     @cached_property
     def fingerprint(self) -> str:
@@ -153,6 +161,7 @@ def profile_to_json(profile: Profile) -> dict[str, Any]:
         "minimum_answered": profile.minimum_answered,
         "floor_zero": profile.floor_zero,
         "quantum": plain(profile.quantum),
+        "percent_of": profile.percent_of.value,
     }
 
 
@@ -188,4 +197,5 @@ def profile_from_json(assessment_key: str, assessment_version: int, document: Ma
         minimum_answered=document["minimum_answered"],
         floor_zero=document["floor_zero"],
         quantum=Decimal(document["quantum"]),
+        percent_of=PercentOf(document["percent_of"]),
     )

@@ -75,7 +75,7 @@ def score(plan: ScoringPlan, visible_questions: tuple[str, ...], answers: Answer
         contributions.append(Contribution(key, value, given or ZERO, scorer.maximum if scorer else ZERO, value is None))
     complete = answered >= profile.minimum_answered and not (missing and profile.unanswered is UnansweredPolicy.BLOCK)
     raw = total(profile, points)
-    bounds = plan.bounds(visible_questions, frozenset(points))
+    bounds = plan.bounds_of(visible_questions)
     percent = percent_of(raw, bounds.maximum, profile.quantum)
     figure = percent if profile.scale is Scale.PERCENT else quantise(raw, profile.quantum)
     return Score(
@@ -85,20 +85,20 @@ def score(plan: ScoringPlan, visible_questions: tuple[str, ...], answers: Answer
         reachable_max=bounds.maximum,
         percent=percent,
         complete=complete,
-        sections=_sections(plan, points),
+        sections=_sections(plan, visible_questions, points),
         contributions=tuple(contributions),
         inputs_hash=_inputs_hash(profile.fingerprint, contributions),
     )
 
 
-def _sections(plan: ScoringPlan, points: dict[str, Decimal]) -> tuple[SectionScore, ...]:
-    """Scores of the sections that count on this path; their maximum takes each counted question at its best."""
-    best = {key: plan.scorers[key].maximum for key in points}
+def _sections(plan: ScoringPlan, visible: tuple[str, ...], points: dict[str, Decimal]) -> tuple[SectionScore, ...]:
+    """Scores of the sections that count here."""
+    maxima = plan.section_maxima(visible) if plan.profile.sections else {}
     scores: list[SectionScore] = []
     for section in plan.profile.sections:
         own = section_points(plan.profile, section, points)
-        most = section_points(plan.profile, section, best)
-        if own is not None and most is not None:
+        if own is not None:
+            most = maxima[section.key]
             scores.append(SectionScore(section.key, own, most, percent_of(own, most, plan.profile.quantum)))
     return tuple(scores)
 

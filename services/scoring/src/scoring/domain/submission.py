@@ -24,6 +24,7 @@ class Submission:
     visit_no: int
     attempt_no: int
     submitted_by: str
+    entitled: bool
     captured_at: datetime
     received_at: datetime
 

@@ -6,6 +6,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from scoring.domain.profile import ZERO, Profile, Section, SectionFunction, TotalOver
 
 HUNDRED = Decimal(100)
+LEAST_PERCENT = Decimal(-1_000_000)
 
 
 def quantise(number: Decimal, quantum: Decimal) -> Decimal:
@@ -44,11 +45,12 @@ def section_points(profile: Profile, section: Section, points: Mapping[str, Deci
 
 
 def percent_of(points: Decimal, maximum: Decimal, quantum: Decimal) -> Decimal:
-    """Points as a percentage of the reachable maximum, rounded half up to the quantum.
+    """Points as a percentage of the maximum, rounded half up to the quantum; never above 100, nor below what the engine
+    can hold.
 
-    Where nothing can be reached (a maximum of 0 or less) the percentage is 0: such a path proves nothing, and
-    100 would pass every rule.
+    Where nothing can be reached (a maximum of 0 or less) the percentage is 0: it proves nothing, and 100 would pass
+    every rule.
     """
     if maximum <= 0:
         return quantise(ZERO, quantum)
-    return quantise(points * HUNDRED / maximum, quantum)
+    return quantise(min(max(points * HUNDRED / maximum, LEAST_PERCENT), HUNDRED), quantum)

@@ -1,7 +1,7 @@
 """Writing, checking, publishing and trying out scoring profiles."""
 
-import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,20 +9,82 @@ from uuid import UUID
 from forms.answers import AnswerMalformed, Value, parse_number
 from forms.check import check_answers, visible_questions
 from forms.definition import Question, QuestionType, form_from_json
+from kit.database.resources import Resources
 from kit.database.unit_of_work import UnitOfWork
+from kit.errors import DeadlineExceeded
 from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now, uuid7
+from kit.offload import Offload
 
-from scoring.domain.lint import Analysis, ReadyProfile, analyse
+from scoring.domain.lint import Analysis, analyse, too_complex
+from scoring.domain.plan import ScoringPlan, compile_plan
 from scoring.domain.profile import Profile, profile_from_json
+from scoring.domain.reach import Reachable
 from scoring.domain.score import Score, score
 from scoring.errors import AnswersInvalid, AssessmentUnknown, ProfileAlreadyPublished, ProfileInvalid, ProfileNotFound
 from scoring.messages import profile_published
+from scoring.plans import AnalysisCache
 from scoring.records import NewProfile, ProfileRecord
 from scoring.repository import ScoringRepository
 from scoring.service.submissions import SubmissionService
+
+# The largest assessments and profiles need a few.
+ANALYSIS_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """A profile with the definition of its assessment, None while that is unknown here. Its analysis takes a while, so
+    it is made in a process of its own, once for each revision."""
+
+    tenant_id: str
+    row: ProfileRecord
+    definition: dict[str, Any] | None
+    resources: Resources
+
+    async def analysis(self) -> Analysis | None:
+        """Findings and reachable totals; None while the assessment is unknown here."""
+        if self.definition is None:
+            return None
+        known, key = self.resources.get(AnalysisCache), (self.tenant_id, self.row.profile_id, self.row.revision)
+        found = known.get(key)
+        if found is None:
+            row, offload = self.row, self.resources.get(Offload)
+            try:
+                found = await offload.run(
+                    analyse_json, self.definition, *row.assessment, row.points, deadline=ANALYSIS_SECONDS
+                )
+            except DeadlineExceeded:
+                found = too_complex(ANALYSIS_SECONDS)
+            known.put(key, found)
+        return found
+
+    async def ready(self) -> tuple[ScoringPlan, Reachable]:
+        """The profile ready to score by. AssessmentUnknown, ProfileInvalid."""
+        analysis = await self.analysis()
+        if analysis is None or self.definition is None:
+            raise AssessmentUnknown(*self.row.assessment)
+        if analysis.reachable is None:
+            raise ProfileInvalid(analysis.errors)
+        key, version = self.row.assessment
+        form, profile = form_from_json(self.definition, version), profile_from_json(key, version, self.row.points)
+        return compile_plan(form, profile, analysis.reachable.bounds), analysis.reachable
+
+    async def preview(self, answers: Mapping[str, Any]) -> tuple[Profile, Score]:
+        """The score these answers would get; nothing is stored. Answers may be incomplete, but not wrong."""
+        plan, _ = await self.ready()
+        values = {key: _value(plan.form.question(key), value) for key, value in answers.items()}
+        problems = [found for found in check_answers(plan.form, values) if found.code != "required_missing"]
+        if problems:
+            raise AnswersInvalid(problems)
+        return plan.profile, score(plan, visible_questions(plan.form, values), values)
+
+
+def analyse_json(definition: dict[str, Any], key: str, version: int, points: dict[str, Any]) -> Analysis:
+    """The analysis of a stored profile for a stored definition."""
+    return analyse(form_from_json(definition, version), profile_from_json(key, version, points))
 
 
 class ProfileService:
@@ -76,7 +138,7 @@ class ProfileService:
         """Make the draft the profile in force for its assessment version, and score what waited for one."""
         row = await self._draft(profile_id)
         of = row.assessment
-        ready = await self._ready(row)
+        plan, found = await (await self.material(row)).ready()
         await self._repository.lock([of], shared=False)
         version = await self._repository.last_version(of) + 1
         published_at = utc_now()
@@ -86,38 +148,18 @@ class ProfileService:
             published_at=published_at,
             published_by=self._caller.subject,
             updated_by=self._caller.subject,
+            reachable_min=found.minimum,
+            reachable_max=found.maximum,
         )
-        self._uow.publish(profile_published(published, ready), sequence=version)
+        self._uow.publish(profile_published(published, plan, found), sequence=version)
         parked = await SubmissionService(self._uow).score_parked(of)
         await self._audit("profile.published", profile_id, version=version, scored_parked=parked)
         return published
 
-    async def analyse(self, row: ProfileRecord) -> Analysis | None:
-        """Findings and reachable totals; None while the assessment is unknown here."""
-        key, version = row.assessment_key, row.assessment_version
-        definition = await self._repository.definition(key, version)
-        if definition is None:
-            return None
-        form, profile = form_from_json(definition, version), profile_from_json(key, version, row.points)
-        # In a thread: a large form must not hold up other requests.
-        return await asyncio.to_thread(analyse, form, profile)
-
-    async def preview(self, profile_id: UUID, answers: Mapping[str, Any]) -> tuple[Profile, Score]:
-        """The score these answers would get; nothing is stored. Answers may be incomplete, but not wrong."""
-        plan = (await self._ready(await self.get(profile_id))).plan
-        values = {key: _value(plan.form.question(key), value) for key, value in answers.items()}
-        problems = [found for found in check_answers(plan.form, values) if found.code != "required_missing"]
-        if problems:
-            raise AnswersInvalid(problems)
-        return plan.profile, score(plan, visible_questions(plan.form, values), values)
-
-    async def _ready(self, row: ProfileRecord) -> ReadyProfile:
-        analysis = await self.analyse(row)
-        if analysis is None:
-            raise AssessmentUnknown(row.assessment_key, row.assessment_version)
-        if analysis.ready is None:
-            raise ProfileInvalid(analysis.errors)
-        return analysis.ready
+    async def material(self, row: ProfileRecord) -> Material:
+        """What its analysis needs."""
+        definition = await self._repository.definition(row.assessment_key, row.assessment_version)
+        return Material(self._uow.tenant_id, row, definition, self._uow.resources)
 
     async def _draft(self, profile_id: UUID) -> ProfileRecord:
         row = await self._repository.profile(profile_id, for_update=True)

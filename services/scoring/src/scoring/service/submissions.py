@@ -8,36 +8,35 @@ from uuid import UUID
 
 from forms.definition import form_from_json, plain
 from kit.database.unit_of_work import UnitOfWork
+from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
 from kit.ids import derived, utc_now
 
-from scoring.domain.plan import ScoringPlan, compile_plan
+from scoring.domain.plan import Bounds, ScoringPlan, compile_plan
 from scoring.domain.profile import profile_from_json
 from scoring.domain.score import Score, score
 from scoring.domain.submission import AssessmentVersion, Submission
-from scoring.messages import AssessmentSubmitted, pack, read_submission, submission_scored, unpack
+from scoring.messages import AssessmentSubmitted, read_submission, submission_scored
 from scoring.plans import PlanCache
-from scoring.records import ContributionRecord, ParkedRecord, ProfileWithDefinition, ScoreRecord, SectionRecord
+from scoring.records import ContributionRecord, ProfileWithDefinition, ScoreRecord, SectionRecord
 from scoring.repository import ScoringRepository
+from scoring.settings import Settings
 
-_PARKED_AT_ONCE = 500
+# The kind of what is parked here.
+WAITING = "submission"
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A submission as it came; `cause` is None when it has waited."""
+    """A submission, and the event it came by."""
 
     submission: Submission
-    sequence: int
-    message: AssessmentSubmitted
-    cause: Received[AssessmentSubmitted] | None
+    cause: Received[AssessmentSubmitted]
 
     @classmethod
-    def of(
-        cls, message: AssessmentSubmitted, sequence: int, cause: Received[AssessmentSubmitted] | None = None
-    ) -> "Arrival":
+    def of(cls, event: Received[AssessmentSubmitted]) -> "Arrival":
         """InvalidEvent when the message breaks its contract."""
-        return cls(read_submission(message), sequence, message, cause)
+        return cls(read_submission(event.message), event)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,15 @@ class SubmissionService:
             # Read again under the lock: a publisher that comes after this finds what is parked below.
             profiles = {**profiles, **await self._profiles_in_force(missing)}
         self._score([each for each in new if each.submission.assessment in profiles], profiles)
-        await self._repository.park([_parked(each) for each in new if each.submission.assessment not in profiles])
+        await self._park([each for each in new if each.submission.assessment not in profiles])
+
+    async def _park(self, early: Sequence[Arrival]) -> None:
+        limit = self._uow.resources.get(Settings).parked_submission_limit
+        found = [
+            Early(each.cause, str(each.submission.submission_id), _what_for(each.submission.assessment))
+            for each in early
+        ]
+        await park(self._uow, WAITING, found, limit, "profile_unknown")
 
     async def score_parked(self, assessment: AssessmentVersion) -> int:
         """Score what waited for this assessment version, whose profile was just published; how many.
@@ -83,8 +90,8 @@ class SubmissionService:
         The caller holds the exclusive lock of the assessment version.
         """
         count = 0
-        while parked := await self._repository.take_parked(assessment, _PARKED_AT_ONCE):
-            await self.score_or_park([Arrival.of(unpack(each.event), each.sequence) for each in parked])
+        while parked := await take(self._uow, WAITING, {_what_for(assessment)}, AT_ONCE):
+            await self.score_or_park([Arrival.of(event) for event in parked])
             count += len(parked)
         return count
 
@@ -105,7 +112,8 @@ class SubmissionService:
         """The plan of a profile, remembered once its publication is sure: this transaction may be making it."""
         key, version = profile.assessment_key, profile.assessment_version
         form = form_from_json(profile.definition, version)
-        plan = compile_plan(form, profile_from_json(key, version, profile.points))
+        bounds = Bounds(profile.reachable_min, profile.reachable_max)
+        plan = compile_plan(form, profile_from_json(key, version, profile.points), bounds)
         tenant_id, plans = self._uow.tenant_id, self._plans
         self._uow.after_commit(lambda: plans.put(tenant_id, profile.profile_id, plan))
         return plan
@@ -121,7 +129,7 @@ class SubmissionService:
             records.append(record)
             self._uow.publish(
                 submission_scored(profile.plan.form, record, found),
-                sequence=arrival.sequence,
+                sequence=arrival.cause.sequence,
                 cause=arrival.cause,
                 id=record.score_id,
             )
@@ -152,6 +160,7 @@ def _scored(submission: Submission, profile: ProfileInForce, found: Score, score
         visit_no=submission.visit_no,
         attempt_no=submission.attempt_no,
         submitted_by=submission.submitted_by,
+        entitled=submission.entitled,
         captured_at=submission.captured_at,
         received_at=submission.received_at,
         scored_at=scored_at,
@@ -177,12 +186,7 @@ def contributions_of(score: Score) -> tuple[ContributionRecord, ...]:
     )
 
 
-def _parked(arrival: Arrival) -> ParkedRecord:
-    submission = arrival.submission
-    return ParkedRecord(
-        submission_id=submission.submission_id,
-        assessment_key=submission.assessment_key,
-        assessment_version=submission.assessment_version,
-        event=pack(arrival.message),
-        sequence=arrival.sequence,
-    )
+def _what_for(assessment: AssessmentVersion) -> str:
+    """What a submission of this assessment version waits for."""
+    key, version = assessment
+    return f"{key} {version}"

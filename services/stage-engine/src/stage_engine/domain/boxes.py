@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from stage_engine.domain.evaluate import predicate
+from stage_engine.domain.cells import predicate
 from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, Range, is_empty
 
 
@@ -48,6 +48,31 @@ def _narrow(a: Range, b: Range) -> Range:
     if b.high is not None and (high is None or b.high < high or (b.high == high and not b.high_closed)):
         high, high_closed = b.high, b.high_closed
     return Range(low, low_closed, high, high_closed)
+
+
+def overlap_masks(cells: Sequence[Cell]) -> list[int]:
+    """For each of these cells of one fact a set of bits: two cells have a value in common exactly where their sets
+    have a bit in common. Numbers are cut at every bound; a number and the stretch above it are a bit each."""
+    literals = {v for cell in cells if isinstance(cell, OneOf) for v in cell.values}
+    bounds = {b for cell in cells if isinstance(cell, Range) for b in (cell.low, cell.high) if b is not None}
+    numbers = sorted(bounds.union(v for v in literals if isinstance(v, Decimal)))
+    place: dict[Literal, int] = {number: 2 * i + 1 for i, number in enumerate(numbers)}
+    top = 2 * len(numbers)
+    place.update((text, top + 1 + i) for i, text in enumerate(v for v in literals if isinstance(v, str)))
+
+    def mask(cell: Cell) -> int:
+        if isinstance(cell, Blank):
+            return -1
+        if isinstance(cell, OneOf):
+            bits = bytearray((top + len(literals)) // 8 + 1)
+            for value in cell.values:
+                bits[place[value] // 8] |= 1 << place[value] % 8
+            return int.from_bytes(bits, "little")
+        low = 0 if cell.low is None else place[cell.low] + (not cell.low_closed)
+        high = top if cell.high is None else place[cell.high] - (not cell.high_closed)
+        return (1 << high + 1) - (1 << low)
+
+    return [mask(cell) for cell in cells]
 
 
 def within(domain: Domain) -> Cell:

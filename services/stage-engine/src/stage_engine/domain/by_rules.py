@@ -4,13 +4,19 @@ from datetime import datetime
 from operator import attrgetter
 
 from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reason, Ruling
-from stage_engine.domain.evaluate import EngineFault, Facts, RuleResult, Ruleset, facts_read_by, findings_of
+from stage_engine.domain.evaluate import EngineFault, ParsedRule, RuleResult, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, reasons_of, shadows_of, smallest_margin
+from stage_engine.domain.facts import Facts
 from stage_engine.domain.move import Move, moved
-from stage_engine.domain.opportunity import Opportunity, facts_of
+from stage_engine.domain.opportunity import Opportunity, facts_of, score_fact
 from stage_engine.domain.pipeline import Pipeline, RuleMode, SkipPolicy
 
 _acts = attrgetter("acts")
+
+
+def all_facts(opportunity: Opportunity, pipeline: Pipeline) -> frozenset[str]:
+    """What is known in the current stage: the triggers when something that kept rules from acting has gone."""
+    return frozenset(facts_of(opportunity, pipeline.stage(opportunity.stage_key).assessment_keys))
 
 
 def by_rules(
@@ -70,6 +76,7 @@ def _won(
         earned_stage=pipeline.further(opportunity.earned_stage, rule.to_stage),
         rule_id=rule.rule_id,
         submission_id=submission_id,
+        reason_code=rule.reason_code,
     )
     after, transition = moved(opportunity, pipeline, move)
     return Ruling(Outcome.ACCEPTED, after, shadows, explanation, transition=transition, write=True)
@@ -115,13 +122,33 @@ def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult) -> tu
 def guard(opportunity: Opportunity, rules: Ruleset, source: str, target: str) -> tuple[Reason, ...]:
     """What keeps an opportunity from stepping from one stage to another: nothing when any rule for the step holds, or
     when no rule guards it. Stages the opportunity is not in are judged by their latest evidence of any visit."""
-    keys = rules.pipeline.stage(source).assessment_keys
-    facts = facts_of(opportunity, keys, of_any_visit=source != opportunity.stage_key)
+    facts = _facts_for_step(opportunity, rules, source)
+    step = _step(rules, source, target)
     hits = rules.hits(source, facts)
-    step = [p for p in rules.tables[source] if p.acts and p.rule.to_stage == target]
     if any(p in hits for p in step):
         return ()
     return reasons_of([findings_of(p, facts) for p in step])
+
+
+def rests_on_own(opportunity: Opportunity, rules: Ruleset, source: str, target: str, person_id: str) -> bool:
+    """Whether a step is one that rules only propose, and on answers of this person, in force from any visit. A step
+    that a rule takes by itself needs no confirmation."""
+    step = _step(rules, source, target)
+    hits = rules.hits(source, _facts_for_step(opportunity, rules, source))
+    holding = [p for p in step if p in hits]
+    if any(p.rule.mode is RuleMode.AUTO for p in holding):
+        return False
+    read = facts_read_by(holding or step)
+    return any(s.submitted_by == person_id for key, s in opportunity.scores.items() if score_fact(key) in read)
+
+
+def _step(rules: Ruleset, source: str, target: str) -> list[ParsedRule]:
+    return [p for p in rules.tables[source] if p.acts and p.rule.to_stage == target]
+
+
+def _facts_for_step(opportunity: Opportunity, rules: Ruleset, source: str) -> Facts:
+    keys = rules.pipeline.stage(source).assessment_keys
+    return facts_of(opportunity, keys, of_any_visit=source != opportunity.stage_key)
 
 
 def engine_fault(opportunity: Opportunity, fault: EngineFault) -> Ruling:

@@ -40,12 +40,13 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
     override = opportunity.override
-    if override is not None and override.expires_at is not None and override.expires_at <= now:
+    lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
+    if lapsed:
         opportunity = opportunity.changed(override=None)
     if isinstance(given, Submission):
-        return on_submission(opportunity, given, rules, now)
+        return on_submission(opportunity, given, rules, now, unblocked=lapsed)
     if isinstance(given, Observation):
-        return on_observation(opportunity, given, rules, now)
+        return on_observation(opportunity, given, rules, now, unblocked=lapsed)
     return on_command(opportunity, given, rules, now)
 
 

@@ -3,17 +3,17 @@
 It is what the engine is checked against at every decision, and what explains the decision.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
 from typing import Protocol
 
-from stage_engine.domain.grammar import Blank, Cell, Literal, OneOf, parse
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode
+from stage_engine.domain.cells import measure, predicate
+from stage_engine.domain.facts import OPPORTUNITY_FACTS, Facts, score_fact
+from stage_engine.domain.grammar import Blank, Cell, Literal, parse
+from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
 from stage_engine.domain.value import value
-
-Facts = Mapping[str, Literal]
 
 
 class Truth(IntEnum):
@@ -58,6 +58,9 @@ class ParsedCondition:
     distance: Callable[[Literal], Decimal | None]
 
 
+Tests = tuple[tuple[str, Callable[[Literal], bool]], ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ParsedRule:
     """A rule read for one stage that it can leave from."""
@@ -66,10 +69,16 @@ class ParsedRule:
     kind: Kind
     conditions: tuple[ParsedCondition, ...]
     # The conditions that are not blank.
-    tests: tuple[tuple[str, Callable[[Literal], bool]], ...]
+    tests: Tests
     facts: frozenset[str]
     # Whether a hit moves the opportunity or asks to.
     acts: bool
+    # Whether every score that it needs counts in the stage: it can hold at all.
+    possible: bool
+
+    def order(self) -> tuple[int, Kind, str]:
+        """Who goes first: by priority, then kind (a disqualifier beats a pass), then id."""
+        return self.rule.priority, self.kind, self.rule.rule_id
 
 
 @value
@@ -116,40 +125,6 @@ class EngineDisagreement(EngineFault):
 _HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
-def predicate(cell: Cell) -> Callable[[Literal], bool]:
-    """A test of whether a known value meets the cell. A value of the other type meets nothing."""
-    if isinstance(cell, OneOf):
-        return cell.values.__contains__
-    if isinstance(cell, Blank):
-        return lambda value: True
-    low, high = cell.low, cell.high
-    above = None if low is None else low.__le__ if cell.low_closed else low.__lt__
-    below = None if high is None else high.__ge__ if cell.high_closed else high.__gt__
-
-    def holds(value: Literal) -> bool:
-        return not isinstance(value, str) and (above is None or above(value)) and (below is None or below(value))
-
-    return holds
-
-
-def measure(cell: Cell) -> Callable[[Literal], Decimal | None]:
-    """A measure of how far a value lies within the cell, or outside when negative; None where that has no meaning."""
-    if isinstance(cell, Blank):
-        return lambda value: None
-    if isinstance(cell, OneOf):
-        numbers = [v for v in cell.values if isinstance(v, Decimal)]
-        if not numbers:
-            return lambda value: None
-        return lambda value: None if isinstance(value, str) else -min([abs(value - v) for v in numbers])
-    low, high = cell.low, cell.high
-    if high is None:
-        assert low is not None
-        return lambda value: None if isinstance(value, str) else value - low
-    if low is None:
-        return lambda value: None if isinstance(value, str) else high - value
-    return lambda value: None if isinstance(value, str) else min(value - low, high - value)
-
-
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
     findings: list[Finding] = []
@@ -186,31 +161,35 @@ def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
 
 
 def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
-    """For each open stage the rules that can leave it, those that go first in front: by priority, then kind (a
-    disqualifier beats a pass), then id. Rules that would lead back are left out: only a person goes back."""
+    """For each open stage the rules that can leave it, those that go first in front. Rules that would lead back are
+    left out: only a person goes back."""
+    read = [_read(rule) for rule in pipeline.rules if rule.mode is not RuleMode.OFF]
     tables: dict[str, tuple[ParsedRule, ...]] = {}
     for stage in pipeline.stages:
         if stage.category is not Category.OPEN:
             continue
-        found = []
-        for rule in pipeline.rules:
-            if rule.mode is RuleMode.OFF or rule.from_stage not in (None, stage.key):
-                continue
+        known = {*OPPORTUNITY_FACTS, *map(score_fact, stage.assessment_keys)}
+        found: list[ParsedRule] = []
+        for rule, conditions, tests, facts in read:
             kind = kind_of(pipeline, stage.key, rule.to_stage)
-            if kind is Kind.REGRESS:
+            if rule.from_stage not in (None, stage.key) or kind is Kind.REGRESS:
                 continue
-            conditions = tuple(_parsed(c) for c in rule.conditions)
-            tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
             acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
-            found.append(ParsedRule(rule, kind, conditions, tests, frozenset(c.fact for c in conditions), acts))
-        found.sort(key=lambda p: (p.rule.priority, p.kind, p.rule.rule_id))
+            possible = all(fact in known for fact, _ in tests)
+            found.append(ParsedRule(rule, kind, conditions, tests, facts, acts, possible))
+        found.sort(key=ParsedRule.order)
         tables[stage.key] = tuple(found)
     return tables
 
 
-def _parsed(condition: Condition) -> ParsedCondition:
-    cell = parse(condition.cell)
-    return ParsedCondition(condition.fact, cell, condition.cell, predicate(cell), measure(cell))
+def _read(rule: Rule) -> tuple[Rule, tuple[ParsedCondition, ...], Tests, frozenset[str]]:
+    conditions = tuple(
+        ParsedCondition(c.fact, cell, c.cell, predicate(cell), measure(cell))
+        for c in rule.conditions
+        for cell in (parse(c.cell),)
+    )
+    tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
+    return rule, conditions, tests, frozenset(c.fact for c in conditions)
 
 
 class Ruleset:
@@ -219,6 +198,9 @@ class Ruleset:
     def __init__(self, pipeline: Pipeline, matcher: Matcher) -> None:
         self.pipeline = pipeline
         self.tables = rules_by_stage(pipeline)
+        self._possible = {key: tuple(p for p in table if p.possible) for key, table in self.tables.items()}
+        # What it takes to keep, in rules and their conditions, once for each stage.
+        self.size = sum(1 + len(p.conditions) for table in self.tables.values() for p in table)
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
 
@@ -236,7 +218,7 @@ class Ruleset:
         find exactly the same."""
         found: list[ParsedRule] = []
         ours: list[str] = []
-        for parsed in self.tables[stage_key]:
+        for parsed in self._possible[stage_key]:
             for fact, holds in parsed.tests:
                 value = facts.get(fact)
                 if value is None or not holds(value):

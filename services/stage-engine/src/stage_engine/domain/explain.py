@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from itertools import islice
 from operator import itemgetter
 
 from stage_engine.domain.decision import Code, NearMiss, Reason
-from stage_engine.domain.evaluate import Facts, Finding, ParsedRule, RuleResult, Truth
+from stage_engine.domain.evaluate import Finding, ParsedRule, RuleResult, Truth
+from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import plain
 from stage_engine.domain.opportunity import Opportunity
 
@@ -13,6 +15,8 @@ from stage_engine.domain.opportunity import Opportunity
 QUESTION_LIMIT = 5
 # Near misses named in one decision: the nearest are those that can be closed.
 NEAR_MISS_LIMIT = 5
+# Reasons named in one decision, of the rules that come first: its event has no room for all that a pipeline may hold.
+REASON_LIMIT = 100
 
 
 def _reason(finding: Finding) -> Reason:
@@ -24,12 +28,12 @@ def _reason(finding: Finding) -> Reason:
 
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
-    """What is missing or failed, each once, in the order of the rules."""
+    """What is missing or failed, each once, in the order of the rules, REASON_LIMIT at most."""
     unmet: dict[tuple[str, str], Finding] = {}
     for result in results:
         for finding in result.unmet:
             unmet.setdefault((finding.fact, finding.cell), finding)
-    return tuple([_reason(finding) for finding in unmet.values()])
+    return tuple([_reason(finding) for finding in islice(unmet.values(), REASON_LIMIT)])
 
 
 def shadows_of(hits: Iterable[ParsedRule]) -> tuple[Reason, ...]:

@@ -12,7 +12,8 @@ from stage_engine.domain.value import value
 @value
 class Submission:
     """A submission with its score; `score` None when unanswered questions block it. `lost` are the questions that lost
-    points, with how many, most first; `unanswered` those that block."""
+    most points, with how many, most first; `unanswered` the first of those that block. `entitled` says that the
+    submitter's right to the opportunity was checked on receipt."""
 
     submission_id: str
     opportunity_id: str
@@ -28,6 +29,7 @@ class Submission:
     submitted_by: str
     lost: tuple[tuple[str, Decimal], ...]
     unanswered: tuple[str, ...]
+    entitled: bool
     kind: Literal["submission"] = "submission"
 
     @property
@@ -57,9 +59,10 @@ class Occasion(StrEnum):
 
 @value
 class Observation:
-    """The opportunity as the CRM holds it. `stage_key` is empty when the CRM's stage is not mapped. `number` counts all
-    reports about the opportunity, its confirmed writes included, so that the order of both is known; 0 when it is
-    not."""
+    """The opportunity as the CRM holds it. `currency` is that of the amount, empty in an org of one; `unread` are facts
+    that it holds in a form that cannot be read: they count as unknown. `stage_key` is empty when the CRM's stage is not
+    mapped. `number` counts all reports about the opportunity, its confirmed writes included, so that the order of both
+    is known; 0 when it is not."""
 
     change_id: str
     opportunity_id: str
@@ -73,6 +76,11 @@ class Observation:
     changed_by: str
     committed_at: datetime
     number: int = 0
+    currency: str = ""
+    unread: tuple[str, ...] = ()
+    # Since when it is in its stage, and how the CRM knows: only of what was read.
+    in_stage_since: datetime | None = None
+    in_stage_since_source: str = ""
     kind: Literal["observation"] = "observation"
 
     @property
@@ -92,7 +100,7 @@ class Observation:
 @value
 class Command:
     """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to
-    pass over stages."""
+    pass over stages. `role` is for the record; `may_override` is what counts."""
 
     command_id: str
     opportunity_id: str
@@ -100,6 +108,7 @@ class Command:
     expected_revision: int
     actor: str
     role: str
+    may_override: bool
     reason_code: str
     text: str
     override: bool

@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 
+from kit.record_ids import full_record_id
+
 from stage_engine.domain.boxes import contains, intersect, within
+from stage_engine.domain.facts import AMOUNT, OPPORTUNITY_FACTS, assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, plain
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
-from stage_engine.domain.opportunity import AMOUNT, OPPORTUNITY_FACTS
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
 
 Reach = Mapping[str, ScoreReach]
@@ -38,9 +40,15 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
     return sorted(findings, key=lambda f: order.index(f.severity))
 
 
-def assessment_of(fact: str) -> str | None:
-    """The assessment whose score the fact is; None for a fact of the opportunity."""
-    return None if fact in OPPORTUNITY_FACTS else fact.removesuffix(".score")
+def unreachable(pipeline: Pipeline, reach: Reach) -> list[LintFinding]:
+    """The rules of a published version that no score meets any more."""
+    return [
+        finding
+        for index, rule in enumerate(pipeline.rules)
+        if rule.mode is not RuleMode.OFF
+        for finding in _satisfiability_findings(index, rule, reach)
+        if finding.code == "threshold_unreachable"
+    ]
 
 
 def _assessment_findings(pipeline: Pipeline, reach: Reach) -> Iterator[LintFinding]:
@@ -67,9 +75,17 @@ def _cell_findings(index: int, rule: Rule, engine_objects: CellCheck) -> Iterato
         if objection is not None:
             yield error("cell_refused", f"{pointer}/cell", f"the engine refuses it: {objection}")
         textual = condition.fact in OPPORTUNITY_FACTS and condition.fact != AMOUNT
+        for short in _short_ids(cell):
+            text = f"{short!r} is a record's id of 15 characters, which no fact has: write {full_record_id(short)!r}"
+            yield warning("record_id_short", f"{pointer}/cell", text)
         if not isinstance(cell, Blank) and textual != _is_textual(cell):
             kind = "a text, to be met by '...'" if textual else "a number"
             yield error("cell_type_mismatch", f"{pointer}/cell", f"{condition.fact} is {kind}")
+
+
+def _short_ids(cell: Cell) -> list[str]:
+    values = cell.values if isinstance(cell, OneOf) else ()
+    return [value for value in values if isinstance(value, str) and full_record_id(value) != value]
 
 
 def _is_textual(cell: Cell) -> bool:
@@ -129,7 +145,10 @@ def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[L
             text = f"every score that {assessment_of(fact)} can give passes, from {plain(low)} up"
             yield warning("condition_always_true", place, text, {fact: low})
     if rule.conditions and all(isinstance(parse(c.cell), Blank) for c in rule.conditions):
-        yield warning("rule_always_true", pointer, f"{rule.rule_id} always holds: it tests none of its facts", {})
+        text = f"{rule.rule_id} always holds: all its cells are empty"
+        # By itself it would move every opportunity whose facts change at all.
+        finding = error if rule.mode is RuleMode.AUTO else warning
+        yield finding("rule_always_true", pointer, text, {})
 
 
 def _unreachable(place: str, fact: str, cell: Cell, known: ScoreReach) -> LintFinding:

@@ -48,6 +48,9 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
     if target.category is Category.WON and rule.mode is RuleMode.AUTO:
         text = f"{rule.rule_id} closes opportunities as won without asking a person; the default is to propose"
         yield warning("won_is_automatic", f"{pointer}/mode", text)
+    if target.category in (Category.LOST, Category.ABANDONED) and rule.mode is RuleMode.AUTO and not rule.reason_code:
+        text = f"{rule.rule_id} gives opportunities up by itself, so it needs a reason_code"
+        yield error("rule_without_reason", f"{pointer}/reason_code", text)
     if rule.from_stage is None:
         if to_open:
             text = f"{rule.rule_id} acts only in stages before {target.key}: rules never lead back"

@@ -48,7 +48,8 @@ def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind
 
 def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opportunity, Transition]:
     """The opportunity in its new stage, and the transition. The new visit makes all earlier evidence stale; a reopened
-    opportunity starts a new cycle in which it has not earned more than the stage it returns to."""
+    opportunity starts a new cycle in which it has not earned more than the stage it returns to; one whose outcome is
+    replaced by another has not earned the first."""
     source, target = opportunity.stage_key, move.to_stage
     kind = kind_of_move(pipeline, source, target)
     reopened = kind is TransitionKind.REOPEN
@@ -58,6 +59,9 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
     earned = move.earned_stage or opportunity.earned_stage
     if reopened and pipeline.rank(earned) > pipeline.rank(target):
         earned = target
+    elif source and not pipeline.is_open(source) and not pipeline.is_open(earned) and target != earned:
+        # The outcome is retracted, and with it whatever was earned on the way to it.
+        earned = pipeline.first_stage()
     by_crm = move.cause is Cause.CRM or move.cause is Cause.IMPORT
     after = opportunity.changed(
         stage_key=target,

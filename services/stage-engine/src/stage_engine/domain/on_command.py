@@ -2,16 +2,13 @@
 
 from datetime import datetime
 
-from stage_engine.domain.by_rules import engine_fault, guard
+from stage_engine.domain.by_rules import engine_fault, guard, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.pipeline import Category, SkipPolicy
-
-# Who may put an opportunity where the evidence does not, or bring a closed one back.
-OVERRIDING_ROLES = frozenset({"admin", "manager"})
 
 
 def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> Ruling:
@@ -39,10 +36,9 @@ def _missing(name: str, given: str, why: str) -> tuple[Reason, ...]:
 
 
 def _role(given: Command, what: str) -> tuple[Reason, ...]:
-    if given.role in OVERRIDING_ROLES:
+    if given.may_override:
         return ()
-    allowed = " or ".join(sorted(OVERRIDING_ROLES))
-    return (Reason(Code.FAILED, "command.role", None, f"{what} takes {allowed}, not {given.role}"),)
+    return (Reason(Code.FAILED, "command.role", None, f"{what} takes a role that may override, not {given.role}"),)
 
 
 def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset) -> Reason | None:
@@ -85,8 +81,9 @@ def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Rul
     policy = pipeline.skip_policy
     if skipped:
         names = ", ".join(skipped)
-        if policy is SkipPolicy.FORBID or (policy is SkipPolicy.OVERRIDE_ONLY and not given.override):
-            return (Reason(Code.SKIP_FORBIDDEN, "", None, f"the pipeline does not let {names} be skipped"),)
+        if policy is SkipPolicy.FORBID and not given.override:
+            text = f"the pipeline does not let {names} be skipped; only an override does"
+            return (Reason(Code.SKIP_FORBIDDEN, "", None, text),)
         if not given.skip:
             return (Reason(Code.SKIP_FORBIDDEN, "command.skip", None, f"{names} would be skipped; say so"),)
     if given.override:
@@ -95,8 +92,11 @@ def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Rul
             + _missing("reason_code", given.reason_code, "an override needs a reason code")
             + _missing("text", given.text, "an override needs an explanation")
         )
+    hops = tuple(zip((source, *skipped), (*skipped, target), strict=True))
+    if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor) for a, b in hops):
+        text = "it rests on answers of your own; another person has to confirm it"
+        return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)
     earned = opportunity.earned_stage
     if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
         return ()
-    hops = zip((source, *skipped), (*skipped, target), strict=True)
     return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b)))

@@ -4,13 +4,14 @@ observed."""
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.by_rules import by_rules
+from stage_engine.domain.by_rules import all_facts, by_rules
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
-from stage_engine.domain.opportunity import AMOUNT, CLOSE_DATE, OWNER, LastObservation, Opportunity, Override
-from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
+from stage_engine.domain.pipeline import Pipeline, SkipPolicy
 
 CRM_EDIT = "CRM_EDIT"
 
@@ -27,7 +28,7 @@ def unplaced(given: Observation, pipeline: Pipeline) -> Opportunity:
         base_revision=0,
         observed_stage=given.crm_stage,
         visit_no=0,
-        visit_opened_at=given.committed_at,
+        visit_opened_at=given.in_stage_since or given.committed_at,
         cycle_no=1,
         revision=0,
         decision_no=0,
@@ -43,9 +44,12 @@ def unplaced(given: Observation, pipeline: Pipeline) -> Opportunity:
     )
 
 
-def on_observation(before: Opportunity, given: Observation, rules: Ruleset, now: datetime) -> Ruling:
+def on_observation(
+    before: Opportunity, given: Observation, rules: Ruleset, now: datetime, *, unblocked: bool = False
+) -> Ruling:
     """The person wins: an edit in the CRM is adopted, also backwards and also a close, and remembered as an override.
-    The echo of a write of ours is not an edit."""
+    The echo of a write of ours is not an edit. Evidence that came while the opportunity was blocked is asked about
+    again as soon as it is not: `unblocked` says that something else has just gone."""
     last = before.last_observation
     if last is not None and 0 < given.number < last.number:
         # Replayed from the dead letters, say. What it shows is no longer so.
@@ -55,16 +59,46 @@ def on_observation(before: Opportunity, given: Observation, rules: Ruleset, now:
         # A tombstone carries no facts; the last ones stay for the record.
         gone = replace(last, number=given.number) if last is not None and given.number else last
         return Ruling(Outcome.NO_OP, before.changed(deleted=True, last_observation=gone))
-    return _reconciled(before, _observed(before, given), given, rules, now)
+    unblocked = unblocked or before.quarantined or before.deleted
+    observed = _observed(before, given, rules.pipeline)
+    ruling = _reconciled(before, observed, given, rules, now, unblocked=unblocked)
+    warnings = _warnings(given, rules.pipeline)
+    if not warnings:
+        return ruling
+    reasons = (*ruling.reasons, *warnings)
+    return Ruling(
+        ruling.outcome,
+        ruling.opportunity,
+        reasons,
+        ruling.explanation,
+        ruling.proposed_stage,
+        ruling.transition,
+        ruling.write,
+    )
 
 
-def _observed(before: Opportunity, given: Observation) -> Opportunity:
+def _warnings(given: Observation, pipeline: Pipeline) -> tuple[Reason, ...]:
+    """Why facts that the CRM holds are unknown here."""
+    unread = [
+        Reason(Code.FACT_UNREADABLE, fact, None, f"what the CRM holds as {fact} cannot be read: it counts as unknown")
+        for fact in given.unread
+    ]
+    if given.amount is not None and not pipeline.compares(given.currency):
+        of = f"compares amounts in {pipeline.currency}" if pipeline.currency else "names no currency"
+        text = f"the amount is in {given.currency}, and {pipeline.key} {of}: it counts as unknown"
+        unread.append(Reason(Code.OTHER_CURRENCY, AMOUNT, None, text))
+    return tuple(unread)
+
+
+def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Opportunity:
     last = before.last_observation
     if given.number:
         last = LastObservation(given.number, given.stage_key, given.crm_stage, given.changed_by, given.committed_at)
     return before.changed(
         observed_stage=given.crm_stage,
         amount=given.amount,
+        currency=given.currency,
+        amount_counts=pipeline.compares(given.currency),
         close_date=given.close_date,
         owner_id=given.owner_id,
         deleted=False,
@@ -74,7 +108,7 @@ def _observed(before: Opportunity, given: Observation) -> Opportunity:
 
 
 def _reconciled(
-    before: Opportunity, observed: Opportunity, given: Observation, rules: Ruleset, now: datetime
+    before: Opportunity, observed: Opportunity, given: Observation, rules: Ruleset, now: datetime, *, unblocked: bool
 ) -> Ruling:
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
     if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
@@ -83,16 +117,24 @@ def _reconciled(
         return Ruling(Outcome.REJECTED, observed.changed(quarantined=True), (reason,))
     if not ours:
         return _adopted(observed, given, pipeline, now)
+    triggers = _changed(before, observed)
+    if unblocked and pipeline.is_open(ours):
+        triggers |= all_facts(observed, pipeline)
     if theirs == ours:
-        return _resumed(before, _agreed(observed, theirs, observed.revision), rules, now, rewrite=False)
+        return _resumed(_agreed(observed, theirs, observed.revision), rules, now, triggers, rewrite=False)
     if theirs == observed.base_stage:
         # The CRM still shows the base. Usually our write is on its way; after a conflict or a quarantine it is not.
         rewrite = given.occasion is Occasion.CONFLICT or before.quarantined or before.deleted
-        return _resumed(before, observed, rules, now, rewrite=rewrite)
+        return _resumed(observed, rules, now, triggers, rewrite=rewrite)
     own = [revision for revision, stage in observed.in_flight if stage == theirs]
     if own:
-        return _resumed(before, _agreed(observed, theirs, max(own)), rules, now, rewrite=True)
+        return _resumed(_agreed(observed, theirs, max(own)), rules, now, triggers, rewrite=True)
     return _adopted(observed, given, pipeline, now)
+
+
+def _clock(given: Observation) -> str:
+    """How it is known when a stage was entered that was there before the first observation."""
+    return f"STAGE_CLOCK_{given.in_stage_since_source.upper()}" if given.in_stage_since else ""
 
 
 def _agreed(observed: Opportunity, stage: str, revision: int) -> Opportunity:
@@ -106,8 +148,9 @@ def _agreed(observed: Opportunity, stage: str, revision: int) -> Opportunity:
 
 def _adopted(observed: Opportunity, given: Observation, pipeline: Pipeline, now: datetime) -> Ruling:
     # The CRM's clock must not date an edit into the future: it would outlive evidence captured after it.
-    at = min(given.committed_at, now)
     first = not observed.stage_key
+    entered_at = given.in_stage_since if first else None
+    at = min(entered_at or given.committed_at, now)
     override = None
     if not first and is_against_evidence(observed, pipeline, given.stage_key):
         override = Override(given.stage_key, at, given.changed_by, "crm", CRM_EDIT, "", None)
@@ -116,26 +159,36 @@ def _adopted(observed: Opportunity, given: Observation, pipeline: Pipeline, now:
         by = given.changed_by or "a person"
         text = f"{observed.stage_key} was on its way to the CRM when {by} set {given.stage_key}"
         reasons = (Reason(Code.SUPERSEDED, "", None, text),)
+    skipped = () if first else pipeline.skipped(observed.stage_key, given.stage_key)
+    if skipped and pipeline.is_open(given.stage_key) and pipeline.skip_policy is SkipPolicy.FORBID:
+        text = f"the edit skips {', '.join(skipped)}, which the pipeline's skip policy forbids; a person's edit counts"
+        reasons = (*reasons, Reason(Code.SKIP_FORBIDDEN, "", None, text))
     move = Move(
         given.stage_key,
         Cause.IMPORT if given.occasion is Occasion.IMPORTED else Cause.CRM,
         at,
         actor=given.changed_by,
-        reason_code="" if first else CRM_EDIT,
+        reason_code=_clock(given) if first else CRM_EDIT,
         override=override,
     )
     after, transition = moved(observed, pipeline, move)
     return Ruling(Outcome.ACCEPTED, after, reasons, transition=transition)
 
 
-def _resumed(before: Opportunity, observed: Opportunity, rules: Ruleset, now: datetime, *, rewrite: bool) -> Ruling:
-    """Both sides agree on the stage, or will once our write is confirmed; changed facts may complete a rule."""
-    fields = ((AMOUNT, before.amount, observed.amount), (CLOSE_DATE, before.close_date, observed.close_date),
+def _changed(before: Opportunity, observed: Opportunity) -> frozenset[str]:
+    amounts = ((each.amount, each.currency) for each in (before, observed))
+    fields = ((AMOUNT, *amounts), (CLOSE_DATE, before.close_date, observed.close_date),
               (OWNER, before.owner_id, observed.owner_id))  # fmt: skip
-    changed = frozenset(fact for fact, old, new in fields if old != new)
-    if not changed or not rules.pipeline.is_open(observed.stage_key):
+    return frozenset(fact for fact, old, new in fields if old != new)
+
+
+def _resumed(
+    observed: Opportunity, rules: Ruleset, now: datetime, triggers: frozenset[str], *, rewrite: bool
+) -> Ruling:
+    """Both sides agree on the stage, or will once our write is confirmed; the triggering facts may complete a rule."""
+    if not triggers or not rules.pipeline.is_open(observed.stage_key):
         return Ruling(Outcome.NO_OP, observed, write=rewrite)
-    ruling = by_rules(observed, rules, now, changed)
+    ruling = by_rules(observed, rules, now, triggers)
     if ruling.outcome is Outcome.ACCEPTED:
         return ruling
     if ruling.outcome is Outcome.PROPOSED:

@@ -3,34 +3,44 @@
 from datetime import datetime
 from decimal import Decimal
 
-from stage_engine.domain.by_rules import by_rules, engine_fault, with_earned
+from stage_engine.domain.by_rules import all_facts, by_rules, engine_fault, with_earned
 from stage_engine.domain.decision import Code, Explanation, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, smallest_margin
+from stage_engine.domain.facts import score_fact
 from stage_engine.domain.inputs import Submission
-from stage_engine.domain.opportunity import Opportunity, Score, facts_of, score_fact
+from stage_engine.domain.opportunity import Opportunity, Score, facts_of, is_current
 from stage_engine.domain.pipeline import Pipeline
 
+DELETED = "the opportunity was deleted in the CRM"
 
-def on_submission(opportunity: Opportunity, given: Submission, rules: Ruleset, now: datetime) -> Ruling:
+
+def on_submission(
+    opportunity: Opportunity, given: Submission, rules: Ruleset, now: datetime, *, unblocked: bool = False
+) -> Ruling:
     """Evidence of the current visit is put to the rules; other evidence moves nothing, but may still earn the
-    opportunity a stage that a person claimed before."""
+    opportunity a stage that a person claimed before. When something that `unblocked` the opportunity came before, all
+    evidence is asked about again."""
     objection = _general_objection(opportunity, given, rules.pipeline)
     if objection is not None or given.score is None:
         return Ruling(Outcome.REJECTED, opportunity, (objection or _incomplete(given),))
     score = _score(given, given.score)
     reason = _not_current(opportunity, given, rules.pipeline)
     previous = opportunity.scores.get(given.assessment_key)
-    unknown_visit = given.visit_no > opportunity.visit_no
-    if unknown_visit or (previous is not None and score.order < previous.order):
+    if _is_of_no_visit(opportunity, given) or (previous is not None and score.order < previous.order):
         reason = reason or _reason(Code.SUPERSEDED, given, "a later attempt is in force")
         return Ruling(Outcome.REJECTED, opportunity, (reason,))
     after = opportunity.changed(scores={**opportunity.scores, given.assessment_key: score})
+    if opportunity.deleted:
+        return Ruling(Outcome.REJECTED, after, (_reason(Code.TERMINAL, given, DELETED),))
     if opportunity.quarantined:
         reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if reason is not None:
         return _earn_only(after, given, rules, reason)
-    return by_rules(after, rules, now, frozenset((score_fact(given.assessment_key),)), given.submission_id)
+    triggers = frozenset((score_fact(given.assessment_key),))
+    if unblocked:
+        triggers |= all_facts(after, rules.pipeline)
+    return by_rules(after, rules, now, triggers, given.submission_id)
 
 
 def _reason(code: Code, given: Submission, text: str) -> Reason:
@@ -39,8 +49,8 @@ def _reason(code: Code, given: Submission, text: str) -> Reason:
 
 def _general_objection(opportunity: Opportunity, given: Submission, pipeline: Pipeline) -> Reason | None:
     """Why no evidence at all can be used on the opportunity."""
-    if opportunity.deleted:
-        return _reason(Code.TERMINAL, given, "the opportunity was deleted in the CRM")
+    if not given.entitled and given.submitted_by != opportunity.owner_id:
+        return _reason(Code.NOT_OWNER, given, f"{given.submitted_by} does not own the opportunity")
     if not opportunity.stage_key:
         return _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if not pipeline.is_open(opportunity.stage_key):
@@ -54,7 +64,7 @@ def _incomplete(given: Submission) -> Reason:
 
 def _not_current(opportunity: Opportunity, given: Submission, pipeline: Pipeline) -> Reason | None:
     stage_key, visit_no = opportunity.stage_key, opportunity.visit_no
-    if given.visit_no != visit_no or given.stage_key != stage_key:
+    if not is_current(opportunity, given.stage_key, given.visit_no):
         captured = f"captured in visit {given.visit_no} of {given.stage_key or 'no stage'}"
         text = f"{captured}; the opportunity is in visit {visit_no} of {stage_key}"
         return _reason(Code.NOT_CURRENT_STAGE, given, text)
@@ -63,15 +73,23 @@ def _not_current(opportunity: Opportunity, given: Submission, pipeline: Pipeline
     return None
 
 
+def _is_of_no_visit(opportunity: Opportunity, given: Submission) -> bool:
+    """Whether the opportunity had no such visit: a later number, or the present one with another stage."""
+    current = is_current(opportunity, given.stage_key, given.visit_no)
+    return given.visit_no >= opportunity.visit_no and not current
+
+
 def _score(given: Submission, score: Decimal) -> Score:
     return Score(
         score,
         given.submission_id,
+        given.stage_key,
         given.visit_no,
         given.attempt_no,
         given.received_at,
         given.profile_version,
         given.captured_at,
+        given.submitted_by,
         given.lost,
     )
 

@@ -6,19 +6,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from stage_engine.domain.evaluate import Facts
+from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER, Facts, score_fact
 from stage_engine.domain.grammar import Literal
 from stage_engine.domain.value import value
-
-AMOUNT = "opportunity.amount"
-CLOSE_DATE = "opportunity.close_date"
-OWNER = "opportunity.owner_id"
-OPPORTUNITY_FACTS = (AMOUNT, CLOSE_DATE, OWNER)
-
-
-def score_fact(assessment_key: str) -> str:
-    """The fact that holds an assessment's score."""
-    return f"{assessment_key}.score"
 
 
 @value
@@ -27,11 +17,13 @@ class Score:
 
     score: Decimal
     submission_id: str
+    stage_key: str
     visit_no: int
     attempt_no: int
     received_at: datetime
     profile_version: int
     captured_at: datetime
+    submitted_by: str
     lost: tuple[tuple[str, Decimal], ...]
 
     @property
@@ -84,7 +76,8 @@ class Opportunity:
     `stage_key` is what is claimed, `earned_stage` what the evidence alone supports, `base_stage` what was last agreed
     with the CRM (at `base_revision`), `observed_stage` the CRM's own name of the stage it last showed. `in_flight` are
     writes to the CRM not yet confirmed. An empty `stage_key` means that the CRM has only shown the opportunity in a
-    stage that is not mapped. Visits and revisions count from 1, decisions too.
+    stage that is not mapped. `amount_counts` says whether the amount is in the currency of the pipeline. Visits and
+    revisions count from 1, decisions too.
     """
 
     opportunity_id: str
@@ -110,6 +103,8 @@ class Opportunity:
     in_flight: tuple[tuple[int, str], ...]
     sync_error: SyncError | None
     last_observation: LastObservation | None = None
+    currency: str = ""
+    amount_counts: bool = True
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
@@ -119,11 +114,16 @@ class Opportunity:
         return copy
 
 
+def is_current(opportunity: Opportunity, stage_key: str, visit_no: int) -> bool:
+    """Whether evidence of this visit is evidence of the present: the one test of that."""
+    return visit_no == opportunity.visit_no and stage_key == opportunity.stage_key
+
+
 def facts_of(opportunity: Opportunity, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:
     """What is known about the opportunity: its own facts, and the scores of these assessments captured in the current
     visit (or the latest of any visit)."""
     facts: dict[str, Literal] = {}
-    if opportunity.amount is not None:
+    if opportunity.amount is not None and opportunity.amount_counts:
         facts[AMOUNT] = opportunity.amount
     if opportunity.close_date:
         facts[CLOSE_DATE] = opportunity.close_date
@@ -131,6 +131,6 @@ def facts_of(opportunity: Opportunity, assessment_keys: tuple[str, ...], *, of_a
         facts[OWNER] = opportunity.owner_id
     for key in assessment_keys:
         score = opportunity.scores.get(key)
-        if score is not None and (of_any_visit or score.visit_no == opportunity.visit_no):
+        if score is not None and (of_any_visit or is_current(opportunity, score.stage_key, score.visit_no)):
             facts[score_fact(key)] = score.score
     return facts

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.evaluate import Ruleset, findings_of
 from stage_engine.domain.explain import near_misses_of, reasons_of
-from stage_engine.domain.opportunity import OPPORTUNITY_FACTS, Opportunity, facts_of, score_fact
+from stage_engine.domain.opportunity import Opportunity, facts_of
 from stage_engine.domain.pipeline import RuleMode
 
 
@@ -25,12 +25,10 @@ def ways_on(opportunity: Opportunity, rules: Ruleset) -> tuple[Way, ...]:
     pipeline = rules.pipeline
     if not opportunity.stage_key or not pipeline.is_open(opportunity.stage_key):
         return ()
-    keys = pipeline.stage(opportunity.stage_key).assessment_keys
-    possible = {*OPPORTUNITY_FACTS, *map(score_fact, keys)}
-    facts = facts_of(opportunity, keys)
+    facts = facts_of(opportunity, pipeline.stage(opportunity.stage_key).assessment_keys)
     ways = []
     for parsed in rules.tables[opportunity.stage_key]:
-        if parsed.acts and parsed.facts <= possible:
+        if parsed.acts and parsed.possible:
             rule, result = parsed.rule, (findings_of(parsed, facts),)
             missing, near_misses = reasons_of(result), near_misses_of(opportunity, result)
             ways.append(Way(rule.rule_id, rule.to_stage, rule.mode, missing, near_misses))

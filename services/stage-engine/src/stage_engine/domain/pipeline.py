@@ -24,11 +24,10 @@ class RuleMode(StrEnum):
 
 
 class SkipPolicy(StrEnum):
-    """Whether open stages may be passed over."""
+    """Whether open stages may be passed over. An override and a person's edit in the CRM may in any case."""
 
     FORBID = "forbid"
     IF_GUARDS_HOLD = "if_guards_hold"
-    OVERRIDE_ONLY = "override_only"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ class Condition:
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
-    A smaller priority goes first."""
+    A smaller priority goes first; `reason_code` is what its moves give as reason."""
 
     rule_id: str
     from_stage: str | None
@@ -61,11 +60,14 @@ class Rule:
     conditions: tuple[Condition, ...]
     mode: RuleMode = RuleMode.PROPOSE
     priority: int = 0
+    reason_code: str = ""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """One version of a pipeline. An opportunity stays pinned to the version it started with."""
+    """One version of a pipeline. An opportunity stays pinned to the version it started with. Its rules compare amounts
+    in `currency`; empty for an org of one currency. `confirm_own` lets a person confirm what rules propose on the
+    person's own answers."""
 
     key: str
     version: int
@@ -74,6 +76,8 @@ class Pipeline:
     rules: tuple[Rule, ...]
     skip_policy: SkipPolicy
     is_default: bool = False
+    confirm_own: bool = False
+    currency: str = ""
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _open: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -106,6 +110,10 @@ class Pipeline:
         if second in self._given_up:
             return first
         return second if self._ranks[second] > self._ranks[first] else first
+
+    def compares(self, currency: str) -> bool:
+        """Whether an amount in this currency may be compared with those of the rules. It is never converted."""
+        return currency in ("", self.currency)
 
     def first_stage(self) -> str:
         """Where an opportunity starts that has proved nothing."""

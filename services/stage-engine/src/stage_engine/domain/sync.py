@@ -73,6 +73,7 @@ def left_unreconciled(opportunity: Opportunity, write: ConfirmedWrite) -> Observ
         changed_by=last.changed_by if edited_since else "",
         committed_at=last.committed_at if edited_since else write.at,
         number=max(write.number, last.number),
+        currency=opportunity.currency,
     )
 
 

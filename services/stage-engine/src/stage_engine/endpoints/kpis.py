@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from itertools import groupby
 from typing import Annotated
 
 from fastapi import Query
@@ -10,11 +11,12 @@ from kit.http.auth import requires
 from kit.http.web import Uow, router
 from kit.ids import utc_now
 
-from stage_engine.domain.pipeline import Stage
-from stage_engine.records import Conversion, OwnerTotal, StageTotal
+from stage_engine.domain.conversion import NOTHING, Estimate
+from stage_engine.domain.pipeline import Category, Stage
+from stage_engine.records import OwnerTotal, StageTotal
 from stage_engine.schemas import kpis as schemas
 from stage_engine.schemas.moments import Moment
-from stage_engine.service.kpis import Funnel, Kpis, ratio
+from stage_engine.service.kpis import Funnel, Kpis, ratio, rounded
 
 router = router("kpis")
 
@@ -31,7 +33,7 @@ async def get_funnel(
     horizon_days: Annotated[int, Query(ge=1, le=3650, description="time an opportunity has to get on")] = 90,
 ) -> schemas.Funnel:
     """Opportunities and value by stage, claimed beside earned; and of those that entered a stage within the window the
-    share that got on within the horizon. Those too young to judge are left out and counted as censored."""
+    share that gets on within the horizon, estimated with those that are too young to judge (Aalen-Johansen)."""
     end = until or utc_now()
     start = since or end - _YEAR
     funnel = await Kpis(uow).funnel(pipeline, start, end, horizon_days)
@@ -53,17 +55,22 @@ async def get_optimism_gap(
     owners = await Kpis(uow).owner_totals(pipeline)
     return schemas.OptimismGap(
         overall=_gap(owners),
-        by_owner=[schemas.OwnerGap(owner_id=each.owner_id, **dict(_gap([each]))) for each in owners],
+        by_owner=[
+            schemas.OwnerGap(owner_id=owner_id, **dict(_gap(list(own))))
+            for owner_id, own in groupby(owners, key=lambda each: each.owner_id)
+        ],
     )
 
 
-def _total(stage_key: str, totals: Mapping[str, StageTotal]) -> schemas.Total:
-    total = totals.get(stage_key, StageTotal(stage_key, 0, Decimal(0)))
-    return schemas.Total(opportunities=total.opportunities, amount=total.amount)
+def _total(stage_key: str, totals: Sequence[StageTotal]) -> schemas.Total:
+    own = [each for each in totals if each.stage_key == stage_key]
+    money = [schemas.Money(currency=each.currency, amount=each.amount) for each in own]
+    return schemas.Total(opportunities=sum(each.opportunities for each in own), amounts=money)
 
 
 def _stage(stage: Stage, funnel: Funnel) -> schemas.FunnelStage:
-    found = funnel.conversions.get(stage.key, Conversion(stage.key, 0, 0, 0, 0))
+    found = funnel.conversions.get(stage.key, NOTHING)
+    is_open = stage.category is Category.OPEN
     return schemas.FunnelStage(
         key=stage.key,
         name=stage.name,
@@ -71,21 +78,37 @@ def _stage(stage: Stage, funnel: Funnel) -> schemas.FunnelStage:
         claimed=_total(stage.key, funnel.claimed),
         earned=_total(stage.key, funnel.earned),
         entered=found.entered,
+        judged=found.judged,
         censored=found.censored,
         reached_later=found.reached,
         reached_next=found.reached_next,
-        conversion=ratio(found.reached, found.judged),
-        strict_conversion=ratio(found.reached_next, found.judged),
+        conversion=_share(found.conversion) if is_open else None,
+        strict_conversion=_share(found.strict) if is_open else None,
+        median_days=found.median_days if is_open else None,
     )
+
+
+def _share(estimate: Estimate | None) -> schemas.Share | None:
+    if estimate is None:
+        return None
+    return schemas.Share(value=rounded(estimate.value), low=rounded(estimate.low), high=rounded(estimate.high))
 
 
 def _gap(owners: Sequence[OwnerTotal]) -> schemas.Gap:
+    """Of one owner or of all: each total is of one currency."""
     count = sum(each.open_opportunities for each in owners)
-    amount = sum((each.open_amount for each in owners), Decimal(0))
-    ahead = sum((each.ahead_amount for each in owners), Decimal(0))
+    whole: dict[str, Decimal] = {}
+    ahead: dict[str, Decimal] = {}
+    for each in owners:
+        whole[each.currency] = whole.get(each.currency, Decimal(0)) + each.open_amount
+        ahead[each.currency] = ahead.get(each.currency, Decimal(0)) + each.ahead_amount
     return schemas.Gap(
-        open=schemas.Total(opportunities=count, amount=amount),
-        ahead=schemas.Total(opportunities=sum(each.ahead_opportunities for each in owners), amount=ahead),
-        gap=ratio(ahead, amount),
+        open=schemas.Total(opportunities=count, amounts=_money(whole)),
+        ahead=schemas.Total(opportunities=sum(each.ahead_opportunities for each in owners), amounts=_money(ahead)),
+        gaps=[schemas.CurrencyGap(currency=key, gap=ratio(ahead[key], whole[key])) for key in sorted(whole)],
         mean_rank_gap=ratio(sum(each.rank_gap for each in owners), count),
     )
+
+
+def _money(sums: Mapping[str, Decimal]) -> list[schemas.Money]:
+    return [schemas.Money(currency=key, amount=sums[key]) for key in sorted(sums)]

@@ -7,21 +7,23 @@ from uuid import UUID
 from fastapi import Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
+from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
+from kit.http.texts import RecordId
 from kit.http.web import Uow, router
 from pydantic_core import from_json
 
-from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
-from stage_engine.service.commanding import Commanding, owner_of
+from stage_engine.service.commanding import Commanding
 from stage_engine.service.viewing import Viewing
 
 router = router("opportunities")
 
-OpportunityId = Annotated[str, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+OpportunityId = Annotated[RecordId, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
 
 @router.get("/opportunities", dependencies=[requires("opportunities:read")])
@@ -30,10 +32,11 @@ async def list_opportunities(
     caller: Caller,
     paging: Paging,
     stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
+    to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
 ) -> Page[schemas.OpportunitySummary]:
     """Opportunities by id; a rep sees their own."""
     after = paging.after(str) or ""
-    found = await Viewing(uow, owner_of(caller)).opportunities(stage, after, paging.limit + 1)
+    found = await Viewing(uow, Owners.seen_by(caller)).opportunities(stage, to_confirm, after, paging.limit + 1)
     return paging.page(found, lambda record: [record.opportunity_id], _summary)
 
 
@@ -43,7 +46,7 @@ async def get_opportunity(
 ) -> schemas.OpportunityOut:
     """An opportunity with the rules that lead on from where it is, and what each still lacks. The ETag is its
     revision."""
-    view = await Viewing(uow, owner_of(caller)).opportunity(opportunity_id)
+    view = await Viewing(uow, Owners.seen_by(caller)).opportunity(opportunity_id)
     opportunity = view.opportunity
     response.headers["ETag"] = etag(opportunity.revision)
     return schemas.OpportunityOut(
@@ -61,7 +64,7 @@ async def get_opportunity(
                 visit_no=s.visit_no,
                 attempt_no=s.attempt_no,
                 captured_at=s.captured_at,
-                current=s.visit_no == opportunity.visit_no,
+                current=is_current(opportunity, s.stage_key, s.visit_no),
             )
             for key, s in opportunity.scores.items()
         },
@@ -95,20 +98,20 @@ async def list_decisions(
 ) -> Page[schemas.DecisionOut]:
     """Every decision on the opportunity in the order they were made, also those that moved nothing."""
     after = paging.after(int) or 0
-    found = await Viewing(uow, owner_of(caller)).decisions(opportunity_id, after, paging.limit + 1)
+    found = await Viewing(uow, Owners.seen_by(caller)).decisions(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda record: [record.decision_no], _decision)
 
 
 @router.get("/decisions/{decision_id}", dependencies=[requires("opportunities:read")])
 async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.DecisionOut:
     """One decision with its input."""
-    return _decision(await Viewing(uow, owner_of(caller)).decision(decision_id))
+    return _decision(await Viewing(uow, Owners.seen_by(caller)).decision(decision_id))
 
 
 @router.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
 async def replay_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
     """Make the decision again from what was stored and compare the bytes. Nothing is changed."""
-    found = await Viewing(uow, owner_of(caller)).replay(decision_id)
+    found = await Viewing(uow, Owners.seen_by(caller)).replay(decision_id)
     return schemas.ReplayOut(
         decision_id=decision_id,
         identical=found.identical,
@@ -122,11 +125,11 @@ async def list_changes(
     uow: Uow,
     caller: Caller,
     paging: Paging,
-    opportunity_id: Annotated[str | None, Query(max_length=200, description="of one opportunity only")] = None,
+    opportunity_id: Annotated[RecordId | None, Query(max_length=200, description="of one opportunity only")] = None,
 ) -> Page[schemas.ChangeOut]:
     """Moves in the order they were made, each with the visit it opened."""
     after = paging.after(UUID) or UUID(int=0)
-    found = await Viewing(uow, owner_of(caller)).changes(opportunity_id, after, paging.limit + 1)
+    found = await Viewing(uow, Owners.seen_by(caller)).changes(opportunity_id, after, paging.limit + 1)
     return paging.page(found, lambda record: [record.transition_id], _change)
 
 

@@ -8,10 +8,11 @@ from kit.http.auth import Caller, requires
 from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
 from kit.http.pagination import Page, Paging
-from kit.http.web import Uow, router
+from kit.http.web import ManyUows, Uow, router
 
+from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
-from stage_engine.records import PipelineRecord, VersionRecord
+from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.schemas import pipelines as schemas
 from stage_engine.service.authoring import Authoring, template
 from stage_engine.templates import templates
@@ -38,6 +39,13 @@ async def get_pipeline_template(key: Key) -> schemas.NewPipeline:
     return schemas.NewPipeline(**template(key))
 
 
+@router.get("/stages", dependencies=[requires("stages:read")])
+async def list_stages(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.StagesOut]:
+    """The stages of each published pipeline, in its newest version: what a partner needs to read stage changes."""
+    found = await Authoring(uow, caller).newest_versions(paging.after(str) or "", paging.limit + 1)
+    return paging.page(found, lambda version: [version.pipeline_key], _stages)
+
+
 @router.post("/pipelines", status_code=201, dependencies=[requires("pipelines:write")])
 @accepts(DOCUMENT_BODY)
 async def create_pipeline(
@@ -50,10 +58,10 @@ async def create_pipeline(
 
 
 @router.get("/pipelines", dependencies=[requires("pipelines:read")])
-async def list_pipelines(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.PipelineOut]:
-    """Pipelines by key."""
+async def list_pipelines(uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.PipelineSummary]:
+    """Pipelines by key, without their drafts."""
     found = await Authoring(uow, caller).many(paging.after(str) or "", paging.limit + 1)
-    return paging.page(found, lambda pipeline: [pipeline.pipeline_key], _out)
+    return paging.page(found, lambda pipeline: [pipeline.pipeline_key], _summary)
 
 
 @router.get("/pipelines/{key}", dependencies=[requires("pipelines:read")])
@@ -71,31 +79,61 @@ async def change_pipeline_draft(
     return _pipeline(await Authoring(uow, caller).change_draft(key, body.model_dump(mode="json"), expected), response)
 
 
-@router.post("/pipelines/{key}/lint", dependencies=[requires("pipelines:read")])
+@router.post("/pipelines/{key}/lint", dependencies=[requires("pipelines:write")])
 @accepts(DOCUMENT_BODY)
-async def lint_pipeline(key: Key, uow: Uow, caller: Caller, body: schemas.DraftBody | None = None) -> schemas.LintOut:
+async def lint_pipeline(
+    key: Key, uows: ManyUows, caller: Caller, body: schemas.DraftBody | None = None
+) -> schemas.LintOut:
     """What publishing would say of the content given, or of the draft when none is."""
     content = None if body is None else body.model_dump(mode="json")
-    findings = await Authoring(uow, caller).findings(key, content)
+    async with uows.begin() as uow:
+        question = await Authoring(uow, caller).question(key, content)
+    findings = await question.findings()
     publishable = all(f.severity is not Severity.ERROR for f in findings)
     return schemas.LintOut(publishable=publishable, findings=_findings(findings))
 
 
 @router.post("/pipelines/{key}/publish", status_code=201, dependencies=[requires("pipelines:write")])
-async def publish_pipeline(key: Key, uow: Uow, caller: Caller, response: Response) -> schemas.PublishedOut:
+async def publish_pipeline(
+    key: Key, uow: Uow, caller: Caller, response: Response, body: schemas.Publication | None = None
+) -> schemas.PublishedOut:
     """Make the draft the next version, immutable from now on, for opportunities first observed afterwards. Refused with
-    every error and its place in the draft."""
-    published = await Authoring(uow, caller).publish(key)
-    response.headers["Location"] = f"/v1/pipelines/{key}/versions"
+    every error and its place in the draft; with 409 when open opportunities are in a stage that it has no more, or
+    when it would become the default in another pipeline's place unasked."""
+    take_over = body is not None and body.take_over_default
+    published = await Authoring(uow, caller).publish(key, take_over_default=take_over)
+    response.headers["Location"] = f"/v1/pipelines/{key}/versions/{published.version.version}"
     return schemas.PublishedOut(**_version(published.version).model_dump(), findings=_findings(published.findings))
 
 
+@router.get("/pipelines/{key}/findings", dependencies=[requires("pipelines:read")])
+async def list_pipeline_findings(key: Key, uow: Uow, caller: Caller) -> Page[schemas.VersionFindingOut]:
+    """Rules of the versions in use that cannot hold any more since an assessment got other points, with how many open
+    opportunities wait for them."""
+    found = await Authoring(uow, caller).findings_now(key)
+    items = [
+        schemas.VersionFindingOut(
+            **_findings([each.finding])[0].model_dump(), version=each.version, opportunities=each.opportunities
+        )
+        for each in found
+    ]
+    return Page(items=items, next_cursor=None)
+
+
 @router.get("/pipelines/{key}/versions", dependencies=[requires("pipelines:read")])
-async def list_pipeline_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionOut]:
-    """Published versions, oldest first."""
+async def list_pipeline_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionSummary]:
+    """Published versions, oldest first, without their documents."""
     after = paging.after(int) or 0
     found = await Authoring(uow, caller).versions(key, after, paging.limit + 1)
-    return paging.page(found, lambda version: [version.version], _version)
+    return paging.page(found, lambda version: [version.version], _version_summary)
+
+
+@router.get("/pipelines/{key}/versions/{version}", dependencies=[requires("pipelines:read")])
+async def get_pipeline_version(
+    key: Key, version: Annotated[int, Path(ge=1, le=2**31 - 1)], uow: Uow, caller: Caller
+) -> schemas.VersionOut:
+    """A published version with its document."""
+    return _version(await Authoring(uow, caller).version(key, version))
 
 
 def _pipeline(pipeline: PipelineRecord, response: Response) -> schemas.PipelineOut:
@@ -103,8 +141,22 @@ def _pipeline(pipeline: PipelineRecord, response: Response) -> schemas.PipelineO
     return _out(pipeline)
 
 
+def _summary(pipeline: PipelineSummary) -> schemas.PipelineSummary:
+    return schemas.PipelineSummary.model_validate(pipeline, from_attributes=True)
+
+
+def _version_summary(version: VersionSummary) -> schemas.VersionSummary:
+    return schemas.VersionSummary.model_validate(version, from_attributes=True)
+
+
 def _out(pipeline: PipelineRecord) -> schemas.PipelineOut:
     return schemas.PipelineOut.model_validate(pipeline, from_attributes=True)
+
+
+def _stages(version: VersionRecord) -> schemas.StagesOut:
+    pipeline = from_document(version.document, version.version)
+    stages = [schemas.StageOut(key=each.key, name=each.name, category=each.category) for each in pipeline.stages]
+    return schemas.StagesOut(key=pipeline.key, version=pipeline.version, name=pipeline.name, stages=stages)
 
 
 def _version(version: VersionRecord) -> schemas.VersionOut:

@@ -1,7 +1,7 @@
 """Topics of partners."""
 
 from kit.database.rows import columns, record, records
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,11 +28,15 @@ class PartnerFeedRepository:
         )
         return await record(self._session, statement, FeedRecord)
 
+    async def remove(self, partner_key: str) -> FeedRecord | None:
+        """The feed that was removed; None when the partner has none."""
+        statement = delete(partner_feed).where(partner_feed.c.partner_key == partner_key).returning(*_FEED)
+        return await record(self._session, statement, FeedRecord)
+
     async def many(self, after: str, limit: int) -> list[FeedRecord]:
         statement = select(*_FEED).where(partner_feed.c.partner_key > after)
         return await records(self._session, statement.order_by(partner_feed.c.partner_key).limit(limit), FeedRecord)
 
-    async def topics(self) -> list[str]:
-        """Topics that get every change of the tenant."""
-        statement = select(partner_feed.c.topic).order_by(partner_feed.c.partner_key)
-        return list((await self._session.execute(statement)).scalars())
+    async def all(self) -> list[FeedRecord]:
+        """The feeds that get every change of the tenant."""
+        return await records(self._session, select(*_FEED).order_by(partner_feed.c.partner_key), FeedRecord)

@@ -5,17 +5,17 @@ from dataclasses import asdict
 from typing import Any
 
 from kit.database.rows import columns, record, records
+from kit.database.sets import among, among_rows
 from sqlalchemy import func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import pipeline, pipeline_version, score_reach
-from stage_engine.records import PipelineRecord, ReachRecord, VersionRecord
+from stage_engine.models import opportunity, pipeline, pipeline_version, score_reach
+from stage_engine.records import PipelineRecord, PipelineSummary, ReachRecord, StageUse, VersionRecord, VersionSummary
 from stage_engine.repository.locks import lock
 
 _PIPELINE = columns(pipeline, PipelineRecord)
-_VERSION = columns(pipeline_version, VersionRecord)
 
 
 class PipelineRepository:
@@ -52,9 +52,11 @@ class PipelineRepository:
         statement = select(*_PIPELINE).where(pipeline.c.pipeline_key == key)
         return await record(self._session, statement.with_for_update() if for_update else statement, PipelineRecord)
 
-    async def many(self, after: str, limit: int) -> list[PipelineRecord]:
-        statement = select(*_PIPELINE).where(pipeline.c.pipeline_key > after).order_by(pipeline.c.pipeline_key)
-        return await records(self._session, statement.limit(limit), PipelineRecord)
+    async def many(self, after: str, limit: int) -> list[PipelineSummary]:
+        """Without their drafts: many of these are too much for one answer."""
+        some = columns(pipeline, PipelineSummary)
+        statement = select(*some).where(pipeline.c.pipeline_key > after).order_by(pipeline.c.pipeline_key)
+        return await records(self._session, statement.limit(limit), PipelineSummary)
 
     async def change_draft(self, key: str, draft: dict[str, Any], by: str) -> PipelineRecord:
         """Replace the draft and count its revision up."""
@@ -76,11 +78,36 @@ class PipelineRepository:
             .values(newest_version=version.version, updated_at=func.now(), updated_by=version.published_by)
         )
 
-    async def versions(self, key: str, after: int, limit: int) -> list[VersionRecord]:
+    async def version(self, key: str, version: int) -> VersionRecord | None:
+        table = pipeline_version
+        statement = select(*columns(table, VersionRecord)).where(
+            table.c.pipeline_key == key, table.c.version == version
+        )
+        return await record(self._session, statement, VersionRecord)
+
+    async def versions(self, key: str, after: int, limit: int) -> list[VersionSummary]:
+        """Without their documents: many of these are too much for one answer."""
         statement = (
-            select(*_VERSION)
+            select(*columns(pipeline_version, VersionSummary))
             .where(pipeline_version.c.pipeline_key == key, pipeline_version.c.version > after)
             .order_by(pipeline_version.c.version)
+            .limit(limit)
+        )
+        return await records(self._session, statement, VersionSummary)
+
+    async def newest_versions(self, after: str, limit: int) -> list[VersionRecord]:
+        """The newest version of each published pipeline, by key."""
+        newest = pipeline_version.join(
+            pipeline,
+            (pipeline.c.tenant_id == pipeline_version.c.tenant_id)
+            & (pipeline.c.pipeline_key == pipeline_version.c.pipeline_key)
+            & (pipeline.c.newest_version == pipeline_version.c.version),
+        )
+        statement = (
+            select(*columns(pipeline_version, VersionRecord))
+            .select_from(newest)
+            .where(pipeline_version.c.pipeline_key > after)
+            .order_by(pipeline_version.c.pipeline_key)
             .limit(limit)
         )
         return await records(self._session, statement, VersionRecord)
@@ -89,7 +116,7 @@ class PipelineRepository:
         """The documents of these versions."""
         table = pipeline_version
         statement = select(table.c.pipeline_key, table.c.version, table.c.document).where(
-            tuple_(table.c.pipeline_key, table.c.version).in_(list(of))
+            among_rows((table.c.pipeline_key, table.c.version), of)
         )
         found = (await self._session.execute(statement)).all()
         return {(row.pipeline_key, row.version): row.document for row in found}
@@ -107,11 +134,22 @@ class PipelineRepository:
         defaults = [(row.published_at, row.pipeline_key) for row in found if row.is_default]
         return {row.pipeline_key: row.version for row in found}, max(defaults)[1] if defaults else None
 
+    async def stage_use(self, key: str) -> list[StageUse]:
+        """Where the open opportunities of a pipeline are, by the version they are pinned to."""
+        version, stage = opportunity.c.pipeline_version, opportunity.c.stage_key
+        statement = (
+            select(version.label("version"), stage, func.count().label("opportunities"))
+            .where(opportunity.c.pipeline_key == key, opportunity.c.category == "open", ~opportunity.c.deleted)
+            .group_by(version, stage)
+            .order_by(version, stage)
+        )
+        return await records(self._session, statement, StageUse)
+
     # Scores that can occur
 
     async def keep_reach(self, found: Sequence[ReachRecord]) -> None:
         """Take over what newer points say; older ones are ignored."""
-        statement = upsert(score_reach).values([{"tenant_id": self._tenant_id, **asdict(each)} for each in found])
+        statement = upsert(score_reach)
         new = statement.excluded
         versions = tuple_(score_reach.c.assessment_version, score_reach.c.profile_version)
         await self._session.execute(
@@ -126,9 +164,12 @@ class PipelineRepository:
                     "updated_at": func.now(),
                 },
                 where=versions < tuple_(new.assessment_version, new.profile_version),
-            )
+            ),
+            [{"tenant_id": self._tenant_id, **asdict(each)} for each in found],
         )
 
     async def reach(self, assessment_keys: Sequence[str]) -> list[ReachRecord]:
-        statement = select(*columns(score_reach, ReachRecord)).where(score_reach.c.assessment_key.in_(assessment_keys))
+        statement = select(*columns(score_reach, ReachRecord)).where(
+            among(score_reach.c.assessment_key, assessment_keys)
+        )
         return await records(self._session, statement, ReachRecord)

@@ -1,13 +1,15 @@
-"""What people look at: opportunities, decisions and changes. `owner_id` None means every owner."""
+"""What people look at: opportunities, decisions and changes, of the owners that a caller sees."""
 
 from collections.abc import Sequence
 from uuid import UUID
 
 from kit.database.rows import columns, record, records
-from sqlalchemy import ColumnElement, select
+from kit.database.sets import among
+from kit.http.ownership import Owners
+from sqlalchemy import ColumnElement, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import decision, opportunity, transition
+from stage_engine.models import TO_CONFIRM, decision, opportunity, transition
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord, TransitionRecord
 
 _OPPORTUNITY = columns(opportunity, OpportunityRecord)
@@ -20,16 +22,20 @@ class ViewRepository:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
-    async def opportunity(self, opportunity_id: str, owner_id: str | None) -> OpportunityRecord | None:
-        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id == opportunity_id, *_owned(owner_id))
+    async def opportunity(self, opportunity_id: str) -> OpportunityRecord | None:
+        """One opportunity, of any owner."""
+        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id == opportunity_id)
         return await record(self._session, statement, OpportunityRecord)
 
     async def opportunities(
-        self, stage: str | None, owner_id: str | None, after: str, limit: int
+        self, stage: str | None, to_confirm: bool, owners: Owners, after: str, limit: int
     ) -> list[OpportunityRecord]:
-        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id > after, *_owned(owner_id))
+        seen = owners.condition(opportunity.c.owner_id)
+        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id > after, seen)
         if stage is not None:
             statement = statement.where(opportunity.c.stage_key == stage)
+        if to_confirm:
+            statement = statement.where(text(TO_CONFIRM))
         statement = statement.order_by(opportunity.c.opportunity_id).limit(limit)
         return await records(self._session, statement, OpportunityRecord)
 
@@ -42,9 +48,14 @@ class ViewRepository:
         )
         return await records(self._session, statement, DecisionRecord)
 
-    async def decision(self, decision_id: UUID, owner_id: str | None) -> DecisionRecord | None:
+    async def owner_of(self, opportunity_id: str) -> str | None:
+        """The owner of an opportunity."""
+        statement = select(opportunity.c.owner_id).where(opportunity.c.opportunity_id == opportunity_id)
+        return (await self._session.execute(statement)).scalar()
+
+    async def decision(self, decision_id: UUID) -> DecisionRecord | None:
+        """One decision, on an opportunity of any owner."""
         statement = select(*_DECISION).where(decision.c.decision_id == decision_id)
-        statement = statement.where(*_of_owned(decision.c.opportunity_id, owner_id))
         return await record(self._session, statement, DecisionRecord)
 
     async def decision_near(self, place: float) -> UUID | None:
@@ -59,9 +70,7 @@ class ViewRepository:
         statement = select(ids).where(ids >= wanted).order_by(ids).limit(1)
         return (await self._session.execute(statement)).scalar()
 
-    async def changes(
-        self, opportunity_id: str | None, owner_id: str | None, after: UUID, limit: int
-    ) -> list[ChangeRecord]:
+    async def changes(self, opportunity_id: str | None, owners: Owners, after: UUID, limit: int) -> list[ChangeRecord]:
         """Moves in the order they were made, each with the end of the visit it opened."""
         following = transition.alias()
         statement = (
@@ -72,7 +81,7 @@ class ViewRepository:
                 & (following.c.opportunity_id == transition.c.opportunity_id)
                 & (following.c.revision == transition.c.revision + 1),
             )
-            .where(transition.c.transition_id > after, *_of_owned(transition.c.opportunity_id, owner_id))
+            .where(transition.c.transition_id > after, *_of_seen(transition.c.opportunity_id, owners))
             .order_by(transition.c.transition_id)
             .limit(limit)
         )
@@ -81,10 +90,6 @@ class ViewRepository:
         return await records(self._session, statement, ChangeRecord)
 
 
-def _owned(owner_id: str | None) -> Sequence[ColumnElement[bool]]:
-    return [] if owner_id is None else [opportunity.c.owner_id == owner_id]
-
-
-def _of_owned(opportunity_id: ColumnElement[str], owner_id: str | None) -> Sequence[ColumnElement[bool]]:
-    own = select(opportunity.c.opportunity_id).where(*_owned(owner_id))
-    return [] if owner_id is None else [opportunity_id.in_(own)]
+def _of_seen(opportunity_id: ColumnElement[str], owners: Owners) -> Sequence[ColumnElement[bool]]:
+    seen = select(opportunity.c.opportunity_id).where(owners.condition(opportunity.c.owner_id))
+    return [] if owners.are_all else [among(opportunity_id, seen)]

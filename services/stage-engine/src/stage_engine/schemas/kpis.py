@@ -8,15 +8,31 @@ from pydantic import BaseModel, Field
 from stage_engine.domain.pipeline import Category
 
 
-class Total(BaseModel):
-    """Opportunities and the sum of their amounts; one without an amount counts with 0."""
+class Money(BaseModel):
+    """A sum of amounts in one currency; they are never converted."""
 
-    opportunities: int
+    currency: str = Field(description="ISO 4217; empty in an org of one", examples=["EUR"])
     amount: PlainDecimal
 
 
+class Total(BaseModel):
+    """Opportunities and the sums of their amounts; one without an amount counts with 0."""
+
+    opportunities: int
+    amounts: list[Money]
+
+
+class Share(BaseModel):
+    """An estimated share, and the band in which the true one lies in 19 of 20 cases."""
+
+    value: PlainDecimal = Field(examples=["0.3000"])
+    low: PlainDecimal = Field(examples=["0.2411"])
+    high: PlainDecimal = Field(examples=["0.3662"])
+
+
 class FunnelStage(BaseModel):
-    """One stage of the funnel. Conversions are null where no opportunity entered that can be judged yet."""
+    """One stage of the funnel. Conversions are estimated from all that entered, each for as long as it was watched;
+    they are null for closed stages, and where no opportunity was watched for long enough."""
 
     key: str
     name: str
@@ -24,11 +40,13 @@ class FunnelStage(BaseModel):
     claimed: Total
     earned: Total
     entered: int = Field(description="opportunities that entered within the window, each once")
+    judged: int = Field(description="got on or ended within the horizon, or were open for all of it")
     censored: int = Field(description="still open and younger than the horizon: not judged yet")
     reached_later: int = Field(description="reached a later open stage or won within the horizon")
     reached_next: int = Field(description="did so without skipping a stage")
-    conversion: PlainDecimal | None = Field(description="reached_later ÷ (entered − censored)")
-    strict_conversion: PlainDecimal | None = Field(description="reached_next ÷ (entered − censored)")
+    conversion: Share | None = Field(description="the share that reaches a later open stage or wins")
+    strict_conversion: Share | None = Field(description="the share that does so without skipping a stage")
+    median_days: int | None = Field(description="days after which half had got on or ended; null while not known")
 
 
 class Funnel(BaseModel):
@@ -42,15 +60,22 @@ class Funnel(BaseModel):
     stages: list[FunnelStage]
 
 
+class CurrencyGap(BaseModel):
+    """The gap among the amounts of one currency."""
+
+    currency: str = Field(examples=["EUR"])
+    gap: PlainDecimal | None = Field(
+        description="amount ahead ÷ open amount; null without open amount", examples=["0.25"]
+    )
+
+
 class Gap(BaseModel):
     """Open opportunities, and those of them that claim more than they earned."""
 
     open: Total
     ahead: Total
-    gap: PlainDecimal | None = Field(
-        description="amount ahead ÷ open amount; null without open amount", examples=["0.25"]
-    )
-    mean_rank_gap: PlainDecimal | None = Field(description="stages ahead on average", examples=["0.5"])
+    gaps: list[CurrencyGap]
+    mean_rank_gap: PlainDecimal | None = Field(description="stages ahead on average", examples=["0.50"])
 
 
 class OwnerGap(Gap):

@@ -4,6 +4,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from kit.http.texts import RecordId
 from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,7 +12,7 @@ from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.pipeline import Category, RuleMode
 from stage_engine.schemas.moments import Moment
 
-OpportunityId = Annotated[str, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+OpportunityId = Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
 
 class TransitionRequest(BaseModel):
@@ -170,6 +171,7 @@ class OpportunitySummary(BaseModel):
     earned_stage: str
     revision: int
     amount: PlainDecimal | None
+    currency: str = Field(description="of the amount, ISO 4217; empty in an org of one", examples=["EUR"])
     owner_id: str
     deleted: bool
     updated_at: datetime

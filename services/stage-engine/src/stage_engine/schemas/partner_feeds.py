@@ -5,25 +5,21 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+PartnerKey = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+
 
 class NewPartnerFeed(BaseModel):
-    """A partner and the topic that gets every stage change of this tenant."""
+    """A partner that gets every stage change of this tenant. The topic of its feed follows from both names."""
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [{"partner_key": "northwind", "topic": "stagecraft.partner.acme.northwind.stage-changed.v1"}]
-        },
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"partner_key": "northwind"}]})
 
-    partner_key: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
-    topic: Annotated[str, Field(pattern=r"^[a-zA-Z0-9._-]{1,200}$")]
+    partner_key: PartnerKey
 
 
 class PartnerFeedOut(BaseModel):
     """A partner's feed."""
 
     partner_key: str
-    topic: str
+    topic: str = Field(examples=["stagecraft.partner.acme.northwind.stage-changed.v1"])
     created_at: datetime
     created_by: str

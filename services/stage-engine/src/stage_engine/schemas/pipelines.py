@@ -1,9 +1,9 @@
 """Pipelines and findings."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
@@ -58,18 +58,38 @@ class RuleBody(_Strict):
     conditions: list[ConditionBody] = Field(max_length=20)
     mode: RuleMode = Field(RuleMode.PROPOSE, description="how far the rule may go by itself")
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
+    reason_code: str = Field("", max_length=64, description="needed to close as lost or abandoned by itself")
+
+
+# Together with 200 rules these bound what the check of a pipeline and its compiled form may cost.
+MAX_CONDITIONS = 1000
+MAX_CELL_CHARACTERS = 50_000
 
 
 class DraftBody(_Strict):
-    """The content of a pipeline. A draft may have errors; publishing refuses them."""
+    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters. A draft may have errors;
+    publishing refuses them."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     name: str = Field(min_length=1, max_length=200)
     skip_policy: SkipPolicy = SkipPolicy.FORBID
     is_default: bool = Field(False, description="for opportunities that the CRM assigns to no pipeline")
+    confirm_own: bool = Field(False, description="let a person confirm what rules propose on the person's own answers")
+    currency: str = Field(
+        "", pattern=r"^([A-Z]{3})?$", description="of its amounts, ISO 4217; empty in an org of one", examples=["EUR"]
+    )
     stages: list[StageBody] = Field(min_length=1, max_length=50)
     rules: list[RuleBody] = Field(default=[], max_length=200)
+
+    @model_validator(mode="after")
+    def _is_of_a_size_to_check(self) -> Self:
+        cells = [condition.cell for rule in self.rules for condition in rule.conditions]
+        if len(cells) > MAX_CONDITIONS:
+            raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
+        if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:
+            raise ValueError(f"cells have together at most {MAX_CELL_CHARACTERS} characters, these have {characters}")
+        return self
 
 
 class NewPipeline(DraftBody):
@@ -90,6 +110,19 @@ class FindingOut(BaseModel):
     witness: dict[str, str] | None = Field(None, examples=[{"prospecting.score": "70"}])
 
 
+class VersionFindingOut(FindingOut):
+    """What is wrong now with a version in use."""
+
+    version: int
+    opportunities: int = Field(description="open ones that this concerns")
+
+
+class Publication(_Strict):
+    """How to publish."""
+
+    take_over_default: bool = Field(False, description="become the default in place of another pipeline")
+
+
 class LintOut(BaseModel):
     """Everything the check found, errors first."""
 
@@ -97,34 +130,61 @@ class LintOut(BaseModel):
     findings: list[FindingOut]
 
 
-class PipelineOut(BaseModel):
-    """A pipeline with its draft; `newest_version` 0: never published."""
+class PipelineSummary(BaseModel):
+    """A pipeline in a list; `newest_version` 0: never published."""
 
     key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     revision: int
     newest_version: int
-    draft: dict[str, Any]
     created_at: datetime
     created_by: str
     updated_at: datetime
     updated_by: str
 
 
-class VersionOut(BaseModel):
-    """A published version, immutable."""
+class PipelineOut(PipelineSummary):
+    """A pipeline with its draft."""
+
+    draft: dict[str, Any]
+
+
+class VersionSummary(BaseModel):
+    """A published version in a list."""
 
     key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     version: int
     is_default: bool
-    document: dict[str, Any]
     published_at: datetime
     published_by: str
+
+
+class VersionOut(VersionSummary):
+    """A published version, immutable."""
+
+    document: dict[str, Any]
 
 
 class PublishedOut(VersionOut):
     """A version just published, with what its author should look at."""
 
     findings: list[FindingOut]
+
+
+class StageOut(BaseModel):
+    """A stage as partners need it."""
+
+    key: str
+    name: str
+    category: Category
+
+
+class StagesOut(BaseModel):
+    """The stages of a published pipeline in their order, without what leads from one to another."""
+
+    key: str
+    version: int
+    name: str
+    stages: list[StageOut]
 
 
 class TemplateSummary(BaseModel):

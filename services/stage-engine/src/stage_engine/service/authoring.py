@@ -8,19 +8,38 @@ from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
+from kit.offload import Offload
 
 from stage_engine.domain.document import from_document, to_document
+from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
-from stage_engine.domain.lint import assessment_of, lint
+from stage_engine.domain.lint import Reach, lint
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.engine import cell_fault, compiled
 from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound, TemplateNotFound
 from stage_engine.messages import pipeline_published
-from stage_engine.records import PipelineRecord, VersionRecord
+from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.service.impact import Impact, VersionFinding
 from stage_engine.service.intake import Intake
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.templates import templates
+
+# The largest pipeline that the API takes needs a fraction of this.
+LINT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the check of a pipeline needs. It takes a while, so it is answered in a process of its own."""
+
+    pipeline: Pipeline
+    reach: Reach
+    offload: Offload
+
+    async def findings(self) -> list[LintFinding]:
+        """What publishing the pipeline would say."""
+        return await self.offload.run(lint, self.pipeline, self.reach, cell_fault, deadline=LINT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +74,7 @@ class Authoring:
         await record(self._uow, self._caller, "pipeline.created", key)
         return created
 
-    async def many(self, after: str, limit: int) -> list[PipelineRecord]:
+    async def many(self, after: str, limit: int) -> list[PipelineSummary]:
         return await self._repository.many(after, limit)
 
     async def one(self, key: str, *, for_update: bool = False) -> PipelineRecord:
@@ -72,21 +91,24 @@ class Authoring:
         await record(self._uow, self._caller, "pipeline.draft_changed", key, revision=changed.revision)
         return changed
 
-    async def findings(self, key: str, content: dict[str, Any] | None) -> list[LintFinding]:
-        """What publishing this content, or the draft, would say."""
+    async def question(self, key: str, content: dict[str, Any] | None) -> "Question":
+        """What to ask about this content, or the draft."""
         found = await self.one(key)
-        return await self._check(from_document(found.draft if content is None else {"key": key, **content}, 1))
+        return await self._question(from_document(found.draft if content is None else {"key": key, **content}, 1))
 
-    async def publish(self, key: str) -> Published:
+    async def publish(self, key: str, *, take_over_default: bool) -> Published:
         """Make the draft the next version, for opportunities first observed from now on; PipelineInvalid when it has
-        errors. Opportunities that waited for a pipeline are placed at once."""
+        errors, StagesInUse and DefaultTaken when it would touch others. Opportunities that waited for a pipeline are
+        placed at once."""
         found = await self.one(key, for_update=True)
-        await self._repository.lock_publication(shared=False)
         pipeline = from_document(found.draft, found.newest_version + 1)
-        findings = await self._check(pipeline)
+        findings = await (await self._question(pipeline)).findings()
         errors = [each for each in findings if each.severity is Severity.ERROR]
         if errors:
             raise PipelineInvalid(errors)
+        # After the check, which takes a while: observations wait for this lock.
+        await self._repository.lock_publication(shared=False)
+        findings += await Impact(self._uow).of_version(pipeline, take_over_default=take_over_default)
         now = utc_now()
         version = VersionRecord(
             pipeline_key=key,
@@ -104,15 +126,29 @@ class Authoring:
         await Intake(self._uow, rulesets).place_waiting()
         return Published(version, findings)
 
-    async def versions(self, key: str, after: int, limit: int) -> list[VersionRecord]:
+    async def findings_now(self, key: str) -> list[VersionFinding]:
+        """What newer points have made of the versions in use."""
+        await self.one(key)
+        return await Impact(self._uow).now(key)
+
+    async def version(self, key: str, version: int) -> VersionRecord:
+        found = await self._repository.version(key, version)
+        if found is None:
+            raise PipelineNotFound(f"{key}@{version}")
+        return found
+
+    async def versions(self, key: str, after: int, limit: int) -> list[VersionSummary]:
         await self.one(key)
         return await self._repository.versions(key, after, limit)
 
-    async def _check(self, pipeline: Pipeline) -> list[LintFinding]:
+    async def newest_versions(self, after: str, limit: int) -> list[VersionRecord]:
+        return await self._repository.newest_versions(after, limit)
+
+    async def _question(self, pipeline: Pipeline) -> "Question":
         keys = {key for stage in pipeline.stages for key in stage.assessment_keys}
         keys |= {key for rule in pipeline.rules for c in rule.conditions if (key := assessment_of(c.fact))}
         reach = {
             each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
             for each in await self._repository.reach(sorted(keys))
         }
-        return lint(pipeline, reach, cell_fault)
+        return Question(pipeline, reach, self._uow.resources.get(Offload))

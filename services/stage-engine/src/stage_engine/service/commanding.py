@@ -4,6 +4,7 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
+from kit.http.ownership import Owners
 from kit.ids import uuid7
 
 from stage_engine.domain.decision import Code
@@ -13,14 +14,9 @@ from stage_engine.schemas.opportunities import TransitionRequest
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
 
-READ_ANY = "opportunities:read-any"
-# The strongest role a caller holds is the one that acts.
+OVERRIDE = "transitions:override"
+# The strongest role a caller holds is the one on record.
 _ROLES = ("admin", "manager", "rep")
-
-
-def owner_of(caller: Principal) -> str | None:
-    """Whose opportunities the caller may see: their own, or None for those of every owner."""
-    return None if caller.may(READ_ANY) else caller.subject
 
 
 class Commanding:
@@ -32,9 +28,12 @@ class Commanding:
     async def transition(self, opportunity_id: str, request: TransitionRequest, expected_revision: int) -> Decided:
         """The decision on the command, also when it is a refusal. PreconditionFailedProblem when the opportunity has
         moved on: then nothing is logged, and the command can be given again."""
+        if request.override:
+            self._caller.demand(OVERRIDE)
         opportunity = (await self._deciding.load([opportunity_id])).get(opportunity_id)
-        if opportunity is None or owner_of(self._caller) not in (None, opportunity.owner_id):
+        if opportunity is None:
             raise OpportunityNotFound(opportunity_id)
+        Owners.seen_by(self._caller).demand(opportunity.owner_id, OpportunityNotFound(opportunity_id))
         command = self._command(opportunity_id, request, expected_revision)
         (decided,) = await self._deciding.decide([Arrival(command)])
         for reason in decided.decision.reasons:
@@ -57,8 +56,9 @@ class Commanding:
             opportunity_id=opportunity_id,
             to_stage=request.to_stage,
             expected_revision=expected_revision,
-            actor=self._caller.subject,
+            actor=self._caller.person_id,
             role=next((role for role in _ROLES if role in self._caller.roles), ""),
+            may_override=self._caller.may(OVERRIDE),
             reason_code=request.reason_code,
             text=request.text,
             override=request.override,

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from google.protobuf.message import Message
 from kit.database.unit_of_work import UnitOfWork
 from kit.events import Received
-from kit.ids import utc_now, uuid7
+from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages
 from stage_engine.domain.decision import Decision
@@ -17,7 +18,7 @@ from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.inputs import Input
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
-from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records import DecisionRecord, FeedRecord, OpportunityRecord, TransitionRecord
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
@@ -86,8 +87,8 @@ class Deciding:
                 ruleset = rulesets.get(_version(opportunity)) or (first_rulesets or {})[opportunity_id]
             for step in fold(opportunity, (arrival.given,), ruleset, now, known):
                 made.append(self._record(arrival, step, ruleset))
-        topics = await self._feeds.topics() if any(each.decision.transition for each in made) else []
-        transitions = [move for each in made if (move := self._announce(each, topics)) is not None]
+        feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
+        transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]
         self._repository.add_decisions([each.record for each in made], transitions)
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
@@ -117,7 +118,7 @@ class Deciding:
         record = decision_record(step, opportunity, uuid7(), before, after)
         return Decided(arrival, record, step.decision, opportunity, ruleset)
 
-    def _announce(self, decided: Decided, topics: Sequence[str]) -> TransitionRecord | None:
+    def _announce(self, decided: Decided, feeds: Sequence[FeedRecord]) -> TransitionRecord | None:
         """Queue the events of one decision; its transition when it made a move."""
         arrival, decision, opportunity = decided.arrival, decided.decision, decided.opportunity
         decision_id, ruleset = decided.record.decision_id, decided.ruleset
@@ -130,12 +131,15 @@ class Deciding:
         message = messages.stage_decided(decision, decision_id, arrival.given, arrival.evidence, change)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
-            for topic in ("", *topics):
-                self._publish(change, opportunity.revision, arrival, topic)
+            self._publish(change, opportunity.revision, arrival)
+            for feed in feeds:
+                # One id for each change and partner, however often the decision is made.
+                id_ = derived(UUID(change.transition_id), f"feed of {feed.partner_key}")
+                self._publish(change, opportunity.revision, arrival, topic=feed.topic, id=id_)
         return record
 
-    def _publish(self, message: Message, sequence: int, arrival: Arrival, topic: str = "") -> None:
-        self._uow.publish(message, sequence=sequence, cause=arrival.cause, topic=topic)
+    def _publish(self, message: Message, sequence: int, arrival: Arrival, **given: Any) -> None:
+        self._uow.publish(message, sequence=sequence, cause=arrival.cause, **given)
 
     def _count(self, decided: Decided) -> None:
         count(decided.arrival.given, decided.decision)

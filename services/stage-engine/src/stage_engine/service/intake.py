@@ -2,20 +2,18 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.errors import InvalidEvent
+from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
 
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.replay import decode_input, encode_input
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
-from stage_engine.messages import CrmWriteConfirmed, pack, read_submission, unpack
-from stage_engine.records import ParkedRecord, ReachRecord
-from stage_engine.repository.parked import ParkedRepository
+from stage_engine.messages import CrmWriteConfirmed, read_observation, read_submission
+from stage_engine.records import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets
@@ -36,21 +34,14 @@ class Intake:
         self._uow = uow
         self._rulesets = rulesets or Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
-        self._parked = ParkedRepository(uow.session, uow.tenant_id)
+        self._settings = uow.resources.get(Settings)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
     async def submissions(self, arrivals: Sequence[Arrival]) -> None:
-        """Decide on scores of known opportunities; those of unknown ones wait, up to a limit. InvalidEvent beyond
-        it."""
+        """Decide on scores of known opportunities; those of unknown ones wait, up to a limit."""
         known = await self._deciding.load([a.given.opportunity_id for a in arrivals])
         early = [a for a in arrivals if a.given.opportunity_id not in known]
-        if early:
-            limit = self._uow.resources.get(Settings).parked_submission_limit
-            if await self._parked.count(SUBMISSION, limit) + len(early) > limit:
-                raise InvalidEvent("opportunity_unknown", f"{limit} scores of unknown opportunities wait already")
-            await self._park(
-                [ParkedRecord(SUBMISSION, a.given.opportunity_id, pack(a.evidence)) for a in early if a.evidence]
-            )
+        await self._park(SUBMISSION, early, self._settings.parked_submission_limit, "opportunity_unknown")
         await self._deciding.decide([a for a in arrivals if a.given.opportunity_id in known])
 
     async def observations(self, arrivals: Sequence[Arrival]) -> None:
@@ -63,16 +54,15 @@ class Intake:
         pinned = await self._pin(new)
         waiting = {each.opportunity_id for each in new} - pinned.keys()
         if waiting:
-            # Its number is not kept: by then its place in the order of reports is no longer known.
-            kept = [replace(each, number=0) for each in new if each.opportunity_id in waiting]
-            await self._park([ParkedRecord(OBSERVATION, o.opportunity_id, encode_input(o).encode()) for o in kept])
+            early = [a for a in arrivals if a.given.opportunity_id in waiting]
+            await self._park(OBSERVATION, early, self._settings.parked_observation_limit, "pipeline_unknown")
         # What an opportunity has waiting came before, so it is decided on before.
         earlier = await self._waiting_observations(pinned) if pinned else []
         placed = [a for a in (*earlier, *arrivals) if a.given.opportunity_id not in waiting]
         await self._deciding.decide(placed, pinned)
         if pinned:
             causes = {a.given.opportunity_id: a.cause for a in placed}
-            scored = [unpack(payload) for payload in await self._parked.take(SUBMISSION, pinned)]
+            scored = [event.message for event in await self._taken(SUBMISSION, pinned)]
             await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
 
     async def place_waiting(self) -> None:
@@ -115,13 +105,22 @@ class Intake:
         rulesets = await self._rulesets.for_new(set(keys.values()))
         return {each: rulesets[key] for each, key in keys.items() if key in rulesets}
 
-    async def _park(self, found: Sequence[ParkedRecord]) -> None:
-        await self._parked.park(found)
-        kind, number = found[0].kind, len(found)
-        self._uow.after_commit(lambda: EVENTS_PARKED.labels(kind).inc(number))
+    async def _park(self, kind: str, early: Sequence[Arrival], limit: int, code: str) -> None:
+        found = [Early(a.cause, str(a.cause.id), a.given.opportunity_id) for a in early if a.cause is not None]
+        if found:
+            number = await park(self._uow, kind, found, limit, code)
+            self._uow.after_commit(lambda: EVENTS_PARKED.labels(kind).inc(number))
 
     async def _waiting_observations(self, of: Mapping[str, Ruleset] | None) -> list[Arrival]:
-        return [Arrival(decode_input(payload)) for payload in await self._parked.take(OBSERVATION, of)]
+        """Without their numbers: by now their places in the order of reports are no longer known."""
+        found = await self._taken(OBSERVATION, of)
+        return [Arrival(replace(read_observation(event), number=0), cause=event) for event in found]
+
+    async def _taken(self, kind: str, of: Mapping[str, Ruleset] | None) -> list[Received[Any]]:
+        found: list[Received[Any]] = []
+        while some := await take(self._uow, kind, of, AT_ONCE):
+            found += some
+        return found
 
     async def _correct(self, found: Sequence[W], apply: Callable[[Opportunity, W], Opportunity]) -> None:
         known = await self._deciding.load([write.opportunity_id for write in found])

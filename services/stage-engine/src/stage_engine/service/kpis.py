@@ -1,16 +1,17 @@
 """The funnel and the optimism gap, put together."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.ids import utc_now
 
+from stage_engine.domain.conversion import Conversion, conversion_of
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.errors import PipelineNotPublished
-from stage_engine.records import Conversion, OwnerTotal, StageTotal
+from stage_engine.records import OwnerTotal, StageTotal
 from stage_engine.repository.kpis import KpiRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
@@ -20,7 +21,12 @@ _RATIO = Decimal("0.0001")
 
 def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
     """The quotient to four places; None when there is nothing to divide by."""
-    return (Decimal(part) / Decimal(whole)).quantize(_RATIO, ROUND_HALF_UP) if whole else None
+    return rounded(Decimal(part) / Decimal(whole)) if whole else None
+
+
+def rounded(share: Decimal | float) -> Decimal:
+    """A share to four places."""
+    return Decimal(share).quantize(_RATIO, ROUND_HALF_UP)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +34,8 @@ class Funnel:
     """By stage what is claimed, what is earned, and how opportunities got on that entered in the window."""
 
     pipeline: Pipeline
-    claimed: Mapping[str, StageTotal]
-    earned: Mapping[str, StageTotal]
+    claimed: Sequence[StageTotal]
+    earned: Sequence[StageTotal]
     conversions: Mapping[str, Conversion]
 
 
@@ -47,14 +53,18 @@ class Kpis:
             raise PipelineNotPublished(key)
         version = key, newest[key]
         rulesets = await self._rulesets.of([version])
-        horizon = timedelta(days=horizon_days)
         return Funnel(
             pipeline=rulesets[version].pipeline,
             claimed=await self._repository.stage_totals(key, "stage_key"),
             earned=await self._repository.stage_totals(key, "earned_stage"),
-            conversions=await self._repository.conversions(key, since, until, horizon, utc_now()),
+            conversions={
+                stage_key: conversion_of(watched, horizon_days)
+                for stage_key, watched in (
+                    await self._repository.entries(key, since, until, horizon_days, utc_now())
+                ).items()
+            },
         )
 
     async def owner_totals(self, pipeline_key: str | None) -> list[OwnerTotal]:
-        """Open opportunities by owner."""
+        """Open opportunities by owner and currency."""
         return await self._repository.owner_totals(pipeline_key)

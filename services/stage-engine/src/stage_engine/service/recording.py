@@ -30,6 +30,7 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         earned_stage=opportunity.earned_stage,
         earned_rank=pipeline.rank(opportunity.earned_stage),
         amount=opportunity.amount,
+        currency=opportunity.currency,
         owner_id=opportunity.owner_id,
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,

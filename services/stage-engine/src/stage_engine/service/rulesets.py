@@ -1,5 +1,6 @@
 """The published rulesets of a tenant."""
 
+from collections import OrderedDict
 from collections.abc import Collection
 
 from kit.database.unit_of_work import UnitOfWork
@@ -11,22 +12,31 @@ from stage_engine.repository.pipelines import PipelineRepository
 
 Version = tuple[str, int]
 
-_LIMIT = 500
+# Rules and conditions kept, each a kilobyte or less: a usual pipeline has a few hundred, the largest 60,000.
+_SIZE_LIMIT = 300_000
 
 
-class _Compiled:
-    """Rulesets by tenant and version, kept by the application: they never change. Only committed ones belong here."""
+class Compiled:
+    """Rulesets by tenant and version, kept by the application: they never change. Only committed ones belong here. The
+    least recently used give way once all together are too large."""
 
     def __init__(self) -> None:
-        self._found: dict[tuple[str, Version], Ruleset] = {}
+        self._found: OrderedDict[tuple[str, Version], Ruleset] = OrderedDict()
+        self.size = 0
 
     def get(self, tenant_id: str, version: Version) -> Ruleset | None:
-        return self._found.get((tenant_id, version))
+        found = self._found.get((tenant_id, version))
+        if found is not None:
+            self._found.move_to_end((tenant_id, version))
+        return found
 
     def put(self, tenant_id: str, version: Version, ruleset: Ruleset) -> None:
-        if len(self._found) >= _LIMIT:
-            self._found.pop(next(iter(self._found)))
+        if (tenant_id, version) in self._found:
+            return
         self._found[tenant_id, version] = ruleset
+        self.size += ruleset.size
+        while self.size > _SIZE_LIMIT and len(self._found) > 1:
+            self.size -= self._found.popitem(last=False)[1].size
 
 
 class Rulesets:
@@ -34,7 +44,7 @@ class Rulesets:
 
     def __init__(self, uow: UnitOfWork) -> None:
         self._tenant_id = uow.tenant_id
-        self._compiled = uow.resources.get(_Compiled)
+        self._compiled = uow.resources.get(Compiled)
         self._repository = PipelineRepository(uow.session, uow.tenant_id)
         # A version published in this transaction may yet be rolled back: only this transaction sees it.
         self._uncommitted: dict[Version, Ruleset] = {}

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
+from kit.http.ownership import Owners
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
@@ -33,12 +34,12 @@ class Replay:
 
 
 class Viewing:
-    """`owner_id` None means every owner; an opportunity of another owner counts as absent."""
+    """On behalf of a caller who sees the opportunities of these owners; all others count as absent."""
 
-    def __init__(self, uow: UnitOfWork, owner_id: str | None) -> None:
+    def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ViewRepository(uow.session)
         self._rulesets = Rulesets(uow)
-        self._owner_id = owner_id
+        self._owners = owners
 
     async def opportunity(self, opportunity_id: str) -> OpportunityView:
         record = await self._one(opportunity_id)
@@ -47,17 +48,20 @@ class Viewing:
         rulesets = await self._rulesets.of([version])
         return OpportunityView(record, opportunity, ways_on(opportunity, rulesets[version]))
 
-    async def opportunities(self, stage: str | None, after: str, limit: int) -> list[OpportunityRecord]:
-        return await self._repository.opportunities(stage, self._owner_id, after, limit)
+    async def opportunities(
+        self, stage: str | None, to_confirm: bool, after: str, limit: int
+    ) -> list[OpportunityRecord]:
+        return await self._repository.opportunities(stage, to_confirm, self._owners, after, limit)
 
     async def decisions(self, opportunity_id: str, after: int, limit: int) -> list[DecisionRecord]:
         await self._one(opportunity_id)
         return await self._repository.decisions(opportunity_id, after, limit)
 
     async def decision(self, decision_id: UUID) -> DecisionRecord:
-        found = await self._repository.decision(decision_id, self._owner_id)
+        found = await self._repository.decision(decision_id)
         if found is None:
             raise DecisionNotFound(decision_id)
+        self._owners.demand(await self._repository.owner_of(found.opportunity_id), DecisionNotFound(decision_id))
         return found
 
     async def decision_near(self, place: float) -> UUID | None:
@@ -73,10 +77,11 @@ class Viewing:
         return Replay(stored, replayed, identical)
 
     async def changes(self, opportunity_id: str | None, after: UUID, limit: int) -> list[ChangeRecord]:
-        return await self._repository.changes(opportunity_id, self._owner_id, after, limit)
+        return await self._repository.changes(opportunity_id, self._owners, after, limit)
 
     async def _one(self, opportunity_id: str) -> OpportunityRecord:
-        found = await self._repository.opportunity(opportunity_id, self._owner_id)
+        found = await self._repository.opportunity(opportunity_id)
         if found is None:
             raise OpportunityNotFound(opportunity_id)
+        self._owners.demand(found.owner_id, OpportunityNotFound(opportunity_id))
         return found

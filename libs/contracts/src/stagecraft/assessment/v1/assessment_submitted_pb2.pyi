@@ -23,7 +23,7 @@ CHANNEL_ONLINE: Channel
 CHANNEL_OFFLINE: Channel
 
 class AssessmentSubmitted(_message.Message):
-    __slots__ = ("submission_id", "opportunity_id", "assessment_key", "assessment_version", "answers", "visible_questions", "visit", "submitted_by", "captured_at", "received_at", "channel", "attempt_no")
+    __slots__ = ("submission_id", "opportunity_id", "assessment_key", "assessment_version", "answers", "visible_questions", "visit", "submitted_by", "captured_at", "received_at", "channel", "attempt_no", "entitled", "duplicate_of")
     SUBMISSION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     ASSESSMENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -36,6 +36,8 @@ class AssessmentSubmitted(_message.Message):
     RECEIVED_AT_FIELD_NUMBER: _ClassVar[int]
     CHANNEL_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
+    ENTITLED_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
     submission_id: str
     opportunity_id: str
     assessment_key: str
@@ -48,4 +50,6 @@ class AssessmentSubmitted(_message.Message):
     received_at: _timestamp_pb2.Timestamp
     channel: Channel
     attempt_no: int
-    def __init__(self, submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., answers: _Optional[_Iterable[_Union[_answer_pb2.Answer, _Mapping]]] = ..., visible_questions: _Optional[_Iterable[str]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempt_no: _Optional[int] = ...) -> None: ...
+    entitled: bool
+    duplicate_of: str
+    def __init__(self, submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., answers: _Optional[_Iterable[_Union[_answer_pb2.Answer, _Mapping]]] = ..., visible_questions: _Optional[_Iterable[str]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., duplicate_of: _Optional[str] = ...) -> None: ...

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stagecraft/common/v1/event.proto\x12\x14stagecraft.common.v1\x1a google/protobuf/descriptor.proto\"6\n\x0c\x45ventOptions\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x17\n\x0f\x61ggregate_field\x18\x02 \x01(\t:T\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb4\x87\x03 \x01(\x0b\x32\".stagecraft.common.v1.EventOptionsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n stagecraft/common/v1/event.proto\x12\x14stagecraft.common.v1\x1a google/protobuf/descriptor.proto\"I\n\x0c\x45ventOptions\x12\r\n\x05topic\x18\x01 \x01(\t\x12\x17\n\x0f\x61ggregate_field\x18\x02 \x01(\t\x12\x11\n\tmax_bytes\x18\x03 \x01(\x05:T\n\x05\x65vent\x12\x1f.google.protobuf.MessageOptions\x18\xb4\x87\x03 \x01(\x0b\x32\".stagecraft.common.v1.EventOptionsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'stagecraft.common.v1.event_
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTOPTIONS']._serialized_start=92
-  _globals['_EVENTOPTIONS']._serialized_end=146
+  _globals['_EVENTOPTIONS']._serialized_end=165
 # @@protoc_insertion_point(module_scope)

@@ -8,9 +8,11 @@ EVENT_FIELD_NUMBER: _ClassVar[int]
 event: _descriptor.FieldDescriptor
 
 class EventOptions(_message.Message):
-    __slots__ = ("topic", "aggregate_field")
+    __slots__ = ("topic", "aggregate_field", "max_bytes")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     AGGREGATE_FIELD_FIELD_NUMBER: _ClassVar[int]
+    MAX_BYTES_FIELD_NUMBER: _ClassVar[int]
     topic: str
     aggregate_field: str
-    def __init__(self, topic: _Optional[str] = ..., aggregate_field: _Optional[str] = ...) -> None: ...
+    max_bytes: int
+    def __init__(self, topic: _Optional[str] = ..., aggregate_field: _Optional[str] = ..., max_bytes: _Optional[int] = ...) -> None: ...

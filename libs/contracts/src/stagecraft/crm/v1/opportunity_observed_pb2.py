@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/crm/v1/opportunity_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xf4\x02\n\x13OpportunityObserved\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x11\n\tstage_key\x18\x04 \x01(\t\x12\x11\n\tcrm_stage\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\x12\x12\n\nclose_date\x18\x07 \x01(\t\x12\x10\n\x08owner_id\x18\x08 \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t:0\xa2\xbb\x18,\n\x1astagecraft.crm.observed.v1\x12\x0eopportunity_id*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/crm/v1/opportunity_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xfe\x03\n\x13OpportunityObserved\x12\x16\n\x0eopportunity_id\x18\x01 \x01(\t\x12\x30\n\x04kind\x18\x02 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x11\n\tstage_key\x18\x04 \x01(\t\x12\x11\n\tcrm_stage\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\x12\x12\n\nclose_date\x18\x07 \x01(\t\x12\x10\n\x08owner_id\x18\x08 \x01(\t\x12\x16\n\x0e\x63hanged_fields\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t\x12\x10\n\x08\x63urrency\x18\r \x01(\t\x12\x32\n\x0ein_stage_since\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\x15in_stage_since_source\x18\x0f \x01(\x0e\x32#.stagecraft.crm.v1.StageClockSource:0\xa2\xbb\x18,\n\x1astagecraft.crm.observed.v1\x12\x0eopportunity_id*\x9b\x01\n\x10StageClockSource\x12\"\n\x1eSTAGE_CLOCK_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSTAGE_CLOCK_SOURCE_HISTORY\x10\x01\x12\"\n\x1eSTAGE_CLOCK_SOURCE_STAGE_STAMP\x10\x02\x12\x1f\n\x1bSTAGE_CLOCK_SOURCE_CREATION\x10\x03*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_OPPORTUNITYOBSERVED']._loaded_options = None
   _globals['_OPPORTUNITYOBSERVED']._serialized_options = b'\242\273\030,\n\032stagecraft.crm.observed.v1\022\016opportunity_id'
-  _globals['_OBSERVATIONKIND']._serialized_start=510
-  _globals['_OBSERVATIONKIND']._serialized_end=745
+  _globals['_STAGECLOCKSOURCE']._serialized_start=648
+  _globals['_STAGECLOCKSOURCE']._serialized_end=803
+  _globals['_OBSERVATIONKIND']._serialized_start=806
+  _globals['_OBSERVATIONKIND']._serialized_end=1041
   _globals['_OPPORTUNITYOBSERVED']._serialized_start=135
-  _globals['_OPPORTUNITYOBSERVED']._serialized_end=507
+  _globals['_OPPORTUNITYOBSERVED']._serialized_end=645
 # @@protoc_insertion_point(module_scope)

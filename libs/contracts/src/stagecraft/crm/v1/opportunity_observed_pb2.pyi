@@ -11,6 +11,13 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class StageClockSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    STAGE_CLOCK_SOURCE_UNSPECIFIED: _ClassVar[StageClockSource]
+    STAGE_CLOCK_SOURCE_HISTORY: _ClassVar[StageClockSource]
+    STAGE_CLOCK_SOURCE_STAGE_STAMP: _ClassVar[StageClockSource]
+    STAGE_CLOCK_SOURCE_CREATION: _ClassVar[StageClockSource]
+
 class ObservationKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OBSERVATION_KIND_UNSPECIFIED: _ClassVar[ObservationKind]
@@ -20,6 +27,10 @@ class ObservationKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     OBSERVATION_KIND_DELETED: _ClassVar[ObservationKind]
     OBSERVATION_KIND_UNDELETED: _ClassVar[ObservationKind]
     OBSERVATION_KIND_CONFLICT: _ClassVar[ObservationKind]
+STAGE_CLOCK_SOURCE_UNSPECIFIED: StageClockSource
+STAGE_CLOCK_SOURCE_HISTORY: StageClockSource
+STAGE_CLOCK_SOURCE_STAGE_STAMP: StageClockSource
+STAGE_CLOCK_SOURCE_CREATION: StageClockSource
 OBSERVATION_KIND_UNSPECIFIED: ObservationKind
 OBSERVATION_KIND_IMPORTED: ObservationKind
 OBSERVATION_KIND_CREATED: ObservationKind
@@ -29,7 +40,7 @@ OBSERVATION_KIND_UNDELETED: ObservationKind
 OBSERVATION_KIND_CONFLICT: ObservationKind
 
 class OpportunityObserved(_message.Message):
-    __slots__ = ("opportunity_id", "kind", "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by", "committed_at", "change_id")
+    __slots__ = ("opportunity_id", "kind", "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by", "committed_at", "change_id", "currency", "in_stage_since", "in_stage_since_source")
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +53,9 @@ class OpportunityObserved(_message.Message):
     CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_AT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    IN_STAGE_SINCE_FIELD_NUMBER: _ClassVar[int]
+    IN_STAGE_SINCE_SOURCE_FIELD_NUMBER: _ClassVar[int]
     opportunity_id: str
     kind: ObservationKind
     pipeline_key: str
@@ -54,4 +68,7 @@ class OpportunityObserved(_message.Message):
     changed_by: str
     committed_at: _timestamp_pb2.Timestamp
     change_id: str
-    def __init__(self, opportunity_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., amount: _Optional[str] = ..., close_date: _Optional[str] = ..., owner_id: _Optional[str] = ..., changed_fields: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ...) -> None: ...
+    currency: str
+    in_stage_since: _timestamp_pb2.Timestamp
+    in_stage_since_source: StageClockSource
+    def __init__(self, opportunity_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., amount: _Optional[str] = ..., close_date: _Optional[str] = ..., owner_id: _Optional[str] = ..., changed_fields: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ..., currency: _Optional[str] = ..., in_stage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_stage_since_source: _Optional[_Union[StageClockSource, str]] = ...) -> None: ...

@@ -24,7 +24,6 @@ class SkipPolicy(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SKIP_POLICY_UNSPECIFIED: _ClassVar[SkipPolicy]
     SKIP_POLICY_FORBID: _ClassVar[SkipPolicy]
     SKIP_POLICY_IF_GUARDS_HOLD: _ClassVar[SkipPolicy]
-    SKIP_POLICY_OVERRIDE_ONLY: _ClassVar[SkipPolicy]
 
 class RuleMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -41,7 +40,6 @@ CATEGORY_ABANDONED: Category
 SKIP_POLICY_UNSPECIFIED: SkipPolicy
 SKIP_POLICY_FORBID: SkipPolicy
 SKIP_POLICY_IF_GUARDS_HOLD: SkipPolicy
-SKIP_POLICY_OVERRIDE_ONLY: SkipPolicy
 RULE_MODE_UNSPECIFIED: RuleMode
 RULE_MODE_OFF: RuleMode
 RULE_MODE_SHADOW: RuleMode
@@ -49,7 +47,7 @@ RULE_MODE_PROPOSE: RuleMode
 RULE_MODE_AUTO: RuleMode
 
 class PipelinePublished(_message.Message):
-    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default")
+    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default", "currency")
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +56,7 @@ class PipelinePublished(_message.Message):
     SKIP_POLICY_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
     pipeline_key: str
     version: int
     name: str
@@ -66,7 +65,8 @@ class PipelinePublished(_message.Message):
     skip_policy: SkipPolicy
     published_at: _timestamp_pb2.Timestamp
     is_default: bool
-    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ...) -> None: ...
+    currency: str
+    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ..., currency: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("key", "name", "category", "description", "assessment_keys")
@@ -83,20 +83,22 @@ class Stage(_message.Message):
     def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., category: _Optional[_Union[Category, str]] = ..., description: _Optional[str] = ..., assessment_keys: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Rule(_message.Message):
-    __slots__ = ("rule_id", "from_stage", "to_stage", "conditions", "mode", "priority")
+    __slots__ = ("rule_id", "from_stage", "to_stage", "conditions", "mode", "priority", "reason_code")
     RULE_ID_FIELD_NUMBER: _ClassVar[int]
     FROM_STAGE_FIELD_NUMBER: _ClassVar[int]
     TO_STAGE_FIELD_NUMBER: _ClassVar[int]
     CONDITIONS_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     PRIORITY_FIELD_NUMBER: _ClassVar[int]
+    REASON_CODE_FIELD_NUMBER: _ClassVar[int]
     rule_id: str
     from_stage: str
     to_stage: str
     conditions: _containers.RepeatedCompositeFieldContainer[Condition]
     mode: RuleMode
     priority: int
-    def __init__(self, rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., mode: _Optional[_Union[RuleMode, str]] = ..., priority: _Optional[int] = ...) -> None: ...
+    reason_code: str
+    def __init__(self, rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., conditions: _Optional[_Iterable[_Union[Condition, _Mapping]]] = ..., mode: _Optional[_Union[RuleMode, str]] = ..., priority: _Optional[int] = ..., reason_code: _Optional[str] = ...) -> None: ...
 
 class Condition(_message.Message):
     __slots__ = ("fact", "cell")

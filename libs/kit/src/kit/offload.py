@@ -1,0 +1,134 @@
+"""Work that may take longer than 50 ms goes to a process of its own: the event loop goes on, and a deadline holds.
+
+A worker is this module, run as a program. It reads a call from its input and writes the outcome to its output, each
+as a length and a pickle. When the service ends, however it ends, the input of its workers ends, and so do they.
+"""
+
+import asyncio
+import pickle
+import struct
+import sys
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from typing import Any, BinaryIO, TypeVar
+
+from kit.errors import DeadlineExceeded, RetryableError
+
+T = TypeVar("T")
+
+WORKERS = 2
+START_SECONDS = 30
+SLICE_SECONDS = 0.02
+_LENGTH = struct.Struct(">Q")
+
+
+class Offload:
+    """At most WORKERS processes, started when they are needed. One for each application: `resources.get(Offload)`."""
+
+    def __init__(self) -> None:
+        self._free = asyncio.Semaphore(WORKERS)
+        self._idle: list[Process] = []
+
+    async def run(self, function: Callable[..., T], *args: Any, deadline: float) -> T:
+        """What the function gives or raises. DeadlineExceeded when it needs more seconds than the deadline: its process
+        is killed. RetryableError when no process gets free that soon. Function, arguments and result must be
+        picklable, so the function is one of a module."""
+        try:
+            await asyncio.wait_for(self._free.acquire(), deadline)
+        except TimeoutError:
+            raise RetryableError("All processes for long work are busy.") from None
+        try:
+            return await self._run(pickle.dumps((function, args)), deadline)
+        finally:
+            self._free.release()
+
+    async def _run(self, call: bytes, deadline: float) -> Any:
+        worker = self._idle.pop() if self._idle else await _start()
+        try:
+            async with asyncio.timeout(deadline):
+                outcome, failed = await _ask(worker, call)
+        except TimeoutError:
+            await _end(worker)
+            raise DeadlineExceeded(deadline) from None
+        except (EOFError, OSError) as lost:
+            await _end(worker)
+            raise RetryableError("A process for long work has ended.") from lost
+        except BaseException:
+            await _end(worker)
+            raise
+        self._idle.append(worker)
+        if failed:
+            raise outcome
+        return outcome
+
+    async def close(self) -> None:
+        """End the processes."""
+        while self._idle:
+            await _end(self._idle.pop())
+
+
+class Turns:
+    """Between the parts of long work on the event loop: lets everything else have its turn every SLICE_SECONDS."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+
+    async def take(self) -> None:
+        """Waits until everything else that is due was done, if this slice was long enough."""
+        if time.perf_counter() - self._began > SLICE_SECONDS:
+            await asyncio.sleep(0)
+            self._began = time.perf_counter()
+
+
+async def _start() -> Process:
+    worker = await asyncio.create_subprocess_exec(sys.executable, "-m", "kit.offload", stdin=PIPE, stdout=PIPE)
+    try:
+        # The deadline of the first call is not spent on the start.
+        async with asyncio.timeout(START_SECONDS):
+            await _ask(worker, pickle.dumps((len, ("",))))
+    except BaseException:
+        await _end(worker)
+        raise
+    return worker
+
+
+async def _ask(worker: Process, call: bytes) -> tuple[Any, bool]:
+    assert worker.stdin is not None and worker.stdout is not None
+    worker.stdin.write(_LENGTH.pack(len(call)) + call)
+    await worker.stdin.drain()
+    (length,) = _LENGTH.unpack(await worker.stdout.readexactly(_LENGTH.size))
+    return pickle.loads(await worker.stdout.readexactly(length))  # noqa: S301 - our own process wrote it
+
+
+async def _end(worker: Process) -> None:
+    if worker.returncode is None:
+        worker.kill()
+    await worker.communicate()
+
+
+def _work(calls: BinaryIO, outcomes: BinaryIO) -> None:
+    while header := calls.read(_LENGTH.size):
+        function, args = pickle.loads(calls.read(*_LENGTH.unpack(header)))  # noqa: S301 - our own parent wrote it
+        try:
+            outcome = pickle.dumps((function(*args), False))
+        except Exception as error:
+            outcome = _failed(error)
+        outcomes.write(_LENGTH.pack(len(outcome)) + outcome)
+        outcomes.flush()
+
+
+def _failed(error: Exception) -> bytes:
+    try:
+        failed = pickle.dumps((error, True))
+        pickle.loads(failed)  # noqa: S301 - written the line before
+    except Exception:
+        return pickle.dumps((RuntimeError(repr(error)), True))
+    return failed
+
+
+if __name__ == "__main__":
+    outcomes = sys.stdout.buffer
+    # What a function prints must not get between the outcomes.
+    sys.stdout = sys.stderr
+    _work(sys.stdin.buffer, outcomes)

@@ -1,0 +1,22 @@
+"""What rules read: named values of an opportunity and of its evidence."""
+
+from collections.abc import Mapping
+
+from stage_engine.domain.grammar import Literal
+
+Facts = Mapping[str, Literal]
+
+AMOUNT = "opportunity.amount"
+CLOSE_DATE = "opportunity.close_date"
+OWNER = "opportunity.owner_id"
+OPPORTUNITY_FACTS = (AMOUNT, CLOSE_DATE, OWNER)
+
+
+def score_fact(assessment_key: str) -> str:
+    """The fact that holds an assessment's score."""
+    return f"{assessment_key}.score"
+
+
+def assessment_of(fact: str) -> str | None:
+    """The assessment whose score the fact is; None for a fact of the opportunity."""
+    return None if fact in OPPORTUNITY_FACTS else fact.removesuffix(".score")

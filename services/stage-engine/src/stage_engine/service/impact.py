@@ -1,0 +1,100 @@
+"""What a publication does to opportunities that are under way."""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kit.database.unit_of_work import UnitOfWork
+
+from stage_engine.domain.facts import assessment_of
+from stage_engine.domain.finding import LintFinding, ScoreReach, warning
+from stage_engine.domain.lint import unreachable
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.errors import DefaultTaken, StagesInUse
+from stage_engine.records import StageUse
+from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.service.rulesets import Rulesets
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFinding:
+    """What is wrong now with a version in use, and how many open opportunities that concerns."""
+
+    version: int
+    finding: LintFinding
+    opportunities: int
+
+
+class Impact:
+    def __init__(self, uow: UnitOfWork, rulesets: Rulesets | None = None) -> None:
+        self._rulesets = rulesets or Rulesets(uow)
+        self._tenant_id = uow.tenant_id
+        self._repository = PipelineRepository(uow.session, uow.tenant_id)
+
+    async def of_version(self, pipeline: Pipeline, *, take_over_default: bool) -> list[LintFinding]:
+        """What publishing the version means for others. StagesInUse when opportunities are in a stage that it has no
+        more; DefaultTaken when another pipeline is the default."""
+        use = await self._repository.stage_use(pipeline.key)
+        gone: Counter[str] = Counter()
+        for each in use:
+            if each.stage_key not in pipeline:
+                gone[each.stage_key] += each.opportunities
+        if gone:
+            raise StagesInUse(gone)
+        if not pipeline.is_default:
+            return []
+        newest, default = await self._repository.newest()
+        if default in (None, pipeline.key) or not newest:
+            return []
+        staying = sum(each.opportunities for each in await self._repository.stage_use(default))
+        if not take_over_default:
+            raise DefaultTaken(default, staying)
+        text = f"new opportunities come here from now on; {staying} open ones stay in {default}"
+        return [warning("default_taken_over", "/is_default", text)]
+
+    async def now(self, key: str) -> list[VersionFinding]:
+        """What newer points have made of the versions of a pipeline that are in use, and of its newest one."""
+        use = await self._repository.stage_use(key)
+        newest, _ = await self._repository.newest()
+        versions = {each.version for each in use} | ({newest[key]} if key in newest else set())
+        rulesets = await self._rulesets.of([(key, version) for version in versions])
+        found: list[VersionFinding] = []
+        for (_, version), ruleset in sorted(rulesets.items(), key=lambda item: item[0]):
+            own = [each for each in use if each.version == version]
+            found += [
+                VersionFinding(version, finding, _concerned(ruleset.pipeline, finding, own))
+                for finding in unreachable(ruleset.pipeline, await self._reach(ruleset.pipeline))
+            ]
+        return found
+
+    async def of_points(self, assessment_keys: Sequence[str]) -> None:
+        """Report what newer points of these assessments make unreachable in the newest version of each pipeline."""
+        newest, _ = await self._repository.newest()
+        rulesets = await self._rulesets.of(list(newest.items()))
+        for (key, _), ruleset in rulesets.items():
+            if not any(assessment_of(fact) in assessment_keys for fact in _facts(ruleset.pipeline)):
+                continue
+            for each in await self.now(key):
+                log.warning(
+                    "%s: version %d of %s has a rule that cannot hold any more, %d open opportunities wait for it: %s",
+                    *(self._tenant_id, each.version, key, each.opportunities, each.finding.message),
+                )
+
+    async def _reach(self, pipeline: Pipeline) -> dict[str, ScoreReach]:
+        keys = sorted({key for fact in _facts(pipeline) if (key := assessment_of(fact))})
+        return {
+            each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
+            for each in await self._repository.reach(keys)
+        }
+
+
+def _facts(pipeline: Pipeline) -> set[str]:
+    return {condition.fact for rule in pipeline.rules for condition in rule.conditions}
+
+
+def _concerned(pipeline: Pipeline, finding: LintFinding, use: Sequence[StageUse]) -> int:
+    rule = pipeline.rules[int(finding.pointer.split("/")[2])]
+    return sum(each.opportunities for each in use if rule.from_stage in (None, each.stage_key))

@@ -1,0 +1,117 @@
+"""Everything that can be asked of the five services, asked by people whom an opportunity is none of their business: its
+submission, score, decision, recommendation and write are real, and none of them shows or moves."""
+
+import pytest
+from kit.ids import uuid7
+
+from tests.security.attacks.belongings import DEAL, HELD, OWNER, REP, SECRETS, SUBMISSION
+from tests.security.attacks.operations import BODIES, call
+
+pytestmark = pytest.mark.stack
+
+_DEFINITIONS = "reps read what they are asked and by which rules they move"
+_OWN = "lists what is theirs, which is nothing"
+_AGGREGATES = "counts of all, of no opportunity"
+# What succeeds all the same, and why. Whatever it is, it holds none of the secrets.
+ALLOWED = {
+    "rep": {
+        "list_assessment_templates": _DEFINITIONS,
+        "get_assessment_template": _DEFINITIONS,
+        "list_assessments": _DEFINITIONS,
+        "get_assessment": _DEFINITIONS,
+        "list_assessment_versions": _DEFINITIONS,
+        "get_assessment_version": _DEFINITIONS,
+        "list_pipeline_templates": _DEFINITIONS,
+        "get_pipeline_template": _DEFINITIONS,
+        "list_stages": _DEFINITIONS,
+        "list_pipelines": _DEFINITIONS,
+        "get_pipeline": _DEFINITIONS,
+        "list_pipeline_versions": _DEFINITIONS,
+        "get_pipeline_version": _DEFINITIONS,
+        "list_pipeline_findings": _DEFINITIONS,
+        "list_worklist": _OWN,
+        "list_opportunities": _OWN,
+        "list_changes": _OWN,
+        "list_recommendations": _OWN,
+        "submit_batch": "taken in, and held for a manager",
+        "preview_recommendation": _AGGREGATES,
+        "get_model": _AGGREGATES,
+        "list_model_cells": _AGGREGATES,
+    },
+    "partner": {"list_stages": "the names of what partners are told of"},
+    # Of their own tenant they may do anything; nothing that has an id is there but what is shipped.
+    "stranger": {
+        "put_submission": "held in their own tenant, which has no such version",
+        "get_submission": "what they have handed in there",
+        "get_assessment_template": "shipped",
+        "get_profile_template": "shipped",
+        "get_pipeline_template": "shipped",
+    },
+}
+SEEN_BY_ITS_OWNER = {
+    "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
+    "scoring": {"get_submission_score", "list_scores"},
+    "stage_engine": {"get_opportunity", "list_decisions", "get_decision", "replay_decision"},
+    "crm_connector": {"get_opportunity"},
+    "recommender": {"get_recommendation"},
+}
+
+
+def headers_of(service, who):
+    tenant, role, subject = {
+        "rep": (OWNER, "rep", "eve"),
+        "partner": (OWNER, "partner", "northwind"),
+        "stranger": ("attacker", "admin", "eve"),
+    }[who]
+    return service.headers(tenant, role, subject)
+
+
+def asked(who, operations):
+    """All operations; of another tenant those that name something."""
+    return [o for o in operations if who != "stranger" or o.path_parameters]
+
+
+@pytest.mark.parametrize("who", ["rep", "partner", "stranger"])
+async def test_nothing_of_an_opportunity_shows_or_moves(service, operations, belonging, who):
+    reached = set()
+    for operation in asked(who, operations):
+        answer = await call(service, operation, belonging, headers_of(service, who))
+        assert not any(secret in answer.text for secret in SECRETS), (operation.name, answer.text)
+        nothing = answer.status_code == 200 and answer.json() == {"items": [], "next_cursor": None}
+        if answer.status_code < 400 and not (who == "stranger" and nothing):
+            reached.add(operation.name)
+            if ALLOWED[who].get(operation.name) == _OWN:
+                assert nothing, (operation.name, answer.text)
+    names = {operation.name for operation in operations}
+    assert reached == ALLOWED[who].keys() & names
+
+
+async def test_its_owner_sees_what_others_do_not(service, operations, belonging):
+    """So the walk above asks for what is there."""
+    wanted = SEEN_BY_ITS_OWNER[service.settings.package]
+    for operation in [o for o in operations if o.name in wanted]:
+        answer = await call(service, operation, belonging, service.headers(OWNER, "rep", REP))
+        assert answer.status_code == 200, (operation.name, answer.text)
+        assert answer.json().get("items") != [], operation.name
+    assert wanted <= {operation.name for operation in operations}
+
+
+@pytest.mark.parametrize("service", ["assessment"], indirect=True, scope="module")
+async def test_answers_of_another_leave_no_trace_with_the_owner(service, belonging, operations):
+
+    ann, eve = service.headers(OWNER, "rep", REP), service.headers(OWNER, "rep", "eve")
+
+    async def shown():
+        paths = (f"/opportunities/{DEAL}/next-assessment", f"/opportunities/{DEAL}/timeline", "/worklist")
+        return [(await service.client.get(f"/v1{path}", headers=ann)).json() for path in paths]
+
+    before = await shown()
+    body = BODIES["put_submission"]
+    for each in (body, {**body, "attempt_no": 2**31 - 1}):
+        answer = await service.client.put(f"/v1/submissions/{uuid7()}", json=each, headers=eve)
+        assert answer.status_code == 201, answer.text
+        assert (answer.json()["visit"], answer.json()["warnings"]) == (None, ["opportunity_unknown"])
+    for taken in (SUBMISSION, HELD):
+        answer = await service.client.put(f"/v1/submissions/{taken}", json=body, headers=eve)
+        assert (answer.status_code, answer.json()["code"]) == (404, "submission_not_found")
+    assert await shown() == before

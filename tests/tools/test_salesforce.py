@@ -1,0 +1,90 @@
+"""The package for an org, the simulated org and what the connector writes are one."""
+
+import json
+from xml.etree import ElementTree
+
+import pytest
+from crm_connector.salesforce.errors import STAGE_CONFLICT
+from crm_connector.salesforce.preflight import WRITTEN_FIELDS
+from crm_connector.salesforce.rows import OWN_FIELDS
+from sandbox.salesforce import schema
+
+from tools import salesforce
+from tools.salesforce import TARGET
+
+NAMESPACE = "{http://soap.sforce.com/2006/04/metadata}"
+DOCUMENTS = sorted(TARGET.rglob("*.xml"))
+
+
+def parts(path):
+    """The simple parts of a metadata file by name."""
+    return {part.tag.removeprefix(NAMESPACE): part.text for part in ElementTree.parse(path).getroot()}
+
+
+FIELDS = {
+    (path.parent.parent.name, (part := parts(path))["fullName"]): part for path in TARGET.rglob("*.field-meta.xml")
+}
+
+
+def test_the_files_are_in_step():
+    assert salesforce.files() == {
+        str(path.relative_to(TARGET)): path.read_text()
+        for path in TARGET.rglob("*")
+        if path.is_file() and path.name != "README.md"
+    }
+
+
+def test_the_package_brings_every_field_that_the_simulated_org_has_of_its_own():
+    assert set(FIELDS) == {(obj.name, field.name) for obj in salesforce.OBJECTS for field in obj.fields if field.custom}
+
+
+@pytest.mark.parametrize("key", FIELDS, ids=".".join)
+def test_a_field_is_as_wide_as_the_simulated_org_takes_it(key):
+    found, field = FIELDS[key], schema.find_object(key[0]).find(key[1])
+    assert found.get("length") == (str(field.length) if field.kind in ("string", "textarea") else None)
+    numeric = field.kind in schema.NUMBERS
+    assert found.get("precision") == (str(field.precision) if numeric else None)
+    assert found.get("scale") == (str(field.scale) if numeric else None)
+    assert (found.get("unique") == "true") == field.unique
+    assert (found.get("externalId") == "true") == field.external_id
+    assert found.get("referenceTo") == field.refers_to
+    # Salesforce's own bounds.
+    assert int(found.get("precision", 0)) <= 18
+    assert len(field.name.removesuffix("__c")) <= 40
+
+
+def test_what_is_written_is_there_and_may_be_written():
+    standard = {field.name for field in schema.OPPORTUNITY.fields if not field.custom}
+    root = ElementTree.parse(next(TARGET.rglob("*.permissionset-meta.xml"))).getroot()
+    allowed = {
+        entry.find(f"{NAMESPACE}field").text
+        for entry in root.findall(f"{NAMESPACE}fieldPermissions")
+        if entry.find(f"{NAMESPACE}editable").text == "true"
+    }
+    for name, fields in WRITTEN_FIELDS.items():
+        for field in fields:
+            if (name, field) in FIELDS:
+                # Rights on required fields come with the object.
+                assert (
+                    FIELDS[name, field].get("required") == "true"
+                    or "MasterDetail" in FIELDS[name, field]["type"]
+                    or (f"{name}.{field}" in allowed)
+                )
+            else:
+                assert field in standard
+    assert OWN_FIELDS == {field for name, field in FIELDS if name == "Opportunity"}
+
+
+def test_the_rule_says_what_the_connector_looks_for():
+    rule = parts(next(TARGET.rglob("*.validationRule-meta.xml")))
+    assert rule["errorMessage"] == STAGE_CONFLICT
+    assert rule["active"] == "true"
+    assert rule["errorConditionFormula"].count("(") == rule["errorConditionFormula"].count(")")
+
+
+def test_the_manifest_names_every_part():
+    root = ElementTree.parse(TARGET / "manifest" / "package.xml").getroot()
+    named = {member.text for member in root.iter(f"{NAMESPACE}members")}
+    assert {".".join(key) for key in FIELDS} <= named
+    project = json.loads((TARGET / "sfdx-project.json").read_text())
+    assert (TARGET / project["packageDirectories"][0]["path"]).is_dir()

@@ -1,0 +1,127 @@
+"""A tenant that does the worst that is legal, without pause: it may slow itself down, and no other tenant."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any
+
+import httpx
+from kit.ids import utc_now, uuid7
+from sandbox.stack import Stack
+from sandbox.story.api import Caller, Refused
+
+from tools.chaos.work import Work
+
+TENANT = "hostile"
+QUESTIONS = 60
+LONGEST_TEXT = 10_000
+BATCH = 100
+RULES = 40
+PAUSE_SECONDS = 0.05
+SLOW_LABEL = "3 months of implementation services included!"
+
+
+class Hostile:
+    """Its calls by outcome are in `answers`."""
+
+    def __init__(self, stack: Stack, http: httpx.AsyncClient) -> None:
+        self.answers: Counter[str] = Counter()
+        self._http = http
+        self._urls = stack.urls
+        self._rep = Caller(http, stack.urls, stack.token(TENANT, "rep", "mallory"))
+        self._admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "mallory"))
+        self._numbers = count()
+
+    async def prepare(self) -> None:
+        """Publish the largest assessment that is accepted, so that its submissions are large too."""
+        questions = [
+            {"key": f"q{number}", "text": "Why?", "type": "text", "required": False} for number in range(QUESTIONS)
+        ]
+        questions.append(
+            {
+                "key": "label",
+                "text": "Which?",
+                "type": "single_choice",
+                "required": False,
+                "choices": [{"key": f"c{number}", "text": f"{number} {SLOW_LABEL}"} for number in range(40)],
+            }
+        )
+        await self._admin.post("assessment", "/v1/assessments", {"key": "worst", "title": "W", "questions": questions})
+        await self._admin.post("assessment", "/v1/assessments/worst/publish")
+
+    async def perform(self) -> None:
+        """Go on until cancelled; each kind of call follows itself without waiting for the others."""
+        kinds = (self._submit, self._submit_batch, self._lint, self._read, self._shout)
+        async with asyncio.TaskGroup() as group:
+            for kind in kinds:
+                group.create_task(self._again_and_again(kind))
+
+    async def _again_and_again(self, call: Callable[[], Awaitable[Any]]) -> None:
+        while True:
+            try:
+                await call()
+                self.answers["answered"] += 1
+            except Refused as refusal:
+                self.answers[f"{refusal.status} {refusal.code}"] += 1
+            except httpx.HTTPError as problem:
+                self.answers[type(problem).__name__] += 1
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    def _submission(self, size: int) -> dict[str, Any]:
+        number = next(self._numbers)
+        return {
+            "opportunity_id": f"006H{number:011d}",
+            "assessment_key": "worst",
+            "assessment_version": 1,
+            "answers": {f"q{question}": "😀" * size for question in range(QUESTIONS)},
+            "captured_at": utc_now().isoformat(),
+        }
+
+    async def _submit(self) -> None:
+        body = self._submission(LONGEST_TEXT // 40)
+        await self._rep.send("PUT", "assessment", f"/v1/submissions/{uuid7()}", body)
+
+    async def _submit_batch(self) -> None:
+        items = [{"submission_id": str(uuid7()), **self._submission(10)} for _ in range(BATCH)]
+        await self._rep.send("POST", "assessment", "/v1/submission-batches", {"items": items})
+
+    async def _lint(self) -> None:
+        body = await self._admin.get("stage-engine", "/v1/pipeline-templates/field_example")
+        body = {name: value for name, value in body.items() if name != "key"}
+        rule = body["rules"][0]
+        body["rules"] = [{**rule, "rule_id": f"r{number}"} for number in range(RULES)]
+        await self._admin.send("POST", "stage-engine", "/v1/pipelines/worst/lint", body)
+
+    async def _read(self) -> None:
+        await self._admin.get("assessment", "/v1/assessments/worst")
+        await self._admin.get("stage-engine", "/v1/opportunities", limit=200)
+
+    async def _shout(self) -> None:
+        """A large body without a token."""
+        url = f"{self._urls['assessment']}/v1/submission-batches"
+        await self._http.post(url, content=b"[" + b"1," * 500_000 + b"1]", headers={"content-type": "application/json"})
+
+
+async def slowed(work: Work, hostile: Hostile, submissions: int, seconds: float) -> dict[str, Any]:
+    """How long others wait for their answers without the hostile tenant and beside it: milliseconds, and the ratio."""
+    times: dict[str, list[float]] = {}
+    for part in ("without", "beside"):
+        work.seconds.clear()
+        attack = asyncio.create_task(hostile.perform()) if part == "beside" else None
+        try:
+            await work.perform(f"{part} the hostile tenant", submissions, seconds)
+        finally:
+            if attack is not None:
+                attack.cancel()
+                await asyncio.gather(attack, return_exceptions=True)
+        times[part] = sorted(work.seconds)
+    shown = {part: _milliseconds(each) for part, each in times.items()}
+    ratio = {name: round(shown["beside"][name] / shown["without"][name], 2) for name in shown["without"]}
+    return {**shown, "ratio": ratio, "its_answers": dict(hostile.answers)}
+
+
+def _milliseconds(times: list[float]) -> dict[str, float]:
+    return {f"p{share}": round(times[len(times) * share // 100] * 1000, 1) for share in (50, 95)}

@@ -1,0 +1,217 @@
+"""Write deploy/salesforce, what an administrator installs in an org: fields, objects, the rule of compare-and-set, and
+the rights of the integration user. It is made from the declaration that the simulated org runs on, so both are one.
+
+python tools/salesforce.py            write the files
+python tools/salesforce.py --check    exit with 1 when they are out of step
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from sandbox.salesforce import schema
+from sandbox.salesforce.rules import STAGE_CONFLICT
+from sandbox.salesforce.schema import Field, SObject
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = ROOT / "deploy" / "salesforce"
+API_VERSION = "67.0"
+OBJECTS = (schema.OPPORTUNITY, schema.ASSESSMENT, schema.ANSWER)
+_NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
+_BASE = "force-app/main/default"
+_LONG = 255
+_MEMBER = "ChangeEvents_OpportunityChangeEvent"
+RULE = f"""
+    <fullName>Stagecraft_Stage_Conflict</fullName>
+    <active>true</active>
+    <description>Refuses a write of Stagecraft when the stage is not the one that it may replace.</description>
+    <errorConditionFormula>AND(
+  ISCHANGED(Stagecraft_Write_Id__c),
+  NOT(ISBLANK(Stagecraft_Expected_Stage__c)),
+  TEXT(PRIORVALUE(StageName)) &lt;&gt; Stagecraft_Expected_Stage__c
+)</errorConditionFormula>
+    <errorMessage>{STAGE_CONFLICT}</errorMessage>
+"""
+
+
+def files() -> dict[str, str]:
+    """Every file of the package by its path."""
+    found = {
+        "sfdx-project.json": _json(
+            {
+                "packageDirectories": [{"path": "force-app", "default": True}],
+                "sourceApiVersion": API_VERSION,
+            }
+        ),
+        "manifest/package.xml": _manifest(),
+        f"{_BASE}/permissionsets/Stagecraft_Integration.permissionset-meta.xml": _permissions(),
+        f"{_BASE}/objects/Opportunity/validationRules/Stagecraft_Stage_Conflict.validationRule-meta.xml": _document(
+            "ValidationRule", RULE
+        ),
+        f"{_BASE}/platformEventChannelMembers/{_MEMBER}.platformEventChannelMember-meta.xml": (
+            _document(
+                "PlatformEventChannelMember",
+                "\n    <eventChannel>ChangeEvents</eventChannel>"
+                "\n    <selectedEntity>OpportunityChangeEvent</selectedEntity>\n",
+            )
+        ),
+    }
+    for obj in OBJECTS:
+        folder = f"{_BASE}/objects/{obj.name}"
+        if obj.name.endswith("__c"):
+            found[f"{folder}/{obj.name}.object-meta.xml"] = _object(obj)
+        for field in custom(obj):
+            found[f"{folder}/fields/{field.name}.field-meta.xml"] = _field(obj, field)
+    return found
+
+
+def custom(obj: SObject) -> list[Field]:
+    """The fields of the object that the package brings."""
+    return [field for field in obj.fields if field.custom]
+
+
+def _field(obj: SObject, field: Field) -> str:
+    return _document("CustomField", "\n" + "".join(f"    {line}\n" for line in _lines(obj, field)))
+
+
+def _lines(obj: SObject, field: Field) -> Iterator[str]:
+    yield _tag("fullName", field.name)
+    yield _tag("label", field.label)
+    if field.external_id:
+        yield _tag("externalId", "true")
+    if field.kind == "boolean":
+        yield _tag("defaultValue", "false")
+    if field.kind in ("string", "textarea") and field.length:
+        yield _tag("length", field.length)
+    if field.kind in schema.NUMBERS:
+        yield _tag("precision", field.precision)
+        yield _tag("scale", field.scale)
+    if field.refers_to:
+        yield _tag("referenceTo", field.refers_to)
+        yield _tag("relationshipLabel", (field.children or obj.plural).removesuffix("__r").replace("_", " "))
+        yield _tag("relationshipName", (field.children or obj.name.removesuffix("__c") + "s").removesuffix("__r"))
+    if field.master:
+        yield _tag("relationshipOrder", 0)
+        yield _tag("reparentableMasterDetail", "false")
+        yield _tag("writeRequiresMasterRead", "false")
+    elif field.kind not in ("boolean", "textarea"):
+        yield _tag("required", str(field.required).lower())
+    yield _tag("type", _type(field))
+    if field.unique:
+        yield _tag("unique", "true")
+        yield _tag("caseSensitive", "true")
+    if field.kind == "textarea":
+        yield _tag("visibleLines", 5)
+
+
+def _type(field: Field) -> str:
+    match field.kind:
+        case "textarea":
+            return "LongTextArea" if field.length > _LONG else "TextArea"
+        case "reference":
+            return "MasterDetail" if field.master else "Lookup"
+        case kind:
+            return {"string": "Text", "boolean": "Checkbox", "double": "Number", "date": "Date", "datetime": "DateTime",
+                    "url": "Url"}[kind]  # fmt: skip
+
+
+def _object(obj: SObject) -> str:
+    pattern = (obj.auto_number or "").split("{")[0]
+    return _document(
+        "CustomObject",
+        f"""
+    {_tag("deploymentStatus", "Deployed")}
+    {_tag("label", obj.label)}
+    <nameField>
+        {_tag("displayFormat", pattern + "{00000000}")}
+        {_tag("label", "Name")}
+        {_tag("type", "AutoNumber")}
+    </nameField>
+    {_tag("pluralLabel", obj.plural)}
+    {_tag("sharingModel", "ControlledByParent")}
+""",
+    )
+
+
+def _permissions() -> str:
+    body = "\n"
+    for obj in OBJECTS:
+        # Required and master-detail fields cannot be named: whoever may edit the object may edit them.
+        for field in (each for each in custom(obj) if not each.required):
+            body += _section("fieldPermissions", editable="true", field=f"{obj.name}.{field.name}", readable="true")
+    # Of the standard fields that are read only this one can be hidden; the others every org requires.
+    body += _section("fieldPermissions", editable="false", field="Opportunity.Amount", readable="true")
+    body += f"    {_tag('hasActivationRequired', 'false')}\n    {_tag('label', 'Stagecraft Integration')}\n"
+    for obj in OBJECTS:
+        body += _section(
+            "objectPermissions",
+            allowCreate=str(obj is not schema.OPPORTUNITY).lower(),
+            allowDelete="false",
+            allowEdit="true",
+            allowRead="true",
+            modifyAllRecords="false",
+            object=obj.name,
+            # Change events come only to a user who may see all records.
+            viewAllRecords=str(obj is schema.OPPORTUNITY).lower(),
+        )
+    body += _section("userPermissions", enabled="true", name="ApiEnabled")
+    return _document("PermissionSet", body)
+
+
+def _manifest() -> str:
+    kinds = {
+        "CustomField": [f"{obj.name}.{field.name}" for obj in OBJECTS for field in custom(obj)],
+        "CustomObject": [obj.name for obj in OBJECTS if obj.name.endswith("__c")],
+        "PermissionSet": ["Stagecraft_Integration"],
+        "PlatformEventChannelMember": [_MEMBER],
+        "ValidationRule": ["Opportunity.Stagecraft_Stage_Conflict"],
+    }
+    body = "\n"
+    for kind, members in kinds.items():
+        listed = "".join(f"        {_tag('members', member)}\n" for member in sorted(members))
+        body += f"    <types>\n{listed}        {_tag('name', kind)}\n    </types>\n"
+    return _document("Package", f"{body}    {_tag('version', API_VERSION)}\n")
+
+
+def _section(_name: str, **parts: str) -> str:
+    inside = "".join(f"        {_tag(name, value)}\n" for name, value in parts.items())
+    return f"    <{_name}>\n{inside}    </{_name}>\n"
+
+
+def _tag(name: str, value: object) -> str:
+    return f"<{name}>{escape(str(value))}</{name}>"
+
+
+def _document(kind: str, body: str) -> str:
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n<{kind} xmlns="{_NAMESPACE}">{body}</{kind}>\n'
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, indent=2) + "\n"
+
+
+def main() -> int:
+    """Write or check the files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true")
+    wanted = files()
+    there = {str(path.relative_to(TARGET)) for path in TARGET.rglob("*") if path.is_file() and path.name != "README.md"}
+    stale = sorted(there - wanted.keys())
+    changed = [name for name, text in wanted.items() if name not in there or (TARGET / name).read_text() != text]
+    if parser.parse_args().check:
+        print("\n".join(["out of step:", *stale, *changed]) if stale or changed else "in step")
+        return 1 if stale or changed else 0
+    for name in stale:
+        (TARGET / name).unlink()
+    for name in changed:
+        (TARGET / name).parent.mkdir(parents=True, exist_ok=True)
+        (TARGET / name).write_text(wanted[name])
+    print(f"{len(wanted)} files in {TARGET.relative_to(ROOT)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
