@@ -131,7 +131,7 @@ class TestIsolation:
 class TestBadEvents:
     async def test_are_put_aside_and_do_not_block(self, world: Any) -> None:
         prefix = world.service.settings.topic_prefix
-        bad = OpportunityObserved(opportunity_id="006X", kind=OBSERVATION_KIND_UPDATED)
+        bad = OpportunityObserved(opportunity_id="006X")
         record = Event(world.tenant, bad, 1).record("test", prefix)
         await world.service.send(record)
         await world.place("006X", "demo", cause=0)

@@ -179,8 +179,17 @@ async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Ev
 
         return await eventually(check)
 
+    async def settled(opportunity_id: str) -> None:
+        """Confirmed; a sweep may meanwhile have seen its echo."""
+
+        async def check() -> None:
+            (state,) = [item["state"] for item in await intents() if item["opportunity_id"] == opportunity_id]
+            assert state in ("CONFIRMED", "ECHOED")
+
+        await eventually(check)
+
     await eventually(mapped)
-    return SimpleNamespace(decide=decide, states=states, intents=intents)
+    return SimpleNamespace(decide=decide, states=states, settled=settled, intents=intents)
 
 
 async def killed_when(service: Any, tenant: str, crm: ScriptedCrm, check: Callable[[], Awaitable[Any]]) -> None:
@@ -585,7 +594,8 @@ async def test_what_an_object_lacks_stops_only_what_touches_it(
         await eventually(lambda: holds(signals))
         stop = asyncio.Event()
         task = asyncio.create_task(Sender(service.database, tenant, crm, signals, 0.05).run(stop))
-        await queue.states("NEW", "CONFIRMED")
+        await queue.settled("d2")
+        assert [item["state"] for item in await queue.intents()][0] == "NEW"
         found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
         assert (found["missing"], found["writes"]) == (["The object Assessment is missing."], "HELD")
         crm.lacking = []
@@ -593,7 +603,7 @@ async def test_what_an_object_lacks_stops_only_what_touches_it(
         # This deployment serves another tenant.
         assert (reply.status_code, reply.json()["code"]) == (409, "tenant_not_connected")
         signals.unfit = frozenset()
-        await queue.states("CONFIRMED", "CONFIRMED")
+        await queue.settled("d1")
         stop.set()
         await task
 

@@ -61,7 +61,7 @@ def headers_of(service, who):
     tenant, role, subject = {
         "rep": (OWNER, "rep", "eve"),
         "partner": (OWNER, "partner", "northwind"),
-        "stranger": ("attacker", "admin", "eve"),
+        "stranger": ("stranger", "admin", "eve"),
     }[who]
     return service.headers(tenant, role, subject)
 

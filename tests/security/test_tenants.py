@@ -44,7 +44,7 @@ async def test_lists_hold_nothing_of_another_tenant(service, operations, belongi
 @pytest.mark.parametrize("service", ["assessment"], indirect=True, scope="module")
 async def test_an_id_taken_by_another_tenant_is_free_for_this_one(service, belonging):
     path, body = f"/v1/submissions/{belonging['submission_id']}", BODIES["put_submission"]
-    answer = await service.client.put(path, json=body, headers=service.headers("attacker", "rep"))
+    answer = await service.client.put(path, json=body, headers=service.headers("namesake", "rep"))
     assert (answer.status_code, answer.json()["code"]) == (202, "version_unknown")
 
 

@@ -38,7 +38,7 @@ BATCH_ITEMS = 100
 BATCHES_AT_ONCE = 4
 PASSING = {"hours": "over_5", "compliance": "yes"}
 FAILING = {"hours": "two_to_four", "compliance": "yes"}
-CRM_ADAPTER = "CRM_ADAPTER"
+CRM_ADAPTER = "STACK_CRM_ADAPTER"
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.2
 # A write intent's time is its transaction's beginning; the reference stamps its rows when it inserts them.

@@ -5,6 +5,7 @@ from fastapi import Query, Response
 from kit.app import create_app
 from kit.http import audit
 from kit.http.auth import Caller, requires
+from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, check_revision, etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
@@ -26,6 +27,7 @@ class NoteBody(BaseModel):
 
 
 @api.post("/notes", status_code=201, dependencies=[requires("assessments:write")])
+@accepts(DOCUMENT_BODY)
 async def create_note(body: NoteBody, uow: Uow, caller: Caller, response: Response) -> dict[str, str]:
     note_id = uuid7()
     await uow.session.execute(insert(Note).values(tenant_id=uow.tenant_id, note_id=note_id, text=body.text, seen=1))

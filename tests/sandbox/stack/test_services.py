@@ -54,7 +54,7 @@ def test_services_can_verify_the_tokens_of_the_local_issuer(run: RunDir) -> None
 
 
 def test_the_connector_is_told_what_the_org_made(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CRM_ADAPTER", "SALESFORCE_AUTH_FLOW"):
+    for name in ("STACK_CRM_ADAPTER", "SALESFORCE_AUTH_FLOW"):
         monkeypatch.delenv(name, raising=False)
     environment = connector_environment(run, ORG)
     assert environment["SALESFORCE_CLIENT_ID"] == "connector"
@@ -66,7 +66,7 @@ def test_the_connector_is_told_what_the_org_made(run: RunDir, monkeypatch: pytes
 
 
 def test_the_recording_adapter_can_be_asked_for(run: RunDir, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CRM_ADAPTER", "recording")
+    monkeypatch.setenv("STACK_CRM_ADAPTER", "recording")
     assert connector_environment(run, ORG)["CRM_ADAPTER"] == "recording"
 
 

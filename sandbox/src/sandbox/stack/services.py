@@ -88,11 +88,14 @@ def common_environment(run: RunDir, bootstrap_servers: str, *, idempotence: bool
 
 
 def connector_environment(run: RunDir, address: OrgAddress) -> dict[str, str]:
-    """How the connector reaches the org, whose first start makes the credentials this reads."""
+    """How the connector reaches the org, whose first start makes the credentials this reads.
+
+    STACK_CRM_ADAPTER=recording takes the org away.
+    """
     credentials = run.org_credentials
     client = json.loads((credentials / "client.json").read_text())
     return {
-        "CRM_ADAPTER": os.environ.get("CRM_ADAPTER") or "salesforce",
+        "CRM_ADAPTER": os.environ.get("STACK_CRM_ADAPTER") or "salesforce",
         "SALESFORCE_TENANT": TENANT,
         "SALESFORCE_LOGIN_URL": address.url,
         "SALESFORCE_AUTH_FLOW": os.environ.get("SALESFORCE_AUTH_FLOW") or "jwt",
