@@ -22,7 +22,7 @@ MOST_OF_QUEUE = 300
 ASKED = 100
 # A page of fifty with what belongs to each row of it, and one row more that tells that there are others.
 PAGE = 200
-OPPORTUNITY = "006F" + str(OPPORTUNITIES // 2).zfill(11)
+OPPORTUNITY = "006F" + str(OPPORTUNITIES // 2).zfill(14)
 OWNER = "005" + str(OPPORTUNITIES // 2 % OWNERS).zfill(len(REP) - 3)
 # A rep has this many of all opportunities, however many others there are.
 OF_A_REP = 3 * OPPORTUNITIES // OWNERS
@@ -54,7 +54,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     with system(tmp_path_factory.mktemp("filled"), 1) as running:
         running.submit(Work(1))
         fill_all(running.environment["POSTGRES_ADMIN_URL"], *opportunity_ids(1), OPPORTUNITIES)
-        running.use([f"006F{number:011d}" for number in range(1, OPPORTUNITIES + 1)])
+        running.use([f"006F{number:014d}" for number in range(1, OPPORTUNITIES + 1)])
         rows = RowsRead(running)
         running.submit(Work(SUBMISSIONS))
         yield Filled(running, rows, rows.since(SUBMISSIONS))

@@ -1,6 +1,6 @@
 """Gives a running system a past: a million copies of one opportunity that went through it.
 
-    fill_all(admin_url, specimen="006000000000001", opportunities=1_000_000)
+    fill_all(admin_url, specimen="006000000000000001", opportunities=1_000_000)
 
 A copy has an opportunity id, an owner and times of its own, and new ids wherever an id was made for the opportunity.
 The rest is byte for byte what the service wrote. So the services work on the copies, and a table that gains a column

@@ -16,7 +16,7 @@ from tools.bench.fill import fill_all
 from tools.bench.report import Report, say
 from tools.bench.system import System, Work, fill, publish, stack_of, start
 
-SPECIMEN = "006000000000001"
+SPECIMEN = "006000000000000001"
 
 
 def growth(report: Report, folder: Path, size: Size) -> None:
@@ -52,7 +52,7 @@ async def _tidy(running: System) -> None:
 def _measure(stack: Stack, opportunities: int, size: Size) -> float:
     running = start(stack)
     try:
-        running.use([f"006F{number:011d}" for number in range(1, opportunities + 1)])
+        running.use([f"006F{number:014d}" for number in range(1, opportunities + 1)])
         return running.submit(Work(size.batch, batches=True), size.batch_warm_up).per_s
     finally:
         stack.down()

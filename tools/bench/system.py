@@ -266,8 +266,8 @@ def system(run_dir: Path, opportunities: int) -> Iterator[System]:
 
 
 def opportunity_ids(count: int, first: int = 0) -> list[str]:
-    """Ids as Salesforce would give them."""
-    return [f"006{number:012d}" for number in range(first, first + count)]
+    """Ids of 18 characters, as services keep them."""
+    return [f"006{number:015d}" for number in range(first, first + count)]
 
 
 def fill(running: System, opportunities: Sequence[str]) -> None:
