@@ -595,7 +595,7 @@ async def test_what_an_object_lacks_stops_only_what_touches_it(
         stop = asyncio.Event()
         task = asyncio.create_task(Sender(service.database, tenant, crm, signals, 0.05).run(stop))
         await queue.settled("d2")
-        assert [item["state"] for item in await queue.intents()][0] == "NEW"
+        assert (await queue.intents())[0]["state"] == "NEW"
         found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
         assert (found["missing"], found["writes"]) == (["The object Assessment is missing."], "HELD")
         crm.lacking = []
