@@ -17,6 +17,7 @@ from forms.definition import Form, form_from_json
 from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.message import Message
 from kit.events import Event, Received
+from kit.ids import identity_digest
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.answer_pb2 import Answer
@@ -24,6 +25,7 @@ from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_IMPORTED, OpportunityObserved
+from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
@@ -201,6 +203,21 @@ def opportunity_observed(**changes: Any) -> OpportunityObserved:
     return OpportunityObserved(**fields | changes)
 
 
+def person_observed(person_id: str = "ann", tenant: str = "acme", **changes: Any) -> PersonObserved:
+    """A user of the CRM whose names are `<id>@example.com`, and whose number there is `fed-<id>`."""
+    names = {"crm_id": person_id, "federation_id": f"fed-{person_id}"}
+    names |= dict.fromkeys(("username", "email"), f"{person_id}@example.com")
+    fields = {
+        "person_id": person_id,
+        "active": True,
+        "manager_id": "mona",
+        "identities": [Identity(claim=claim, digest=identity_digest(tenant, name)) for claim, name in names.items()],
+        "committed_at": MOMENT,
+        "change_id": str(uuid4()),
+    }
+    return PersonObserved(**fields | changes)
+
+
 def crm_write_confirmed(**changes: Any) -> CrmWriteConfirmed:
     """The CRM shows the stage that was written."""
     return CrmWriteConfirmed(**_write() | {"write_id": str(uuid4()), "confirmed_at": MOMENT} | changes)
@@ -257,6 +274,7 @@ _BUILDERS: Mapping[str, Callable[..., Message]] = {
     "StageChanged": stage_changed,
     "StageDecided": stage_decided,
     "OpportunityObserved": opportunity_observed,
+    "PersonObserved": person_observed,
     "CrmWriteConfirmed": crm_write_confirmed,
     "CrmWriteParked": crm_write_parked,
     "StageRecommended": stage_recommended,

@@ -46,6 +46,7 @@ MAY_BE_EMPTY = {
         "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by",
         "change_id", "currency", "in_stage_since",
     },
+    "PersonObserved": {"manager_id", "identities", "change_id"},
     "PipelinePublished": {"rules", "currency"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message"},

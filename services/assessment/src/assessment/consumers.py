@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from assessment import messages as m
@@ -46,4 +47,5 @@ HANDLERS: Handlers = {
     m.SubmissionScored: replicate_scores,
     m.StageDecided: replicate_decisions,
     m.StageRecommended: replicate_recommendations,
+    PersonObserved: observe_people,
 }

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from recommender import messages as m
@@ -47,4 +48,5 @@ HANDLERS: Handlers = {
     m.StageDecided: keep_decisions,
     m.StageChanged: follow_stages,
     m.SubmissionScored: recommend_stages,
+    PersonObserved: observe_people,
 }

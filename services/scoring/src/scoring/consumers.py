@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from scoring.messages import (
@@ -44,4 +45,5 @@ HANDLERS: Handlers = {
     AssessmentPublished: keep_assessments,
     OpportunityObserved: keep_owners,
     AssessmentSubmitted: score_submissions,
+    PersonObserved: observe_people,
 }

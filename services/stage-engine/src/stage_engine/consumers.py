@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from stage_engine import messages as m
@@ -41,4 +42,5 @@ HANDLERS: Handlers = {
     m.CrmWriteConfirmed: agree_on_confirmed_writes,
     m.CrmWriteParked: note_parked_writes,
     m.ScoringProfilePublished: keep_score_reach,
+    PersonObserved: observe_people,
 }
