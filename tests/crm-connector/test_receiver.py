@@ -173,7 +173,7 @@ class TestInterruptions:
         assert observations[-1].crm_stage == "Demo"
         assert (await receiving.observed(gone, 2))[-1].kind == OBSERVATION_KIND_DELETED
         edit(receiving, opportunity_id, Amount=9)
-        assert (await receiving.observed(opportunity_id, len(observations) + 1))[-1].amount == "9"
+        assert (await receiving.observed(opportunity_id, len(observations) + 1))[-1].facts[0].decimal == "9"
 
     async def test_a_lost_reply_is_found_out_by_reading_alone(
         self, receiving: Any, make: SimpleNamespace, eventually: Eventually
@@ -189,7 +189,7 @@ class TestInterruptions:
         await receiving.state_of(opportunity_id, "ECHOED")
         assert len(receiving.record(opportunity_id)["history"]) == 2
         events = await receiving.service.events(CrmWriteConfirmed, tenant=receiving.tenant, count=1)
-        assert len([e for e in events if e.message.record_id == opportunity_id]) == 1
+        assert len([e for e in events if e.message.opportunity_id == opportunity_id]) == 1
         assert [o.crm_stage for o in await receiving.observed(opportunity_id, 1)] == ["Prospecting"]
 
 
