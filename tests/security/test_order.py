@@ -8,7 +8,7 @@ import pytest
 from kit.events import Event, event_type
 from sqlalchemy import text
 from stagecraft.assessment.v1 import assessment_published_pb2
-from stagecraft.crm.v1 import opportunity_observed_pb2
+from stagecraft.crm.v1 import record_observed_pb2
 from testing.service import eventually
 
 from tests.builders import MOMENT, sample
@@ -42,8 +42,8 @@ HISTORIES = {
         else assessment_published_pb2.ASSESSMENT_STATUS_PUBLISHED,
     },
     "PipelinePublished": lambda n: {"version": n, "name": f"name {n}"},
-    "OpportunityObserved": lambda n: {
-        "kind": opportunity_observed_pb2.OBSERVATION_KIND_UPDATED,
+    "RecordObserved": lambda n: {
+        "kind": record_observed_pb2.OBSERVATION_KIND_UPDATED,
         "stage_key": _stage(n),
         "crm_stage": _stage(n).title(),
         "amount": f"{n}000",

@@ -75,7 +75,7 @@ async def _assessment(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/assessments", BODIES["create_assessment"])
     await owner.call("POST", "/assessments/prospecting/publish")
     await owner.tell("PipelinePublished")
-    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
+    await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
     await owner.tell("StageChanged")
     await owner.one("/worklist", owner_id=REP)
     for subject, submission_id in ((REP, SUBMISSION), ("bob", HELD)):
@@ -101,7 +101,7 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 
     await eventually(known)
     await owner.call("POST", f"{path}/publish")
-    await owner.tell("OpportunityObserved", owner_id=REP)
+    await owner.tell("RecordObserved", owner_id=REP)
     await owner.tell("AssessmentSubmitted", submission_id=SUBMISSION)
     await owner.there(f"/submissions/{SUBMISSION}/score", REP)
     draft = await owner.call("POST", "/scoring-profiles", BODIES["create_scoring_profile"])
@@ -112,7 +112,7 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 async def _stage_engine(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/pipelines", BODIES["create_pipeline"])
     await owner.call("POST", "/pipelines/field_example/publish")
-    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
+    await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
     await owner.one(f"/opportunities/{DEAL}/decisions")
     await owner.tell("SubmissionScored", submission_id=SUBMISSION, score=SCORE)
 
@@ -147,7 +147,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
 async def _recommender(owner: Owner) -> dict[str, Any]:
     for name in ("PipelinePublished", "AssessmentPublished", "ScoringProfilePublished", "StageChanged"):
         await owner.tell(name)
-    await owner.tell("OpportunityObserved", owner_id=REP)
+    await owner.tell("RecordObserved", owner_id=REP)
     await owner.tell("SubmissionScored", submission_id=SUBMISSION)
     await owner.there(f"/opportunities/{DEAL}/recommendation", REP)
     return {"opportunity_id": DEAL}

@@ -76,7 +76,7 @@ class PubSub(stubs.PubSubServicer):
             tenant_guid=f"core/sandbox/{self._client.org_id}",
             can_publish=False,
             can_subscribe=True,
-            schema_id=SELECTED["Opportunity"].id,
+            schema_id=SELECTED[min(TOPICS[request.topic_name])].id,
             rpc_id=str(uuid.uuid4()),
         )
 
