@@ -204,6 +204,12 @@ def console_router(console: Console) -> APIRouter:
         await org.journal.flushed()
         return {"totalSize": len(rows), "opportunities": found}
 
+    @router.get("/users")
+    async def list_users() -> list[Record]:
+        rows = sorted(org.tables["User"].values(), key=lambda user: user["Id"])
+        await org.journal.flushed()
+        return rows
+
     @router.get("/assessments")
     async def list_assessments(offset: int = 0) -> list[str]:
         ids = [row["External_Id__c"] for row in islice(org.tables["Stagecraft_Assessment__c"].values(), offset, None)]

@@ -1,5 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,6 +13,7 @@ from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublishe
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
+from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
 from stagecraft.crm.v1.record_observed_pb2 import (
     STAGE_CLOCK_SOURCE_CREATION,
     STAGE_CLOCK_SOURCE_HISTORY,
@@ -25,6 +27,7 @@ from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
 from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
@@ -169,6 +172,18 @@ def record_observed(opportunity: OpportunityRecord, facts: Facts, effect: Effect
         committed_at=occasion.committed_at,
         in_stage_since=occasion.stage_clock.since if occasion.stage_clock else None,
         in_stage_since_source=_CLOCK_SOURCES[occasion.stage_clock.source] if occasion.stage_clock else None,
+    )
+
+
+def person_observed(person: CrmPerson, digests: Mapping[str, str]) -> PersonObserved:
+    """A user as it is now, its names by claim as digests."""
+    return PersonObserved(
+        person_id=person.person_id,
+        active=person.active,
+        manager_id=person.manager_id,
+        identities=[Identity(claim=claim, digest=digest) for claim, digest in digests.items()],
+        committed_at=person.modified_at,
+        change_id=f"{person.person_id}/{person.modified_at.isoformat()}",
     )
 
 

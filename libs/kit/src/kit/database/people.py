@@ -11,6 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from kit.database import bulk
+from kit.database.rows import columns, records
 from kit.database.sets import among
 from kit.database.tables import person, team
 from kit.database.unit_of_work import UnitOfWork
@@ -123,6 +124,14 @@ async def keep_people(uow: UnitOfWork, found: Sequence[PersonRecord]) -> None:
         await uow.session.execute(_FORGET, {**tenant, "affected": affected})
         await uow.session.execute(_DERIVE, {**tenant, "affected": affected, "depth": DEPTH})
     uow.after_commit(lambda: uow.resources.get(Matches).forget(uow.tenant_id))
+
+
+async def people_of(uow: UnitOfWork, person_ids: Sequence[str]) -> dict[str, PersonRecord]:
+    """Those of these people who are known."""
+    statement = select(*columns(person, PersonRecord)).where(
+        person.c.tenant_id == uow.tenant_id, among(person.c.person_id, person_ids)
+    )
+    return {each.person_id: each for each in await records(uow.session, statement, PersonRecord)}
 
 
 async def _managers(uow: UnitOfWork, person_ids: Sequence[str]) -> dict[str, str]:
