@@ -196,7 +196,12 @@ class TestEvents:
         gone, marker = await link.created(), await link.created()
         link.org.sim("purge", {"id": gone})
         link.org.sim(
-            "faults", {"match": "PubSub/Subscribe", "code": "subscription.fetch.replayid.corrupted", "times": 2}
+            "faults",
+            {
+                "match": "PubSub/Subscribe/data/(Opportunity)?Change",
+                "code": "subscription.fetch.replayid.corrupted",
+                "times": 2,
+            },
         )
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 5}})
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 6}})

@@ -24,7 +24,8 @@ from stagecraft.crm.v1.record_observed_pb2 import (
 from tests.builders import fact
 
 pytestmark = pytest.mark.stack
-SUBSCRIBE = "PubSub/Subscribe"
+# The stream of records; that of users is another.
+SUBSCRIBE = "PubSub/Subscribe/data/(Opportunity)?Change"
 Eventually = Callable[..., Awaitable[Any]]
 LOADED = 2050
 

@@ -120,7 +120,7 @@ EVERY = {
     "scoring": {},
     "stage_engine": {"decision": "split_part(identity, ':', 1), split_part(identity, ':', 2)"},
     "crm_connector": {
-        "pipeline": "pipeline_key, version, name, is_default, stages",
+        "pipeline": "pipeline_key, version, name, stages",
         "write_intent": "decision_id, decision_no, target_stage, outcome",
         "assessment_text": "assessment_key, version",
     },
