@@ -11,6 +11,7 @@ from crm_connector.domain.people import CrmPerson
 from crm_connector.people import Following
 from crm_connector.recording import RecordingCrm
 from crm_connector.salesforce.people import person_pages
+from crm_connector.signals import Signals
 from kit.delivery.people import read_person
 from kit.ids import identity_digest
 from stagecraft.crm.v1.person_observed_pb2 import PersonObserved
@@ -79,7 +80,7 @@ def person(person_id, **changes):
 class TestReading:
     async def test_it_goes_on_after_the_last_page_and_reads_what_was_touched_since_it_began(self, linked, tenant):
         crm = Breaking([[person("a"), person("b")], [person("c")]])
-        crm.breaks, following = True, Following(linked.service.database, tenant, crm)
+        crm.breaks, following = True, Following(linked.service.database, tenant, crm, Signals())
         with pytest.raises(CrmUnavailable):
             await following.read()
         crm.breaks = False
@@ -92,7 +93,7 @@ class TestReading:
 
     async def test_of_two_states_in_one_second_the_later_read_counts(self, linked, tenant):
         crm = Breaking([[person("a", manager_id="x")]])
-        following = Following(linked.service.database, tenant, crm)
+        following = Following(linked.service.database, tenant, crm, Signals())
         await following.read()
         crm.pages = [[person("a", manager_id="y")]]
         await following.read()
@@ -112,16 +113,21 @@ class TestOrg:
 
         return await eventually(enough)
 
-    async def test_a_user_is_told_of_without_names_and_followed(self, linked):
-        def load(name, **more):
-            names = {"Username": f"{name}@acme.org", "LastName": name, "Email": f"{name}@acme.org"}
-            return linked.org.sim("load", {"users": [names | {"IsActive": True} | more]})["users"][0]
+    @pytest.fixture(autouse=True)
+    def _no_polls(self, monkeypatch):
+        """After the next reading nothing is found by reading once in a while."""
+        monkeypatch.setattr("crm_connector.people._EVERY_SECONDS", 3600)
 
+    def load(self, linked, name, **more):
+        names = {"Username": f"{name}@acme.org", "LastName": name, "Email": f"{name}@acme.org"}
+        return linked.org.sim("load", {"users": [names | {"IsActive": True} | more]})["users"][0]
+
+    async def test_a_user_is_told_of_without_names_and_followed(self, linked):
         def edit(**fields):
             linked.org.sim("edit", {"id": jo, "fields": fields, "user": jo})
 
-        mo = load("mo")
-        jo = load("jo", ManagerId=mo, FederationIdentifier="E-7")
+        mo = self.load(linked, "mo")
+        jo = self.load(linked, "jo", ManagerId=mo, FederationIdentifier="E-7")
         # A load makes no change events; this does.
         edit(Title="AE")
         [first, *_] = await self.of(linked, jo)
@@ -145,3 +151,12 @@ class TestOrg:
         events = await self.of(linked, jo, count=2)
         assert [event.message.active for event in events] == [True, False]
         assert (await linked.get("connection"))["people_as_of"] is not None
+
+    async def test_an_import_finds_users_that_came_without_an_event(self, linked):
+        before = self.load(linked, "bo")
+        linked.org.sim("edit", {"id": before, "fields": {"Title": "AE"}, "user": before})
+        await self.of(linked, before)
+        after = self.load(linked, "zo")
+        reply = await linked.service.client.post("/v1/imports", headers=linked.headers)
+        assert reply.status_code == 202, reply.text
+        await self.of(linked, after)

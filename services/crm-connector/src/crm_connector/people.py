@@ -1,5 +1,5 @@
-"""Follows the CRM's users: reads all of them once, then those that were touched, at every sign of a change and once a
-minute besides. What differs from what is known is published."""
+"""Follows the CRM's users: reads all of them once, then those that were touched: at every sign of a change, at each
+import, and once a minute besides. What differs from what is known is published."""
 
 import asyncio
 import logging
@@ -12,6 +12,7 @@ from kit.ids import utc_now
 from crm_connector.crm import Crm, CrmFault, CrmRefused
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.service.people import publish_people
+from crm_connector.signals import Signals
 from crm_connector.telemetry import LOOP_FAILURES
 from crm_connector.waiting import Ahead, first_of
 
@@ -24,9 +25,11 @@ _OVERLAP = timedelta(seconds=600)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-async def follow_people(database: Database, tenant_id: str, crm: Crm, poll_seconds: float, stop: asyncio.Event) -> None:
+async def follow_people(
+    database: Database, tenant_id: str, crm: Crm, signals: Signals, poll_seconds: float, stop: asyncio.Event
+) -> None:
     """Do so until the service stops, under the tenant's leadership: of two readings the later one counts."""
-    following = Following(database, tenant_id, crm)
+    following = Following(database, tenant_id, crm, signals)
     while not stop.is_set():
         pause = _PAUSE_SECONDS
         try:
@@ -44,10 +47,11 @@ async def follow_people(database: Database, tenant_id: str, crm: Crm, poll_secon
 class Following:
     """The users of one tenant's CRM."""
 
-    def __init__(self, database: Database, tenant_id: str, crm: Crm) -> None:
+    def __init__(self, database: Database, tenant_id: str, crm: Crm, signals: Signals) -> None:
         self._database = database
         self._tenant_id = tenant_id
         self._crm = crm
+        self._signals = signals
 
     async def is_our_org(self) -> bool:
         """Whether the receiver has found the organisation to be the one that was imported."""
@@ -59,12 +63,13 @@ class Following:
         """Read at every sign of a change; where the CRM gives no signs, once a minute."""
         async with aclosing(Ahead(self._crm.people_touched())) as signs:
             while not stop.is_set():
+                self._signals.people.clear()
                 await self.read()
                 try:
-                    await signs.next(stop, seconds=_EVERY_SECONDS)
+                    await signs.next(stop, self._signals.people, seconds=_EVERY_SECONDS)
                 except CrmRefused as refused:
                     log.warning("the CRM shows no changes of its users, so they are read once a minute: %s", refused)
-                    await first_of(stop, seconds=_EVERY_SECONDS)
+                    await first_of(stop, self._signals.people, seconds=_EVERY_SECONDS)
                     return
 
     async def read(self) -> None:

@@ -50,7 +50,7 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
                 group.create_task(Sender(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(keep_mapped(database, tenant_id, signals, poll, stop))
-                group.create_task(follow_people(database, tenant_id, crm, poll, stop))
+                group.create_task(follow_people(database, tenant_id, crm, signals, poll, stop))
                 group.create_task(_watch(runtime, tenant_id, renew, stop))
         finally:
             show_nothing()
