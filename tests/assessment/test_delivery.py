@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kit.ids import uuid7
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OBSERVATION_KIND_UNDELETED
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, OBSERVATION_KIND_UNDELETED
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, OUTCOME_PROPOSED, NearMiss
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from sandbox.salesforce.ids import make_id
-from stagecraft.crm.v1.opportunity_observed_pb2 import (
+from stagecraft.crm.v1.record_observed_pb2 import (
     OBSERVATION_KIND_DELETED,
     OBSERVATION_KIND_IMPORTED,
     STAGE_CLOCK_SOURCE_HISTORY,
-    OpportunityObserved,
+    RecordObserved,
 )
 
 pytestmark = pytest.mark.stack
@@ -203,7 +203,12 @@ class TestEvents:
         gone, marker = await link.created(), await link.created()
         link.org.sim("purge", {"id": gone})
         link.org.sim(
-            "faults", {"match": "PubSub/Subscribe", "code": "subscription.fetch.replayid.corrupted", "times": 2}
+            "faults",
+            {
+                "match": "PubSub/Subscribe/data/(Opportunity)?Change",
+                "code": "subscription.fetch.replayid.corrupted",
+                "times": 2,
+            },
         )
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 5}})
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 6}})
@@ -229,8 +234,8 @@ class TestStages:
 
 
 async def test_an_imported_opportunity_tells_since_when_it_is_in_its_stage(link: Any) -> None:
-    events = await link.service.events(OpportunityObserved, tenant=link.tenant, count=2)
-    imported = {e.message.opportunity_id: e.message for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED}
+    events = await link.service.events(RecordObserved, tenant=link.tenant, count=2)
+    imported = {e.message.record_id: e.message for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED}
     found = {
         key: (imported[key].in_stage_since.ToJsonString(), imported[key].in_stage_since_source)
         for key in (row["Id"] for row in OLD)

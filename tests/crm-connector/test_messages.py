@@ -8,10 +8,10 @@ import pytest
 from crm_connector.domain.observation import Effect, Facts, Known, ObservationKind, Occasion
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import QuestionText
-from crm_connector.messages import opportunity_observed, read_evidence, read_pipeline, read_texts
+from crm_connector.messages import read_evidence, read_pipeline, read_texts, record_observed
 from crm_connector.records import OpportunityRecord
 from kit.errors import InvalidEvent
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_UPDATED
 
 NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
 
@@ -53,12 +53,13 @@ def test_an_observation(amount: Decimal | None, text: str) -> None:
         "006A", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW
     )
     effect = Effect(record.known, ObservationKind.UPDATED, ("stage", "NextStep"))
-    message = opportunity_observed(record, facts, effect, Occasion("c1", NOW, "005B", {"stage": "StageName"}))
+    message = record_observed(record, facts, effect, Occasion("c1", NOW, "005B", {"stage": "StageName"}))
     assert message.kind == OBSERVATION_KIND_UPDATED
-    assert (message.opportunity_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
-    assert (message.crm_stage, message.amount, message.close_date, message.owner_id) == (
-        "Demo", text, "2027-03-31", "005A",
-    )  # fmt: skip
-    assert list(message.changed_fields) == ["StageName", "NextStep"]
+    assert (message.record_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
+    assert (message.object_type, message.crm_stage, message.owner_id) == ("opportunity", "Demo", "005A")
+    assert [(fact.name, fact.decimal or fact.date) for fact in message.facts] == [
+        ("opportunity.amount", text), ("opportunity.close_date", "2027-03-31"),
+    ]  # fmt: skip
+    assert list(message.changed_facts) == ["StageName", "NextStep"]
     assert (message.change_id, message.changed_by) == ("c1", "005B")
     assert message.committed_at.ToDatetime(UTC) == NOW

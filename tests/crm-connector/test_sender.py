@@ -22,7 +22,7 @@ from crm_connector.signals import Signals
 from kit.ids import utc_now
 from sqlalchemy import text
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, RecordObserved
 
 from tests.senders import sending
 
@@ -367,10 +367,10 @@ class TestCrossing:
         crm.stage["d1"] = "Prospecting"
         await self.read(service, tenant, crm)
         (confirmed,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
-        *_, observed = await service.events(OpportunityObserved, tenant=tenant, count=2)
+        *_, observed = await service.events(RecordObserved, tenant=tenant, count=2)
         assert (confirmed.message.stage_key, observed.message.stage_key) == ("discovery", "prospecting")
         assert confirmed.sequence < observed.sequence
-        assert list(observed.message.changed_fields) == ["StageName"]
+        assert list(observed.message.changed_facts) == ["StageName"]
 
     async def test_a_conflict_seen_late_undoes_no_newer_write(
         self, service: Any, tenant: str, queue: Any, make: Any
@@ -447,11 +447,11 @@ async def test_an_import_goes_on_where_it_was(service: Any, tenant: str, queue: 
     receiver = Receiver(service.database, tenant, crm, Signals(), 0.05)
     task = asyncio.create_task(receiver.run(stop))
     try:
-        events = await service.events(OpportunityObserved, tenant=tenant, count=6)
+        events = await service.events(RecordObserved, tenant=tenant, count=6)
     finally:
         stop.set()
         await task
-    assert sorted(e.message.opportunity_id for e in events) == sorted(crm.stage)
+    assert sorted(e.message.record_id for e in events) == sorted(crm.stage)
     assert crm.pages_read_after[0] == ""
     assert crm.pages_read_after[-1] > ""
     async with service.database.unit_of_work(tenant) as uow:
@@ -518,7 +518,7 @@ async def test_a_sweep_goes_on_where_it_was(
 
     monkeypatch.setattr(crm, "changes", changes)
     async with receiving(service, tenant, crm):
-        await service.events(OpportunityObserved, tenant=tenant, count=6)
+        await service.events(RecordObserved, tenant=tenant, count=6)
         crm.page_faults = 2
         alive.set()
 
@@ -539,14 +539,14 @@ async def test_what_the_crm_no_longer_has_is_noticed(
     crm = ScriptedCrm()
     crm.stage |= {"d1": "Demo", "d2": "Demo"}
     async with receiving(service, tenant, crm):
-        await service.events(OpportunityObserved, tenant=tenant, count=2)
+        await service.events(RecordObserved, tenant=tenant, count=2)
     del crm.stage["d2"]
     # The CRM may call deleted what was restored since, and what we never knew.
     crm.gone = ["d1", "d2", "d3"]
     async with receiving(service, tenant, crm):
-        *_, last = await service.events(OpportunityObserved, tenant=tenant, count=3)
-        assert (last.message.opportunity_id, last.message.kind) == ("d2", OBSERVATION_KIND_DELETED)
-    assert len(await service.events(OpportunityObserved, tenant=tenant, count=3)) == 3
+        *_, last = await service.events(RecordObserved, tenant=tenant, count=3)
+        assert (last.message.record_id, last.message.kind) == ("d2", OBSERVATION_KIND_DELETED)
+    assert len(await service.events(RecordObserved, tenant=tenant, count=3)) == 3
 
 
 async def test_a_loop_that_fails_waits_longer_each_time_and_says_so(

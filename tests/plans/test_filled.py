@@ -31,7 +31,7 @@ PAGES = [
     ("assessment", f"/v1/opportunities/{OPPORTUNITY}/next-assessment", "rep", PAGE),
     ("assessment", f"/v1/opportunities/{OPPORTUNITY}/timeline", "rep", PAGE),
     ("scoring", f"/v1/scores?opportunity_id={OPPORTUNITY}", "rep", PAGE),
-    ("stage-engine", "/v1/opportunities?stage=prospecting", "manager", PAGE),
+    ("stage-engine", "/v1/opportunities?stage=prospecting", "admin", PAGE),
     ("stage-engine", f"/v1/opportunities/{OPPORTUNITY}/decisions", "rep", PAGE),
     ("stage-engine", "/v1/changes", "rep", max(PAGE, OF_A_REP)),
     ("recommender", f"/v1/opportunities/{OPPORTUNITY}/recommendation", "rep", PAGE),

@@ -6,7 +6,6 @@ from datetime import UTC
 
 import pytest
 from kit.ids import uuid7
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.stage.v1.stage_changed_pb2 import TRANSITION_KIND_REGRESS, TRANSITION_KIND_REOPEN
 from stagecraft.stage.v1.stage_decided_pb2 import (
@@ -15,6 +14,8 @@ from stagecraft.stage.v1.stage_decided_pb2 import (
     OUTCOME_ACCEPTED,
     StageDecided,
 )
+
+from tests.builders import record_observed
 
 pytestmark = pytest.mark.stack
 
@@ -229,9 +230,7 @@ class TestLearning:
 class TestContext:
     async def test_claims_of_the_crm_and_decisions_of_the_engine_stand_beside_it(self, world, say):
         await world.define()
-        claim = OpportunityObserved(
-            opportunity_id="opportunity", kind=OBSERVATION_KIND_UPDATED, stage_key="demo", pipeline_key="sales"
-        )
+        claim = record_observed(opportunity_id="opportunity", stage_key="demo")
         decision = StageDecided(
             opportunity_id="opportunity",
             decision_no=1,

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kit.ids import uuid7
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from testing.service import ServiceUnderTest

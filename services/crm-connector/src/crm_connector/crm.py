@@ -14,6 +14,7 @@ from typing import Protocol
 
 from crm_connector.domain.intents import Reply
 from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -131,6 +132,14 @@ class Crm(Protocol):
 
     async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
         """Since when each is in its stage, as far as the CRM knows."""
+        ...
+
+    def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        """Pages of users in the order of ids, beyond the id `after`. With `since` only those touched from then on."""
+        ...
+
+    def people_touched(self) -> AsyncGenerator[None, None]:
+        """A sign each time that users were changed, from now on and without end."""
         ...
 
     def sent_fields(self, write: CrmWrite) -> SentFields:

@@ -55,6 +55,7 @@ async def get_connection(uow: Uow) -> schemas.ConnectionState:
         missing=list(found.missing),
         checked_at=found.checked_at,
         stages_as_of=found.stages_at,
+        people_as_of=found.people_at,
         events=schemas.EventAllocation(used=used, allowed=allowed)
         if used is not None and allowed is not None
         else None,

@@ -1,5 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,15 +8,17 @@ from uuid import UUID
 
 from kit import wire
 from kit.events import Received
+from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, fact_of
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import (
+from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
+from stagecraft.crm.v1.record_observed_pb2 import (
     STAGE_CLOCK_SOURCE_CREATION,
     STAGE_CLOCK_SOURCE_HISTORY,
     STAGE_CLOCK_SOURCE_STAGE_STAMP,
-    OpportunityObserved,
+    RecordObserved,
 )
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -24,6 +27,7 @@ from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
 from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
@@ -151,25 +155,35 @@ def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
     return {q.key: QuestionText(q.text, {c.key: c.text for c in q.choices}) for q in message.questions}
 
 
-def opportunity_observed(
-    opportunity: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion
-) -> OpportunityObserved:
+def record_observed(opportunity: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion) -> RecordObserved:
     """What the CRM holds of an opportunity after that effect."""
-    return OpportunityObserved(
-        opportunity_id=opportunity.opportunity_id,
+    return RecordObserved(
+        object_type=OPPORTUNITY,
+        record_id=opportunity.opportunity_id,
         kind=f"OBSERVATION_KIND_{effect.kind}",
         pipeline_key=opportunity.pipeline_key,
         stage_key=opportunity.stage_key,
         crm_stage=facts.stage,
-        amount="" if facts.amount is None else f"{facts.amount.normalize():f}",
-        close_date=facts.close_date.isoformat() if facts.close_date else "",
         owner_id=facts.owner_id,
-        changed_fields=[occasion.field_names.get(name, name) for name in effect.changed_fields],
+        facts=[fact_of(AMOUNT, facts.amount), fact_of(CLOSE_DATE, facts.close_date)],
+        changed_facts=[occasion.field_names.get(name, name) for name in effect.changed_fields],
         changed_by=occasion.changed_by,
         change_id=occasion.change_id,
         committed_at=occasion.committed_at,
         in_stage_since=occasion.stage_clock.since if occasion.stage_clock else None,
         in_stage_since_source=_CLOCK_SOURCES[occasion.stage_clock.source] if occasion.stage_clock else None,
+    )
+
+
+def person_observed(person: CrmPerson, digests: Mapping[str, str]) -> PersonObserved:
+    """A user as it is now, its names by claim as digests."""
+    return PersonObserved(
+        person_id=person.person_id,
+        active=person.active,
+        manager_id=person.manager_id,
+        identities=[Identity(claim=claim, digest=digest) for claim, digest in digests.items()],
+        committed_at=person.modified_at,
+        change_id=f"{person.person_id}/{person.modified_at.isoformat()}",
     )
 
 

@@ -184,6 +184,10 @@ class Connection(Base, table=True):
     stages_at: datetime | None = _moment(nullable=True)
     stages_wanted_at: datetime | None = _moment(nullable=True)
     retry_wanted_at: datetime | None = _moment(nullable=True)
+    people_since: datetime | None = _moment(nullable=True)
+    people_after: str
+    people_began_at: datetime | None = _moment(nullable=True)
+    people_at: datetime | None = _moment(nullable=True)
     state_since: datetime | None = _moment(nullable=True)
     progress_at: datetime | None = _moment(nullable=True)
     checked_at: datetime | None = _moment(nullable=True)

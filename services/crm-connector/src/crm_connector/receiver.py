@@ -213,6 +213,7 @@ class Receiver:
         if run is None:
             return
         await self._link.enter("IMPORTING")
+        self._signals.people.set()
         try:
             await self._upkeep.read_stages()
             async for page in self._crm.opportunities(after=run.last_id):

@@ -8,6 +8,7 @@ from datetime import datetime
 from crm_connector.crm import ChangeBatch, Lack, Usage
 from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.observation import CrmOpportunity, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -53,6 +54,14 @@ class RecordingCrm:
 
     async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
         return {}
+
+    async def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        for page in ():
+            yield page
+
+    async def people_touched(self) -> AsyncGenerator[None, None]:
+        await asyncio.Event().wait()
+        yield
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
         return {"stage": write.stage.target} if write.stage else {}

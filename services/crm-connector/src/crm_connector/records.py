@@ -91,7 +91,9 @@ ConnectionState = Literal[
 class ConnectionRecord:
     """The connection to the CRM. `position` is the place in its stream of changes, `position_at` how far in time that
     is; `sweep_since` is set while changes from that time on may have been missed: the sweep that reads them began at
-    `sweep_began_at` and goes on after `sweep_after`. `progress_at` says when something was last heard or read."""
+    `sweep_began_at` and goes on after `sweep_after`. Users were read as of `people_at`, and those touched from
+    `people_since` on are read next, likewise after `people_after`. `progress_at` says when something was last heard or
+    read."""
 
     adapter: str = ""
     org_id: str = ""
@@ -109,6 +111,10 @@ class ConnectionRecord:
     stages_at: datetime | None = None
     stages_wanted_at: datetime | None = None
     retry_wanted_at: datetime | None = None
+    people_since: datetime | None = None
+    people_after: str = ""
+    people_began_at: datetime | None = None
+    people_at: datetime | None = None
     state_since: datetime | None = None
     progress_at: datetime | None = None
     checked_at: datetime | None = None

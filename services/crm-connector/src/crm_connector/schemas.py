@@ -83,6 +83,7 @@ class ConnectionState(BaseModel):
     )
     checked_at: datetime | None = Field(description="when that was last checked", examples=[MOMENT])
     stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
+    people_as_of: datetime | None = Field(description="when the CRM's users were last read", examples=[MOMENT])
     events: EventAllocation | None = Field(description="null where the CRM does not say")
 
 

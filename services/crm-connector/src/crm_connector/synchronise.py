@@ -14,6 +14,7 @@ from kit.ids import utc_now
 
 from crm_connector.crm import Crm
 from crm_connector.domain.intents import IN_LINE, IntentState
+from crm_connector.people import follow_people
 from crm_connector.receiver import Receiver
 from crm_connector.recording import RecordingCrm
 from crm_connector.records import ConnectionRecord
@@ -49,6 +50,7 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
                 group.create_task(Sender(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(keep_mapped(database, tenant_id, signals, poll, stop))
+                group.create_task(follow_people(database, tenant_id, crm, signals, poll, stop))
                 group.create_task(_watch(runtime, tenant_id, renew, stop))
         finally:
             show_nothing()

@@ -13,9 +13,10 @@ from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable,
 from crm_connector.domain.holds import Refusal, Scope
 from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
-from crm_connector.salesforce import graph, preflight, query
+from crm_connector.salesforce import graph, people, preflight, query
 from crm_connector.salesforce.auth import Sessions
 from crm_connector.salesforce.changes import FACT_FIELDS, Unreadable, changes_of
 from crm_connector.salesforce.errors import (
@@ -101,6 +102,17 @@ class SalesforceCrm:
 
     async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
         return await query.stage_clocks(self._rest, opportunities)
+
+    async def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        async with aclosing(people.person_pages(self._rest, after, since)) as pages:
+            async for page in pages:
+                yield page
+
+    async def people_touched(self) -> AsyncGenerator[None, None]:
+        async with aclosing(self._pubsub.subscribe(people.TOPIC, None)) as stream:
+            async for fetched in stream:
+                if fetched.events:
+                    yield
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
         return opportunity_fields(write, self._close_fields)

@@ -6,7 +6,7 @@ from datetime import datetime
 from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.domain.observation import Effect, ObservationKind, Occasion
-from crm_connector.messages import opportunity_observed
+from crm_connector.messages import record_observed
 from crm_connector.records import OpportunityRecord
 from crm_connector.service.maps import Maps
 
@@ -26,7 +26,7 @@ def observe(
     if effect.kind is None:
         return after
     after = after.next()
-    uow.publish(opportunity_observed(after, facts, effect, occasion), sequence=after.sequence)
+    uow.publish(record_observed(after, facts, effect, occasion), sequence=after.sequence)
     return after
 
 

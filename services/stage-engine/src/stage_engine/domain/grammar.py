@@ -16,11 +16,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 
-Literal = Decimal | str
+from stage_engine.domain.literals import exact_number, plain
 
-# Numbers of at most this size are exact in the engine, which reckons with 96-bit decimals.
-INTEGER_DIGITS = 15
-FRACTION_DIGITS = 12
+__all__ = [
+    "Blank", "Cell", "CellError", "Literal", "OneOf", "Range",
+    "exact_number", "is_empty", "parse", "plain", "to_text", "to_zen",
+]  # fmt: skip
+
+Literal = Decimal | str
 
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>-?\d+(?:\.\d+)?)|'(?P<text>[^'\\\x00-\x1f]*)'|(?P<mark>>=|<=|\.\.|[><=\[\](),]))"
@@ -83,18 +86,6 @@ def _tokens(cell: str) -> list[_Token]:
         position = match.end()
     tokens.append(_Token(end, "end", ""))
     return tokens
-
-
-def exact_number(text: str) -> Decimal:
-    """The number, ValueError when the engine could not hold it exactly."""
-    number = Decimal(text)
-    if not number.is_finite():
-        raise ValueError(f"{text} is not a finite number")
-    digits = number.normalize().as_tuple()
-    exponent = int(digits.exponent)
-    if -exponent > FRACTION_DIGITS or len(digits.digits) + exponent > INTEGER_DIGITS:
-        raise ValueError(f"{text} has more than {INTEGER_DIGITS} digits before or {FRACTION_DIGITS} after the point")
-    return number
 
 
 class _Parser:
@@ -185,15 +176,6 @@ def is_empty(cell: Range) -> bool:
 def parse(cell: str) -> Cell:
     """The meaning of a cell; CellError outside the grammar."""
     return _Parser(cell).cell()
-
-
-@lru_cache(4096)
-def plain(value: Decimal) -> str:
-    """A number in plain notation without needless zeros: one text per number."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
 
 
 def _literal(value: Literal) -> str:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.value import value
 
 
@@ -62,7 +63,7 @@ class Observation:
     """The opportunity as the CRM holds it. `currency` is that of the amount, empty in an org of one; `unread` are facts
     that it holds in a form that cannot be read: they count as unknown. `stage_key` is empty when the CRM's stage is not
     mapped. `number` counts all reports about the opportunity, its confirmed writes included, so that the order of both
-    is known; 0 when it is not."""
+    is known; 0 when it is not. `facts` are the other fields that it was asked for, those that changed or all."""
 
     change_id: str
     opportunity_id: str
@@ -81,6 +82,7 @@ class Observation:
     # Since when it is in its stage, and how the CRM knows: only of what was read.
     in_stage_since: datetime | None = None
     in_stage_since_source: str = ""
+    facts: tuple[FactInForce, ...] = ()
     kind: Literal["observation"] = "observation"
 
     @property

@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Literal
 
 from kit.database.rows import records
-from sqlalchemy import and_, case, func, select, text
+from kit.http.ownership import Owners
+from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.conversion import End, Watched
@@ -66,10 +67,12 @@ _ENTRIES = text("""
 
 
 class KpiRepository:
-    """Row-level security confines every statement to the transaction's tenant."""
+    """Totals are of the opportunities of these owners. Row-level security confines every statement to the transaction's
+    tenant."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owners: Owners) -> None:
         self._session = session
+        self._seen = owners.condition(opportunity.c.owner_id)
 
     async def stage_totals(self, pipeline_key: str, stage: Literal["stage_key", "earned_stage"]) -> list[StageTotal]:
         """Opportunities and their value by claimed or earned stage and currency; those without a stage are left out."""
@@ -81,7 +84,12 @@ class KpiRepository:
                 func.count().label("opportunities"),
                 _VALUE.label("amount"),
             )
-            .where(opportunity.c.pipeline_key == pipeline_key, ~opportunity.c.deleted, opportunity.c.stage_key != "")
+            .where(
+                opportunity.c.pipeline_key == pipeline_key,
+                ~opportunity.c.deleted,
+                opportunity.c.stage_key != "",
+                self._seen,
+            )
             .group_by(column, opportunity.c.currency)
             .order_by(column, opportunity.c.currency)
         )
@@ -113,7 +121,7 @@ class KpiRepository:
                 func.coalesce(func.sum(opportunity.c.amount).filter(_AHEAD), 0).label("ahead_amount"),
                 func.sum(gap).label("rank_gap"),
             )
-            .where(and_(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != ""))
+            .where(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != "", self._seen)
             .group_by(opportunity.c.owner_id, opportunity.c.currency)
             .order_by(opportunity.c.owner_id, opportunity.c.currency)
         )

@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from kit.database.unit_of_work import UnitOfWork
+from kit.http.ownership import Owners
 from kit.ids import utc_now
 
 from stage_engine.domain.conversion import Conversion, conversion_of
@@ -40,8 +41,10 @@ class Funnel:
 
 
 class Kpis:
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._repository = KpiRepository(uow.session)
+    """Totals of the opportunities of these owners."""
+
+    def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
+        self._repository = KpiRepository(uow.session, owners)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
 
