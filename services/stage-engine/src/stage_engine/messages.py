@@ -254,7 +254,7 @@ def stage_decided(
                 to_stage=m.to_stage,
                 fact=m.fact,
                 cell=m.cell,
-                actual=plain(m.actual),
+                actual=m.actual,
                 margin=plain(m.margin),
                 question_keys=m.question_keys,
             )

@@ -4,19 +4,21 @@ from datetime import datetime
 from operator import attrgetter
 
 from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reason, Ruling
-from stage_engine.domain.evaluate import EngineFault, ParsedRule, RuleResult, Ruleset, facts_read_by, findings_of
+from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, reasons_of, shadows_of, smallest_margin
-from stage_engine.domain.facts import Facts
+from stage_engine.domain.facts import Facts, assessment_of
+from stage_engine.domain.known_facts import facts_of
 from stage_engine.domain.move import Move, moved
-from stage_engine.domain.opportunity import Opportunity, facts_of, score_fact
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.parsed import ParsedRule
 from stage_engine.domain.pipeline import Pipeline, RuleMode, SkipPolicy
 
 _acts = attrgetter("acts")
 
 
-def all_facts(opportunity: Opportunity, pipeline: Pipeline) -> frozenset[str]:
+def all_facts(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> frozenset[str]:
     """What is known in the current stage: the triggers when something that kept rules from acting has gone."""
-    return frozenset(facts_of(opportunity, pipeline.stage(opportunity.stage_key).assessment_keys))
+    return frozenset(facts_of(opportunity, pipeline, opportunity.stage_key, now))
 
 
 def by_rules(
@@ -24,11 +26,10 @@ def by_rules(
 ) -> Ruling:
     """What the rules of the current stage make of the triggering facts, which `opportunity` already holds. A rule that
     reads none of them is not asked: it fires on the edge, not on an unrelated change."""
-    stage = rules.pipeline.stage(opportunity.stage_key)
-    facts = facts_of(opportunity, stage.assessment_keys)
-    asked = rules.asked(stage.key, triggers)
+    facts = facts_of(opportunity, rules.pipeline, opportunity.stage_key, now)
+    asked = rules.asked(opportunity.stage_key, triggers)
     try:
-        hits = [p for p in rules.hits(stage.key, facts) if p in asked.rules]
+        hits = [p for p in rules.hits(opportunity.stage_key, facts) if p in asked.rules]
         winning = next(filter(_acts, hits), None)
         if winning is not None:
             return _won(opportunity, rules, now, findings_of(winning, facts), facts, shadows_of(hits), submission_id)
@@ -63,7 +64,7 @@ def _won(
         margin=smallest_margin((winner,)),
         facts=facts_read(facts_read_by((winner.parsed,)), facts),
     )
-    refusal = _refusal(opportunity, rules, winner)
+    refusal = _refusal(opportunity, rules, winner, now)
     if refusal:
         return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), refusal + shadows, explanation)
     if rule.mode is RuleMode.PROPOSE:
@@ -86,7 +87,7 @@ def _captured_before_override(opportunity: Opportunity, winner: RuleResult) -> b
     override = opportunity.override
     if override is None:
         return False
-    scores = (opportunity.scores.get(fact.removesuffix(".score")) for fact in winner.parsed.facts)
+    scores = (opportunity.scores.get(assessment_of(fact) or "") for fact in winner.parsed.facts)
     return any(score is not None and score.captured_at < override.at for score in scores)
 
 
@@ -104,7 +105,7 @@ def with_earned(opportunity: Opportunity, pipeline: Pipeline, winner: RuleResult
     return opportunity.changed(earned_stage=earned, override=None if agrees else opportunity.override)
 
 
-def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult) -> tuple[Reason, ...]:
+def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult, now: datetime) -> tuple[Reason, ...]:
     """Why a rule that holds may still not act."""
     if opportunity.override is not None and _captured_before_override(opportunity, winner):
         text = f"{opportunity.override.actor} set {opportunity.override.stage_key} after this evidence was captured"
@@ -116,13 +117,13 @@ def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult) -> tu
     if rules.pipeline.skip_policy is not SkipPolicy.IF_GUARDS_HOLD:
         return (Reason(Code.SKIP_FORBIDDEN, "", None, f"the pipeline forbids to skip {', '.join(skipped)}"),)
     hops = zip(skipped, (*skipped[1:], target), strict=True)
-    return tuple(reason for source, following in hops for reason in guard(opportunity, rules, source, following))
+    return tuple(reason for source, following in hops for reason in guard(opportunity, rules, source, following, now))
 
 
-def guard(opportunity: Opportunity, rules: Ruleset, source: str, target: str) -> tuple[Reason, ...]:
+def guard(opportunity: Opportunity, rules: Ruleset, source: str, target: str, now: datetime) -> tuple[Reason, ...]:
     """What keeps an opportunity from stepping from one stage to another: nothing when any rule for the step holds, or
     when no rule guards it. Stages the opportunity is not in are judged by their latest evidence of any visit."""
-    facts = _facts_for_step(opportunity, rules, source)
+    facts = _facts_for_step(opportunity, rules, source, now)
     step = _step(rules, source, target)
     hits = rules.hits(source, facts)
     if any(p in hits for p in step):
@@ -130,25 +131,26 @@ def guard(opportunity: Opportunity, rules: Ruleset, source: str, target: str) ->
     return reasons_of([findings_of(p, facts) for p in step])
 
 
-def rests_on_own(opportunity: Opportunity, rules: Ruleset, source: str, target: str, person_id: str) -> bool:
+def rests_on_own(
+    opportunity: Opportunity, rules: Ruleset, source: str, target: str, person_id: str, now: datetime
+) -> bool:
     """Whether a step is one that rules only propose, and on answers of this person, in force from any visit. A step
     that a rule takes by itself needs no confirmation."""
     step = _step(rules, source, target)
-    hits = rules.hits(source, _facts_for_step(opportunity, rules, source))
+    hits = rules.hits(source, _facts_for_step(opportunity, rules, source, now))
     holding = [p for p in step if p in hits]
     if any(p.rule.mode is RuleMode.AUTO for p in holding):
         return False
-    read = facts_read_by(holding or step)
-    return any(s.submitted_by == person_id for key, s in opportunity.scores.items() if score_fact(key) in read)
+    read = {assessment_of(fact) for fact in facts_read_by(holding or step)}
+    return any(s.submitted_by == person_id for key, s in opportunity.scores.items() if key in read)
 
 
 def _step(rules: Ruleset, source: str, target: str) -> list[ParsedRule]:
     return [p for p in rules.tables[source] if p.acts and p.rule.to_stage == target]
 
 
-def _facts_for_step(opportunity: Opportunity, rules: Ruleset, source: str) -> Facts:
-    keys = rules.pipeline.stage(source).assessment_keys
-    return facts_of(opportunity, keys, of_any_visit=source != opportunity.stage_key)
+def _facts_for_step(opportunity: Opportunity, rules: Ruleset, source: str, now: datetime) -> Facts:
+    return facts_of(opportunity, rules.pipeline, source, now, of_any_visit=source != opportunity.stage_key)
 
 
 def engine_fault(opportunity: Opportunity, fault: EngineFault) -> Ruling:

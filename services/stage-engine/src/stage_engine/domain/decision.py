@@ -42,12 +42,13 @@ class Code(StrEnum):
 
 @value
 class Reason:
-    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short)."""
+    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short) in its unit."""
 
     code: Code
     fact: str
     margin: Decimal | None
     message: str
+    unit: str = ""
 
 
 @value
@@ -58,9 +59,10 @@ class NearMiss:
     to_stage: str
     fact: str
     cell: str
-    actual: Decimal
+    actual: str
     margin: Decimal
     question_keys: tuple[str, ...]
+    unit: str = ""
 
 
 class TransitionKind(StrEnum):

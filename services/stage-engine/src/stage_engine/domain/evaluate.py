@@ -3,16 +3,15 @@
 It is what the engine is checked against at every decision, and what explains the decision.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import IntEnum
 from typing import Protocol
 
-from stage_engine.domain.cells import measure, predicate
-from stage_engine.domain.facts import OPPORTUNITY_FACTS, Facts, score_fact
-from stage_engine.domain.grammar import Blank, Cell, Literal, parse
-from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
+from stage_engine.domain.facts import Facts
+from stage_engine.domain.literals import Known
+from stage_engine.domain.parsed import ParsedCondition, ParsedRule, rules_by_stage
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value
 
 
@@ -26,59 +25,21 @@ class Truth(IntEnum):
 
 @value
 class Finding:
-    """How one condition came out. `margin` is the signed distance to the threshold in the fact's unit: negative is
+    """How one condition came out. `margin` is the signed distance to the threshold in the condition's unit: negative is
     short by so much, positive is beyond by so much; None where distance has no meaning."""
 
     truth: Truth
-    fact: str
-    cell: str
-    actual: Literal | None
+    condition: ParsedCondition
+    actual: Known | None
     margin: Decimal | None
 
+    @property
+    def fact(self) -> str:
+        return self.condition.fact
 
-class Kind(IntEnum):
-    """What a rule does to an opportunity, in the order in which competing rules go first."""
-
-    WALK_AWAY = 0
-    LOST = 1
-    REGRESS = 3
-    ADVANCE = 4
-    WON = 5
-
-
-@value
-class ParsedCondition:
-    """A condition read: the fact, the cell's meaning and text, a test of whether a known value meets it, and a measure
-    of how far it lies within or outside."""
-
-    fact: str
-    cell: Cell
-    text: str
-    holds: Callable[[Literal], bool]
-    distance: Callable[[Literal], Decimal | None]
-
-
-Tests = tuple[tuple[str, Callable[[Literal], bool]], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ParsedRule:
-    """A rule read for one stage that it can leave from."""
-
-    rule: Rule
-    kind: Kind
-    conditions: tuple[ParsedCondition, ...]
-    # The conditions that are not blank.
-    tests: Tests
-    facts: frozenset[str]
-    # Whether a hit moves the opportunity or asks to.
-    acts: bool
-    # Whether every score that it needs counts in the stage: it can hold at all.
-    possible: bool
-
-    def order(self) -> tuple[int, Kind, str]:
-        """Who goes first: by priority, then kind (a disqualifier beats a pass), then id."""
-        return self.rule.priority, self.kind, self.rule.rule_id
+    @property
+    def cell(self) -> str:
+        return self.condition.text
 
 
 @value
@@ -132,11 +93,11 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     for condition in parsed.conditions:
         known = facts.get(condition.fact)
         if known is None:
-            truth = _HOLDS if isinstance(condition.cell, Blank) else _MISSING
-            finding = Finding(truth, condition.fact, condition.text, None, None)
+            truth = _HOLDS if condition.holds(None) else _MISSING
+            finding = Finding(truth, condition, None, None)
         else:
             truth = _HOLDS if condition.holds(known) else _FAILED
-            finding = Finding(truth, condition.fact, condition.text, known, condition.distance(known))
+            finding = Finding(truth, condition, known, condition.distance(known))
         findings.append(finding)
         if truth is not _HOLDS:
             unmet.append(finding)
@@ -146,50 +107,6 @@ def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
 def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
     """The names of the facts that these rules read, sorted."""
     return tuple(sorted({fact for parsed in rules for fact in parsed.facts}))
-
-
-def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
-    """What a move from one stage to another is."""
-    category = pipeline.stage(target).category
-    if category is Category.WON:
-        return Kind.WON
-    if category is Category.LOST:
-        return Kind.LOST
-    if category is Category.ABANDONED:
-        return Kind.WALK_AWAY
-    return Kind.ADVANCE if pipeline.rank(target) > pipeline.rank(source) else Kind.REGRESS
-
-
-def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
-    """For each open stage the rules that can leave it, those that go first in front. Rules that would lead back are
-    left out: only a person goes back."""
-    read = [_read(rule) for rule in pipeline.rules if rule.mode is not RuleMode.OFF]
-    tables: dict[str, tuple[ParsedRule, ...]] = {}
-    for stage in pipeline.stages:
-        if stage.category is not Category.OPEN:
-            continue
-        known = {*OPPORTUNITY_FACTS, *map(score_fact, stage.assessment_keys)}
-        found: list[ParsedRule] = []
-        for rule, conditions, tests, facts in read:
-            kind = kind_of(pipeline, stage.key, rule.to_stage)
-            if rule.from_stage not in (None, stage.key) or kind is Kind.REGRESS:
-                continue
-            acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
-            possible = all(fact in known for fact, _ in tests)
-            found.append(ParsedRule(rule, kind, conditions, tests, facts, acts, possible))
-        found.sort(key=ParsedRule.order)
-        tables[stage.key] = tuple(found)
-    return tables
-
-
-def _read(rule: Rule) -> tuple[Rule, tuple[ParsedCondition, ...], Tests, frozenset[str]]:
-    conditions = tuple(
-        ParsedCondition(c.fact, cell, c.cell, predicate(cell), measure(cell))
-        for c in rule.conditions
-        for cell in (parse(c.cell),)
-    )
-    tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
-    return rule, conditions, tests, frozenset(c.fact for c in conditions)
 
 
 class Ruleset:
@@ -220,8 +137,7 @@ class Ruleset:
         ours: list[str] = []
         for parsed in self._possible[stage_key]:
             for fact, holds in parsed.tests:
-                value = facts.get(fact)
-                if value is None or not holds(value):
+                if not holds(facts.get(fact)):
                     break
             else:
                 found.append(parsed)

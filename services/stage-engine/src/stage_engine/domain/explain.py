@@ -5,11 +5,13 @@ from decimal import Decimal
 from itertools import islice
 from operator import itemgetter
 
+from stage_engine.domain.cells import side
 from stage_engine.domain.decision import Code, NearMiss, Reason
-from stage_engine.domain.evaluate import Finding, ParsedRule, RuleResult, Truth
-from stage_engine.domain.facts import Facts
-from stage_engine.domain.grammar import plain
+from stage_engine.domain.evaluate import Finding, RuleResult
+from stage_engine.domain.facts import Facts, assessment_of
+from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.parsed import ParsedRule
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
@@ -20,11 +22,24 @@ REASON_LIMIT = 100
 
 
 def _reason(finding: Finding) -> Reason:
-    fact, actual = finding.fact, finding.actual
-    if finding.truth is Truth.MISSING:
+    fact, actual, margin = finding.fact, finding.actual, finding.margin
+    if actual is None:
         return Reason(Code.MISSING, fact, None, f"{fact} is not known; needed: {finding.cell}")
-    shown = plain(actual) if isinstance(actual, Decimal) else actual
-    return Reason(Code.FAILED, fact, finding.margin, f"{fact} is {shown}; needed: {finding.cell}")
+    text = f"{fact} is {shown(actual)}; needed: {finding.cell}"
+    gap = gap_of(finding)
+    return Reason(Code.FAILED, fact, margin, f"{text}; {gap}" if gap else text, finding.condition.unit)
+
+
+def gap_of(finding: Finding) -> str:
+    """How far off a condition is in words, such as `3 days late` or `2,000 EUR short`; empty where that has no
+    meaning or is nothing."""
+    if not finding.margin or finding.actual is None:
+        return ""
+    number, unit = abs(finding.margin), finding.condition.unit
+    amount = f"{number.normalize():,f}" if number % 1 else f"{number:,.0f}"
+    if number == 1 and unit in ("points", "days", "contacts"):
+        unit = unit.removesuffix("s")
+    return " ".join(filter(None, (amount, unit, side(finding.condition.cell, finding.actual))))
 
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
@@ -56,10 +71,11 @@ def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> t
             fact, actual, margin = finding.fact, finding.actual, finding.margin
             if margin is None:
                 break
-            assert isinstance(actual, Decimal)
-            score = opportunity.scores.get(fact.removesuffix(".score"))
+            assert actual is not None
+            score = opportunity.scores.get(assessment_of(fact) or "")
             keys = () if score is None else tuple([key for key, _ in score.lost[:QUESTION_LIMIT]])
-            miss = NearMiss(rule.rule_id, rule.to_stage, fact, finding.cell, actual, margin, keys)
+            unit = finding.condition.unit
+            miss = NearMiss(rule.rule_id, rule.to_stage, fact, finding.cell, shown(actual), margin, keys, unit)
             misses.append((abs(margin), rule.rule_id, miss))
         else:
             missed += misses
@@ -81,4 +97,4 @@ def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
 
 def facts_read(names: Iterable[str], facts: Facts) -> tuple[tuple[str, str], ...]:
     """Those of these facts that are known, as text."""
-    return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names if n in facts])
+    return tuple([(n, shown(facts[n])) for n in names if n in facts])

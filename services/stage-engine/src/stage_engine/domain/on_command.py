@@ -14,7 +14,7 @@ from stage_engine.domain.pipeline import Category, SkipPolicy
 def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> Ruling:
     """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override."""
     try:
-        reasons = _objections(opportunity, given, rules)
+        reasons = _objections(opportunity, given, rules, now)
     except EngineFault as fault:
         return engine_fault(opportunity, fault)
     if reasons:
@@ -56,7 +56,7 @@ def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset)
     return None
 
 
-def _objections(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> tuple[Reason, ...]:
     general = _general_objection(opportunity, given, rules)
     if general is not None:
         return (general,)
@@ -71,10 +71,12 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset) -> tup
     gives_up = category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
         return _missing("reason_code", given.reason_code, "going back or giving up needs a reason")
-    return _objections_to_progress(opportunity, given, rules)
+    return _objections_to_progress(opportunity, given, rules, now)
 
 
-def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+def _objections_to_progress(
+    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime
+) -> tuple[Reason, ...]:
     pipeline = rules.pipeline
     source, target = opportunity.stage_key, given.to_stage
     skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
@@ -93,10 +95,10 @@ def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Rul
             + _missing("text", given.text, "an override needs an explanation")
         )
     hops = tuple(zip((source, *skipped), (*skipped, target), strict=True))
-    if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor) for a, b in hops):
+    if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)
     earned = opportunity.earned_stage
     if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
         return ()
-    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b)))
+    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b, now)))

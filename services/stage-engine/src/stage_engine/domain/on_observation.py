@@ -119,7 +119,7 @@ def _reconciled(
         return _adopted(observed, given, pipeline, now)
     triggers = _changed(before, observed)
     if unblocked and pipeline.is_open(ours):
-        triggers |= all_facts(observed, pipeline)
+        triggers |= all_facts(observed, pipeline, now)
     if theirs == ours:
         return _resumed(_agreed(observed, theirs, observed.revision), rules, now, triggers, rewrite=False)
     if theirs == observed.base_stage:

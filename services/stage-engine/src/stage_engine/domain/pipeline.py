@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stage_engine.domain.facts import AGE, CREATED, MONEY, FactKind, kind_by_name
+from stage_engine.domain.literals import FactType
+
 
 class Category(StrEnum):
     """What a stage means for the outcome; abandoned is the walk-away."""
@@ -50,6 +53,17 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
+class DeclaredFact:
+    """A fact that is not built in: a field that the tenant's mapping supplies, or that a program reports. `sources` may
+    write it, the first before the others; any source may where none is named. `unit` is that of its numbers."""
+
+    name: str
+    type: FactType
+    sources: tuple[str, ...] = ()
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Rule:
     """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
     A smaller priority goes first; `reason_code` is what its moves give as reason."""
@@ -78,6 +92,10 @@ class Pipeline:
     is_default: bool = False
     confirm_own: bool = False
     currency: str = ""
+    facts: tuple[DeclaredFact, ...] = ()
+    # Names of all facts that anything here reads, whatever may be switched off now.
+    reads: frozenset[str] = field(init=False, repr=False, compare=False)
+    _declared: Mapping[str, DeclaredFact] = field(init=False, repr=False, compare=False)
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _open: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -87,6 +105,9 @@ class Pipeline:
         object.__setattr__(self, "_by_key", {s.key: s for s in self.stages})
         object.__setattr__(self, "_ranks", {s.key: i for i, s in enumerate(self.stages)})
         given_up = (Category.LOST, Category.ABANDONED)
+        object.__setattr__(self, "_declared", {f.name: f for f in self.facts})
+        reads = {condition.fact for rule in self.rules for condition in rule.conditions}
+        object.__setattr__(self, "reads", frozenset(reads | {CREATED} if AGE in reads else reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
 
@@ -114,6 +135,19 @@ class Pipeline:
     def compares(self, currency: str) -> bool:
         """Whether an amount in this currency may be compared with those of the rules. It is never converted."""
         return currency in ("", self.currency)
+
+    def kind_of_fact(self, name: str) -> FactKind | None:
+        """What is known of a fact by its name; None for one that is neither built in nor declared."""
+        declared = self._declared.get(name)
+        kind = kind_by_name(name) if declared is None else FactKind(declared.type, declared.unit)
+        if kind is not None and kind.unit == MONEY:
+            return FactKind(kind.type, self.currency)
+        return kind
+
+    def sources_of(self, name: str) -> tuple[str, ...]:
+        """Who may write a fact, the first before the others; empty: any source may."""
+        declared = self._declared.get(name)
+        return () if declared is None else declared.sources
 
     def first_stage(self) -> str:
         """Where an opportunity starts that has proved nothing."""

@@ -42,12 +42,13 @@ class TransitionRequest(BaseModel):
 
 
 class ReasonOut(BaseModel):
-    """Why; `margin` is the signed distance to what was needed: -4 is four short."""
+    """Why; `margin` is the signed distance to what was needed, in `unit`: -4 is four short."""
 
     code: Code
     fact: str
     margin: PlainDecimal | None
     message: str
+    unit: str = Field("", description="of the margin", examples=["points", "days", "EUR"])
 
 
 class NearMissOut(BaseModel):
@@ -57,9 +58,10 @@ class NearMissOut(BaseModel):
     to_stage: str
     fact: str
     cell: str
-    actual: PlainDecimal
+    actual: str
     margin: PlainDecimal
     question_keys: list[str]
+    unit: str = Field("", description="of the margin", examples=["points", "days", "EUR"])
 
 
 class TransitionOut(BaseModel):

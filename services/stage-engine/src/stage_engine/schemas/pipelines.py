@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.finding import Severity
+from stage_engine.domain.literals import FactType
 from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
@@ -45,8 +46,8 @@ class StageBody(_Strict):
 class ConditionBody(_Strict):
     """A fact and the cell it must meet."""
 
-    fact: str = Field(max_length=100, examples=["prospecting.score", "opportunity.amount"])
-    cell: str = Field(max_length=500, examples=["> 60", "= 100", "[10..20)", "'a', 'b'"])
+    fact: str = Field(max_length=140, examples=["prospecting.score", "opportunity.amount"])
+    cell: str = Field(max_length=500, examples=["> 60", "[10..20)", "'a', 'b'", "older than 14d", "known"])
 
 
 class RuleBody(_Strict):
@@ -66,6 +67,17 @@ MAX_CONDITIONS = 1000
 MAX_CELL_CHARACTERS = 50_000
 
 
+class DeclaredFactBody(_Strict):
+    """A fact that is not built in."""
+
+    name: str = Field(max_length=140, examples=["account.industry"])
+    type: FactType
+    sources: list[Key] = Field(
+        default=[], max_length=10, description="who may write it, the first before the others; empty: any source"
+    )
+    unit: str = Field("", max_length=20, description="of its numbers", examples=["seats"])
+
+
 class DraftBody(_Strict):
     """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters. A draft may have errors;
     publishing refuses them."""
@@ -81,6 +93,7 @@ class DraftBody(_Strict):
     )
     stages: list[StageBody] = Field(min_length=1, max_length=50)
     rules: list[RuleBody] = Field(default=[], max_length=200)
+    facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
     @model_validator(mode="after")
     def _is_of_a_size_to_check(self) -> Self:

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
+from kit.ids import utc_now
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
@@ -46,7 +47,7 @@ class Viewing:
         version = record.pipeline_key, record.pipeline_version
         opportunity = decode_opportunity(record.state)
         rulesets = await self._rulesets.of([version])
-        return OpportunityView(record, opportunity, ways_on(opportunity, rulesets[version]))
+        return OpportunityView(record, opportunity, ways_on(opportunity, rulesets[version], utc_now()))
 
     async def opportunities(
         self, stage: str | None, to_confirm: bool, after: str, limit: int

@@ -1,0 +1,59 @@
+"""What is known of an opportunity when rules are asked."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+
+from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, OWNER, STAGE_AGE, Facts, score_fact
+from stage_engine.domain.literals import DAY, Known, known, seconds
+from stage_engine.domain.opportunity import Opportunity, is_current
+from stage_engine.domain.pipeline import Pipeline
+
+_TIMED = frozenset({CLOSE_DATE, AGE, STAGE_AGE})
+
+
+def facts_of(
+    opportunity: Opportunity, pipeline: Pipeline, stage_key: str, now: datetime, *, of_any_visit: bool = False
+) -> Facts:
+    """The facts of an opportunity at a time: its own, and the evidence that counts in a stage, captured in the current
+    visit (or the latest of any visit)."""
+    facts: dict[str, Known] = {}
+    if opportunity.amount is not None and opportunity.amount_counts:
+        facts[AMOUNT] = opportunity.amount
+    if opportunity.owner_id:
+        facts[OWNER] = opportunity.owner_id
+    for key in pipeline.stage(stage_key).assessment_keys:
+        score = opportunity.scores.get(key)
+        if score is not None and (of_any_visit or is_current(opportunity, score.stage_key, score.visit_no)):
+            facts[score_fact(key)] = score.score
+            for detail, literal in score.details:
+                facts[f"{key}.{detail}"] = known(literal, now)
+    for name, fact in opportunity.facts.items():
+        if fact.value is not None:
+            facts[name] = known(fact.value, now)
+    if not pipeline.reads.isdisjoint(_TIMED):
+        _add_timed(facts, opportunity, now)
+    return facts
+
+
+def _add_timed(facts: dict[str, Known], opportunity: Opportunity, now: datetime) -> None:
+    closing = date_of(opportunity.close_date)
+    if closing is not None:
+        facts[CLOSE_DATE] = known(closing, now)
+    facts[STAGE_AGE] = _days(opportunity.visit_opened_at, now)
+    created = opportunity.facts.get(CREATED)
+    if created is not None and isinstance(created.value, datetime):
+        facts[AGE] = _days(created.value, now)
+
+
+def _days(since: datetime, now: datetime) -> Decimal:
+    return max(Decimal(0), (seconds(now) - seconds(since)) // DAY)
+
+
+@lru_cache(4096)
+def date_of(text: str) -> date | None:
+    """The date of an ISO text; None where it is none."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return None
