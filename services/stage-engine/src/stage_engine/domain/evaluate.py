@@ -4,12 +4,14 @@ It is what the engine is checked against at every decision, and what explains th
 """
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 from typing import Protocol
 
 from stage_engine.domain.facts import Facts
-from stage_engine.domain.literals import Known
+from stage_engine.domain.literals import Known, plain
 from stage_engine.domain.parsed import ParsedCondition, ParsedRule, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value
@@ -23,7 +25,7 @@ class Truth(IntEnum):
     MISSING = 2
 
 
-@value
+@dataclass(slots=True, eq=False)
 class Finding:
     """How one condition came out. `margin` is the signed distance to the threshold in the condition's unit: negative is
     short by so much, positive is beyond by so much; None where distance has no meaning."""
@@ -86,22 +88,21 @@ class EngineDisagreement(EngineFault):
 _HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
+@lru_cache(8192, typed=True)
+def finding_of(condition: ParsedCondition, actual: Known | None) -> Finding:
+    """How a condition comes out for a value. Equal numbers give the same, however many zeros each was written with."""
+    if condition.holds(actual):
+        truth = _HOLDS
+    else:
+        truth = _MISSING if actual is None else _FAILED
+    margin = None if actual is None else condition.distance(actual)
+    return Finding(truth, condition, actual, None if margin is None else Decimal(plain(margin)))
+
+
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
-    findings: list[Finding] = []
-    unmet: list[Finding] = []
-    for condition in parsed.conditions:
-        known = facts.get(condition.fact)
-        if known is None:
-            truth = _HOLDS if condition.holds(None) else _MISSING
-            finding = Finding(truth, condition, None, None)
-        else:
-            truth = _HOLDS if condition.holds(known) else _FAILED
-            finding = Finding(truth, condition, known, condition.distance(known))
-        findings.append(finding)
-        if truth is not _HOLDS:
-            unmet.append(finding)
-    return RuleResult(parsed, findings, unmet)
+    findings = [finding_of(condition, facts.get(condition.fact)) for condition in parsed.conditions]
+    return RuleResult(parsed, findings, [each for each in findings if each.truth is not _HOLDS])
 
 
 def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:

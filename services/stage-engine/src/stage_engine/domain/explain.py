@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 
@@ -21,6 +22,7 @@ NEAR_MISS_LIMIT = 5
 REASON_LIMIT = 100
 
 
+@lru_cache(8192)
 def _reason(finding: Finding) -> Reason:
     fact, actual, margin = finding.fact, finding.actual, finding.margin
     if actual is None:

@@ -111,17 +111,18 @@ def known(literal: Literal, now: datetime) -> Known:
 
 def shown(fact: Known) -> str:
     """The value as text, for people."""
+    if fact.__class__ is Decimal:
+        return plain(fact)  # pyright: ignore[reportArgumentType]
     match fact:
         case str():
             return fact
         case bool():
             return "true" if fact else "false"
-        case Decimal():
-            return plain(fact)
         case Moment():
             return fact.shown
-        case _:
+        case frozenset():
             return ", ".join(sorted(fact))
+    raise TypeError(type(fact))
 
 
 _READ: dict[str, Callable[[Any], Literal]] = {

@@ -10,7 +10,6 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.grammar import Among, Blank, Cell, OneOf, parse
 from stage_engine.domain.literals import FactType, Known
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, Stage
-from stage_engine.domain.value import value
 
 
 class Kind(IntEnum):
@@ -23,7 +22,7 @@ class Kind(IntEnum):
     WON = 5
 
 
-@value
+@dataclass(frozen=True, slots=True, eq=False)
 class ParsedCondition:
     """A condition read: the fact, the cell's meaning and text, a test of whether a value meets it, and a measure of how
     far it lies within or outside, in this unit."""
