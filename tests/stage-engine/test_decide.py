@@ -25,6 +25,7 @@ from stage_engine.domain.replay import (
     run_again,
 )
 from stage_engine.domain.sync import ParkedWrite, write_confirmed, write_parked
+from stage_engine.domain.taking import AHEAD_LIMIT
 
 STAGES = ["prospecting", "discovery", "demo", "negotiation", "closed_won", "closed_lost"]
 
@@ -32,7 +33,19 @@ ASSESSMENTS = ["prospecting", "discovery", "demo", "sales_feedback"]
 
 
 def machine_of(world: Any, policy: str) -> type[RuleBasedStateMachine]:
-    ruleset = world.ruleset(skip_policy=policy)
+    rules = [
+        {**world.document()["rules"][0], "rule_id": "by_facts", "priority": 1, "conditions": [
+            {"fact": "opportunity.type", "cell": "any of 'new', 'renewal'"},
+            {"fact": "activity.last_touch_at", "cell": "> now - 1h"},
+            {"fact": "prospecting.answers.budget", "cell": "unknown"},
+        ]},
+        {**world.document()["rules"][2], "rule_id": "by_date", "priority": 1, "conditions": [
+            {"fact": "opportunity.close_date", "cell": "within 200d"},
+            {"fact": "demo.answers.budget", "cell": "true"},
+            {"fact": "visit.age_days", "cell": "< 1"},
+        ]},
+    ]  # fmt: skip
+    ruleset = world.ruleset(skip_policy=policy, rules=[*world.document()["rules"], *rules])
 
     class Opportunity(RuleBasedStateMachine):
         def __init__(self) -> None:
@@ -52,7 +65,7 @@ def machine_of(world: Any, policy: str) -> type[RuleBasedStateMachine]:
                 return
             (step,) = steps
             decision = step.decision
-            assert decision == decide(before, given, self.ruleset, self.now)
+            assert decision == decide(before, step.given, self.ruleset, self.now)
             self.check(step)
             self.steps.append(step)
             self.opportunity = decision.opportunity
@@ -68,6 +81,7 @@ def machine_of(world: Any, policy: str) -> type[RuleBasedStateMachine]:
             )
             assert run_again(stored, self.ruleset, self.now) == (stored, True)
             assert decode_input(stored.given) == given
+            assert "passed_over" not in stored.given
             assert decode_decision(stored.decision) == replace(decision, opportunity=None)
             if after is None:
                 assert before is None and not isinstance(given, Observation)
@@ -120,11 +134,28 @@ def machine_of(world: Any, policy: str) -> type[RuleBasedStateMachine]:
         def submits(self, assessment: str, score: str | None, current: bool, age: int, attempt: int) -> None:
             at = self.now - timedelta(minutes=age)
             given = world.submission(
-                assessment, score, self.opportunity, attempt_no=attempt, captured_at=at, received_at=at
-            )
+                assessment, score, self.opportunity, attempt_no=attempt, captured_at=at, received_at=at,
+                details=(("answers.budget", attempt == 1), ("answers.passed_over", "x")),
+            )  # fmt: skip
             if not current:
                 given = replace(given, visit_no=max(1, given.visit_no - 1))
             self.take(given)
+
+        @rule(
+            name=st.sampled_from(
+                ["opportunity.type", "activity.last_touch_at", "opportunity.amount", "crm.passed_over"]
+            ),
+            value=st.sampled_from(["new", "lost", Decimal(7), None, frozenset({"new"}), world.start]),
+            source=st.sampled_from(["crm", "dialler"]),
+            age=st.integers(-10, 90),
+        )
+        def a_source_reports(self, name: str, value: Any, source: str, age: int) -> None:
+            at = self.now - timedelta(minutes=age)
+            self.take(world.facts(world.fact(name, value, source, observed_at=at)))
+            facts = self.opportunity.facts
+            assert facts.keys() <= {"opportunity.type", "activity.last_touch_at"}
+            assert all(isinstance(f.value, str | None) for f in facts.values() if f.name == "opportunity.type")
+            assert all(f.observed_at <= self.now + AHEAD_LIMIT for f in facts.values())
 
         @rule()
         def submits_what_passes(self) -> None:

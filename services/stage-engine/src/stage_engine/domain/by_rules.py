@@ -84,11 +84,15 @@ def _won(
 
 
 def _captured_before_override(opportunity: Opportunity, winner: RuleResult) -> bool:
+    """Whether what holds is no newer than the override: any score that the rule reads, or without one all its facts."""
     override = opportunity.override
     if override is None:
         return False
-    scores = (opportunity.scores.get(assessment_of(fact) or "") for fact in winner.parsed.facts)
-    return any(score is not None and score.captured_at < override.at for score in scores)
+    facts = winner.parsed.facts
+    scores = (opportunity.scores.get(assessment_of(fact) or "") for fact in facts)
+    captured = [score.captured_at for score in scores if score is not None]
+    observed = [opportunity.facts[fact].observed_at for fact in facts if fact in opportunity.facts]
+    return min(captured) < override.at if captured else bool(observed) and max(observed) < override.at
 
 
 def with_earned(opportunity: Opportunity, pipeline: Pipeline, winner: RuleResult) -> Opportunity:

@@ -3,6 +3,7 @@
     Submission   evidence: rules may move the opportunity, propose to, or say what is short
     Observation  what the CRM holds: adopt, converge, quarantine
     Command      a person: move, override, close, reopen
+    FactChange   what a source says of facts: rules that read those that changed may move the opportunity
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -11,8 +12,9 @@ from datetime import datetime
 
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.inputs import FactChange, Input, Observation, Submission
 from stage_engine.domain.on_command import on_command
+from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
@@ -47,6 +49,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
         return on_submission(opportunity, given, rules, now, unblocked=lapsed)
     if isinstance(given, Observation):
         return on_observation(opportunity, given, rules, now, unblocked=lapsed)
+    if isinstance(given, FactChange):
+        return on_facts(opportunity, given, rules, now, unblocked=lapsed)
     return on_command(opportunity, given, rules, now)
 
 

@@ -10,7 +10,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
 
-from stage_engine.domain.facts import Facts
+from stage_engine.domain.facts import Facts, assessment_of, score_fact
 from stage_engine.domain.literals import Known, plain
 from stage_engine.domain.parsed import ParsedCondition, ParsedRule, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
@@ -110,6 +110,10 @@ def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
     return tuple(sorted({fact for parsed in rules for fact in parsed.facts}))
 
 
+# Sets of facts that changed together, kept with the rules that read them.
+_ASKED_LIMIT = 4096
+
+
 class Ruleset:
     """A pipeline version ready to decide with: its rules as we read them, and the engine."""
 
@@ -121,14 +125,25 @@ class Ruleset:
         self.size = sum(1 + len(p.conditions) for table in self.tables.values() for p in table)
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
+        self._evidence: dict[str, frozenset[str]] = {}
 
     def asked(self, stage_key: str, facts: frozenset[str]) -> Asked:
         """The rules of the stage that read any of these facts."""
         found = self._asked.get((stage_key, facts))
         if found is None:
             rules = tuple(p for p in self.tables[stage_key] if not facts.isdisjoint(p.facts))
+            if len(self._asked) >= _ASKED_LIMIT:
+                self._asked.clear()
             found = Asked(rules, tuple(p for p in rules if p.acts), facts_read_by(rules))
             self._asked[stage_key, facts] = found
+        return found
+
+    def evidence(self, assessment_key: str) -> frozenset[str]:
+        """The facts that new answers to an assessment may have changed: its score, and of the others those read."""
+        found = self._evidence.get(assessment_key)
+        if found is None:
+            read = {fact for fact in self.pipeline.reads if assessment_of(fact) == assessment_key}
+            found = self._evidence[assessment_key] = frozenset({score_fact(assessment_key), *read})
         return found
 
     def hits(self, stage_key: str, facts: Facts) -> list[ParsedRule]:

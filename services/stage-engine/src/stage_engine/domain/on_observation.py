@@ -12,6 +12,7 @@ from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
 from stage_engine.domain.pipeline import Pipeline, SkipPolicy
+from stage_engine.domain.taking import taken
 
 CRM_EDIT = "CRM_EDIT"
 
@@ -60,9 +61,12 @@ def on_observation(
         gone = replace(last, number=given.number) if last is not None and given.number else last
         return Ruling(Outcome.NO_OP, before.changed(deleted=True, last_observation=gone))
     unblocked = unblocked or before.quarantined or before.deleted
-    observed = _observed(before, given, rules.pipeline)
-    ruling = _reconciled(before, observed, given, rules, now, unblocked=unblocked)
-    warnings = _warnings(given, rules.pipeline)
+    # The CRM's clock must not date a fact into the future; its reports are numbered.
+    facts = [replace(fact, observed_at=now) if fact.observed_at > now else fact for fact in given.facts]
+    found = taken(_observed(before, given, rules.pipeline), rules.pipeline, facts, now)
+    changed = found.changed | _changed(before, found.opportunity)
+    ruling = _reconciled(found.opportunity, changed, given, rules, now, unblocked=unblocked, was=before)
+    warnings = (*_warnings(given, rules.pipeline), *found.reasons)
     if not warnings:
         return ruling
     reasons = (*ruling.reasons, *warnings)
@@ -108,8 +112,9 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
 
 
 def _reconciled(
-    before: Opportunity, observed: Opportunity, given: Observation, rules: Ruleset, now: datetime, *, unblocked: bool
-) -> Ruling:
+    observed: Opportunity, triggers: frozenset[str], given: Observation, rules: Ruleset, now: datetime, *,
+    unblocked: bool, was: Opportunity,
+) -> Ruling:  # fmt: skip
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
     if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"
@@ -117,14 +122,13 @@ def _reconciled(
         return Ruling(Outcome.REJECTED, observed.changed(quarantined=True), (reason,))
     if not ours:
         return _adopted(observed, given, pipeline, now)
-    triggers = _changed(before, observed)
     if unblocked and pipeline.is_open(ours):
         triggers |= all_facts(observed, pipeline, now)
     if theirs == ours:
         return _resumed(_agreed(observed, theirs, observed.revision), rules, now, triggers, rewrite=False)
     if theirs == observed.base_stage:
         # The CRM still shows the base. Usually our write is on its way; after a conflict or a quarantine it is not.
-        rewrite = given.occasion is Occasion.CONFLICT or before.quarantined or before.deleted
+        rewrite = given.occasion is Occasion.CONFLICT or was.quarantined or was.deleted
         return _resumed(observed, rules, now, triggers, rewrite=rewrite)
     own = [revision for revision, stage in observed.in_flight if stage == theirs]
     if own:

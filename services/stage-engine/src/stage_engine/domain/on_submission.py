@@ -38,7 +38,7 @@ def on_submission(
         reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if reason is not None:
         return _earn_only(after, given, rules, reason, now)
-    triggers = frozenset((score_fact(given.assessment_key),))
+    triggers = rules.evidence(given.assessment_key)
     if unblocked:
         triggers |= all_facts(after, rules.pipeline, now)
     return by_rules(after, rules, now, triggers, given.submission_id)
@@ -92,6 +92,7 @@ def _score(given: Submission, score: Decimal) -> Score:
         given.captured_at,
         given.submitted_by,
         given.lost,
+        given.details,
     )
 
 
@@ -103,7 +104,7 @@ def _earn_only(opportunity: Opportunity, given: Submission, rules: Ruleset, reas
     if not ahead or not pipeline.is_open(earned.key) or given.assessment_key not in earned.assessment_keys:
         return Ruling(Outcome.REJECTED, opportunity, (reason,))
     facts = facts_of(opportunity, pipeline, earned.key, now, of_any_visit=True)
-    asked = rules.asked(earned.key, frozenset((score_fact(given.assessment_key),))).acting
+    asked = rules.asked(earned.key, rules.evidence(given.assessment_key)).acting
     try:
         hits = rules.hits(earned.key, facts)
     except EngineFault as fault:
