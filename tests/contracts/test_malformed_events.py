@@ -29,7 +29,7 @@ IDS = {
     "submission_id", "transition_id", "write_id",
 }  # fmt: skip
 DECIMALS = {
-    "actual", "amount", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
+    "amount", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
     "reachable_max", "reachable_min", "reachable_scores", "score",
 }  # fmt: skip
 DATES = {"close_date"}

@@ -24,7 +24,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import AMOUNT, section_key
+from stage_engine.domain.facts import AMOUNT
 from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Occasion, Submission
 from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
@@ -121,9 +121,12 @@ def read_submission(message: SubmissionScored) -> Submission:
 def _details(message: SubmissionScored) -> Iterator[tuple[str, Literal]]:
     """What else than the score rules may read of a submission, by the rest of the facts' names. A number that the rules
     engine does not hold exactly counts as unknown."""
-    found = [("percent", _exact(message.percent))]
-    found += [(f"sections.{section_key(section.section)}", _exact(section.points)) for section in message.sections]
-    found += [(f"answers.{part.question_key}", _answer(part.answer)) for part in message.contributions]
+    found = [("percent", _exact(message.percent, "percent"))]
+    for section in message.sections:
+        found.append((f"sections.{wire.required(section.section, 'section')}", _exact(section.points, "points")))
+    for part in message.contributions:
+        if part.HasField("answer"):
+            found.append((f"answers.{part.question_key}", _answer(part.answer)))
     return ((name, literal) for name, literal in found if literal is not None)
 
 
@@ -134,19 +137,20 @@ def _answer(answer: Answer) -> Literal | None:
         case "choices":
             return frozenset(answer.choices.keys)
         case "number":
-            return _exact(answer.number)
+            return _exact(answer.number, "number")
         case "text":
             return answer.text
         case "boolean":
             return answer.boolean
         case _:
-            return None
+            raise InvalidEvent("missing_field", "answer has no value")
 
 
-def _exact(text: str) -> Literal | None:
+def _exact(text: str, field: str) -> Literal | None:
+    number = wire.decimal(text, field)
     try:
-        return exact_number(text)
-    except (ValueError, ArithmeticError):
+        return exact_number(str(number))
+    except ValueError:
         return None
 
 

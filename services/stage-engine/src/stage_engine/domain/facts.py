@@ -102,13 +102,6 @@ def score_fact(assessment_key: str) -> str:
 
 
 @lru_cache(4096)
-def section_key(section: str) -> str:
-    """The title of a section as a part of a fact's name: `Next steps` is `next_steps`."""
-    key = re.sub(r"[^a-z0-9]+", "_", section.lower()).strip("_")
-    return key if key[:1].isalpha() else f"s_{key}"
-
-
-@lru_cache(4096)
 def assessment_of(fact: str) -> str | None:
     """The assessment whose score, section or answer the fact is; None for a fact of another kind."""
     match = _EVIDENCE.fullmatch(fact)
