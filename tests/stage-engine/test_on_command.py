@@ -85,7 +85,7 @@ class TestCommands:
         assert [r.fact for r in refused.reasons] == ["command.role"]
         decision = world.decide(opportunity, world.command(opportunity, "negotiation", reason_code="BOUNCED"))
         assert kind(decision) is TransitionKind.REOPEN
-        assert (after(decision).cycle_no, after(decision).earned_stage) == (2, "negotiation")
+        assert (after(decision).cycle_no, after(decision).earned_stage) == (2, "prospecting")
         won = world.decide(after(decision), world.submission("sales_feedback", "100", after(decision), attempt_no=2))
         assert kind(won) is TransitionKind.CLOSE_WON
         assert won.transition is not None and won.transition.cycle_no == 2

@@ -12,7 +12,7 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale, parse, plain
 from stage_engine.domain.literals import Known, Moment
-from stage_engine.domain.parsed import ParsedRule, rules_by_stage
+from stage_engine.domain.parsed import ParsedRule, demands_by_stage, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 
 # The last row of every table. It always holds: its absence from a result means that the table did not run.
@@ -171,11 +171,12 @@ class _Table:
 
 
 class ZenMatcher:
-    """Matches the rules of one pipeline version: each open stage is a table of zen-engine, made when it is needed."""
+    """Matches the rules of one pipeline version: each open stage is a table of zen-engine, made when it is needed. So
+    are the criteria and milestones of a stage."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._name = f"{pipeline.key}/{{}}@{pipeline.version}"
-        self._rules = rules_by_stage(pipeline)
+        self._rules = rules_by_stage(pipeline) | demands_by_stage(pipeline)
         self._tables: dict[str, _Table] = {}
 
     def __call__(self, stage_key: str, facts: Facts) -> list[str]:

@@ -3,10 +3,12 @@
 from datetime import datetime
 from operator import attrgetter
 
+from stage_engine.domain.criteria import gate, with_milestones
 from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, reasons_of, shadows_of, smallest_margin
 from stage_engine.domain.facts import Facts, assessment_of
+from stage_engine.domain.inputs import Input, Submission
 from stage_engine.domain.known_facts import facts_of
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
@@ -21,18 +23,24 @@ def all_facts(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> fr
     return frozenset(facts_of(opportunity, pipeline, opportunity.stage_key, now))
 
 
-def by_rules(
-    opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: frozenset[str], submission_id: str = ""
-) -> Ruling:
-    """What the rules of the current stage make of the triggering facts, which `opportunity` already holds. A rule that
-    reads none of them is not asked: it fires on the edge, not on an unrelated change."""
+def by_rules(opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: frozenset[str], given: Input) -> Ruling:
+    """What the rules of the current stage make of the triggering facts, which `opportunity` already holds, and of the
+    milestones that these complete. A rule that reads none of them is not asked: it fires on the edge, not on an
+    unrelated change."""
+    if rules.demands:
+        try:
+            opportunity, reached = with_milestones(opportunity, rules, triggers, given.input_id, now)
+        except EngineFault as fault:
+            return engine_fault(opportunity, fault)
+        triggers |= reached
     facts = facts_of(opportunity, rules.pipeline, opportunity.stage_key, now)
     asked = rules.asked(opportunity.stage_key, triggers)
     try:
-        hits = [p for p in rules.hits(opportunity.stage_key, facts) if p in asked.rules]
+        every = rules.hits(opportunity.stage_key, facts)
+        hits = [p for p in every if p in asked.rules]
         winning = next(filter(_acts, hits), None)
         if winning is not None:
-            return _won(opportunity, rules, now, findings_of(winning, facts), facts, shadows_of(hits), submission_id)
+            return _won(opportunity, rules, now, findings_of(winning, facts), facts, shadows_of(hits), given)
     except EngineFault as fault:
         return engine_fault(opportunity, fault)
     missed = [findings_of(p, facts) for p in asked.acting]
@@ -46,6 +54,7 @@ def by_rules(
             facts_read(asked.facts, facts),
             near_misses_of(opportunity, missed),
         ),
+        stuck=not any(map(_acts, every)),
     )
 
 
@@ -56,7 +65,7 @@ def _won(
     winner: RuleResult,
     facts: Facts,
     shadows: tuple[Reason, ...],
-    submission_id: str,
+    given: Input,
 ) -> Ruling:
     pipeline, rule = rules.pipeline, winner.parsed.rule
     explanation = Explanation(
@@ -64,6 +73,10 @@ def _won(
         margin=smallest_margin((winner,)),
         facts=facts_read(facts_read_by((winner.parsed,)), facts),
     )
+    target = rule.to_stage
+    criteria = gate(opportunity, rules, opportunity.stage_key, target, now)
+    if criteria:
+        return Ruling(Outcome.REJECTED, opportunity, criteria + shadows, explanation)
     refusal = _refusal(opportunity, rules, winner, now)
     if refusal:
         return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), refusal + shadows, explanation)
@@ -71,15 +84,15 @@ def _won(
         after = with_earned(opportunity, pipeline, winner)
         return Ruling(Outcome.PROPOSED, after, shadows, explanation, proposed_stage=rule.to_stage)
     move = Move(
-        rule.to_stage,
+        target,
         Cause.RULE,
         now,
-        earned_stage=pipeline.further(opportunity.earned_stage, rule.to_stage),
+        earned_stage=pipeline.further(opportunity.earned_stage, target),
         rule_id=rule.rule_id,
-        submission_id=submission_id,
+        submission_id=given.submission_id if isinstance(given, Submission) else "",
         reason_code=rule.reason_code,
     )
-    after, transition = moved(opportunity, pipeline, move)
+    after, transition = moved(earning_on(opportunity, pipeline), pipeline, move)
     return Ruling(Outcome.ACCEPTED, after, shadows, explanation, transition=transition, write=True)
 
 
@@ -104,9 +117,18 @@ def with_earned(opportunity: Opportunity, pipeline: Pipeline, winner: RuleResult
         and pipeline.rank(earned) >= pipeline.rank(opportunity.stage_key)
         and not _captured_before_override(opportunity, winner)
     )
+    opportunity = earning_on(opportunity, pipeline)
     if earned == opportunity.earned_stage and not agrees:
         return opportunity
     return opportunity.changed(earned_stage=earned, override=None if agrees else opportunity.override)
+
+
+def earning_on(opportunity: Opportunity, pipeline: Pipeline) -> Opportunity:
+    """The opportunity once a rule has led on from its stage: evidence may earn on from there."""
+    stage_key = opportunity.stage_key
+    if stage_key == pipeline.first_stage() or stage_key in opportunity.earned_from or not pipeline.is_open(stage_key):
+        return opportunity
+    return opportunity.changed(earned_from=(*opportunity.earned_from, stage_key))
 
 
 def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult, now: datetime) -> tuple[Reason, ...]:

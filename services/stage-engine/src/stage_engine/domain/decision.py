@@ -40,6 +40,7 @@ class Code(StrEnum):
     FACT_SOURCE = "FACT_SOURCE"
     FACT_FUTURE = "FACT_FUTURE"
     FACT_STALE = "FACT_STALE"
+    NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -53,6 +54,8 @@ class Reason:
     margin: Decimal | None
     message: str
     unit: str = ""
+    # The criterion that it belongs to, empty where it belongs to a rule.
+    criterion: str = ""
 
 
 @value
@@ -127,7 +130,7 @@ UNEXPLAINED = Explanation()
 @value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
-    `write` asks for the CRM to be brought to the stage it is in then."""
+    `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
 
     outcome: Outcome
     opportunity: Opportunity | None
@@ -136,6 +139,7 @@ class Ruling:
     proposed_stage: str = ""
     transition: Transition | None = None
     write: bool = False
+    stuck: bool = False
 
 
 @value

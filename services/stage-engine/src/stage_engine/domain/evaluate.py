@@ -12,7 +12,7 @@ from typing import Protocol
 
 from stage_engine.domain.facts import Facts, assessment_of, score_fact
 from stage_engine.domain.literals import Known, plain
-from stage_engine.domain.parsed import ParsedCondition, ParsedRule, rules_by_stage
+from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value
 
@@ -110,6 +110,14 @@ def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
     return tuple(sorted({fact for parsed in rules for fact in parsed.facts}))
 
 
+def all_hold(tests: Tests, facts: Facts) -> bool:
+    """Whether every test holds by our own reading."""
+    for fact, holds in tests:
+        if not holds(facts.get(fact)):
+            return False
+    return True
+
+
 # Sets of facts that changed together, kept with the rules that read them.
 _ASKED_LIMIT = 4096
 
@@ -120,12 +128,38 @@ class Ruleset:
     def __init__(self, pipeline: Pipeline, matcher: Matcher) -> None:
         self.pipeline = pipeline
         self.tables = rules_by_stage(pipeline)
-        self._possible = {key: tuple(p for p in table if p.possible) for key, table in self.tables.items()}
+        # Criteria and milestones, by the names of their tables.
+        self.demands = demands_by_stage(pipeline)
+        every = self.tables | self.demands
+        self._possible = {key: tuple(p for p in table if p.possible) for key, table in every.items()}
         # What it takes to keep, in rules and their conditions, once for each stage.
-        self.size = sum(1 + len(p.conditions) for table in self.tables.values() for p in table)
+        self.size = sum(1 + len(p.conditions) for table in every.values() for p in table)
+        self._leading: dict[str, tuple[ParsedRule, ...]] = {}
+        self.alone = self._alone()
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}
+
+    def leading(self, stage_key: str) -> tuple[ParsedRule, ...]:
+        """The rules of a stage that act and lead on from it."""
+        found = self._leading.get(stage_key)
+        if found is None:
+            further = self.pipeline.further
+            table = self._possible[stage_key]
+            found = tuple(p for p in table if p.acts and further(stage_key, p.rule.to_stage) != stage_key)
+            self._leading[stage_key] = found
+        return found
+
+    def _alone(self) -> dict[str, str]:
+        """The assessments that count in one stage and nowhere else, beside no other and with no criterion that reads
+        them, with that stage: what they say has no bearing on other steps."""
+        stages: dict[str, list[str]] = {}
+        for stage in self.pipeline.stages:
+            for key in stage.assessment_keys:
+                stages.setdefault(key, []).append(stage.key)
+        read = {assessment_of(fact) for table in self.demands.values() for p in table for fact in p.facts}
+        one = {key: found[0] for key, found in stages.items() if len(found) == 1 and key not in read}
+        return {key: stage for key, stage in one.items() if len(self.pipeline.stage(stage).assessment_keys) == 1}
 
     def asked(self, stage_key: str, facts: frozenset[str]) -> Asked:
         """The rules of the stage that read any of these facts."""
@@ -147,17 +181,10 @@ class Ruleset:
         return found
 
     def hits(self, stage_key: str, facts: Facts) -> list[ParsedRule]:
-        """The rules of the stage that hold, those that go first in front. EngineDisagreement when the engine does not
-        find exactly the same."""
-        found: list[ParsedRule] = []
-        ours: list[str] = []
-        for parsed in self._possible[stage_key]:
-            for fact, holds in parsed.tests:
-                if not holds(facts.get(fact)):
-                    break
-            else:
-                found.append(parsed)
-                ours.append(parsed.rule.rule_id)
+        """The rows of a table that hold, those that go first in front: rules of a stage, its criteria or milestones.
+        EngineDisagreement when the engine does not find exactly the same."""
+        found = [parsed for parsed in self._possible[stage_key] if all_hold(parsed.tests, facts)]
+        ours = [parsed.rule.rule_id for parsed in found]
         engine = self._matcher(stage_key, facts)
         if engine != ours:
             raise EngineDisagreement(stage_key, engine, ours)

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, OWNER, STAGE_AGE, Facts, score_fact
 from stage_engine.domain.literals import DAY, Known, known, seconds
-from stage_engine.domain.opportunity import Opportunity, is_current
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 
 _TIMED = frozenset({CLOSE_DATE, AGE, STAGE_AGE})
@@ -16,21 +16,40 @@ def facts_of(
     opportunity: Opportunity, pipeline: Pipeline, stage_key: str, now: datetime, *, of_any_visit: bool = False
 ) -> Facts:
     """The facts of an opportunity at a time: its own, and the evidence that counts in a stage, captured in the current
-    visit (or the latest of any visit)."""
+    visit (or the latest of any visit; of a stage that is to be earned anew, not from before)."""
+    since = opportunity.visit_no
+    if of_any_visit:
+        retracted = opportunity.retracted
+        anew = retracted is not None and pipeline.rank(stage_key) >= pipeline.rank(retracted.stage_key)
+        since = retracted.visit_no if anew and retracted is not None else 0
+    return _facts(opportunity, pipeline, pipeline.stage(stage_key).assessment_keys, now, since)
+
+
+def facts_in_force(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Facts:
+    """All evidence and facts in force, which criteria are held to."""
+    return _facts(opportunity, pipeline, pipeline.assessment_keys, now, 0)
+
+
+def _facts(
+    opportunity: Opportunity, pipeline: Pipeline, assessment_keys: tuple[str, ...], now: datetime, since: int
+) -> Facts:
     facts: dict[str, Known] = {}
     if opportunity.amount is not None and opportunity.amount_counts:
         facts[AMOUNT] = opportunity.amount
     if opportunity.owner_id:
         facts[OWNER] = opportunity.owner_id
-    for key in pipeline.stage(stage_key).assessment_keys:
+    for key in assessment_keys:
         score = opportunity.scores.get(key)
-        if score is not None and (of_any_visit or is_current(opportunity, score.stage_key, score.visit_no)):
+        if score is not None and score.visit_no >= since:
             facts[score_fact(key)] = score.score
             for detail, literal in score.details:
                 facts[f"{key}.{detail}"] = known(literal, now)
     for name, fact in opportunity.facts.items():
         if fact.value is not None:
             facts[name] = known(fact.value, now)
+    for name, milestone in pipeline.milestone_facts:
+        reached = opportunity.milestones.get(milestone.key)
+        facts[name] = Decimal(reached.count if reached else 0) if milestone.repeatable else reached is not None
     if not pipeline.reads.isdisjoint(_TIMED):
         _add_timed(facts, opportunity, now)
     return facts

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from stage_engine.domain.by_rules import engine_fault, guard, rests_on_own
+from stage_engine.domain.criteria import gate
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import Command
@@ -70,7 +71,8 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: d
         return _role(given, "reopening") + _missing("reason_code", given.reason_code, "reopening needs a reason")
     gives_up = category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
-        return _missing("reason_code", given.reason_code, "going back or giving up needs a reason")
+        criteria = () if given.override else gate(opportunity, rules, source, target, now)
+        return _missing("reason_code", given.reason_code, "going back or giving up needs a reason") + criteria
     return _objections_to_progress(opportunity, given, rules, now)
 
 
@@ -98,6 +100,9 @@ def _objections_to_progress(
     if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)
+    criteria = tuple(reason for a, b in hops for reason in gate(opportunity, rules, a, b, now))
+    if criteria:
+        return tuple(dict.fromkeys(criteria))
     earned = opportunity.earned_stage
     if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
         return ()

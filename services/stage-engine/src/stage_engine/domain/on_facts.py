@@ -27,7 +27,7 @@ def on_facts(
         triggers |= all_facts(after, pipeline, now)
     if not triggers:
         return Ruling(Outcome.REJECTED if found.reasons else Outcome.NO_OP, after, found.reasons)
-    ruling = by_rules(after, rules, now, triggers)
+    ruling = by_rules(after, rules, now, triggers, given)
     outcome = Outcome.NO_OP if ruling.outcome is Outcome.REJECTED else ruling.outcome
     return replace(ruling, outcome=outcome, reasons=(*ruling.reasons, *found.reasons))
 

@@ -125,14 +125,14 @@ def _reconciled(
     if unblocked and pipeline.is_open(ours):
         triggers |= all_facts(observed, pipeline, now)
     if theirs == ours:
-        return _resumed(_agreed(observed, theirs, observed.revision), rules, now, triggers, rewrite=False)
+        return _resumed(_agreed(observed, theirs, observed.revision), given, rules, now, triggers, rewrite=False)
     if theirs == observed.base_stage:
         # The CRM still shows the base. Usually our write is on its way; after a conflict or a quarantine it is not.
         rewrite = given.occasion is Occasion.CONFLICT or was.quarantined or was.deleted
-        return _resumed(observed, rules, now, triggers, rewrite=rewrite)
+        return _resumed(observed, given, rules, now, triggers, rewrite=rewrite)
     own = [revision for revision, stage in observed.in_flight if stage == theirs]
     if own:
-        return _resumed(_agreed(observed, theirs, max(own)), rules, now, triggers, rewrite=True)
+        return _resumed(_agreed(observed, theirs, max(own)), given, rules, now, triggers, rewrite=True)
     return _adopted(observed, given, pipeline, now)
 
 
@@ -187,12 +187,12 @@ def _changed(before: Opportunity, observed: Opportunity) -> frozenset[str]:
 
 
 def _resumed(
-    observed: Opportunity, rules: Ruleset, now: datetime, triggers: frozenset[str], *, rewrite: bool
+    observed: Opportunity, given: Observation, rules: Ruleset, now: datetime, triggers: frozenset[str], *, rewrite: bool
 ) -> Ruling:
     """Both sides agree on the stage, or will once our write is confirmed; the triggering facts may complete a rule."""
     if not triggers or not rules.pipeline.is_open(observed.stage_key):
         return Ruling(Outcome.NO_OP, observed, write=rewrite)
-    ruling = by_rules(observed, rules, now, triggers)
+    ruling = by_rules(observed, rules, now, triggers, given)
     if ruling.outcome is Outcome.ACCEPTED:
         return ruling
     if ruling.outcome is Outcome.PROPOSED:

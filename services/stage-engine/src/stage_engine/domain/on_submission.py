@@ -41,7 +41,7 @@ def on_submission(
     triggers = rules.evidence(given.assessment_key)
     if unblocked:
         triggers |= all_facts(after, rules.pipeline, now)
-    return by_rules(after, rules, now, triggers, given.submission_id)
+    return by_rules(after, rules, now, triggers, given)
 
 
 def _reason(code: Code, given: Submission, text: str) -> Reason:

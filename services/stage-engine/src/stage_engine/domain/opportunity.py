@@ -71,6 +71,23 @@ class LastObservation:
     committed_at: datetime
 
 
+@value
+class Reached:
+    """A milestone that was reached: first when and by what input, and how often."""
+
+    at: datetime
+    input_id: str
+    count: int = 1
+
+
+@value
+class Retracted:
+    """Stages from this one on have to be earned anew: only evidence of this visit or a later one counts there."""
+
+    stage_key: str
+    visit_no: int
+
+
 @dataclass(frozen=True)
 class Opportunity:
     """One opportunity in its pipeline version.
@@ -80,7 +97,8 @@ class Opportunity:
     writes to the CRM not yet confirmed. An empty `stage_key` means that the CRM has only shown the opportunity in a
     stage that is not mapped. `amount_counts` says whether the amount is in the currency of the pipeline. `facts` are
     the other facts that the pipeline version reads, each of the source that goes first; `other_facts` are what further
-    sources last said of them. Visits and revisions count from 1, decisions too.
+    sources last said of them. `earned_from` are stages other than the first out of which a rule has led: evidence may
+    earn on from there. Visits and revisions count from 1, decisions too.
     """
 
     opportunity_id: str
@@ -110,6 +128,9 @@ class Opportunity:
     amount_counts: bool = True
     facts: Mapping[str, FactInForce] = field(default_factory=dict)
     other_facts: tuple[FactInForce, ...] = ()
+    milestones: Mapping[str, Reached] = field(default_factory=dict)
+    earned_from: tuple[str, ...] = ()
+    retracted: Retracted | None = None
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 
 from stage_engine.domain.cells import measure, predicate
 from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.grammar import Among, Blank, Cell, OneOf, parse
 from stage_engine.domain.literals import FactType, Known
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, Stage
+from stage_engine.domain.pipeline import Category, Condition, Milestone, Need, Pipeline, Rule, RuleMode
 
 
 class Kind(IntEnum):
@@ -72,29 +72,56 @@ def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
 
 def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
     """For each open stage the rules that can leave it, those that go first in front. Rules that would lead back are
-    left out: only a person goes back."""
+    left out, unless they say so: it takes a person or a purpose to go back."""
     read = [_read(rule, pipeline) for rule in pipeline.rules if rule.mode is not RuleMode.OFF]
     tables: dict[str, tuple[ParsedRule, ...]] = {}
     for stage in pipeline.stages:
         if stage.category is not Category.OPEN:
             continue
         found: list[ParsedRule] = []
-        for rule, conditions, tests, facts in read:
+        for rule, conditions, tests, facts, needed in read:
             kind = kind_of(pipeline, stage.key, rule.to_stage)
-            if rule.from_stage not in (None, stage.key) or kind is Kind.REGRESS:
+            if rule.from_stage not in (None, stage.key) or (kind is Kind.REGRESS and not rule.back):
                 continue
             acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
-            possible = all(holds(None) or counts_in(stage, fact) for fact, holds in tests)
+            possible = needed.issubset(stage.assessment_keys)
             found.append(ParsedRule(rule, kind, conditions, tests, facts, acts, possible))
         found.sort(key=ParsedRule.order)
         tables[stage.key] = tuple(found)
     return tables
 
 
-def counts_in(stage: Stage, fact: str) -> bool:
-    """Whether a fact can be known in a stage: evidence counts only where its assessment does."""
-    assessment = assessment_of(fact)
-    return assessment is None or assessment in stage.assessment_keys
+class Side(StrEnum):
+    """What a list of a stage is asked of: what comes, what goes on, or what happens meanwhile."""
+
+    ENTRY = "entry"
+    EXIT = "exit"
+    MILESTONES = "milestones"
+
+
+def table_name(stage_key: str, side: Side) -> str:
+    """The table of a stage's criteria or milestones beside that of its rules."""
+    return f"{stage_key}/{side}"
+
+
+def demands_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
+    """The criteria and milestones of each stage as tables: each is a rule that leads nowhere, named by its key. They
+    read the evidence in force of all stages. Tables without a row are left out."""
+    tables: dict[str, tuple[ParsedRule, ...]] = {}
+    for stage in pipeline.stages:
+        for side, demands in (
+            (Side.ENTRY, stage.entry), (Side.EXIT, stage.exit), (Side.MILESTONES, stage.milestones),
+        ):  # fmt: skip
+            found: list[ParsedRule] = []
+            for demand in demands:
+                rule = Rule(demand.key, stage.key, stage.key, demand.conditions, RuleMode.AUTO)
+                _, conditions, tests, facts, needed = _read(rule, pipeline)
+                possible = needed.issubset(pipeline.assessment_keys)
+                acts = isinstance(demand, Milestone) or demand.need is Need.REQUIRED
+                found.append(ParsedRule(rule, Kind.ADVANCE, conditions, tests, facts, acts, possible))
+            if found:
+                tables[table_name(stage.key, side)] = tuple(sorted(found, key=ParsedRule.order))
+    return tables
 
 
 def read_cell(condition: Condition, pipeline: Pipeline) -> Cell:
@@ -118,7 +145,13 @@ def read_condition(condition: Condition, pipeline: Pipeline) -> ParsedCondition:
     return ParsedCondition(condition.fact, cell, condition.cell, predicate(cell), measure(cell), unit)
 
 
-def _read(rule: Rule, pipeline: Pipeline) -> tuple[Rule, tuple[ParsedCondition, ...], Tests, frozenset[str]]:
+_Read = tuple[Rule, tuple[ParsedCondition, ...], Tests, frozenset[str], frozenset[str]]
+
+
+def _read(rule: Rule, pipeline: Pipeline) -> _Read:
+    """The rule with its conditions, those that test something, its facts, and the assessments without which it cannot
+    hold."""
     conditions = tuple(read_condition(c, pipeline) for c in rule.conditions)
     tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
-    return rule, conditions, tests, frozenset(c.fact for c in conditions)
+    needed = (assessment_of(fact) for fact, holds in tests if not holds(None))
+    return rule, conditions, tests, frozenset(c.fact for c in conditions), frozenset(key for key in needed if key)
