@@ -1,7 +1,7 @@
 """The check of a pipeline before it is published: what cannot work is refused, what may surprise is reported.
 
-Four parts, each assuming that the ones before found no error: the stages and where rules lead (`lint_structure`), the
-cells (`lint_facts`) and whether they can ever hold (here), and how rules compete (`lint_overlap`).
+Each part assumes that the ones before found no error: the stages and where rules lead (`lint_structure`), the cells
+(`lint_facts`), criteria (`lint_criteria`), whether rules can ever hold (here), and how they compete (`lint_overlap`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +12,7 @@ from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range, plain
+from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
@@ -28,7 +29,9 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
     findings += declaration_findings(pipeline)
     for index, rule in enumerate(pipeline.rules):
         findings += condition_findings(f"/rules/{index}/conditions", rule.conditions, pipeline, engine_objects)
+    findings += criteria_findings(pipeline, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
+        findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):
             findings += _evidence_findings(index, rule, pipeline)
             findings += _satisfiability_findings(index, rule, pipeline, reach)

@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Category, Need, RuleMode, SkipPolicy
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -33,6 +33,34 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ConditionBody(_Strict):
+    """A fact and the cell it must meet."""
+
+    fact: str = Field(max_length=140, examples=["prospecting.score", "opportunity.amount"])
+    cell: str = Field(max_length=500, examples=["> 60", "[10..20)", "'a', 'b'", "older than 14d", "known"])
+
+
+class CriterionBody(_Strict):
+    """A named demand of a stage: met once every condition holds on the evidence and facts in force."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200, examples=["The economic buyer has agreed to the budget"])
+    conditions: list[ConditionBody] = Field(max_length=20)
+    need: Need = Need.REQUIRED
+    help: str = Field("", max_length=2000)
+    playbook_url: str = Field("", max_length=2000, pattern=r"^(https://\S+)?$")
+    supplied_by: str = Field("", max_length=140, description="the question or field of the CRM that answers it")
+
+
+class MilestoneBody(_Strict):
+    """Remembered once it was reached in its stage; rules read `milestones.<key>`."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200)
+    conditions: list[ConditionBody] = Field(max_length=20)
+    repeatable: bool = Field(False, description="count how often, instead of whether")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -41,13 +69,9 @@ class StageBody(_Strict):
     category: Category
     description: str = Field("", max_length=2000)
     assessment_keys: list[Key] = Field(default=[], max_length=20, description="whose scores count in this stage")
-
-
-class ConditionBody(_Strict):
-    """A fact and the cell it must meet."""
-
-    fact: str = Field(max_length=140, examples=["prospecting.score", "opportunity.amount"])
-    cell: str = Field(max_length=500, examples=["> 60", "[10..20)", "'a', 'b'", "older than 14d", "known"])
+    entry: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what comes")
+    exit: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what goes on")
+    milestones: list[MilestoneBody] = Field(default=[], max_length=20)
 
 
 class RuleBody(_Strict):
@@ -60,6 +84,7 @@ class RuleBody(_Strict):
     mode: RuleMode = Field(RuleMode.PROPOSE, description="how far the rule may go by itself")
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
     reason_code: str = Field("", max_length=64, description="needed to close as lost or abandoned by itself")
+    back: bool = Field(False, description="it leads to an earlier stage on purpose")
 
 
 # Together with 200 rules these bound what the check of a pipeline and its compiled form may cost.
@@ -97,7 +122,10 @@ class DraftBody(_Strict):
 
     @model_validator(mode="after")
     def _is_of_a_size_to_check(self) -> Self:
-        cells = [condition.cell for rule in self.rules for condition in rule.conditions]
+        read: list[RuleBody | CriterionBody | MilestoneBody] = list(self.rules)
+        for stage in self.stages:
+            read += [*stage.entry, *stage.exit, *stage.milestones]
+        cells = [condition.cell for each in read for condition in each.conditions]
         if len(cells) > MAX_CONDITIONS:
             raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
         if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:
