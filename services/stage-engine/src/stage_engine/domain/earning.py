@@ -20,7 +20,9 @@ from stage_engine.domain.parsed import Side, table_name
 def with_support(before: Opportunity, given: Input, ruling: Ruling, rules: Ruleset, now: datetime) -> Ruling:
     """The ruling with the earned stage that follows from what it changed, and the reason when that fell."""
     after = ruling.opportunity
-    if after is None or not after.stage_key or not _may_change(before, after) or _says_all(given, ruling, after, rules):
+    if after is None or not after.stage_key:
+        return ruling
+    if not rules.timed and (not _may_change(before, after) or _says_all(given, ruling, after, rules)):
         return ruling
     try:
         earned = earned_stage(after, rules, now)
@@ -51,7 +53,7 @@ def _says_all(given: Input, ruling: Ruling, after: Opportunity, rules: Ruleset) 
 
 
 def _may_change(before: Opportunity, after: Opportunity) -> bool:
-    """Whether anything that support rests on is not what it was. Time alone changes nothing: it takes an input."""
+    """Whether anything that support rests on, other than time, is not what it was."""
     return (
         after.scores is not before.scores
         or after.revision != before.revision

@@ -12,7 +12,7 @@ from typing import Protocol
 
 from stage_engine.domain.facts import Facts, assessment_of, score_fact
 from stage_engine.domain.literals import Known, plain
-from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, rules_by_stage
+from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, is_timed, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value
 
@@ -136,6 +136,8 @@ class Ruleset:
         self.size = sum(1 + len(p.conditions) for table in every.values() for p in table)
         self._leading: dict[str, tuple[ParsedRule, ...]] = {}
         self.alone = self._alone()
+        # Whether what holds depends on when it is asked.
+        self.timed = any(map(is_timed, (c for table in every.values() for p in table for c in p.conditions)))
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}

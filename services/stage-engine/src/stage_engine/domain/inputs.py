@@ -87,6 +87,8 @@ class Observation:
     in_stage_since: datetime | None = None
     in_stage_since_source: str = ""
     facts: tuple[FactInForce, ...] = ()
+    # Those of `changed_by` here, where that person is known.
+    changed_by_roles: tuple[str, ...] = ()
     kind: Literal["observation"] = "observation"
 
     @property
@@ -106,7 +108,8 @@ class Observation:
 @value
 class Command:
     """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to
-    pass over stages. `role` is for the record; `may_override` is what counts."""
+    pass over stages. `role` is for the record; `may_override` is what counts. `facts` are what the person adds: they
+    count together with the move, or not at all."""
 
     command_id: str
     opportunity_id: str
@@ -120,6 +123,7 @@ class Command:
     override: bool
     skip: bool
     expires_at: datetime | None
+    facts: tuple[FactInForce, ...] = ()
     kind: Literal["command"] = "command"
 
     @property
@@ -165,6 +169,6 @@ def relevant(given: Input, reads: frozenset[str]) -> Input:
         if given.details:
             prefix = f"{given.assessment_key}."
             return replace(given, details=tuple(d for d in given.details if prefix + d[0] in reads))
-    elif not isinstance(given, Command) and given.facts:
+    elif given.facts and not isinstance(given, Command):
         return replace(given, facts=tuple(fact for fact in given.facts if fact.name in reads))
     return given

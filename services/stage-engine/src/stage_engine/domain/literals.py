@@ -1,6 +1,6 @@
 """The values of facts: their kinds, how they are compared, shown and stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -123,6 +123,24 @@ def shown(fact: Known) -> str:
         case frozenset():
             return ", ".join(sorted(fact))
     raise TypeError(type(fact))
+
+
+def literal_of(raw: str | bool | Sequence[str], kind: FactType) -> Literal:
+    """The value of a type that a program writes as JSON: numbers, dates and instants are texts. ValueError when it is
+    none."""
+    if kind is FactType.BOOLEAN and isinstance(raw, bool):
+        return raw
+    if kind is FactType.TEXTS and not isinstance(raw, (str, bool)):
+        return frozenset(raw)
+    if isinstance(raw, str) and kind not in (FactType.BOOLEAN, FactType.TEXTS):
+        try:
+            value = exact_number(raw) if kind is FactType.DECIMAL else _READ[kind](raw)
+        except ArithmeticError:
+            raise ValueError(f"{raw!r} is no number") from None
+        if kind is not FactType.INSTANT or (isinstance(value, datetime) and value.tzinfo is not None):
+            return value
+        raise ValueError(f"{raw!r} has no time zone")
+    raise ValueError(f"{raw!r} is no {kind}")
 
 
 _READ: dict[str, Callable[[Any], Literal]] = {

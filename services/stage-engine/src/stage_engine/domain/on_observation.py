@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from stage_engine.domain.by_rules import all_facts, by_rules
+from stage_engine.domain.crm_edits import verdict, written_back
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
@@ -133,7 +134,13 @@ def _reconciled(
     own = [revision for revision, stage in observed.in_flight if stage == theirs]
     if own:
         return _resumed(_agreed(observed, theirs, max(own)), given, rules, now, triggers, rewrite=True)
-    return _adopted(observed, given, pipeline, now)
+    found = verdict(observed, given, rules, now)
+    if not found.adopted:
+        return written_back(observed, given, found)
+    ruling = _adopted(observed, given, pipeline, now)
+    if not found.reasons:
+        return ruling
+    return replace(ruling, reasons=(*ruling.reasons, *found.reasons), proposed_stage=found.proposed_stage)
 
 
 def _clock(given: Observation) -> str:

@@ -33,6 +33,16 @@ class SkipPolicy(StrEnum):
     IF_GUARDS_HOLD = "if_guards_hold"
 
 
+class CrmEditPolicy(StrEnum):
+    """What becomes of a person's edit of the stage in the CRM: it counts and is remembered as an override; it counts if
+    it lacks nothing and is undone otherwise; it counts and what it lacks is named with the way back; it is undone."""
+
+    ADOPT_AS_OVERRIDE = "adopt_as_override"
+    VALIDATE_THEN_ADOPT = "validate_then_adopt"
+    PROPOSE_BACK = "propose_back"
+    REVERT = "revert"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A fact such as `prospecting.score` and the cell it has to meet."""
@@ -119,7 +129,8 @@ class Rule:
 class Pipeline:
     """One version of a pipeline. An opportunity stays pinned to the version it started with. Its rules compare amounts
     in `currency`; empty for an org of one currency. `confirm_own` lets a person confirm what rules propose on the
-    person's own answers."""
+    person's own answers. It takes records of `object_type` whose facts meet `applies_when`, before pipelines of a
+    greater `priority`. The policy for edits in the CRM binds all but the exempt."""
 
     key: str
     version: int
@@ -131,6 +142,12 @@ class Pipeline:
     confirm_own: bool = False
     currency: str = ""
     facts: tuple[DeclaredFact, ...] = ()
+    object_type: str = "opportunity"
+    applies_when: tuple[Condition, ...] = ()
+    priority: int = 0
+    crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    exempt_people: tuple[str, ...] = ()
+    exempt_roles: tuple[str, ...] = ()
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.

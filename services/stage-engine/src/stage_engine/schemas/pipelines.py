@@ -7,7 +7,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Category, Need, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, RuleMode, SkipPolicy
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -118,6 +118,12 @@ class DraftBody(_Strict):
     )
     stages: list[StageBody] = Field(min_length=1, max_length=50)
     rules: list[RuleBody] = Field(default=[], max_length=200)
+    object_type: str = Field("opportunity", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="of the records it takes")
+    applies_when: list[ConditionBody] = Field(default=[], max_length=20, description="which of them it takes")
+    priority: int = Field(0, ge=-1000, le=1000, description="a smaller number is asked first")
+    crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
+    exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
     @model_validator(mode="after")
