@@ -37,8 +37,8 @@ def by_rules(opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: 
     asked = rules.asked(opportunity.stage_key, triggers)
     try:
         every = rules.hits(opportunity.stage_key, facts)
-        hits = [p for p in every if p in asked.rules]
-        winning = next(filter(_acts, hits), None)
+        hits = [p for p in every if p in asked.rules] if every else every
+        winning = next(filter(_acts, hits), None) if hits else None
         if winning is not None:
             return _won(opportunity, rules, now, findings_of(winning, facts), facts, shadows_of(hits), given)
     except EngineFault as fault:
@@ -47,14 +47,14 @@ def by_rules(opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: 
     return Ruling(
         Outcome.REJECTED if missed else Outcome.NO_OP,
         opportunity,
-        reasons_of(missed) + shadows_of(hits),
+        reasons_of(missed) + shadows_of(hits) if hits else reasons_of(missed),
         Explanation(
             hits[0].rule.rule_id if hits else "",
             smallest_margin(missed),
             facts_read(asked.facts, facts),
             near_misses_of(opportunity, missed),
         ),
-        stuck=not any(map(_acts, every)),
+        stuck=not every or not any(map(_acts, every)),
     )
 
 

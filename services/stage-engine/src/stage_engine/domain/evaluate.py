@@ -185,8 +185,15 @@ class Ruleset:
     def hits(self, stage_key: str, facts: Facts) -> list[ParsedRule]:
         """The rows of a table that hold, those that go first in front: rules of a stage, its criteria or milestones.
         EngineDisagreement when the engine does not find exactly the same."""
-        found = [parsed for parsed in self._possible[stage_key] if all_hold(parsed.tests, facts)]
-        ours = [parsed.rule.rule_id for parsed in found]
+        found: list[ParsedRule] = []
+        ours: list[str] = []
+        for parsed in self._possible[stage_key]:
+            for fact, holds in parsed.tests:
+                if not holds(facts.get(fact)):
+                    break
+            else:
+                found.append(parsed)
+                ours.append(parsed.rule.rule_id)
         engine = self._matcher(stage_key, facts)
         if engine != ours:
             raise EngineDisagreement(stage_key, engine, ours)

@@ -13,6 +13,7 @@ from stage_engine.domain.facts import Facts, assessment_of
 from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
+from stage_engine.domain.pipeline import Rule
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
@@ -67,23 +68,26 @@ def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> t
     """The conditions of rules that only numbers kept from holding, the nearest first."""
     missed: list[tuple[Decimal, str, NearMiss]] = []
     for result in results:
-        rule = result.parsed.rule
-        misses: list[tuple[Decimal, str, NearMiss]] = []
-        for finding in result.unmet:
-            fact, actual, margin = finding.fact, finding.actual, finding.margin
-            if margin is None:
+        rule, unmet = result.parsed.rule, result.unmet
+        for finding in unmet:
+            if finding.margin is None:
                 break
-            assert actual is not None
-            score = opportunity.scores.get(assessment_of(fact) or "")
-            keys = () if score is None else tuple([key for key, _ in score.lost[:QUESTION_LIMIT]])
-            unit = finding.condition.unit
-            miss = NearMiss(rule.rule_id, rule.to_stage, fact, finding.cell, shown(actual), margin, keys, unit)
-            misses.append((abs(margin), rule.rule_id, miss))
         else:
-            missed += misses
+            for finding in unmet:
+                assert finding.margin is not None
+                missed.append((abs(finding.margin), rule.rule_id, _near_miss(opportunity, rule, finding)))
     if len(missed) > 1:
         missed.sort(key=itemgetter(0, 1))
     return tuple([miss for _, _, miss in missed[:NEAR_MISS_LIMIT]])
+
+
+def _near_miss(opportunity: Opportunity, rule: Rule, finding: Finding) -> NearMiss:
+    condition, margin = finding.condition, finding.margin
+    assert margin is not None and finding.actual is not None
+    score = opportunity.scores.get(assessment_of(condition.fact) or "")
+    keys = tuple([key for key, _ in score.lost[:QUESTION_LIMIT]]) if score is not None and score.lost else ()
+    actual = shown(finding.actual)
+    return NearMiss(rule.rule_id, rule.to_stage, condition.fact, condition.text, actual, margin, keys, condition.unit)
 
 
 def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
