@@ -7,10 +7,11 @@ where a rule has led. It falls when what it rested on does.
 
 from dataclasses import replace
 from datetime import datetime
+from enum import StrEnum
 
 from stage_engine.domain.criteria import gate_tables
 from stage_engine.domain.decision import Code, Reason, Ruling
-from stage_engine.domain.evaluate import EngineFault, Ruleset, all_hold
+from stage_engine.domain.evaluate import EngineFault, Ruleset, Truth, all_hold, findings_of
 from stage_engine.domain.inputs import Input, Submission
 from stage_engine.domain.known_facts import facts_in_force, facts_of
 from stage_engine.domain.opportunity import Opportunity
@@ -118,3 +119,26 @@ def _passes(opportunity: Opportunity, rules: Ruleset, source: str, target: str, 
     facts = facts_in_force(opportunity, rules.pipeline, now)
     needed = (each for name in names for each in rules.demands[name] if each.acts)
     return all(each.possible and all_hold(each.tests, facts) for each in needed)
+
+
+class Support(StrEnum):
+    """What the claimed stage rests on: evidence and facts in force, nothing yet, or some that say otherwise."""
+
+    SUPPORTED = "supported"
+    NO_EVIDENCE = "no_evidence"
+    CONTRADICTED = "contradicted"
+
+
+def support_of(opportunity: Opportunity, rules: Ruleset, now: datetime) -> Support:
+    """Whether evidence backs the claimed stage, and if not, whether any that is in force denies the first step that it
+    has not earned."""
+    pipeline, earned, claimed = rules.pipeline, opportunity.earned_stage, opportunity.stage_key
+    if not claimed or pipeline.further(earned, claimed) == earned or not pipeline.is_open(earned):
+        return Support.SUPPORTED
+    facts = facts_of(opportunity, pipeline, earned, now, of_any_visit=True)
+    results = [findings_of(each, facts) for each in rules.leading(earned)]
+    in_force = facts_in_force(opportunity, pipeline, now)
+    exits = rules.demands.get(table_name(earned, Side.EXIT), ())
+    results += [findings_of(each, in_force) for each in exits if each.acts]
+    failed = any(finding.truth is Truth.FAILED for result in results for finding in result.unmet)
+    return Support.CONTRADICTED if failed else Support.NO_EVIDENCE

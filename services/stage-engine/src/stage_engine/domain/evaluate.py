@@ -137,7 +137,8 @@ class Ruleset:
         self._leading: dict[str, tuple[ParsedRule, ...]] = {}
         self.alone = self._alone()
         # Whether what holds depends on when it is asked.
-        self.timed = any(map(is_timed, (c for table in every.values() for p in table for c in p.conditions)))
+        ages = pipeline.evidence_max_age is not None or bool(pipeline.assessment_max_age)
+        self.timed = ages or any(is_timed(c) for table in every.values() for p in table for c in p.conditions)
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}

@@ -1,12 +1,12 @@
 """What is known of an opportunity when rules are asked."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
 from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, OWNER, STAGE_AGE, Facts, score_fact
 from stage_engine.domain.literals import DAY, Known, known, seconds
-from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.opportunity import Opportunity, Score
 from stage_engine.domain.pipeline import Pipeline
 
 _TIMED = frozenset({CLOSE_DATE, AGE, STAGE_AGE})
@@ -40,7 +40,7 @@ def _facts(
         facts[OWNER] = opportunity.owner_id
     for key in assessment_keys:
         score = opportunity.scores.get(key)
-        if score is not None and score.visit_no >= since:
+        if score is not None and score.visit_no >= since and not has_expired(score, pipeline, key, now):
             facts[score_fact(key)] = score.score
             for detail, literal in score.details:
                 facts[f"{key}.{detail}"] = known(literal, now)
@@ -53,6 +53,14 @@ def _facts(
     if not pipeline.reads.isdisjoint(_TIMED):
         _add_timed(facts, opportunity, now)
     return facts
+
+
+def has_expired(score: Score, pipeline: Pipeline, assessment_key: str, now: datetime) -> bool:
+    """Whether evidence is too old to count."""
+    if pipeline.evidence_max_age is None and not pipeline.assessment_max_age:
+        return False
+    days = pipeline.max_age_of(assessment_key)
+    return days is not None and now - score.captured_at > timedelta(days=days)
 
 
 def _add_timed(facts: dict[str, Known], opportunity: Opportunity, now: datetime) -> None:

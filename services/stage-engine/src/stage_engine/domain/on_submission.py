@@ -9,7 +9,7 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, fi
 from stage_engine.domain.explain import facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.facts import score_fact
 from stage_engine.domain.inputs import Submission
-from stage_engine.domain.known_facts import facts_of
+from stage_engine.domain.known_facts import facts_of, has_expired
 from stage_engine.domain.opportunity import Opportunity, Score, is_current
 from stage_engine.domain.pipeline import Pipeline
 
@@ -36,6 +36,9 @@ def on_submission(
         return Ruling(Outcome.REJECTED, after, (_reason(Code.TERMINAL, given, DELETED),))
     if opportunity.quarantined:
         reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+    if has_expired(score, rules.pipeline, given.assessment_key, now):
+        days = rules.pipeline.max_age_of(given.assessment_key)
+        reason = reason or _reason(Code.EXPIRED, given, f"it was captured more than {days} days ago")
     if reason is not None:
         return _earn_only(after, given, rules, reason, now)
     triggers = rules.evidence(given.assessment_key)

@@ -142,6 +142,9 @@ class Pipeline:
     confirm_own: bool = False
     currency: str = ""
     facts: tuple[DeclaredFact, ...] = ()
+    # Days after its capture for which evidence counts; of single assessments. None, or none named: for ever.
+    evidence_max_age: int | None = None
+    assessment_max_age: Mapping[str, int] = field(default_factory=dict)
     object_type: str = "opportunity"
     applies_when: tuple[Condition, ...] = ()
     priority: int = 0
@@ -217,6 +220,10 @@ class Pipeline:
         if kind is not None and kind.unit == MONEY:
             return FactKind(kind.type, self.currency)
         return kind
+
+    def max_age_of(self, assessment_key: str) -> int | None:
+        """Days for which evidence of an assessment counts; None: for ever."""
+        return self.assessment_max_age.get(assessment_key, self.evidence_max_age)
 
     def sources_of(self, name: str) -> tuple[str, ...]:
         """Who may write a fact, the first before the others; empty: any source may."""

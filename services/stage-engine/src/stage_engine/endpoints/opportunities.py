@@ -72,6 +72,7 @@ async def get_opportunity(
             for key, s in opportunity.scores.items()
         },
         ways_on=[_way(way) for way in view.ways_on],
+        support=view.support,
         criteria=[_criterion(each) for each in view.criteria],
         milestones={
             key: schemas.MilestoneOut(at=each.at, input_id=each.input_id, count=each.count)

@@ -9,6 +9,7 @@ from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
+from stage_engine.domain.earning import Support
 from stage_engine.domain.pipeline import Category, Need, RuleMode
 from stage_engine.schemas.moments import Moment
 
@@ -233,6 +234,7 @@ class OpportunityOut(OpportunitySummary):
     override: OverrideOut | None
     scores: dict[str, ScoreOut]
     ways_on: list[WayOut]
+    support: Support = Field(description="what the claimed stage rests on")
     criteria: list[CriterionOut]
     milestones: dict[str, MilestoneOut]
     facts: dict[str, FactOut]

@@ -118,6 +118,10 @@ class DraftBody(_Strict):
     )
     stages: list[StageBody] = Field(min_length=1, max_length=50)
     rules: list[RuleBody] = Field(default=[], max_length=200)
+    evidence_max_age: int | None = Field(None, ge=1, le=3650, description="days for which evidence counts")
+    assessment_max_age: dict[Key, Annotated[int, Field(ge=1, le=3650)]] = Field(
+        default={}, max_length=100, description="days for which evidence of single assessments counts"
+    )
     object_type: str = Field("opportunity", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="of the records it takes")
     applies_when: list[ConditionBody] = Field(default=[], max_length=20, description="which of them it takes")
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number is asked first")

@@ -8,6 +8,7 @@ from kit.http.ownership import Owners
 from kit.ids import utc_now
 
 from stage_engine.domain.criteria import CriterionState, criteria_now
+from stage_engine.domain.earning import Support, support_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.replay import StoredDecision, decode_opportunity, run_again
@@ -25,6 +26,7 @@ class OpportunityView:
     opportunity: Opportunity
     ways_on: tuple[Way, ...]
     criteria: tuple[CriterionState, ...]
+    support: Support
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Viewing:
         rulesets = await self._rulesets.of([version])
         rules, now = rulesets[version], utc_now()
         criteria = criteria_now(opportunity, rules, now)
-        return OpportunityView(record, opportunity, ways_on(opportunity, rules, now), criteria)
+        return OpportunityView(
+            record, opportunity, ways_on(opportunity, rules, now), criteria, support_of(opportunity, rules, now)
+        )
 
     async def opportunities(
         self, stage: str | None, to_confirm: bool, after: str, limit: int
