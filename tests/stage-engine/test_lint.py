@@ -227,6 +227,29 @@ class TestCriteria:
         assert "rule_not_back" in of("< 20", back=True, to_stage="demo")
 
 
+class TestGaps:
+    def with_rule(self, world: Any, **rule: Any) -> list[LintFinding]:
+        base = {"rule_id": "zz", "from_stage": "demo", "to_stage": "closed_lost", "reason_code": "X", "priority": 1}
+        reach = {**REACH, "demo": ScoreReach(Decimal(0), Decimal(100), tuple(map(Decimal, (0, 50, 90, 100))))}
+        stages = world.document()["stages"]
+        stages[2]["assessment_keys"] = ["demo", "prospecting"]
+        return check(world.document(rules=[*world.document()["rules"], {**base, **rule}], stages=stages), reach)
+
+    @pytest.mark.parametrize(
+        ("cell", "gap"), [("< 50", "[50..80]"), ("<= 50", "(50..80]"), ("<= 80", ""), ("> 10", "")]
+    )
+    def test_a_stretch_between_two_rules_in_which_none_acts_is_told(self, world: Any, cell: str, gap: str) -> None:
+        findings = self.with_rule(world, conditions=[{"fact": "demo.score", "cell": cell}])
+        told = [f.message for f in findings if f.code == "rules_leave_gap"]
+        assert told == ([f"in demo no rule acts while demo.score is in {gap}"] if gap else [])
+
+    def test_the_combinations_that_pass_are_listed(self, world: Any) -> None:
+        both = [{"fact": "demo.score", "cell": "> 80"}, {"fact": "prospecting.score", "cell": ">= 50"}]
+        finding = found(self.with_rule(world, conditions=both), "combinations_that_pass")
+        assert finding.message.endswith("pass: 90 with 50; 90 with 70; 100 with 50; 100 with 70")
+        assert finding.message.startswith("4 of 20 combinations of demo.score and prospecting.score")
+
+
 class TestAutomation:
     @pytest.mark.parametrize(("mode", "severity"), [("auto", Severity.ERROR), ("propose", Severity.WARNING)])
     def test_a_rule_without_a_test_does_not_act_by_itself(self, world: Any, mode: str, severity: Severity) -> None:

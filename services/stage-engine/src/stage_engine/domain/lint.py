@@ -1,7 +1,8 @@
 """The check of a pipeline before it is published: what cannot work is refused, what may surprise is reported.
 
 Each part assumes that the ones before found no error: the stages and where rules lead (`lint_structure`), the cells
-(`lint_facts`), criteria (`lint_criteria`), whether rules can ever hold (here), and how they compete (`lint_overlap`).
+(`lint_facts`), criteria (`lint_criteria`), whether rules can ever hold (here), how they compete (`lint_overlap`), and
+what they leave open (`lint_gaps`).
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,7 @@ from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range, plain
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
+from stage_engine.domain.lint_gaps import gap_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
 from stage_engine.domain.parsed import read_cell
@@ -36,6 +38,7 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
             findings += _evidence_findings(index, rule, pipeline)
             findings += _satisfiability_findings(index, rule, pipeline, reach)
         findings += overlap_findings(pipeline)
+        findings += gap_findings(pipeline, reach)
     order = list(Severity)
     return sorted(findings, key=lambda f: order.index(f.severity))
 
