@@ -60,7 +60,7 @@ MAY_BE_EMPTY = {
         "near_misses", "submission", "change", "actor", "crm_target_stage", "crm_expected_stage",
     },
     "StageRecommended": {"recommended_stage", "abstention_code", "probabilities"},
-    "SubmissionScored": {"score", "percent", "sections", "contributions", "visit"},
+    "SubmissionScored": {"score", "sections", "contributions", "visit"},
     "Visit": {"stage_key"},
 }  # fmt: skip
 

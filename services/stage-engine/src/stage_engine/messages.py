@@ -121,7 +121,7 @@ def read_submission(message: SubmissionScored) -> Submission:
 def _details(message: SubmissionScored) -> Iterator[tuple[str, Literal]]:
     """What else than the score rules may read of a submission, by the rest of the facts' names. A number that the rules
     engine does not hold exactly counts as unknown."""
-    found = [("percent", _exact(message.percent, "percent"))] if message.percent else []
+    found = [("percent", _exact(message.percent, "percent"))]
     for section in message.sections:
         found.append((f"sections.{wire.required(section.section, 'section')}", _exact(section.points, "points")))
     for part in message.contributions:
