@@ -72,6 +72,7 @@ class Tenant:
             scale=SCALE_RAW,
             score=score,
             raw_points=score,
+            percent="50",
             complete=True,
             submitted_by="rita",
             entitled=given.pop("entitled", True),

@@ -29,7 +29,7 @@ IDS = {
     "submission_id", "transition_id", "write_id",
 }  # fmt: skip
 DECIMALS = {
-    "actual", "decimal", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
+    "decimal", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
     "reachable_max", "reachable_min", "reachable_scores", "score",
 }  # fmt: skip
 DATES = {"date"}

@@ -239,7 +239,8 @@ class TestReconciliation:
         lost = after(world.decide(won, world.observation("closed_lost")))
         assert (lost.stage_key, lost.earned_stage) == ("closed_lost", "prospecting")
         reopened = after(world.decide(won, world.observation("demo")))
-        assert reopened.earned_stage == "demo"
+        # What the CRM was first seen in was claimed, never earned.
+        assert reopened.earned_stage == "prospecting"
 
     def test_an_opportunity_first_seen_unmapped_waits_unplaced(self, world: Any) -> None:
         decision = world.decide(None, world.observation("", crm_stage="Legal review"))

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.stack
 class TestTemplates:
     async def test_are_listed_and_can_be_taken_as_they_are(self, admin: Client) -> None:
         keys = [item["key"] for item in (await admin.get("/v1/pipeline-templates"))["items"]]
-        assert keys == ["field_example", "generic_five_steps"]
+        assert keys == ["exit_criteria", "field_example", "generic_five_steps"]
         for key in keys:
             await admin.post("/v1/pipelines", await admin.get(f"/v1/pipeline-templates/{key}"))
             assert (await admin.post(f"/v1/pipelines/{key}/publish"))["version"] == 1

@@ -223,14 +223,13 @@ def _reason(reason: decided.Reason) -> Reason:
 
 
 def _near_miss(near: decided.NearMiss) -> NearMiss:
-    wire.decimal(near.actual, "actual")
     wire.decimal(near.margin, "margin")
     return NearMiss(
         rule_id=wire.required(near.rule_id, "rule_id"),
         to_stage=wire.required(near.to_stage, "to_stage"),
         fact=wire.required(near.fact, "fact"),
         cell=wire.required(near.cell, "cell"),
-        actual=near.actual,
+        actual=wire.required(near.actual, "actual"),
         margin=near.margin,
         question_keys=tuple(near.question_keys),
     )

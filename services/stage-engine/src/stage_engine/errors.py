@@ -117,6 +117,13 @@ class StageUnknown(InvalidProblem):
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 
+class FactInvalid(InvalidProblem):
+    code = "fact_invalid"
+
+    def __init__(self, index: int, member: str, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(f"/facts/{index}/{member}", self.code, detail)])
+
+
 class PartnerTopicMissing(InvalidProblem):
     code = "partner_topic_missing"
 

@@ -1,5 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -9,6 +10,7 @@ from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
+from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -24,8 +26,8 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.grammar import exact_number, plain
-from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
+from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Occasion, Submission
+from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
@@ -69,6 +71,7 @@ _INPUT_KINDS = {
     Submission: decided.INPUT_KIND_SUBMISSION,
     Observation: decided.INPUT_KIND_OBSERVATION,
     Command: decided.INPUT_KIND_COMMAND,
+    FactChange: decided.INPUT_KIND_FACTS,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -112,7 +115,44 @@ def read_submission(message: SubmissionScored) -> Submission:
         lost=tuple(each for each in lost[:QUESTION_LIMIT] if each[1] > 0),
         unanswered=tuple(islice((part.question_key for part in message.contributions if part.unanswered), NAMED_LIMIT)),
         entitled=message.entitled,
+        details=tuple(_details(message)),
     )
+
+
+def _details(message: SubmissionScored) -> Iterator[tuple[str, Literal]]:
+    """What else than the score rules may read of a submission, by the rest of the facts' names. A number that the rules
+    engine does not hold exactly counts as unknown."""
+    found = [("percent", _exact(message.percent, "percent"))]
+    for section in message.sections:
+        found.append((f"sections.{wire.required(section.section, 'section')}", _exact(section.points, "points")))
+    for part in message.contributions:
+        if part.HasField("answer"):
+            found.append((f"answers.{part.question_key}", _answer(part.answer)))
+    return ((name, literal) for name, literal in found if literal is not None)
+
+
+def _answer(answer: Answer) -> Literal | None:
+    match answer.WhichOneof("value"):
+        case "choice":
+            return answer.choice
+        case "choices":
+            return frozenset(answer.choices.keys)
+        case "number":
+            return _exact(answer.number, "number")
+        case "text":
+            return answer.text
+        case "boolean":
+            return answer.boolean
+        case _:
+            raise InvalidEvent("missing_field", "answer has no value")
+
+
+def _exact(text: str, field: str) -> Literal | None:
+    number = wire.decimal(text, field)
+    try:
+        return exact_number(str(number))
+    except ValueError:
+        return None
 
 
 def read_observation(event: Received[RecordObserved]) -> Observation | None:
@@ -264,7 +304,7 @@ def stage_decided(
                 to_stage=m.to_stage,
                 fact=m.fact,
                 cell=m.cell,
-                actual=plain(m.actual),
+                actual=m.actual,
                 margin=plain(m.margin),
                 question_keys=m.question_keys,
             )

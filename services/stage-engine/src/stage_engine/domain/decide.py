@@ -3,6 +3,7 @@
     Submission   evidence: rules may move the opportunity, propose to, or say what is short
     Observation  what the CRM holds: adopt, converge, quarantine
     Command      a person: move, override, close, reopen
+    FactChange   what a source says of facts: rules that read those that changed may move the opportunity
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -10,9 +11,11 @@ Every input costs exactly one decision, also when nothing moves; at most one tra
 from datetime import datetime
 
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
+from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.inputs import FactChange, Input, Observation, Submission
 from stage_engine.domain.on_command import on_command
+from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
@@ -44,10 +47,14 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if lapsed:
         opportunity = opportunity.changed(override=None)
     if isinstance(given, Submission):
-        return on_submission(opportunity, given, rules, now, unblocked=lapsed)
-    if isinstance(given, Observation):
-        return on_observation(opportunity, given, rules, now, unblocked=lapsed)
-    return on_command(opportunity, given, rules, now)
+        ruling = on_submission(opportunity, given, rules, now, unblocked=lapsed)
+    elif isinstance(given, Observation):
+        ruling = on_observation(opportunity, given, rules, now, unblocked=lapsed)
+    elif isinstance(given, FactChange):
+        ruling = on_facts(opportunity, given, rules, now, unblocked=lapsed)
+    else:
+        ruling = on_command(opportunity, given, rules, now)
+    return with_support(opportunity, given, ruling, rules, now)
 
 
 def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipeline: Pipeline, now: datetime) -> Decision:

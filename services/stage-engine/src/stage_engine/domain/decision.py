@@ -24,6 +24,7 @@ class Code(StrEnum):
     FAILED = "FAILED"
     NOT_CURRENT_STAGE = "NOT_CURRENT_STAGE"
     SUPERSEDED = "SUPERSEDED"
+    EXPIRED = "EXPIRED"
     OVERRIDE_ACTIVE = "OVERRIDE_ACTIVE"
     TERMINAL = "TERMINAL"
     SKIP_FORBIDDEN = "SKIP_FORBIDDEN"
@@ -36,18 +37,28 @@ class Code(StrEnum):
     SYNC_BLOCKED = "SYNC_BLOCKED"
     FACT_UNREADABLE = "FACT_UNREADABLE"
     OTHER_CURRENCY = "OTHER_CURRENCY"
+    FACT_TYPE = "FACT_TYPE"
+    FACT_SOURCE = "FACT_SOURCE"
+    FACT_FUTURE = "FACT_FUTURE"
+    FACT_UNREAD = "FACT_UNREAD"
+    FACT_STALE = "FACT_STALE"
+    EDIT_REVERTED = "EDIT_REVERTED"
+    NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
 
 @value
 class Reason:
-    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short)."""
+    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short) in its unit."""
 
     code: Code
     fact: str
     margin: Decimal | None
     message: str
+    unit: str = ""
+    # The criterion that it belongs to, empty where it belongs to a rule.
+    criterion: str = ""
 
 
 @value
@@ -58,9 +69,10 @@ class NearMiss:
     to_stage: str
     fact: str
     cell: str
-    actual: Decimal
+    actual: str
     margin: Decimal
     question_keys: tuple[str, ...]
+    unit: str = ""
 
 
 class TransitionKind(StrEnum):
@@ -121,7 +133,7 @@ UNEXPLAINED = Explanation()
 @value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
-    `write` asks for the CRM to be brought to the stage it is in then."""
+    `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
 
     outcome: Outcome
     opportunity: Opportunity | None
@@ -130,6 +142,7 @@ class Ruling:
     proposed_stage: str = ""
     transition: Transition | None = None
     write: bool = False
+    stuck: bool = False
 
 
 @value

@@ -1,6 +1,6 @@
 """The values of facts: their kinds, how they are compared, shown and stored."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -111,17 +111,36 @@ def known(literal: Literal, now: datetime) -> Known:
 
 def shown(fact: Known) -> str:
     """The value as text, for people."""
+    if fact.__class__ is Decimal:
+        return plain(fact)  # pyright: ignore[reportArgumentType]
     match fact:
         case str():
             return fact
         case bool():
             return "true" if fact else "false"
-        case Decimal():
-            return plain(fact)
         case Moment():
             return fact.shown
-        case _:
+        case frozenset():
             return ", ".join(sorted(fact))
+    raise TypeError(type(fact))
+
+
+def literal_of(raw: str | bool | Sequence[str], kind: FactType) -> Literal:
+    """The value of a type that a program writes as JSON: numbers, dates and instants are texts. ValueError when it is
+    none."""
+    if kind is FactType.BOOLEAN and isinstance(raw, bool):
+        return raw
+    if kind is FactType.TEXTS and not isinstance(raw, (str, bool)):
+        return frozenset(raw)
+    if isinstance(raw, str) and kind not in (FactType.BOOLEAN, FactType.TEXTS):
+        try:
+            value = exact_number(raw) if kind is FactType.DECIMAL else _READ[kind](raw)
+        except ArithmeticError:
+            raise ValueError(f"{raw!r} is no number") from None
+        if kind is not FactType.INSTANT or (isinstance(value, datetime) and value.tzinfo is not None):
+            return value
+        raise ValueError(f"{raw!r} has no time zone")
+    raise ValueError(f"{raw!r} is no {kind}")
 
 
 _READ: dict[str, Callable[[Any], Literal]] = {

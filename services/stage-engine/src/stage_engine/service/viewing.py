@@ -5,7 +5,10 @@ from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
+from kit.ids import utc_now
 
+from stage_engine.domain.criteria import CriterionState, criteria_now
+from stage_engine.domain.earning import Support, support_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.replay import StoredDecision, decode_opportunity, run_again
@@ -17,11 +20,13 @@ from stage_engine.service.rulesets import Rulesets
 
 @dataclass(frozen=True, slots=True)
 class OpportunityView:
-    """An opportunity with the rules that lead on from where it is."""
+    """An opportunity with the rules that lead on from where it is, and the criteria of its stage."""
 
     record: OpportunityRecord
     opportunity: Opportunity
     ways_on: tuple[Way, ...]
+    criteria: tuple[CriterionState, ...]
+    support: Support
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,11 @@ class Viewing:
         version = record.pipeline_key, record.pipeline_version
         opportunity = decode_opportunity(record.state)
         rulesets = await self._rulesets.of([version])
-        return OpportunityView(record, opportunity, ways_on(opportunity, rulesets[version]))
+        rules, now = rulesets[version], utc_now()
+        criteria = criteria_now(opportunity, rules, now)
+        return OpportunityView(
+            record, opportunity, ways_on(opportunity, rules, now), criteria, support_of(opportunity, rules, now)
+        )
 
     async def opportunities(
         self, stage: str | None, to_confirm: bool, after: str, limit: int
