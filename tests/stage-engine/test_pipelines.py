@@ -14,6 +14,7 @@ pytestmark = pytest.mark.stack
 
 
 class TestTemplates:
+    @pytest.mark.capability(2)
     async def test_are_listed_and_can_be_taken_as_they_are(self, admin: Client) -> None:
         keys = [item["key"] for item in (await admin.get("/v1/pipeline-templates"))["items"]]
         assert keys == ["field_example", "generic_five_steps"]
@@ -24,6 +25,7 @@ class TestTemplates:
 
 
 class TestAuthoring:
+    @pytest.mark.capability(48)
     async def test_a_pipeline_is_drafted_checked_and_published_in_versions(
         self, engine: ServiceUnderTest, tenant: str, admin: Client
     ) -> None:
