@@ -24,7 +24,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Transit
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import AMOUNT
 from stage_engine.domain.grammar import exact_number, plain
-from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
+from stage_engine.domain.inputs import Command, Input, Migration, Observation, Occasion, Submission
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
@@ -57,6 +57,7 @@ _KINDS = {
     TransitionKind.WALK_AWAY: changed.TRANSITION_KIND_WALK_AWAY,
     TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
     TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
+    TransitionKind.MIGRATE: changed.TRANSITION_KIND_MIGRATE,
 }
 _CAUSES = {
     Cause.RULE: changed.CAUSE_RULE,
@@ -68,6 +69,7 @@ _INPUT_KINDS = {
     Submission: decided.INPUT_KIND_SUBMISSION,
     Observation: decided.INPUT_KIND_OBSERVATION,
     Command: decided.INPUT_KIND_COMMAND,
+    Migration: decided.INPUT_KIND_MIGRATION,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -268,6 +270,7 @@ def stage_decided(
         actor=decision.actor,
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
+        crm_expected_version=decision.crm_expected_version,
     )
 
 

@@ -174,6 +174,38 @@ class ScoreReachRow(Base, table=True):
     updated_at: datetime = _created()
 
 
+class MigrationRow(Base, table=True):
+    """Opportunities on their way to another version of their pipeline, page by page in the order of ids: `after` is the
+    last one that was looked at. At most one of a pipeline is under way. `undoes` is the migration that it takes back;
+    then each goes to the version it came from, and `to_version` is 0."""
+
+    __tablename__ = "migration"
+    __table_args__ = (
+        Index(
+            "migration_under_way",
+            "tenant_id",
+            "pipeline_key",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("migration_started", "started_at", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    migration_id: UUID = Field(primary_key=True)
+    pipeline_key: str
+    to_version: int
+    undoes: UUID | None
+    plan: dict[str, Any] = Field(sa_type=JSONB)
+    after: str
+    planned: int = _count()
+    moved: int = _count()
+    left: int = _count()
+    started_at: datetime = _moment()
+    started_by: str
+    finished_at: datetime | None = _moment(nullable=True)
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -186,9 +218,10 @@ class PartnerFeedRow(Base, table=True):
     created_by: str
 
 
-(pipeline, pipeline_version, opportunity, decision, transition, score_reach, partner_feed) = (
+(pipeline, pipeline_version, opportunity, decision, transition, score_reach, migration, partner_feed) = (
     Base.metadata.tables[name]
     for name in (
-        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "score_reach", "partner_feed",
+        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "score_reach", "migration",
+        "partner_feed",
     )
 )  # fmt: skip

@@ -3,6 +3,7 @@
     Submission   evidence: rules may move the opportunity, propose to, or say what is short
     Observation  what the CRM holds: adopt, converge, quarantine
     Command      a person: move, override, close, reopen
+    Migration    another version of the pipeline: the stage that the plan names
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -11,8 +12,9 @@ from datetime import datetime
 
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.inputs import Input, Migration, Observation, Submission
 from stage_engine.domain.on_command import on_command
+from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
@@ -36,6 +38,8 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
+    if isinstance(given, Migration):
+        return on_migration(opportunity, given, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -53,12 +57,14 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
 def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipeline: Pipeline, now: datetime) -> Decision:
     after, reasons, explanation = ruling.opportunity, ruling.reasons, ruling.explanation
     target = expected = ""
+    version = 0
     if ruling.write and after is not None:
         target, expected = after.stage_key, after.base_stage
+        version = after.base_version if after.base_version != pipeline.version else 0
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Seventeen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Eighteen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -77,4 +83,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipelin
         given.actor,
         now,
         after,
+        version,
     )

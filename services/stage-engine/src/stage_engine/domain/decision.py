@@ -74,6 +74,7 @@ class TransitionKind(StrEnum):
     WALK_AWAY = "walk_away"
     REOPEN = "reopen"
     ADOPT = "adopt"
+    MIGRATE = "migrate"
 
 
 class Cause(StrEnum):
@@ -135,7 +136,8 @@ class Ruling:
 @value
 class Decision:
     """A ruling, complete. `opportunity` is how it is afterwards, None for one that is still unknown. The CRM is to be
-    brought from `crm_expected_stage` to `crm_target_stage` when there is a target."""
+    brought from `crm_expected_stage` to `crm_target_stage` when there is a target; the expected one is a stage of
+    `crm_expected_version`, or of this version when that is 0."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
@@ -154,3 +156,4 @@ class Decision:
     actor: str
     decided_at: datetime
     opportunity: Opportunity | None = None
+    crm_expected_version: int = 0

@@ -1,5 +1,5 @@
 """What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
-command."""
+command, a migration to another version of its pipeline."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -125,4 +125,28 @@ class Command:
         return self.command_id
 
 
-Input = Submission | Observation | Command
+@value
+class Migration:
+    """The opportunity is to go to another version of its pipeline. `stages` are the stages that have another key there;
+    `actor` is who started the migration."""
+
+    migration_id: str
+    opportunity_id: str
+    to_version: int
+    stages: tuple[tuple[str, str], ...]
+    end_override: bool
+    withdraw_proposal: bool
+    actor: str
+    kind: Literal["migration"] = "migration"
+
+    @property
+    def identity(self) -> str:
+        """An opportunity goes once with each migration."""
+        return f"migration:{self.migration_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.migration_id
+
+
+Input = Submission | Observation | Command | Migration

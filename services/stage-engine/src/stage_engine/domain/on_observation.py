@@ -61,7 +61,10 @@ def on_observation(
         return Ruling(Outcome.NO_OP, before.changed(deleted=True, last_observation=gone))
     unblocked = unblocked or before.quarantined or before.deleted
     observed = _observed(before, given, rules.pipeline)
-    ruling = _reconciled(before, observed, given, rules, now, unblocked=unblocked)
+    if _still_shows_the_base(before, given):
+        ruling = _resumed(observed, rules, now, _changed(before, observed), rewrite=False)
+    else:
+        ruling = _reconciled(before, observed, given, rules, now, unblocked=unblocked)
     warnings = _warnings(given, rules.pipeline)
     if not warnings:
         return ruling
@@ -130,6 +133,15 @@ def _reconciled(
     if own:
         return _resumed(_agreed(observed, theirs, max(own)), rules, now, triggers, rewrite=True)
     return _adopted(observed, given, pipeline, now)
+
+
+def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
+    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name stands
+    for in this version says nothing."""
+    waits = before.in_flight and not before.quarantined and not before.deleted
+    migrated = before.base_version != before.pipeline_version
+    expected = given.occasion is not Occasion.CONFLICT and given.stage_key != before.stage_key
+    return bool(waits and migrated and expected and given.crm_stage == before.observed_stage)
 
 
 def _clock(given: Observation) -> str:

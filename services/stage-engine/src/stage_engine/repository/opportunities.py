@@ -17,7 +17,7 @@ _STATES = """
     FOR UPDATE
 """
 _DECIDED = """
-    SELECT decision.identity
+    SELECT opportunity_id, decision.identity
     FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
     JOIN decision USING (opportunity_id, identity)
     WHERE decision.tenant_id = $1
@@ -52,11 +52,15 @@ class OpportunityRepository:
         driver = await bulk.driver_of(self._session)
         return dict(await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids)))
 
-    async def decided(self, inputs: Collection[tuple[str, str]]) -> set[str]:
-        """Which of these inputs, each an opportunity's id and an identity, had their decision before."""
+    async def decided(self, inputs: Collection[tuple[str, str]]) -> dict[str, set[str]]:
+        """Of these inputs, each an opportunity's id and an identity, those that had their decision before: identities
+        by opportunity."""
         driver = await bulk.driver_of(self._session)
         ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
-        return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
+        found: dict[str, set[str]] = {}
+        for opportunity_id, identity in await driver.fetch(_DECIDED, self._tenant_id, ids, identities):
+            found.setdefault(opportunity_id, set()).add(identity)
+        return found
 
     def save(self, opportunities: Sequence[OpportunityRecord]) -> None:
         """Write opportunities as they are now, with the commit."""

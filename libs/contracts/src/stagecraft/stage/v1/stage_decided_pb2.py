@@ -28,7 +28,7 @@ from stagecraft.scoring.v1 import submission_scored_pb2 as stagecraft_dot_scorin
 from stagecraft.stage.v1 import stage_changed_pb2 as stagecraft_dot_stage_dot_v1_dot_stage__changed__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/stage/v1/stage_decided.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\x1a-stagecraft/scoring/v1/submission_scored.proto\x1a\'stagecraft/stage/v1/stage_changed.proto\"\xf6\x05\n\x0cStageDecided\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x05\x12\x13\n\x0b\x64\x65\x63ision_no\x18\x05 \x01(\x03\x12-\n\x07outcome\x18\x06 \x01(\x0e\x32\x1c.stagecraft.stage.v1.Outcome\x12,\n\x07reasons\x18\x07 \x03(\x0b\x32\x1b.stagecraft.stage.v1.Reason\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\x12\n\nfrom_stage\x18\t \x01(\t\x12\x10\n\x08to_stage\x18\n \x01(\t\x12\x16\n\x0eproposed_stage\x18\x0b \x01(\t\x12\x14\n\x0c\x65\x61rned_stage\x18\x0c \x01(\t\x12\x10\n\x08revision\x18\r \x01(\x03\x12\x0e\n\x06margin\x18\x0e \x01(\t\x12\x32\n\x0bnear_misses\x18\x0f \x03(\x0b\x32\x1d.stagecraft.stage.v1.NearMiss\x12\x32\n\ninput_kind\x18\x10 \x01(\x0e\x32\x1e.stagecraft.stage.v1.InputKind\x12\x10\n\x08input_id\x18\x11 \x01(\t\x12;\n\nsubmission\x18\x12 \x01(\x0b\x32\'.stagecraft.scoring.v1.SubmissionScored\x12\x31\n\x06\x63hange\x18\x13 \x01(\x0b\x32!.stagecraft.stage.v1.StageChanged\x12.\n\ndecided_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x15 \x01(\t\x12\x18\n\x10\x63rm_target_stage\x18\x16 \x01(\t\x12\x1a\n\x12\x63rm_expected_stage\x18\x17 \x01(\t:1\xa2\xbb\x18-\n\x1bstagecraft.stage.decided.v1\x12\x0eopportunity_id\"E\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x02 \x01(\t\x12\x0e\n\x06margin\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x80\x01\n\x08NearMiss\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x10\n\x08to_stage\x18\x02 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\t\x12\x0e\n\x06margin\x18\x06 \x01(\t\x12\x15\n\rquestion_keys\x18\x07 \x03(\t*w\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n\x10OUTCOME_PROPOSED\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\x12\x11\n\rOUTCOME_NO_OP\x10\x04*v\n\tInputKind\x12\x1a\n\x16INPUT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15INPUT_KIND_SUBMISSION\x10\x01\x12\x1a\n\x16INPUT_KIND_OBSERVATION\x10\x02\x12\x16\n\x12INPUT_KIND_COMMAND\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/stage/v1/stage_decided.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\x1a-stagecraft/scoring/v1/submission_scored.proto\x1a\'stagecraft/stage/v1/stage_changed.proto\"\x94\x06\n\x0cStageDecided\x12\x13\n\x0b\x64\x65\x63ision_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x14\n\x0cpipeline_key\x18\x03 \x01(\t\x12\x18\n\x10pipeline_version\x18\x04 \x01(\x05\x12\x13\n\x0b\x64\x65\x63ision_no\x18\x05 \x01(\x03\x12-\n\x07outcome\x18\x06 \x01(\x0e\x32\x1c.stagecraft.stage.v1.Outcome\x12,\n\x07reasons\x18\x07 \x03(\x0b\x32\x1b.stagecraft.stage.v1.Reason\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\x12\x12\n\nfrom_stage\x18\t \x01(\t\x12\x10\n\x08to_stage\x18\n \x01(\t\x12\x16\n\x0eproposed_stage\x18\x0b \x01(\t\x12\x14\n\x0c\x65\x61rned_stage\x18\x0c \x01(\t\x12\x10\n\x08revision\x18\r \x01(\x03\x12\x0e\n\x06margin\x18\x0e \x01(\t\x12\x32\n\x0bnear_misses\x18\x0f \x03(\x0b\x32\x1d.stagecraft.stage.v1.NearMiss\x12\x32\n\ninput_kind\x18\x10 \x01(\x0e\x32\x1e.stagecraft.stage.v1.InputKind\x12\x10\n\x08input_id\x18\x11 \x01(\t\x12;\n\nsubmission\x18\x12 \x01(\x0b\x32\'.stagecraft.scoring.v1.SubmissionScored\x12\x31\n\x06\x63hange\x18\x13 \x01(\x0b\x32!.stagecraft.stage.v1.StageChanged\x12.\n\ndecided_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x15 \x01(\t\x12\x18\n\x10\x63rm_target_stage\x18\x16 \x01(\t\x12\x1a\n\x12\x63rm_expected_stage\x18\x17 \x01(\t\x12\x1c\n\x14\x63rm_expected_version\x18\x18 \x01(\x05:1\xa2\xbb\x18-\n\x1bstagecraft.stage.decided.v1\x12\x0eopportunity_id\"E\n\x06Reason\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x02 \x01(\t\x12\x0e\n\x06margin\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"\x80\x01\n\x08NearMiss\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x10\n\x08to_stage\x18\x02 \x01(\t\x12\x0c\n\x04\x66\x61\x63t\x18\x03 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tual\x18\x05 \x01(\t\x12\x0e\n\x06margin\x18\x06 \x01(\t\x12\x15\n\rquestion_keys\x18\x07 \x03(\t*w\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTCOME_ACCEPTED\x10\x01\x12\x14\n\x10OUTCOME_PROPOSED\x10\x02\x12\x14\n\x10OUTCOME_REJECTED\x10\x03\x12\x11\n\rOUTCOME_NO_OP\x10\x04*\x90\x01\n\tInputKind\x12\x1a\n\x16INPUT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15INPUT_KIND_SUBMISSION\x10\x01\x12\x1a\n\x16INPUT_KIND_OBSERVATION\x10\x02\x12\x16\n\x12INPUT_KIND_COMMAND\x10\x03\x12\x18\n\x14INPUT_KIND_MIGRATION\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,14 +37,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_STAGEDECIDED']._loaded_options = None
   _globals['_STAGEDECIDED']._serialized_options = b'\242\273\030-\n\033stagecraft.stage.decided.v1\022\016opportunity_id'
-  _globals['_OUTCOME']._serialized_start=1182
-  _globals['_OUTCOME']._serialized_end=1301
-  _globals['_INPUTKIND']._serialized_start=1303
-  _globals['_INPUTKIND']._serialized_end=1421
+  _globals['_OUTCOME']._serialized_start=1212
+  _globals['_OUTCOME']._serialized_end=1331
+  _globals['_INPUTKIND']._serialized_start=1334
+  _globals['_INPUTKIND']._serialized_end=1478
   _globals['_STAGEDECIDED']._serialized_start=220
-  _globals['_STAGEDECIDED']._serialized_end=978
-  _globals['_REASON']._serialized_start=980
-  _globals['_REASON']._serialized_end=1049
-  _globals['_NEARMISS']._serialized_start=1052
-  _globals['_NEARMISS']._serialized_end=1180
+  _globals['_STAGEDECIDED']._serialized_end=1008
+  _globals['_REASON']._serialized_start=1010
+  _globals['_REASON']._serialized_end=1079
+  _globals['_NEARMISS']._serialized_start=1082
+  _globals['_NEARMISS']._serialized_end=1210
 # @@protoc_insertion_point(module_scope)
