@@ -57,6 +57,29 @@ class TestMapping:
         }
 
 
+class TestCheck:
+    async def test_stages_that_the_org_lacks_are_named_before_publication(self, linked: Any) -> None:
+        stages = [
+            {"key": "demo", "name": "Demo", "category": "open"},
+            {"key": "trial", "name": "Trial Run", "category": "open"},
+            {"key": "gone", "name": "Closed Lost", "category": "open"},
+        ]
+        path, client = "/v1/stage-mappings/check", linked.service.client
+        body = {"pipeline_key": "new_one", "stages": stages}
+        reply = await client.post(path, json=body, headers=linked.headers)
+        assert reply.status_code == 200, reply.text
+        found = reply.json()
+        assert found["stages"] == {"demo": "Demo"}
+        assert [(each["stage_key"], each["code"]) for each in found["missing"]] == [
+            ("trial", "crm_stage_missing"),
+            ("gone", "category_disagrees"),
+        ]
+        assert "'Trial Run'" in found["missing"][0]["detail"]
+        assert (await client.get("/v1/stage-mappings/new_one", headers=linked.headers)).status_code == 404
+        rep = linked.service.headers(linked.tenant, "rep")
+        assert (await client.post(path, json=body, headers=rep)).status_code == 403
+
+
 def crm(name: str, label: str) -> CrmStage:
     return CrmStage(name, label, 1, is_active=True, is_closed=False, is_won=False)
 
