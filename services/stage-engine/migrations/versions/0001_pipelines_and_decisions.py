@@ -9,7 +9,7 @@ down_revision = None
 
 def upgrade() -> None:
     create_kit_tables("stage_engine")
-    append_only = ("decision", "transition", "pipeline_version")
+    append_only = ("decision", "transition", "pipeline_version", "mode_switching")
     create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank")
     let_relay_count("stage_engine", opportunity, *seen)

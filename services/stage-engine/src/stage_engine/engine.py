@@ -9,6 +9,7 @@ import zen
 from stage_engine.domain.evaluate import EngineFault, ParsedRule, Ruleset, rules_by_stage
 from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import Literal, parse, plain, to_zen
+from stage_engine.domain.modes import AS_PUBLISHED, Modes
 from stage_engine.domain.pipeline import Pipeline
 
 # The last row of every table. It always holds: its absence from a result means that the table did not run.
@@ -126,6 +127,7 @@ class ZenMatcher:
         return rows
 
 
-def compiled(pipeline: Pipeline) -> Ruleset:
-    """A pipeline version ready to decide with."""
-    return Ruleset(pipeline, ZenMatcher(pipeline))
+def compiled(pipeline: Pipeline, modes: Modes = AS_PUBLISHED) -> Ruleset:
+    """A pipeline version ready to decide with, its rules as they are in force."""
+    as_switched = modes.applied(pipeline)
+    return Ruleset(as_switched, ZenMatcher(as_switched), modes.revision, automation=modes.automation)

@@ -5,6 +5,7 @@ NotFoundProblem
 ├── OpportunityNotFound
 ├── PartnerFeedNotFound
 ├── MigrationNotFound
+├── RuleNotFound
 └── DecisionNotFound
 ConflictProblem
 ├── PipelineExists
@@ -110,6 +111,13 @@ class PlanStageUnknown(InvalidProblem):
             for key in stage_keys
         ]
         super().__init__(f"The plan names stages that are not in use: {', '.join(stage_keys)}.", errors=errors)
+
+
+class RuleNotFound(NotFoundProblem):
+    code = "rule_not_found"
+
+    def __init__(self, key: str, rule_id: str) -> None:
+        super().__init__(f"No version of {key!r} that is in use has a rule {rule_id!r}.")
 
 
 class MigrationNotFound(NotFoundProblem):

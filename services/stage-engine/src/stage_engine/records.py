@@ -16,6 +16,7 @@ class PipelineSummary:
     pipeline_key: str
     revision: int
     newest_version: int
+    modes_revision: int
     created_at: datetime
     created_by: str
     updated_at: datetime

@@ -18,7 +18,6 @@ from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import Pipeline
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -33,7 +32,7 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
         ruling = Ruling(Outcome.REJECTED, None, (reason,))
     else:
         ruling = _ruling(opportunity.changed(decision_no=opportunity.decision_no + 1), given, rules, now)
-    return _completed(ruling, opportunity, given, rules.pipeline, now)
+    return _completed(ruling, opportunity, given, rules, now)
 
 
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
@@ -54,7 +53,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     return on_command(opportunity, given, rules, now)
 
 
-def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipeline: Pipeline, now: datetime) -> Decision:
+def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
+    pipeline = rules.pipeline
     after, reasons, explanation = ruling.opportunity, ruling.reasons, ruling.explanation
     target = expected = ""
     version = 0
@@ -64,7 +64,7 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipelin
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Eighteen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -84,4 +84,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipelin
         now,
         after,
         version,
+        rules.modes_revision,
     )

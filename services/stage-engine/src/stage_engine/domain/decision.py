@@ -36,6 +36,7 @@ class Code(StrEnum):
     SYNC_BLOCKED = "SYNC_BLOCKED"
     FACT_UNREADABLE = "FACT_UNREADABLE"
     OTHER_CURRENCY = "OTHER_CURRENCY"
+    AUTOMATION_OFF = "AUTOMATION_OFF"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -137,7 +138,8 @@ class Ruling:
 class Decision:
     """A ruling, complete. `opportunity` is how it is afterwards, None for one that is still unknown. The CRM is to be
     brought from `crm_expected_stage` to `crm_target_stage` when there is a target; the expected one is a stage of
-    `crm_expected_version`, or of this version when that is 0."""
+    `crm_expected_version`, or of this version when that is 0.
+    `modes_revision` names what was switched without a new version."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
@@ -157,3 +159,4 @@ class Decision:
     decided_at: datetime
     opportunity: Opportunity | None = None
     crm_expected_version: int = 0
+    modes_revision: int = 0

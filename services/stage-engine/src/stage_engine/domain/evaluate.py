@@ -195,8 +195,13 @@ def _read(rule: Rule) -> tuple[Rule, tuple[ParsedCondition, ...], Tests, frozens
 class Ruleset:
     """A pipeline version ready to decide with: its rules as we read them, and the engine."""
 
-    def __init__(self, pipeline: Pipeline, matcher: Matcher) -> None:
+    def __init__(
+        self, pipeline: Pipeline, matcher: Matcher, modes_revision: int = 0, *, automation: bool = True
+    ) -> None:
         self.pipeline = pipeline
+        self.modes_revision = modes_revision
+        # Whether rules may move anything by themselves.
+        self.automation = automation
         self.tables = rules_by_stage(pipeline)
         self._possible = {key: tuple(p for p in table if p.possible) for key, table in self.tables.items()}
         # What it takes to keep, in rules and their conditions, once for each stage.

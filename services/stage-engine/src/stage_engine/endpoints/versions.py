@@ -4,12 +4,14 @@ from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Response
+from fastapi import Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
+from pydantic import Field
 
 from stage_engine.domain.document import from_document
+from stage_engine.domain.wording import differences
 from stage_engine.endpoints.pipelines import Key, findings_out, version_out
 from stage_engine.records import MigrationRecord, VersionSummary
 from stage_engine.schemas import versions as schemas
@@ -18,6 +20,8 @@ from stage_engine.service.migrating import Migrating
 from stage_engine.service.versions import Mover, Versions
 
 router = router("versions")
+
+Which = Annotated[str, Field(pattern=r"^(draft|[1-9][0-9]{0,8})$")]
 
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="a published version, or the next number: the draft")]
 
@@ -52,6 +56,22 @@ async def list_pipeline_versions(key: Key, uow: Uow, caller: Caller, paging: Pag
         return schemas.VersionSummary.model_validate(given)
 
     return paging.page(found, lambda version: [version.version], item)
+
+
+@router.get("/pipelines/{key}/diff", dependencies=[requires("pipelines:read")])
+async def diff_pipeline_versions(
+    key: Key,
+    uow: Uow,
+    caller: Caller,
+    before: Annotated[Which | None, Query(alias="from", description="the newest when left out", examples=["1"])] = None,
+    after: Annotated[Which, Query(alias="to", description="a version, or `draft`", examples=["draft"])] = "draft",
+) -> schemas.DiffOut:
+    """What differs between two versions, or a version and the draft, in words."""
+    authoring = Authoring(uow, caller)
+    first = before or str((await authoring.one(key)).newest_version)
+    old, new = await authoring.content(key, first), await authoring.content(key, after)
+    changes = [schemas.ChangeOut.model_validate(each, from_attributes=True) for each in differences(old, new)]
+    return schemas.DiffOut(key=key, from_version=first, to_version=after, changes=changes)
 
 
 @router.post("/pipelines/{key}/versions/{version}/plan", dependencies=[requires("pipelines:write")])

@@ -7,6 +7,7 @@ from kit.http.pagination import Page
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 from stage_engine.domain.versions import OverridePolicy, Plan, ProposalPolicy
+from stage_engine.domain.wording import ChangeKind
 from stage_engine.schemas.pipelines import FindingOut, Key, VersionOut
 
 
@@ -117,3 +118,20 @@ class PublishedOut(VersionOut):
         description="live opportunities of versions before: they stay there, unless `migration` carries them over"
     )
     migration: MigrationOut | None
+
+
+class ChangeOut(BaseModel):
+    """One difference between two versions, in words."""
+
+    kind: ChangeKind
+    key: str = Field(description="of the stage or rule; empty: of the pipeline itself")
+    text: str = Field(examples=["Discovery → Demo: > 75 becomes > 70."])
+
+
+class DiffOut(BaseModel):
+    """What differs between two versions."""
+
+    key: str
+    from_version: str
+    to_version: str
+    changes: list[ChangeOut]

@@ -17,7 +17,7 @@ from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.lint import Reach, lint
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.versions import Plan
-from stage_engine.engine import cell_fault, compiled
+from stage_engine.engine import cell_fault
 from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound, TemplateNotFound
 from stage_engine.messages import pipeline_published
 from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
@@ -101,7 +101,7 @@ class Authoring:
     async def question(self, key: str, content: dict[str, Any] | None) -> "Question":
         """What to ask about this content, or the draft."""
         found = await self.one(key)
-        return await self._question(from_document(found.draft if content is None else {"key": key, **content}, 1))
+        return await self.question_of(from_document(found.draft if content is None else {"key": key, **content}, 1))
 
     async def publish(self, key: str, *, take_over_default: bool, plan: Plan | None = None) -> Published:
         """Make the draft the next version, for opportunities first observed from now on, and with a plan for those
@@ -109,7 +109,7 @@ class Authoring:
         when the plan has no place for some. Opportunities that waited for a pipeline are placed at once."""
         found = await self.one(key, for_update=True)
         pipeline = from_document(found.draft, found.newest_version + 1)
-        findings = await (await self._question(pipeline)).findings()
+        findings = await (await self.question_of(pipeline)).findings()
         errors = [each for each in findings if each.severity is Severity.ERROR]
         if errors:
             raise PipelineInvalid(errors)
@@ -129,10 +129,17 @@ class Authoring:
         self._uow.publish(pipeline_published(pipeline, now), sequence=pipeline.version)
         await record(self._uow, self._caller, "pipeline.published", key, version=pipeline.version)
         rulesets = Rulesets(self._uow)
-        rulesets.add_uncommitted(compiled(pipeline))
+        findings += (await rulesets.publish(pipeline)).findings(pipeline)
         await Intake(self._uow, rulesets).place_waiting()
         migration = None if plan is None else await Migrating(self._uow, self._caller).start(pipeline, plan)
         return Published(version, findings, await Versions(self._uow).live(key, besides=pipeline.version), migration)
+
+    async def content(self, key: str, which: str) -> Pipeline:
+        """A published version by its number, or the draft as it is."""
+        found = await self.one(key)
+        if which == "draft":
+            return from_document(found.draft, found.newest_version + 1)
+        return from_document((await self.version(key, int(which))).document, int(which))
 
     async def target(self, key: str, number: int) -> Pipeline:
         """A version to which opportunities may go: a published one, or the draft under the number that it would get.
@@ -141,7 +148,7 @@ class Authoring:
         if number != found.newest_version + 1:
             return from_document((await self.version(key, number)).document, number)
         pipeline = from_document(found.draft, number)
-        errors = [f for f in await (await self._question(pipeline)).findings() if f.severity is Severity.ERROR]
+        errors = [f for f in await (await self.question_of(pipeline)).findings() if f.severity is Severity.ERROR]
         if errors:
             raise PipelineInvalid(errors)
         return pipeline
@@ -164,7 +171,8 @@ class Authoring:
     async def newest_versions(self, after: str, limit: int) -> list[VersionRecord]:
         return await self._repository.newest_versions(after, limit)
 
-    async def _question(self, pipeline: Pipeline) -> "Question":
+    async def question_of(self, pipeline: Pipeline) -> "Question":
+        """What to ask about this pipeline."""
         keys = {key for stage in pipeline.stages for key in stage.assessment_keys}
         keys |= {key for rule in pipeline.rules for c in rule.conditions if (key := assessment_of(c.fact))}
         reach = {

@@ -61,7 +61,9 @@ class Deciding:
         """Every opportunity that exists, locked; also those loaded before."""
         wanted = sorted(set(opportunity_ids) - self._states.keys())
         if wanted:
-            for opportunity_id, state in (await self._repository.states(wanted)).items():
+            states, modes = await self._repository.states(wanted)
+            self._rulesets.note_modes(modes)
+            for opportunity_id, state in states.items():
                 self._states[opportunity_id] = state
                 self._opportunities[opportunity_id] = decode_opportunity(state)
         return self._opportunities
