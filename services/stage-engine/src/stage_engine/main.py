@@ -7,7 +7,7 @@ from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
-from stage_engine.models import opportunity
+from stage_engine.models import migration, opportunity
 from stage_engine.settings import Settings
 from stage_engine.tasks import carry_migrations, check_replays, measure_gap
 
@@ -22,6 +22,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         tasks=[check_replays, measure_gap, carry_migrations],
         waiting=[
             Waiting("parked_events", parked, "parked_at"),
+            Waiting("migrations", migration, "started_at", "finished_at IS NULL"),
             Waiting("quarantined_opportunities", opportunity, "updated_at", "quarantined AND NOT deleted"),
         ],
     )

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 _GAP_SECONDS = 60.0
 # What another instance started, or left unfinished, is seen after this.
-_MIGRATION_SECONDS = 5.0
+_MIGRATION_SECONDS = 2.0
 _UNDER_WAY = text("SELECT tenant_id, migration_id FROM migration WHERE finished_at IS NULL ORDER BY started_at")
 # A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
@@ -95,6 +95,10 @@ async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:
     for tenant_id, migration_id in under_way:
         if stop.is_set():
             return False
-        async with runtime.database.unit_of_work(tenant_id) as uow:
-            more |= await carry_page(uow, migration_id)
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                more |= await carry_page(uow, migration_id)
+        except Exception:
+            # It holds up itself only.
+            log.exception("a page of the migration %s of %s will be tried again", migration_id, tenant_id)
     return more

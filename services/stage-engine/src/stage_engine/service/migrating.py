@@ -106,7 +106,7 @@ async def check_names(uow: UnitOfWork, key: str, plan: Plan, held: Sequence[Held
     """PlanStageUnknown where the plan names a stage that no version in use has."""
     rulesets = await Rulesets(uow).of({(key, each.version) for each in held})
     unknown = [name for name in plan.stages if not any(name in each.pipeline for each in rulesets.values())]
-    if unknown:
+    if held and unknown:
         raise PlanStageUnknown(unknown)
 
 
