@@ -147,6 +147,7 @@ class TestNextAssessment:
 
 
 class TestWorklist:
+    @pytest.mark.capability(17)
     async def test_pages_through_open_opportunities(self, world: Any) -> None:
         await world.at_prospecting()
         for name in ("006B", "006C", "006D"):

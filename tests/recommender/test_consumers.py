@@ -24,6 +24,7 @@ TO_DISCOVERY = ("prospecting", "fit", "70", "discovery")
 
 
 class TestRecommending:
+    @pytest.mark.capability(9)
     async def test_a_score_gets_the_stage_where_such_opportunities_went(self, world, say):
         await world.train(GOOD_HISTORY)
         await world.tell(say.stage_changed("opportunity", 1, "prospecting"))

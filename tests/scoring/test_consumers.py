@@ -48,6 +48,7 @@ async def count(scoring: ServiceUnderTest, tenant: str, table: Any) -> int:
         return (await uow.session.execute(select(func.count()).select_from(table))).scalar_one()
 
 
+@pytest.mark.capability(7, 19)
 async def test_a_submission_is_scored_with_its_trace(
     scoring: ServiceUnderTest,
     tenant: str,

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.stack
 
 
 class TestTheFieldExample:
+    @pytest.mark.capability(8, 13, 14)
     async def test_evidence_carries_an_opportunity_from_first_observation_to_the_win(
         self, world_of: Tenant, eventually: Any
     ) -> None:

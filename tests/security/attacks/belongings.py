@@ -122,7 +122,14 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         return found[1]
 
     decision = await eventually(decided)
-    return {"key": "field_example", "opportunity_id": DEAL, "decision_id": decision["decision_id"]}
+    migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
+    return {
+        "key": "field_example",
+        "opportunity_id": DEAL,
+        "decision_id": decision["decision_id"],
+        "migration_id": migration["migration_id"],
+        "rule_id": "prospecting_to_discovery",
+    }
 
 
 async def _crm_connector(owner: Owner) -> dict[str, Any]:

@@ -54,6 +54,7 @@ class Decided:
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     evidence: bytes | None
@@ -83,6 +84,7 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         pipeline_version=message.pipeline_version,
         target_stage=message.crm_target_stage,
         expected_stage=message.crm_expected_stage,
+        expected_version=message.crm_expected_version,
         earned_stage=message.earned_stage,
         reason_code=message.change.reason_code,
         evidence=scored.SerializeToString() if scored is not None else None,

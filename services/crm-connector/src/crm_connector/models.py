@@ -53,6 +53,7 @@ class WriteQueue(Base, table=True):
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     assessment_key: str

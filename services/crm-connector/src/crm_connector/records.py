@@ -141,7 +141,8 @@ class ImportRecord:
 @dataclass(frozen=True, slots=True)
 class QueuedWrite:
     """An unfinished write with all that sending and settling it needs. `evidence` is the serialised SubmissionScored;
-    target_stage, expected_stage and earned_stage are our stage keys; `reason_code` says why it ends or goes back.
+    target_stage, expected_stage and earned_stage are our stage keys, the expected one of `expected_version`, or of
+    the same when that is 0; `reason_code` says why it ends or goes back.
     `left_out` holds why the CRM refused an answer, by question; empty for the assessment as a whole. `due_at` says when
     to send a NEW one, when to find out about a SENT one, and since when a PARKED one waits."""
 
@@ -155,6 +156,7 @@ class QueuedWrite:
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     assessment_key: str

@@ -9,6 +9,7 @@ from kit.wire import PlainDecimal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from crm_connector.domain.intents import IntentState, Lane
+from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.records import ParkedFilter
 
 OPPORTUNITY_ID = "006Sg0000000001AAA"
@@ -185,6 +186,40 @@ class StageMappingChange(_Document):
         dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(min_length=1, max_length=255)]],
         Field(max_length=200, examples=[{"prospecting": "Prospecting", "closed_won": "Closed Won"}]),
     ]
+
+
+class StageToCheck(_Document):
+    """A stage of a pipeline that is yet to be published."""
+
+    key: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["demo"])
+    name: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["Demo"])
+    category: Category = Field(examples=["open"])
+
+    def stage(self) -> PipelineStage:
+        return PipelineStage(self.key, self.name, self.category)
+
+
+class StagesToCheck(_Document):
+    """All stages of a pipeline, in their order; it may be new."""
+
+    pipeline_key: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["sales"])
+    stages: list[StageToCheck] = Field(min_length=1, max_length=200)
+
+
+class StageMissing(BaseModel):
+    """A stage that has no counterpart in the CRM, and why."""
+
+    stage_key: str = Field(examples=["demo"])
+    code: str = Field(examples=["crm_stage_missing"])
+    detail: str
+
+
+class StagesChecked(BaseModel):
+    """What the CRM has for these stages."""
+
+    stages: dict[str, str] = Field(description="the CRM's stage by our stage's key", examples=[{"demo": "Demo"}])
+    missing: list[StageMissing] = Field(description="empty: everything can be written")
+    stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
 
 
 class Opportunity(BaseModel):

@@ -12,6 +12,7 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale, parse, plain
 from stage_engine.domain.literals import Known, Moment
+from stage_engine.domain.modes import AS_PUBLISHED, Modes
 from stage_engine.domain.parsed import ParsedRule, demands_by_stage, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 
@@ -206,6 +207,7 @@ class ZenMatcher:
         return rows
 
 
-def compiled(pipeline: Pipeline) -> Ruleset:
-    """A pipeline version ready to decide with."""
-    return Ruleset(pipeline, ZenMatcher(pipeline))
+def compiled(pipeline: Pipeline, modes: Modes = AS_PUBLISHED) -> Ruleset:
+    """A pipeline version ready to decide with, its rules as they are in force."""
+    as_switched = modes.applied(pipeline)
+    return Ruleset(as_switched, ZenMatcher(as_switched), modes.revision, automation=modes.automation)

@@ -26,7 +26,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Occasion, Submission
+from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
 from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
@@ -60,6 +60,7 @@ _KINDS = {
     TransitionKind.WALK_AWAY: changed.TRANSITION_KIND_WALK_AWAY,
     TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
     TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
+    TransitionKind.MIGRATE: changed.TRANSITION_KIND_MIGRATE,
 }
 _CAUSES = {
     Cause.RULE: changed.CAUSE_RULE,
@@ -72,6 +73,7 @@ _INPUT_KINDS = {
     Observation: decided.INPUT_KIND_OBSERVATION,
     Command: decided.INPUT_KIND_COMMAND,
     FactChange: decided.INPUT_KIND_FACTS,
+    Migration: decided.INPUT_KIND_MIGRATION,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -318,6 +320,7 @@ def stage_decided(
         actor=decision.actor,
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
+        crm_expected_version=decision.crm_expected_version,
     )
 
 

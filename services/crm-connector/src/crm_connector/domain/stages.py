@@ -139,6 +139,32 @@ def faults(
     return found
 
 
+def lacking(
+    pairs: Mapping[str, str], stages: Sequence[PipelineStage], catalog: Sequence[CrmStage]
+) -> list[MappingFault]:
+    """Why stages of ours have no counterpart in the CRM, in their order; nothing while the CRM has shown no stages.
+    Codes: `crm_stage_missing`, `crm_stage_inactive`, `category_disagrees`, `crm_stage_taken`."""
+    if not catalog:
+        return []
+    by_name = {each.label.casefold(): each for each in catalog} | {each.name.casefold(): each for each in catalog}
+    found: list[MappingFault] = []
+    for stage in stages:
+        crm = by_name.get(stage.name.casefold())
+        if stage.key in pairs:
+            continue
+        if crm is None:
+            code, why = "crm_stage_missing", "has none of this name"
+        elif not crm.is_active:
+            code, why = "crm_stage_inactive", "has it, but it is inactive"
+        elif not agrees(stage.category, crm):
+            code, why = "category_disagrees", f"has it with IsClosed={crm.is_closed} and IsWon={crm.is_won}"
+        else:
+            code, why = "crm_stage_taken", "has it, but another stage is mapped to it, or it was left out by hand"
+        detail = f"The stage {stage.name!r} ({stage.key}, {stage.category}) has no counterpart: the CRM {why}."
+        found.append(MappingFault(stage.key, code, f"{detail} Add it there, or map {stage.key} by hand."))
+    return found
+
+
 def health(stages: Sequence[PipelineStage], stage_key: str, earned: str) -> str:
     """How the stage that an opportunity is in compares with the one that its evidence supports, in words for a manager;
     empty where they cannot be compared."""

@@ -1,5 +1,6 @@
 """Pipelines, their stages' counterparts in the CRM, and the texts of questions."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,7 +13,7 @@ from kit.http.etag import check_revision
 from kit.ids import utc_now
 from kit.runtime import Runtime
 
-from crm_connector.domain.stages import CrmStage, MappingFault, StageMap, completed, faults
+from crm_connector.domain.stages import CrmStage, MappingFault, StageMap, completed, faults, lacking
 from crm_connector.errors import MappingInvalid, PipelineNotFound
 from crm_connector.messages import AssessmentPublished, PipelinePublished, read_pipeline, read_texts
 from crm_connector.records import PipelineRecord, PipelineVersion
@@ -22,6 +23,8 @@ from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service.maps import maps_of, stage_map
 from crm_connector.service.publishing import read_again
 from crm_connector.signals import Signals
+
+log = logging.getLogger(__name__)
 
 # Opportunities read with a changed mapping in one transaction.
 PAGE = 1000
@@ -54,6 +57,8 @@ async def _keep_pipeline(uow: UnitOfWork, given: PipelineVersion) -> None:
         remap_after="",
     )
     await definitions.keep_pipeline(row)
+    for fault in lacking(row.pairs, given.stages, catalog):
+        log.warning("%s: version %d of %s: %s", uow.tenant_id, given.version, given.pipeline_key, fault.detail)
 
 
 async def keep_catalog(uow: UnitOfWork, stages: Sequence[CrmStage]) -> None:

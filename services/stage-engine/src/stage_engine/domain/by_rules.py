@@ -83,6 +83,10 @@ def _won(
     if rule.mode is RuleMode.PROPOSE:
         after = with_earned(opportunity, pipeline, winner)
         return Ruling(Outcome.PROPOSED, after, shadows, explanation, proposed_stage=rule.to_stage)
+    if not rules.automation:
+        text = f"{rule.rule_id} holds, and automation of {pipeline.key} is switched off"
+        withheld = (Reason(Code.AUTOMATION_OFF, "", None, text),)
+        return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), withheld + shadows, explanation)
     move = Move(
         target,
         Cause.RULE,

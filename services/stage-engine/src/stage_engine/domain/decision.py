@@ -44,6 +44,7 @@ class Code(StrEnum):
     FACT_STALE = "FACT_STALE"
     EDIT_REVERTED = "EDIT_REVERTED"
     NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
+    AUTOMATION_OFF = "AUTOMATION_OFF"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -86,6 +87,7 @@ class TransitionKind(StrEnum):
     WALK_AWAY = "walk_away"
     REOPEN = "reopen"
     ADOPT = "adopt"
+    MIGRATE = "migrate"
 
 
 class Cause(StrEnum):
@@ -148,7 +150,9 @@ class Ruling:
 @value
 class Decision:
     """A ruling, complete. `opportunity` is how it is afterwards, None for one that is still unknown. The CRM is to be
-    brought from `crm_expected_stage` to `crm_target_stage` when there is a target."""
+    brought from `crm_expected_stage` to `crm_target_stage` when there is a target; the expected one is a stage of
+    `crm_expected_version`, or of this version when that is 0.
+    `modes_revision` names what was switched without a new version."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
@@ -167,3 +171,5 @@ class Decision:
     actor: str
     decided_at: datetime
     opportunity: Opportunity | None = None
+    crm_expected_version: int = 0
+    modes_revision: int = 0

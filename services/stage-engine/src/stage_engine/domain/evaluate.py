@@ -125,8 +125,13 @@ _ASKED_LIMIT = 4096
 class Ruleset:
     """A pipeline version ready to decide with: its rules as we read them, and the engine."""
 
-    def __init__(self, pipeline: Pipeline, matcher: Matcher) -> None:
+    def __init__(
+        self, pipeline: Pipeline, matcher: Matcher, modes_revision: int = 0, *, automation: bool = True
+    ) -> None:
         self.pipeline = pipeline
+        self.modes_revision = modes_revision
+        # Whether rules may move anything by themselves.
+        self.automation = automation
         self.tables = rules_by_stage(pipeline)
         # Criteria and milestones, by the names of their tables.
         self.demands = demands_by_stage(pipeline)

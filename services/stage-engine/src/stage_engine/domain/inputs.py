@@ -1,5 +1,5 @@
 """What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
-command, facts from any source."""
+command, facts from any source, a migration to another version of its pipeline."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -160,7 +160,31 @@ class FactChange:
         return self.reported_by
 
 
-Input = Submission | Observation | Command | FactChange
+@value
+class Migration:
+    """The opportunity is to go to another version of its pipeline. `stages` are the stages that have another key there;
+    `actor` is who started the migration."""
+
+    migration_id: str
+    opportunity_id: str
+    to_version: int
+    stages: tuple[tuple[str, str], ...]
+    end_override: bool
+    withdraw_proposal: bool
+    actor: str
+    kind: Literal["migration"] = "migration"
+
+    @property
+    def identity(self) -> str:
+        """An opportunity goes once with each migration."""
+        return f"migration:{self.migration_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.migration_id
+
+
+Input = Submission | Observation | Command | FactChange | Migration
 
 
 def relevant(given: Input, reads: frozenset[str]) -> Input:
@@ -169,6 +193,6 @@ def relevant(given: Input, reads: frozenset[str]) -> Input:
         if given.details:
             prefix = f"{given.assessment_key}."
             return replace(given, details=tuple(d for d in given.details if prefix + d[0] in reads))
-    elif given.facts and not isinstance(given, Command):
+    elif isinstance(given, Observation | FactChange) and given.facts:
         return replace(given, facts=tuple(fact for fact in given.facts if fact.name in reads))
     return given

@@ -77,6 +77,7 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
         cycle_no=opportunity.cycle_no + reopened,
         revision=revision,
         override=move.override,
+        visit_keys=(),
         in_flight=() if by_crm else (*opportunity.in_flight, (revision, target))[-IN_FLIGHT_LIMIT:],
         sync_error=None if by_crm else opportunity.sync_error,
     )

@@ -66,7 +66,10 @@ def on_observation(
     facts = [replace(fact, observed_at=now) if fact.observed_at > now else fact for fact in given.facts]
     found = taken(_observed(before, given, rules.pipeline), rules.pipeline, facts, now)
     changed = found.changed | _changed(before, found.opportunity)
-    ruling = _reconciled(found.opportunity, changed, given, rules, now, unblocked=unblocked, was=before)
+    if _still_shows_the_base(before, given):
+        ruling = _resumed(found.opportunity, given, rules, now, changed, rewrite=False)
+    else:
+        ruling = _reconciled(found.opportunity, changed, given, rules, now, unblocked=unblocked, was=before)
     warnings = (*_warnings(given, rules.pipeline), *found.reasons)
     if not warnings:
         return ruling
@@ -141,6 +144,15 @@ def _reconciled(
     if not found.reasons:
         return ruling
     return replace(ruling, reasons=(*ruling.reasons, *found.reasons), proposed_stage=found.proposed_stage)
+
+
+def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
+    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name stands
+    for in this version says nothing."""
+    waits = before.in_flight and not before.quarantined and not before.deleted
+    migrated = before.base_version != before.pipeline_version
+    expected = given.occasion is not Occasion.CONFLICT and given.stage_key != before.stage_key
+    return bool(waits and migrated and expected and given.crm_stage == before.observed_stage)
 
 
 def _clock(given: Observation) -> str:

@@ -131,6 +131,17 @@ class Opportunity:
     milestones: Mapping[str, Reached] = field(default_factory=dict)
     earned_from: tuple[str, ...] = ()
     retracted: Retracted | None = None
+    # Keys that the stage of this visit had in versions before: evidence captured under them is of this visit.
+    visit_keys: tuple[str, ...] = ()
+    # The revision that the last migration made, and the version it came from: what was agreed before names that one's
+    # stages.
+    migrated_at: int = 0
+    migrated_from: int = 0
+
+    @property
+    def base_version(self) -> int:
+        """The version whose stage the base is."""
+        return self.migrated_from if self.base_revision < self.migrated_at else self.pipeline_version
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
@@ -142,4 +153,6 @@ class Opportunity:
 
 def is_current(opportunity: Opportunity, stage_key: str, visit_no: int) -> bool:
     """Whether evidence of this visit is evidence of the present: the one test of that."""
-    return visit_no == opportunity.visit_no and stage_key == opportunity.stage_key
+    if visit_no != opportunity.visit_no:
+        return False
+    return stage_key == opportunity.stage_key or stage_key in opportunity.visit_keys

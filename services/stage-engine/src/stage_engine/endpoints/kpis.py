@@ -46,7 +46,7 @@ async def get_funnel(
         since=start,
         until=end,
         horizon_days=horizon_days,
-        stages=[_stage(stage, funnel) for stage in funnel.pipeline.stages],
+        stages=[_stage(stage, funnel) for stage in funnel.stages],
     )
 
 

@@ -168,12 +168,6 @@ class VersionFindingOut(FindingOut):
     opportunities: int = Field(description="open ones that this concerns")
 
 
-class Publication(_Strict):
-    """How to publish."""
-
-    take_over_default: bool = Field(False, description="become the default in place of another pipeline")
-
-
 class LintOut(BaseModel):
     """Everything the check found, errors first."""
 
@@ -199,26 +193,15 @@ class PipelineOut(PipelineSummary):
     draft: dict[str, Any]
 
 
-class VersionSummary(BaseModel):
-    """A published version in a list."""
+class VersionOut(BaseModel):
+    """A published version, immutable."""
 
     key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     version: int
     is_default: bool
     published_at: datetime
     published_by: str
-
-
-class VersionOut(VersionSummary):
-    """A published version, immutable."""
-
     document: dict[str, Any]
-
-
-class PublishedOut(VersionOut):
-    """A version just published, with what its author should look at."""
-
-    findings: list[FindingOut]
 
 
 class StageOut(BaseModel):

@@ -1,7 +1,6 @@
 """What a publication does to opportunities that are under way."""
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, warning
 from stage_engine.domain.lint import unreachable
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import DefaultTaken, StagesInUse
+from stage_engine.errors import DefaultTaken
 from stage_engine.records import StageUse
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
@@ -35,15 +34,7 @@ class Impact:
         self._repository = PipelineRepository(uow.session, uow.tenant_id)
 
     async def of_version(self, pipeline: Pipeline, *, take_over_default: bool) -> list[LintFinding]:
-        """What publishing the version means for others. StagesInUse when opportunities are in a stage that it has no
-        more; DefaultTaken when another pipeline is the default."""
-        use = await self._repository.stage_use(pipeline.key)
-        gone: Counter[str] = Counter()
-        for each in use:
-            if each.stage_key not in pipeline:
-                gone[each.stage_key] += each.opportunities
-        if gone:
-            raise StagesInUse(gone)
+        """What publishing the version means for others. DefaultTaken when another pipeline is the default."""
         if not pipeline.is_default:
             return []
         newest, default = await self._repository.newest()

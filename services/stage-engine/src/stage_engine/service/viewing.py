@@ -11,7 +11,7 @@ from stage_engine.domain.criteria import CriterionState, criteria_now
 from stage_engine.domain.earning import Support, support_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
-from stage_engine.domain.replay import StoredDecision, decode_opportunity, run_again
+from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.repository.views import ViewRepository
@@ -82,7 +82,8 @@ class Viewing:
         found = await self.decision(decision_id)
         stored = StoredDecision(found.before, found.given, found.decision, found.after)
         version = found.pipeline_key, found.pipeline_version
-        replayed, identical = run_again(stored, (await self._rulesets.of([version]))[version], found.decided_at)
+        ruleset = await self._rulesets.at(version, decode_decision(found.decision).modes_revision)
+        replayed, identical = run_again(stored, ruleset, found.decided_at)
         return Replay(stored, replayed, identical)
 
     async def changes(self, opportunity_id: str | None, after: UUID, limit: int) -> list[ChangeRecord]:
