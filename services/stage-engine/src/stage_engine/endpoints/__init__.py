@@ -1,5 +1,5 @@
 """The HTTP edge, by the use it serves."""
 
-from stage_engine.endpoints import kpis, opportunities, partner_feeds, pipelines
+from stage_engine.endpoints import facts, kpis, opportunities, partner_feeds, pipelines
 
-ROUTERS = (pipelines.router, partner_feeds.router, opportunities.router, kpis.router)
+ROUTERS = (pipelines.router, partner_feeds.router, opportunities.router, facts.router, kpis.router)
