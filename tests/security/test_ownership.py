@@ -45,6 +45,7 @@ ALLOWED = {
     "stranger": {
         "put_submission": "held in their own tenant, which has no such version",
         "get_submission": "what they have handed in there",
+        "report_facts": "answers that their own tenant has no such opportunity",
         "get_assessment_template": "shipped",
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",

@@ -99,6 +99,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
+    "report_facts": {
+        "items": [
+            {
+                "idempotency_key": "k",
+                "subject_id": "006A",
+                "name": "opportunity.type",
+                "value": "new",
+                "observed_at": "2026-03-02T09:30:00Z",
+                "source": "attack",
+            }
+        ]
+    },
     "create_partner_feed": {"partner_key": "n"},
     "put_stage_mapping": {"stages": {"prospecting": "Prospecting"}},
     "preview_recommendation": {"stage_key": "prospecting", "assessment_key": "prospecting", "score": "70"},

@@ -95,7 +95,7 @@ def _mover(of: OpportunityState, plan: Plan, rules: Ruleset) -> Mover:
     after = on_migration(opportunity, given, rules.pipeline, now).opportunity
     next_stage = next_outcome = rule_id = ""
     if after is not None and after.pipeline_version == rules.pipeline.version and after.stage_key:
-        ruling = by_rules(after, given, rules, now, all_facts(after, rules.pipeline, now))
+        ruling = by_rules(after, rules, now, all_facts(after, rules.pipeline, now), given)
         if ruling.outcome is Outcome.ACCEPTED and ruling.transition is not None:
             next_stage = ruling.transition.to_stage
         next_stage = next_stage or ruling.proposed_stage
