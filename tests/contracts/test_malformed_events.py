@@ -35,6 +35,7 @@ DECIMALS = {
 DATES = {"date"}
 
 MAY_BE_EMPTY = {
+    "ActivityObserved": {"direction", "person_id", "outcome"},
     "AssessmentPublished": {"description"},
     "AssessmentSubmitted": {"answers", "visible_questions", "visit"},
     "ChoiceList": {"keys"},
@@ -46,7 +47,7 @@ MAY_BE_EMPTY = {
         "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
         "in_stage_since",
     },
-    "PipelinePublished": {"rules", "currency"},
+    "PipelinePublished": {"rules", "currency", "object_type"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message"},
     "ScoringProfilePublished": {"reachable_scores", "ceilings"},
