@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 from crm_connector.domain.fields import (
     CrmField,
     FactType,
@@ -18,6 +19,7 @@ from crm_connector.domain.fields import (
     not_there,
     value_of,
 )
+from crm_connector.salesforce.plan import DEFAULT, OPTIONAL
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.facts import seen_facts
@@ -106,18 +108,22 @@ async def put(linked: Any, facts: dict[str, Any], roles: dict[str, Any] | None =
     return await client.put(path, json=body, headers=linked.headers | {"If-Match": etag})
 
 
+@pytest_asyncio.fixture(loop_scope="session")
+async def shipped(linked: Any) -> Any:
+    """The connector with the mapping that it is shipped with, whatever a test before made of it."""
+    facts = {n: {"field": f.field, "type": f.type} for n, f in DEFAULT.facts.items() if n not in OPTIONAL}
+    reply = await put(linked, facts, dict(DEFAULT.contact_roles))
+    assert reply.status_code == 200, reply.text
+    return linked
+
+
 @pytest.mark.stack
 class TestFacts:
-    """First, while the mapping is the shipped one."""
-
-    async def test_shipped_facts_follow_the_record(self, linked: Any) -> None:
+    async def test_shipped_facts_follow_the_record(self, shipped: Any) -> None:
+        linked = shipped
         (kind,) = linked.org.sim(
             "load", {"record_types": [{"Name": "Renewal", "DeveloperName": "Renewal", "SobjectType": "Opportunity"}]}
         )["record_types"]
-        found = (await linked.service.client.get("/v1/field-mappings", headers=linked.headers)).json()
-        assert found["is_default"]
-        assert found["facts"]["opportunity.lead_source"] == {"field": "LeadSource", "type": "text"}
-        assert found["unavailable"] == []
         opportunity = await linked.created(LeadSource="Web", Amount=12.5)
         edit(linked, opportunity, NextStep="Call", Type="New Business")
         message = await last(linked, opportunity, opportunity__next_step="Call")
@@ -135,7 +141,8 @@ class TestFacts:
         edit(linked, opportunity, RecordTypeId=kind, NextStep=None)
         await last(linked, opportunity, opportunity__next_step=None)
 
-    async def test_an_account_gives_facts_to_its_opportunities(self, linked: Any) -> None:
+    async def test_an_account_gives_facts_to_its_opportunities(self, shipped: Any) -> None:
+        linked = shipped
         account = await insert(linked, "Account", Name="Initech", Industry="Energy", NumberOfEmployees=40)
         opportunity = await linked.created()
         edit(linked, opportunity, AccountId=account)
@@ -146,7 +153,8 @@ class TestFacts:
         edit(linked, opportunity, AccountId=None)
         await last(linked, opportunity, account__industry=None)
 
-    async def test_contacts_are_counted_by_their_roles(self, linked: Any) -> None:
+    async def test_contacts_are_counted_by_their_roles(self, shipped: Any) -> None:
+        linked = shipped
         opportunity = await linked.created()
         contact = await insert(linked, "Contact", LastName="Bolton")
         role = await insert(
@@ -159,7 +167,8 @@ class TestFacts:
 
 @pytest.mark.stack
 class TestLeads:
-    async def test_are_followed_once_they_have_a_pipeline(self, linked: Any) -> None:
+    async def test_are_followed_once_they_have_a_pipeline(self, shipped: Any) -> None:
+        linked = shipped
         person = {"LastName": "Lund", "Company": "Lund AB"}
         (before,) = linked.org.sim("load", {"leads": [person | {"Status": "Working - Contacted"}]})["leads"]
         stages = [
@@ -257,6 +266,9 @@ class TestMapping:
     async def test_without_the_crm_a_mapping_is_accepted_unchecked(self, linked: Any) -> None:
         other = linked.service.headers("another-tenant")
         client, path = linked.service.client, "/v1/field-mappings"
+        found = (await client.get(path, headers=other)).json()
+        assert found["is_default"]
+        assert found["facts"]["opportunity.lead_source"] == {"field": "LeadSource", "type": "text"}
         body = {"facts": {"opportunity.gone": {"field": "Gone__c", "type": "text"}}}
         reply = await client.put(path, json=body, headers=other | {"If-Match": '"0"'})
         assert (reply.status_code, reply.json()["checked"]) == (200, False)
