@@ -35,6 +35,7 @@ DECIMALS = {
 DATES = {"date"}
 
 MAY_BE_EMPTY = {
+    "ActivityObserved": {"direction", "person_id", "outcome"},
     "AssessmentPublished": {"description"},
     "AssessmentSubmitted": {"answers", "visible_questions", "visit"},
     "ChoiceList": {"keys"},
@@ -47,7 +48,7 @@ MAY_BE_EMPTY = {
         "in_stage_since",
     },
     "PersonObserved": {"manager_id", "identities", "change_id"},
-    "PipelinePublished": {"rules", "currency"},
+    "PipelinePublished": {"rules", "currency", "object_type"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message"},
     "ScoringProfilePublished": {"reachable_scores", "ceilings"},

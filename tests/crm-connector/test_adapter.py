@@ -62,7 +62,10 @@ class TestWrite:
         linked.org.sim("edit", {"id": opportunity, "fields": {"Amount": 1200}})
         after = await linked.observed(opportunity, len(before) + 1)
         assert len(after) == len(before) + 1
-        assert (fact(after[-1], AMOUNT), list(after[-1].changed_facts)) == (1200, ["Amount"])
+        assert (fact(after[-1], AMOUNT), list(after[-1].changed_facts)) == (
+            1200,
+            [AMOUNT, "opportunity.expected_revenue"],
+        )
         assert (await linked.shows(opportunity, awaits_echo=False))["stage_key"] == "discovery"
 
     async def test_decisions_of_one_opportunity_go_in_order(self, linked: Any, make: SimpleNamespace) -> None:

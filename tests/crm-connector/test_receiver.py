@@ -90,16 +90,22 @@ class TestChanges:
         assert (edited.crm_stage, edited.stage_key) == ("Demo", "demo")
         assert fact(edited, AMOUNT) == Decimal("1234.5")
         assert fact(edited, CLOSE_DATE) == date(2027, 3, 31)
-        assert set(edited.changed_facts) == {"StageName", "Amount", "NextStep"}
+        assert set(edited.changed_facts) == {
+            "opportunity.stage",
+            AMOUNT,
+            "opportunity.next_step",
+            "opportunity.probability",
+            "opportunity.expected_revenue",
+        }
         assert edited.changed_by.startswith("005")
         assert edited.change_id.endswith(opportunity_id)
 
     async def test_what_we_do_not_follow_is_no_observation(self, receiving: Any) -> None:
         opportunity_id = await receiving.created()
-        edit(receiving, opportunity_id, NextStep="write")
+        edit(receiving, opportunity_id, Description="write")
         edit(receiving, opportunity_id, CloseDate="2027-04-30")
         _, edited = await receiving.observed(opportunity_id, 2)
-        assert list(edited.changed_facts) == ["CloseDate"]
+        assert list(edited.changed_facts) == [CLOSE_DATE]
         assert fact(edited, CLOSE_DATE) == date(2027, 4, 30)
 
     async def test_a_value_taken_away_is_empty(self, receiving: Any) -> None:
@@ -174,7 +180,7 @@ class TestInterruptions:
         assert observations[-1].crm_stage == "Demo"
         assert (await receiving.observed(gone, 2))[-1].kind == OBSERVATION_KIND_DELETED
         edit(receiving, opportunity_id, Amount=9)
-        assert (await receiving.observed(opportunity_id, len(observations) + 1))[-1].facts[0].decimal == "9"
+        assert fact((await receiving.observed(opportunity_id, len(observations) + 1))[-1], AMOUNT) == 9
 
     async def test_a_lost_reply_is_found_out_by_reading_alone(
         self, receiving: Any, make: SimpleNamespace, eventually: Eventually

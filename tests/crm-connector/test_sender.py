@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from crm_connector.crm import ChangeBatch, CrmUnavailable, Lack, Usage
+from crm_connector.crm import Adopted, ChangeBatch, CrmUnavailable, Lack, Related, Usage
+from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import IN_LINE, Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind, StageClock
+from crm_connector.domain.observation import CrmRecord, Facts, ObservationKind, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.receiver import Receiver
@@ -37,6 +38,7 @@ class ScriptedCrm:
 
     name = "scripted"
     fact_fields: Mapping[str, str] = {"stage": "StageName"}
+    default_fields = FieldMapping()
     writes_at_once = 25
     opportunity_object = "Opportunity"
     evidence_objects: Sequence[str] = ("Assessment",)
@@ -75,15 +77,28 @@ class ScriptedCrm:
     async def deleted(self, since: datetime, until: datetime) -> list[str]:
         return self.gone
 
-    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+    async def in_stage_since(self, records: Sequence[CrmRecord]) -> dict[str, StageClock]:
         return {}
 
     async def stages(self) -> list[CrmStage]:
         return []
 
-    async def opportunities(
-        self, after: str = "", since: datetime | None = None
-    ) -> AsyncGenerator[list[CrmOpportunity], None]:
+    async def fields(self, object_type: str) -> list[CrmField]:
+        return []
+
+    async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
+        return Adopted("all", tuple(object_types))
+
+    async def activities(self, related: Sequence[Related]) -> list[Any]:
+        return []
+
+    async def concerned(self, related: Sequence[Related]) -> AsyncGenerator[list[CrmRecord], None]:
+        for page in ():
+            yield page
+
+    async def records(
+        self, after: str = "", since: datetime | None = None, object_types: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[CrmRecord], None]:
         ids = sorted(key for key in self.stage if key > after)
         self.pages_read_after.append(after)
         if since is not None:
@@ -94,10 +109,10 @@ class ScriptedCrm:
                 raise CrmUnavailable("the page was lost")
             yield await self.read(ids[start : start + 2])
 
-    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+    async def read(self, record_ids: Sequence[str]) -> list[CrmRecord]:
         return [
-            CrmOpportunity(key, Facts(self.stage[key]), NOW, "005", self.write_id.get(key, ""))
-            for key in opportunity_ids
+            CrmRecord(key, Facts(self.stage[key]), NOW, "005", self.write_id.get(key, ""))
+            for key in record_ids
             if key in self.stage
         ]
 
@@ -257,7 +272,7 @@ class TestUnknownOutcome:
         late = crm.calls[0][0]
         reading = crm.read
 
-        async def read(opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+        async def read(opportunity_ids: Sequence[str]) -> list[CrmRecord]:
             found = await reading(opportunity_ids)
             if not crm.applied:
                 crm.apply(late)
@@ -370,7 +385,7 @@ class TestCrossing:
         *_, observed = await service.events(RecordObserved, tenant=tenant, count=2)
         assert (confirmed.message.stage_key, observed.message.stage_key) == ("discovery", "prospecting")
         assert confirmed.sequence < observed.sequence
-        assert list(observed.message.changed_facts) == ["StageName"]
+        assert list(observed.message.changed_facts) == ["opportunity.stage"]
 
     async def test_a_conflict_seen_late_undoes_no_newer_write(
         self, service: Any, tenant: str, queue: Any, make: Any

@@ -112,6 +112,7 @@ BODIES: dict[str, dict[str, Any]] = {
         ]
     },
     "create_partner_feed": {"partner_key": "n"},
+    "put_field_mappings": {"facts": {"opportunity.lead_source": {"field": "LeadSource", "type": "text"}}},
     "put_stage_mapping": {"stages": {"prospecting": "Prospecting"}},
     "preview_recommendation": {"stage_key": "prospecting", "assessment_key": "prospecting", "score": "70"},
 }

@@ -56,7 +56,31 @@ class OrgConsole:
         accounts = dict(zip((account.key for account in world.accounts), first["accounts"], strict=True))
         rows = [_opportunity_row(opportunity, users, accounts) for opportunity in world.opportunities]
         loaded = (await self._load(opportunities=rows))["opportunities"]
-        return OrgIds(users, dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True)))
+        ids = dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True))
+        await self._fill_around(world, users, accounts, ids)
+        return OrgIds(users, ids)
+
+    async def _fill_around(
+        self, world: World, users: Mapping[str, str], accounts: Mapping[str, str], opportunities: Mapping[str, str]
+    ) -> None:
+        """A contact of each account, who decides on every second of its open opportunities, the last call about each
+        open one, and a few leads."""
+        people = [{"LastName": f"{name} Buyer"[-80:], "AccountId": key} for name, key in accounts.items()]
+        contacts = dict(zip(accounts, (await self._load(contacts=people))["contacts"], strict=True))
+        still_open = [each for each in world.opportunities if each.is_open]
+        await self._load(
+            contact_roles=[
+                {
+                    "OpportunityId": opportunities[each.key],
+                    "ContactId": contacts[each.account_key],
+                    "Role": "Decision Maker",
+                }
+                for each in still_open[::2]
+                if each.account_key in contacts
+            ],
+            tasks=[_call(each, users[each.rep_key], opportunities[each.key]) for each in still_open],
+            leads=[_lead(number, users[rep.key]) for number, rep in enumerate(world.reps)],
+        )
 
     async def owners(self) -> dict[str, tuple[str, str]]:
         """The id and the owner's id of up to 1,000 opportunities, by name."""
@@ -136,6 +160,23 @@ def _opportunity_row(opportunity: Opportunity, users: Mapping[str, str], account
         "LastModifiedDate": _morning(changed),
         "LastStageChangeDate": _morning(changed),
     }
+
+
+def _call(opportunity: Opportunity, user_id: str, opportunity_id: str) -> dict[str, Any]:
+    return {
+        "WhatId": opportunity_id,
+        "OwnerId": user_id,
+        "Subject": "Call",
+        "Type": "Call",
+        "CallType": "Outbound",
+        "Status": "Completed",
+        "ActivityDate": opportunity.created_on.isoformat(),
+    }
+
+
+def _lead(number: int, user_id: str) -> dict[str, Any]:
+    person = {"LastName": f"Lead {number + 1}", "Company": f"Prospect {number + 1}", "OwnerId": user_id}
+    return person | {"Status": "Open - Not Contacted", "LeadSource": "Web"}
 
 
 def _morning(day: date) -> str:

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from kit import wire
 from kit.events import Received
-from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, fact_of
+from kit.facts import OPPORTUNITY, fact_of
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
@@ -26,6 +27,8 @@ from stagecraft.stage.v1.pipeline_published_pb2 import Category as StageCategory
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from crm_connector.domain.activities import Activity, Subject
+from crm_connector.domain.fields import OWNER, STAGE, UNKNOWN, is_money, value_of
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
 from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import Category, PipelineStage
@@ -35,6 +38,8 @@ from crm_connector.records import AssessmentTextRecord, OpportunityRecord, Pipel
 __all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
 
 _ZERO = Decimal(0)
+# The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
+_LONGEST_REASON = 2000
 _CLOCK_SOURCES = {
     ClockSource.HISTORY: STAGE_CLOCK_SOURCE_HISTORY,
     ClockSource.STAGE_STAMP: STAGE_CLOCK_SOURCE_STAGE_STAMP,
@@ -140,6 +145,7 @@ def read_pipeline(message: PipelinePublished) -> PipelineVersion:
         version=message.version,
         name=message.name,
         is_default=message.is_default,
+        object_type=message.object_type or OPPORTUNITY,
         stages=tuple(
             PipelineStage(stage.key, stage.name, Category(wire.word(StageCategory, stage.category, "category")))
             for stage in message.stages
@@ -157,18 +163,22 @@ def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
     return {q.key: QuestionText(q.text, {c.key: c.text for c in q.choices}) for q in message.questions}
 
 
-def record_observed(opportunity: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion) -> RecordObserved:
-    """What the CRM holds of an opportunity after that effect."""
+def record_observed(row: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion) -> RecordObserved:
+    """What the CRM holds of a record after that effect."""
+    currency = value_of(facts.fields.get(f"{row.object_type}.currency", UNKNOWN))
     return RecordObserved(
-        object_type=OPPORTUNITY,
-        record_id=opportunity.opportunity_id,
+        object_type=row.object_type,
+        record_id=row.opportunity_id,
         kind=f"OBSERVATION_KIND_{effect.kind}",
-        pipeline_key=opportunity.pipeline_key,
-        stage_key=opportunity.stage_key,
+        pipeline_key=row.pipeline_key,
+        stage_key=row.stage_key,
         crm_stage=facts.stage,
         owner_id=facts.owner_id,
-        facts=[fact_of(AMOUNT, facts.amount), fact_of(CLOSE_DATE, facts.close_date)],
-        changed_facts=[occasion.field_names.get(name, name) for name in effect.changed_fields],
+        facts=[
+            fact_of(name, value_of(text), currency=currency if is_money(text) and isinstance(currency, str) else "")
+            for name, text in sorted(facts.fields.items())
+        ],
+        changed_facts=[f"{row.object_type}.{name}" if name in (STAGE, OWNER) else name for name in effect.changed],
         changed_by=occasion.changed_by,
         change_id=occasion.change_id,
         committed_at=occasion.committed_at,
@@ -189,6 +199,25 @@ def person_observed(person: CrmPerson, digests: Mapping[str, str]) -> PersonObse
     )
 
 
+def activity_observed(activity: Activity, subject: Subject) -> ActivityObserved:
+    """An activity about a record."""
+    return ActivityObserved(
+        activity_id=activity.activity_id,
+        object_type=subject.object_type,
+        record_id=subject.record_id,
+        kind=f"ACTIVITY_KIND_{activity.kind}",
+        direction=None if activity.inbound is None else f"DIRECTION_{'INBOUND' if activity.inbound else 'OUTBOUND'}",
+        person_id=activity.person_id,
+        outcome=activity.outcome[:_LONGEST_REASON],
+        duration_seconds=activity.duration_seconds,
+        done=activity.done,
+        withdrawn=activity.withdrawn,
+        occurred_at=activity.occurred_at,
+        committed_at=activity.modified_at,
+        change_id=activity.change_id,
+    )
+
+
 def crm_write_confirmed(write: QueuedWrite, write_id: str, at: datetime) -> CrmWriteConfirmed:
     """The CRM holds the stage that the write set."""
     return CrmWriteConfirmed(
@@ -202,10 +231,6 @@ def crm_write_confirmed(write: QueuedWrite, write_id: str, at: datetime) -> CrmW
         attempts=write.attempts,
         confirmed_at=at,
     )
-
-
-# The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
-_LONGEST_REASON = 2000
 
 
 def crm_write_parked(write: QueuedWrite, at: datetime) -> CrmWriteParked:

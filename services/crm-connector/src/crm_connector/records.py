@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from crm_connector.domain.fields import FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane, Move
 from crm_connector.domain.observation import Known
 from crm_connector.domain.stages import PipelineStage
@@ -14,11 +15,12 @@ from crm_connector.domain.writes import QuestionText, SentFields
 
 @dataclass(frozen=True, slots=True)
 class OpportunityRecord:
-    """What is known of an opportunity. `stage_key` is our stage for that of the facts, as it was last published;
-    `stage_is_ours` says that our own write put it there. `sequence` counts everything published about it.
-    `pipeline_version` is 0 outside any pipeline."""
+    """What is known of an opportunity, or of another subject. `stage_key` is our stage for that of the facts, as it was
+    last published; `stage_is_ours` says that our own write put it there. `sequence` counts everything published about
+    it. `pipeline_version` is 0 outside any pipeline."""
 
     opportunity_id: str
+    object_type: str
     known: Known
     pipeline_key: str
     pipeline_version: int
@@ -57,6 +59,7 @@ class PipelineVersion:
     version: int
     name: str
     is_default: bool
+    object_type: str
     stages: tuple[PipelineStage, ...]
 
 
@@ -68,6 +71,21 @@ class PipelineRecord(PipelineVersion):
     pairs: Mapping[str, str]
     mapping_revision: int
     remap_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMappingRecord:
+    """The mapping of fields that a person set. `checked` says that the CRM had all of them then."""
+
+    revision: int
+    checked: bool
+    facts: Mapping[str, MappedField]
+    contact_roles: Mapping[str, tuple[str, ...]]
+
+    @property
+    def mapping(self) -> FieldMapping:
+        """The mapping itself."""
+        return FieldMapping(self.facts, self.contact_roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +137,22 @@ class ConnectionRecord:
     progress_at: datetime | None = None
     checked_at: datetime | None = None
     missing: tuple[str, ...] = ()
+    fields_key: str = ""
+    fields_revision: int = 0
+    facts_unavailable: tuple[str, ...] = ()
     events_used: int | None = None
     events_allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
-    """One reading of all opportunities; it goes on after `last_id`."""
+    """One reading of all records of these types; it goes on after `last_id`. One that has not begun has no types."""
 
     import_id: UUID
     state: Literal["RUNNING", "COMPLETED"]
     requested_by: str
+    object_types: tuple[str, ...]
+    fields_key: str
     last_id: str
     read_count: int
     published_count: int

@@ -8,6 +8,7 @@ from kit.http.pagination import in_utc
 from kit.wire import PlainDecimal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from crm_connector.domain.fields import MOST_FACTS, FactType, FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.records import ParkedFilter
@@ -81,6 +82,9 @@ class ConnectionState(BaseModel):
     holds: list[Hold] = Field(description="what the CRM refuses")
     missing: list[str] = Field(
         description="what the CRM lacks of what we need there; what depends on it is not written", examples=[[]]
+    )
+    facts_unavailable: list[str] = Field(
+        description="mapped facts whose fields the CRM does not show any more: they count as unknown", examples=[[]]
     )
     checked_at: datetime | None = Field(description="when that was last checked", examples=[MOMENT])
     stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
@@ -237,3 +241,78 @@ class Opportunity(BaseModel):
     awaits_echo: bool = Field(description="our stage is written and has not come back yet", examples=[False])
     sequence: int = Field(description="of the last event published about it", examples=[3])
     updated_at: datetime = Field(examples=[MOMENT])
+
+
+class FactSource(_Document):
+    """The field that a fact comes from, of the object that the fact's name begins with."""
+
+    field: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")] = Field(
+        examples=["LeadSource"]
+    )
+    type: FactType = Field(description="`money` is a number in the currency of its record", examples=["text"])
+
+
+_Facts = Annotated[
+    dict[Annotated[str, Field(max_length=120)], FactSource],
+    Field(
+        max_length=MOST_FACTS,
+        description="by the fact's name, `<object>.<name>`; those of an account are facts of its opportunities, too",
+        examples=[{"opportunity.lead_source": {"field": "LeadSource", "type": "text"}}],
+    ),
+]
+_Roles = Annotated[
+    dict[
+        Annotated[str, Field(max_length=80)],
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]], Field(max_length=50)],
+    ],
+    Field(
+        max_length=20,
+        description="contacts of an opportunity in these roles are counted as the fact `contacts.<name>`",
+        examples=[{"decision_makers": ["Decision Maker"]}],
+    ),
+]
+
+
+class FieldMappingChange(_Document):
+    """The whole mapping; facts that are left out are not read any more."""
+
+    facts: _Facts
+    contact_roles: _Roles = {}
+
+    def mapping(self) -> FieldMapping:
+        """The mapping as the service takes it."""
+        facts = {name: MappedField(each.field, each.type) for name, each in self.facts.items()}
+        return FieldMapping(facts, {name: tuple(roles) for name, roles in self.contact_roles.items()})
+
+
+class FieldMappings(BaseModel):
+    """Which fields of the CRM become which facts."""
+
+    is_default: bool = Field(description="as shipped, as no person set any", examples=[False])
+    checked: bool = Field(
+        description="the CRM had every field when the mapping was set; false when it could not be asked then",
+        examples=[True],
+    )
+    facts: _Facts
+    contact_roles: _Roles
+    unavailable: list[str] = Field(
+        description="facts whose fields the CRM does not show: they are unknown", examples=[["opportunity.next_step"]]
+    )
+
+
+class FieldCandidate(BaseModel):
+    """A field of the CRM."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["LeadSource"])
+    label: str = Field(examples=["Lead Source"])
+    crm_type: str = Field(description="the CRM's own type", examples=["picklist"])
+    types: list[FactType] = Field(description="those that its fact may have; none: it cannot be a fact")
+
+
+class FieldCandidates(BaseModel):
+    """The fields of one object that the integration user may read."""
+
+    object_type: str = Field(examples=["opportunity"])
+    fields: list[FieldCandidate]

@@ -31,14 +31,16 @@ class PipelineStage:
 
 @dataclass(frozen=True, slots=True)
 class CrmStage:
-    """A stage the CRM knows. `name` is the value records hold, `label` what people read."""
+    """A stage the CRM knows. `name` is the value records hold, `label` what people read. `is_closed` and `is_won` are
+    None where the CRM does not say."""
 
     name: str
     label: str
     sort_order: int
     is_active: bool
-    is_closed: bool
-    is_won: bool
+    is_closed: bool | None
+    is_won: bool | None
+    object_type: str = "opportunity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class StageMap:
 
 def agrees(category: Category, stage: CrmStage) -> bool:
     """Whether the CRM counts the stage as our category does: open is not closed, won is closed and won."""
+    if stage.is_closed is None:
+        return True
     closed = category is not Category.OPEN
     return stage.is_closed == closed and stage.is_won == (category is Category.WON)
 
