@@ -58,7 +58,10 @@ async def link(loaded: None, linked: Any, eventually: Eventually) -> AsyncIterat
     linked.org.sim("rule", {"active": True})
     linked.org.sim("permissions", {})
     linked.org.sim("limits", {"DailyDeliveredPlatformEvents": {"Remaining": 1_000_000}})
+    before = (await linked.get("connection"))["checked_at"]
     await ask("connection/retry")
+    # The check that this asks for would meet the next test's faults.
+    await connection(lambda found: found["checked_at"] > before)
     await connection(lambda found: found["state"] == "LIVE" and not found["holds"] and not found["missing"])
 
 
@@ -252,14 +255,14 @@ async def test_an_event_that_cannot_be_read_is_set_aside_and_its_record_is_read(
     from crm_connector.salesforce import changes
 
     opportunity, other = await link.created(), await link.created()
-    reading = changes._value
+    reading = changes._compared
 
-    def broken(name: str, value: Any) -> Any:
+    def broken(object_type: str, name: str, value: Any, plan: Any) -> Any:
         if value == "Demo":
             raise KeyError("no such thing")
-        return reading(name, value)
+        return reading(object_type, name, value, plan)
 
-    monkeypatch.setattr(changes, "_value", broken)
+    monkeypatch.setattr(changes, "_compared", broken)
     link.org.sim("edit", {"id": opportunity, "fields": {"StageName": "Demo"}})
     link.org.sim("edit", {"id": other, "fields": {"StageName": "Discovery"}})
     assert (await link.observed(opportunity, 2))[-1].crm_stage == "Demo"

@@ -399,7 +399,7 @@ class TestCrossing:
             await queue.states("CONFLICT")
             async with service.database.unit_of_work(tenant) as uow:
                 conflicts = await IntentRepository(uow.session, tenant).conflicts(1)
-            records = {record.opportunity_id: record for record in await crm.read(["d1"])}
+            records = {record.record_id: record for record in await crm.read(["d1"])}
             await queue.decide(make.decision("d1", 2, target="closed_won", expected="negotiation"))
             await queue.states("CONFLICT", "CONFIRMED")
         async with service.database.unit_of_work(tenant) as uow:
@@ -597,6 +597,10 @@ async def test_a_loop_that_fails_waits_longer_each_time_and_says_so(
     assert connected[3] - connected[2] > connected[1] - connected[0]
 
 
+async def imported(crm: ScriptedCrm) -> None:
+    assert crm.pages_read_after
+
+
 async def test_what_an_object_lacks_stops_only_what_touches_it(
     service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
 ) -> None:
@@ -607,6 +611,8 @@ async def test_what_an_object_lacks_stops_only_what_touches_it(
     )
     async with receiving(service, tenant, crm, signals):
         await eventually(lambda: holds(signals))
+        # What an import reads after the write is confirmed would be its echo.
+        await eventually(lambda: imported(crm))
         stop = asyncio.Event()
         task = asyncio.create_task(Sender(service.database, tenant, crm, signals, 0.05).run(stop))
         await queue.settled("d2")
