@@ -94,7 +94,7 @@ NOW = {
     },
     "scoring": {"assessment": "assessment_key, version, retired, revision"},
     "stage_engine": {"opportunity": "opportunity_id, stage_key, earned_stage, amount, owner_id, deleted"},
-    "crm_connector": {"pipeline": "pipeline_key, version, name, is_default, stages"},
+    "crm_connector": {},
     "recommender": {
         "pipeline": "pipeline_key, version, name",
         "assessment": "assessment_key, version, title, retired, revision",
@@ -112,6 +112,7 @@ EVERY = {
     "scoring": {},
     "stage_engine": {"decision": "split_part(identity, ':', 1), split_part(identity, ':', 2)"},
     "crm_connector": {
+        "pipeline": "pipeline_key, version, name, stages",
         "write_intent": "decision_id, decision_no, target_stage, outcome",
         "assessment_text": "assessment_key, version",
     },
