@@ -211,6 +211,7 @@ class TestSubmissionBatches:
 
     async def test_a_batch_costs_as_many_statements_as_one_item(self, world: Any) -> None:
         await world.publish_form()
+        await world.eventually(lambda: has_points(world))
         await send(world, items_of(world, 1), role="service")
         one = await statements(world, items_of(world, 1))
         hundred = await statements(world, items_of(world, 100))
@@ -227,6 +228,12 @@ class TestSubmissionBatches:
         assert again.json() == first.json()
         assert [i["status"] for i in again.json()["items"]] == ["accepted", "accepted"]
         assert again.headers["Idempotent-Replay"] == "true"
+
+
+async def has_points(world: Any) -> None:
+    """The event that says so was handled: its statements are no longer among those of requests."""
+    async with world.service.database.unit_of_work(world.tenant) as uow:
+        assert (await uow.session.execute(text("SELECT count(*) FROM scoring_profile"))).scalar() == 1
 
 
 class TestOrderDoesNotMatter:

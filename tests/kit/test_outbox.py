@@ -488,7 +488,7 @@ async def test_a_batch_reads_no_more_of_a_full_outbox_than_it_takes(database, em
     tenant = f"t{secrets.token_hex(6)}"
     async with database.unit_of_work(tenant) as uow:
         await uow.session.execute(FILL, {"tenant_id": tenant})
-    topics, keys = ["full"] * held_lines, [f"{tenant}:{number}" for number in range(1, held_lines + 1)]
+    topics, keys = ["another"] * held_lines, [f"full {tenant}:{number}" for number in range(1, held_lines + 1)]
     async with database.held_by_relay() as connection:
         explain = f"EXPLAIN (ANALYZE, FORMAT JSON) {outbox._TAKE}"
         found = await connection.fetchval(explain, outbox.BATCH, outbox.BATCH_BYTES, topics, keys)

@@ -87,8 +87,12 @@ async def test_an_event_that_the_broker_refuses_is_set_aside_shown_and_sent_agai
         (f"{tenant}:large", "message_too_large"), (f"{tenant}:large", "behind"), (f"{tenant}:large", "behind"),
     ]  # fmt: skip
     assert await quarantined(own_service, own_service.headers(innocent, "sre"), 0) == []
-    metrics = (await own_service.client.get("/metrics")).text
-    assert 'waiting_items{service="sample",what="quarantined_events"} 3.0' in metrics
+
+    async def counted():
+        metrics = (await own_service.client.get("/metrics")).text
+        assert 'waiting_items{service="sample",what="quarantined_events"} 3.0' in metrics
+
+    await eventually(counted)
 
     first = f"{PATH}/{found[0]['position']}"
     foreign = await own_service.client.post(f"{first}/replay", headers=own_service.headers(innocent, "sre"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 import pytest_asyncio
+from kit.database.faults import DatabaseUnreachable
 from kit.database.migrate import migrate
 from kit.database.unit_of_work import Database
 from sandbox.issuer import LocalIssuer
@@ -94,14 +94,14 @@ async def test_migrations_and_the_service_work_over_it(
 async def test_a_server_that_nobody_vouches_for_is_told_nothing(encrypted: Encrypted) -> None:
     async with connected(encrypted.settings()):
         pass
-    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
+    with pytest.raises(DatabaseUnreachable, match="self-signed"):
         async with connected(encrypted.settings(database_tls_ca_file=None)):
             pass
 
 
 async def test_nor_is_one_of_another_name(encrypted: Encrypted) -> None:
     url = encrypted.url.replace("127.0.0.1", "localhost")
-    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+    with pytest.raises(DatabaseUnreachable, match="mismatch"):
         async with connected(encrypted.settings(database_url=url)):
             pass
 
@@ -109,7 +109,7 @@ async def test_nor_is_one_of_another_name(encrypted: Encrypted) -> None:
 async def test_nor_one_that_does_not_encrypt(encrypted: Encrypted) -> None:
     async with connected(encrypted.settings(database_url=encrypted.plain_url, database_tls=False)):
         pass
-    with pytest.raises(ConnectionError, match="rejected SSL"):
+    with pytest.raises(DatabaseUnreachable, match="rejected SSL"):
         async with connected(encrypted.settings(database_url=encrypted.plain_url)):
             pass
 

@@ -51,7 +51,8 @@ class TestPartnerFeeds:
         name = engine.settings.topic_prefix + f"stagecraft.partner.{tenant}.northwind.stage-changed.v1"
         servers = engine.infrastructure.bootstrap_servers
         await create_topics(servers, [Topic(name=name, partitions=1, writer="stage-engine")])
-        await admin.post("/v1/partner-feeds", NORTHWIND)
+        # A broker knows a new topic a moment later.
+        await eventually(lambda: admin.post("/v1/partner-feeds", NORTHWIND))
         first, second = [await first_observed(engine, each.tenant, each) for each in (admin, other)]
         topic = name.removeprefix(engine.settings.topic_prefix)
         assert len(await engine.events(StageChanged, tenant=tenant, count=1, topic=topic)) == 1

@@ -40,8 +40,8 @@ TOPIC = "bare.submitted.v1"
 INSERT_SUBMISSION = """
 INSERT INTO submission (tenant_id, submission_id, opportunity_id, assessment_key, assessment_version, stage_key,
                         visit_no, attempt_no, channel, submitted_by, captured_at, received_at, body, body_sha256,
-                        warnings)
-VALUES ($1, $2, $3, $4, $5, 'prospecting', 1, 1, 'online', 'rep', $6, $7, $8, $9, '[]')
+                        content_sha256, entitled, warnings)
+VALUES ($1, $2, $3, $4, $5, 'prospecting', 1, 1, 'online', 'rep', $6, $7, $8, $9, $9, true, '[]')
 """
 INSERT_OUTBOX = """
 INSERT INTO outbox (tenant_id, event_id, topic, key, value, headers) VALUES ($1, $2, $3, $4, $5, $6)

@@ -26,6 +26,7 @@ _QUARANTINE = text(f"""
     INSERT INTO quarantined_event (
         tenant_id, position, event_id, topic, key, value, headers, created_at, whole_topic, code, detail
     ) VALUES (:tenant_id, {POSITION}, :event_id, 't', 'k', '', '{{}}', now(), false, 'message_too_large', 'd')
+    ON CONFLICT DO NOTHING
 """)
 SUBMISSION, HELD = str(uuid7()), str(uuid7())
 AMOUNT, SCORE = "7391.17", "41.25"

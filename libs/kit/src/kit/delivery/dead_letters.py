@@ -15,7 +15,7 @@ from uuid import UUID, uuid5
 from kit.database import bulk, tables
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
-from kit.events import NO_TENANT, Received, Record
+from kit.events import MAX_EVENT_BYTES, NO_TENANT, Received, Record
 from kit.ids import utc_now
 from kit.telemetry import DEAD_LETTERS
 
@@ -27,7 +27,6 @@ RETRY_AFTER = tuple(timedelta(seconds=each) for each in (1, 5, 25))
 _MOST_IN_KEY = 300
 _MOST_IN_HEADER = 2000
 _MOST_HEADERS = 100
-_MOST_ANNOUNCED = 512 * 1024
 _NAMESPACE = UUID("5b0f5e55-3d53-4d0a-9c39-8f1f5b0c6a52")
 _AGAIN = """(tenant_id, dead_letter_id) DO UPDATE SET
     code = excluded.code, detail = excluded.detail, holds = excluded.holds, retry_at = excluded.retry_at,
@@ -133,14 +132,14 @@ def _row(group: str, refused: Refused) -> _Row:
 
 
 def _announced(group: str, row: _Row) -> dict[str, Any]:
-    """The row of the outbox. A value near the broker's limit would not fit with its origin: it stays here."""
+    """The row of the outbox. A value larger than any event may be stays here: it would not fit with its origin."""
     names = ("topic", "partition", "offset", "code", "detail", "attempts")
     origin = {f"dlq-{name}": str(getattr(row, name)) for name in names}
     return {
         "event_id": row.dead_letter_id,
         "topic": f"{row.topic}.dlq.{group}",
         "key": row.key,
-        "value": row.value if len(row.value) <= _MOST_ANNOUNCED else b"",
+        "value": row.value if len(row.value) <= MAX_EVENT_BYTES else b"",
         "headers": {**row.headers, **origin, "dlq-group": group},
     }
 

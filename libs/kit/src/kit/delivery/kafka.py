@@ -101,6 +101,8 @@ class EventProducer(AIOKafkaProducer):
         self._closed = True
         try:
             async with asyncio.timeout(_STOP_SECONDS):
+                # A sender that never began would end as cancelled, and take us along.
+                await asyncio.sleep(0)
                 await self._sender.close()
         except TimeoutError:
             log.warning("a request to the broker was given up")

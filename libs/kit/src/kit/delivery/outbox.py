@@ -38,10 +38,7 @@ _TAKE = f"""
             position, topic, key, value, headers::text AS headers, {quarantine.BLOCKED} AS blocked,
             sum(octet_length(value)) OVER (ORDER BY position ROWS UNBOUNDED PRECEDING) - octet_length(value) AS before
         FROM outbox AS o
-        WHERE NOT EXISTS (
-            SELECT FROM unnest($3::text[], $4::text[]) AS held (topic, key)
-            WHERE held.topic = o.topic AND (held.key IS NULL OR held.key = o.key)
-        )
+        WHERE o.topic <> ALL($3::text[]) AND (o.topic || ' ' || o.key) <> ALL($4::text[])
         ORDER BY position
         LIMIT $1
     ) AS first_ones
@@ -135,7 +132,8 @@ class Relay:
 
     async def _take(self) -> list[OutboxRow]:
         lines = self._holds.lines
-        topics, keys = [line.topic for line in lines], [line.key for line in lines]
+        topics = [line.topic for line in lines if line.key is None]
+        keys = [f"{line.topic} {line.key}" for line in lines if line.key is not None]
         connection = await self._link.connection()
         found = await connection.fetch(_TAKE, BATCH, BATCH_BYTES, topics, keys, timeout=REPLY_SECONDS)
         rows = [OutboxRow(*row) for row in found]
