@@ -71,7 +71,7 @@ def test_rules_are_not_asked_before_the_next_input(world: Any) -> None:
     rules = version(world)
     moved = after(migrated(world, scored, rules, Plan(RENAMED)))
     assert moved.stage_key == "lead"
-    assert "prospecting.score" in all_facts(moved, rules.pipeline)
+    assert "prospecting.score" in all_facts(moved, rules.pipeline, world.at(60))
     assert after(world.decide(moved, world.submission("prospecting", "71", moved), rules)).stage_key == "talk"
 
 

@@ -70,7 +70,7 @@ async def diff_pipeline_versions(
     authoring = Authoring(uow, caller)
     first = before or str((await authoring.one(key)).newest_version)
     old, new = await authoring.content(key, first), await authoring.content(key, after)
-    changes = [schemas.ChangeOut.model_validate(each, from_attributes=True) for each in differences(old, new)]
+    changes = [schemas.DifferenceOut.model_validate(each, from_attributes=True) for each in differences(old, new)]
     return schemas.DiffOut(key=key, from_version=first, to_version=after, changes=changes)
 
 

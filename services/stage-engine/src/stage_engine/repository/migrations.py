@@ -54,10 +54,13 @@ class MigrationRepository:
 
     async def went_on(self, migration_id: UUID, after: str, moved: int, left: int, *, finished: bool) -> None:
         """Note the page that this transaction carries over."""
-        values = {"after": after, "moved": migration.c.moved + moved, "left": migration.c.left + left}
-        if finished:
-            values["finished_at"] = func.now()
-        await self._session.execute(update(migration).where(migration.c.migration_id == migration_id).values(values))
+        of_it = update(migration).where(migration.c.migration_id == migration_id)
+        finished_at = func.now() if finished else migration.c.finished_at
+        await self._session.execute(
+            of_it.values(
+                after=after, moved=migration.c.moved + moved, left=migration.c.left + left, finished_at=finished_at
+            )
+        )
 
     async def held(self, key: str, besides: int = 0) -> list[Held]:
         """Where the live opportunities of a pipeline are, but for those of one version."""

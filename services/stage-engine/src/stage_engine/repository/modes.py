@@ -21,8 +21,8 @@ class ModeRepository:
 
     async def add(self, key: str, switched: Switching) -> None:
         """Append to the history; decisions from now on name its revision."""
-        values = {"tenant_id": self._tenant_id, "pipeline_key": key, **asdict(switched)}
-        await self._session.execute(insert(mode_switching).values(values))
+        row = insert(mode_switching).values(tenant_id=self._tenant_id, pipeline_key=key, **asdict(switched))
+        await self._session.execute(row)
         of_key = update(pipeline).where(pipeline.c.pipeline_key == key)
         await self._session.execute(of_key.values(modes_revision=switched.revision))
 

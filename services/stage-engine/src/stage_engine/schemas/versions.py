@@ -120,7 +120,7 @@ class PublishedOut(VersionOut):
     migration: MigrationOut | None
 
 
-class ChangeOut(BaseModel):
+class DifferenceOut(BaseModel):
     """One difference between two versions, in words."""
 
     kind: ChangeKind
@@ -134,4 +134,4 @@ class DiffOut(BaseModel):
     key: str
     from_version: str
     to_version: str
-    changes: list[ChangeOut]
+    changes: list[DifferenceOut]
