@@ -62,7 +62,7 @@ def _under_its_own_key(message, name, suffix):
     return message
 
 
-async def test_no_value_of_any_field_breaks_a_handler(service, tenant):
+async def test_no_value_of_any_field_breaks_a_handler(service, tenant, owned):
     what, records = {}, []
     for name in kinds(service):
         for sequence, (change, message) in enumerate(mutants(lambda name=name: sample(name)), start=1):
@@ -81,4 +81,6 @@ async def test_no_value_of_any_field_breaks_a_handler(service, tenant):
     assert unexpected == [], "\n".join(unexpected)
     assert len(records) > 100
     assert (await service.client.get("/livez")).status_code == 200
-    await belongings(service)
+    # It does all of its work for another tenant, unless a test before this one had it do that.
+    if service.settings.package not in owned:
+        owned[service.settings.package] = await belongings(service)
