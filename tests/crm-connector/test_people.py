@@ -149,7 +149,9 @@ class TestOrg:
         edit(Title="AM")
         edit(IsActive=False)
         events = await self.of(linked, jo, count=2)
-        assert [event.message.active for event in events] == [True, False]
+        # A fact may be told twice, when two readings meet.
+        assert events[0].message.active is True
+        assert {event.message.active for event in events[1:]} == {False}
         assert (await linked.get("connection"))["people_as_of"] is not None
 
     async def test_an_import_finds_users_that_came_without_an_event(self, linked):

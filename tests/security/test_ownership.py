@@ -31,6 +31,10 @@ ALLOWED = {
         "list_pipeline_versions": _DEFINITIONS,
         "get_pipeline_version": _DEFINITIONS,
         "list_pipeline_findings": _DEFINITIONS,
+        "diff_pipeline_versions": _DEFINITIONS,
+        "get_modes": _DEFINITIONS,
+        "list_migrations": _DEFINITIONS,
+        "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,
         "list_opportunities": _OWN,
         "list_changes": _OWN,
@@ -45,7 +49,6 @@ ALLOWED = {
     "stranger": {
         "put_submission": "held in their own tenant, which has no such version",
         "get_submission": "what they have handed in there",
-        "report_facts": "answers that their own tenant has no such opportunity",
         "get_assessment_template": "shipped",
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -142,7 +141,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
     async with owner.service.database.unit_of_work(OWNER) as uow:
         opportunities = OpportunityRepository(uow.session, OWNER)
         row = (await opportunities.lock([DEAL]))[DEAL]
-        facts = Facts("Prospecting", Decimal(AMOUNT), owner_id=REP)
+        facts = Facts("Prospecting", REP, {"opportunity.amount": AMOUNT})
         await opportunities.save([replace(row, known=replace(row.known, facts=facts))], datetime.now(UTC))
     return {
         "pipeline_key": "sales",
