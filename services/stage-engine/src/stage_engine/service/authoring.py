@@ -22,15 +22,12 @@ from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFoun
 from stage_engine.messages import pipeline_published
 from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.repository.pipelines import PipelineRepository
-from stage_engine.service.impact import Impact, VersionFinding
+from stage_engine.service.impact import LINT_SECONDS, Impact, VersionFinding
 from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import Migrating
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.service.versions import Versions
 from stage_engine.templates import templates
-
-# The largest pipeline that the API takes needs a fraction of this.
-LINT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
