@@ -128,13 +128,15 @@ async def publish_again(observed: Observed, topic: str) -> None:
 
 
 async def publish_invalid(observed: Observed, topic: str, count: int) -> None:
-    """Events of a type that does not exist, all in one partition."""
+    """Events of a type that does not exist, each of its own key, all in one partition."""
     producer = AIOKafkaProducer(**observed.stack.kafka())
     await producer.start()
     try:
-        for _ in range(count):
+        for number in range(count):
             headers = [("ce_id", str(uuid7()).encode()), ("ce_type", b"stagecraft.unheard.of.v1.Event")]
-            await producer.send_and_wait(topic, b"\xff\xff", key=b"acme:none", headers=headers)
+            await producer.send_and_wait(
+                topic, b"\xff\xff", key=f"acme:none-{number}".encode(), headers=headers, partition=0
+            )
     finally:
         await producer.stop()
 

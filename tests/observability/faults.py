@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
+from sandbox.story.api import Refused
 from sandbox.story.setup import import_opportunities
 
 from tests.observability.breaking import (
@@ -17,7 +19,7 @@ from tests.observability.breaking import (
     publish_invalid,
     ready_again,
 )
-from tests.observability.live import Observed, eventually
+from tests.observability.live import TENANT, Observed, eventually
 from tests.observability.traffic import Team, load_opportunities
 
 WRITE = "composite/graph"
@@ -180,12 +182,22 @@ async def flood_a_topic(observed: Observed) -> None:
 
 
 async def exhaust_a_pool(observed: Observed) -> None:
-    """DatabasePoolExhausted: requests of the recommender wait for a lock. One connection of the pool is left, so that
-    the service can still measure itself within a scrape."""
+    """DatabasePoolExhausted: requests of many tenants, of whom each gets only a share, wait for a lock in the
+    recommender. One connection of the pool is left, so that the service can still measure itself within a scrape."""
+    raised = asyncio.Event()
+
+    async def ask(tenant: str) -> None:
+        caller = observed.caller("admin", "maintainer", tenant)
+        while not raised.is_set():
+            # A request gives the lock up after a while.
+            with suppress(Refused):
+                await caller.get("recommender", "/v1/recommendations")
+
     async with asyncio.TaskGroup() as asking, locked_table(observed, "recommender", "recommendation"):
-        for _ in range(POOL_SIZE - 1):
-            asking.create_task(observed.admin.get("recommender", "/v1/recommendations"))
+        for number in range(POOL_SIZE - 1):
+            asking.create_task(ask(f"{TENANT}-{number}"))
         await observed.raised("DatabasePoolExhausted")
+        raised.set()
     observed.note("pool exhausted")
 
 

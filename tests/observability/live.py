@@ -46,8 +46,8 @@ class Observed:
     def admin(self) -> Caller:
         return Caller(self.http, self.stack.urls, self.environment["TOKEN"])
 
-    def caller(self, role: str, subject: str) -> Caller:
-        return Caller(self.http, self.stack.urls, self.stack.token(TENANT, role, subject))
+    def caller(self, role: str, subject: str, tenant: str = TENANT) -> Caller:
+        return Caller(self.http, self.stack.urls, self.stack.token(tenant, role, subject))
 
     async def value(self, expression: str) -> float:
         """The sum of what the expression gives now; 0 when it gives nothing."""

@@ -20,6 +20,7 @@ from aiokafka.abc import ConsumerRebalanceListener
 from kit.delivery.batch import Batches, Raw
 from kit.delivery.kafka import leave_group
 from kit.delivery.pace import Pace, backoff, pause
+from kit.delivery.patience import within
 from kit.delivery.stall import ClientStalled, Stall
 from kit.health import Watchdog
 from kit.settings import ServiceSettings
@@ -98,8 +99,7 @@ class Consumer(ConsumerRebalanceListener):
             consumer = self._client = self._new_consumer()
             try:
                 # A broker may accept the connection and say nothing.
-                async with asyncio.timeout(_CONNECT_SECONDS):
-                    await consumer.start()
+                await within(_CONNECT_SECONDS, consumer.start())
                 consumer.subscribe(self.topics, listener=self)
                 await self._consume(consumer, stop)
             except Exception as error:
@@ -170,15 +170,13 @@ class Consumer(ConsumerRebalanceListener):
         handled, self._handled = self._handled, {}
         if handled:
             self._committed_at = time.monotonic()
-            async with asyncio.timeout(_COMMIT_TIMEOUT_SECONDS):
-                await consumer.commit(handled)
+            await within(_COMMIT_TIMEOUT_SECONDS, consumer.commit(handled))
 
     async def _leave(self) -> None:
         """Commit once more, if it can be done: others will go on from there."""
         if self._client is not None and self._handled:
             try:
-                async with asyncio.timeout(5):
-                    await self._commit(self._client)
+                await within(5, self._commit(self._client))
             except Exception as error:
                 log.warning("the last offsets were not committed, their events come again: %s", error)
 
@@ -219,6 +217,6 @@ def _fetch_again(consumer: AIOKafkaConsumer, offsets: Mapping[TopicPartition, in
 async def _close(consumer: AIOKafkaConsumer) -> None:
     leave_group(consumer)
     try:
-        await asyncio.wait_for(consumer.stop(), 10)
+        await within(10, consumer.stop())
     except Exception as error:
         log.warning("the consumer did not close cleanly: %s", error)

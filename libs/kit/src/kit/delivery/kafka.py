@@ -18,6 +18,7 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.produce import ProduceRequest
 
+from kit.delivery.patience import within
 from kit.delivery.refusals import TopicUnknown
 from kit.events import MAX_RECORD_BYTES
 from kit.health import brokers_in_words
@@ -100,10 +101,9 @@ class EventProducer(AIOKafkaProducer):
             return
         self._closed = True
         try:
-            async with asyncio.timeout(_STOP_SECONDS):
-                # A sender that never began would end as cancelled, and take us along.
-                await asyncio.sleep(0)
-                await self._sender.close()
+            # A sender that never began would end as cancelled, and take us along.
+            await asyncio.sleep(0)
+            await within(_STOP_SECONDS, self._sender.close())
         except TimeoutError:
             log.warning("a request to the broker was given up")
         finally:
