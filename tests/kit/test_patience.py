@@ -24,6 +24,14 @@ async def test_work_that_ends_gives_its_result_or_its_error():
         await within(5, fails())
 
 
+async def test_work_that_ends_as_cancelled_does_not_cancel_its_caller():
+    async def gives_up():
+        raise asyncio.CancelledError
+
+    with pytest.raises(TimeoutError):
+        await within(5, gives_up())
+
+
 async def test_work_that_swallows_its_cancellation_is_left_alone():
     ends = asyncio.Event()
     with pytest.raises(TimeoutError):

@@ -23,6 +23,9 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
     if not done:
         _leave_alone(task)
         raise TimeoutError(f"it did not end within {seconds:g} s")
+    if task.cancelled():
+        # Its own doing: as our own cancellation it would end the loop that called.
+        raise TimeoutError("the client gave it up")
     return task.result()
 
 
