@@ -264,3 +264,22 @@ async def test_a_loop_that_fails_starts_again_later_and_later_and_for_ever(monke
 
     await app._supervised("loop", ends, asyncio.Event())
     assert runs == 0
+
+
+async def test_a_loop_that_its_client_cancels_starts_again_and_one_that_we_cancel_ends(monkeypatch):
+    monkeypatch.setattr(app, "_RESTART_SECONDS", 0.001)
+    runs, waits = [], asyncio.Event()
+
+    async def cancelled_from_within(stop):
+        runs.append(stop)
+        if len(runs) < 3:
+            raise asyncio.CancelledError
+        waits.set()
+        await stop.wait()
+
+    task = asyncio.create_task(app._supervised("loop", cancelled_from_within, asyncio.Event()))
+    await asyncio.wait_for(waits.wait(), 60)
+    assert len(runs) == 3
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

@@ -234,14 +234,17 @@ async def _finish(work: list[asyncio.Task[None]]) -> None:
 
 
 async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Run a loop until `stop`, or until it ends by itself. One that fails starts again."""
-    failures, loop = 0, asyncio.get_running_loop()
+    """Run a loop until `stop`, or until it ends by itself. One that fails starts again, also one that a client's own
+    cancellation ended: whoever cancels us is obeyed."""
+    failures, loop, own = 0, asyncio.get_running_loop(), asyncio.current_task()
     while not stop.is_set():
         began = loop.time()
         try:
             await run(stop)
             return
-        except Exception:
+        except (Exception, asyncio.CancelledError):
+            if own is not None and own.cancelling():
+                raise
             failures = 1 if loop.time() - began > _WELL_SECONDS else failures + 1
             log.exception("the %s failed and starts again", name)
             await pause(stop, backoff(failures, _RESTART_SECONDS, _LONGEST_RESTART_SECONDS))

@@ -101,11 +101,9 @@ class EventProducer(AIOKafkaProducer):
             return
         self._closed = True
         try:
-            # A sender that never began would end as cancelled, and take us along.
-            await asyncio.sleep(0)
             await within(_STOP_SECONDS, self._sender.close())
-        except TimeoutError:
-            log.warning("a request to the broker was given up")
+        except TimeoutError as error:
+            log.warning("the producer did not end by itself: %s", error)
         finally:
             await self.client.close()
 

@@ -1,6 +1,5 @@
 """What the relay holds on to: a producer, a connection to the database, and the lead."""
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -10,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 
 from kit.database.unit_of_work import Database
 from kit.delivery.lease import Lease, LeaseLost
+from kit.delivery.patience import within
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ class Link:
             log.warning("the relay's lead was not given back: %s", error)
         self.lease.forget()
         try:
-            await asyncio.wait_for(self._connected.aclose(), _CLOSE_SECONDS)
+            await within(_CLOSE_SECONDS, self._connected.aclose())
         except Exception as error:
             log.warning("the relay's connection did not close cleanly: %s", error)
 
@@ -95,6 +95,6 @@ class Link:
         producer, self._producer = self._producer, None
         if producer is not None:
             try:
-                await asyncio.wait_for(producer.stop(), _CLOSE_SECONDS)
+                await within(_CLOSE_SECONDS, producer.stop())
             except Exception as error:
                 log.warning("the producer did not close cleanly: %s", error)
