@@ -22,10 +22,10 @@ async def within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
         raise
     if not done:
         _leave_alone(task)
-        raise TimeoutError(f"it did not end within {seconds:g} s")
+        raise TimeoutError(f"{work.__qualname__} did not end within {seconds:g} s")
     if task.cancelled():
         # Its own doing: as our own cancellation it would end the loop that called.
-        raise TimeoutError("the client gave it up")
+        raise TimeoutError(f"{work.__qualname__} was given up by the client itself")
     return task.result()
 
 
@@ -38,4 +38,4 @@ def _leave_alone(task: asyncio.Task[Any]) -> None:
 def _ended(task: asyncio.Task[Any]) -> None:
     _left_alone.discard(task)
     if not task.cancelled() and task.exception() is not None:
-        log.info("what was left alone ended with %r", task.exception())
+        log.info("a call that was left alone failed in the end: %r", task.exception())
