@@ -283,3 +283,30 @@ async def test_a_loop_that_its_client_cancels_starts_again_and_one_that_we_cance
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_loop_whose_group_of_tasks_failed_starts_again_each_time_and_can_still_be_cancelled(monkeypatch):
+    """A group asks its own task to end, and Python 3.11 never takes that request back."""
+    monkeypatch.setattr(app, "_RESTART_SECONDS", 0.001)
+    runs, waits = 0, asyncio.Event()
+
+    async def fails():
+        await asyncio.sleep(0)
+        raise ConnectionError
+
+    async def leads(stop):
+        nonlocal runs
+        runs += 1
+        async with asyncio.TaskGroup() as group:
+            group.create_task(stop.wait())
+            if runs < 4:
+                group.create_task(fails())
+            else:
+                waits.set()
+
+    task = asyncio.create_task(app._supervised("loop", leads, asyncio.Event()))
+    await asyncio.wait_for(waits.wait(), 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert runs == 4

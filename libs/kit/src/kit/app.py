@@ -236,14 +236,17 @@ async def _finish(work: list[asyncio.Task[None]]) -> None:
 async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
     """Run a loop until `stop`, or until it ends by itself. One that fails starts again, also one that a client's own
     cancellation ended: whoever cancels us is obeyed."""
-    failures, loop, own = 0, asyncio.get_running_loop(), asyncio.current_task()
+    failures, loop, own, asked = 0, asyncio.get_running_loop(), asyncio.current_task(), 0
     while not stop.is_set():
         began = loop.time()
         try:
             await run(stop)
             return
-        except (Exception, asyncio.CancelledError):
-            if own is not None and own.cancelling():
+        except (Exception, asyncio.CancelledError) as fault:
+            # Not zero after a failure: the TaskGroup of Python 3.11 counts its own request to end and never takes it
+            # back. Only a further one is somebody's.
+            asked, before = own.cancelling() if own else 0, asked
+            if isinstance(fault, asyncio.CancelledError) and asked > before:
                 raise
             failures = 1 if loop.time() - began > _WELL_SECONDS else failures + 1
             log.exception("the %s failed and starts again", name)

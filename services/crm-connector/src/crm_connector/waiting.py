@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -48,8 +47,10 @@ class Ahead(Generic[T]):
     async def aclose(self) -> None:
         """Close the stream."""
         self._next.cancel()
-        with suppress(asyncio.CancelledError, Exception):
-            await self._next
+        # Unlike awaiting it, this cannot take a cancellation of ours for its.
+        await asyncio.wait([self._next])
+        if not self._next.cancelled():
+            self._next.exception()
         close = getattr(self._stream, "aclose", None)
         if close is not None:
             await close()
