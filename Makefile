@@ -20,10 +20,10 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs seed token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics ci
+.PHONY: help setup demo up down status logs seed token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics capabilities ci
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-11s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(TOOLS)/bin/uv:
 	$(PYTHON) -m venv $(TOOLS)
@@ -106,6 +106,9 @@ grafana: $(SYNCED) ## generate deploy/grafana from tools/dashboards
 
 metrics: $(SYNCED) ## list every metric in docs/metrics.md
 	$(RUN) tools/metrics.py
+
+capabilities: $(SYNCED) ## list in docs/capabilities.md what the product can do, with the tests that show it
+	$(RUN) tools/capabilities.py
 
 proto: $(SYNCED) ## lint the event contracts and generate their Python
 	$(RUN) tools/proto.py

@@ -17,13 +17,17 @@ from forms.definition import Form, form_from_json
 from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.message import Message
 from kit.events import Event, Received
+from kit.facts import AMOUNT, CLOSE_DATE, seen_facts
+from kit.ids import identity_digest
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_IMPORTED, OpportunityObserved
+from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_IMPORTED, RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
@@ -185,20 +189,46 @@ def stage_decided(**changes: Any) -> StageDecided:
     return StageDecided(**fields | changes)
 
 
-def opportunity_observed(**changes: Any) -> OpportunityObserved:
-    """The opportunity as it was imported from the CRM."""
+def record_observed(**changes: Any) -> RecordObserved:
+    """The opportunity as it was imported from the CRM. `amount`, `currency` and `close_date` are given as such, further
+    facts as `facts`."""
     fields = {
-        "opportunity_id": OPPORTUNITY,
+        "object_type": "opportunity",
+        "record_id": changes.pop("opportunity_id", OPPORTUNITY),
         "kind": OBSERVATION_KIND_IMPORTED,
         "stage_key": "prospecting",
         "crm_stage": "Prospecting",
-        "amount": "1000",
-        "close_date": "2026-06-30",
         "owner_id": "ann",
         "committed_at": MOMENT,
         "change_id": str(uuid4()),
     }
-    return OpportunityObserved(**fields | changes)
+    amount, close_date = changes.pop("amount", "1000"), changes.pop("close_date", "2026-06-30")
+    facts = [
+        Fact(name=AMOUNT, decimal=amount or None, currency=changes.pop("currency", "")),
+        Fact(name=CLOSE_DATE, date=close_date or None),
+        *changes.pop("facts", ()),
+    ]
+    return RecordObserved(**fields | {"facts": facts} | changes)
+
+
+def fact(message: RecordObserved, name: str) -> Any:
+    """The value of a fact of the event; None when it is unknown."""
+    return seen_facts(message.facts)[name].value
+
+
+def person_observed(person_id: str = "ann", tenant: str = "acme", **changes: Any) -> PersonObserved:
+    """A user of the CRM whose names are `<id>@example.com`, and whose number there is `fed-<id>`."""
+    names = {"crm_id": person_id, "federation_id": f"fed-{person_id}"}
+    names |= dict.fromkeys(("username", "email"), f"{person_id}@example.com")
+    fields = {
+        "person_id": person_id,
+        "active": True,
+        "manager_id": "mona",
+        "identities": [Identity(claim=claim, digest=identity_digest(tenant, name)) for claim, name in names.items()],
+        "committed_at": MOMENT,
+        "change_id": str(uuid4()),
+    }
+    return PersonObserved(**fields | changes)
 
 
 def crm_write_confirmed(**changes: Any) -> CrmWriteConfirmed:
@@ -256,7 +286,8 @@ _BUILDERS: Mapping[str, Callable[..., Message]] = {
     "PipelinePublished": pipeline_published,
     "StageChanged": stage_changed,
     "StageDecided": stage_decided,
-    "OpportunityObserved": opportunity_observed,
+    "PersonObserved": person_observed,
+    "RecordObserved": record_observed,
     "CrmWriteConfirmed": crm_write_confirmed,
     "CrmWriteParked": crm_write_parked,
     "StageRecommended": stage_recommended,

@@ -1,10 +1,13 @@
 """Random cells of rules, and random pipelines made of them."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import strategies as st
-from stage_engine.domain.grammar import Blank, Cell, OneOf, Range, parse, to_text
+from stage_engine.domain.cells import to_text
+from stage_engine.domain.grammar import Among, Blank, Cell, Is, OneOf, Presence, Range, Scale, parse
+from stage_engine.domain.literals import DAY, Known, known, seconds
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
 
 D = Decimal
@@ -24,11 +27,41 @@ def ranges() -> st.SearchStrategy[Cell]:
     return one_sided | two_sided
 
 
+def times() -> st.SearchStrategy[Cell]:
+    """Cells about dates and instants, fixed or counted from now."""
+    days = st.integers(-40, 40)
+    fixed = days.map(lambda n: to_text(Range(seconds(NOW.date()) + n * DAY, True, None, False, Scale.AT))[3:])
+    clock = days.map(lambda n: f"now {'-' if n < 0 else '+'} {abs(n)}{'h' if n % 3 == 0 else 'd'}")
+    sign = st.sampled_from([">", ">=", "<", "<="])
+    compared = st.builds(lambda sign, bound: parse(f"{sign} {bound}"), sign, fixed | clock)
+    recent = st.builds(
+        lambda word, n: parse(f"{word} {n}d"), st.sampled_from(["within", "older than"]), st.integers(0, 40)
+    )
+    return compared | recent | fixed.map(parse)
+
+
+NOW = datetime(2026, 6, 15, 13, 30, tzinfo=UTC)
+_days = st.integers(-41, 41)
+moments = _days.map(lambda n: (NOW + timedelta(days=n)).date()) | _days.map(lambda n: NOW + timedelta(hours=7 * n))
+sets = st.frozensets(texts, max_size=3)
+# What a fact may be worth, whatever a cell asks of it.
+literals = numbers | texts | st.booleans() | moments | sets
+
+
+def known_facts(names: tuple[str, ...]) -> st.SearchStrategy[dict[str, Known]]:
+    """Facts of random types, some of them unknown."""
+    return st.dictionaries(st.sampled_from(names), literals.map(lambda value: known(value, NOW)))
+
+
 cells: st.SearchStrategy[Cell] = (
     st.just(Blank())
     | ranges()
     | st.lists(numbers, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
     | st.lists(texts, min_size=1, max_size=3, unique=True).map(lambda v: OneOf(tuple(v)))
+    | st.builds(Presence, st.booleans())
+    | st.builds(Is, st.booleans())
+    | st.builds(lambda v, has: Among(tuple(v), has), st.lists(texts, min_size=1, unique=True), st.booleans())
+    | times()
 )
 
 

@@ -7,12 +7,14 @@ import asyncpg
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import utc_now, uuid7
 from stage_engine.templates import templates
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from testing.service import ServiceUnderTest
+
+from tests.builders import record_observed
 
 
 def stamp(moment: datetime) -> Timestamp:
@@ -41,7 +43,7 @@ class Tenant:
         done = await self.service.client.post(f"/v1/pipelines/{document['key']}/publish", headers=self.headers)
         assert done.status_code == 201, done.text
 
-    async def observe(self, opportunity_id: str, stage: str, **given: Any) -> crm.OpportunityObserved:
+    async def observe(self, opportunity_id: str, stage: str, **given: Any) -> crm.RecordObserved:
         fields: dict[str, Any] = {
             "kind": crm.OBSERVATION_KIND_UPDATED,
             "stage_key": stage,
@@ -52,7 +54,7 @@ class Tenant:
             "change_id": str(uuid7()),
             "committed_at": stamp(utc_now()),
         }
-        message = crm.OpportunityObserved(opportunity_id=opportunity_id, **{**fields, **given})
+        message = record_observed(opportunity_id=opportunity_id, close_date="", **{**fields, **given})
         await self.service.publish(message, tenant=self.tenant)
         return message
 
@@ -70,6 +72,7 @@ class Tenant:
             scale=SCALE_RAW,
             score=score,
             raw_points=score,
+            percent="50",
             complete=True,
             submitted_by="rita",
             entitled=given.pop("entitled", True),
@@ -167,7 +170,7 @@ async def publish(admin: Client, **changes: Any) -> Any:
 async def first_observed(engine: ServiceUnderTest, tenant: str, admin: Client, stage: str = "prospecting") -> str:
     """The id of an opportunity of a published pipeline, first observed in this stage."""
     await publish(admin)
-    message = crm.OpportunityObserved(
+    message = record_observed(
         opportunity_id=f"o-{uuid7()}",
         kind=crm.OBSERVATION_KIND_IMPORTED,
         stage_key=stage,
@@ -179,4 +182,4 @@ async def first_observed(engine: ServiceUnderTest, tenant: str, admin: Client, s
     message.committed_at.GetCurrentTime()
     await engine.publish(message, tenant=tenant)
     await engine.events(StageChanged, tenant=tenant, count=1)
-    return message.opportunity_id
+    return message.record_id

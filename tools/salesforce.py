@@ -19,11 +19,15 @@ from sandbox.salesforce.schema import Field, SObject
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "deploy" / "salesforce"
 API_VERSION = "67.0"
-OBJECTS = (schema.OPPORTUNITY, schema.ASSESSMENT, schema.ANSWER)
+OBJECTS = (schema.OPPORTUNITY, schema.ASSESSMENT, schema.ANSWER, schema.LEAD)
+# Read for facts; a user who may see an opportunity may see its contact roles.
+READ_ONLY = (schema.ACCOUNT, schema.CONTACT, schema.CAMPAIGN)
+# Change events come only to a user who may see all records.
+SEEN_WHOLE = (schema.OPPORTUNITY, schema.LEAD, schema.ACCOUNT)
 _NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
 _BASE = "force-app/main/default"
 _LONG = 255
-_MEMBER = "ChangeEvents_OpportunityChangeEvent"
+_MEMBERS = {f"ChangeEvents_{obj.name}ChangeEvent": f"{obj.name}ChangeEvent" for obj in schema.FOLLOWED}
 RULE = f"""
     <fullName>Stagecraft_Stage_Conflict</fullName>
     <active>true</active>
@@ -51,14 +55,12 @@ def files() -> dict[str, str]:
         f"{_BASE}/objects/Opportunity/validationRules/Stagecraft_Stage_Conflict.validationRule-meta.xml": _document(
             "ValidationRule", RULE
         ),
-        f"{_BASE}/platformEventChannelMembers/{_MEMBER}.platformEventChannelMember-meta.xml": (
-            _document(
-                "PlatformEventChannelMember",
-                "\n    <eventChannel>ChangeEvents</eventChannel>"
-                "\n    <selectedEntity>OpportunityChangeEvent</selectedEntity>\n",
-            )
-        ),
+        f"{_BASE}/permissionsets/Stagecraft_Activities.permissionset-meta.xml": _all_data(),
     }
+    for member, entity in _MEMBERS.items():
+        body = "\n    <eventChannel>ChangeEvents</eventChannel>" + f"\n    <selectedEntity>{entity}</selectedEntity>\n"
+        path = f"{_BASE}/platformEventChannelMembers/{member}.platformEventChannelMember-meta.xml"
+        found[path] = _document("PlatformEventChannelMember", body)
     for obj in OBJECTS:
         folder = f"{_BASE}/objects/{obj.name}"
         if obj.name.endswith("__c"):
@@ -145,28 +147,33 @@ def _permissions() -> str:
     # Of the standard fields that are read only this one can be hidden; the others every org requires.
     body += _section("fieldPermissions", editable="false", field="Opportunity.Amount", readable="true")
     body += f"    {_tag('hasActivationRequired', 'false')}\n    {_tag('label', 'Stagecraft Integration')}\n"
-    for obj in OBJECTS:
+    for obj in sorted((*OBJECTS, *READ_ONLY), key=lambda each: each.name):
         body += _section(
             "objectPermissions",
-            allowCreate=str(obj is not schema.OPPORTUNITY).lower(),
+            allowCreate=str(obj.name.endswith("__c")).lower(),
             allowDelete="false",
-            allowEdit="true",
+            allowEdit=str(obj in OBJECTS).lower(),
             allowRead="true",
             modifyAllRecords="false",
             object=obj.name,
-            # Change events come only to a user who may see all records.
-            viewAllRecords=str(obj is schema.OPPORTUNITY).lower(),
+            viewAllRecords=str(obj in SEEN_WHOLE).lower(),
         )
-    body += _section("userPermissions", enabled="true", name="ApiEnabled")
+    body += "".join(_section("userPermissions", enabled="true", name=name) for name in ("ApiEnabled", "ViewAllUsers"))
     return _document("PermissionSet", body)
+
+
+def _all_data() -> str:
+    """Change events of tasks and meetings come only to a user who may see all data."""
+    body = f"\n    {_tag('hasActivationRequired', 'false')}\n    {_tag('label', 'Stagecraft Activities')}\n"
+    return _document("PermissionSet", body + _section("userPermissions", enabled="true", name="ViewAllData"))
 
 
 def _manifest() -> str:
     kinds = {
         "CustomField": [f"{obj.name}.{field.name}" for obj in OBJECTS for field in custom(obj)],
         "CustomObject": [obj.name for obj in OBJECTS if obj.name.endswith("__c")],
-        "PermissionSet": ["Stagecraft_Integration"],
-        "PlatformEventChannelMember": [_MEMBER],
+        "PermissionSet": ["Stagecraft_Activities", "Stagecraft_Integration"],
+        "PlatformEventChannelMember": list(_MEMBERS),
         "ValidationRule": ["Opportunity.Stagecraft_Stage_Conflict"],
     }
     body = "\n"

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.ids import uuid7
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_UPDATED
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
@@ -26,6 +26,8 @@ from stagecraft.stage.v1.stage_decided_pb2 import (
     StageDecided,
 )
 from testing.service import ServiceUnderTest
+
+from tests.builders import record_observed
 
 CAPTURED_AT = "2026-03-02T09:30:00Z"
 
@@ -132,7 +134,7 @@ class World:
     async def observe(self, opportunity_id: str = "006A", *, sequence: int = 1, **changes: Any) -> None:
         """The CRM's word about an opportunity."""
         fields = {"kind": OBSERVATION_KIND_UPDATED, "owner_id": "rep", "amount": "1200.50", **changes}
-        event = OpportunityObserved(opportunity_id=opportunity_id, committed_at=stamp(), **fields)
+        event = record_observed(opportunity_id=opportunity_id, committed_at=stamp(), **fields)
         await self.service.publish(event, tenant=self.tenant, sequence=sequence)
 
     async def place(

@@ -67,6 +67,7 @@ class TestDrafts:
         assert [i["key"] for i in first["items"] + second["items"]] == ["a", "b", "c"]
         assert second["next_cursor"] is None
 
+    @pytest.mark.capability(10)
     async def test_only_admins_write(self, world: Any) -> None:
         for role in ("rep", "manager"):
             refused = await create(world, role=role)
@@ -116,6 +117,7 @@ class TestRoundTrip:
 
 
 class TestPublish:
+    @pytest.mark.capability(11)
     async def test_makes_immutable_versions_and_events(self, world: Any) -> None:
         await create(world, questions=[OVERLAPPING])
         first = (await world.call("POST", "/assessments/fit/publish", role="admin")).json()

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.stack
 
 
 class TestPutSubmission:
+    @pytest.mark.capability(6)
     async def test_accepts_and_publishes(self, world: Any) -> None:
         await world.at_prospecting()
         submission_id = str(uuid7())

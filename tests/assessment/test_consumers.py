@@ -10,11 +10,13 @@ from kit.errors import InvalidEvent
 from kit.events import Event, decode
 from kit.ids import utc_now, uuid7
 from sqlalchemy import text
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN
 from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, TRANSITION_KIND_ADOPT, StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_PROPOSED
+
+from tests.builders import record_observed
 
 pytestmark = pytest.mark.stack
 MOVE: dict[str, Any] = {
@@ -131,7 +133,7 @@ class TestIsolation:
 class TestBadEvents:
     async def test_are_put_aside_and_do_not_block(self, world: Any) -> None:
         prefix = world.service.settings.topic_prefix
-        bad = OpportunityObserved(opportunity_id="006X")
+        bad = RecordObserved(object_type="opportunity", record_id="006X", kind=99)  # pyright: ignore[reportArgumentType]
         record = Event(world.tenant, bad, 1).record("test", prefix)
         await world.service.send(record)
         await world.place("006X", "demo", cause=0)
@@ -150,8 +152,8 @@ class TestBadEvents:
         [
             (
                 replicate_opportunities,
-                OpportunityObserved(opportunity_id="006A"),
-                OpportunityObserved(opportunity_id="006A", kind=OBSERVATION_KIND_UPDATED, amount="1"),
+                RecordObserved(object_type="opportunity", record_id="006A"),
+                record_observed(opportunity_id="006A"),
             ),
             (
                 replicate_stages,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kit.ids import uuid7
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OBSERVATION_KIND_UNDELETED
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, OBSERVATION_KIND_UNDELETED
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, OUTCOME_PROPOSED, NearMiss
 
@@ -147,6 +147,7 @@ class TestNextAssessment:
 
 
 class TestWorklist:
+    @pytest.mark.capability(17)
     async def test_pages_through_open_opportunities(self, world: Any) -> None:
         await world.at_prospecting()
         for name in ("006B", "006C", "006D"):

@@ -29,12 +29,13 @@ IDS = {
     "submission_id", "transition_id", "write_id",
 }  # fmt: skip
 DECIMALS = {
-    "actual", "amount", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
+    "decimal", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
     "reachable_max", "reachable_min", "reachable_scores", "score",
 }  # fmt: skip
-DATES = {"close_date"}
+DATES = {"date"}
 
 MAY_BE_EMPTY = {
+    "ActivityObserved": {"direction", "person_id", "outcome"},
     "AssessmentPublished": {"description"},
     "AssessmentSubmitted": {"answers", "visible_questions", "visit"},
     "ChoiceList": {"keys"},
@@ -42,11 +43,12 @@ MAY_BE_EMPTY = {
     "CrmWriteConfirmed": {"submission_id"},
     "CrmWriteParked": {"submission_id", "stage_key", "reason"},
     "NearMiss": {"question_keys"},
-    "OpportunityObserved": {
-        "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by",
-        "change_id", "currency", "in_stage_since",
+    "RecordObserved": {
+        "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
+        "in_stage_since",
     },
-    "PipelinePublished": {"rules", "currency"},
+    "PersonObserved": {"manager_id", "identities", "change_id"},
+    "PipelinePublished": {"rules", "currency", "object_type"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message"},
     "ScoringProfilePublished": {"reachable_scores", "ceilings"},
@@ -79,7 +81,6 @@ LENIENT = {
     ("crm_connector", "PipelinePublished"): {"name", "stages", "stages.key", "stages.name"},
     ("crm_connector", "StageDecided"): {f"submission.{name}" for name in _EVIDENCE},
     ("crm_connector", "SubmissionScored"): _EVIDENCE,
-    ("stage_engine", "OpportunityObserved"): {"close_date"},
     ("stage_engine", "ScoringProfilePublished"): {"scale", "reachable_min", "reachable_max"},
     ("stage_engine", "SubmissionScored"): {
         "profile_id", "submitted_by", "contributions.question_key", "contributions.points", "contributions.max_points",
@@ -124,7 +125,7 @@ class Case(NamedTuple):
     def may_be_accepted(self) -> bool:
         """Whether the contract allows it. An id that a reader keeps as a text need not be a UUID to it."""
         assert self.field.containing_type is not None
-        if self.field.name == "amount":
+        if self.field.containing_type.name == "Fact":
             # What cannot be read is unknown, and the rest of the event counts.
             return True
         optional = self.field.name in MAY_BE_EMPTY.get(self.field.containing_type.name, set())

@@ -30,8 +30,10 @@ from scoring.domain.score import score
 from scoring.messages import profile_published, read_submission, submission_scored
 from scoring.records import ProfileRecord
 from scoring.service.submissions import ProfileInForce, _scored
-from stage_engine.domain.evaluate import Finding, Kind, ParsedRule, RuleResult, Truth
+from stage_engine.domain.evaluate import Finding, RuleResult, Truth
 from stage_engine.domain.explain import NEAR_MISS_LIMIT, QUESTION_LIMIT, REASON_LIMIT, reasons_of
+from stage_engine.domain.grammar import Blank
+from stage_engine.domain.parsed import Kind, ParsedCondition, ParsedRule
 from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, SkipPolicy, Stage
 from stage_engine.messages import pipeline_published
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
@@ -133,9 +135,11 @@ def unmet(count):
     condition = Condition("f" * KEY, "c" * 500)
     rule = Rule("r" * 64, "s" * 64, "t" * 64, (condition,) * 20)
     parsed = ParsedRule(rule, Kind.ADVANCE, (), (), frozenset(), acts=True, possible=True)
-    findings = [
-        Finding(Truth.FAILED, f"f{n:05}" + WIDE * 90, WIDE * 500, WIDE * 500, LONG_NUMBER) for n in range(count)
+    read = [
+        ParsedCondition(f"f{n:05}" + WIDE * 130, Blank(), WIDE * 500, lambda v: False, lambda v: None)
+        for n in range(count)
     ]
+    findings = [Finding(Truth.FAILED, each, WIDE * 500, LONG_NUMBER) for each in read]
     return RuleResult(parsed, findings, findings)
 
 

@@ -28,8 +28,8 @@ from tests.builders import (
     assessment_submitted,
     crm_write_confirmed,
     crm_write_parked,
-    opportunity_observed,
     pipeline_published,
+    record_observed,
     scoring_profile_published,
     stage_changed,
     stage_decided,
@@ -120,7 +120,7 @@ async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any
         await engine.publish(
             scoring_profile_published(assessment_key="q0", reachable_scores=map(str, range(5000))), tenant=tenant
         )
-        await engine.publish(opportunity_observed(stage_key="s0", committed_at=utc_now()), tenant=tenant)
+        await engine.publish(record_observed(stage_key="s0", committed_at=utc_now()), tenant=tenant)
         await engine.events(StageDecided, tenant=tenant, count=1)
         for number in range(10):
             scored = largest_score(assessment_key=f"q{number}", submission_id=str(uuid7()), score="70")
@@ -190,7 +190,7 @@ async def test_the_recommender(start_service: Any, tenant: str, eventually: Any)
         await recommender.publish(assessment_published(largest_form()), tenant=tenant)
         await recommender.publish(pipeline_published(), tenant=tenant)
         await recommender.publish(scoring_profile_published(reachable_scores=map(str, range(5000))), tenant=tenant)
-        await recommender.publish(opportunity_observed(), tenant=tenant)
+        await recommender.publish(record_observed(), tenant=tenant)
         await recommender.publish(stage_changed(), tenant=tenant)
         for number in range(10):
             scored = largest_score(score=str(number * 100))

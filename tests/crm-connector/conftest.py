@@ -18,7 +18,7 @@ from sandbox.salesforce.testing import RunningOrg, running_org
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, Choice, Question
 from stagecraft.common.v1.answer_pb2 import Answer, ChoiceList
 from stagecraft.common.v1.visit_pb2 import Visit
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import (
@@ -161,12 +161,12 @@ class Linked:
 
         return await eventually(known)
 
-    async def observed(self, opportunity_id: str, count: int) -> list[OpportunityObserved]:
+    async def observed(self, opportunity_id: str, count: int) -> list[RecordObserved]:
         """Everything that was published as observed of the opportunity, once it is that much."""
 
-        async def enough() -> list[OpportunityObserved]:
-            events = await self.service.events(OpportunityObserved, tenant=self.tenant, count=1)
-            own = [e for e in events if e.message.opportunity_id == opportunity_id]
+        async def enough() -> list[RecordObserved]:
+            events = await self.service.events(RecordObserved, tenant=self.tenant, count=1)
+            own = [e for e in events if e.message.record_id == opportunity_id]
             sequences = [e.sequence for e in own]
             assert sequences == sorted(set(sequences))
             assert len(own) >= count

@@ -5,10 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kit.facts import AMOUNT
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_CONFLICT
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CONFLICT
 from testing.service import eventually
+
+from tests.builders import fact
 
 pytestmark = pytest.mark.stack
 GRAPH = "composite/graph"
@@ -59,7 +62,10 @@ class TestWrite:
         linked.org.sim("edit", {"id": opportunity, "fields": {"Amount": 1200}})
         after = await linked.observed(opportunity, len(before) + 1)
         assert len(after) == len(before) + 1
-        assert (after[-1].amount, list(after[-1].changed_fields)) == ("1200", ["Amount"])
+        assert (fact(after[-1], AMOUNT), list(after[-1].changed_facts)) == (
+            1200,
+            [AMOUNT, "opportunity.expected_revenue"],
+        )
         assert (await linked.shows(opportunity, awaits_echo=False))["stage_key"] == "discovery"
 
     async def test_decisions_of_one_opportunity_go_in_order(self, linked: Any, make: SimpleNamespace) -> None:
@@ -118,7 +124,7 @@ class TestFaults:
         assert len(await _confirmed(linked, opportunity)) == 1
         linked.org.sim("edit", {"id": opportunity, "fields": {"Amount": 5}})
         observations = await linked.observed(opportunity, 2)
-        assert [o.amount for o in observations] == ["", "5"]
+        assert [fact(o, AMOUNT) for o in observations] == [None, 5]
 
     @pytest.mark.parametrize(
         "fault",

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 from sandbox.salesforce.ids import make_id
-from stagecraft.crm.v1.opportunity_observed_pb2 import (
+from stagecraft.crm.v1.record_observed_pb2 import (
     OBSERVATION_KIND_DELETED,
     OBSERVATION_KIND_IMPORTED,
     STAGE_CLOCK_SOURCE_HISTORY,
-    OpportunityObserved,
+    RecordObserved,
 )
 
 pytestmark = pytest.mark.stack
@@ -58,7 +58,10 @@ async def link(loaded: None, linked: Any, eventually: Eventually) -> AsyncIterat
     linked.org.sim("rule", {"active": True})
     linked.org.sim("permissions", {})
     linked.org.sim("limits", {"DailyDeliveredPlatformEvents": {"Remaining": 1_000_000}})
+    before = (await linked.get("connection"))["checked_at"]
     await ask("connection/retry")
+    # The check that this asks for would meet the next test's faults.
+    await connection(lambda found: found["checked_at"] > before)
     await connection(lambda found: found["state"] == "LIVE" and not found["holds"] and not found["missing"])
 
 
@@ -203,7 +206,12 @@ class TestEvents:
         gone, marker = await link.created(), await link.created()
         link.org.sim("purge", {"id": gone})
         link.org.sim(
-            "faults", {"match": "PubSub/Subscribe", "code": "subscription.fetch.replayid.corrupted", "times": 2}
+            "faults",
+            {
+                "match": "PubSub/Subscribe/data/(Opportunity)?Change",
+                "code": "subscription.fetch.replayid.corrupted",
+                "times": 2,
+            },
         )
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 5}})
         link.org.sim("edit", {"id": marker, "fields": {"Amount": 6}})
@@ -229,8 +237,8 @@ class TestStages:
 
 
 async def test_an_imported_opportunity_tells_since_when_it_is_in_its_stage(link: Any) -> None:
-    events = await link.service.events(OpportunityObserved, tenant=link.tenant, count=2)
-    imported = {e.message.opportunity_id: e.message for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED}
+    events = await link.service.events(RecordObserved, tenant=link.tenant, count=2)
+    imported = {e.message.record_id: e.message for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED}
     found = {
         key: (imported[key].in_stage_since.ToJsonString(), imported[key].in_stage_since_source)
         for key in (row["Id"] for row in OLD)
@@ -247,14 +255,14 @@ async def test_an_event_that_cannot_be_read_is_set_aside_and_its_record_is_read(
     from crm_connector.salesforce import changes
 
     opportunity, other = await link.created(), await link.created()
-    reading = changes._value
+    reading = changes._compared
 
-    def broken(name: str, value: Any) -> Any:
+    def broken(object_type: str, name: str, value: Any, plan: Any) -> Any:
         if value == "Demo":
             raise KeyError("no such thing")
-        return reading(name, value)
+        return reading(object_type, name, value, plan)
 
-    monkeypatch.setattr(changes, "_value", broken)
+    monkeypatch.setattr(changes, "_compared", broken)
     link.org.sim("edit", {"id": opportunity, "fields": {"StageName": "Demo"}})
     link.org.sim("edit", {"id": other, "fields": {"StageName": "Discovery"}})
     assert (await link.observed(opportunity, 2))[-1].crm_stage == "Demo"

@@ -57,6 +57,29 @@ class TestMapping:
         }
 
 
+class TestCheck:
+    async def test_stages_that_the_org_lacks_are_named_before_publication(self, linked: Any) -> None:
+        stages = [
+            {"key": "demo", "name": "Demo", "category": "open"},
+            {"key": "trial", "name": "Trial Run", "category": "open"},
+            {"key": "gone", "name": "Closed Lost", "category": "open"},
+        ]
+        path, client = "/v1/stage-mappings/check", linked.service.client
+        body = {"pipeline_key": "new_one", "stages": stages}
+        reply = await client.post(path, json=body, headers=linked.headers)
+        assert reply.status_code == 200, reply.text
+        found = reply.json()
+        assert found["stages"] == {"demo": "Demo"}
+        assert [(each["stage_key"], each["code"]) for each in found["missing"]] == [
+            ("trial", "crm_stage_missing"),
+            ("gone", "category_disagrees"),
+        ]
+        assert "'Trial Run'" in found["missing"][0]["detail"]
+        assert (await client.get("/v1/stage-mappings/new_one", headers=linked.headers)).status_code == 404
+        rep = linked.service.headers(linked.tenant, "rep")
+        assert (await client.post(path, json=body, headers=rep)).status_code == 403
+
+
 def crm(name: str, label: str) -> CrmStage:
     return CrmStage(name, label, 1, is_active=True, is_closed=False, is_won=False)
 
@@ -141,3 +164,47 @@ class TestPinned:
             await linked.decide(decision)
             await linked.shows(opportunity_id, pipeline_version=number, stage_key=stage_key)
         assert [each.stage_key for each in await linked.observed(opportunity_id, 2)] == ["demo", "trial"]
+
+
+class TestMigrated:
+    """A decision that brings an opportunity to another version, where its stage has another key."""
+
+    async def migrated(self, linked: Any, make: Any, name: str, key: str) -> Any:
+        first, second = make.pipeline(1, key=key, default=False), make.pipeline(2, key=key, default=False)
+        second.stages[2].key, second.stages[2].name = "trial", name
+        # The counterpart of a stage that the version before had is free again.
+        del second.stages[3]
+        for each in (first, second):
+            await linked.service.publish(each, tenant=linked.tenant)
+        opportunity_id = await linked.created(StageName="Demo")
+        placed = make.decision(opportunity_id, 1)
+        placed.pipeline_key = key
+        await linked.decide(placed)
+        await linked.shows(opportunity_id, pipeline_version=1, stage_key="demo")
+        moves = make.decision(opportunity_id, 2, target="trial", expected="demo")
+        moves.pipeline_key, moves.pipeline_version, moves.crm_expected_version = key, 2, 1
+        await linked.decide(moves)
+        return opportunity_id
+
+    async def test_what_the_crm_calls_alike_is_not_written(self, linked: Any, make: Any) -> None:
+        opportunity_id = await self.migrated(linked, make, "Demo", "alike")
+        await linked.state_of(opportunity_id, "SUPERSEDED")
+        assert (await linked.observed(opportunity_id, 2))[-1].stage_key == "trial"
+        assert linked.record(opportunity_id)["StageName"] == "Demo"
+
+    async def test_another_name_replaces_the_one_of_the_version_before(self, linked: Any, make: Any) -> None:
+        opportunity_id = await self.migrated(linked, make, "Negotiation", "renamed")
+        (written,) = await linked.state_of(opportunity_id, "ECHOED")
+        assert written["attempts"] == 1
+        assert linked.record(opportunity_id)["StageName"] == "Negotiation"
+        await linked.shows(opportunity_id, stage_key="trial")
+
+    async def test_an_edit_in_between_wins(self, linked: Any, make: Any) -> None:
+        opportunity_id = await self.migrated(linked, make, "Demo", "edited")
+        edit(linked, opportunity_id, StageName="Discovery")
+        late = make.decision(opportunity_id, 3, target="prospecting", expected="demo")
+        late.pipeline_key, late.pipeline_version, late.crm_expected_version = "edited", 2, 1
+        await linked.observed(opportunity_id, 3)
+        await linked.decide(late)
+        await linked.state_of(opportunity_id, "SUPERSEDED", "CONFLICT")
+        assert linked.record(opportunity_id)["StageName"] == "Discovery"

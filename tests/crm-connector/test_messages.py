@@ -1,19 +1,22 @@
 """What is read from events, and what is refused."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from crm_connector.domain.fields import FactType, kept
 from crm_connector.domain.observation import Effect, Facts, Known, ObservationKind, Occasion
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import QuestionText
-from crm_connector.messages import opportunity_observed, read_evidence, read_pipeline, read_texts
+from crm_connector.messages import read_evidence, read_pipeline, read_texts, record_observed
 from crm_connector.records import OpportunityRecord
 from kit.errors import InvalidEvent
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_UPDATED
 
 NOW = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
+
+AMOUNT, CLOSE_DATE = "opportunity.amount", "opportunity.close_date"
 
 
 @pytest.mark.parametrize("score", ["seventy", "NaN", "Infinity", "1e"])
@@ -48,17 +51,19 @@ def test_the_texts_of_an_assessment(make: Any) -> None:
     ("amount", "text"), [(None, ""), (Decimal("1234.50"), "1234.5"), (Decimal(50000), "50000"), (Decimal("0E+2"), "0")]
 )
 def test_an_observation(amount: Decimal | None, text: str) -> None:
-    facts = Facts("Demo", amount, date(2027, 3, 31), "005A")
+    fields = {CLOSE_DATE: "date:2027-03-31", AMOUNT: kept(amount, FactType.MONEY), "opportunity.currency": "text:EUR"}
+    facts = Facts("Demo", "005A", fields)
     record = OpportunityRecord(
-        "006A", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW
+        "006A", "opportunity", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW
     )
-    effect = Effect(record.known, ObservationKind.UPDATED, ("stage", "NextStep"))
-    message = opportunity_observed(record, facts, effect, Occasion("c1", NOW, "005B", {"stage": "StageName"}))
+    effect = Effect(record.known, ObservationKind.UPDATED, ("stage", AMOUNT))
+    message = record_observed(record, facts, effect, Occasion("c1", NOW, "005B"))
     assert message.kind == OBSERVATION_KIND_UPDATED
-    assert (message.opportunity_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
-    assert (message.crm_stage, message.amount, message.close_date, message.owner_id) == (
-        "Demo", text, "2027-03-31", "005A",
-    )  # fmt: skip
-    assert list(message.changed_fields) == ["StageName", "NextStep"]
+    assert (message.record_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
+    assert (message.object_type, message.crm_stage, message.owner_id) == ("opportunity", "Demo", "005A")
+    assert [(fact.name, fact.decimal or fact.date or fact.text, fact.currency) for fact in message.facts] == [
+        (AMOUNT, text, "EUR" if text else ""), (CLOSE_DATE, "2027-03-31", ""), ("opportunity.currency", "EUR", ""),
+    ]  # fmt: skip
+    assert list(message.changed_facts) == ["opportunity.stage", AMOUNT]
     assert (message.change_id, message.changed_by) == ("c1", "005B")
     assert message.committed_at.ToDatetime(UTC) == NOW

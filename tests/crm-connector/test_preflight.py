@@ -13,10 +13,10 @@ from crm_connector.domain.holds import Scope
 from crm_connector.domain.intents import Verdict
 from crm_connector.domain.observation import ChangeKind, ClockSource
 from crm_connector.domain.writes import CrmWrite, StageWrite
+from crm_connector.opening import open_crm
 from crm_connector.salesforce import pubsub
 from crm_connector.salesforce.preflight import RULE_MISSING
 from crm_connector.settings import Settings
-from crm_connector.synchronise import open_crm
 from sandbox.salesforce.ids import make_id
 
 ROW = {"Name": "Deal", "StageName": "Demo", "CloseDate": "2027-01-31"}
@@ -137,7 +137,7 @@ class TestRecords:
         assert loaded[0] in await crm.deleted(began, datetime.now(UTC) + timedelta(seconds=2))
         assert await crm.deleted(began - timedelta(days=2), began - timedelta(days=1)) == []
         assert await crm.read([loaded[0]]) == []
-        assert [record.opportunity_id for record in await crm.read(loaded)] == loaded[1:]
+        assert [record.record_id for record in await crm.read(loaded)] == loaded[1:]
 
     async def test_the_history_says_since_when_a_record_is_in_its_stage(self, crm: Any, org: Any) -> None:
         moves = [("Prospecting", 5), ("Demo", 9), ("Discovery", 12), ("Demo", 20), ("Demo", 25)]
@@ -187,10 +187,10 @@ class TestEvents:
     ) -> None:
         from crm_connector.salesforce import changes
 
-        def broken(schema: Any, event: Any) -> Any:
+        def broken(schema: Any, event: Any, plan: Any) -> Any:
             raise KeyError("no such thing")
 
-        monkeypatch.setattr(changes, "_changes_of", broken)
+        monkeypatch.setattr(changes, "_seen", broken)
         batch = await self.first(crm, org, {"id": loaded[0], "fields": {"Amount": 7}})
-        assert [(change.kind, change.opportunity_id) for change in batch.changes] == [(ChangeKind.GAP, loaded[0])]
+        assert [(change.kind, change.record_id) for change in batch.changes] == [(ChangeKind.GAP, loaded[0])]
         assert (len(batch.unread), batch.blind) == (1, False)

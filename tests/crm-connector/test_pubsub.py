@@ -8,6 +8,7 @@ import grpc
 import pytest
 from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable, EventsSpent, PositionLost
 from crm_connector.salesforce.adapter import _batch
+from crm_connector.salesforce.plan import Plan
 from crm_connector.salesforce.pubsub import PubSub
 from pubsub_api import pubsub_api_pb2 as pb
 
@@ -64,7 +65,7 @@ async def peer(scripted: Scripted, answer: Answer, schema: Callable[[Any], Any] 
 
 async def first(client: PubSub) -> ChangeBatch:
     async with aclosing(client.subscribe("/data/OpportunityChangeEvent", b"there")) as stream:
-        return _batch(await anext(stream))
+        return _batch(await anext(stream), Plan())
 
 
 def aborting(status: grpc.StatusCode, code: str) -> Answer:

@@ -2,6 +2,8 @@
 
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import date
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -9,17 +11,21 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
+from kit.facts import AMOUNT, CLOSE_DATE
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.opportunity_observed_pb2 import (
+from stagecraft.crm.v1.record_observed_pb2 import (
     OBSERVATION_KIND_CREATED,
     OBSERVATION_KIND_DELETED,
     OBSERVATION_KIND_IMPORTED,
     OBSERVATION_KIND_UPDATED,
-    OpportunityObserved,
+    RecordObserved,
 )
 
+from tests.builders import fact
+
 pytestmark = pytest.mark.stack
-SUBSCRIBE = "PubSub/Subscribe"
+# The stream of records; that of users is another.
+SUBSCRIBE = "PubSub/Subscribe/data/(Opportunity)?Change"
 Eventually = Callable[..., Awaitable[Any]]
 LOADED = 2050
 
@@ -47,17 +53,17 @@ class TestImport:
     ) -> None:
         async def all_there() -> list[Any]:
             tenant = receiving.tenant
-            events = await receiving.service.events(OpportunityObserved, tenant=tenant, count=LOADED)
+            events = await receiving.service.events(RecordObserved, tenant=tenant, count=LOADED)
             return [e for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED]
 
         imported = await eventually(all_there)
-        assert {e.message.opportunity_id for e in imported} >= set(loaded)
-        assert len(imported) == len({e.message.opportunity_id for e in imported})
-        first = next(e.message for e in imported if e.message.opportunity_id == loaded[7])
+        assert {e.message.record_id for e in imported} >= set(loaded)
+        assert len(imported) == len({e.message.record_id for e in imported})
+        first = next(e.message for e in imported if e.message.record_id == loaded[7])
         assert (first.stage_key, first.crm_stage, first.pipeline_key) == ("demo", "Demo", "sales")
-        assert (first.amount, first.close_date) == ("7", "2027-01-31")
+        assert (fact(first, AMOUNT), fact(first, CLOSE_DATE)) == (7, date(2027, 1, 31))
         assert first.owner_id.startswith("005")
-        assert not first.changed_fields
+        assert not first.changed_facts
 
     async def test_a_second_import_publishes_nothing_new(self, receiving: Any, eventually: Eventually) -> None:
         reply = await receiving.service.client.post("/v1/imports", headers=receiving.headers)
@@ -82,25 +88,31 @@ class TestChanges:
         assert created.kind == OBSERVATION_KIND_CREATED
         assert edited.kind == OBSERVATION_KIND_UPDATED
         assert (edited.crm_stage, edited.stage_key) == ("Demo", "demo")
-        assert edited.amount == "1234.5"
-        assert edited.close_date == "2027-03-31"
-        assert set(edited.changed_fields) == {"StageName", "Amount", "NextStep"}
+        assert fact(edited, AMOUNT) == Decimal("1234.5")
+        assert fact(edited, CLOSE_DATE) == date(2027, 3, 31)
+        assert set(edited.changed_facts) == {
+            "opportunity.stage",
+            AMOUNT,
+            "opportunity.next_step",
+            "opportunity.probability",
+            "opportunity.expected_revenue",
+        }
         assert edited.changed_by.startswith("005")
         assert edited.change_id.endswith(opportunity_id)
 
     async def test_what_we_do_not_follow_is_no_observation(self, receiving: Any) -> None:
         opportunity_id = await receiving.created()
-        edit(receiving, opportunity_id, NextStep="write")
+        edit(receiving, opportunity_id, Description="write")
         edit(receiving, opportunity_id, CloseDate="2027-04-30")
         _, edited = await receiving.observed(opportunity_id, 2)
-        assert list(edited.changed_fields) == ["CloseDate"]
-        assert edited.close_date == "2027-04-30"
+        assert list(edited.changed_facts) == [CLOSE_DATE]
+        assert fact(edited, CLOSE_DATE) == date(2027, 4, 30)
 
     async def test_a_value_taken_away_is_empty(self, receiving: Any) -> None:
         opportunity_id = await receiving.created(Amount=10)
         edit(receiving, opportunity_id, Amount=None)
         _, edited = await receiving.observed(opportunity_id, 2)
-        assert (edited.amount, edited.crm_stage) == ("", "Prospecting")
+        assert (fact(edited, AMOUNT), edited.crm_stage) == (None, "Prospecting")
 
     async def test_a_deletion_is_observed(self, receiving: Any) -> None:
         opportunity_id = await receiving.created()
@@ -119,7 +131,7 @@ class TestChanges:
         receiving.org.sim("gap", {"change_type": "GAP_UPDATE", "record_ids": [opportunity_id]})
         receiving.org.sim("faults", method="DELETE")
         observations = await receiving.observed(opportunity_id, 2)
-        assert [o.amount for o in observations] == ["", "77"]
+        assert [fact(o, AMOUNT) for o in observations] == [None, 77]
 
     async def test_an_overflow_reads_everything_again(self, receiving: Any) -> None:
         opportunity_id = await receiving.created()
@@ -168,7 +180,7 @@ class TestInterruptions:
         assert observations[-1].crm_stage == "Demo"
         assert (await receiving.observed(gone, 2))[-1].kind == OBSERVATION_KIND_DELETED
         edit(receiving, opportunity_id, Amount=9)
-        assert (await receiving.observed(opportunity_id, len(observations) + 1))[-1].amount == "9"
+        assert fact((await receiving.observed(opportunity_id, len(observations) + 1))[-1], AMOUNT) == 9
 
     async def test_a_lost_reply_is_found_out_by_reading_alone(
         self, receiving: Any, make: SimpleNamespace, eventually: Eventually

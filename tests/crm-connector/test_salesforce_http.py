@@ -13,14 +13,16 @@ from typing import Any
 import httpx
 import pytest
 from crm_connector.crm import CrmFault
+from crm_connector.domain.fields import UNKNOWN, FieldMapping
 from crm_connector.domain.intents import Reply
-from crm_connector.domain.observation import CrmOpportunity, Facts
+from crm_connector.domain.observation import CrmRecord, Facts
 from crm_connector.domain.writes import CrmWrite, StageWrite
 from crm_connector.salesforce import http as http_module
-from crm_connector.salesforce import preflight, query
+from crm_connector.salesforce import plan, preflight, query
 from crm_connector.salesforce.adapter import SalesforceCrm
 from crm_connector.salesforce.errors import NotReached, OutcomeUnknown, StillWorking
 from crm_connector.salesforce.http import exchange
+from crm_connector.salesforce.plan import DEFAULT, Plan
 
 Scripted = Callable[..., Any]
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -74,7 +76,7 @@ def write(number: int = 0) -> CrmWrite:
 
 
 async def _pages(org: Any) -> list[Any]:
-    return [page async for page in query.opportunity_pages(org.rest, "", NOW)]
+    return [page async for page in query.record_pages(org.rest, PLAN, ["opportunity"], "", NOW)]
 
 
 async def _changed(org: Any) -> list[Reply]:
@@ -82,15 +84,18 @@ async def _changed(org: Any) -> list[Reply]:
     return await SalesforceCrm(org.http, org.rest, org.sessions, unused).write([write(1), write(2)])
 
 
-OPPORTUNITY = CrmOpportunity(ID, Facts("Demo"), NOW)
+MAPPING = FieldMapping({"opportunity.amount": DEFAULT.facts["opportunity.amount"]})
+PLAN = Plan(MAPPING, MAPPING)
+OPPORTUNITY = CrmRecord(ID, Facts("Demo"), NOW)
 CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "token": lambda org: org.sessions.current(),
     "version": lambda org: org.rest.check_version(),
     "pages": _pages,
-    "records": lambda org: query.read_opportunities(org.rest, [ID]),
-    "stages": lambda org: query.stage_catalog(org.rest),
+    "records": lambda org: query.read_records(org.rest, PLAN, [ID]),
+    "stages": lambda org: query.stage_catalog(org.rest, PLAN),
     "history": lambda org: query.stage_clocks(org.rest, [OPPORTUNITY]),
-    "deleted": lambda org: query.deleted(org.rest, NOW, NOW),
+    "fields": lambda org: plan.made(org.rest, DEFAULT, ["lead"], ""),
+    "deleted": lambda org: query.deleted(org.rest, ["opportunity"], NOW, NOW),
     "limits": lambda org: query.events_used(org.rest),
     "preflight": lambda org: preflight.lacks(org.rest),
     "graph": _changed,
@@ -193,5 +198,5 @@ async def test_an_amount_that_no_field_can_hold_is_unknown(scripted: Scripted) -
     text = json.dumps({"done": True, "records": [record]})
     for amount in ("1e999999999", "-1e300", "9" * 30, "1e-400"):
         page = httpx.Response(200, text=text.replace('"Id"', f'"Amount": {amount}, "Id"'))
-        (found,) = await query.read_opportunities(scripted(lambda _, p=page: p).rest, [ID])
-        assert found.facts == Facts("Demo", None)
+        (found,) = await query.read_records(scripted(lambda _, p=page: p).rest, PLAN, [ID])
+        assert found.facts == Facts("Demo", "", {"opportunity.amount": UNKNOWN})

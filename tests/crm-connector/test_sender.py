@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from crm_connector.crm import ChangeBatch, CrmUnavailable, Lack, Usage
+from crm_connector.crm import Adopted, ChangeBatch, CrmUnavailable, Lack, Related, Usage
+from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import IN_LINE, Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity, Facts, ObservationKind, StageClock
+from crm_connector.domain.observation import CrmRecord, Facts, ObservationKind, StageClock
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.receiver import Receiver
@@ -22,7 +23,7 @@ from crm_connector.signals import Signals
 from kit.ids import utc_now
 from sqlalchemy import text
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, RecordObserved
 
 from tests.senders import sending
 
@@ -37,6 +38,7 @@ class ScriptedCrm:
 
     name = "scripted"
     fact_fields: Mapping[str, str] = {"stage": "StageName"}
+    default_fields = FieldMapping()
     writes_at_once = 25
     opportunity_object = "Opportunity"
     evidence_objects: Sequence[str] = ("Assessment",)
@@ -75,15 +77,28 @@ class ScriptedCrm:
     async def deleted(self, since: datetime, until: datetime) -> list[str]:
         return self.gone
 
-    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+    async def in_stage_since(self, records: Sequence[CrmRecord]) -> dict[str, StageClock]:
         return {}
 
     async def stages(self) -> list[CrmStage]:
         return []
 
-    async def opportunities(
-        self, after: str = "", since: datetime | None = None
-    ) -> AsyncGenerator[list[CrmOpportunity], None]:
+    async def fields(self, object_type: str) -> list[CrmField]:
+        return []
+
+    async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
+        return Adopted("all", tuple(object_types))
+
+    async def activities(self, related: Sequence[Related]) -> list[Any]:
+        return []
+
+    async def concerned(self, related: Sequence[Related]) -> AsyncGenerator[list[CrmRecord], None]:
+        for page in ():
+            yield page
+
+    async def records(
+        self, after: str = "", since: datetime | None = None, object_types: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[CrmRecord], None]:
         ids = sorted(key for key in self.stage if key > after)
         self.pages_read_after.append(after)
         if since is not None:
@@ -94,10 +109,10 @@ class ScriptedCrm:
                 raise CrmUnavailable("the page was lost")
             yield await self.read(ids[start : start + 2])
 
-    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+    async def read(self, record_ids: Sequence[str]) -> list[CrmRecord]:
         return [
-            CrmOpportunity(key, Facts(self.stage[key]), NOW, "005", self.write_id.get(key, ""))
-            for key in opportunity_ids
+            CrmRecord(key, Facts(self.stage[key]), NOW, "005", self.write_id.get(key, ""))
+            for key in record_ids
             if key in self.stage
         ]
 
@@ -257,7 +272,7 @@ class TestUnknownOutcome:
         late = crm.calls[0][0]
         reading = crm.read
 
-        async def read(opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+        async def read(opportunity_ids: Sequence[str]) -> list[CrmRecord]:
             found = await reading(opportunity_ids)
             if not crm.applied:
                 crm.apply(late)
@@ -367,10 +382,10 @@ class TestCrossing:
         crm.stage["d1"] = "Prospecting"
         await self.read(service, tenant, crm)
         (confirmed,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
-        *_, observed = await service.events(OpportunityObserved, tenant=tenant, count=2)
+        *_, observed = await service.events(RecordObserved, tenant=tenant, count=2)
         assert (confirmed.message.stage_key, observed.message.stage_key) == ("discovery", "prospecting")
         assert confirmed.sequence < observed.sequence
-        assert list(observed.message.changed_fields) == ["StageName"]
+        assert list(observed.message.changed_facts) == ["opportunity.stage"]
 
     async def test_a_conflict_seen_late_undoes_no_newer_write(
         self, service: Any, tenant: str, queue: Any, make: Any
@@ -384,7 +399,7 @@ class TestCrossing:
             await queue.states("CONFLICT")
             async with service.database.unit_of_work(tenant) as uow:
                 conflicts = await IntentRepository(uow.session, tenant).conflicts(1)
-            records = {record.opportunity_id: record for record in await crm.read(["d1"])}
+            records = {record.record_id: record for record in await crm.read(["d1"])}
             await queue.decide(make.decision("d1", 2, target="closed_won", expected="negotiation"))
             await queue.states("CONFLICT", "CONFIRMED")
         async with service.database.unit_of_work(tenant) as uow:
@@ -447,11 +462,11 @@ async def test_an_import_goes_on_where_it_was(service: Any, tenant: str, queue: 
     receiver = Receiver(service.database, tenant, crm, Signals(), 0.05)
     task = asyncio.create_task(receiver.run(stop))
     try:
-        events = await service.events(OpportunityObserved, tenant=tenant, count=6)
+        events = await service.events(RecordObserved, tenant=tenant, count=6)
     finally:
         stop.set()
         await task
-    assert sorted(e.message.opportunity_id for e in events) == sorted(crm.stage)
+    assert sorted(e.message.record_id for e in events) == sorted(crm.stage)
     assert crm.pages_read_after[0] == ""
     assert crm.pages_read_after[-1] > ""
     async with service.database.unit_of_work(tenant) as uow:
@@ -518,7 +533,7 @@ async def test_a_sweep_goes_on_where_it_was(
 
     monkeypatch.setattr(crm, "changes", changes)
     async with receiving(service, tenant, crm):
-        await service.events(OpportunityObserved, tenant=tenant, count=6)
+        await service.events(RecordObserved, tenant=tenant, count=6)
         crm.page_faults = 2
         alive.set()
 
@@ -539,14 +554,14 @@ async def test_what_the_crm_no_longer_has_is_noticed(
     crm = ScriptedCrm()
     crm.stage |= {"d1": "Demo", "d2": "Demo"}
     async with receiving(service, tenant, crm):
-        await service.events(OpportunityObserved, tenant=tenant, count=2)
+        await service.events(RecordObserved, tenant=tenant, count=2)
     del crm.stage["d2"]
     # The CRM may call deleted what was restored since, and what we never knew.
     crm.gone = ["d1", "d2", "d3"]
     async with receiving(service, tenant, crm):
-        *_, last = await service.events(OpportunityObserved, tenant=tenant, count=3)
-        assert (last.message.opportunity_id, last.message.kind) == ("d2", OBSERVATION_KIND_DELETED)
-    assert len(await service.events(OpportunityObserved, tenant=tenant, count=3)) == 3
+        *_, last = await service.events(RecordObserved, tenant=tenant, count=3)
+        assert (last.message.record_id, last.message.kind) == ("d2", OBSERVATION_KIND_DELETED)
+    assert len(await service.events(RecordObserved, tenant=tenant, count=3)) == 3
 
 
 async def test_a_loop_that_fails_waits_longer_each_time_and_says_so(
@@ -582,6 +597,10 @@ async def test_a_loop_that_fails_waits_longer_each_time_and_says_so(
     assert connected[3] - connected[2] > connected[1] - connected[0]
 
 
+async def imported(crm: ScriptedCrm) -> None:
+    assert crm.pages_read_after
+
+
 async def test_what_an_object_lacks_stops_only_what_touches_it(
     service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
 ) -> None:
@@ -592,6 +611,8 @@ async def test_what_an_object_lacks_stops_only_what_touches_it(
     )
     async with receiving(service, tenant, crm, signals):
         await eventually(lambda: holds(signals))
+        # What an import reads after the write is confirmed would be its echo.
+        await eventually(lambda: imported(crm))
         stop = asyncio.Event()
         task = asyncio.create_task(Sender(service.database, tenant, crm, signals, 0.05).run(stop))
         await queue.settled("d2")

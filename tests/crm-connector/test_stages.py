@@ -10,6 +10,7 @@ from crm_connector.domain.stages import (
     ending,
     faults,
     health,
+    lacking,
 )
 from crm_connector.domain.writes import Ending
 
@@ -87,6 +88,26 @@ class TestFaults:
     def test_the_detail_names_both_sides(self) -> None:
         (fault,) = faults({"won": "Lost"}, OURS, CATALOG)
         assert fault.detail == "The stage 'won' is won, but the CRM has 'Lost' with IsClosed=True and IsWon=False."
+
+
+def test_why_a_stage_has_no_counterpart() -> None:
+    """Every stage has a counterpart or a reason."""
+    asleep = PipelineStage("asleep", "Asleep", Category.OPEN)
+    twin = PipelineStage("twin", "DEMO", Category.OPEN)
+    walked = PipelineStage("lost", "Lost", Category.OPEN)
+    catalog = [*CATALOG, crm("Asleep", active=False)]
+    stages = [*OURS, asleep, twin, walked]
+    pairs = default_pairs(stages, catalog)
+    found = lacking(pairs, stages, catalog)
+    assert {each.stage_key: each.code for each in found} == {
+        "gone": "crm_stage_missing",
+        "asleep": "crm_stage_inactive",
+        "twin": "crm_stage_taken",
+        "lost": "category_disagrees",
+    }
+    assert pairs.keys() | {each.stage_key for each in found} == {each.key for each in stages}
+    assert "'Walked Away'" in found[0].detail
+    assert lacking({}, stages, []) == []
 
 
 def test_a_map_reads_both_ways() -> None:

@@ -4,10 +4,11 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from crm_connector.opening import Link
 from crm_connector.recording import RecordingCrm
 from crm_connector.records import ConnectionRecord
 from crm_connector.settings import Settings
-from crm_connector.synchronise import Link, _leadership, in_words
+from crm_connector.synchronise import _leadership, in_words
 from sqlalchemy import text
 from testing.service import StartService, eventually
 

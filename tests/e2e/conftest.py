@@ -91,11 +91,14 @@ class System:
     urls: dict[str, str]
     org_url: str
     owner: str = ""
+    manager: str = ""
     opportunities: list[str] = field(default_factory=list)
     eventually = staticmethod(eventually)
 
     def person(self, role, subject="", tenant="acme"):
-        return Person(self, self.stack.token(tenant, role, subject or f"{role}-{uuid4().hex[:6]}"))
+        """By default the one manager is the owner's; others are no people of the CRM."""
+        known = self.manager if role == "manager" and tenant == "acme" else ""
+        return Person(self, self.stack.token(tenant, role, subject or known or f"{role}-{uuid4().hex[:6]}"))
 
     def rep(self):
         """The owner of all opportunities: a rep's subject is the id of the user in the CRM."""
@@ -123,7 +126,7 @@ def system(tmp_path_factory):
     run_dir.mkdir(parents=True, exist_ok=True)
     with Stack(run_dir, durable=False) as stack, httpx.Client(timeout=30) as http:
         running = System(stack, http, stack.urls, stack.environment["ORG_URL"])
-        running.owner, running.opportunities = fill_org(running)
+        running.manager, running.owner, running.opportunities = fill_org(running)
         publish_field_example(running)
         engine = running.person("manager")
 
@@ -143,10 +146,15 @@ def _is_due(person, opportunity):
 
 
 def fill_org(system):
-    """60 opportunities of one rep, all in Prospecting; the rep's id and theirs."""
+    """60 opportunities of one rep, all in Prospecting; the ids of the rep's manager, of the rep and of these."""
     load = f"{system.org_url}/_sim/load"
-    users = [{"Username": JO, "LastName": "Jo", "Email": JO}]
-    (owner,) = system.http.post(load, json={"users": users}).raise_for_status().json()["users"]
+
+    def user(username, **more):
+        rows = [{"Username": username, "LastName": "Jo", "Email": username, "IsActive": True, **more}]
+        return system.http.post(load, json={"users": rows}).raise_for_status().json()["users"][0]
+
+    manager = user("mo@acme.example")
+    owner = user(JO, ManagerId=manager)
     opportunities = [
         {
             "Name": f"Deal {n}",
@@ -157,9 +165,11 @@ def fill_org(system):
         }
         for n in range(60)
     ]
-    return owner, system.http.post(load, json={"opportunities": opportunities}).raise_for_status().json()[
-        "opportunities"
-    ]
+    return (
+        manager,
+        owner,
+        system.http.post(load, json={"opportunities": opportunities}).raise_for_status().json()["opportunities"],
+    )
 
 
 def publish_field_example(system):

@@ -56,6 +56,7 @@ def written(system, opportunity, stage):
     return system.eventually(check)
 
 
+@pytest.mark.capability(6, 7, 8, 16, 18, 20, 21)
 def test_evidence_moves_an_opportunity_all_the_way_into_salesforce_and_to_the_partner(system):
     rep, opportunity = system.rep(), system.opportunity()
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
@@ -91,6 +92,7 @@ def _at_least(found, count):
     return found
 
 
+@pytest.mark.capability(13)
 def test_a_score_that_is_short_moves_nothing_and_says_what_is_missing(system):
     rep, opportunity = system.rep(), system.opportunity()
     found = rep.decided(rep.submit(opportunity, "prospecting", FAIL))
@@ -113,6 +115,7 @@ def _with_assessments(system, opportunity, count):
     return record
 
 
+@pytest.mark.capability(5, 14, 18)
 def test_an_opportunity_is_won_by_its_own_rules(system):
     rep, opportunity = system.rep(), system.opportunity()
     definitions = {
@@ -173,6 +176,7 @@ def best_answers(system, definition, profile_id):
     return answers
 
 
+@pytest.mark.capability(16)
 def test_an_offline_batch_that_comes_twice_counts_once(system):
     rep, opportunities = system.rep(), [system.opportunity() for _ in range(3)]
     items = [
@@ -202,6 +206,7 @@ def test_an_offline_batch_that_comes_twice_counts_once(system):
         assert len(system.org(opportunity)["assessments"]) == 1
 
 
+@pytest.mark.capability(3)
 def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo_it(system):
     rep, manager, opportunity = system.rep(), system.person("manager"), system.opportunity()
     captured = utc_now().isoformat()
@@ -235,6 +240,7 @@ def test_a_person_s_edit_in_salesforce_is_adopted_and_old_evidence_does_not_undo
     assert gaps and all(Decimal(each["gap"]) > 0 for each in gaps)
 
 
+@pytest.mark.capability(64)
 def test_every_way_to_a_stage_goes_through_one_decision(system):
     """Import, evidence, a person's command and a person's edit in the CRM: each leaves a decision that replays."""
     rep, manager, opportunity = system.rep(), system.person("manager"), system.opportunity()
@@ -322,6 +328,7 @@ def test_the_recommender_speaks_or_says_why_not(system):
     assert found["abstention_code"] == "COLD_START"
 
 
+@pytest.mark.capability(38)
 def test_the_funnel_counts_every_opportunity_once(system):
     manager = system.person("manager")
     funnel = manager.get("stage-engine", "/v1/funnel?pipeline=field_example")

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from kit.http.access import AccessLog
-from kit.http.auth import Caller, TokenVerifier, requires
+from kit.http.auth import Caller, Principal, TokenVerifier, requires
 from kit.http.ownership import Owners
 from kit.http.problems import NotFoundProblem, install_problem_handlers
 from kit.settings import ServiceSettings
@@ -18,11 +18,19 @@ class Settings(ServiceSettings):
     service = "assessment"
 
 
+class NoPeople:
+    """Without a database every caller is who the token says."""
+
+    async def known(self, _request: object, caller: Principal) -> Principal:
+        return caller
+
+
 @pytest.fixture
 async def client(issuer: LocalIssuer) -> httpx.AsyncClient:
     app = FastAPI()
     app.state.verifier = TokenVerifier(Settings(oidc_jwks_url=issuer.jwks_url))
     await app.state.verifier.refresh()
+    app.state.people = NoPeople()
     install_problem_handlers(app)
 
     @app.get("/opportunities/{owner_id}", dependencies=[requires("opportunities:read")])

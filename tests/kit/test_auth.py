@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from kit.http import auth
 from kit.http.auth import SCOPES_OF, TokenVerifier, person_of
 from kit.http.problems import UnauthenticatedProblem
+from kit.ids import identity_digest
 from kit.settings import ServiceSettings
 from sandbox.issuer import LocalIssuer
 from sandbox.salesforce.ids import full_id, make_id
@@ -39,10 +40,19 @@ def test_every_scope_is_granted_and_demanded() -> None:
     assert demanded == granted
 
 
-def test_who_reviews_or_overrides_sees_every_opportunity() -> None:
+def test_who_reviews_or_overrides_sees_opportunities_of_others() -> None:
     for scopes in SCOPES_OF.values():
         if scopes & {"submissions:review", "transitions:override"}:
-            assert "opportunities:read-any" in scopes
+            assert scopes & {"opportunities:read-team", "opportunities:read-any"}
+
+
+async def test_managers_see_their_team_or_all(issuer: LocalIssuer) -> None:
+    for role in SCOPES_OF:
+        token = issuer.token("acme", "mona", [role])
+        for choice in ("team", "all"):
+            scopes = (await verifier(issuer, managers_see=choice)).verify(token).scopes
+            more = {"opportunities:read-any"} if (role, choice) == ("manager", "all") else set[str]()
+            assert scopes == SCOPES_OF[role] | more
 
 
 def test_a_partner_sees_stages_alone() -> None:
@@ -73,6 +83,18 @@ class TestPerson:
     async def test_without_the_claim_a_caller_owns_nothing(self, issuer: LocalIssuer) -> None:
         caller = (await verifier(issuer, person_claim="crm_user_id")).verify(issuer.token("acme", "005A", ["rep"]))
         assert caller.person_id == "subject:005A"
+
+    async def test_a_name_is_never_taken_for_an_id(self, issuer: LocalIssuer) -> None:
+        token = issuer.token("acme", "7", ["rep"], email="005Sg0000000001AAA")
+        caller = (await verifier(issuer, person_claim="email", person_claim_is="email")).verify(token)
+        assert caller.person_id == "subject:7"
+        assert caller.identity == identity_digest("acme", "005Sg0000000001AAA")
+
+    @given(st.text(), st.sampled_from(["acme", "globex"]))
+    def test_a_name_has_one_digest_in_a_tenant(self, name: str, tenant: str) -> None:
+        assert identity_digest(tenant, name) == identity_digest(tenant, name.lower())
+        assert identity_digest(tenant, name) != identity_digest(f"{tenant}x", name)
+        assert re.fullmatch("[0-9a-f]{64}", identity_digest(tenant, name))
 
     async def test_a_claim_of_another_type_is_refused(self, issuer: LocalIssuer) -> None:
         token = issuer.token("acme", "ann", ["rep"], crm_user_id=["005A"])

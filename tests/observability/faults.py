@@ -23,7 +23,8 @@ from tests.observability.live import TENANT, Observed, eventually
 from tests.observability.traffic import Team, load_opportunities
 
 WRITE = "composite/graph"
-SUBSCRIBE = "PubSub/Subscribe"
+# The stream of records; that of users is another.
+SUBSCRIBE = "PubSub/Subscribe/data/(Opportunity)?Change"
 BROKER = "kafka"
 ORG = "salesforce-org"
 # Each service reads at least one of these.

@@ -31,7 +31,7 @@ PAGES = [
     ("assessment", f"/v1/opportunities/{OPPORTUNITY}/next-assessment", "rep", PAGE),
     ("assessment", f"/v1/opportunities/{OPPORTUNITY}/timeline", "rep", PAGE),
     ("scoring", f"/v1/scores?opportunity_id={OPPORTUNITY}", "rep", PAGE),
-    ("stage-engine", "/v1/opportunities?stage=prospecting", "manager", PAGE),
+    ("stage-engine", "/v1/opportunities?stage=prospecting", "admin", PAGE),
     ("stage-engine", f"/v1/opportunities/{OPPORTUNITY}/decisions", "rep", PAGE),
     ("stage-engine", "/v1/changes", "rep", max(PAGE, OF_A_REP)),
     ("recommender", f"/v1/opportunities/{OPPORTUNITY}/recommendation", "rep", PAGE),
@@ -61,6 +61,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
 
 
 @pytest.mark.parametrize("service", ["assessment", "scoring", "stage-engine", "crm-connector", "recommender"])
+@pytest.mark.capability(47)
 def test_a_submission_reads_few_rows(filled: Filled, service: str) -> None:
     read = {table: rows for (owner, table), rows in filled.by_a_submission.items() if owner == service}
     assert max(read.values()) > 0
@@ -70,6 +71,7 @@ def test_a_submission_reads_few_rows(filled: Filled, service: str) -> None:
 
 
 @pytest.mark.parametrize(("service", "path", "role", "most"), PAGES, ids=lambda each: str(each).partition("?")[0])
+@pytest.mark.capability(47)
 def test_a_page_reads_few_rows(filled: Filled, service: str, path: str, role: str, most: int) -> None:
     address = urlsplit(path)
 

@@ -6,7 +6,6 @@ from datetime import UTC
 
 import pytest
 from kit.ids import uuid7
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_UPDATED, OpportunityObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.stage.v1.stage_changed_pb2 import TRANSITION_KIND_REGRESS, TRANSITION_KIND_REOPEN
 from stagecraft.stage.v1.stage_decided_pb2 import (
@@ -16,6 +15,8 @@ from stagecraft.stage.v1.stage_decided_pb2 import (
     StageDecided,
 )
 
+from tests.builders import record_observed
+
 pytestmark = pytest.mark.stack
 
 GOOD_HISTORY = {("70", "discovery"): 180, ("70", "closed_lost"): 20, ("40", "closed_lost"): 60}
@@ -23,6 +24,7 @@ TO_DISCOVERY = ("prospecting", "fit", "70", "discovery")
 
 
 class TestRecommending:
+    @pytest.mark.capability(9)
     async def test_a_score_gets_the_stage_where_such_opportunities_went(self, world, say):
         await world.train(GOOD_HISTORY)
         await world.tell(say.stage_changed("opportunity", 1, "prospecting"))
@@ -229,9 +231,7 @@ class TestLearning:
 class TestContext:
     async def test_claims_of_the_crm_and_decisions_of_the_engine_stand_beside_it(self, world, say):
         await world.define()
-        claim = OpportunityObserved(
-            opportunity_id="opportunity", kind=OBSERVATION_KIND_UPDATED, stage_key="demo", pipeline_key="sales"
-        )
+        claim = record_observed(opportunity_id="opportunity", stage_key="demo")
         decision = StageDecided(
             opportunity_id="opportunity",
             decision_no=1,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.builders import opportunity_observed
+from tests.builders import record_observed
 
 pytestmark = pytest.mark.stack
 
@@ -69,7 +69,7 @@ class TestOwners:
     async def test_a_rep_sees_those_of_their_own_opportunities(self, world, say):
         await world.define()
         for owner in ("ann", "eve"):
-            await world.apply(opportunity_observed(opportunity_id=f"of-{owner}", owner_id=owner))
+            await world.apply(record_observed(opportunity_id=f"of-{owner}", owner_id=owner))
             await world.apply(say.stage_changed(f"of-{owner}", 1, "prospecting"))
             await world.apply(say.scored(f"of-{owner}"))
         await world.apply(say.stage_changed("of-nobody", 1, "prospecting"))
@@ -92,7 +92,7 @@ class TestOwners:
         """Their right was not checked on receipt, for the owner was not known yet."""
         await world.define()
         for owner in ("ann", "eve", ""):
-            await world.apply(opportunity_observed(opportunity_id=f"of-{owner}", owner_id=owner))
+            await world.apply(record_observed(opportunity_id=f"of-{owner}", owner_id=owner))
         for opportunity in ("of-ann", "of-eve", "of-", "unseen"):
             await world.apply(say.stage_changed(opportunity, 1, "prospecting"))
             score = say.scored(opportunity)

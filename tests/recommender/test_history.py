@@ -163,6 +163,18 @@ class TestFacts:
         assert opportunity.score(evidence("s1", PROSPECTING))
         assert not opportunity.score(evidence("s1", PROSPECTING))
 
+    def test_a_migration_renames_the_stage_and_the_visit_goes_on(self):
+        renamed = replace(
+            PROSPECTING,
+            stage_key="lead",
+            pipeline_version=2,
+            revision=PROSPECTING.revision + 1,
+            entered_at=PROSPECTING.entered_at + timedelta(days=9),
+        )
+        for order in ([PROSPECTING, renamed], [renamed, PROSPECTING]):
+            found = history(*order).visits[PROSPECTING.visit_no]
+            assert found == replace(renamed, entered_at=PROSPECTING.entered_at)
+
 
 OPEN = ["prospecting", "discovery", "demo"]
 

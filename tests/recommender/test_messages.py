@@ -6,15 +6,15 @@ import pytest
 from kit.errors import InvalidEvent
 from recommender import messages
 from recommender.domain.history import Category, VisitEntry
-from stagecraft.crm.v1.opportunity_observed_pb2 import OBSERVATION_KIND_DELETED
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED
 from stagecraft.stage.v1.stage_changed_pb2 import TRANSITION_KIND_REGRESS, TRANSITION_KIND_REOPEN
 from stagecraft.stage.v1.stage_decided_pb2 import INPUT_KIND_OBSERVATION
 
 from tests.builders import (
     MOMENT,
-    opportunity_observed,
     pipeline_published,
     received,
+    record_observed,
     scoring_profile_published,
     stage_changed,
     stage_decided,
@@ -40,9 +40,11 @@ def test_a_profile_with_an_unreadable_bound_is_refused():
 
 
 def test_an_observation_says_what_the_crm_claims_and_when():
-    read = messages.read_observation(received(opportunity_observed(stage_key=""), sequence=9))
+    read = messages.read_observation(received(record_observed(stage_key=""), sequence=9))
     assert (read.claimed_stage, read.crm_deleted, read.observed_sequence) == (None, False, 9)
-    assert messages.read_observation(received(opportunity_observed(kind=OBSERVATION_KIND_DELETED))).crm_deleted
+    gone = messages.read_observation(received(record_observed(kind=OBSERVATION_KIND_DELETED)))
+    assert gone is not None and gone.crm_deleted
+    assert messages.read_observation(received(record_observed(object_type="account"))) is None
 
 
 @pytest.mark.parametrize(

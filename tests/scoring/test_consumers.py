@@ -26,7 +26,7 @@ from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, S
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from testing.service import ServiceUnderTest
 
-from tests.builders import opportunity_observed, shipped_form
+from tests.builders import record_observed, shipped_form
 
 WAITING_FOR_A_NAMED_LOCK = """locktype = 'advisory' AND NOT granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
@@ -48,6 +48,7 @@ async def count(scoring: ServiceUnderTest, tenant: str, table: Any) -> int:
         return (await uow.session.execute(select(func.count()).select_from(table))).scalar_one()
 
 
+@pytest.mark.capability(7, 19)
 async def test_a_submission_is_scored_with_its_trace(
     scoring: ServiceUnderTest,
     tenant: str,
@@ -324,12 +325,12 @@ async def test_a_rep_sees_the_scores_of_their_own_opportunities(
         ["seen", "score_pending", "seen"],
     )
     await seen_by("ann", nothing)
-    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="ann"), tenant=tenant, sequence=2)
+    await scoring.publish(record_observed(opportunity_id="opp-1", owner_id="ann"), tenant=tenant, sequence=2)
     await eventually(lambda: seen_by("ann", all_of_it))
     await seen_by("eve", nothing)
     # What was observed before the last says nothing new.
-    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="eve"), tenant=tenant, sequence=1)
-    await scoring.publish(opportunity_observed(opportunity_id="opp-1", owner_id="bob"), tenant=tenant, sequence=3)
+    await scoring.publish(record_observed(opportunity_id="opp-1", owner_id="eve"), tenant=tenant, sequence=1)
+    await scoring.publish(record_observed(opportunity_id="opp-1", owner_id="bob"), tenant=tenant, sequence=3)
     await eventually(lambda: seen_by("bob", all_of_it))
     await seen_by("ann", nothing)
 

@@ -183,6 +183,7 @@ class TestPublish:
 
 
 class TestPreview:
+    @pytest.mark.capability(19)
     async def test_scores_without_storing(
         self, scoring: ServiceUnderTest, draft: Draft, headers: dict[str, str], publish_assessment: Publish
     ) -> None:

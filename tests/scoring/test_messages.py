@@ -5,9 +5,10 @@ from uuid import UUID, uuid4
 import pytest
 from kit.errors import InvalidEvent
 from scoring import messages
+from scoring.records import OwnerRecord
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_RETIRED
 
-from tests.builders import MOMENT, assessment_published, assessment_submitted, received, shipped_form
+from tests.builders import MOMENT, assessment_published, assessment_submitted, received, record_observed, shipped_form
 
 
 def test_a_published_form_is_read_with_the_number_of_its_event() -> None:
@@ -52,3 +53,8 @@ def test_an_answer_that_no_question_could_have_is_refused() -> None:
         messages.read_submission(message)
     assert refused.value.code == "bad_answers"
     assert isinstance(messages.read_submission(assessment_submitted()).submission_id, UUID)
+
+
+def test_only_an_opportunity_has_an_owner_here() -> None:
+    assert messages.read_owner(received(record_observed(owner_id="ann"), sequence=3)) == OwnerRecord("006A", "ann", 3)
+    assert messages.read_owner(received(record_observed(object_type="lead"))) is None

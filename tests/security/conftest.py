@@ -17,7 +17,7 @@ Running = Callable[[str], Awaitable[ServiceUnderTest]]
 async def started(start: StartService, package: str) -> ServiceUnderTest:
     """A service that knows the tenant whose belongings are attacked."""
     settings = {"salesforce_tenant": OWNER} if package == "crm_connector" else {}
-    return await start(package, **settings)
+    return await start(package, managers_see="team", **settings)
 
 
 @pytest.fixture(scope="session")

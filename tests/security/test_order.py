@@ -8,7 +8,7 @@ import pytest
 from kit.events import Event, event_type
 from sqlalchemy import text
 from stagecraft.assessment.v1 import assessment_published_pb2
-from stagecraft.crm.v1 import opportunity_observed_pb2
+from stagecraft.crm.v1 import record_observed_pb2
 from testing.service import eventually
 
 from tests.builders import MOMENT, sample
@@ -42,14 +42,20 @@ HISTORIES = {
         else assessment_published_pb2.ASSESSMENT_STATUS_PUBLISHED,
     },
     "PipelinePublished": lambda n: {"version": n, "name": f"name {n}"},
-    "OpportunityObserved": lambda n: {
-        "kind": opportunity_observed_pb2.OBSERVATION_KIND_UPDATED,
+    "RecordObserved": lambda n: {
+        "kind": record_observed_pb2.OBSERVATION_KIND_UPDATED,
         "stage_key": _stage(n),
         "crm_stage": _stage(n).title(),
         "amount": f"{n}000",
         "owner_id": f"rep-{n}",
         "change_id": _id("change", n),
         "committed_at": _at(n),
+    },
+    "PersonObserved": lambda n: {
+        "active": n != LAST,
+        "manager_id": f"manager-{n}",
+        "committed_at": _at(n),
+        "change_id": _id("person", n),
     },
     "StageChanged": lambda n: {
         "transition_id": _id("transition", n),
@@ -87,6 +93,7 @@ HISTORIES = {
 }
 # Where each service keeps what holds now, and what it keeps of every event. Columns not named here tell when or in
 # which order something was written, or how often.
+_PEOPLE = {"person": "person_id, active, manager_id, email", "team": "manager_id, person_id"}
 NOW = {
     "assessment": {
         "opportunity": "owner_id, amount, deleted, stage_key, visit_no, revision, observed_no,"
@@ -102,6 +109,7 @@ NOW = {
         "decision": "submission_id, decision_no, stage_key",
     },
 }
+NOW = {service: {**tables, **_PEOPLE} for service, tables in NOW.items()}
 EVERY = {
     "assessment": {
         "stage_change": "opportunity_id, revision, transition_id, to_stage, visit_no",

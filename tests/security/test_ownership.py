@@ -1,10 +1,12 @@
 """Everything that can be asked of the five services, asked by people whom an opportunity is none of their business: its
 submission, score, decision, recommendation and write are real, and none of them shows or moves."""
 
+from functools import partial
+
 import pytest
 from kit.ids import uuid7
 
-from tests.security.attacks.belongings import DEAL, HELD, OWNER, REP, SECRETS, SUBMISSION
+from tests.security.attacks.belongings import DEAL, HELD, LEFT, MANAGER, OWNER, REP, SECRETS, STRANGER, SUBMISSION
 from tests.security.attacks.operations import BODIES, call
 
 pytestmark = pytest.mark.stack
@@ -29,6 +31,10 @@ ALLOWED = {
         "list_pipeline_versions": _DEFINITIONS,
         "get_pipeline_version": _DEFINITIONS,
         "list_pipeline_findings": _DEFINITIONS,
+        "diff_pipeline_versions": _DEFINITIONS,
+        "get_modes": _DEFINITIONS,
+        "list_migrations": _DEFINITIONS,
+        "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,
         "list_opportunities": _OWN,
         "list_changes": _OWN,
@@ -48,6 +54,13 @@ ALLOWED = {
         "get_pipeline_template": "shipped",
     },
 }
+# A manager of another team, and the one above this team who has left, see no more of it than a rep does.
+ALLOWED["manager"] = ALLOWED["left"] = {
+    **ALLOWED["rep"],
+    "list_held_submissions": _OWN,
+    "get_funnel": "counts of what they see, which is nothing",
+    "get_optimism_gap": "counts of what they see, which is nothing",
+}
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
     "scoring": {"get_submission_score", "list_scores"},
@@ -57,9 +70,14 @@ SEEN_BY_ITS_OWNER = {
 }
 
 
+SEEN_BY_THE_MANAGER = {**SEEN_BY_ITS_OWNER, "assessment": {*SEEN_BY_ITS_OWNER["assessment"], "get_held_submission"}}
+
+
 def headers_of(service, who):
     tenant, role, subject = {
         "rep": (OWNER, "rep", "eve"),
+        "manager": (OWNER, "manager", STRANGER),
+        "left": (OWNER, "manager", LEFT),
         "partner": (OWNER, "partner", "northwind"),
         "stranger": ("stranger", "admin", "eve"),
     }[who]
@@ -71,7 +89,7 @@ def asked(who, operations):
     return [o for o in operations if who != "stranger" or o.path_parameters]
 
 
-@pytest.mark.parametrize("who", ["rep", "partner", "stranger"])
+@pytest.mark.parametrize("who", ["rep", "manager", "left", "partner", "stranger"])
 async def test_nothing_of_an_opportunity_shows_or_moves(service, operations, belonging, who):
     reached = set()
     for operation in asked(who, operations):
@@ -86,11 +104,16 @@ async def test_nothing_of_an_opportunity_shows_or_moves(service, operations, bel
     assert reached == ALLOWED[who].keys() & names
 
 
-async def test_its_owner_sees_what_others_do_not(service, operations, belonging):
+@pytest.mark.parametrize(
+    ("role", "person_id", "seen"), [("rep", REP, SEEN_BY_ITS_OWNER), ("manager", MANAGER, SEEN_BY_THE_MANAGER)]
+)
+async def test_its_owner_and_their_manager_see_what_others_do_not(
+    service, operations, belonging, role, person_id, seen
+):
     """So the walk above asks for what is there."""
-    wanted = SEEN_BY_ITS_OWNER[service.settings.package]
+    wanted = seen[service.settings.package]
     for operation in [o for o in operations if o.name in wanted]:
-        answer = await call(service, operation, belonging, service.headers(OWNER, "rep", REP))
+        answer = await call(service, operation, belonging, service.headers(OWNER, role, person_id))
         assert answer.status_code == 200, (operation.name, answer.text)
         assert answer.json().get("items") != [], operation.name
     assert wanted <= {operation.name for operation in operations}
@@ -115,3 +138,40 @@ async def test_answers_of_another_leave_no_trace_with_the_owner(service, belongi
         answer = await service.client.put(f"/v1/submissions/{taken}", json=body, headers=eve)
         assert (answer.status_code, answer.json()["code"]) == (404, "submission_not_found")
     assert await shown() == before
+
+
+@pytest.mark.parametrize("service", ["assessment"], indirect=True, scope="module")
+async def test_what_is_handed_in_for_another_waits_for_the_manager_of_its_owner(service, belonging):
+    eve, headers_as = service.headers(OWNER, "rep", "eve"), partial(service.headers, OWNER, "manager")
+    held = str(uuid7())
+    answer = await service.client.put(f"/v1/submissions/{held}", json=BODIES["put_submission"], headers=eve)
+    assert answer.status_code == 201, answer.text
+
+    async def listed(person_id):
+        answer = await service.client.get("/v1/held-submissions?limit=200", headers=headers_as(person_id))
+        return [each["submission_id"] for each in answer.json()["items"]]
+
+    assert held in await listed(MANAGER)
+    for other in (STRANGER, LEFT):
+        assert await listed(other) == []
+        for action, body in (("accept", {}), ("discard", {"note": "an attack"})):
+            path = f"/v1/held-submissions/{held}/{action}"
+            answer = await service.client.post(path, json=body, headers=headers_as(other))
+            assert (answer.status_code, answer.json()["code"]) == (404, "held_submission_not_found")
+    path = f"/v1/held-submissions/{held}/discard"
+    answer = await service.client.post(path, json={"note": "not yours"}, headers=headers_as(MANAGER))
+    assert (answer.status_code, answer.json()["settled_by"]) == (200, MANAGER)
+
+
+@pytest.mark.parametrize("service", ["stage_engine"], indirect=True, scope="module")
+async def test_only_the_manager_of_its_owner_moves_an_opportunity(service, belonging):
+    path, body = f"/v1/opportunities/{DEAL}/transitions", {"to_stage": "discovery", "reason_code": "X", "text": "x"}
+
+    async def moved_by(person_id, **more):
+        headers = service.headers(OWNER, "manager", person_id) | {"If-Match": '"999"'}
+        return (await service.client.post(path, json=body | more, headers=headers)).status_code
+
+    assert [await moved_by(person) for person in (STRANGER, LEFT)] == [404, 404]
+    assert [await moved_by(STRANGER, override=True), await moved_by(LEFT, override=True)] == [404, 404]
+    # It has moved on since the revision that is named: so it was found.
+    assert await moved_by(MANAGER) == 412

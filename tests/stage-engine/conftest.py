@@ -13,7 +13,8 @@ from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.document import from_document
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Occasion, Submission
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.sync import ConfirmedWrite
@@ -93,6 +94,14 @@ class World:
             "committed_at": START,
         }
         return Observation(**{**fields, **given})
+
+    def fact(self, name: str, value: Any, source: str = "crm", **given: Any) -> FactInForce:
+        """What a source says now, after all that it said before."""
+        literal = Decimal(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        return FactInForce(name, literal, source, **{"observed_at": START, "sequence": next(_ids), **given})
+
+    def facts(self, *facts: FactInForce) -> FactChange:
+        return FactChange(f"f{next(_ids)}", "o1", facts[0].source, facts)
 
     def confirmed(self, revision: int, stage: str, number: int = 0, write_id: str = "w1") -> ConfirmedWrite:
         return ConfirmedWrite(write_id, "o1", revision, stage, number, self.at(1))

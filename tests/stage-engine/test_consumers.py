@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from kit.ids import uuid7
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from testing.service import ServiceUnderTest
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.stack
 
 
 class TestTheFieldExample:
+    @pytest.mark.capability(8, 13, 14)
     async def test_evidence_carries_an_opportunity_from_first_observation_to_the_win(
         self, world_of: Tenant, eventually: Any
     ) -> None:

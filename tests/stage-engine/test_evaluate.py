@@ -1,27 +1,29 @@
 """The engine against our own reading of the rules."""
 
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stage_engine.domain.cells import predicate
+from stage_engine.domain.cells import predicate, to_text
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of
-from stage_engine.domain.grammar import Cell, Range, to_text
+from stage_engine.domain.grammar import Cell, Range
+from stage_engine.domain.literals import Known, known
 from stage_engine.domain.pipeline import Condition, Pipeline, Rule, RuleMode
 from stage_engine.engine import ZenMatcher, compiled
 
-from tests.rule_tables import FACTS, numbers, pipeline_of, ranges, tables, texts
+from tests.rule_tables import FACTS, NOW, known_facts, numbers, pipeline_of, ranges, tables
 
 D = Decimal
 
 
 class TestEngine:
     @settings(max_examples=300, deadline=None)
-    @given(tables(), st.lists(st.dictionaries(st.sampled_from(FACTS), numbers | texts), min_size=1, max_size=6))
+    @given(tables(), st.lists(known_facts(FACTS), min_size=1, max_size=6))
     def test_it_agrees_with_our_reading_on_every_table(
-        self, pipeline: Pipeline, samples: list[dict[str, Decimal | str]]
+        self, pipeline: Pipeline, samples: list[dict[str, Known]]
     ) -> None:
         rules = compiled(pipeline)
         for facts in samples:
@@ -58,6 +60,38 @@ class TestEngine:
         engine = ZenMatcher(pipeline_of([rule]))
         assert engine("a", {"demo.score": D("99.99999999999")}) == []
         assert engine("a", {"demo.score": D("100.000")}) == ["r"]
+
+    @pytest.mark.parametrize(
+        ("cell", "yes", "no"),
+        [
+            ("known", D(0), None),
+            ("unknown", None, ""),
+            ("true", True, D(1)),
+            ("false", False, D(0)),
+            ("= 1", D(1), True),
+            ("any of 'a', 'b'", frozenset({"b", "c"}), frozenset({"c"})),
+            ("contains 'a'", "a", "b"),
+            ("none of 'a', 'b'", frozenset(), frozenset({"a"})),
+            ("none of 'a'", "b", None),
+            ("< 2026-06-15", date(2026, 6, 14), date(2026, 6, 15)),
+            ("= 2026-06-15", date(2026, 6, 15), NOW),
+            (">= 2026-06-15T13:30Z", NOW, NOW - timedelta(seconds=1)),
+            # Of a date, now is today: a date of today is not past.
+            ("< now", date(2026, 6, 14), date(2026, 6, 15)),
+            ("< now", NOW - timedelta(seconds=1), NOW),
+            ("within 2w", date(2026, 6, 29), date(2026, 6, 30)),
+            ("within 36h", NOW + timedelta(hours=36), NOW + timedelta(hours=37)),
+            ("older than 14d", date(2026, 5, 31), date(2026, 6, 1)),
+            ("> now + 3d", date(2026, 6, 19), date(2026, 6, 18)),
+            ("[now - 1d..now + 1d]", NOW - timedelta(days=1), date(2026, 6, 17)),
+        ],
+    )
+    def test_each_kind_of_cell_means_the_same_to_both(self, cell: str, yes: Any, no: Any) -> None:
+        rule = Rule("r", "a", "b", (Condition("opportunity.thing", cell),), RuleMode.AUTO)
+        rules = compiled(pipeline_of([rule]))
+        for value, expected in ((yes, True), (no, False)):
+            facts = {} if value is None else {"opportunity.thing": known(value, NOW)}
+            assert bool(rules.hits("a", facts)) == expected, value
 
     def test_a_disagreement_is_never_decided_by_one_side(self) -> None:
         rule = Rule("r", "a", "b", (Condition("demo.score", "> 60"),), RuleMode.AUTO)

@@ -5,10 +5,14 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, to_text, to_zen
-from stage_engine.engine import cell_fault
+from stage_engine.domain.cells import to_text
+from stage_engine.domain.grammar import Among, Blank, Cell, CellError, Is, OneOf, Presence, Range, Scale, parse
+from stage_engine.engine import cell_fault, to_zen
 
 D = Decimal
+_words = st.sampled_from(
+    "> <= [ .. ] , + - 7 14d 36h now within older than any none of contains known 'a' 2026-06-30".split()
+)
 
 
 class TestGrammar:
@@ -30,6 +34,21 @@ class TestGrammar:
             ("[10..20]", Range(D(10), True, D(20), True)),
             ("(10..20)", Range(D(10), False, D(20), False)),
             ("[-10.5 .. -2)", Range(D("-10.5"), True, D(-2), False)),
+            ("known", Presence(True)),
+            ("unknown", Presence(False)),
+            ("true", Is(True)),
+            ("any of 'a', 'b'", Among(("a", "b"), True)),
+            ("contains 'a'", Among(("a",), True)),
+            ("none of 'a'", Among(("a",), False)),
+            ("< 1970-01-02", Range(None, False, D(86400), False, Scale.AT)),
+            (">= 1970-01-01T01:00+01:00", Range(D(0), True, None, False, Scale.AT)),
+            ("1970-01-01, 1970-01-02", OneOf((D(0), D(86400)), Scale.AT)),
+            ("< now - 14d", Range(None, False, D(-14 * 86400), False, Scale.AHEAD)),
+            ("<now-2w", Range(None, False, D(-14 * 86400), False, Scale.AHEAD)),
+            ("> now + 36h", Range(D(36 * 3600), False, None, False, Scale.AHEAD)),
+            ("within 30d", Range(D(0), True, D(30 * 86400), True, Scale.AHEAD)),
+            ("older than 2w", Range(None, False, D(-14 * 86400), False, Scale.AHEAD)),
+            ("[now..now + 3d)", Range(D(0), True, D(3 * 86400), False, Scale.AHEAD)),
             ("[5..5]", Range(D(5), True, D(5), True)),
         ],
     )
@@ -58,7 +77,17 @@ class TestGrammar:
             ("$ > 60", 0),
             ("!= 5", 0),
             ("1e5", 1),
-            ("true", 0),
+            ("known unknown", 6),
+            ("any 'a'", 4),
+            ("any of 5", 7),
+            ("contains 'a', 'b'", 12),
+            ("2026-02-30", 0),
+            ("> now - 14", 8),
+            ("within now", 7),
+            ("[now..2026-06-30]", 6),
+            ("older 14d", 6),
+            ("= now", 2),
+            ("14days", 0),
             ("> 1234567890123456", 2),
             ("> 0.0000000000001", 2),
             ("'back\\slash'", 0),
@@ -70,7 +99,7 @@ class TestGrammar:
         assert caught.value.position == position
         assert caught.value.allowed
 
-    @given(st.text(alphabet="0123456789.<>=[](),' ab-", max_size=12))
+    @given(st.text(alphabet="0123456789.<>=[](),' ab-", max_size=12) | st.lists(_words, max_size=6).map(" ".join))
     def test_whatever_it_accepts_the_engine_accepts_too(self, cell: str) -> None:
         try:
             meaning = parse(cell)

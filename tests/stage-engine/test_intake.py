@@ -7,13 +7,14 @@ import pytest
 from kit.delivery.parking import expire
 from kit.ids import utc_now
 from stage_engine.templates import templates
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 
+from tests.builders import record_observed
 from tests.stage_engine import Tenant, codes, stamp
 
 pytestmark = pytest.mark.stack
@@ -166,7 +167,7 @@ class TestTheCrm:
 
     async def test_a_write_told_after_the_edit_that_followed_it_does_not_hide_the_edit(self, world_of: Tenant) -> None:
         await self.moved(world_of)
-        sight = crm.OpportunityObserved(
+        sight = record_observed(
             opportunity_id="o1",
             kind=crm.OBSERVATION_KIND_UPDATED,
             stage_key="prospecting",

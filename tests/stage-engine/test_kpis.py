@@ -17,6 +17,7 @@ class TestKpis:
         stages = (await world_of.get("/v1/funnel"))["stages"]
         return next(stage for stage in stages if stage["key"] == key)
 
+    @pytest.mark.capability(3, 38, 81)
     async def test_the_funnel_judges_no_opportunity_too_early_and_counts_each_once(self, world_of: Tenant) -> None:
         await world_of.publish_pipeline()
         long_ago = utc_now() - timedelta(days=200)

@@ -166,6 +166,90 @@ class TestStructure:
         )
 
 
+class TestCriteria:
+    def criterion(self, fact: str, cell: str, key: str = "k") -> dict[str, Any]:
+        return {"key": key, "name": key.title(), "conditions": [{"fact": fact, "cell": cell}]}
+
+    def with_exit(self, world: Any, *criteria: dict[str, Any], stages: tuple[int, ...] = (0,)) -> list[LintFinding]:
+        changed = world.document()["stages"]
+        for i in stages:
+            changed[i] = {**changed[i], "exit": list(criteria)}
+        return check(world.document(stages=changed))
+
+    @pytest.mark.parametrize(
+        ("fact", "cell", "code"),
+        [
+            ("opportunity.colour", "known", "fact_unknown"),
+            ("opportunity.amount", "'much'", "cell_type_mismatch"),
+            ("opportunity.close_date", "< now - 36h", "cell_type_mismatch"),
+            ("nowhere.score", "> 5", "evidence_not_in_stage"),
+        ],
+    )
+    def test_one_that_cannot_be_met_is_refused(self, world: Any, fact: str, cell: str, code: str) -> None:
+        finding = found(self.with_exit(world, self.criterion(fact, cell)), code)
+        assert (finding.severity, finding.pointer[:25]) == (Severity.ERROR, "/stages/0/exit/0/conditio")
+
+    def test_what_a_stage_leaves_out_is_told(self, world: Any) -> None:
+        findings = self.with_exit(world, self.criterion("opportunity.amount", "> 0"), stages=(0, 1))
+        assert [f.pointer for f in findings if f.code == "exit_criterion_missing"] == [
+            f"/stages/{i}/exit" for i in (2, 3)
+        ]
+        assert [f.pointer for f in findings if f.code == "criteria_without_buyer"] == [
+            f"/stages/{i}/exit" for i in (0, 1)
+        ]
+        assert found(findings, "criteria_repeated").message.endswith("the same as Prospecting")
+        many = [self.criterion("contacts.buyers", f">= {n}", f"k{n}") for n in range(8)]
+        assert found(self.with_exit(world, *many), "criteria_too_many").severity is Severity.WARNING
+
+    def test_two_of_one_key_are_refused(self, world: Any) -> None:
+        twice = self.criterion("contacts.buyers", ">= 1")
+        assert "criterion_duplicate" in errors(self.with_exit(world, twice, twice))
+
+    def test_a_rule_leads_back_only_on_purpose_and_on_what_excludes_the_way_on(self, world: Any) -> None:
+        back = {
+            "rule_id": "zz",
+            "from_stage": "discovery",
+            "to_stage": "prospecting",
+            "mode": "auto",
+            "reason_code": "X",
+        }
+        rules = world.document()["rules"]
+        stages = world.document()["stages"]
+        stages[1] = {**stages[1], "assessment_keys": ["discovery", "prospecting"]}
+
+        def of(cell: str, **given: Any) -> list[str]:
+            rule = {**back, "conditions": [{"fact": "prospecting.score", "cell": cell}], **given}
+            return errors(check(world.document(stages=stages, rules=[*rules, rule])))
+
+        assert "rule_goes_back" in of("< 20")
+        assert of("< 20", back=True) == []
+        assert of("> 40", back=True) == ["rules_circular"]
+        assert "rule_not_back" in of("< 20", back=True, to_stage="demo")
+
+
+class TestGaps:
+    def with_rule(self, world: Any, **rule: Any) -> list[LintFinding]:
+        base = {"rule_id": "zz", "from_stage": "demo", "to_stage": "closed_lost", "reason_code": "X", "priority": 1}
+        reach = {**REACH, "demo": ScoreReach(Decimal(0), Decimal(100), tuple(map(Decimal, (0, 50, 90, 100))))}
+        stages = world.document()["stages"]
+        stages[2]["assessment_keys"] = ["demo", "prospecting"]
+        return check(world.document(rules=[*world.document()["rules"], {**base, **rule}], stages=stages), reach)
+
+    @pytest.mark.parametrize(
+        ("cell", "gap"), [("< 50", "[50..80]"), ("<= 50", "(50..80]"), ("<= 80", ""), ("> 10", "")]
+    )
+    def test_a_stretch_between_two_rules_in_which_none_acts_is_told(self, world: Any, cell: str, gap: str) -> None:
+        findings = self.with_rule(world, conditions=[{"fact": "demo.score", "cell": cell}])
+        told = [f.message for f in findings if f.code == "rules_leave_gap"]
+        assert told == ([f"in demo no rule acts while demo.score is in {gap}"] if gap else [])
+
+    def test_the_combinations_that_pass_are_listed(self, world: Any) -> None:
+        both = [{"fact": "demo.score", "cell": "> 80"}, {"fact": "prospecting.score", "cell": ">= 50"}]
+        finding = found(self.with_rule(world, conditions=both), "combinations_that_pass")
+        assert finding.message.endswith("pass: 90 with 50; 90 with 70; 100 with 50; 100 with 70")
+        assert finding.message.startswith("4 of 20 combinations of demo.score and prospecting.score")
+
+
 class TestAutomation:
     @pytest.mark.parametrize(("mode", "severity"), [("auto", Severity.ERROR), ("propose", Severity.WARNING)])
     def test_a_rule_without_a_test_does_not_act_by_itself(self, world: Any, mode: str, severity: Severity) -> None:

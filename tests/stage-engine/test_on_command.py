@@ -85,7 +85,7 @@ class TestCommands:
         assert [r.fact for r in refused.reasons] == ["command.role"]
         decision = world.decide(opportunity, world.command(opportunity, "negotiation", reason_code="BOUNCED"))
         assert kind(decision) is TransitionKind.REOPEN
-        assert (after(decision).cycle_no, after(decision).earned_stage) == (2, "negotiation")
+        assert (after(decision).cycle_no, after(decision).earned_stage) == (2, "prospecting")
         won = world.decide(after(decision), world.submission("sales_feedback", "100", after(decision), attempt_no=2))
         assert kind(won) is TransitionKind.CLOSE_WON
         assert won.transition is not None and won.transition.cycle_no == 2
@@ -228,3 +228,35 @@ class TestOverride:
         fresh = world.submission("prospecting", "61", back, captured_at=world.at(61))
         decision = world.decide(back, fresh)
         assert after(decision).stage_key == "discovery" and after(decision).override is None
+
+
+class TestSuppliedFacts:
+    def rules(self, world: Any) -> Any:
+        stages = world.document()["stages"]
+        stages[0] = {**stages[0], "exit": [{"key": "industry", "name": "The industry is known", "conditions": [
+            {"fact": "account.industry", "cell": "known"}]}]}  # fmt: skip
+        return world.ruleset(stages=stages, rules=[], facts=[{"name": "account.industry", "type": "text"}])
+
+    def test_they_count_together_with_the_move(self, world: Any) -> None:
+        rules = self.rules(world)
+        opportunity = world.opportunity(rules=rules)
+        alone = world.decide(opportunity, world.command(opportunity, "discovery"), rules)
+        assert [r.criterion for r in alone.reasons] == ["industry"]
+        fact = world.fact("account.industry", "Retail", "person")
+        moved = world.decide(opportunity, world.command(opportunity, "discovery", facts=(fact,)), rules)
+        assert moved.outcome is Outcome.ACCEPTED
+        assert after(moved).facts["account.industry"].value == "Retail"
+        assert (after(moved).earned_stage, after(moved).override) == ("discovery", None)
+
+    def test_without_the_move_none_of_them_is_kept(self, world: Any) -> None:
+        rules = self.rules(world)
+        opportunity = world.opportunity(rules=rules)
+        fact = world.fact("account.industry", "Retail", "person")
+        refused = world.decide(opportunity, world.command(opportunity, "demo", facts=(fact,)), rules)
+        assert (refused.outcome, after(refused).facts) == (Outcome.REJECTED, {})
+        for wrong, code in (
+            (world.fact("account.industry", 7, "person"), Code.FACT_TYPE),
+            (world.fact("account.size", 7, "person"), Code.FACT_UNREAD),
+        ):
+            decision = world.decide(opportunity, world.command(opportunity, "discovery", facts=(fact, wrong)), rules)
+            assert (codes(decision), after(decision).facts) == ([code], {})

@@ -1,18 +1,21 @@
 """Edits in the CRM and the echo of our writes."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from kit.facts import fact_of
 from stage_engine.domain import sync
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
+from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.inputs import Occasion
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ParkedWrite
 from stage_engine.messages import read_observation
 
-from tests.builders import opportunity_observed, received
+from tests.builders import received, record_observed
 from tests.decisions import OVERRIDE, after, codes, kind
 
 
@@ -236,7 +239,8 @@ class TestReconciliation:
         lost = after(world.decide(won, world.observation("closed_lost")))
         assert (lost.stage_key, lost.earned_stage) == ("closed_lost", "prospecting")
         reopened = after(world.decide(won, world.observation("demo")))
-        assert reopened.earned_stage == "demo"
+        # What the CRM was first seen in was claimed, never earned.
+        assert reopened.earned_stage == "prospecting"
 
     def test_an_opportunity_first_seen_unmapped_waits_unplaced(self, world: Any) -> None:
         decision = world.decide(None, world.observation("", crm_stage="Legal review"))
@@ -340,10 +344,35 @@ class TestFacts:
         assert after(decision).stage_key == "discovery"
 
     def test_a_fact_that_cannot_be_read_is_unknown_and_the_rest_counts(self, world: Any) -> None:
-        message = opportunity_observed(amount="1234567890123456", stage_key="closed_lost", owner_id="zoe")
-        given = replace(read_observation(received(message)), opportunity_id="o1")
+        message = record_observed(amount="1234567890123456", stage_key="closed_lost", owner_id="zoe")
+        read = read_observation(received(message))
+        assert read is not None
+        given = replace(read, opportunity_id="o1")
         decision = world.decide(world.opportunity(), given)
         assert (after(decision).stage_key, after(decision).owner_id) == ("closed_lost", "zoe")
         assert after(decision).amount is None
         assert codes(decision) == [Code.FACT_UNREADABLE]
         assert "opportunity.amount" in decision.reasons[0].message
+
+
+class TestReading:
+    def test_every_fact_comes_with_its_source_and_its_time(self) -> None:
+        then = datetime(2026, 1, 1, tzinfo=UTC)
+        facts = [
+            fact_of("opportunity.lead_source", "Web", source="Opportunity.LeadSource", observed_at=then),
+            fact_of("opportunity.probability", Decimal(25)),
+            fact_of("opportunity.next_step", None),
+        ]
+        message = record_observed(facts=facts)
+        read = read_observation(received(message, sequence=7))
+        assert read is not None
+        now = message.committed_at.ToDatetime(UTC)
+        assert read.facts == (
+            FactInForce("opportunity.lead_source", "Web", "Opportunity.LeadSource", then, 7),
+            FactInForce("opportunity.probability", Decimal(25), "", now, 7),
+            FactInForce("opportunity.next_step", None, "", now, 7),
+        )
+
+    def test_a_record_without_a_pipeline_counts_only_if_it_is_an_opportunity(self) -> None:
+        assert read_observation(received(record_observed(object_type="lead"))) is None
+        assert read_observation(received(record_observed(object_type="lead", pipeline_key="leads"))) is not None

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.stack
 
 
 class TestTransitions:
+    @pytest.mark.capability(3, 64)
     async def test_a_command_is_decided_explained_logged_and_replayed(
         self, engine: ServiceUnderTest, tenant: str, admin: Client
     ) -> None:

@@ -1,14 +1,15 @@
 """Stored decisions and their bytes."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from stage_engine.domain.decision import Code, Decision
-from stage_engine.domain.inputs import Command, Input, Observation, Submission
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Submission
 from stage_engine.domain.opportunity import Opportunity, Score
 from stage_engine.domain.replay import (
     StoredDecision,
@@ -27,11 +28,18 @@ st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=F
 
 
 class TestBytes:
-    @given(st.builds(Submission) | st.builds(Observation) | st.builds(Command))
+    @given(st.builds(Submission) | st.builds(Observation) | st.builds(Command) | st.builds(FactChange))
     def test_an_input_reads_as_it_was_written(self, value: Input) -> None:
         document = encode_input(value)
         again = decode_input(document)
         assert (again, type(again), encode_input(again)) == (value, type(value), document)
+
+    def test_each_type_of_fact_keeps_its_type(self, world: Any) -> None:
+        values = (Decimal("1.50"), "1.50", True, date(2026, 6, 30), world.start, frozenset({"b", "a"}), None)
+        facts = tuple(FactInForce(f"x.f{i}", value, "crm", world.start) for i, value in enumerate(values))
+        again = decode_input(encode_input(world.observation("demo", facts=facts)))
+        assert isinstance(again, Observation)
+        assert [(type(f.value), str(f.value)) for f in again.facts] == [(type(v), str(v)) for v in values]
 
     @given(st.builds(Opportunity, scores=st.dictionaries(st.text(), st.builds(Score))))
     def test_an_opportunity_reads_as_it_was_written(self, value: Opportunity) -> None:

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from stage_engine.tasks import check_one, measure_gap
 from stage_engine.tenants import Tenants
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from testing.service import eventually
 
 from tests.stage_engine import Tenant, metric

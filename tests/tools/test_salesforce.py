@@ -55,7 +55,7 @@ def test_a_field_is_as_wide_as_the_simulated_org_takes_it(key):
 
 def test_what_is_written_is_there_and_may_be_written():
     standard = {field.name for field in schema.OPPORTUNITY.fields if not field.custom}
-    root = ElementTree.parse(next(TARGET.rglob("*.permissionset-meta.xml"))).getroot()
+    root = ElementTree.parse(next(TARGET.rglob("Stagecraft_Integration.permissionset-meta.xml"))).getroot()
     allowed = {
         entry.find(f"{NAMESPACE}field").text
         for entry in root.findall(f"{NAMESPACE}fieldPermissions")
@@ -88,3 +88,21 @@ def test_the_manifest_names_every_part():
     assert {".".join(key) for key in FIELDS} <= named
     project = json.loads((TARGET / "sfdx-project.json").read_text())
     assert (TARGET / project["packageDirectories"][0]["path"]).is_dir()
+
+
+def test_the_package_selects_every_entity_that_is_followed():
+    entities = {parts(path)["selectedEntity"] for path in TARGET.rglob("*.platformEventChannelMember-meta.xml")}
+    assert entities == {f"{obj.name}ChangeEvent" for obj in schema.FOLLOWED}
+
+
+def test_what_is_read_may_be_read_and_not_edited():
+    root = ElementTree.parse(next(TARGET.rglob("Stagecraft_Integration.permissionset-meta.xml"))).getroot()
+    rights = {
+        entry.find(f"{NAMESPACE}object").text: {part.tag.removeprefix(NAMESPACE): part.text for part in entry}
+        for entry in root.findall(f"{NAMESPACE}objectPermissions")
+    }
+    assert rights["Account"]["allowRead"] == "true"
+    assert rights["Account"]["allowEdit"] == "false"
+    assert {name for name, right in rights.items() if right["viewAllRecords"] == "true"} == {
+        "Account", "Lead", "Opportunity",
+    }  # fmt: skip

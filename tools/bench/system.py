@@ -26,7 +26,8 @@ from sandbox.stack.services import SERVICES
 from sandbox.story.api import Caller
 from sandbox.story.play import loopback_client
 from sandbox.story.setup import publish_field_example
-from stagecraft.crm.v1 import opportunity_observed_pb2 as observed
+from stagecraft.common.v1.fact_pb2 import Fact
+from stagecraft.crm.v1 import record_observed_pb2 as observed
 
 from tools.bench import load
 from tools.bench.outcome import Outcome, outcome_of
@@ -306,14 +307,15 @@ async def observe(running: System, opportunities: Sequence[str]) -> None:
     await running.settled()
 
 
-def sight(opportunity_id: str, owner_id: str) -> observed.OpportunityObserved:
+def sight(opportunity_id: str, owner_id: str) -> observed.RecordObserved:
     """The CRM shows an opportunity in Prospecting."""
-    message = observed.OpportunityObserved(
-        opportunity_id=opportunity_id,
+    message = observed.RecordObserved(
+        object_type="opportunity",
+        record_id=opportunity_id,
         kind=observed.OBSERVATION_KIND_IMPORTED,
         stage_key="prospecting",
         crm_stage="Prospecting",
-        amount="1000",
+        facts=[Fact(name="opportunity.amount", decimal="1000")],
         owner_id=owner_id,
         change_id=f"seen:{opportunity_id}",
     )

@@ -3,6 +3,7 @@
 import asyncio
 from uuid import UUID
 
+from kit.delivery.people import PersonObserved, observe_people
 from kit.errors import InvalidEvent, RetryableError
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -54,4 +55,4 @@ async def note_submissions(uow, events):
         uow.publish(score, sequence=event.sequence, cause=event)
 
 
-HANDLERS = {AssessmentSubmitted: note_submissions}
+HANDLERS = {AssessmentSubmitted: note_submissions, PersonObserved: observe_people}

@@ -3,10 +3,11 @@ from uuid import UUID
 
 from fastapi import Query, Response
 from kit.app import create_app
-from kit.http import audit
+from kit.http import audit, people
 from kit.http.auth import Caller, requires
 from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, check_revision, etag
+from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 from kit.ids import uuid7
@@ -58,5 +59,11 @@ async def list_notes(uow: Uow, paging: Paging, text: Annotated[str | None, Query
     return paging.page(found, lambda row: [row.note_id], lambda row: row.text)
 
 
+@api.get("/me", dependencies=[requires("opportunities:read")])
+async def get_me(caller: Caller) -> dict[str, object]:
+    owners = Owners.seen_by(caller).person_ids
+    return {"person_id": caller.person_id, "owners": None if owners is None else sorted(owners)}
+
+
 def create(settings: Settings | None = None):
-    return create_app(settings or Settings.read(), description="A sample", routers=[api], handlers=HANDLERS)
+    return create_app(settings or Settings.read(), description="A sample", routers=[api, people.api], handlers=HANDLERS)

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
@@ -13,12 +12,13 @@ from kit.ids import uuid7
 from sqlalchemy import text
 from testing.service import ServiceUnderTest, eventually
 
-from tests.builders import sample
+from tests.builders import person_observed, sample
 from tests.security.attacks.operations import BODIES, NOTE
 
 OWNER = "attacked"
-# Whose opportunity it is, and what only those may see who see it.
-REP = "ann"
+# Whose opportunity it is, their manager, that manager's, who has left, and the manager of another team.
+REP, MANAGER, LEFT, STRANGER = "ann", "mona", "gary", "max"
+_REPORTS = {REP: MANAGER, MANAGER: LEFT, LEFT: "", "eve": STRANGER, "bob": STRANGER, STRANGER: ""}
 DEAL = "006A"
 POSITION = 10**12
 _QUARANTINE = text(f"""
@@ -75,7 +75,7 @@ async def _assessment(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/assessments", BODIES["create_assessment"])
     await owner.call("POST", "/assessments/prospecting/publish")
     await owner.tell("PipelinePublished")
-    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
+    await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
     await owner.tell("StageChanged")
     await owner.one("/worklist", owner_id=REP)
     for subject, submission_id in ((REP, SUBMISSION), ("bob", HELD)):
@@ -101,7 +101,7 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 
     await eventually(known)
     await owner.call("POST", f"{path}/publish")
-    await owner.tell("OpportunityObserved", owner_id=REP)
+    await owner.tell("RecordObserved", owner_id=REP)
     await owner.tell("AssessmentSubmitted", submission_id=SUBMISSION)
     await owner.there(f"/submissions/{SUBMISSION}/score", REP)
     draft = await owner.call("POST", "/scoring-profiles", BODIES["create_scoring_profile"])
@@ -112,7 +112,7 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 async def _stage_engine(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/pipelines", BODIES["create_pipeline"])
     await owner.call("POST", "/pipelines/field_example/publish")
-    await owner.tell("OpportunityObserved", owner_id=REP, amount=AMOUNT)
+    await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
     await owner.one(f"/opportunities/{DEAL}/decisions")
     await owner.tell("SubmissionScored", submission_id=SUBMISSION, score=SCORE)
 
@@ -122,7 +122,14 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         return found[1]
 
     decision = await eventually(decided)
-    return {"key": "field_example", "opportunity_id": DEAL, "decision_id": decision["decision_id"]}
+    migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
+    return {
+        "key": "field_example",
+        "opportunity_id": DEAL,
+        "decision_id": decision["decision_id"],
+        "migration_id": migration["migration_id"],
+        "rule_id": "prospecting_to_discovery",
+    }
 
 
 async def _crm_connector(owner: Owner) -> dict[str, Any]:
@@ -134,7 +141,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
     async with owner.service.database.unit_of_work(OWNER) as uow:
         opportunities = OpportunityRepository(uow.session, OWNER)
         row = (await opportunities.lock([DEAL]))[DEAL]
-        facts = Facts("Prospecting", Decimal(AMOUNT), owner_id=REP)
+        facts = Facts("Prospecting", REP, {"opportunity.amount": AMOUNT})
         await opportunities.save([replace(row, known=replace(row.known, facts=facts))], datetime.now(UTC))
     return {
         "pipeline_key": "sales",
@@ -147,7 +154,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
 async def _recommender(owner: Owner) -> dict[str, Any]:
     for name in ("PipelinePublished", "AssessmentPublished", "ScoringProfilePublished", "StageChanged"):
         await owner.tell(name)
-    await owner.tell("OpportunityObserved", owner_id=REP)
+    await owner.tell("RecordObserved", owner_id=REP)
     await owner.tell("SubmissionScored", submission_id=SUBMISSION)
     await owner.there(f"/opportunities/{DEAL}/recommendation", REP)
     return {"opportunity_id": DEAL}
@@ -162,6 +169,20 @@ _MAKERS = {
 }
 
 
+async def _people(owner: Owner) -> None:
+    for person_id, manager_id in _REPORTS.items():
+        active = person_id != LEFT
+        message = person_observed(person_id, OWNER, manager_id=manager_id, active=active)
+        await owner.service.publish(message, tenant=OWNER)
+
+    async def known() -> None:
+        async with owner.service.database.unit_of_work(OWNER) as uow:
+            found = (await uow.session.execute(text("SELECT count(*) FROM person"))).scalar()
+        assert found == len(_REPORTS)
+
+    await eventually(known)
+
+
 async def belongings(service: ServiceUnderTest) -> dict[str, Any]:
     """Give the tenant something of everything; the path parameters that lead to it."""
     owner = Owner(service)
@@ -172,5 +193,6 @@ async def belongings(service: ServiceUnderTest) -> dict[str, Any]:
     letter = await owner.one("/dead-letters")
     async with service.database.as_relay() as connection:
         await connection.execute(_QUARANTINE, {"tenant_id": OWNER, "event_id": uuid4()})
+    await _people(owner)
     found = await _MAKERS[service.settings.package](owner)
     return {**found, "dead_letter_id": letter["dead_letter_id"], "position": POSITION, "partner_key": "n"}

@@ -87,6 +87,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_assessment_draft": _FORM,
     "put_submission": _SUBMISSION,
     "submit_batch": {"items": [{"submission_id": NOWHERE, **_SUBMISSION}]},
+    "plan_migration": {},
+    "start_migration": {},
+    "switch_rule": {"mode": "off", "reason": "an attack"},
+    "switch_automation": {"enabled": False, "reason": "an attack"},
+    "check_stages": {"pipeline_key": "sales", "stages": [{"key": "demo", "name": "Demo", "category": "open"}]},
     "create_scoring_profile": {"assessment_key": "prospecting", "assessment_version": 1, "profile": _PROFILE},
     "replace_scoring_profile": {"title": "Points", "profile": _PROFILE},
     "preview_score": {"answers": {"hours": "over_5", "compliance": "yes"}},
@@ -94,7 +99,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
+    "report_facts": {
+        "items": [
+            {
+                "idempotency_key": "k",
+                "subject_id": "006A",
+                "name": "opportunity.type",
+                "value": "new",
+                "observed_at": "2026-03-02T09:30:00Z",
+                "source": "attack",
+            }
+        ]
+    },
     "create_partner_feed": {"partner_key": "n"},
+    "put_field_mappings": {"facts": {"opportunity.lead_source": {"field": "LeadSource", "type": "text"}}},
     "put_stage_mapping": {"stages": {"prospecting": "Prospecting"}},
     "preview_recommendation": {"stage_key": "prospecting", "assessment_key": "prospecting", "score": "70"},
 }

@@ -22,7 +22,7 @@ from kit.database.waiting import Waiting
 from kit.delivery.batch import Handlers
 from kit.delivery.pace import PROMPT, Pace, backoff, pause
 from kit.health import in_words
-from kit.http import dead_letters, operations, quarantine
+from kit.http import dead_letters, operations, people, quarantine
 from kit.http.access import AccessLog
 from kit.http.bodies import BodyLimit
 from kit.http.problems import install_problem_handlers
@@ -96,6 +96,8 @@ def create_app(
     app.state.verifier = runtime.verifier
     # The consumer, the relay and the probes use the same pool.
     app.state.shares = Shares(settings.database_pool_size // 2)
+    # Only where they are listed.
+    app.state.people = people.People(settings, runtime.database, notes=people.api in routers)
     install_problem_handlers(app)
     if settings.shows_docs:
         # Its assets come from the package: a service has to show its documentation without the internet.

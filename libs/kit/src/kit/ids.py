@@ -67,3 +67,9 @@ def fingerprint(document: Any) -> str:
     """SHA-256 of the canonical JSON (sorted keys, no blanks, UTF-8): equal content, equal fingerprint."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def identity_digest(tenant_id: str, value: str) -> str:
+    """SHA-256 of a name of a person, such as an e-mail address, so that services can match it without knowing it.
+    Letters of either case count as the same, and another tenant's digest of the same name differs."""
+    return hashlib.sha256(f"{tenant_id}\n{value.lower()}".encode()).hexdigest()

@@ -77,7 +77,15 @@ class ServiceSettings(BaseSettings):
     person_claim: str = Field(
         default="sub",
         min_length=1,
-        description="the claim that holds the caller's user id in the CRM, the owner of their opportunities",
+        description="the claim of a token that says which user of the CRM its bearer is, the owner of their "
+        "opportunities",
+    )
+    person_claim_is: Literal["crm_id", "federation_id", "username", "email"] = Field(
+        default="crm_id", description="what that claim holds of the user: the id, or one of the user's names in the CRM"
+    )
+    managers_see: Literal["team", "all"] = Field(
+        default="team",
+        description="the opportunities of those who report to them in the CRM, directly or through others; or all",
     )
     root_path: str = Field(
         default="",

@@ -142,6 +142,8 @@ async def running_service(
             "oidc_jwks_url": issuer.jwks_url,
             "log_level": "WARNING",
             "trace_sample_ratio": 1.0,
+            # Most tests know no people, and so no teams.
+            "managers_see": "all",
             # Read by the connector alone.
             "crm_adapter": "recording",
             **settings,

@@ -27,15 +27,22 @@ class Load(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    stages: list[dict[str, Any]] = []
+    record_types: list[dict[str, Any]] = []
     users: list[dict[str, Any]] = []
     accounts: list[dict[str, Any]] = []
-    stages: list[dict[str, Any]] = []
+    campaigns: list[dict[str, Any]] = []
+    contacts: list[dict[str, Any]] = []
     opportunities: list[dict[str, Any]] = []
+    leads: list[dict[str, Any]] = []
+    contact_roles: list[dict[str, Any]] = []
+    tasks: list[dict[str, Any]] = []
+    events: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
 
 
 class Edit(BaseModel):
-    """What a person changes on one opportunity; `user` is an id or username."""
+    """What a person changes on one record; `user` is an id or username."""
 
     id: str
     fields: dict[str, Any]
@@ -69,7 +76,7 @@ class Rule(BaseModel):
 
 
 class Purge(BaseModel):
-    """An opportunity to delete for good."""
+    """A record to delete for good."""
 
     id: str
 
@@ -141,7 +148,8 @@ def console_router(console: Console) -> APIRouter:
     async def send_gap(gap: Gap) -> None:
         overflow = gap.change_type == "GAP_OVERFLOW"
         ids = [OVERFLOW_ID] if overflow else [full_id(i) for i in gap.record_ids]
-        event = console.events.gap(gap.change_type, ids, person(ADMIN_USERNAME), org.clock.now())
+        obj = schema.OPPORTUNITY if overflow else schema.object_of_id(ids[0]) or schema.OPPORTUNITY
+        event = console.events.gap(obj.name, gap.change_type, ids, person(ADMIN_USERNAME), org.clock.now())
         org.journal.submit(Entry(events=[event]))
         await org.journal.flushed()
 
@@ -154,7 +162,7 @@ def console_router(console: Console) -> APIRouter:
     @router.post("/edit")
     async def edit(change: Edit) -> dict[str, Any]:
         transaction = Transaction(org, user=person(change.user), origin="")
-        record = transaction.update(schema.OPPORTUNITY, change.id, change.fields)
+        record = transaction.update(record_object(change.id), change.id, change.fields)
         org.commit(transaction)
         await org.journal.flushed()
         return record
@@ -169,9 +177,10 @@ def console_router(console: Console) -> APIRouter:
 
     @router.post("/purge", status_code=204)
     async def purge(wanted: Purge) -> None:
-        if wanted.id not in org.tables["Opportunity"]:
+        obj = record_object(wanted.id)
+        if wanted.id not in org.tables[obj.name]:
             raise NotFound()
-        org.purge(wanted.id)
+        org.purge(obj, wanted.id)
         await org.journal.flushed()
 
     @router.get("/opportunities")
@@ -195,6 +204,12 @@ def console_router(console: Console) -> APIRouter:
         await org.journal.flushed()
         return {"totalSize": len(rows), "opportunities": found}
 
+    @router.get("/users")
+    async def list_users() -> list[Record]:
+        rows = sorted(org.tables["User"].values(), key=lambda user: user["Id"])
+        await org.journal.flushed()
+        return rows
+
     @router.get("/assessments")
     async def list_assessments(offset: int = 0) -> list[str]:
         ids = [row["External_Id__c"] for row in islice(org.tables["Stagecraft_Assessment__c"].values(), offset, None)]
@@ -202,6 +217,14 @@ def console_router(console: Console) -> APIRouter:
         return ids
 
     return router
+
+
+def record_object(record_id: str) -> schema.SObject:
+    """The object of the record's id. Raises NOT_FOUND."""
+    obj = schema.object_of_id(record_id)
+    if obj is None:
+        raise NotFound()
+    return obj
 
 
 def children(org: Org, obj: schema.SObject, field_name: str, parent_id: str) -> list[Record]:

@@ -44,7 +44,7 @@ def summary(obj: SObject, version: str) -> dict[str, Any]:
 
 
 def describe(obj: SObject, stages: list[Record], version: str, access: Access) -> dict[str, Any]:
-    """The full description; `stages` are the rows of OpportunityStage in sort order."""
+    """The full description; `stages` are the rows of OpportunityStage, or of LeadStatus, in sort order."""
     return {
         **summary(obj, version),
         "fields": [_field(obj, f, stages, access) for f in obj.fields if access.may_see(obj, f)],
@@ -53,8 +53,8 @@ def describe(obj: SObject, stages: list[Record], version: str, access: Access) -
                 "childSObject": child.name,
                 "field": f.name,
                 "relationshipName": f.children,
-                "cascadeDelete": f.master or child is schema.HISTORY,
-                "restrictedDelete": not f.master and child is not schema.HISTORY,
+                "cascadeDelete": f.cascade,
+                "restrictedDelete": not f.cascade,
                 "deprecatedAndHidden": False,
             }
             for child, f in schema.children_of(obj)
@@ -106,7 +106,7 @@ def _field(obj: SObject, field: Field, stages: list[Record], access: Access) -> 
         "restrictedPicklist": field.restricted,
         "dependentPicklist": False,
         "picklistValues": _values(field, stages),
-        "referenceTo": [field.refers_to] if field.refers_to else [],
+        "referenceTo": list(field.targets),
         "relationshipName": field.relationship,
         "relationshipOrder": 0 if field.master else None,
         "cascadeDelete": field.master,
@@ -124,8 +124,8 @@ def _field(obj: SObject, field: Field, stages: list[Record], access: Access) -> 
 
 def _values(field: Field, stages: list[Record]) -> list[dict[str, Any]]:
     pairs = [(value, value, True) for value in field.values]
-    if field.name == "StageName":
-        pairs = [(s["ApiName"], s["MasterLabel"], s["IsActive"]) for s in stages]
+    if field.name in ("StageName", "Status") and not field.values:
+        pairs = [(s["ApiName"], s["MasterLabel"], s.get("IsActive", True)) for s in stages]
     if field.name == "ForecastCategory":
         pairs = [(v, v, True) for v in ("Omitted", "Pipeline", "BestCase", "Forecast", "Closed")]
     return [

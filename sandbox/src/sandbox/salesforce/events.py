@@ -107,11 +107,11 @@ def event_schema(obj: SObject) -> EventSchema:
     return EventSchema(obj.name, schema_id, text, fields, fastavro.parse_schema(document))
 
 
-# Opportunity is the one entity the package selects for change data capture.
-SELECTED = {schema.OPPORTUNITY.name: event_schema(schema.OPPORTUNITY)}
+# The entities that the package selects for change data capture.
+SELECTED = {obj.name: event_schema(obj) for obj in schema.FOLLOWED}
 TOPICS = {
-    "/data/OpportunityChangeEvent": frozenset({"Opportunity"}),
     "/data/ChangeEvents": frozenset(SELECTED),
+    **{f"/data/{name}ChangeEvent": frozenset({name}) for name in SELECTED},
 }
 
 
@@ -158,9 +158,9 @@ class EventWriter:
             events.append(self._store(event_form, header, body, now))
         return events
 
-    def gap(self, change_type: str, record_ids: list[str], user: str, now: datetime) -> StoredEvent:
+    def gap(self, entity: str, change_type: str, record_ids: list[str], user: str, now: datetime) -> StoredEvent:
         """A header without a body: the org lost the details and the subscriber has to read the record."""
-        event_form = SELECTED[schema.OPPORTUNITY.name]
+        event_form = SELECTED[entity]
         header = {
             "entityName": event_form.entity,
             "recordIds": record_ids,

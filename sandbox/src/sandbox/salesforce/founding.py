@@ -25,9 +25,29 @@ STANDARD_STAGES = (
 _AUDIT = frozenset(
     {
         "Id", "CreatedDate", "CreatedById", "LastModifiedDate", "LastModifiedById", "SystemModstamp",
-        "LastStageChangeDate",
+        "LastStageChangeDate", "LastActivityDate", "CompletedDateTime", "IsConverted",
     }
 )  # fmt: skip
+# What a load creates, by its key, in an order in which each row finds what it refers to.
+LOADED = {
+    "record_types": schema.RECORD_TYPE,
+    "users": schema.USER,
+    "accounts": schema.ACCOUNT,
+    "campaigns": schema.CAMPAIGN,
+    "contacts": schema.CONTACT,
+    "opportunities": schema.OPPORTUNITY,
+    "leads": schema.LEAD,
+    "contact_roles": schema.CONTACT_ROLE,
+    "tasks": schema.TASK,
+    "events": schema.EVENT,
+}
+# ApiName and whether a lead of this status was converted.
+LEAD_STATUSES = (
+    ("Open - Not Contacted", False),
+    ("Working - Contacted", False),
+    ("Closed - Not Converted", False),
+    ("Closed - Converted", True),
+)
 
 
 def found(org: Org) -> None:
@@ -47,7 +67,10 @@ def found(org: Org) -> None:
         (INTEGRATION_USERNAME, "Stagecraft", "Integration"),
     ):
         body = {"Username": username, "FirstName": first, "LastName": last, "Email": username}
-        own.insert(schema.USER, {**body, "IsActive": True})
+        own.insert(schema.USER, {**body, "IsActive": True, "UserType": "Standard"})
+    for position, (name, converted) in enumerate(LEAD_STATUSES, start=1):
+        status = {"ApiName": name, "MasterLabel": name, "SortOrder": position, "IsConverted": converted}
+        own.insert(schema.LEAD_STATUS, status | {"IsDefault": position == 1})
     org.commit(own)
     org.replace_stages(
         stage_rows(
@@ -101,9 +124,8 @@ def stage_rows(org: Org, given: list[dict[str, Any]]) -> list[Record]:
 def load(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str, list[str]]:
     """Creates records in bulk, without change events; gives their ids in the order given.
 
-    Keys: `stages` (replace all there are), `users`, `accounts`, `opportunities`, `history` (takes
-    the place of the rows the load would leave for the same opportunities). A row may set its `Id`
-    and audit stamps. One bad row refuses the whole load.
+    Keys: `stages` (replace all there are), those of LOADED, `history` (takes the place of the rows the load would leave
+    for the same opportunities). A row may set its `Id` and audit stamps. One bad row refuses the whole load.
     """
     stages = stage_rows(org, rows["stages"]) if rows.get("stages") else []
     before = org.stages
@@ -122,11 +144,7 @@ def load(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> dict[str
 def _gather(org: Org, user: str, rows: dict[str, list[dict[str, Any]]]) -> tuple[Transaction, dict[str, list[str]]]:
     transaction = Transaction(org, user=user, origin="", emits=False)
     ids: dict[str, list[str]] = {}
-    for name, obj in (
-        ("users", schema.USER),
-        ("accounts", schema.ACCOUNT),
-        ("opportunities", schema.OPPORTUNITY),
-    ):
+    for name, obj in LOADED.items():
         ids[name] = [_insert(transaction, obj, row) for row in rows.get(name, [])]
     history = rows.get("history", [])
     given_for = {full_id(str(row.get("OpportunityId", ""))) for row in history}

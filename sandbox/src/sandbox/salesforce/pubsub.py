@@ -76,7 +76,7 @@ class PubSub(stubs.PubSubServicer):
             tenant_guid=f"core/sandbox/{self._client.org_id}",
             can_publish=False,
             can_subscribe=True,
-            schema_id=SELECTED["Opportunity"].id,
+            schema_id=SELECTED[min(TOPICS[request.topic_name])].id,
             rpc_id=str(uuid.uuid4()),
         )
 
@@ -96,7 +96,7 @@ class PubSub(stubs.PubSubServicer):
         if first is None:
             return
         token = await self._authenticate(context)
-        await self._meet_fault(_SUBSCRIBE, context)
+        await self._meet_fault(_SUBSCRIBE + first.topic_name, context)
         if first.topic_name not in TOPICS:
             await _abort(context, grpc.StatusCode.NOT_FOUND, "topic.not.found", "Topic does not exist")
         if self._log.expire():
@@ -108,13 +108,13 @@ class PubSub(stubs.PubSubServicer):
             demand.add(await _requested(first, context))
             reader = asyncio.create_task(_read(request_iterator, demand))
             try:
-                async for reply in self._deliver(TOPICS[first.topic_name], cursor, demand, context):
+                async for reply in self._deliver(first.topic_name, cursor, demand, context):
                     yield reply
             finally:
                 reader.cancel()
 
     async def _deliver(
-        self, entities: frozenset[str], cursor: int, demand: Demand, context: Context
+        self, topic: str, cursor: int, demand: Demand, context: Context
     ) -> AsyncIterator[pb.FetchResponse]:
         """Batches as long as the subscriber asks, keepalives while nothing happens.
 
@@ -126,9 +126,9 @@ class PubSub(stubs.PubSubServicer):
             if demand.closed:
                 await asyncio.get_running_loop().create_future()
             await self._check_session(demand.token, context)
-            events = self._log.after(cursor, demand.pending, entities) if demand.pending else []
+            events = self._log.after(cursor, demand.pending, TOPICS[topic]) if demand.pending else []
             if events:
-                await self._meet_fault(_SUBSCRIBE, context)
+                await self._meet_fault(_SUBSCRIBE + topic, context)
                 await self._count_delivered(len(events), context)
                 cursor = events[-1].replay_id
                 demand.pending -= len(events)
@@ -141,7 +141,7 @@ class PubSub(stubs.PubSubServicer):
                 if not demand.pending:
                     return
                 await self._check_session(demand.token, context)
-                if self._log.after(cursor, 1, entities):
+                if self._log.after(cursor, 1, TOPICS[topic]):
                     continue
                 # Nothing of this topic came, so the cursor may pass over what other topics got.
                 cursor = self._log.latest

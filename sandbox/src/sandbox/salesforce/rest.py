@@ -212,7 +212,8 @@ def data_router(api: Api) -> APIRouter:
     @router.get("/v{version}/sobjects/{name}/describe")
     async def object_description(call: Caller, name: str) -> Response:
         obj = object_named(name)
-        stages = sorted(org.stages.values(), key=lambda s: s["SortOrder"])
+        table = schema.LEAD_STATUS if obj is schema.LEAD else schema.STAGE
+        stages = sorted(org.tables[table.name].values(), key=lambda s: s["SortOrder"])
         changed = max([api.started, *(parse_time(s["SystemModstamp"]) for s in stages)])
         since = call.request.headers.get("if-modified-since")
         if since is not None and changed.replace(microsecond=0) <= http_date(since):
@@ -232,7 +233,7 @@ def data_router(api: Api) -> APIRouter:
         obj, start, end = object_named(name), *_window(call)
         rows = org.tables[obj.name].values()
         gone = {r["Id"]: r["SystemModstamp"] for r in rows if r.get("IsDeleted")}
-        gone |= org.purged if obj is schema.OPPORTUNITY else {}
+        gone |= {key: at for key, at in org.purged.items() if key.startswith(obj.prefix)}
         body = {
             "deletedRecords": [{"id": key, "deletedDate": at} for key, at in gone.items() if start <= at < end],
             "earliestDateAvailable": wire_time(api.started),

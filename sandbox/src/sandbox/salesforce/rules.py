@@ -48,12 +48,12 @@ def coerce(field: Field, value: Any) -> Any:  # noqa: PLR0911
 
 def reference_id(field: Field, value: str) -> str:
     """Normalises an id given for `field`. Raises MALFORMED_ID if it cannot be one of the target's."""
-    target = schema.find_object(field.refers_to) if field.refers_to else None
     try:
         record_id = full_id(value)
     except MalformedId:
         raise _malformed_id(field, value) from None
-    if target is not None and not record_id.startswith(target.prefix):
+    target = schema.object_of_id(record_id)
+    if field.targets and (target is None or target.name not in field.targets):
         raise _malformed_id(field, value)
     return record_id
 
@@ -106,6 +106,21 @@ def _date(field: Field, value: str) -> str:
         return date.fromisoformat(value[:10]).isoformat()
     except ValueError:
         raise _unreadable(field, value) from None
+
+
+def settle_task(after: Record, now: str) -> None:
+    """Completes a task in place: its status says whether it is done, and since when."""
+    after["IsClosed"] = after.get("Status") == "Completed"
+    if after["IsClosed"]:
+        after.setdefault("CompletedDateTime", now)
+    else:
+        after.pop("CompletedDateTime", None)
+
+
+def settle_name(obj: SObject, after: Record) -> None:
+    """Gives a person their full name."""
+    if obj.find("FirstName") is not None:
+        after["Name"] = f"{after.get('FirstName', '')} {after.get('LastName', '')}".strip()
 
 
 def check_required(obj: SObject, record: Record) -> None:

@@ -22,7 +22,9 @@ from sandbox.salesforce.rules import (
     check_stage_conflict,
     coerce,
     history_row,
+    settle_name,
     settle_opportunity,
+    settle_task,
 )
 from sandbox.salesforce.schema import Field, SObject
 
@@ -102,13 +104,13 @@ class Org:
             )
         self.journal.submit(entry)
 
-    def purge(self, record_id: str) -> None:
-        """Deletes an opportunity for good, past the recycle bin and without an event."""
-        table = self.tables[schema.OPPORTUNITY.name]
-        self._put(schema.OPPORTUNITY, {**table[record_id], "IsDeleted": True})
+    def purge(self, obj: SObject, record_id: str) -> None:
+        """Deletes a record for good, past the recycle bin and without an event."""
+        table = self.tables[obj.name]
+        self._put(obj, {**table[record_id], "IsDeleted": True})
         del table[record_id]
         self.purged[record_id] = wire_time(self.clock.now())
-        self.journal.submit(Entry(records=[(record_id, schema.OPPORTUNITY.name, None)]))
+        self.journal.submit(Entry(records=[(record_id, obj.name, None)]))
 
     def replace_stages(self, rows: list[Record]) -> None:
         """Takes `rows` as all the stages there are."""
@@ -198,8 +200,9 @@ class Transaction:
             if obj.find(name):
                 record[name] = self.user
         record.update(audit or {})
-        if obj is schema.USER:
-            record["Name"] = f"{record.get('FirstName', '')} {record.get('LastName', '')}".strip()
+        settle_name(obj, record)
+        if obj is schema.TASK:
+            settle_task(record, self.now)
         check_required(obj, record)
         self._check_keys(obj, record)
         if obj is schema.OPPORTUNITY:
@@ -219,8 +222,9 @@ class Transaction:
                 del after[name]
         after["LastModifiedDate"] = after["SystemModstamp"] = self.now
         after["LastModifiedById"] = self.user
-        if obj is schema.USER:
-            after["Name"] = f"{after.get('FirstName', '')} {after.get('LastName', '')}".strip()
+        settle_name(obj, after)
+        if obj is schema.TASK:
+            settle_task(after, self.now)
         check_required(obj, after)
         self._check_keys(obj, after)
         if obj is schema.OPPORTUNITY:
@@ -266,7 +270,7 @@ class Transaction:
         doomed.append((obj, record))
         for child, field in schema.children_of(obj):
             for item in self._linked(child, field, record["Id"]):
-                if not field.master and child is not schema.HISTORY:
+                if not field.cascade:
                     message = f"Your attempt to delete {record.get('Name')} could not be completed because it is associated with other records"  # noqa: E501
                     raise ApiError("DELETE_FAILED", message)
                 self._collect(child, item, doomed)
@@ -329,7 +333,7 @@ class Transaction:
         return owner
 
     def _check_reference(self, field: Field, record_id: str) -> None:
-        target = schema.find_object(field.refers_to or "")
+        target = schema.object_of_id(record_id)
         record = self.find(target, record_id) if target else None
         if record is None or record.get("IsDeleted"):
             raise ApiError("INVALID_CROSS_REFERENCE_KEY", "invalid cross reference id", fields=(field.name,))

@@ -12,6 +12,8 @@ import httpx
 from sandbox.story.world import CRM_STAGE, Account, Opportunity, Rep, World
 
 DUMP_PAGE = 1000
+# To whom all managers report.
+HEAD = "Helen Stern"
 
 
 @dataclass(frozen=True)
@@ -40,21 +42,57 @@ class OrgConsole:
         self.url = url
 
     async def fill(self, world: World) -> OrgIds:
-        """Load the world without change events; people and accounts first, as opportunities refer to their ids."""
+        """Load the world without change events; whom others refer to by id comes first: the head of sales, then
+        managers, reps and accounts."""
+        (head,) = (await self._load(users=[_user(HEAD, "Head of Sales")]))["users"]
+        names = sorted({rep.manager for rep in world.reps})
+        rows = [_user(name, "Sales Manager", ManagerId=head) for name in names]
+        managers = dict(zip(names, (await self._load(users=rows))["users"], strict=True))
         first = await self._load(
-            users=[_user(rep) for rep in world.reps], accounts=[_account_row(account) for account in world.accounts]
+            users=[_rep_row(rep, managers[rep.manager]) for rep in world.reps],
+            accounts=[_account_row(account) for account in world.accounts],
         )
         users = dict(zip((rep.key for rep in world.reps), first["users"], strict=True))
         accounts = dict(zip((account.key for account in world.accounts), first["accounts"], strict=True))
         rows = [_opportunity_row(opportunity, users, accounts) for opportunity in world.opportunities]
         loaded = (await self._load(opportunities=rows))["opportunities"]
-        return OrgIds(users, dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True)))
+        ids = dict(zip((opportunity.key for opportunity in world.opportunities), loaded, strict=True))
+        await self._fill_around(world, users, accounts, ids)
+        return OrgIds(users, ids)
+
+    async def _fill_around(
+        self, world: World, users: Mapping[str, str], accounts: Mapping[str, str], opportunities: Mapping[str, str]
+    ) -> None:
+        """A contact of each account, who decides on every second of its open opportunities, the last call about each
+        open one, and a few leads."""
+        people = [{"LastName": f"{name} Buyer"[-80:], "AccountId": key} for name, key in accounts.items()]
+        contacts = dict(zip(accounts, (await self._load(contacts=people))["contacts"], strict=True))
+        still_open = [each for each in world.opportunities if each.is_open]
+        await self._load(
+            contact_roles=[
+                {
+                    "OpportunityId": opportunities[each.key],
+                    "ContactId": contacts[each.account_key],
+                    "Role": "Decision Maker",
+                }
+                for each in still_open[::2]
+                if each.account_key in contacts
+            ],
+            tasks=[_call(each, users[each.rep_key], opportunities[each.key]) for each in still_open],
+            leads=[_lead(number, users[rep.key]) for number, rep in enumerate(world.reps)],
+        )
 
     async def owners(self) -> dict[str, tuple[str, str]]:
         """The id and the owner's id of up to 1,000 opportunities, by name."""
         page = await self._http.get(f"{self.url}/_sim/opportunities", params={"limit": DUMP_PAGE})
         rows = page.raise_for_status().json()["opportunities"]
         return {row["Name"]: (row["Id"], row["OwnerId"]) for row in rows}
+
+    async def manager_of(self, user_id: str) -> str:
+        """The id of the user to whom this one reports; empty for none."""
+        found = (await self._http.get(f"{self.url}/_sim/users")).raise_for_status().json()
+        managers = {row["Id"]: row.get("ManagerId") or "" for row in found}
+        return managers.get(user_id, "")
 
     async def edit(self, opportunity_id: str, stage_name: str, user_id: str) -> None:
         """A person sets the stage in Salesforce."""
@@ -87,16 +125,16 @@ class OrgConsole:
         return (await self._http.post(f"{self.url}/_sim/load", json=rows)).raise_for_status().json()
 
 
-def _user(rep: Rep) -> dict[str, Any]:
-    return {
-        "Username": rep.username,
-        "FirstName": rep.first_name,
-        "LastName": rep.last_name,
-        "Email": rep.username,
-        "Title": "Account Executive",
-        "Department": rep.region,
-        "IsActive": True,
-    }
+def _user(name: str, title: str, **more: Any) -> dict[str, Any]:
+    first, _, last = name.rpartition(" ")
+    username = f"{name.lower().replace(' ', '.')}@acme.example"
+    row = {"Username": username, "FirstName": first, "LastName": last, "Email": username, "Title": title}
+    return {**row, "IsActive": True, **more}
+
+
+def _rep_row(rep: Rep, manager_id: str) -> dict[str, Any]:
+    names = {"Username": rep.username, "Email": rep.username, "FirstName": rep.first_name, "LastName": rep.last_name}
+    return _user(rep.name, "Account Executive", Department=rep.region, ManagerId=manager_id) | names
 
 
 def _account_row(account: Account) -> dict[str, Any]:
@@ -122,6 +160,23 @@ def _opportunity_row(opportunity: Opportunity, users: Mapping[str, str], account
         "LastModifiedDate": _morning(changed),
         "LastStageChangeDate": _morning(changed),
     }
+
+
+def _call(opportunity: Opportunity, user_id: str, opportunity_id: str) -> dict[str, Any]:
+    return {
+        "WhatId": opportunity_id,
+        "OwnerId": user_id,
+        "Subject": "Call",
+        "Type": "Call",
+        "CallType": "Outbound",
+        "Status": "Completed",
+        "ActivityDate": opportunity.created_on.isoformat(),
+    }
+
+
+def _lead(number: int, user_id: str) -> dict[str, Any]:
+    person = {"LastName": f"Lead {number + 1}", "Company": f"Prospect {number + 1}", "OwnerId": user_id}
+    return person | {"Status": "Open - Not Contacted", "LeadSource": "Web"}
 
 
 def _morning(day: date) -> str:

@@ -25,7 +25,6 @@ from sandbox.story.world import PIPELINE, World
 
 TENANT = "acme"
 ADMIN = "sales-ops"
-MANAGER = "head-of-sales"
 OPPORTUNITIES = 40
 SEED = 7
 EXAMPLES = """examples:
@@ -67,20 +66,21 @@ async def _seed(stack: Stack, world: World) -> list[str]:
         await publish_field_example(admin)
         print("  the opportunities of the org are imported", flush=True)
         await import_opportunities(admin)
-    opportunity_id, owner = next(iter(there.values()))
-    return _what_to_try(stack, opportunity_id, owner)
+        opportunity_id, owner = next(iter(there.values()))
+        manager = await console.manager_of(owner)
+    return _what_to_try(stack, opportunity_id, owner, manager)
 
 
-def _what_to_try(stack: Stack, opportunity_id: str, owner: str) -> list[str]:
+def _what_to_try(stack: Stack, opportunity_id: str, owner: str, manager: str) -> list[str]:
     assessment, engine, connector = (stack.urls[name] for name in ("assessment", "stage-engine", "crm-connector"))
     return [
         "",
-        "The people of the company. A rep's SUBJECT is the id of their user in Salesforce:",
+        "The people of the company. The SUBJECT of a rep or a manager is the id of their user in Salesforce:",
         f"  REP=$(make -s token ROLE=rep SUBJECT={owner})",
-        f"  MANAGER=$(make -s token ROLE=manager SUBJECT={MANAGER})",
+        f"  MANAGER=$(make -s token ROLE=manager SUBJECT={manager})",
         f"  ADMIN=$(make -s token ROLE=admin SUBJECT={ADMIN})",
         "",
-        "What the rep has to do, what is asked next about one opportunity, and what the manager sees:",
+        "What the rep has to do, what is asked next about one opportunity, and what the rep's manager sees:",
         f'  curl -s -H "Authorization: Bearer $REP" {assessment}/v1/worklist',
         f'  curl -s -H "Authorization: Bearer $REP" {assessment}/v1/opportunities/{opportunity_id}/next-assessment',
         f'  curl -s -H "Authorization: Bearer $MANAGER" "{engine}/v1/funnel?pipeline={PIPELINE}"',

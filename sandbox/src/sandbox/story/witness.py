@@ -11,7 +11,7 @@ from kit.events import Received, event_type
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
@@ -46,7 +46,7 @@ class Witness:
             StageDecided: self._decision,
             CrmWriteConfirmed: self._confirmation,
             CrmWriteParked: _only_counted,
-            OpportunityObserved: _only_counted,
+            RecordObserved: _only_counted,
             StageRecommended: self._recommendation,
             AssessmentSubmitted: _only_counted,
             StageChanged: _only_counted,

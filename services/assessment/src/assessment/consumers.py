@@ -4,14 +4,15 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from assessment import messages as m
 from assessment.service.replicas import Replicas
 
 
-async def replicate_opportunities(uow: UnitOfWork, events: Sequence[Received[m.OpportunityObserved]]) -> None:
-    Replicas(uow).observe([m.read_observation(event) for event in events])
+async def replicate_opportunities(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
+    Replicas(uow).observe([found for event in events if (found := m.read_observation(event))])
 
 
 async def replicate_stages(uow: UnitOfWork, events: Sequence[Received[m.StageChanged]]) -> None:
@@ -39,11 +40,12 @@ async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[m
 
 
 HANDLERS: Handlers = {
-    m.OpportunityObserved: replicate_opportunities,
+    m.RecordObserved: replicate_opportunities,
     m.StageChanged: replicate_stages,
     m.PipelinePublished: replicate_pipelines,
     m.ScoringProfilePublished: replicate_profiles,
     m.SubmissionScored: replicate_scores,
     m.StageDecided: replicate_decisions,
     m.StageRecommended: replicate_recommendations,
+    PersonObserved: observe_people,
 }

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from kit.app import create_app
 from kit.database.waiting import Waiting
 from kit.delivery.pace import PATIENT
+from kit.http import people
 
 from assessment import consumers
 from assessment.endpoints import authoring, capture, delivery, review
@@ -16,7 +17,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     return create_app(
         settings or Settings.read(),
         description="Authors assessments, says which one an opportunity is due, and captures the answers",
-        routers=[authoring.router, capture.router, delivery.router, review.router],
+        routers=[authoring.router, capture.router, delivery.router, review.router, people.api],
         handlers=consumers.HANDLERS,
         waiting=[Waiting("held_submissions", held_submission, "received_at", "outcome IS NULL")],
         pace=PATIENT,

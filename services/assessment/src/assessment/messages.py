@@ -4,6 +4,7 @@ from forms.messages import answers_to_proto, form_to_event_fields
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
+from kit.facts import OPPORTUNITY, amount_of
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,
@@ -11,7 +12,7 @@ from stagecraft.assessment.v1.assessment_published_pb2 import (
 )
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
-from stagecraft.crm.v1.opportunity_observed_pb2 import ObservationKind, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import ObservationKind, RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -39,8 +40,8 @@ from assessment.records import (
 __all__ = [
     "AssessmentPublished",
     "AssessmentSubmitted",
-    "OpportunityObserved",
     "PipelinePublished",
+    "RecordObserved",
     "ScoringProfilePublished",
     "StageChanged",
     "StageDecided",
@@ -51,16 +52,18 @@ __all__ = [
 _CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
 
 
-def read_observation(event: Received[OpportunityObserved]) -> ObservationRecord:
-    """Owner, amount and whether it still exists. The observed stage is not taken: the stage engine decides it."""
+def read_observation(event: Received[RecordObserved]) -> ObservationRecord | None:
+    """Owner, amount and whether it still exists; None of what is no opportunity. The observed stage is not taken: the
+    stage engine decides it."""
     message = event.message
-    return ObservationRecord(
-        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+    record = ObservationRecord(
+        opportunity_id=wire.required(message.record_id, "record_id"),
         owner_id=message.owner_id or None,
-        amount=wire.amount(message.amount),
+        amount=amount_of(message.facts),
         deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_no=event.sequence,
     )
+    return record if wire.required(message.object_type, "object_type") == OPPORTUNITY else None
 
 
 def read_change(event: Received[StageChanged]) -> ChangeRecord:
@@ -220,14 +223,13 @@ def _reason(reason: decided.Reason) -> Reason:
 
 
 def _near_miss(near: decided.NearMiss) -> NearMiss:
-    wire.decimal(near.actual, "actual")
     wire.decimal(near.margin, "margin")
     return NearMiss(
         rule_id=wire.required(near.rule_id, "rule_id"),
         to_stage=wire.required(near.to_stage, "to_stage"),
         fact=wire.required(near.fact, "fact"),
         cell=wire.required(near.cell, "cell"),
-        actual=near.actual,
+        actual=wire.required(near.actual, "actual"),
         margin=near.margin,
         question_keys=tuple(near.question_keys),
     )

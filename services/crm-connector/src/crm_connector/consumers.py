@@ -1,6 +1,7 @@
 """Which events this service follows."""
 
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 
 from crm_connector.messages import AssessmentPublished, PipelinePublished, StageDecided
 from crm_connector.service.mapping import keep_pipelines, keep_texts
@@ -10,4 +11,5 @@ HANDLERS: Handlers = {
     StageDecided: accept_decisions,
     PipelinePublished: keep_pipelines,
     AssessmentPublished: keep_texts,
+    PersonObserved: observe_people,
 }

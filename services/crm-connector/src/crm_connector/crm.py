@@ -12,8 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from crm_connector.domain.activities import Activity
+from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import Reply
-from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
+from crm_connector.domain.observation import CrmChange, CrmRecord, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -50,6 +53,24 @@ class UnreadChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Related:
+    """A record of another object, by the CRM's name of that: an activity, or one from which facts of subjects come."""
+
+    object: str
+    record_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """How a mapping of fields is carried out. With the same `key` the same is read of each record; `object_types` are
+    followed; `unavailable` are facts whose fields the CRM does not show."""
+
+    key: str = ""
+    object_types: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Lack:
     """Something that the CRM lacks, in a sentence, and the object that cannot be written without it."""
 
@@ -68,22 +89,25 @@ class Usage:
 @dataclass(frozen=True, slots=True)
 class ChangeBatch:
     """Changes in the order of commits, and the position to resume from once they are stored. Without changes it is
-    a sign of life that moves the position. What could not be read is set aside, and counts as a gap of its records;
-    with `blind` it is not known which they are."""
+    a sign of life that moves the position. Facts that come from `related` are read again. What could not be read is set
+    aside, and counts as a gap of its records; with `blind` it is not known which they are."""
 
     changes: Sequence[CrmChange]
     position: bytes
     schema_id: str = ""
     unread: Sequence[UnreadChange] = ()
     blind: bool = False
+    related: Sequence[Related] = ()
 
 
 class Crm(Protocol):
     """A CRM as the connector needs it. Every method may raise CrmUnavailable and CrmRefused."""
 
     name: str
-    # The CRM's names of the facts `stage`, `amount`, `close_date` and `owner_id`.
+    # The CRM's names of the fields of an opportunity that hold `stage` and `owner_id`.
     fact_fields: Mapping[str, str]
+    # What is read of each object while no person says otherwise.
+    default_fields: FieldMapping
     # How many writes it takes in one call.
     writes_at_once: int
     # The CRM's object that every write touches, and those that a write of evidence touches besides.
@@ -110,27 +134,51 @@ class Crm(Protocol):
         """Give up every connection."""
         ...
 
+    async def fields(self, object_type: str) -> list[CrmField]:
+        """The fields of the object that may be read; none where the CRM has no such object."""
+        ...
+
+    async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
+        """From now on read these facts, and follow records of these types, as far as the CRM has them."""
+        ...
+
     async def stages(self) -> list[CrmStage]:
         """All stages, inactive ones included; empty when the CRM has no catalog."""
         ...
 
-    def opportunities(
-        self, after: str = "", since: datetime | None = None
-    ) -> AsyncGenerator[list[CrmOpportunity], None]:
-        """Pages of opportunities in the order of ids, beyond the id `after`. With `since` only those touched from
-        then on, and the deleted among them too."""
+    def records(
+        self, after: str = "", since: datetime | None = None, object_types: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[CrmRecord], None]:
+        """Pages of records of the followed types, or of those named, in the order of ids, beyond the id `after`. With
+        `since` only those touched from then on, and the deleted among them too."""
         ...
 
-    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+    def concerned(self, related: Sequence[Related]) -> AsyncGenerator[list[CrmRecord], None]:
+        """Pages of the subjects whose facts come from these."""
+        ...
+
+    async def activities(self, related: Sequence[Related]) -> list[Activity]:
+        """The activities among these, as they are now, as far as they are about a record that is followed."""
+        ...
+
+    async def read(self, record_ids: Sequence[str]) -> list[CrmRecord]:
         """The present state of these, deleted ones included; what does not exist is left out."""
         ...
 
     async def deleted(self, since: datetime, until: datetime) -> list[str]:
-        """Opportunities that were deleted in that time, also those of which nothing is left."""
+        """Records that were deleted in that time, also those of which nothing is left."""
         ...
 
-    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+    async def in_stage_since(self, records: Sequence[CrmRecord]) -> dict[str, StageClock]:
         """Since when each is in its stage, as far as the CRM knows."""
+        ...
+
+    def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        """Pages of users in the order of ids, beyond the id `after`. With `since` only those touched from then on."""
+        ...
+
+    def people_touched(self) -> AsyncGenerator[None, None]:
+        """A sign each time that users were changed, from now on and without end."""
         ...
 
     def sent_fields(self, write: CrmWrite) -> SentFields:

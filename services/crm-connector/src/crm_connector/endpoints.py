@@ -1,7 +1,8 @@
-"""The API: the state of the connection, imports, write intents, stage mappings."""
+"""The API: the state of the connection, imports, write intents, mappings of stages and fields."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
@@ -16,17 +17,19 @@ from kit.http.web import router as kit_router
 from kit.ids import utc_now, uuid7
 
 from crm_connector import schemas
+from crm_connector.domain.fields import UNKNOWN, value_of
 from crm_connector.domain.intents import IN_LINE, IntentState, Move
 from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
 from crm_connector.records import ImportRecord, OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service import mapping, parked
+from crm_connector.service import fields, mapping, parked
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 
 router = kit_router("crm-connector")
+ObjectType = Annotated[Literal["opportunity", "lead", "account"], Query(alias="object")]
 Version = Annotated[int | None, Query(ge=1, lt=2**31, description="the newest when left out")]
 
 
@@ -53,8 +56,10 @@ async def get_connection(uow: Uow) -> schemas.ConnectionState:
         writes="HELD" if holds or found.missing else "FLOWING",
         holds=[schemas.Hold.model_validate(hold) for hold in holds],
         missing=list(found.missing),
+        facts_unavailable=list(found.facts_unavailable),
         checked_at=found.checked_at,
         stages_as_of=found.stages_at,
+        people_as_of=found.people_at,
         events=schemas.EventAllocation(used=used, allowed=allowed)
         if used is not None and allowed is not None
         else None,
@@ -194,6 +199,34 @@ async def put_stage_mapping(
     return await _mapping(uow, response, pipeline_key, version)
 
 
+@router.get("/field-mappings", dependencies=[requires("connection:read")])
+async def get_field_mappings(uow: Uow, response: Response) -> schemas.FieldMappings:
+    """Which fields of the CRM become which facts; as shipped until a person sets a mapping."""
+    return await _field_mappings(uow, response)
+
+
+@router.put("/field-mappings")
+async def put_field_mappings(
+    uow: Uow,
+    response: Response,
+    change: schemas.FieldMappingChange,
+    caller: Annotated[Principal, requires("connection:write")],
+    revision: IfMatch,
+) -> schemas.FieldMappings:
+    """Set which fields become facts. Each is looked up in the CRM; where that cannot be reached, the mapping is
+    accepted unchecked. All records are read again with it, a page at a time."""
+    await fields.replace_fields(uow, caller, change.mapping(), revision)
+    return await _field_mappings(uow, response)
+
+
+@router.get("/field-mappings/candidates", dependencies=[requires("connection:read")])
+async def list_field_candidates(uow: Uow, object_type: ObjectType = "opportunity") -> schemas.FieldCandidates:
+    """The fields of an object of the CRM that may be read, and the types that their facts may have."""
+    found = await fields.candidates(uow, object_type)
+    listed = [schemas.FieldCandidate.model_validate(each) for each in found]
+    return schemas.FieldCandidates(object_type=object_type, fields=listed)
+
+
 @router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
 async def get_opportunity(uow: Uow, opportunity_id: RecordId, caller: Caller) -> schemas.Opportunity:
     """What was last known of an opportunity in the CRM."""
@@ -220,20 +253,35 @@ async def _mapping(uow: Uow, response: Response, pipeline_key: str, version: int
     )
 
 
+async def _field_mappings(uow: Uow, response: Response) -> schemas.FieldMappings:
+    record = await fields.read_fields(uow)
+    response.headers["ETag"] = etag(record.revision)
+    connection = await ConnectionRepository(uow.session, uow.tenant_id).get()
+    return schemas.FieldMappings(
+        is_default=record.revision == 0,
+        checked=record.checked,
+        facts={name: schemas.FactSource(field=each.field, type=each.type) for name, each in record.facts.items()},
+        contact_roles={name: list(roles) for name, roles in record.contact_roles.items()},
+        unavailable=list(connection.facts_unavailable),
+    )
+
+
 def _import(run: ImportRecord) -> schemas.Import:
     return schemas.Import.model_validate(run, from_attributes=True)
 
 
 def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:
     facts = row.known.facts
+    known = facts.fields if facts else {}
+    amount, close_date = (value_of(known.get(f"opportunity.{name}", UNKNOWN)) for name in ("amount", "close_date"))
     return schemas.Opportunity(
         opportunity_id=row.opportunity_id,
         pipeline_key=row.pipeline_key,
         pipeline_version=row.pipeline_version,
         stage_key=row.stage_key,
         crm_stage=facts.stage if facts else None,
-        amount=facts.amount if facts else None,
-        close_date=facts.close_date if facts else None,
+        amount=amount if isinstance(amount, Decimal) else None,
+        close_date=close_date if isinstance(close_date, date) else None,
         owner_id=facts.owner_id if facts else "",
         deleted=row.known.deleted,
         awaits_echo=bool(row.known.awaited),

@@ -3,17 +3,20 @@
 Problem
 ├── ConflictProblem
 │   ├── IntentNotParked
-│   └── TenantNotConnected
+│   ├── TenantNotConnected
+│   └── CrmNotReached
 ├── NotFoundProblem
 │   ├── IntentNotFound, ImportNotFound, OpportunityNotFound, PipelineNotFound
 └── InvalidProblem
-    └── MappingInvalid
+    ├── MappingInvalid
+    └── FieldMappingInvalid
 """
 
 from collections.abc import Sequence
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem, pointer
 
+from crm_connector.domain.fields import FieldFault
 from crm_connector.domain.stages import MappingFault
 
 
@@ -52,4 +55,20 @@ class MappingInvalid(InvalidProblem):
 
     def __init__(self, faults: Sequence[MappingFault]) -> None:
         errors = [FieldError(pointer("stages", fault.stage_key), fault.code, fault.detail) for fault in faults]
+        super().__init__(" ".join(fault.detail for fault in faults[:3]), errors=errors)
+
+
+class CrmNotReached(ConflictProblem):
+    """What only the CRM knows cannot be told now."""
+
+    code = "crm_not_reached"
+
+
+class FieldMappingInvalid(InvalidProblem):
+    """Some facts of a mapping cannot be read."""
+
+    code = "field_mapping_invalid"
+
+    def __init__(self, faults: Sequence[FieldFault]) -> None:
+        errors = [FieldError(pointer(*fault.place), fault.code, fault.detail) for fault in faults]
         super().__init__(" ".join(fault.detail for fault in faults[:3]), errors=errors)

@@ -1,5 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -7,15 +8,18 @@ from uuid import UUID
 
 from kit import wire
 from kit.events import Received
+from kit.facts import OPPORTUNITY, fact_of
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import (
+from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
+from stagecraft.crm.v1.record_observed_pb2 import (
     STAGE_CLOCK_SOURCE_CREATION,
     STAGE_CLOCK_SOURCE_HISTORY,
     STAGE_CLOCK_SOURCE_STAGE_STAMP,
-    OpportunityObserved,
+    RecordObserved,
 )
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -23,7 +27,10 @@ from stagecraft.stage.v1.pipeline_published_pb2 import Category as StageCategory
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from crm_connector.domain.activities import Activity, Subject
+from crm_connector.domain.fields import OWNER, STAGE, UNKNOWN, is_money, value_of
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
 from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
@@ -31,6 +38,8 @@ from crm_connector.records import AssessmentTextRecord, OpportunityRecord, Pipel
 __all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
 
 _ZERO = Decimal(0)
+# The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
+_LONGEST_REASON = 2000
 _CLOCK_SOURCES = {
     ClockSource.HISTORY: STAGE_CLOCK_SOURCE_HISTORY,
     ClockSource.STAGE_STAMP: STAGE_CLOCK_SOURCE_STAGE_STAMP,
@@ -50,6 +59,7 @@ class Decided:
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     evidence: bytes | None
@@ -79,6 +89,7 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         pipeline_version=message.pipeline_version,
         target_stage=message.crm_target_stage,
         expected_stage=message.crm_expected_stage,
+        expected_version=message.crm_expected_version,
         earned_stage=message.earned_stage,
         reason_code=message.change.reason_code,
         evidence=scored.SerializeToString() if scored is not None else None,
@@ -134,6 +145,7 @@ def read_pipeline(message: PipelinePublished) -> PipelineVersion:
         version=message.version,
         name=message.name,
         is_default=message.is_default,
+        object_type=message.object_type or OPPORTUNITY,
         stages=tuple(
             PipelineStage(stage.key, stage.name, Category(wire.word(StageCategory, stage.category, "category")))
             for stage in message.stages
@@ -151,25 +163,58 @@ def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
     return {q.key: QuestionText(q.text, {c.key: c.text for c in q.choices}) for q in message.questions}
 
 
-def opportunity_observed(
-    opportunity: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion
-) -> OpportunityObserved:
-    """What the CRM holds of an opportunity after that effect."""
-    return OpportunityObserved(
-        opportunity_id=opportunity.opportunity_id,
+def record_observed(row: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion) -> RecordObserved:
+    """What the CRM holds of a record after that effect."""
+    currency = value_of(facts.fields.get(f"{row.object_type}.currency", UNKNOWN))
+    return RecordObserved(
+        object_type=row.object_type,
+        record_id=row.opportunity_id,
         kind=f"OBSERVATION_KIND_{effect.kind}",
-        pipeline_key=opportunity.pipeline_key,
-        stage_key=opportunity.stage_key,
+        pipeline_key=row.pipeline_key,
+        stage_key=row.stage_key,
         crm_stage=facts.stage,
-        amount="" if facts.amount is None else f"{facts.amount.normalize():f}",
-        close_date=facts.close_date.isoformat() if facts.close_date else "",
         owner_id=facts.owner_id,
-        changed_fields=[occasion.field_names.get(name, name) for name in effect.changed_fields],
+        facts=[
+            fact_of(name, value_of(text), currency=currency if is_money(text) and isinstance(currency, str) else "")
+            for name, text in sorted(facts.fields.items())
+        ],
+        changed_facts=[f"{row.object_type}.{name}" if name in (STAGE, OWNER) else name for name in effect.changed],
         changed_by=occasion.changed_by,
         change_id=occasion.change_id,
         committed_at=occasion.committed_at,
         in_stage_since=occasion.stage_clock.since if occasion.stage_clock else None,
         in_stage_since_source=_CLOCK_SOURCES[occasion.stage_clock.source] if occasion.stage_clock else None,
+    )
+
+
+def person_observed(person: CrmPerson, digests: Mapping[str, str]) -> PersonObserved:
+    """A user as it is now, its names by claim as digests."""
+    return PersonObserved(
+        person_id=person.person_id,
+        active=person.active,
+        manager_id=person.manager_id,
+        identities=[Identity(claim=claim, digest=digest) for claim, digest in digests.items()],
+        committed_at=person.modified_at,
+        change_id=f"{person.person_id}/{person.modified_at.isoformat()}",
+    )
+
+
+def activity_observed(activity: Activity, subject: Subject) -> ActivityObserved:
+    """An activity about a record."""
+    return ActivityObserved(
+        activity_id=activity.activity_id,
+        object_type=subject.object_type,
+        record_id=subject.record_id,
+        kind=f"ACTIVITY_KIND_{activity.kind}",
+        direction=None if activity.inbound is None else f"DIRECTION_{'INBOUND' if activity.inbound else 'OUTBOUND'}",
+        person_id=activity.person_id,
+        outcome=activity.outcome[:_LONGEST_REASON],
+        duration_seconds=activity.duration_seconds,
+        done=activity.done,
+        withdrawn=activity.withdrawn,
+        occurred_at=activity.occurred_at,
+        committed_at=activity.modified_at,
+        change_id=activity.change_id,
     )
 
 
@@ -186,10 +231,6 @@ def crm_write_confirmed(write: QueuedWrite, write_id: str, at: datetime) -> CrmW
         attempts=write.attempts,
         confirmed_at=at,
     )
-
-
-# The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
-_LONGEST_REASON = 2000
 
 
 def crm_write_parked(write: QueuedWrite, at: datetime) -> CrmWriteParked:

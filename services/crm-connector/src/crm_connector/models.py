@@ -53,6 +53,7 @@ class WriteQueue(Base, table=True):
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     assessment_key: str
@@ -131,9 +132,9 @@ class WriteAttempt(Base, table=True):
 
 
 class Opportunity(Base, table=True):
-    """What was last known of an opportunity in the CRM. `sequence` counts everything published about it; `stage_key` is
-    what was last published for the stage that is known. `pipeline_version` is 0 outside
-    any pipeline."""
+    """What was last known of an opportunity in the CRM, or of another subject: no two of them share an id. `sequence`
+    counts everything published about it; `stage_key` is what was last published for the stage that is known.
+    `pipeline_version` is 0 outside any pipeline."""
 
     __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
     # Written again and again in place: with room in its page a row keeps its index entries.
@@ -141,6 +142,7 @@ class Opportunity(Base, table=True):
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)
+    object_type: str
     known: dict[str, Any] = Field(sa_type=JSONB)
     pipeline_key: str
     pipeline_version: int
@@ -184,10 +186,17 @@ class Connection(Base, table=True):
     stages_at: datetime | None = _moment(nullable=True)
     stages_wanted_at: datetime | None = _moment(nullable=True)
     retry_wanted_at: datetime | None = _moment(nullable=True)
+    people_since: datetime | None = _moment(nullable=True)
+    people_after: str
+    people_began_at: datetime | None = _moment(nullable=True)
+    people_at: datetime | None = _moment(nullable=True)
     state_since: datetime | None = _moment(nullable=True)
     progress_at: datetime | None = _moment(nullable=True)
     checked_at: datetime | None = _moment(nullable=True)
     missing: list[str] = Field(sa_type=JSONB)
+    fields_key: str = Field(sa_column=Column(String, nullable=False, server_default=""))
+    fields_revision: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
+    facts_unavailable: list[str] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
     events_used: int | None
     events_allowed: int | None
     created_at: datetime = _now()
@@ -213,7 +222,8 @@ class WriteHold(Base, table=True):
 
 
 class ImportRun(Base, table=True):
-    """One reading of all opportunities; it goes on after last_id."""
+    """One reading of all records of some types; it goes on after last_id. `fields_key` says what was read of each. One
+    that has not begun has no types yet."""
 
     __tablename__ = "import_run"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -224,6 +234,8 @@ class ImportRun(Base, table=True):
     import_id: UUID = Field(primary_key=True)
     state: str
     requested_by: str
+    object_types: list[str] = Field(sa_column=Column(JSONB, nullable=False, server_default="[]"))
+    fields_key: str = Field(sa_column=Column(String, nullable=False, server_default=""))
     last_id: str
     read_count: int
     published_count: int
@@ -239,12 +251,13 @@ class CrmStageRow(Base, table=True):
     __tablename__ = "crm_stage"  # pyright: ignore[reportAssignmentType]
 
     tenant_id: str = Field(primary_key=True)
+    object_type: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
     label: str
     sort_order: int
     is_active: bool
-    is_closed: bool
-    is_won: bool
+    is_closed: bool | None
+    is_won: bool | None
     created_at: datetime = _now()
 
 
@@ -258,10 +271,26 @@ class Pipeline(Base, table=True):
     version: int = Field(primary_key=True)
     name: str
     is_default: bool
+    object_type: str
     stages: list[dict[str, str]] = Field(sa_type=JSONB)
     pairs: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
     mapping_revision: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     remap_after: str | None = Field(sa_column=Column(String, nullable=True, server_default=""))
+    created_at: datetime = _now()
+    updated_at: datetime = _now()
+
+
+class FieldMappingRow(Base, table=True):
+    """Which fields of the CRM become which facts, where a person said so: `{fact: {"field", "type"}}`, and which roles
+    of contacts are counted. `checked` says that the CRM had them then."""
+
+    __tablename__ = "field_mapping"  # pyright: ignore[reportAssignmentType]
+
+    tenant_id: str = Field(primary_key=True)
+    revision: int
+    checked: bool
+    facts: dict[str, Any] = Field(sa_type=JSONB)
+    contact_roles: dict[str, Any] = Field(sa_type=JSONB)
     created_at: datetime = _now()
     updated_at: datetime = _now()
 
@@ -290,4 +319,5 @@ import_run = _tables["import_run"]
 write_hold = _tables["write_hold"]
 crm_stage = _tables["crm_stage"]
 pipeline = _tables["pipeline"]
+field_mapping = _tables["field_mapping"]
 assessment_text = _tables["assessment_text"]

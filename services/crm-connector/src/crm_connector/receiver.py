@@ -1,4 +1,4 @@
-"""Brings the CRM's changes in: first all opportunities, then the stream of changes from where it was left.
+"""Brings the CRM's changes in: first all records, then the stream of changes from where it was left.
 
 This one task folds everything that the CRM shows, in order, so a record that was read is never older than a change
 that was applied before. The stream is opened before the import begins. If its position is unknown or lost, the records
@@ -16,7 +16,8 @@ from kit.ids import utc_now, uuid7
 from kit.telemetry import DEAD_LETTERS
 
 from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, EventsSpent, PositionLost
-from crm_connector.domain.observation import ChangeKind, CrmOpportunity
+from crm_connector.domain.observation import ChangeKind, CrmRecord, ObservationKind
+from crm_connector.fields_in_use import FieldsInUse
 from crm_connector.link import LinkState
 from crm_connector.records import ImportRecord
 from crm_connector.repository.connection import UNREADABLE, ConnectionRepository
@@ -24,6 +25,7 @@ from crm_connector.repository.intents import IntentRepository
 from crm_connector.service import inbound
 from crm_connector.service.inbound import OVERLAP
 from crm_connector.service.maps import load_maps
+from crm_connector.service.publishing import publish_activities
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 from crm_connector.sweep import Sweeper
@@ -55,6 +57,7 @@ class Receiver:
         self._link = LinkState(database, tenant_id, crm, signals, poll_seconds)
         self._sweeper = Sweeper(database, tenant_id, crm)
         self._upkeep = Upkeep(database, tenant_id, crm, signals, self._sweeper)
+        self._fields = FieldsInUse(database, tenant_id, crm)
         self._heard = False
         self._attended_at = 0.0
         # Sweeps take the place of the stream until it is heard again.
@@ -111,6 +114,7 @@ class Receiver:
         if known.org_id not in ("", org_id):
             raise CrmRefused(f"this is the organisation {org_id}, but {known.org_id} was imported")
         await self._link.note(adapter=self._crm.name, org_id=org_id, connected_at=utc_now())
+        await self._fields.adopt()
         await self._upkeep.at_connect()
         if known.position is None and known.sweep_since is None:
             await self._sweeper.missed_since(utc_now() - OVERLAP)
@@ -133,7 +137,13 @@ class Receiver:
         records = await self._read(wanted)
         stages = [record.facts.stage for record in records.values()]
         await self._upkeep.know([*stages, *(change.facts.get("stage", "") for change in batch.changes)])
+        # Before the position moves behind them.
+        async with aclosing(self._crm.concerned(batch.related)) as pages:
+            async for page in pages:
+                await self._take_page(page)
+        activities = await self._crm.activities(batch.related) if batch.related else []
         async with self._unit_of_work() as uow:
+            publish_activities(uow, activities)
             await inbound.apply_changes(uow, batch, records, self._crm.fact_fields, utc_now())
         CHANGES.inc(len(batch.changes))
         self._heard = True
@@ -166,7 +176,8 @@ class Receiver:
     async def _attend(self, stop: asyncio.Event) -> None:
         """Do what was asked for meanwhile, of this instance or of another: look at conflicts, run an import, read the
         CRM's stages, keep house."""
-        await self._upkeep.keep_if_due()
+        if await self._upkeep.keep_if_due():
+            await self._fields.adopt()
         now = asyncio.get_running_loop().time()
         if not self._signals.attention.is_set() and now - self._attended_at < self._poll_seconds:
             return
@@ -177,8 +188,16 @@ class Receiver:
             await self._upkeep.read_stages()
         if await self._link.retry_wanted():
             await self._upkeep.check()
+            await self._fields.adopt()
+        await self._fields.adopt_if_changed()
         await self._observe_conflicts()
+        await self._fields.import_what_is_missing()
         await self._run_import(stop)
+
+    async def _take_page(self, page: list[CrmRecord]) -> None:
+        if page:
+            async with self._unit_of_work() as uow:
+                await inbound.apply_records(uow, page, ObservationKind.UPDATED, self._crm.fact_fields, utc_now())
 
     async def _observe_conflicts(self) -> None:
         async with self._unit_of_work() as uow:
@@ -198,7 +217,7 @@ class Receiver:
             async with self._unit_of_work() as uow:
                 connection = ConnectionRepository(uow.session, self._tenant_id)
                 done = await connection.was_imported()
-                ready = done or bool((await load_maps(uow, ())).default[0])
+                ready = done or bool((await load_maps(uow, ())).default()[0])
                 if ready and not done:
                     await connection.start_import(uuid7(), "crm-connector")
             if ready:
@@ -213,13 +232,15 @@ class Receiver:
         if run is None:
             return
         await self._link.enter("IMPORTING")
+        self._signals.people.set()
         try:
             await self._upkeep.read_stages()
-            async for page in self._crm.opportunities(after=run.last_id):
+            run = await self._fields.begin(run)
+            async for page in self._crm.records(after=run.last_id, object_types=run.object_types):
                 await self._import_page(run, page)
                 if stop.is_set():
                     return
-            await self._sweeper.absent_since(run.created_at)
+            await self._sweeper.absent_since(run.created_at, run.object_types)
         except CrmFault as fault:
             async with self._unit_of_work() as uow:
                 connection = ConnectionRepository(uow.session, self._tenant_id)
@@ -229,7 +250,7 @@ class Receiver:
             await ConnectionRepository(uow.session, self._tenant_id).complete_import(run.import_id, utc_now())
         await self._link.enter("SWEEPING" if self._sweeps else self._link.name_of_live)
 
-    async def _import_page(self, run: ImportRecord, page: list[CrmOpportunity]) -> None:
+    async def _import_page(self, run: ImportRecord, page: list[CrmRecord]) -> None:
         await self._upkeep.know([record.facts.stage for record in page])
         async with self._unit_of_work() as uow:
             new = await inbound.not_yet_observed(uow, page)
@@ -243,9 +264,9 @@ class Receiver:
         since = (known.position_at or now) - OVERLAP
         await self._sweeper.missed_since(since, position=None, last_error=words, last_error_at=now)
 
-    async def _read(self, ids: list[str]) -> dict[str, CrmOpportunity]:
+    async def _read(self, ids: list[str]) -> dict[str, CrmRecord]:
         found = await self._crm.read(ids) if ids else []
-        return {record.opportunity_id: record for record in found}
+        return {record.record_id: record for record in found}
 
     def _unit_of_work(self) -> AbstractAsyncContextManager[UnitOfWork]:
         return self._database.unit_of_work(self._tenant_id)

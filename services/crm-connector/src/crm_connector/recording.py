@@ -5,9 +5,12 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
-from crm_connector.crm import ChangeBatch, Lack, Usage
+from crm_connector.crm import Adopted, ChangeBatch, Lack, Related, Usage
+from crm_connector.domain.activities import Activity
+from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.observation import CrmOpportunity, StageClock
+from crm_connector.domain.observation import CrmRecord, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 
@@ -17,6 +20,7 @@ class RecordingCrm:
 
     name = "recording"
     fact_fields: Mapping[str, str] = {}
+    default_fields = FieldMapping()
     writes_at_once = 500
     opportunity_object = ""
     evidence_objects: Sequence[str] = ()
@@ -36,23 +40,44 @@ class RecordingCrm:
     async def close(self) -> None:
         return None
 
+    async def fields(self, object_type: str) -> list[CrmField]:
+        return []
+
+    async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
+        return Adopted()
+
     async def stages(self) -> list[CrmStage]:
         return []
 
-    async def opportunities(
-        self, after: str = "", since: datetime | None = None
-    ) -> AsyncGenerator[list[CrmOpportunity], None]:
+    async def records(
+        self, after: str = "", since: datetime | None = None, object_types: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[CrmRecord], None]:
         for page in ():
             yield page
 
-    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
+    async def concerned(self, related: Sequence[Related]) -> AsyncGenerator[list[CrmRecord], None]:
+        for page in ():
+            yield page
+
+    async def activities(self, related: Sequence[Related]) -> list[Activity]:
+        return []
+
+    async def read(self, record_ids: Sequence[str]) -> list[CrmRecord]:
         return []
 
     async def deleted(self, since: datetime, until: datetime) -> list[str]:
         return []
 
-    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
+    async def in_stage_since(self, records: Sequence[CrmRecord]) -> dict[str, StageClock]:
         return {}
+
+    async def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        for page in ():
+            yield page
+
+    async def people_touched(self) -> AsyncGenerator[None, None]:
+        await asyncio.Event().wait()
+        yield
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
         return {"stage": write.stage.target} if write.stage else {}

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+from crm_connector.domain.fields import FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane, Move
 from crm_connector.domain.observation import Known
 from crm_connector.domain.stages import PipelineStage
@@ -14,11 +15,12 @@ from crm_connector.domain.writes import QuestionText, SentFields
 
 @dataclass(frozen=True, slots=True)
 class OpportunityRecord:
-    """What is known of an opportunity. `stage_key` is our stage for that of the facts, as it was last published;
-    `stage_is_ours` says that our own write put it there. `sequence` counts everything published about it.
-    `pipeline_version` is 0 outside any pipeline."""
+    """What is known of an opportunity, or of another subject. `stage_key` is our stage for that of the facts, as it was
+    last published; `stage_is_ours` says that our own write put it there. `sequence` counts everything published about
+    it. `pipeline_version` is 0 outside any pipeline."""
 
     opportunity_id: str
+    object_type: str
     known: Known
     pipeline_key: str
     pipeline_version: int
@@ -57,6 +59,7 @@ class PipelineVersion:
     version: int
     name: str
     is_default: bool
+    object_type: str
     stages: tuple[PipelineStage, ...]
 
 
@@ -68,6 +71,21 @@ class PipelineRecord(PipelineVersion):
     pairs: Mapping[str, str]
     mapping_revision: int
     remap_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMappingRecord:
+    """The mapping of fields that a person set. `checked` says that the CRM had all of them then."""
+
+    revision: int
+    checked: bool
+    facts: Mapping[str, MappedField]
+    contact_roles: Mapping[str, tuple[str, ...]]
+
+    @property
+    def mapping(self) -> FieldMapping:
+        """The mapping itself."""
+        return FieldMapping(self.facts, self.contact_roles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +109,9 @@ ConnectionState = Literal[
 class ConnectionRecord:
     """The connection to the CRM. `position` is the place in its stream of changes, `position_at` how far in time that
     is; `sweep_since` is set while changes from that time on may have been missed: the sweep that reads them began at
-    `sweep_began_at` and goes on after `sweep_after`. `progress_at` says when something was last heard or read."""
+    `sweep_began_at` and goes on after `sweep_after`. Users were read as of `people_at`, and those touched from
+    `people_since` on are read next, likewise after `people_after`. `progress_at` says when something was last heard or
+    read."""
 
     adapter: str = ""
     org_id: str = ""
@@ -109,21 +129,30 @@ class ConnectionRecord:
     stages_at: datetime | None = None
     stages_wanted_at: datetime | None = None
     retry_wanted_at: datetime | None = None
+    people_since: datetime | None = None
+    people_after: str = ""
+    people_began_at: datetime | None = None
+    people_at: datetime | None = None
     state_since: datetime | None = None
     progress_at: datetime | None = None
     checked_at: datetime | None = None
     missing: tuple[str, ...] = ()
+    fields_key: str = ""
+    fields_revision: int = 0
+    facts_unavailable: tuple[str, ...] = ()
     events_used: int | None = None
     events_allowed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ImportRecord:
-    """One reading of all opportunities; it goes on after `last_id`."""
+    """One reading of all records of these types; it goes on after `last_id`. One that has not begun has no types."""
 
     import_id: UUID
     state: Literal["RUNNING", "COMPLETED"]
     requested_by: str
+    object_types: tuple[str, ...]
+    fields_key: str
     last_id: str
     read_count: int
     published_count: int
@@ -135,7 +164,8 @@ class ImportRecord:
 @dataclass(frozen=True, slots=True)
 class QueuedWrite:
     """An unfinished write with all that sending and settling it needs. `evidence` is the serialised SubmissionScored;
-    target_stage, expected_stage and earned_stage are our stage keys; `reason_code` says why it ends or goes back.
+    target_stage, expected_stage and earned_stage are our stage keys, the expected one of `expected_version`, or of
+    the same when that is 0; `reason_code` says why it ends or goes back.
     `left_out` holds why the CRM refused an answer, by question; empty for the assessment as a whole. `due_at` says when
     to send a NEW one, when to find out about a SENT one, and since when a PARKED one waits."""
 
@@ -149,6 +179,7 @@ class QueuedWrite:
     pipeline_version: int
     target_stage: str
     expected_stage: str
+    expected_version: int
     earned_stage: str
     reason_code: str
     assessment_key: str

@@ -8,7 +8,9 @@ from kit.http.pagination import in_utc
 from kit.wire import PlainDecimal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
+from crm_connector.domain.fields import MOST_FACTS, FactType, FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane
+from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.records import ParkedFilter
 
 OPPORTUNITY_ID = "006Sg0000000001AAA"
@@ -81,8 +83,12 @@ class ConnectionState(BaseModel):
     missing: list[str] = Field(
         description="what the CRM lacks of what we need there; what depends on it is not written", examples=[[]]
     )
+    facts_unavailable: list[str] = Field(
+        description="mapped facts whose fields the CRM does not show any more: they count as unknown", examples=[[]]
+    )
     checked_at: datetime | None = Field(description="when that was last checked", examples=[MOMENT])
     stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
+    people_as_of: datetime | None = Field(description="when the CRM's users were last read", examples=[MOMENT])
     events: EventAllocation | None = Field(description="null where the CRM does not say")
 
 
@@ -186,6 +192,40 @@ class StageMappingChange(_Document):
     ]
 
 
+class StageToCheck(_Document):
+    """A stage of a pipeline that is yet to be published."""
+
+    key: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["demo"])
+    name: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["Demo"])
+    category: Category = Field(examples=["open"])
+
+    def stage(self) -> PipelineStage:
+        return PipelineStage(self.key, self.name, self.category)
+
+
+class StagesToCheck(_Document):
+    """All stages of a pipeline, in their order; it may be new."""
+
+    pipeline_key: str = Field(min_length=1, max_length=200, pattern=NO_NUL, examples=["sales"])
+    stages: list[StageToCheck] = Field(min_length=1, max_length=200)
+
+
+class StageMissing(BaseModel):
+    """A stage that has no counterpart in the CRM, and why."""
+
+    stage_key: str = Field(examples=["demo"])
+    code: str = Field(examples=["crm_stage_missing"])
+    detail: str
+
+
+class StagesChecked(BaseModel):
+    """What the CRM has for these stages."""
+
+    stages: dict[str, str] = Field(description="the CRM's stage by our stage's key", examples=[{"demo": "Demo"}])
+    missing: list[StageMissing] = Field(description="empty: everything can be written")
+    stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
+
+
 class Opportunity(BaseModel):
     """What the connector last knew of an opportunity in the CRM."""
 
@@ -201,3 +241,78 @@ class Opportunity(BaseModel):
     awaits_echo: bool = Field(description="our stage is written and has not come back yet", examples=[False])
     sequence: int = Field(description="of the last event published about it", examples=[3])
     updated_at: datetime = Field(examples=[MOMENT])
+
+
+class FactSource(_Document):
+    """The field that a fact comes from, of the object that the fact's name begins with."""
+
+    field: Annotated[str, Field(min_length=1, max_length=120, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")] = Field(
+        examples=["LeadSource"]
+    )
+    type: FactType = Field(description="`money` is a number in the currency of its record", examples=["text"])
+
+
+_Facts = Annotated[
+    dict[Annotated[str, Field(max_length=120)], FactSource],
+    Field(
+        max_length=MOST_FACTS,
+        description="by the fact's name, `<object>.<name>`; those of an account are facts of its opportunities, too",
+        examples=[{"opportunity.lead_source": {"field": "LeadSource", "type": "text"}}],
+    ),
+]
+_Roles = Annotated[
+    dict[
+        Annotated[str, Field(max_length=80)],
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=255, pattern=NO_NUL)]], Field(max_length=50)],
+    ],
+    Field(
+        max_length=20,
+        description="contacts of an opportunity in these roles are counted as the fact `contacts.<name>`",
+        examples=[{"decision_makers": ["Decision Maker"]}],
+    ),
+]
+
+
+class FieldMappingChange(_Document):
+    """The whole mapping; facts that are left out are not read any more."""
+
+    facts: _Facts
+    contact_roles: _Roles = {}
+
+    def mapping(self) -> FieldMapping:
+        """The mapping as the service takes it."""
+        facts = {name: MappedField(each.field, each.type) for name, each in self.facts.items()}
+        return FieldMapping(facts, {name: tuple(roles) for name, roles in self.contact_roles.items()})
+
+
+class FieldMappings(BaseModel):
+    """Which fields of the CRM become which facts."""
+
+    is_default: bool = Field(description="as shipped, as no person set any", examples=[False])
+    checked: bool = Field(
+        description="the CRM had every field when the mapping was set; false when it could not be asked then",
+        examples=[True],
+    )
+    facts: _Facts
+    contact_roles: _Roles
+    unavailable: list[str] = Field(
+        description="facts whose fields the CRM does not show: they are unknown", examples=[["opportunity.next_step"]]
+    )
+
+
+class FieldCandidate(BaseModel):
+    """A field of the CRM."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str = Field(examples=["LeadSource"])
+    label: str = Field(examples=["Lead Source"])
+    crm_type: str = Field(description="the CRM's own type", examples=["picklist"])
+    types: list[FactType] = Field(description="those that its fact may have; none: it cannot be a fact")
+
+
+class FieldCandidates(BaseModel):
+    """The fields of one object that the integration user may read."""
+
+    object_type: str = Field(examples=["opportunity"])
+    fields: list[FieldCandidate]

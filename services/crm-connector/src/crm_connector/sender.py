@@ -16,7 +16,7 @@ from kit.ids import utc_now
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.intents import IN_LINE, Reply, Verdict, resolve
-from crm_connector.domain.observation import CrmOpportunity
+from crm_connector.domain.observation import CrmRecord
 from crm_connector.holding import Holding
 from crm_connector.records import Attempt, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
@@ -183,9 +183,9 @@ class Sender:
         async with self._database.unit_of_work(self._tenant_id) as uow:
             return await IntentRepository(uow.session, self._tenant_id).attempts_of(write.intent_id for write in writes)
 
-    async def _read(self, writes: Sequence[QueuedWrite]) -> dict[str, CrmOpportunity]:
+    async def _read(self, writes: Sequence[QueuedWrite]) -> dict[str, CrmRecord]:
         records = await self._crm.read([write.opportunity_id for write in writes])
-        return {record.opportunity_id: record for record in records}
+        return {record.record_id: record for record in records}
 
     async def _settle(self, replies: Sequence[Replied]) -> None:
         """Settle them all; where one cannot be settled, the others all the same."""
@@ -220,7 +220,7 @@ def _unknown(write: QueuedWrite, fault: CrmFault) -> Reply:
     return Reply(write.write_id, Verdict.UNKNOWN, type(fault).__name__, str(fault))
 
 
-def _resolved(write: QueuedWrite, attempts: Attempts, held: Mapping[str, CrmOpportunity]) -> Reply:
+def _resolved(write: QueuedWrite, attempts: Attempts, held: Mapping[str, CrmRecord]) -> Reply:
     record = held.get(write.opportunity_id)
     write_id = record.write_id if record else ""
     verdict = resolve(attempts[write.intent_id], write_id)

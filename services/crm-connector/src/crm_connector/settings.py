@@ -31,6 +31,10 @@ class Settings(ServiceSettings):
     salesforce_reason_field: str = Field(
         default="Stagecraft_Reason__c", description="the opportunity's field that says why it was lost"
     )
+    salesforce_account_stage_field: str = Field(
+        default="",
+        description="the account's field that holds its stage in a pipeline of accounts; empty: there is none",
+    )
     crm_poll_seconds: float = Field(default=2.0, gt=0, description="how often to look for work that was not announced")
 
     @model_validator(mode="after")

@@ -39,12 +39,12 @@ class Sweeper:
         if known.sweep_since is None:
             return
         began = known.sweep_began_at or utc_now()
-        log.info("sweeping the opportunities touched since %s, after %r", known.sweep_since, known.sweep_after)
-        async for page in self._crm.opportunities(after=known.sweep_after, since=known.sweep_since):
+        log.info("sweeping the records touched since %s, after %r", known.sweep_since, known.sweep_after)
+        async for page in self._crm.records(after=known.sweep_after, since=known.sweep_since):
             async with self._unit_of_work() as uow:
                 now = utc_now()
                 await inbound.apply_records(uow, page, ObservationKind.UPDATED, self._crm.fact_fields, now)
-                place = {"sweep_after": page[-1].opportunity_id, "sweep_began_at": began, "progress_at": now}
+                place = {"sweep_after": page[-1].record_id, "sweep_began_at": began, "progress_at": now}
                 await ConnectionRepository(uow.session, self._tenant_id).note(now, **place)
         await self.deletions()
         next_since = began - OVERLAP if goes_on else None
@@ -66,13 +66,13 @@ class Sweeper:
         await self._compare(await self._crm.deleted(since, now))
         await self._note(deletions_at=now)
 
-    async def absent_since(self, moment: datetime) -> None:
-        """Look for the opportunities that a reading of all, begun at that moment, did not show."""
+    async def absent_since(self, moment: datetime, object_types: Sequence[str]) -> None:
+        """Look for the records that a reading of all of these types, begun at that moment, did not show."""
         after = ""
         while True:
             async with self._unit_of_work() as uow:
                 opportunities = OpportunityRepository(uow.session, self._tenant_id)
-                ids = await opportunities.not_seen_since(moment, after, _AT_ONCE)
+                ids = await opportunities.not_seen_since(moment, object_types, after, _AT_ONCE)
             if not ids:
                 return
             await self._compare(ids)
@@ -82,8 +82,12 @@ class Sweeper:
         for start in range(0, len(ids), _AT_ONCE):
             async with self._unit_of_work() as uow:
                 rows = await OpportunityRepository(uow.session, self._tenant_id).read(ids[start : start + _AT_ONCE])
-            there = [key for key, row in rows.items() if row.known.facts is not None and not row.known.deleted]
-            found = {record.opportunity_id: record for record in await self._crm.read(there)} if there else {}
+            there = {
+                key: row.object_type
+                for key, row in rows.items()
+                if row.known.facts is not None and not row.known.deleted
+            }
+            found = {record.record_id: record for record in await self._crm.read(list(there))} if there else {}
             if there:
                 async with self._unit_of_work() as uow:
                     await inbound.apply_absences(uow, there, found, self._crm.fact_fields, utc_now())

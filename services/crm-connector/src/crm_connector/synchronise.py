@@ -9,23 +9,16 @@ from kit.app import Runtime
 from kit.database.unit_of_work import Database
 from kit.database.waiting import show_waiting
 from kit.delivery.lease import Lease, LeaseLost
-from kit.http.client import http_client
 from kit.ids import utc_now
 
-from crm_connector.crm import Crm
 from crm_connector.domain.intents import IN_LINE, IntentState
+from crm_connector.opening import Link
+from crm_connector.people import follow_people
 from crm_connector.receiver import Receiver
-from crm_connector.recording import RecordingCrm
 from crm_connector.records import ConnectionRecord
 from crm_connector.remapping import keep_mapped
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
-from crm_connector.salesforce.adapter import SalesforceCrm
-from crm_connector.salesforce.auth import ClientCredentials, JwtBearer, Sessions
-from crm_connector.salesforce.http import TIMEOUT_SECONDS
-from crm_connector.salesforce.pubsub import PubSub
-from crm_connector.salesforce.rest import Rest
-from crm_connector.salesforce.rows import CloseFields
 from crm_connector.sender import Sender
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
@@ -49,45 +42,13 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
                 group.create_task(Sender(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(keep_mapped(database, tenant_id, signals, poll, stop))
+                group.create_task(follow_people(database, tenant_id, crm, signals, poll, stop))
                 group.create_task(_watch(runtime, tenant_id, renew, stop))
         finally:
             show_nothing()
             runtime.notes.pop("crm", None)
             if stop.is_set():
                 await crm.close()
-
-
-class Link:
-    """Holds the one adapter of the process, so that its session outlives tasks that fail and start again."""
-
-    def __init__(self) -> None:
-        self._crm: Crm | None = None
-
-    def crm(self, settings: Settings) -> Crm:
-        """The adapter, opened at the first call."""
-        self._crm = self._crm or open_crm(settings)
-        return self._crm
-
-
-def open_crm(settings: Settings) -> Crm:
-    """The adapter that the settings name."""
-    if settings.crm_adapter == "recording":
-        return RecordingCrm()
-    http = http_client(timeout_seconds=TIMEOUT_SECONDS)
-    credentials = (
-        JwtBearer(
-            settings.salesforce_client_id,
-            settings.salesforce_username,
-            settings.salesforce_login_url,
-            settings.salesforce_private_key_file,
-        )
-        if settings.salesforce_auth_flow == "jwt"
-        else ClientCredentials(settings.salesforce_client_id, settings.salesforce_client_secret_file)
-    )
-    sessions = Sessions(http, settings.salesforce_login_url, credentials)
-    rest = Rest(http, sessions, settings.salesforce_api_version)
-    close_fields = CloseFields(settings.salesforce_outcome_field, settings.salesforce_reason_field)
-    return SalesforceCrm(http, rest, sessions, PubSub(settings.salesforce_pubsub_endpoint, sessions), close_fields)
 
 
 @asynccontextmanager

@@ -57,13 +57,15 @@ class Upkeep:
             await ConnectionRepository(uow.session, self._tenant_id).note(now, missing=missing, checked_at=now)
         self._signals.writes.set()
 
-    async def keep_if_due(self) -> None:
-        """Keep house every ten minutes; look for what is missing every minute."""
+    async def keep_if_due(self) -> bool:
+        """Keep house every ten minutes; look for what is missing every minute. Whether house was kept."""
         now = utc_now()
         if now - self._checked_at >= (_WHILE_UNFIT if self._signals.unfit else _EVERY):
             await self.check()
-        if now - self._kept_at >= _EVERY:
+        due = now - self._kept_at >= _EVERY
+        if due:
             await self.keep()
+        return due
 
     async def keep(self) -> None:
         """Read the CRM's stages again, which it changes without an event, and the records whose echo was lost; notice

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from recommender import messages as m
@@ -22,8 +23,8 @@ async def keep_pipelines(uow: UnitOfWork, events: Sequence[Received[m.PipelinePu
     await Learning(uow).keep_pipelines([m.read_pipeline(event) for event in events], events[0])
 
 
-async def keep_observations(uow: UnitOfWork, events: Sequence[Received[m.OpportunityObserved]]) -> None:
-    await Learning(uow).keep_observations([m.read_observation(event) for event in events])
+async def keep_observations(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
+    await Learning(uow).keep_observations([found for event in events if (found := m.read_observation(event))])
 
 
 async def keep_decisions(uow: UnitOfWork, events: Sequence[Received[m.StageDecided]]) -> None:
@@ -43,8 +44,9 @@ HANDLERS: Handlers = {
     m.AssessmentPublished: keep_assessments,
     m.ScoringProfilePublished: keep_profiles,
     m.PipelinePublished: keep_pipelines,
-    m.OpportunityObserved: keep_observations,
+    m.RecordObserved: keep_observations,
     m.StageDecided: keep_decisions,
     m.StageChanged: follow_stages,
     m.SubmissionScored: recommend_stages,
+    PersonObserved: observe_people,
 }

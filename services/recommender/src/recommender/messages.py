@@ -6,9 +6,10 @@ from typing import Any
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
+from kit.facts import OPPORTUNITY
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.common.v1.answer_pb2 import Answer
-from stagecraft.crm.v1.opportunity_observed_pb2 import ObservationKind, OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import ObservationKind, RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -35,8 +36,8 @@ from recommender.facts import (
 
 __all__ = [
     "AssessmentPublished",
-    "OpportunityObserved",
     "PipelinePublished",
+    "RecordObserved",
     "ScoringProfilePublished",
     "StageChanged",
     "StageDecided",
@@ -96,16 +97,17 @@ def read_pipeline(event: Received[PipelinePublished]) -> PublishedPipeline:
     )
 
 
-def read_observation(event: Received[OpportunityObserved]) -> Observation:
-    """What the CRM claims of an opportunity."""
+def read_observation(event: Received[RecordObserved]) -> Observation | None:
+    """What the CRM claims of an opportunity; None of what is none."""
     message = event.message
-    return Observation(
-        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+    observation = Observation(
+        opportunity_id=wire.required(message.record_id, "record_id"),
         claimed_stage=message.stage_key or None,
         owner_id=message.owner_id or None,
         crm_deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_sequence=event.sequence,
     )
+    return observation if wire.required(message.object_type, "object_type") == OPPORTUNITY else None
 
 
 def read_decision(event: Received[StageDecided]) -> EngineDecision | None:

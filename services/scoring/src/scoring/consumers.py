@@ -4,12 +4,13 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from scoring.messages import (
     AssessmentPublished,
     AssessmentSubmitted,
-    OpportunityObserved,
+    RecordObserved,
     read_assessment,
     read_owner,
 )
@@ -29,10 +30,10 @@ async def score_submissions(uow: UnitOfWork, events: Sequence[Received[Assessmen
     await SubmissionService(uow).score_or_park([Arrival.of(event) for event in events])
 
 
-async def keep_owners(uow: UnitOfWork, events: Sequence[Received[OpportunityObserved]]) -> None:
+async def keep_owners(uow: UnitOfWork, events: Sequence[Received[RecordObserved]]) -> None:
     """Keep whose each opportunity is; the last event of a batch about one counts."""
     newest: dict[str, OwnerRecord] = {}
-    for found in map(read_owner, events):
+    for found in filter(None, map(read_owner, events)):
         held = newest.setdefault(found.opportunity_id, found)
         if found.observed_no > held.observed_no:
             newest[found.opportunity_id] = found
@@ -42,6 +43,7 @@ async def keep_owners(uow: UnitOfWork, events: Sequence[Received[OpportunityObse
 
 HANDLERS: Handlers = {
     AssessmentPublished: keep_assessments,
-    OpportunityObserved: keep_owners,
+    RecordObserved: keep_owners,
     AssessmentSubmitted: score_submissions,
+    PersonObserved: observe_people,
 }

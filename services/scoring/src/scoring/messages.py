@@ -7,10 +7,11 @@ from forms.messages import answer_to_proto, answers_from_proto, form_from_event
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
+from kit.facts import OPPORTUNITY
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import (
     SCALE_PERCENT,
     SCALE_RAW,
@@ -26,7 +27,7 @@ from scoring.domain.score import Score
 from scoring.domain.submission import Submission
 from scoring.records import AssessmentRecord, OwnerRecord, ProfileRecord, ScoreRecord
 
-__all__ = ["AssessmentPublished", "AssessmentSubmitted", "OpportunityObserved"]
+__all__ = ["AssessmentPublished", "AssessmentSubmitted", "RecordObserved"]
 
 _SCALES = {Scale.RAW: SCALE_RAW, Scale.PERCENT: SCALE_PERCENT}
 
@@ -47,11 +48,11 @@ def read_assessment(event: Received[AssessmentPublished]) -> AssessmentRecord:
     return AssessmentRecord(form.key, form.version, form_to_json(form), retired, event.sequence)
 
 
-def read_owner(event: Received[OpportunityObserved]) -> OwnerRecord:
-    """Whose an opportunity is."""
+def read_owner(event: Received[RecordObserved]) -> OwnerRecord | None:
+    """Whose an opportunity is; None of what is none."""
     message = event.message
-    opportunity_id = wire.required(message.opportunity_id, "opportunity_id")
-    return OwnerRecord(opportunity_id, message.owner_id or None, event.sequence)
+    record = OwnerRecord(wire.required(message.record_id, "record_id"), message.owner_id or None, event.sequence)
+    return record if wire.required(message.object_type, "object_type") == OPPORTUNITY else None
 
 
 def read_submission(message: AssessmentSubmitted) -> Submission:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
+from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from stage_engine import messages as m
@@ -16,8 +17,8 @@ async def decide_on_submissions(uow: UnitOfWork, events: Sequence[Received[m.Sub
     await Intake(uow).submissions([Arrival(m.read_submission(e.message), e.message, e) for e in events])
 
 
-async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[m.OpportunityObserved]]) -> None:
-    await Intake(uow).observations([Arrival(m.read_observation(e), cause=e) for e in events])
+async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
+    await Intake(uow).observations([Arrival(found, cause=e) for e in events if (found := m.read_observation(e))])
 
 
 async def agree_on_confirmed_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteConfirmed]]) -> None:
@@ -37,8 +38,9 @@ async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringP
 
 HANDLERS: Handlers = {
     m.SubmissionScored: decide_on_submissions,
-    m.OpportunityObserved: reconcile_observations,
+    m.RecordObserved: reconcile_observations,
     m.CrmWriteConfirmed: agree_on_confirmed_writes,
     m.CrmWriteParked: note_parked_writes,
     m.ScoringProfilePublished: keep_score_reach,
+    PersonObserved: observe_people,
 }

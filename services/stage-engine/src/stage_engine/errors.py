@@ -4,24 +4,31 @@ NotFoundProblem
 ├── PipelineNotFound, PipelineNotPublished, TemplateNotFound
 ├── OpportunityNotFound
 ├── PartnerFeedNotFound
+├── MigrationNotFound
+├── RuleNotFound
 └── DecisionNotFound
 ConflictProblem
 ├── PipelineExists
-├── StagesInUse            opportunities are in stages that the new version has no more
+├── PlanIncomplete         the plan of a migration has no place for live opportunities
+├── MigrationUnderWay      another migration of the pipeline is not finished
+├── MigrationNotInvertible two stages went into one, or it is a way back itself
 ├── DefaultTaken           another pipeline is the default
 └── PartnerFeedExists
 InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
+├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from uuid import UUID
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
 
 from stage_engine.domain.finding import LintFinding
+from stage_engine.domain.versions import Orphans
+from stage_engine.records import MigrationRecord
 
 
 class PipelineNotFound(NotFoundProblem):
@@ -73,14 +80,67 @@ class PipelineExists(ConflictProblem):
         super().__init__(f"There is a pipeline {key!r} already.")
 
 
-class StagesInUse(ConflictProblem):
-    code = "stages_in_use"
+_NOWHERE = {
+    "no_target": "version {} has no such stage",
+    "target_closed": "version {} closes there, and a migration closes nothing",
+}
 
-    def __init__(self, opportunities: Mapping[str, int]) -> None:
-        named = ", ".join(f"{count} in {key!r}" for key, count in sorted(opportunities.items()))
+
+class PlanIncomplete(ConflictProblem):
+    code = "plan_incomplete"
+
+    def __init__(self, version: int, nowhere: Sequence[Orphans]) -> None:
+        named = [
+            f"{o.opportunities} of version {o.version} {'have earned' if o.earned else 'are in'} {o.stage_key!r}"
+            for o in nowhere
+        ]
+        errors = [
+            FieldError(f"/stages/{o.stage_key}", o.code, f"{text}: {_NOWHERE[o.code].format(version)}.")
+            for o, text in zip(nowhere, named, strict=True)
+        ]
+        detail = f"The plan has no place for live opportunities: {'; '.join(named)}. Name an open stage for each."
+        super().__init__(detail, errors=errors)
+
+
+class PlanStageUnknown(InvalidProblem):
+    code = "stage_unknown"
+
+    def __init__(self, stage_keys: Sequence[str]) -> None:
+        errors = [
+            FieldError(f"/stages/{key}", self.code, f"No version with live opportunities has a stage {key!r}.")
+            for key in stage_keys
+        ]
+        super().__init__(f"The plan names stages that are not in use: {', '.join(stage_keys)}.", errors=errors)
+
+
+class RuleNotFound(NotFoundProblem):
+    code = "rule_not_found"
+
+    def __init__(self, key: str, rule_id: str) -> None:
+        super().__init__(f"No version of {key!r} that is in use has a rule {rule_id!r}.")
+
+
+class MigrationNotFound(NotFoundProblem):
+    code = "migration_not_found"
+
+    def __init__(self, migration_id: UUID) -> None:
+        super().__init__(f"There is no migration {migration_id}.")
+
+
+class MigrationUnderWay(ConflictProblem):
+    code = "migration_under_way"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"A migration of the pipeline {key!r} is not finished. Wait for it, and try again.")
+
+
+class MigrationNotInvertible(ConflictProblem):
+    code = "migration_not_invertible"
+
+    def __init__(self, migration: MigrationRecord) -> None:
+        why = "it takes another one back" if migration.undoes else "it brought several stages together in one"
         super().__init__(
-            f"Open opportunities are in stages that the draft does not have: {named}. Keep these stages, or move the "
-            "opportunities first."
+            f"The migration {migration.migration_id} cannot be undone, because {why}. Migrate with a plan instead."
         )
 
 
@@ -115,6 +175,13 @@ class StageUnknown(InvalidProblem):
     def __init__(self, pipeline_key: str, stage_key: str) -> None:
         detail = f"The pipeline {pipeline_key!r} has no stage {stage_key!r}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
+
+
+class FactInvalid(InvalidProblem):
+    code = "fact_invalid"
+
+    def __init__(self, index: int, member: str, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(f"/facts/{index}/{member}", self.code, detail)])
 
 
 class PartnerTopicMissing(InvalidProblem):

@@ -1,6 +1,7 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from datetime import datetime
+from collections.abc import Iterator
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from uuid import UUID
@@ -8,10 +9,12 @@ from uuid import UUID
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from stagecraft.crm.v1 import opportunity_observed_pb2 as crm
+from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
+from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
-from stagecraft.crm.v1.opportunity_observed_pb2 import OpportunityObserved
+from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1 import pipeline_published_pb2 as pb
@@ -22,9 +25,9 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import AMOUNT
-from stage_engine.domain.grammar import exact_number, plain
-from stage_engine.domain.inputs import Command, Input, Observation, Occasion, Submission
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
+from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
@@ -32,7 +35,7 @@ from stage_engine.records import ReachRecord
 __all__ = [
     "CrmWriteConfirmed",
     "CrmWriteParked",
-    "OpportunityObserved",
+    "RecordObserved",
     "ScoringProfilePublished",
     "StageChanged",
     "StageDecided",
@@ -57,6 +60,7 @@ _KINDS = {
     TransitionKind.WALK_AWAY: changed.TRANSITION_KIND_WALK_AWAY,
     TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
     TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
+    TransitionKind.MIGRATE: changed.TRANSITION_KIND_MIGRATE,
 }
 _CAUSES = {
     Cause.RULE: changed.CAUSE_RULE,
@@ -68,6 +72,8 @@ _INPUT_KINDS = {
     Submission: decided.INPUT_KIND_SUBMISSION,
     Observation: decided.INPUT_KIND_OBSERVATION,
     Command: decided.INPUT_KIND_COMMAND,
+    FactChange: decided.INPUT_KIND_FACTS,
+    Migration: decided.INPUT_KIND_MIGRATION,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -111,32 +117,78 @@ def read_submission(message: SubmissionScored) -> Submission:
         lost=tuple(each for each in lost[:QUESTION_LIMIT] if each[1] > 0),
         unanswered=tuple(islice((part.question_key for part in message.contributions if part.unanswered), NAMED_LIMIT)),
         entitled=message.entitled,
+        details=tuple(_details(message)),
     )
 
 
-def read_observation(event: Received[OpportunityObserved]) -> Observation:
-    """An observation in the CRM. Without a change id of its own it takes its event's."""
+def _details(message: SubmissionScored) -> Iterator[tuple[str, Literal]]:
+    """What else than the score rules may read of a submission, by the rest of the facts' names. A number that the rules
+    engine does not hold exactly counts as unknown."""
+    found = [("percent", _exact(message.percent, "percent"))]
+    for section in message.sections:
+        found.append((f"sections.{wire.required(section.section, 'section')}", _exact(section.points, "points")))
+    for part in message.contributions:
+        if part.HasField("answer"):
+            found.append((f"answers.{part.question_key}", _answer(part.answer)))
+    return ((name, literal) for name, literal in found if literal is not None)
+
+
+def _answer(answer: Answer) -> Literal | None:
+    match answer.WhichOneof("value"):
+        case "choice":
+            return answer.choice
+        case "choices":
+            return frozenset(answer.choices.keys)
+        case "number":
+            return _exact(answer.number, "number")
+        case "text":
+            return answer.text
+        case "boolean":
+            return answer.boolean
+        case _:
+            raise InvalidEvent("missing_field", "answer has no value")
+
+
+def _exact(text: str, field: str) -> Literal | None:
+    number = wire.decimal(text, field)
+    try:
+        return exact_number(str(number))
+    except ValueError:
+        return None
+
+
+def read_observation(event: Received[RecordObserved]) -> Observation | None:
+    """An observation in the CRM. Without a change id of its own it takes its event's. None of a record that is no
+    opportunity and in no pipeline."""
     message = event.message
-    amount = wire.amount(message.amount)
+    object_type = wire.required(message.object_type, "object_type")
+    facts, committed_at = seen_facts(message.facts), wire.moment(message.committed_at, "committed_at")
+    amount, close_date = facts.get(AMOUNT, SeenFact(AMOUNT)), facts.get(CLOSE_DATE, SeenFact(CLOSE_DATE)).value
     dated, source = message.HasField("in_stage_since"), message.in_stage_since_source
-    return Observation(
+    observation = Observation(
         change_id=message.change_id or str(event.id),
-        opportunity_id=message.opportunity_id,
+        opportunity_id=message.record_id,
         occasion=Occasion(wire.word(crm.ObservationKind, message.kind, "kind")),
         pipeline_key=message.pipeline_key,
         stage_key=message.stage_key,
         crm_stage=message.crm_stage,
-        amount=amount,
-        close_date=message.close_date,
+        amount=amount.value if isinstance(amount.value, Decimal) else None,
+        close_date=close_date.isoformat() if isinstance(close_date, date) else "",
         owner_id=message.owner_id,
         changed_by=message.changed_by,
-        committed_at=wire.moment(message.committed_at, "committed_at"),
+        committed_at=committed_at,
         number=event.sequence,
-        currency=message.currency,
-        unread=(AMOUNT,) if message.amount and amount is None else (),
+        currency=amount.currency,
+        unread=tuple(name for name, fact in facts.items() if fact.unread),
         in_stage_since=wire.moment(message.in_stage_since, "in_stage_since") if dated else None,
         in_stage_since_source=wire.word(crm.StageClockSource, source, "in_stage_since_source") if dated else "",
+        facts=tuple(
+            FactInForce(fact.name, fact.value, fact.source, fact.observed_at or committed_at, event.sequence)
+            for fact in facts.values()
+            if fact.name not in (AMOUNT, CLOSE_DATE)
+        ),
     )
+    return observation if object_type == OPPORTUNITY or message.pipeline_key else None
 
 
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:
@@ -254,7 +306,7 @@ def stage_decided(
                 to_stage=m.to_stage,
                 fact=m.fact,
                 cell=m.cell,
-                actual=plain(m.actual),
+                actual=m.actual,
                 margin=plain(m.margin),
                 question_keys=m.question_keys,
             )
@@ -268,6 +320,7 @@ def stage_decided(
         actor=decision.actor,
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
+        crm_expected_version=decision.crm_expected_version,
     )
 
 

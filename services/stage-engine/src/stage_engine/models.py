@@ -1,7 +1,7 @@
 # SQLModel declares __tablename__ as a method, though a plain name is what it documents.
 # pyright: reportAssignmentType=false
-"""The tables. `pipeline_version`, `decision` and `transition` are append-only; `score_reach` is a replica of what the
-scoring service published; what waits for an opportunity or a pipeline is in the kit's `parked`."""
+"""The tables. `pipeline_version`, `mode_switching`, `decision` and `transition` are append-only; `score_reach` is a
+replica of what the scoring service published; what waits for an opportunity or a pipeline is in the kit's `parked`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -30,7 +30,8 @@ def _count() -> Any:
 
 
 class PipelineRow(Base, table=True):
-    """A pipeline with its draft. `revision` counts changes of the draft, for ETags."""
+    """A pipeline with its draft. `revision` counts changes of the draft, for ETags; `modes_revision` what was switched
+    without a new version."""
 
     __tablename__ = "pipeline"
 
@@ -39,6 +40,7 @@ class PipelineRow(Base, table=True):
     draft: dict[str, Any] = Field(sa_type=JSONB)
     revision: int
     newest_version: int
+    modes_revision: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = _created()
     created_by: str
     updated_at: datetime = _created()
@@ -174,6 +176,53 @@ class ScoreReachRow(Base, table=True):
     updated_at: datetime = _created()
 
 
+class ModeSwitchingRow(Base, table=True):
+    """One switching of a rule, or of all automation of a pipeline: decisions name the revision that it makes."""
+
+    __tablename__ = "mode_switching"
+
+    tenant_id: str = Field(primary_key=True)
+    pipeline_key: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True)
+    rule_id: str
+    switch: str
+    reason: str
+    changed_at: datetime = _moment()
+    changed_by: str
+
+
+class MigrationRow(Base, table=True):
+    """Opportunities on their way to another version of their pipeline, page by page in the order of ids: `after` is the
+    last one that was looked at. At most one of a pipeline is under way. `undoes` is the migration that it takes back;
+    then each goes to the version it came from, and `to_version` is 0."""
+
+    __tablename__ = "migration"
+    __table_args__ = (
+        Index(
+            "migration_under_way",
+            "tenant_id",
+            "pipeline_key",
+            unique=True,
+            postgresql_where=text("finished_at IS NULL"),
+        ),
+        Index("migration_started", "started_at", postgresql_where=text("finished_at IS NULL")),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    migration_id: UUID = Field(primary_key=True)
+    pipeline_key: str
+    to_version: int
+    undoes: UUID | None
+    plan: dict[str, Any] = Field(sa_type=JSONB)
+    after: str
+    planned: int = _count()
+    moved: int = _count()
+    left: int = _count()
+    started_at: datetime = _moment()
+    started_by: str
+    finished_at: datetime | None = _moment(nullable=True)
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -186,9 +235,10 @@ class PartnerFeedRow(Base, table=True):
     created_by: str
 
 
-(pipeline, pipeline_version, opportunity, decision, transition, score_reach, partner_feed) = (
-    Base.metadata.tables[name]
-    for name in (
-        "pipeline", "pipeline_version", "opportunity", "decision", "transition", "score_reach", "partner_feed",
-    )
-)  # fmt: skip
+pipeline, pipeline_version, opportunity = (
+    Base.metadata.tables[name] for name in ("pipeline", "pipeline_version", "opportunity")
+)
+decision, transition, score_reach = (Base.metadata.tables[name] for name in ("decision", "transition", "score_reach"))
+mode_switching, migration, partner_feed = (
+    Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed")
+)

@@ -6,6 +6,8 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from stage_engine.domain.versions import Plan
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineSummary:
@@ -14,6 +16,7 @@ class PipelineSummary:
     pipeline_key: str
     revision: int
     newest_version: int
+    modes_revision: int
     created_at: datetime
     created_by: str
     updated_at: datetime
@@ -140,6 +143,33 @@ class ChangeRecord(TransitionRecord):
     """A move with the end of the visit it opened, None while the visit lasts."""
 
     visit_closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationRecord:
+    """Opportunities on their way to another version; `left` are those that the plan had no place for when their turn
+    came. `undoes` is the migration that this one takes back."""
+
+    migration_id: UUID
+    pipeline_key: str
+    to_version: int
+    undoes: UUID | None
+    plan: Plan
+    after: str
+    planned: int
+    moved: int
+    left: int
+    started_at: datetime
+    started_by: str
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpportunityState:
+    """An opportunity as JSON."""
+
+    opportunity_id: str
+    state: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,5 @@
-"""What the stage engine does in the background: prove that its log can be replayed, and measure the optimism gap."""
+"""What the stage engine does in the background: prove that its log can be replayed, measure the optimism gap, and carry
+opportunities to other versions of their pipelines."""
 
 import asyncio
 import logging
@@ -11,6 +12,7 @@ from kit.runtime import Runtime
 from sqlalchemy import text
 
 from stage_engine import telemetry
+from stage_engine.service.migrating import MigrationStarted, carry_page
 from stage_engine.service.viewing import Viewing
 from stage_engine.settings import Settings
 from stage_engine.tenants import Tenants
@@ -18,6 +20,9 @@ from stage_engine.tenants import Tenants
 log = logging.getLogger(__name__)
 
 _GAP_SECONDS = 60.0
+# What another instance started, or left unfinished, is seen after this.
+_MIGRATION_SECONDS = 2.0
+_UNDER_WAY = text("SELECT tenant_id, migration_id FROM migration WHERE finished_at IS NULL ORDER BY started_at")
 # A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
 _PAGES = text("SELECT greatest(pg_relation_size('opportunity') / current_setting('block_size')::bigint, 1)")
@@ -71,3 +76,29 @@ async def measure_gap(runtime: Runtime, stop: asyncio.Event) -> None:
         telemetry.OPEN.set(round(total / share))
         telemetry.OPEN_AHEAD.set(round(ahead / share))
         await pause(stop, _GAP_SECONDS)
+
+
+async def carry_migrations(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Carry opportunities over to other versions. A migration that was left unfinished goes on where it was."""
+    started = runtime.resources.get(MigrationStarted).signal
+    while not stop.is_set():
+        started.clear()
+        if not await carry_some(runtime, stop):
+            await pause(started, _MIGRATION_SECONDS)
+
+
+async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:
+    """A page of each migration under way, each in a transaction of its own; whether there is more to do."""
+    async with runtime.database.as_relay() as connection:
+        under_way = (await connection.execute(_UNDER_WAY)).all()
+    more = False
+    for tenant_id, migration_id in under_way:
+        if stop.is_set():
+            return False
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                more |= await carry_page(uow, migration_id)
+        except Exception:
+            # It holds up itself only.
+            log.exception("a page of the migration %s of %s will be tried again", migration_id, tenant_id)
+    return more

@@ -171,3 +171,47 @@ parked = Table(
     Index("parked_key", "tenant_id", "what", "key"),
     Index("parked_waiting", "parked_at"),
 )
+
+# Users of the CRM, by whom tokens are matched to people: see kit.database.people.
+person = Table(
+    "person",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    Column("person_id", String, primary_key=True),
+    Column("active", Boolean, nullable=False),
+    # Empty for none.
+    Column("manager_id", String, nullable=False),
+    # Digests of what else a token may name the person by; empty for what the CRM does not hold.
+    Column("federation_id", String, nullable=False),
+    Column("username", String, nullable=False),
+    Column("email", String, nullable=False),
+    Column("committed_at", DateTime(timezone=True), nullable=False),
+    # The number of the event; the highest counts.
+    Column("observed_no", BigInteger, nullable=False),
+    Index("person_manager", "tenant_id", "manager_id"),
+    *(Index(f"person_{claim}", "tenant_id", claim) for claim in ("federation_id", "username", "email")),
+)
+
+# Who reports to whom, directly or through others: derived from `person` whenever a manager changes.
+team = Table(
+    "team",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    Column("manager_id", String, primary_key=True),
+    Column("person_id", String, primary_key=True),
+    Index("team_of_person", "tenant_id", "person_id"),
+)
+
+# Callers whose token names no user of the CRM that is known.
+unmatched_person = Table(
+    "unmatched_person",
+    metadata,
+    Column("tenant_id", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    # What was looked for; empty for a token without the claim.
+    Column("claim", String, nullable=False),
+    Column("digest", String, nullable=False),
+    Column("first_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("last_seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("count", BigInteger, nullable=False),
+)

@@ -20,6 +20,7 @@ from joserfc.jwk import KeySet
 from kit.delivery.pace import pause
 from kit.events import MOST_TENANT, NO_TENANT
 from kit.http.problems import ForbiddenProblem, UnauthenticatedProblem, UnavailableProblem
+from kit.ids import identity_digest
 from kit.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -43,8 +44,13 @@ _OPERATE = {"connection:read", "intents:read", "dead-letters:read", "dead-letter
 # What each role may do. The one table of permissions.
 SCOPES_OF: Mapping[str, frozenset[str]] = {
     "rep": frozenset(_READ | {"submissions:write", "transitions:write"}),
+    # With MANAGERS_SEE=all their team is the whole company: see `_principal`.
     "manager": frozenset(
-        _READ | _ANY | {"submissions:write", "submissions:review", "transitions:write", "transitions:override"}
+        _READ
+        | {
+            "opportunities:read-team", "worklist:read-any", "analytics:read", "submissions:write", "submissions:review",
+            "transitions:write", "transitions:override",
+        }
     ),
     "admin": frozenset(
         _READ
@@ -53,27 +59,31 @@ SCOPES_OF: Mapping[str, frozenset[str]] = {
         | {
             "assessments:write", "submissions:write", "submissions:review", "profiles:read", "profiles:write",
             "pipelines:write", "transitions:write", "transitions:override", "connection:write", "intents:write",
-            "partners:write",
+            "partners:write", "people:read", "facts:write",
         }
     ),
     "sre": frozenset(_OPERATE | {"connection:write", "intents:write", "analytics:read"}),
     # On call for the whole platform: the dead letters of every tenant, and of none.
     "platform-sre": frozenset({"dead-letters:read", "dead-letters:write", "dead-letters:all"}),
     "partner": frozenset({"stages:read"}),
-    "service": frozenset(_READ | _ANY | {"submissions:write"}),
+    "service": frozenset(_READ | _ANY | {"submissions:write", "facts:write"}),
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Principal:
     """The authenticated caller. `subject` is who the issuer says it is; `person_id` is the user that it is in the CRM,
-    which decides whose opportunities are its own."""
+    which decides whose opportunities are its own; `identity` is the digest by which that user is looked for. `team` are
+    all who report to that user, and `has_left` says that it is no longer active there."""
 
     tenant_id: str
     subject: str
     person_id: str
     roles: frozenset[str]
     scopes: frozenset[str]
+    identity: str = ""
+    team: frozenset[str] = frozenset()
+    has_left: bool = False
 
     def may(self, scope: str) -> bool:
         """Whether the caller holds this scope."""
@@ -91,7 +101,7 @@ class TokenVerifier:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self._url = settings.oidc_jwks_url
-        self._person_claim = settings.person_claim
+        self._settings = settings
         self._claims = jwt.JWTClaimsRegistry(
             leeway=_LEEWAY_SECONDS,
             iss={"essential": True, "value": settings.oidc_issuer},
@@ -149,7 +159,7 @@ class TokenVerifier:
             code = "token_expired" if expired else "token_invalid"
             detail = "The token has expired: get a new one." if expired else "The token is not valid here."
             raise _unauthenticated(detail, code) from error
-        principal = _principal(claims, self._person_claim)
+        principal = _principal(claims, self._settings)
         if len(self._verified) >= _CACHED_TOKENS:
             self._verified.clear()
         self._verified[token] = (expires_at, principal)
@@ -167,17 +177,22 @@ def person_of(claim: str, subject: str) -> str:
     return claim + "".join(_CHECK[bits] for bits in upper)
 
 
-def _principal(claims: dict[str, Any], person_claim: str) -> Principal:
+def _principal(claims: dict[str, Any], settings: ServiceSettings) -> Principal:
     roles = claims.get("roles", [])
-    tenant_id, subject, person = claims["tenant_id"], claims["sub"], claims.get(person_claim, "")
-    given = [tenant_id, subject, person, *roles] if isinstance(roles, list) else [None]
+    tenant_id, subject, name = claims["tenant_id"], claims["sub"], claims.get(settings.person_claim, "")
+    given = [tenant_id, subject, name, *roles] if isinstance(roles, list) else [None]
     if not all(isinstance(each, str) for each in given):
         raise _unauthenticated("The token's claims have the wrong types.", "token_invalid")
     if tenant_id in ("", NO_TENANT) or len(tenant_id) > MOST_TENANT:
         raise _unauthenticated(f"The token's tenant_id is empty, {NO_TENANT!r} or too long.", "token_invalid")
     known = frozenset(role for role in roles if role in SCOPES_OF)
     scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])
-    return Principal(tenant_id, subject, person_of(person, subject), known, scopes)
+    if settings.managers_see == "all" and "opportunities:read-team" in scopes:
+        scopes |= {"opportunities:read-any"}
+    # By another claim it is nobody until it is matched: a name is never taken for the id of a user.
+    person_id = person_of(name if settings.person_claim_is == "crm_id" else "", subject)
+    value = person_id if settings.person_claim_is == "crm_id" else name
+    return Principal(tenant_id, subject, person_id, known, scopes, identity_digest(tenant_id, value) if name else "")
 
 
 def _unauthenticated(detail: str, code: str) -> UnauthenticatedProblem:
@@ -199,8 +214,8 @@ def admit(request: Request) -> Principal:
 
 
 async def authenticate(request: Request, _documented: Annotated[Any, Depends(_bearer)]) -> Principal:
-    """The caller, whom our routes admitted before they read the body."""
-    return getattr(request.state, "caller", None) or admit(request)
+    """The caller, whom our routes admitted before they read the body, as a person of the CRM (see kit.http.people)."""
+    return await request.app.state.people.known(request, getattr(request.state, "caller", None) or admit(request))
 
 
 Caller = Annotated[Principal, Depends(authenticate)]

@@ -22,6 +22,7 @@ REASON_WORDS = {
     "SKIP_FORBIDDEN": "stages may not be skipped",
     "APPROVAL_PENDING": "it waits for approval",
     "SYNC_BLOCKED": "the CRM has refused an earlier change",
+    "AUTOMATION_OFF": "automatic moves are switched off",
     "BREAKER_OPEN": "automatic moves are paused",
 }
 INCOMPLETE = "INCOMPLETE"

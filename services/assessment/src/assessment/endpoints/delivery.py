@@ -58,7 +58,7 @@ async def list_worklist(
     uow: Uow,
     caller: Caller,
     paging: Paging,
-    owner_id: Annotated[RecordId | None, Query(max_length=128, description="another's; managers and admins")] = None,
+    owner_id: Annotated[RecordId | None, Query(max_length=128, description="another's, for a manager")] = None,
 ) -> Page[schemas.WorklistItem]:
     """A rep's open opportunities by id: the stage, what is due, the last outcome in plain words, what is missing."""
     owner = owner_id or caller.person_id

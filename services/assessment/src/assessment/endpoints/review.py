@@ -14,7 +14,6 @@ from assessment.records import HeldRecord
 from assessment.schemas.review import Acceptance, Discard, HeldAnswersOut, HeldSubmissionOut
 from assessment.service.review import Review
 
-# The scope belongs to roles that see every opportunity.
 router = router("review", dependencies=[requires("submissions:review")])
 
 
@@ -26,7 +25,8 @@ async def list_held_submissions(
     reason: HoldReason | None = None,
     settled: Annotated[bool, Query(description="those accepted or discarded instead")] = False,
 ) -> Page[HeldSubmissionOut]:
-    """Submissions that wait for a reviewer, in the order they were received."""
+    """Submissions that wait for a reviewer, in the order they were received: a manager sees those for opportunities of
+    their team, an administrator all."""
     found = await Review(uow, caller).page(reason, settled, paging.after(datetime, UUID), paging.limit + 1)
     return paging.page(found, lambda held: [held.received_at, held.submission_id], _held)
 

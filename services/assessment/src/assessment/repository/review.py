@@ -6,12 +6,13 @@ from uuid import UUID
 
 from kit.database import bulk
 from kit.database.rows import columns, record, records
-from sqlalchemy import func, select, tuple_, update
+from kit.http.ownership import Owners
+from sqlalchemy import exists, func, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from assessment.domain.admission import Held
 from assessment.domain.holding import HeldOutcome, HoldReason
-from assessment.models import held_submission
+from assessment.models import held_submission, opportunity
 from assessment.records import HeldRecord
 
 _HELD = columns(held_submission, HeldRecord)
@@ -38,16 +39,32 @@ class ReviewRepository:
         statement = select(*_HELD).where(_c.tenant_id == self._tenant_id, _c.submission_id == submission_id)
         return await record(self._session, statement.with_for_update() if for_update else statement, HeldRecord)
 
+    async def owner_of(self, opportunity_id: str) -> str | None:
+        """The owner of an opportunity; None while it is not known."""
+        o = opportunity.c
+        statement = select(o.owner_id).where(o.tenant_id == self._tenant_id, o.opportunity_id == opportunity_id)
+        return (await self._session.execute(statement)).scalar()
+
     async def page(
-        self, reason: HoldReason | None, settled: bool, after: tuple[datetime, UUID] | None, limit: int
+        self,
+        owners: Owners,
+        reason: HoldReason | None,
+        settled: bool,
+        after: tuple[datetime, UUID] | None,
+        limit: int,
     ) -> list[HeldRecord]:
-        """Held submissions in the order they were received; those that wait, or the settled ones."""
+        """Held submissions for opportunities of these owners in the order they were received; those that wait, or the
+        settled ones."""
         statement = (
             select(*_HELD)
             .where(_c.tenant_id == self._tenant_id, _c.outcome.is_not(None) if settled else _c.outcome.is_(None))
             .order_by(_c.received_at, _c.submission_id)
             .limit(limit)
         )
+        if not owners.are_all:
+            o = opportunity.c
+            owned = o.tenant_id == _c.tenant_id, o.opportunity_id == _c.opportunity_id
+            statement = statement.where(exists().where(*owned, owners.condition(o.owner_id)))
         if reason is not None:
             statement = statement.where(_c.reason == reason)
         if after is not None:

@@ -57,7 +57,9 @@ class Delivery:
         return (await self._works([await self._opportunity(opportunity_id)]))[0]
 
     async def worklist(self, owner_id: str, after: str, limit: int) -> list[Work]:
-        """An owner's open opportunities by id, from behind `after`."""
+        """An owner's open opportunities by id, from behind `after`; none of an owner that is not seen."""
+        if not self._owners.include(owner_id):
+            return []
         return await self._works(await self._repository.open_opportunities(owner_id, after, limit))
 
     async def timeline(self, opportunity_id: str, after: TimelineKey | None, limit: int) -> list[TimelineRecord]:

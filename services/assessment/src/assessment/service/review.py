@@ -8,6 +8,7 @@ from uuid import UUID
 from kit.database.unit_of_work import UnitOfWork
 from kit.http import audit
 from kit.http.auth import Principal
+from kit.http.ownership import Owners
 from kit.ids import utc_now
 
 from assessment.domain.admission import Admitted, judge, number_attempts
@@ -29,11 +30,13 @@ from assessment.service.judging import PublishedVersions, must_fit
 
 
 class Review:
-    """What is held, on behalf of one reviewer. Every decision leaves an audit entry."""
+    """What is held for opportunities that one reviewer sees, on that person's behalf; what is for any other is as if it
+    were not there. Every decision leaves an audit entry."""
 
     def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
         self._uow = uow
         self._caller = caller
+        self._owners = Owners.seen_by(caller)
         self._held = ReviewRepository(uow.session, uow.tenant_id)
         self._captures = CaptureRepository(uow.session, uow.tenant_id)
 
@@ -41,14 +44,11 @@ class Review:
         self, reason: HoldReason | None, settled: bool, after: tuple[datetime, UUID] | None, limit: int
     ) -> list[HeldRecord]:
         """What waits, or what is settled, in the order it was received."""
-        return await self._held.page(reason, settled, after, limit)
+        return await self._held.page(self._owners, reason, settled, after, limit)
 
     async def one(self, submission_id: UUID) -> HeldRecord:
         """One held submission. HeldSubmissionNotFound."""
-        found = await self._held.held(submission_id)
-        if found is None:
-            raise HeldSubmissionNotFound(f"No submission {submission_id} is held.")
-        return found
+        return await self._seen(submission_id)
 
     async def accept(self, submission_id: UUID, version: int | None, note: str) -> HeldRecord:
         """Make it a submission, received now, judged by a version of its assessment: by the one it names unless another
@@ -65,11 +65,18 @@ class Review:
         return await self._settle(await self._waiting(submission_id), "discarded", note)
 
     async def _waiting(self, submission_id: UUID) -> HeldRecord:
-        held = await self._held.held(submission_id, for_update=True)
-        if held is None:
-            raise HeldSubmissionNotFound(f"No submission {submission_id} is held.")
+        held = await self._seen(submission_id, for_update=True)
         if held.outcome is not None:
             raise HeldSubmissionSettled(f"The submission {submission_id} was {held.outcome} before.")
+        return held
+
+    async def _seen(self, submission_id: UUID, *, for_update: bool = False) -> HeldRecord:
+        absent = HeldSubmissionNotFound(f"No submission {submission_id} is held for an opportunity of yours.")
+        held = await self._held.held(submission_id, for_update=for_update)
+        if held is None:
+            raise absent
+        if not self._owners.are_all:
+            self._owners.demand(await self._held.owner_of(held.opportunity_id), absent)
         return held
 
     async def _judged(self, held: HeldRecord, version: int) -> Admitted:

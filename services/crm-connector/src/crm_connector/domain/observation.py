@@ -1,28 +1,29 @@
-"""What the CRM shows of an opportunity, and whether it is news.
+"""What the CRM shows of a record, and whether it is news.
 
-The connector keeps, per opportunity, the last facts it knows. A change of the CRM is folded into them and comes out
+The connector keeps, per record, the last facts it knows. A change of the CRM is folded into them and comes out
 as an observation, as the echo of our own write, or as nothing.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypedDict
 
+from crm_connector.domain.fields import OWNER, STAGE, UNKNOWN
+
+OPPORTUNITY = "opportunity"
 # A write whose echo has not come by then is taken to have lost it.
 ECHO_PATIENCE = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the platform wants to know of an opportunity; the stage by the CRM's name."""
+    """What the platform wants to know of a record; the stage by the CRM's name, `fields` holds the mapped facts."""
 
     stage: str
-    amount: Decimal | None = None
-    close_date: date | None = None
     owner_id: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 class ClockSource(StrEnum):
@@ -43,24 +44,23 @@ class StageClock:
 
 
 @dataclass(frozen=True, slots=True)
-class CrmOpportunity:
-    """An opportunity as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds."""
+class CrmRecord:
+    """A record as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds."""
 
-    opportunity_id: str
+    record_id: str
     facts: Facts
     modified_at: datetime
     modified_by: str = ""
     write_id: str = ""
     deleted: bool = False
     stage_clock: StageClock | None = None
+    object_type: str = OPPORTUNITY
 
 
 class FactChanges(TypedDict, total=False):
-    """Those of the facts that a change gives anew."""
+    """Those of the facts that a change gives anew; the mapped ones are apart."""
 
     stage: str
-    amount: Decimal | None
-    close_date: date | None
     owner_id: str
 
 
@@ -80,17 +80,21 @@ class CrmChange:
     """One change of one record, in the order of commits.
 
     `fields` holds what a person or a flow changed, by the CRM's names: neither what the CRM derives by itself nor our
-    own bookkeeping. `facts` holds those of them that are facts. `write_id` is set when the change carries one of ours.
+    own bookkeeping. `facts` and `mapped` hold those of them that are facts. With `incomplete` some facts can only be
+    read, such as those of another account. `write_id` is set when the change carries one of ours.
     """
 
     change_id: str
-    opportunity_id: str
+    record_id: str
     kind: ChangeKind
     committed_at: datetime
     changed_by: str = ""
     write_id: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
     facts: FactChanges = field(default_factory=FactChanges)
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    incomplete: bool = False
+    object_type: str = OPPORTUNITY
 
 
 class ObservationKind(StrEnum):
@@ -126,22 +130,21 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What a change makes of what we knew. `kind` is set when that is to be published as an observation;
-    `changed_fields` are then the CRM's names of the fields that changed, or the names of facts after a read."""
+    """What a change makes of what we knew. `kind` is set when that is to be published as an observation; `changed` are
+    then the names of the facts that changed."""
 
     known: Known
     kind: ObservationKind | None = None
-    changed_fields: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """When and by whom something was observed. `field_names` translates our names of facts into the CRM's."""
+    """When and by whom something was observed."""
 
     change_id: str
     committed_at: datetime
     changed_by: str = ""
-    field_names: Mapping[str, str] = field(default_factory=dict)
     stage_clock: StageClock | None = None
 
 
@@ -162,7 +165,7 @@ def foreign_fields(change: CrmChange, sent: Mapping[str, object] | None) -> tupl
 
 def needs_read(known: Known, change: CrmChange) -> bool:
     """Whether the change alone leaves the facts unknown, so that the record has to be read."""
-    if change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED):
+    if change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED) or change.incomplete:
         return True
     return change.kind is ChangeKind.UPDATED and (known.facts is None or known.deleted)
 
@@ -176,18 +179,24 @@ def fold(known: Known, change: CrmChange, sent: Mapping[str, object] | None) -> 
         kind = None if known.deleted else ObservationKind.DELETED
         return Effect(replace(known, deleted=True), kind)
     before = known.facts or Facts("")
-    facts = replace(before, **change.facts)
+    facts = replace(before, fields={**before.fields, **change.mapped}, **change.facts)
     if known.awaits_at(change.committed_at):
         facts = replace(facts, stage=before.stage)
     after = replace(known, facts=facts, deleted=False)
-    if facts == known.facts or is_echo(change, sent):
+    if not is_other(known.facts, facts) or is_echo(change, sent):
         return Effect(after)
     if known.facts is None:
         return Effect(after, ObservationKind.CREATED)
-    return Effect(after, ObservationKind.UPDATED, foreign_fields(change, sent))
+    return Effect(after, ObservationKind.UPDATED, _foreign_facts(change, sent, changed_facts(before, facts)))
 
 
-def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> Effect:
+def _foreign_facts(change: CrmChange, sent: Mapping[str, object] | None, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the facts that our write did not set."""
+    ours = sent is not None and change.facts.get("stage") in sent.values()
+    return tuple(name for name in names if not (ours and name == STAGE))
+
+
+def fold_record(known: Known, record: CrmRecord, kind: ObservationKind) -> Effect:
     """The effect of having read the record itself; `kind` is what to publish if it is news."""
     known = _echoed(known, record.write_id)
     if known.state_at is not None and record.modified_at < known.state_at:
@@ -201,7 +210,7 @@ def fold_record(known: Known, record: CrmOpportunity, kind: ObservationKind) -> 
         kind = ObservationKind.DELETED
         news = not known.deleted and known.facts is not None
     else:
-        news = known.deleted or facts != known.facts
+        news = known.deleted or is_other(known.facts, facts)
         if known.deleted and kind is ObservationKind.UPDATED:
             kind = ObservationKind.UNDELETED
     if not news:
@@ -215,15 +224,24 @@ def since_written(effect: Effect, stage: str | None) -> Effect:
     facts = effect.known.facts
     if not stage or facts is None or facts.stage == stage or effect.kind is not None:
         return effect
-    return replace(effect, kind=ObservationKind.UPDATED, changed_fields=("stage",))
+    return replace(effect, kind=ObservationKind.UPDATED, changed=(STAGE,))
+
+
+def is_other(before: Facts | None, after: Facts) -> bool:
+    """Whether what is known differs. A fact that is not read is as unknown as one that is empty."""
+    return before is None or bool(changed_facts(before, after))
 
 
 def changed_facts(before: Facts | None, after: Facts) -> tuple[str, ...]:
     """Names of the facts that differ; none at the first observation."""
     if before is None:
         return ()
-    names = ("stage", "amount", "close_date", "owner_id")
-    return tuple(name for name in names if getattr(before, name) != getattr(after, name))
+    was, now = _named(before), _named(after)
+    return tuple(name for name in dict.fromkeys([*now, *was]) if was.get(name, UNKNOWN) != now.get(name, UNKNOWN))
+
+
+def _named(facts: Facts) -> dict[str, str]:
+    return {STAGE: facts.stage, OWNER: facts.owner_id, **facts.fields}
 
 
 def written(known: Known, stage: str, write_id: str, at: datetime) -> Known:

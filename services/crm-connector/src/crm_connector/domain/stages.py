@@ -31,14 +31,16 @@ class PipelineStage:
 
 @dataclass(frozen=True, slots=True)
 class CrmStage:
-    """A stage the CRM knows. `name` is the value records hold, `label` what people read."""
+    """A stage the CRM knows. `name` is the value records hold, `label` what people read. `is_closed` and `is_won` are
+    None where the CRM does not say."""
 
     name: str
     label: str
     sort_order: int
     is_active: bool
-    is_closed: bool
-    is_won: bool
+    is_closed: bool | None
+    is_won: bool | None
+    object_type: str = "opportunity"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class StageMap:
 
 def agrees(category: Category, stage: CrmStage) -> bool:
     """Whether the CRM counts the stage as our category does: open is not closed, won is closed and won."""
+    if stage.is_closed is None:
+        return True
     closed = category is not Category.OPEN
     return stage.is_closed == closed and stage.is_won == (category is Category.WON)
 
@@ -136,6 +140,32 @@ def faults(
             )
             found.append(MappingFault(key, "category_disagrees", detail))
         taken.setdefault(name, key)
+    return found
+
+
+def lacking(
+    pairs: Mapping[str, str], stages: Sequence[PipelineStage], catalog: Sequence[CrmStage]
+) -> list[MappingFault]:
+    """Why stages of ours have no counterpart in the CRM, in their order; nothing while the CRM has shown no stages.
+    Codes: `crm_stage_missing`, `crm_stage_inactive`, `category_disagrees`, `crm_stage_taken`."""
+    if not catalog:
+        return []
+    by_name = {each.label.casefold(): each for each in catalog} | {each.name.casefold(): each for each in catalog}
+    found: list[MappingFault] = []
+    for stage in stages:
+        crm = by_name.get(stage.name.casefold())
+        if stage.key in pairs:
+            continue
+        if crm is None:
+            code, why = "crm_stage_missing", "has none of this name"
+        elif not crm.is_active:
+            code, why = "crm_stage_inactive", "has it, but it is inactive"
+        elif not agrees(stage.category, crm):
+            code, why = "category_disagrees", f"has it with IsClosed={crm.is_closed} and IsWon={crm.is_won}"
+        else:
+            code, why = "crm_stage_taken", "has it, but another stage is mapped to it, or it was left out by hand"
+        detail = f"The stage {stage.name!r} ({stage.key}, {stage.category}) has no counterpart: the CRM {why}."
+        found.append(MappingFault(stage.key, code, f"{detail} Add it there, or map {stage.key} by hand."))
     return found
 
 

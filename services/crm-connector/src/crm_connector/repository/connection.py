@@ -19,6 +19,8 @@ from crm_connector.domain.stages import CrmStage
 from crm_connector.models import change_seen, connection, crm_stage, import_run, write_hold
 from crm_connector.records import ConnectionRecord, ImportRecord
 
+# Imports that are looked at to know what was read.
+_RECENT = 20
 _RUNNING = text("state = 'RUNNING'")
 # The code of a change that could not be read, among the dead letters.
 UNREADABLE = "change_unreadable"
@@ -65,6 +67,8 @@ class ConnectionRepository:
             import_id=import_id,
             state="RUNNING",
             requested_by=requested_by,
+            object_types=[],
+            fields_key="",
             last_id="",
             read_count=0,
             published_count=0,
@@ -94,6 +98,23 @@ class ConnectionRepository:
         statement = select(i.import_id).where(i.tenant_id == self._tenant_id, i.state == "COMPLETED").limit(1)
         return (await self._session.execute(statement)).first() is not None
 
+    async def imported_types(self, fields_key: str) -> set[str]:
+        """Types of records of which all were read, or are being read, as they are read now."""
+        i = import_run.c
+        statement = select(i.object_types, i.fields_key).where(i.tenant_id == self._tenant_id, i.fields_key != "")
+        newest_first = await self._session.execute(statement.order_by(i.created_at.desc()).limit(_RECENT))
+        found: set[str] = set()
+        for object_types, key in newest_first:
+            if key != fields_key:
+                break
+            found |= set(object_types)
+        return found
+
+    async def begin_import(self, run: ImportRecord, object_types: Sequence[str], fields_key: str) -> None:
+        """Note what an import reads."""
+        what = {"object_types": list(object_types), "fields_key": fields_key}
+        await self._session.execute(self._import(run.import_id).values(**what))
+
     async def advance_import(self, import_id: UUID, last_id: str, read: int, published: int, now: datetime) -> None:
         """Note that an import has read and published that many more, up to that opportunity."""
         i = import_run.c
@@ -117,7 +138,7 @@ class ConnectionRepository:
         """The CRM's stages in their order."""
         s = crm_stage.c
         chosen = select(*columns(crm_stage, CrmStage)).where(s.tenant_id == self._tenant_id)
-        return await records(self._session, chosen.order_by(s.sort_order, s.name), CrmStage)
+        return await records(self._session, chosen.order_by(s.object_type.desc(), s.sort_order, s.name), CrmStage)
 
     async def holds(self) -> list[Hold]:
         """What of the writes is held back, that of the whole CRM first."""

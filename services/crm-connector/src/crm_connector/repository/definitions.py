@@ -38,15 +38,18 @@ class DefinitionRepository:
         return await records(self._session, statement.order_by(p.pipeline_key, p.version), PipelineRecord)
 
     async def keep_pipeline(self, given: PipelineRecord) -> bool:
-        """Keep this version unless it is known; whether it was kept. Of all pipelines the last to say so is the default
-        one."""
+        """Keep this version unless it is known; whether it was kept. Of all pipelines of an object type the last to say
+        so is the default one."""
         kept = await bulk.insert(
             self._session, pipeline, self._tenant_id, [given], conflict="DO NOTHING", returning="pipeline_key"
         )
         if kept and given.is_default:
             p = pipeline.c
             others = update(pipeline).where(
-                p.tenant_id == self._tenant_id, p.pipeline_key != given.pipeline_key, p.is_default
+                p.tenant_id == self._tenant_id,
+                p.object_type == given.object_type,
+                p.pipeline_key != given.pipeline_key,
+                p.is_default,
             )
             await self._session.execute(others.values(is_default=False))
         return bool(kept)

@@ -16,9 +16,10 @@ from crm_connector.records import OpportunityRecord, Reading
 
 _CREATE = """
     INSERT INTO opportunity (
-        tenant_id, opportunity_id, known, pipeline_key, pipeline_version, stage_key, stage_is_ours, sequence
+        tenant_id, opportunity_id, object_type, known, pipeline_key, pipeline_version, stage_key, stage_is_ours,
+        sequence
     )
-    SELECT $1::varchar, wanted, '{}', '', 0, '', false, 0
+    SELECT $1::varchar, wanted, 'opportunity', '{}', '', 0, '', false, 0
     FROM unnest($2::varchar[]) AS wanted
     ON CONFLICT DO NOTHING
 """
@@ -59,13 +60,14 @@ class OpportunityRepository:
         """These opportunities, as far as there are any."""
         return await self._records(self._select(self._among(set(ids))))
 
-    async def not_seen_since(self, moment: datetime, after: str, limit: int) -> list[str]:
-        """Opportunities that are there as far as is known and were not written since then, in the order of ids."""
+    async def not_seen_since(self, moment: datetime, object_types: Sequence[str], after: str, limit: int) -> list[str]:
+        """Records of these types that are there as far as is known and were not written since then, by id."""
         o = opportunity.c
         statement = (
             select(o.opportunity_id)
             .where(
                 o.tenant_id == self._tenant_id,
+                among(o.object_type, object_types),
                 o.opportunity_id > after,
                 o.updated_at < moment,
                 ~o.known.contains({"deleted": True}),

@@ -8,16 +8,30 @@ from time import monotonic
 from typing import Any
 
 import httpx
+from kit.ids import utc_now
 
-from crm_connector.crm import ChangeBatch, CrmFault, CrmRefused, CrmUnavailable, Lack, UnreadChange, Usage
+from crm_connector.crm import (
+    Adopted,
+    ChangeBatch,
+    CrmFault,
+    CrmRefused,
+    CrmUnavailable,
+    Lack,
+    Related,
+    UnreadChange,
+    Usage,
+)
+from crm_connector.domain.activities import Activity
+from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.holds import Refusal, Scope
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.observation import CrmChange, CrmOpportunity, StageClock
+from crm_connector.domain.observation import CrmChange, CrmRecord, StageClock
+from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
-from crm_connector.salesforce import graph, preflight, query
+from crm_connector.salesforce import activities, graph, people, plan, preflight, query
 from crm_connector.salesforce.auth import Sessions
-from crm_connector.salesforce.changes import FACT_FIELDS, Unreadable, changes_of
+from crm_connector.salesforce.changes import CONTACT_ROLE, FACT_FIELDS, Unreadable, changes_of
 from crm_connector.salesforce.errors import (
     NEVER_HEARD_OF,
     ApiRefusal,
@@ -32,7 +46,7 @@ from crm_connector.salesforce.pubsub import Fetched, PubSub
 from crm_connector.salesforce.rest import Rest
 from crm_connector.salesforce.rows import CloseFields, opportunity_fields
 
-TOPIC = "/data/OpportunityChangeEvent"
+TOPIC = "/data/ChangeEvents"
 # How long to leave an org alone that refuses us or has no calls left.
 _REFUSED_PAUSE = timedelta(seconds=30)
 # A call that got no reply in time may go on in the org, for ten minutes in all: until then its absence proves nothing.
@@ -46,6 +60,7 @@ class SalesforceCrm:
 
     name = "salesforce"
     fact_fields: Mapping[str, str] = FACT_FIELDS
+    default_fields = plan.DEFAULT
     # The org serves ever fewer calls the longer they take.
     writes_at_once = 25
     opportunity_object = graph.OPPORTUNITY
@@ -58,7 +73,10 @@ class SalesforceCrm:
         sessions: Sessions,
         pubsub: PubSub,
         close_fields: CloseFields = CloseFields(),  # noqa: B008 - frozen
+        account_stage: str = "",
     ) -> None:
+        self._account_stage = account_stage
+        self._plan = plan.Plan(plan.DEFAULT, plan.DEFAULT)
         self._http = http
         self._sessions = sessions
         self._rest = rest
@@ -83,24 +101,57 @@ class SalesforceCrm:
         await self._pubsub.close()
         await self._http.aclose()
 
-    async def stages(self) -> list[CrmStage]:
-        return await query.stage_catalog(self._rest)
+    async def fields(self, object_type: str) -> list[CrmField]:
+        return await plan.fields_of(self._rest, object_type)
 
-    async def opportunities(
-        self, after: str = "", since: datetime | None = None
-    ) -> AsyncGenerator[list[CrmOpportunity], None]:
-        async with aclosing(query.opportunity_pages(self._rest, after, since)) as pages:
+    async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
+        self._plan = found = await plan.made(self._rest, mapping, object_types, self._account_stage)
+        missing = mapping.facts.keys() - found.mapping.facts.keys() - plan.OPTIONAL
+        return Adopted(found.key, found.object_types, tuple(sorted(missing)))
+
+    async def stages(self) -> list[CrmStage]:
+        return await query.stage_catalog(self._rest, self._plan)
+
+    async def records(
+        self, after: str = "", since: datetime | None = None, object_types: Sequence[str] | None = None
+    ) -> AsyncGenerator[list[CrmRecord], None]:
+        types = self._plan.object_types if object_types is None else object_types
+        async with aclosing(query.record_pages(self._rest, self._plan, types, after, since)) as pages:
             async for page in pages:
                 yield page
 
-    async def read(self, opportunity_ids: Sequence[str]) -> list[CrmOpportunity]:
-        return await query.read_opportunities(self._rest, opportunity_ids)
+    async def concerned(self, related: Sequence[Related]) -> AsyncGenerator[list[CrmRecord], None]:
+        accounts = [each.record_id for each in related if each.object == plan.OBJECTS["account"]]
+        async with aclosing(query.pages_of_accounts(self._rest, self._plan, accounts)) as pages:
+            async for page in pages:
+                yield page
+        roles = [each.record_id for each in related if each.object == CONTACT_ROLE]
+        found = await query.opportunities_of_roles(self._rest, roles)
+        for start in range(0, len(found), query.PAGE):
+            yield await self.read(found[start : start + query.PAGE])
+
+    async def activities(self, related: Sequence[Related]) -> list[Activity]:
+        return await activities.read_activities(self._rest, self._plan, related, utc_now)
+
+    async def read(self, record_ids: Sequence[str]) -> list[CrmRecord]:
+        return await query.read_records(self._rest, self._plan, record_ids)
 
     async def deleted(self, since: datetime, until: datetime) -> list[str]:
-        return await query.deleted(self._rest, since, until)
+        return await query.deleted(self._rest, self._plan.object_types, since, until)
 
-    async def in_stage_since(self, opportunities: Sequence[CrmOpportunity]) -> dict[str, StageClock]:
-        return await query.stage_clocks(self._rest, opportunities)
+    async def in_stage_since(self, records: Sequence[CrmRecord]) -> dict[str, StageClock]:
+        return await query.stage_clocks(self._rest, records)
+
+    async def people(self, after: str = "", since: datetime | None = None) -> AsyncGenerator[list[CrmPerson], None]:
+        async with aclosing(people.person_pages(self._rest, after, since)) as pages:
+            async for page in pages:
+                yield page
+
+    async def people_touched(self) -> AsyncGenerator[None, None]:
+        async with aclosing(self._pubsub.subscribe(people.TOPIC, None)) as stream:
+            async for fetched in stream:
+                if fetched.events:
+                    yield
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
         return opportunity_fields(write, self._close_fields)
@@ -158,23 +209,26 @@ class SalesforceCrm:
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         async with aclosing(self._pubsub.subscribe(TOPIC, position)) as stream:
             async for fetched in stream:
-                yield _batch(fetched)
+                yield _batch(fetched, self._plan)
 
 
-def _batch(fetched: Fetched) -> ChangeBatch:
+def _batch(fetched: Fetched, following: plan.Plan) -> ChangeBatch:
     changes: list[CrmChange] = []
+    related: dict[Related, None] = {}
     unread: list[UnreadChange] = []
     blind = False
     for event in fetched.events:
         try:
             if event.schema is None:
                 raise Unreadable(event.fault)
-            changes += changes_of(event.schema, event.payload)
+            seen = changes_of(event.schema, event.payload, following)
+            changes += seen.changes
+            related |= dict.fromkeys(seen.related)
         except Unreadable as damaged:
             changes += damaged.gaps
             blind = blind or not damaged.gaps
             unread.append(UnreadChange(event.replay_id, TOPIC, event.schema_id, event.payload, str(damaged)))
-    return ChangeBatch(changes, fetched.position, fetched.schema_id, unread, blind)
+    return ChangeBatch(changes, fetched.position, fetched.schema_id, unread, blind, tuple(related))
 
 
 def _all(writes: Sequence[CrmWrite], verdict: Verdict, fault: CrmFault) -> list[Reply]:

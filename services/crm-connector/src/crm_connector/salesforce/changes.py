@@ -5,19 +5,20 @@ import io
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, cast
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
 
 import fastavro
 from fastavro.types import Schema
 from pydantic import Field, TypeAdapter
 from pydantic_core import from_json
 
+from crm_connector.crm import Related
 from crm_connector.domain.observation import ChangeKind, CrmChange, FactChanges
-from crm_connector.salesforce.replies import amount_of
+from crm_connector.salesforce.plan import OBJECTS, PREFIXES, Plan
 from crm_connector.salesforce.rows import OWN_FIELDS
 
-FACT_FIELDS = {"stage": "StageName", "amount": "Amount", "close_date": "CloseDate", "owner_id": "OwnerId"}
+FACT_FIELDS = {"stage": "StageName", "owner_id": "OwnerId"}
 # Fields the org moves by itself when a record is saved or its stage changes.
 DERIVED_FIELDS = frozenset(
     {
@@ -35,6 +36,8 @@ _KINDS = {
     "UNDELETE": ChangeKind.UNDELETED,
 }
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+CONTACT_ROLE = "OpportunityContactRole"
+ACTIVITIES = ("Task", "Event")
 _HEADER = "ChangeEventHeader"
 _WRITE_ID = "Stagecraft_Write_Id__c"
 
@@ -71,6 +74,7 @@ class _AvroRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Header:
+    entity: Annotated[str, Field(alias="entityName")]
     change_type: Annotated[str, Field(alias="changeType")]
     record_ids: Annotated[list[str], Field(alias="recordIds")]
     transaction_key: Annotated[str, Field(alias="transactionKey")]
@@ -86,6 +90,11 @@ class _Header:
         if self.change_type == "GAP_OVERFLOW" or any("*" in record_id for record_id in self.record_ids):
             return ChangeKind.OVERFLOW
         return _KINDS.get(self.change_type, ChangeKind.GAP)
+
+    @property
+    def object_type(self) -> str:
+        """The type of the subjects it is about; empty when it is about something else."""
+        return next((kind for kind, name in OBJECTS.items() if name == self.entity), "")
 
     @property
     def committed_at(self) -> datetime:
@@ -154,11 +163,19 @@ def _event(payload: bytes, schema: Schema) -> _Event:
     return _Event(header, record)
 
 
-def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
-    """The changes in one event: one for each record it names, since equal changes of many records are merged.
-    Unreadable when it is damaged: to pass over it would be to miss a change."""
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one event says: changes of subjects, and records of other objects that facts of subjects come from."""
+
+    changes: Sequence[CrmChange] = ()
+    related: Sequence[Related] = ()
+
+
+def changes_of(schema: EventSchema, payload: bytes, plan: Plan) -> Seen:
+    """What one event says: a change of each record it names, since equal changes of many records are merged. Unreadable
+    when it is damaged: to pass over it would be to miss a change."""
     try:
-        return _changes_of(schema, schema.decode(payload))
+        return _seen(schema, schema.decode(payload), plan)
     except Exception as error:
         raise Unreadable(f"a change event cannot be read: {_words(error)}", _gaps(schema, payload)) from error
 
@@ -166,7 +183,7 @@ def changes_of(schema: EventSchema, payload: bytes) -> list[CrmChange]:
 def _gaps(schema: EventSchema, payload: bytes) -> list[CrmChange]:
     try:
         header = schema.header(payload)
-        return [replace(_change(header, record_id), kind=ChangeKind.GAP) for record_id in header.record_ids]
+        return [replace(_change(header, each), kind=ChangeKind.GAP) for each in header.record_ids if header.object_type]
     except Exception:
         return []
 
@@ -175,28 +192,66 @@ def _words(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"[:500]
 
 
-def _changes_of(schema: EventSchema, event: _Event) -> list[CrmChange]:
+def _seen(schema: EventSchema, event: _Event, plan: Plan) -> Seen:
     header = event.header
-    changed = _changed(schema, event)
-    fields = {name: value for name, value in changed.items() if name not in DERIVED_FIELDS | OWN_FIELDS}
-    facts = {fact: fields[name] for fact, name in FACT_FIELDS.items() if name in fields}
+    changed = _changed(schema, event, plan)
+    follows = header.object_type in plan.object_types
+    return Seen(
+        _changes(header, changed, plan) if follows else (),
+        [Related(header.entity, each) for each in header.record_ids] if _decides_others(header, changed, plan) else (),
+    )
+
+
+def _decides_others(header: _Header, changed: Mapping[str, object], plan: Plan) -> bool:
+    """Whether it is an activity, or facts of opportunities may come from it."""
+    if header.entity in ACTIVITIES:
+        return header.kind is not ChangeKind.OVERFLOW
+    if header.entity == CONTACT_ROLE:
+        return bool(plan.names.contact_roles)
+    if header.entity != OBJECTS["account"] or header.kind in (ChangeKind.CREATED, ChangeKind.OVERFLOW):
+        return False
+    read = {mapped.field for mapped in plan.mapping.of("account").values()}
+    return bool(read) and (header.kind is not ChangeKind.UPDATED or not read.isdisjoint(changed))
+
+
+def _changes(header: _Header, changed: Mapping[str, object], plan: Plan) -> list[CrmChange]:
+    object_type, created = header.object_type, header.kind is ChangeKind.CREATED
+    fields = {
+        name: _compared(object_type, name, value, plan)
+        for name, value in changed.items()
+        if name not in DERIVED_FIELDS | OWN_FIELDS
+    }
+    facts = FactChanges()
+    if (stage := plan.stage_field(object_type)) in changed:
+        facts["stage"] = _text(changed[stage])
+    if FACT_FIELDS["owner_id"] in changed:
+        facts["owner_id"] = _text(changed[FACT_FIELDS["owner_id"]])
+    account = object_type == "opportunity" and plan.reads_accounts() and "AccountId" in changed
     return [
         replace(
             _change(header, record_id),
             kind=header.kind,
             fields=fields,
-            facts=cast(FactChanges, facts),
+            facts=facts,
+            mapped=plan.changes_of(object_type, changed, created=created),
+            incomplete=account and not (created and changed["AccountId"] is None),
             write_id=_text(changed.get(_WRITE_ID)),
         )
         for record_id in header.record_ids
     ]
 
 
+def _compared(object_type: str, name: str, value: object, plan: Plan) -> object:
+    """The value as it is compared with what our write sent."""
+    return _text(value) if name in (plan.stage_field(object_type), FACT_FIELDS["owner_id"]) else value
+
+
 def _change(header: _Header, record_id: str) -> CrmChange:
     return CrmChange(
         change_id=f"{_text(header.transaction_key)}:{header.sequence_number}:{record_id}",
-        opportunity_id=record_id,
+        record_id=record_id,
         kind=header.kind,
+        object_type=header.object_type or PREFIXES.get(record_id[:3], "opportunity"),
         committed_at=header.committed_at,
         changed_by=_text(header.commit_user),
     )
@@ -207,18 +262,17 @@ def _text(value: object) -> str:
     return _TEXT.validate_python("" if value is None else value).replace("\x00", "\ufffd")
 
 
-def _changed(schema: EventSchema, event: _Event) -> dict[str, object]:
+def _changed(schema: EventSchema, event: _Event, plan: Plan) -> dict[str, object]:
     if event.header.kind is ChangeKind.CREATED:
         # Everything is new, and the bitmap of a creation may be empty.
+        always = (plan.stage_field(event.header.object_type) if event.header.object_type else "", *FACT_FIELDS.values())
         return {
-            name: _value(name, value)
-            for name, value in event.values.items()
-            if value is not None or name in FACT_FIELDS.values()
+            name: value for name, value in event.values.items() if value is not None or name in (*always, "AccountId")
         }
     if event.header.kind is not ChangeKind.UPDATED:
         return {}
     names = dict.fromkeys(schema.names(event.header.changed_fields) + schema.names(event.header.nulled_fields))
-    return {name: _value(name, _at(event.values, name)) for name in names}
+    return {name: _at(event.values, name) for name in names}
 
 
 def _at(event: Mapping[str, Any], name: str) -> Any:
@@ -226,21 +280,3 @@ def _at(event: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
-
-
-def _value(name: str, value: Any) -> Any:
-    match name:
-        case "StageName" | "OwnerId":
-            return _text(value)
-        case "Amount":
-            return amount_of(value)
-        case "CloseDate":
-            return _date(value)
-        case _:
-            return value
-
-
-def _date(value: Any) -> date | None:
-    if value is None or isinstance(value, date):
-        return value
-    return (_EPOCH + timedelta(milliseconds=value)).date()

@@ -32,7 +32,11 @@ def parse(content: bytes) -> Any:
 
 def read(kind: TypeAdapter[K], content: bytes) -> K:
     """The JSON as a value of that kind. OutcomeUnknown when it is none."""
-    found = parse(content)
+    return checked(kind, parse(content))
+
+
+def checked(kind: TypeAdapter[K], found: object) -> K:
+    """What was read as a value of that kind. OutcomeUnknown when it is none."""
     try:
         return kind.validate_python(found)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from crm_connector.crm import ChangeBatch
 from crm_connector.domain.observation import (
     ChangeKind,
     CrmChange,
-    CrmOpportunity,
+    CrmRecord,
     Effect,
     Known,
     ObservationKind,
@@ -43,22 +43,23 @@ _READ_AFTER = {ChangeKind.UNDELETED: ObservationKind.UNDELETED, ChangeKind.CREAT
 
 async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str]:
     """Opportunities whose changes leave the facts unknown."""
-    rows = await OpportunityRepository(uow.session, uow.tenant_id).read(c.opportunity_id for c in changes)
+    rows = await OpportunityRepository(uow.session, uow.tenant_id).read(c.record_id for c in changes)
     created: set[str] = set()
     wanted: dict[str, None] = {}
     for change in changes:
-        key = change.opportunity_id
+        key = change.record_id
         if change.kind is ChangeKind.CREATED:
             created.add(key)
         known = rows[key].known if key in rows else Known()
         gap = change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED)
-        if change.kind is not ChangeKind.OVERFLOW and (gap or key not in created) and needs_read(known, change):
+        anyway = gap or change.incomplete or key not in created
+        if change.kind is not ChangeKind.OVERFLOW and anyway and needs_read(known, change):
             wanted[key] = None
     return list(wanted)
 
 
 async def apply_changes(
-    uow: UnitOfWork, batch: ChangeBatch, records: Mapping[str, CrmOpportunity], names: Names, now: datetime
+    uow: UnitOfWork, batch: ChangeBatch, records: Mapping[str, CrmRecord], names: Names, now: datetime
 ) -> None:
     """Apply a batch and move the position behind it, in one transaction. `records` holds what was read for it."""
     connection = ConnectionRepository(uow.session, uow.tenant_id)
@@ -77,7 +78,7 @@ async def apply_changes(
     if single:
         intake = await _Intake.open(uow, single, names, now)
         for change in single:
-            intake.take_change(change, records.get(change.opportunity_id))
+            intake.take_change(change, records.get(change.record_id))
         await intake.save()
     await connection.note(now, **position)
 
@@ -90,7 +91,7 @@ async def _blind(connection: ConnectionRepository, now: datetime) -> dict[str, A
 
 
 async def apply_records(
-    uow: UnitOfWork, page: Sequence[CrmOpportunity], kind: ObservationKind, names: Names, now: datetime
+    uow: UnitOfWork, page: Sequence[CrmRecord], kind: ObservationKind, names: Names, now: datetime
 ) -> int:
     """Take over records as they were read; the number of them that were news."""
     intake = await _Intake.open(uow, page, names, now)
@@ -99,39 +100,43 @@ async def apply_records(
     return news
 
 
-async def not_yet_observed(uow: UnitOfWork, page: Sequence[CrmOpportunity]) -> list[CrmOpportunity]:
+async def not_yet_observed(uow: UnitOfWork, page: Sequence[CrmRecord]) -> list[CrmRecord]:
     """Those of the records of which nothing is known."""
-    rows = await OpportunityRepository(uow.session, uow.tenant_id).read(record.opportunity_id for record in page)
+    rows = await OpportunityRepository(uow.session, uow.tenant_id).read(record.record_id for record in page)
     known = {key for key, row in rows.items() if row.known.facts is not None}
-    return [record for record in page if record.opportunity_id not in known]
+    return [record for record in page if record.record_id not in known]
 
 
-def with_clocks(page: Sequence[CrmOpportunity], clocks: Mapping[str, StageClock]) -> list[CrmOpportunity]:
+def with_clocks(page: Sequence[CrmRecord], clocks: Mapping[str, StageClock]) -> list[CrmRecord]:
     """The records with what is known better of when they came into their stage."""
-    return [replace(each, stage_clock=clocks.get(each.opportunity_id, each.stage_clock)) for each in page]
+    return [replace(each, stage_clock=clocks.get(each.record_id, each.stage_clock)) for each in page]
 
 
 async def apply_import_page(
-    uow: UnitOfWork, import_id: UUID, page: Sequence[CrmOpportunity], names: Names, now: datetime
+    uow: UnitOfWork, import_id: UUID, page: Sequence[CrmRecord], names: Names, now: datetime
 ) -> None:
     """Take over one page of an import and note how far it came, in one transaction."""
     news = await apply_records(uow, page, ObservationKind.IMPORTED, names, now)
     connection = ConnectionRepository(uow.session, uow.tenant_id)
-    await connection.advance_import(import_id, page[-1].opportunity_id, len(page), news, now)
+    await connection.advance_import(import_id, page[-1].record_id, len(page), news, now)
 
 
 async def apply_absences(
-    uow: UnitOfWork, ids: Sequence[str], records: Mapping[str, CrmOpportunity], names: Names, now: datetime
+    uow: UnitOfWork, types: Mapping[str, str], records: Mapping[str, CrmRecord], names: Names, now: datetime
 ) -> None:
-    """Take over that the CRM no longer has some opportunities; `records` holds those of `ids` of which there is
-    something left."""
-    gone = [CrmChange(f"absent:{key}:{now.isoformat()}", key, ChangeKind.GAP, now) for key in ids if key not in records]
+    """Take over that the CRM no longer has some records, of these types by id; `records` holds those of them of which
+    there is something left."""
+    gone = [_absence(key, kind, now) for key, kind in types.items() if key not in records]
     intake = await _Intake.open(uow, [*records.values(), *gone], names, now)
     for record in records.values():
         intake.take_record(record, ObservationKind.UPDATED)
     for change in gone:
         intake.take_change(change, None)
     await intake.save()
+
+
+def _absence(key: str, object_type: str, now: datetime) -> CrmChange:
+    return CrmChange(f"absent:{key}:{now.isoformat()}", key, ChangeKind.GAP, now, object_type=object_type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,37 +154,40 @@ class _Intake:
 
     @classmethod
     async def open(
-        cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmOpportunity], names: Names, now: datetime
+        cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmRecord], names: Names, now: datetime
     ) -> "_Intake":
         """Lock the opportunities that are shown, and take the echoes of our own writes."""
         opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-        rows = await opportunities.lock(each.opportunity_id for each in shown)
+        rows = await opportunities.lock(each.record_id for each in shown)
         maps = await maps_of(uow, rows.values())
         written = {each.write_id for each in shown if each.write_id}
         attempts = await IntentRepository(uow.session, uow.tenant_id).ledger(written)
         proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
         return cls(uow, names, now, rows, maps, attempts, proven)
 
-    def take_change(self, change: CrmChange, record: CrmOpportunity | None) -> None:
+    def take_change(self, change: CrmChange, record: CrmRecord | None) -> None:
         """Fold a change; `record` is its opportunity as it was read, if it had to be."""
-        known = self.rows[change.opportunity_id].known
+        known = self.rows[change.record_id].known
         attempt = self.attempts.get(change.write_id)
         if needs_read(known, change):
             effect = _effect_of_read(known, record, change)
         else:
             effect = fold(known, change, attempt.sent if attempt else None)
-        occasion = Occasion(change.change_id, change.committed_at, change.changed_by, self.names)
-        self._take(change.opportunity_id, effect, attempt, occasion)
+        occasion = Occasion(change.change_id, change.committed_at, change.changed_by)
+        self._take(change, effect, attempt, occasion)
 
-    def take_record(self, record: CrmOpportunity, kind: ObservationKind) -> bool:
+    def take_record(self, record: CrmRecord, kind: ObservationKind) -> bool:
         """Fold a record that was read; whether it was news, to be published as `kind`."""
-        effect = fold_record(self.rows[record.opportunity_id].known, record, kind)
-        occasion = _reading(record, f"read:{record.opportunity_id}:{record.modified_at.isoformat()}", self.names)
-        self._take(record.opportunity_id, effect, self.attempts.get(record.write_id), occasion)
+        row = self.rows[record.record_id]
+        effect = fold_record(row.known, record, kind)
+        # Facts that come from elsewhere change without the record's own stamp: the number of the news names them.
+        number = f":{row.sequence + 1}" if row.known.state_at == record.modified_at else ""
+        occasion = _reading(record, f"read:{record.record_id}:{record.modified_at.isoformat()}{number}")
+        self._take(record, effect, self.attempts.get(record.write_id), occasion)
         return effect.kind is not None
 
-    def _take(self, key: str, effect: Effect, attempt: Attempt | None, occasion: Occasion) -> None:
-        row = self.rows[key]
+    def _take(self, shown: CrmChange | CrmRecord, effect: Effect, attempt: Attempt | None, occasion: Occasion) -> None:
+        row = replace(self.rows[shown.record_id], object_type=shown.object_type)
         proven = self.proven.pop(attempt.intent_id, None) if attempt else None
         if attempt and proven and proven.target_stage:
             row = confirm(self.uow, row, proven, attempt.write_id, self.now)
@@ -187,7 +195,7 @@ class _Intake:
         elif proven:
             show_confirmed(proven)
         after = observe(self.uow, self.maps, row, effect, occasion)
-        self.rows[key] = replace(after, stage_is_ours=self._is_ours(row, after, attempt))
+        self.rows[shown.record_id] = replace(after, stage_is_ours=self._is_ours(row, after, attempt))
 
     def _is_ours(self, before: OpportunityRecord, after: OpportunityRecord, attempt: Attempt | None) -> bool:
         facts, was = after.known.facts, before.known.facts
@@ -209,7 +217,7 @@ class _Intake:
         await opportunities.save(list(self.rows.values()), self.now)
 
 
-def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChange) -> Effect:
+def _effect_of_read(known: Known, record: CrmRecord | None, change: CrmChange) -> Effect:
     if record is not None:
         return fold_record(known, record, _READ_AFTER.get(change.kind, ObservationKind.UPDATED))
     if known.facts is None or known.deleted:
@@ -218,14 +226,14 @@ def _effect_of_read(known: Known, record: CrmOpportunity | None, change: CrmChan
     return Effect(replace(known, deleted=True), ObservationKind.DELETED)
 
 
-def _reading(record: CrmOpportunity, change_id: str, names: Names) -> Occasion:
-    return Occasion(change_id, record.modified_at, record.modified_by, names, record.stage_clock)
+def _reading(record: CrmRecord, change_id: str) -> Occasion:
+    return Occasion(change_id, record.modified_at, record.modified_by, record.stage_clock)
 
 
 async def observe_conflicts(
     uow: UnitOfWork,
     conflicts: Sequence[Conflict],
-    records: Mapping[str, CrmOpportunity],
+    records: Mapping[str, CrmRecord],
     names: Names,
     now: datetime,
 ) -> None:
@@ -243,7 +251,7 @@ async def observe_conflicts(
         known = replace(row.known, awaited="", awaited_since=None)
         effect = fold_record(known, record, ObservationKind.CONFLICT)
         effect = replace(effect, kind=effect.kind or ObservationKind.CONFLICT)
-        occasion = _reading(record, f"conflict:{conflict.write_id}", names)
+        occasion = _reading(record, f"conflict:{conflict.write_id}")
         rows[row.opportunity_id] = replace(observe(uow, maps, row, effect, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
     observed = [conflict.intent_id for conflict in conflicts]

@@ -1,5 +1,6 @@
 """Pipelines, their stages' counterparts in the CRM, and the texts of questions."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -12,16 +13,18 @@ from kit.http.etag import check_revision
 from kit.ids import utc_now
 from kit.runtime import Runtime
 
-from crm_connector.domain.stages import CrmStage, MappingFault, StageMap, completed, faults
+from crm_connector.domain.stages import CrmStage, MappingFault, StageMap, completed, faults, lacking
 from crm_connector.errors import MappingInvalid, PipelineNotFound
 from crm_connector.messages import AssessmentPublished, PipelinePublished, read_pipeline, read_texts
 from crm_connector.records import PipelineRecord, PipelineVersion
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.opportunities import OpportunityRepository
-from crm_connector.service.maps import maps_of, stage_map
+from crm_connector.service.maps import maps_of, of_type, stage_map
 from crm_connector.service.publishing import read_again
 from crm_connector.signals import Signals
+
+log = logging.getLogger(__name__)
 
 # Opportunities read with a changed mapping in one transaction.
 PAGE = 1000
@@ -40,7 +43,7 @@ async def keep_pipelines(uow: UnitOfWork, events: Sequence[Received[PipelinePubl
 async def _keep_pipeline(uow: UnitOfWork, given: PipelineVersion) -> None:
     definitions = DefinitionRepository(uow.session, uow.tenant_id)
     before = await definitions.lock_pipeline(given.pipeline_key)
-    catalog = await ConnectionRepository(uow.session, uow.tenant_id).stages()
+    catalog = of_type(await ConnectionRepository(uow.session, uow.tenant_id).stages(), given.object_type)
     by_hand = before is not None and before.mapping_revision > 0
     left_out = {stage.key for stage in before.stages} if before is not None and by_hand else ()
     row = PipelineRecord(
@@ -48,12 +51,15 @@ async def _keep_pipeline(uow: UnitOfWork, given: PipelineVersion) -> None:
         given.version,
         given.name,
         given.is_default and (before is None or before.version < given.version),
+        given.object_type,
         given.stages,
         pairs=completed(before.pairs if before else {}, given.stages, catalog, left_out),
         mapping_revision=before.mapping_revision if before else 0,
         remap_after="",
     )
     await definitions.keep_pipeline(row)
+    for fault in lacking(row.pairs, given.stages, catalog):
+        log.warning("%s: version %d of %s: %s", uow.tenant_id, given.version, given.pipeline_key, fault.detail)
 
 
 async def keep_catalog(uow: UnitOfWork, stages: Sequence[CrmStage]) -> None:
@@ -66,7 +72,8 @@ async def keep_catalog(uow: UnitOfWork, stages: Sequence[CrmStage]) -> None:
     await definitions.lock_mappings()
     await connection.replace_stages(stages)
     for row in await definitions.lock_pipelines():
-        pairs = row.pairs if row.mapping_revision else completed(row.pairs, row.stages, stages)
+        known = of_type(stages, row.object_type)
+        pairs = row.pairs if row.mapping_revision else completed(row.pairs, row.stages, known)
         await definitions.replace_pairs(row, pairs, row.mapping_revision)
     uow.after_commit(uow.resources.get(Signals).mapping.set)
 
@@ -93,7 +100,7 @@ async def replace_mapping(
     pipeline = await _find(uow, *place)
     check_revision(revision, pipeline.mapping_revision)
     connection = ConnectionRepository(uow.session, uow.tenant_id)
-    wrong = faults(pairs, pipeline.stages, await connection.stages())
+    wrong = faults(pairs, pipeline.stages, of_type(await connection.stages(), pipeline.object_type))
     if wrong:
         raise MappingInvalid(await _missed(uow, wrong, (await connection.get()).stages_at))
     await definitions.replace_pairs(pipeline, pairs, pipeline.mapping_revision + 1)

@@ -25,14 +25,24 @@ class Maps:
     stages_of: Mapping[Version, Sequence[PipelineStage]]
 
     @property
-    def default(self) -> Version:
-        """The pipeline for opportunities that no decision assigned elsewhere; without a key when there is none."""
-        return next(((row.pipeline_key, row.version) for row in self.newest.values() if row.is_default), ("", 0))
+    def object_types(self) -> tuple[str, ...]:
+        """The types of records that have a pipeline; opportunities always count."""
+        return tuple(sorted({"opportunity", *(row.object_type for row in self.newest.values())}))
+
+    def default(self, object_type: str = "opportunity") -> Version:
+        """The pipeline for records of this type that no decision assigned elsewhere; without a key when there is none.
+        Of leads and accounts the only one counts, too."""
+        rows = [row for row in self.newest.values() if row.object_type == object_type]
+        if object_type != "opportunity" and len(rows) == 1:
+            return rows[0].pipeline_key, rows[0].version
+        return next(((row.pipeline_key, row.version) for row in rows if row.is_default), ("", 0))
 
     def crm_stage(self, version: Version, stage_key: str) -> str | None:
         """The CRM's stage that may be written for ours; None when there is none."""
         found = self._map(version).crm_stage(stage_key)
-        usable = not self.catalog or any(stage.name == found and stage.is_active for stage in self.catalog)
+        newest = self.newest.get(version[0])
+        catalog = of_type(self.catalog, newest.object_type) if newest else self.catalog
+        usable = not catalog or any(stage.name == found and stage.is_active for stage in catalog)
         return found if usable else None
 
     def stage_key(self, version: Version, crm_stage: str) -> str:
@@ -73,4 +83,10 @@ async def maps_of(uow: UnitOfWork, rows: Iterable[OpportunityRecord | Reading]) 
 
 def stage_map(row: PipelineRecord, catalog: Sequence[CrmStage]) -> StageMap:
     """The mapping of a version; while the CRM has shown no stages, each of ours is called as it is."""
-    return StageMap(dict(row.pairs) if catalog or row.mapping_revision else default_pairs(row.stages, ()))
+    known = of_type(catalog, row.object_type)
+    return StageMap(dict(row.pairs) if known or row.mapping_revision else default_pairs(row.stages, ()))
+
+
+def of_type(catalog: Sequence[CrmStage], object_type: str) -> list[CrmStage]:
+    """The stages of records of this type."""
+    return [stage for stage in catalog if stage.object_type == object_type]

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from google.protobuf.message import DecodeError
 from kit.database.unit_of_work import UnitOfWork
@@ -75,6 +76,7 @@ def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:
         pipeline_version=decision.pipeline_version,
         target_stage=decision.target_stage,
         expected_stage=decision.expected_stage,
+        expected_version=decision.expected_version,
         earned_stage=decision.earned_stage,
         reason_code=decision.reason_code,
         assessment_key=decision.assessment_key,
@@ -115,18 +117,20 @@ async def prepare(
     # Answers alone need neither: they replace nothing.
     staged = [write.opportunity_id for write in due if write.target_stage]
     rows = await OpportunityRepository(uow.session, uow.tenant_id).lock(staged)
-    versions = {_version(write) for write in due if write.target_stage}
+    versions = {version for write in due if write.target_stage for version in (_version(write), _expected(write))}
     maps = await load_maps(uow, versions) if staged else None
     texts = await DefinitionRepository(uow.session, uow.tenant_id).texts(
         (write.assessment_key, write.assessment_version) for write in due if write.evidence is not None
     )
     reasons = await _reasons(intents, due, maps) if maps else {}
     ready: list[Prepared] = []
+    needless: list[UUID] = []
     unmapped: list[DueWrite] = []
     unreadable: list[DueWrite] = []
     for write in due:
         stage = _stage_write(write, rows[write.opportunity_id], maps, reasons) if maps and write.target_stage else None
-        if write.superseded:
+        if write.superseded or _says_nothing(write, stage):
+            needless.append(write.intent_id)
             continue
         if write.target_stage and stage is None:
             unmapped.append(write)
@@ -148,7 +152,7 @@ async def prepare(
         )
         ready.append(Prepared(_sent(write, crm_write.write_id, now, lease), crm_write))
     ready = await _mark_sent(intents, crm, ready)
-    await supersede(uow, [write.intent_id for write in due if write.superseded], now)
+    await supersede(uow, needless, now)
     await park_unmapped(uow, rows, [write.intent_id for write in unmapped], now)
     await park_unreadable(uow, [write.intent_id for write in unreadable], now)
     return ready, len(due)
@@ -168,12 +172,23 @@ def _version(write: QueuedWrite) -> Version:
     return write.pipeline_key, write.pipeline_version
 
 
+def _expected(write: QueuedWrite) -> Version:
+    """The version whose stage is to be replaced: after a migration, one before."""
+    return write.pipeline_key, write.expected_version or write.pipeline_version
+
+
+def _says_nothing(write: QueuedWrite, stage: StageWrite | None) -> bool:
+    """Whether the CRM calls the stage alike in both versions of a migration, so that there is nothing to write."""
+    unwritten = write.expected_version and write.evidence is None
+    return bool(unwritten) and stage is not None and stage.target == stage.expected
+
+
 def _stage_write(write: QueuedWrite, row: OpportunityRecord, maps: Maps, reasons: Reasons) -> StageWrite | None:
     version = _version(write)
     target = maps.crm_stage(version, write.target_stage)
     if target is None:
         return None
-    decided = maps.crm_stage(version, write.expected_stage) or ""
+    decided = maps.crm_stage(_expected(write), write.expected_stage) or ""
     facts = row.known.facts
     reason = write.reason_code or reasons.get((write.opportunity_id, write.target_stage), "")
     return StageWrite(

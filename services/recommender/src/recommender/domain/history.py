@@ -7,7 +7,7 @@ which topics deliver those facts cannot change the final counts.
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -110,12 +110,14 @@ class History:
     evidence: dict[str, Evidence] = field(default_factory=dict)
 
     def enter(self, visit: Visit) -> bool:
-        """Keeps the visit; of two reports of one visit the later revision. Says whether anything changed."""
+        """Keeps the visit; of two reports of one visit the later revision, with the time and the entry of the first: a
+        migration changes what the stage is called while the visit goes on. Says whether anything changed."""
         known = self.visits.get(visit.visit_no)
-        if known is not None and known.revision >= visit.revision:
-            return False
+        if known is not None:
+            first, last = sorted((known, visit), key=lambda each: each.revision)
+            visit = replace(last, entered_at=min(first.entered_at, last.entered_at), entry=first.entry)
         self.visits[visit.visit_no] = visit
-        return True
+        return visit != known
 
     def score(self, evidence: Evidence) -> bool:
         """Keeps the score; a later scoring replaces an earlier one. Says whether anything changed."""

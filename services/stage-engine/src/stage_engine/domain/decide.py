@@ -3,6 +3,8 @@
     Submission   evidence: rules may move the opportunity, propose to, or say what is short
     Observation  what the CRM holds: adopt, converge, quarantine
     Command      a person: move, override, close, reopen
+    FactChange   what a source says of facts: rules that read those that changed may move the opportunity
+    Migration    another version of the pipeline: the stage that the plan names
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -10,13 +12,15 @@ Every input costs exactly one decision, also when nothing moves; at most one tra
 from datetime import datetime
 
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
+from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.inputs import FactChange, Input, Migration, Observation, Submission
 from stage_engine.domain.on_command import on_command
+from stage_engine.domain.on_facts import on_facts
+from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import Pipeline
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -31,11 +35,13 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
         ruling = Ruling(Outcome.REJECTED, None, (reason,))
     else:
         ruling = _ruling(opportunity.changed(decision_no=opportunity.decision_no + 1), given, rules, now)
-    return _completed(ruling, opportunity, given, rules.pipeline, now)
+    return _completed(ruling, opportunity, given, rules, now)
 
 
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
+    if isinstance(given, Migration):
+        return on_migration(opportunity, given, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -44,21 +50,28 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if lapsed:
         opportunity = opportunity.changed(override=None)
     if isinstance(given, Submission):
-        return on_submission(opportunity, given, rules, now, unblocked=lapsed)
-    if isinstance(given, Observation):
-        return on_observation(opportunity, given, rules, now, unblocked=lapsed)
-    return on_command(opportunity, given, rules, now)
+        ruling = on_submission(opportunity, given, rules, now, unblocked=lapsed)
+    elif isinstance(given, Observation):
+        ruling = on_observation(opportunity, given, rules, now, unblocked=lapsed)
+    elif isinstance(given, FactChange):
+        ruling = on_facts(opportunity, given, rules, now, unblocked=lapsed)
+    else:
+        ruling = on_command(opportunity, given, rules, now)
+    return with_support(opportunity, given, ruling, rules, now)
 
 
-def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipeline: Pipeline, now: datetime) -> Decision:
+def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
+    pipeline = rules.pipeline
     after, reasons, explanation = ruling.opportunity, ruling.reasons, ruling.explanation
     target = expected = ""
+    version = 0
     if ruling.write and after is not None:
         target, expected = after.stage_key, after.base_stage
+        version = after.base_version if after.base_version != pipeline.version else 0
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Seventeen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -77,4 +90,6 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, pipelin
         given.actor,
         now,
         after,
+        version,
+        rules.modes_revision,
     )

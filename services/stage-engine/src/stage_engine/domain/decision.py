@@ -24,6 +24,7 @@ class Code(StrEnum):
     FAILED = "FAILED"
     NOT_CURRENT_STAGE = "NOT_CURRENT_STAGE"
     SUPERSEDED = "SUPERSEDED"
+    EXPIRED = "EXPIRED"
     OVERRIDE_ACTIVE = "OVERRIDE_ACTIVE"
     TERMINAL = "TERMINAL"
     SKIP_FORBIDDEN = "SKIP_FORBIDDEN"
@@ -36,18 +37,29 @@ class Code(StrEnum):
     SYNC_BLOCKED = "SYNC_BLOCKED"
     FACT_UNREADABLE = "FACT_UNREADABLE"
     OTHER_CURRENCY = "OTHER_CURRENCY"
+    FACT_TYPE = "FACT_TYPE"
+    FACT_SOURCE = "FACT_SOURCE"
+    FACT_FUTURE = "FACT_FUTURE"
+    FACT_UNREAD = "FACT_UNREAD"
+    FACT_STALE = "FACT_STALE"
+    EDIT_REVERTED = "EDIT_REVERTED"
+    NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
+    AUTOMATION_OFF = "AUTOMATION_OFF"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
 
 @value
 class Reason:
-    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short)."""
+    """One reason: the fact it is about, and the signed distance to what was needed (`-4`: four short) in its unit."""
 
     code: Code
     fact: str
     margin: Decimal | None
     message: str
+    unit: str = ""
+    # The criterion that it belongs to, empty where it belongs to a rule.
+    criterion: str = ""
 
 
 @value
@@ -58,9 +70,10 @@ class NearMiss:
     to_stage: str
     fact: str
     cell: str
-    actual: Decimal
+    actual: str
     margin: Decimal
     question_keys: tuple[str, ...]
+    unit: str = ""
 
 
 class TransitionKind(StrEnum):
@@ -74,6 +87,7 @@ class TransitionKind(StrEnum):
     WALK_AWAY = "walk_away"
     REOPEN = "reopen"
     ADOPT = "adopt"
+    MIGRATE = "migrate"
 
 
 class Cause(StrEnum):
@@ -121,7 +135,7 @@ UNEXPLAINED = Explanation()
 @value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
-    `write` asks for the CRM to be brought to the stage it is in then."""
+    `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
 
     outcome: Outcome
     opportunity: Opportunity | None
@@ -130,12 +144,15 @@ class Ruling:
     proposed_stage: str = ""
     transition: Transition | None = None
     write: bool = False
+    stuck: bool = False
 
 
 @value
 class Decision:
     """A ruling, complete. `opportunity` is how it is afterwards, None for one that is still unknown. The CRM is to be
-    brought from `crm_expected_stage` to `crm_target_stage` when there is a target."""
+    brought from `crm_expected_stage` to `crm_target_stage` when there is a target; the expected one is a stage of
+    `crm_expected_version`, or of this version when that is 0.
+    `modes_revision` names what was switched without a new version."""
 
     outcome: Outcome
     reasons: tuple[Reason, ...]
@@ -154,3 +171,5 @@ class Decision:
     actor: str
     decided_at: datetime
     opportunity: Opportunity | None = None
+    crm_expected_version: int = 0
+    modes_revision: int = 0

@@ -3,16 +3,17 @@
 It is what the engine is checked against at every decision, and what explains the decision.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 from typing import Protocol
 
-from stage_engine.domain.cells import measure, predicate
-from stage_engine.domain.facts import OPPORTUNITY_FACTS, Facts, score_fact
-from stage_engine.domain.grammar import Blank, Cell, Literal, parse
-from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
+from stage_engine.domain.facts import Facts, assessment_of, score_fact
+from stage_engine.domain.literals import Known, plain
+from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, is_timed, rules_by_stage
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value
 
 
@@ -24,61 +25,23 @@ class Truth(IntEnum):
     MISSING = 2
 
 
-@value
+@dataclass(slots=True, eq=False)
 class Finding:
-    """How one condition came out. `margin` is the signed distance to the threshold in the fact's unit: negative is
+    """How one condition came out. `margin` is the signed distance to the threshold in the condition's unit: negative is
     short by so much, positive is beyond by so much; None where distance has no meaning."""
 
     truth: Truth
-    fact: str
-    cell: str
-    actual: Literal | None
+    condition: ParsedCondition
+    actual: Known | None
     margin: Decimal | None
 
+    @property
+    def fact(self) -> str:
+        return self.condition.fact
 
-class Kind(IntEnum):
-    """What a rule does to an opportunity, in the order in which competing rules go first."""
-
-    WALK_AWAY = 0
-    LOST = 1
-    REGRESS = 3
-    ADVANCE = 4
-    WON = 5
-
-
-@value
-class ParsedCondition:
-    """A condition read: the fact, the cell's meaning and text, a test of whether a known value meets it, and a measure
-    of how far it lies within or outside."""
-
-    fact: str
-    cell: Cell
-    text: str
-    holds: Callable[[Literal], bool]
-    distance: Callable[[Literal], Decimal | None]
-
-
-Tests = tuple[tuple[str, Callable[[Literal], bool]], ...]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ParsedRule:
-    """A rule read for one stage that it can leave from."""
-
-    rule: Rule
-    kind: Kind
-    conditions: tuple[ParsedCondition, ...]
-    # The conditions that are not blank.
-    tests: Tests
-    facts: frozenset[str]
-    # Whether a hit moves the opportunity or asks to.
-    acts: bool
-    # Whether every score that it needs counts in the stage: it can hold at all.
-    possible: bool
-
-    def order(self) -> tuple[int, Kind, str]:
-        """Who goes first: by priority, then kind (a disqualifier beats a pass), then id."""
-        return self.rule.priority, self.kind, self.rule.rule_id
+    @property
+    def cell(self) -> str:
+        return self.condition.text
 
 
 @value
@@ -125,22 +88,21 @@ class EngineDisagreement(EngineFault):
 _HOLDS, _FAILED, _MISSING = Truth.HOLDS, Truth.FAILED, Truth.MISSING
 
 
+@lru_cache(8192, typed=True)
+def finding_of(condition: ParsedCondition, actual: Known | None) -> Finding:
+    """How a condition comes out for a value. Equal numbers give the same, however many zeros each was written with."""
+    if condition.holds(actual):
+        truth = _HOLDS
+    else:
+        truth = _MISSING if actual is None else _FAILED
+    margin = None if actual is None else condition.distance(actual)
+    return Finding(truth, condition, actual, None if margin is None else Decimal(plain(margin)))
+
+
 def findings_of(parsed: ParsedRule, facts: Facts) -> RuleResult:
     """Every condition of a rule against the facts, with its margin."""
-    findings: list[Finding] = []
-    unmet: list[Finding] = []
-    for condition in parsed.conditions:
-        known = facts.get(condition.fact)
-        if known is None:
-            truth = _HOLDS if isinstance(condition.cell, Blank) else _MISSING
-            finding = Finding(truth, condition.fact, condition.text, None, None)
-        else:
-            truth = _HOLDS if condition.holds(known) else _FAILED
-            finding = Finding(truth, condition.fact, condition.text, known, condition.distance(known))
-        findings.append(finding)
-        if truth is not _HOLDS:
-            unmet.append(finding)
-    return RuleResult(parsed, findings, unmet)
+    findings = [finding_of(condition, facts.get(condition.fact)) for condition in parsed.conditions]
+    return RuleResult(parsed, findings, [each for each in findings if each.truth is not _HOLDS])
 
 
 def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
@@ -148,80 +110,92 @@ def facts_read_by(rules: Iterable[ParsedRule]) -> tuple[str, ...]:
     return tuple(sorted({fact for parsed in rules for fact in parsed.facts}))
 
 
-def kind_of(pipeline: Pipeline, source: str, target: str) -> Kind:
-    """What a move from one stage to another is."""
-    category = pipeline.stage(target).category
-    if category is Category.WON:
-        return Kind.WON
-    if category is Category.LOST:
-        return Kind.LOST
-    if category is Category.ABANDONED:
-        return Kind.WALK_AWAY
-    return Kind.ADVANCE if pipeline.rank(target) > pipeline.rank(source) else Kind.REGRESS
+def all_hold(tests: Tests, facts: Facts) -> bool:
+    """Whether every test holds by our own reading."""
+    for fact, holds in tests:
+        if not holds(facts.get(fact)):
+            return False
+    return True
 
 
-def rules_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
-    """For each open stage the rules that can leave it, those that go first in front. Rules that would lead back are
-    left out: only a person goes back."""
-    read = [_read(rule) for rule in pipeline.rules if rule.mode is not RuleMode.OFF]
-    tables: dict[str, tuple[ParsedRule, ...]] = {}
-    for stage in pipeline.stages:
-        if stage.category is not Category.OPEN:
-            continue
-        known = {*OPPORTUNITY_FACTS, *map(score_fact, stage.assessment_keys)}
-        found: list[ParsedRule] = []
-        for rule, conditions, tests, facts in read:
-            kind = kind_of(pipeline, stage.key, rule.to_stage)
-            if rule.from_stage not in (None, stage.key) or kind is Kind.REGRESS:
-                continue
-            acts = rule.mode in (RuleMode.AUTO, RuleMode.PROPOSE)
-            possible = all(fact in known for fact, _ in tests)
-            found.append(ParsedRule(rule, kind, conditions, tests, facts, acts, possible))
-        found.sort(key=ParsedRule.order)
-        tables[stage.key] = tuple(found)
-    return tables
-
-
-def _read(rule: Rule) -> tuple[Rule, tuple[ParsedCondition, ...], Tests, frozenset[str]]:
-    conditions = tuple(
-        ParsedCondition(c.fact, cell, c.cell, predicate(cell), measure(cell))
-        for c in rule.conditions
-        for cell in (parse(c.cell),)
-    )
-    tests = tuple((c.fact, c.holds) for c in conditions if not isinstance(c.cell, Blank))
-    return rule, conditions, tests, frozenset(c.fact for c in conditions)
+# Sets of facts that changed together, kept with the rules that read them.
+_ASKED_LIMIT = 4096
 
 
 class Ruleset:
     """A pipeline version ready to decide with: its rules as we read them, and the engine."""
 
-    def __init__(self, pipeline: Pipeline, matcher: Matcher) -> None:
+    def __init__(
+        self, pipeline: Pipeline, matcher: Matcher, modes_revision: int = 0, *, automation: bool = True
+    ) -> None:
         self.pipeline = pipeline
+        self.modes_revision = modes_revision
+        # Whether rules may move anything by themselves.
+        self.automation = automation
         self.tables = rules_by_stage(pipeline)
-        self._possible = {key: tuple(p for p in table if p.possible) for key, table in self.tables.items()}
+        # Criteria and milestones, by the names of their tables.
+        self.demands = demands_by_stage(pipeline)
+        every = self.tables | self.demands
+        self._possible = {key: tuple(p for p in table if p.possible) for key, table in every.items()}
         # What it takes to keep, in rules and their conditions, once for each stage.
-        self.size = sum(1 + len(p.conditions) for table in self.tables.values() for p in table)
+        self.size = sum(1 + len(p.conditions) for table in every.values() for p in table)
+        self._leading: dict[str, tuple[ParsedRule, ...]] = {}
+        self.alone = self._alone()
+        # Whether what holds depends on when it is asked.
+        ages = pipeline.evidence_max_age is not None or bool(pipeline.assessment_max_age)
+        self.timed = ages or any(is_timed(c) for table in every.values() for p in table for c in p.conditions)
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
+        self._evidence: dict[str, frozenset[str]] = {}
+
+    def leading(self, stage_key: str) -> tuple[ParsedRule, ...]:
+        """The rules of a stage that act and lead on from it."""
+        found = self._leading.get(stage_key)
+        if found is None:
+            further = self.pipeline.further
+            table = self._possible[stage_key]
+            found = tuple(p for p in table if p.acts and further(stage_key, p.rule.to_stage) != stage_key)
+            self._leading[stage_key] = found
+        return found
+
+    def _alone(self) -> dict[str, str]:
+        """The assessments that count in one stage and nowhere else, beside no other and with no criterion that reads
+        them, with that stage: what they say has no bearing on other steps."""
+        stages: dict[str, list[str]] = {}
+        for stage in self.pipeline.stages:
+            for key in stage.assessment_keys:
+                stages.setdefault(key, []).append(stage.key)
+        read = {assessment_of(fact) for table in self.demands.values() for p in table for fact in p.facts}
+        one = {key: found[0] for key, found in stages.items() if len(found) == 1 and key not in read}
+        return {key: stage for key, stage in one.items() if len(self.pipeline.stage(stage).assessment_keys) == 1}
 
     def asked(self, stage_key: str, facts: frozenset[str]) -> Asked:
         """The rules of the stage that read any of these facts."""
         found = self._asked.get((stage_key, facts))
         if found is None:
             rules = tuple(p for p in self.tables[stage_key] if not facts.isdisjoint(p.facts))
+            if len(self._asked) >= _ASKED_LIMIT:
+                self._asked.clear()
             found = Asked(rules, tuple(p for p in rules if p.acts), facts_read_by(rules))
             self._asked[stage_key, facts] = found
         return found
 
+    def evidence(self, assessment_key: str) -> frozenset[str]:
+        """The facts that new answers to an assessment may have changed: its score, and of the others those read."""
+        found = self._evidence.get(assessment_key)
+        if found is None:
+            read = {fact for fact in self.pipeline.reads if assessment_of(fact) == assessment_key}
+            found = self._evidence[assessment_key] = frozenset({score_fact(assessment_key), *read})
+        return found
+
     def hits(self, stage_key: str, facts: Facts) -> list[ParsedRule]:
-        """The rules of the stage that hold, those that go first in front. EngineDisagreement when the engine does not
-        find exactly the same."""
+        """The rows of a table that hold, those that go first in front: rules of a stage, its criteria or milestones.
+        EngineDisagreement when the engine does not find exactly the same."""
         found: list[ParsedRule] = []
         ours: list[str] = []
         for parsed in self._possible[stage_key]:
             for fact, holds in parsed.tests:
-                value = facts.get(fact)
-                if value is None or not holds(value):
+                if not holds(facts.get(fact)):
                     break
             else:
                 found.append(parsed)

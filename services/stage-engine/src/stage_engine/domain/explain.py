@@ -2,14 +2,18 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
 from operator import itemgetter
 
+from stage_engine.domain.cells import side
 from stage_engine.domain.decision import Code, NearMiss, Reason
-from stage_engine.domain.evaluate import Finding, ParsedRule, RuleResult, Truth
-from stage_engine.domain.facts import Facts
-from stage_engine.domain.grammar import plain
+from stage_engine.domain.evaluate import Finding, RuleResult
+from stage_engine.domain.facts import Facts, assessment_of
+from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.parsed import ParsedRule
+from stage_engine.domain.pipeline import Rule
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
@@ -19,12 +23,26 @@ NEAR_MISS_LIMIT = 5
 REASON_LIMIT = 100
 
 
+@lru_cache(8192)
 def _reason(finding: Finding) -> Reason:
-    fact, actual = finding.fact, finding.actual
-    if finding.truth is Truth.MISSING:
+    fact, actual, margin = finding.fact, finding.actual, finding.margin
+    if actual is None:
         return Reason(Code.MISSING, fact, None, f"{fact} is not known; needed: {finding.cell}")
-    shown = plain(actual) if isinstance(actual, Decimal) else actual
-    return Reason(Code.FAILED, fact, finding.margin, f"{fact} is {shown}; needed: {finding.cell}")
+    text = f"{fact} is {shown(actual)}; needed: {finding.cell}"
+    gap = gap_of(finding)
+    return Reason(Code.FAILED, fact, margin, f"{text}; {gap}" if gap else text, finding.condition.unit)
+
+
+def gap_of(finding: Finding) -> str:
+    """How far off a condition is in words, such as `3 days late` or `2,000 EUR short`; empty where that has no
+    meaning or is nothing."""
+    if not finding.margin or finding.actual is None:
+        return ""
+    number, unit = abs(finding.margin), finding.condition.unit
+    amount = f"{number.normalize():,f}" if number % 1 else f"{number:,.0f}"
+    if number == 1 and unit in ("points", "days", "contacts"):
+        unit = unit.removesuffix("s")
+    return " ".join(filter(None, (amount, unit, side(finding.condition.cell, finding.actual))))
 
 
 def reasons_of(results: Iterable[RuleResult]) -> tuple[Reason, ...]:
@@ -50,22 +68,26 @@ def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> t
     """The conditions of rules that only numbers kept from holding, the nearest first."""
     missed: list[tuple[Decimal, str, NearMiss]] = []
     for result in results:
-        rule = result.parsed.rule
-        misses: list[tuple[Decimal, str, NearMiss]] = []
-        for finding in result.unmet:
-            fact, actual, margin = finding.fact, finding.actual, finding.margin
-            if margin is None:
+        rule, unmet = result.parsed.rule, result.unmet
+        for finding in unmet:
+            if finding.margin is None:
                 break
-            assert isinstance(actual, Decimal)
-            score = opportunity.scores.get(fact.removesuffix(".score"))
-            keys = () if score is None else tuple([key for key, _ in score.lost[:QUESTION_LIMIT]])
-            miss = NearMiss(rule.rule_id, rule.to_stage, fact, finding.cell, actual, margin, keys)
-            misses.append((abs(margin), rule.rule_id, miss))
         else:
-            missed += misses
+            for finding in unmet:
+                assert finding.margin is not None
+                missed.append((abs(finding.margin), rule.rule_id, _near_miss(opportunity, rule, finding)))
     if len(missed) > 1:
         missed.sort(key=itemgetter(0, 1))
     return tuple([miss for _, _, miss in missed[:NEAR_MISS_LIMIT]])
+
+
+def _near_miss(opportunity: Opportunity, rule: Rule, finding: Finding) -> NearMiss:
+    condition, margin = finding.condition, finding.margin
+    assert margin is not None and finding.actual is not None
+    score = opportunity.scores.get(assessment_of(condition.fact) or "")
+    keys = tuple([key for key, _ in score.lost[:QUESTION_LIMIT]]) if score is not None and score.lost else ()
+    actual = shown(finding.actual)
+    return NearMiss(rule.rule_id, rule.to_stage, condition.fact, condition.text, actual, margin, keys, condition.unit)
 
 
 def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
@@ -81,4 +103,4 @@ def smallest_margin(results: Iterable[RuleResult]) -> Decimal | None:
 
 def facts_read(names: Iterable[str], facts: Facts) -> tuple[tuple[str, str], ...]:
     """Those of these facts that are known, as text."""
-    return tuple([(n, plain(v) if isinstance(v := facts[n], Decimal) else v) for n in names if n in facts])
+    return tuple([(n, shown(facts[n])) for n in names if n in facts])

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from stage_engine.domain.boxes import Domain
-from stage_engine.domain.grammar import Literal, plain
+from stage_engine.domain.literals import Known, shown
 
 
 class Severity(StrEnum):
@@ -42,22 +42,20 @@ class ScoreReach:
         return Domain(self.minimum, self.maximum, self.scores)
 
 
-def error(code: str, pointer: str, message: str, witness: Mapping[str, Literal] | None = None) -> LintFinding:
+def error(code: str, pointer: str, message: str, witness: Mapping[str, Known] | None = None) -> LintFinding:
     return _finding(Severity.ERROR, code, pointer, message, witness)
 
 
-def warning(code: str, pointer: str, message: str, witness: Mapping[str, Literal] | None = None) -> LintFinding:
+def warning(code: str, pointer: str, message: str, witness: Mapping[str, Known] | None = None) -> LintFinding:
     return _finding(Severity.WARNING, code, pointer, message, witness)
 
 
-def info(code: str, pointer: str, message: str, witness: Mapping[str, Literal] | None = None) -> LintFinding:
+def info(code: str, pointer: str, message: str, witness: Mapping[str, Known] | None = None) -> LintFinding:
     return _finding(Severity.INFO, code, pointer, message, witness)
 
 
 def _finding(
-    severity: Severity, code: str, pointer: str, message: str, witness: Mapping[str, Literal] | None
+    severity: Severity, code: str, pointer: str, message: str, witness: Mapping[str, Known] | None
 ) -> LintFinding:
-    texts = None
-    if witness is not None:
-        texts = {fact: plain(value) if isinstance(value, Decimal) else value for fact, value in witness.items()}
+    texts = None if witness is None else {fact: shown(value) for fact, value in witness.items()}
     return LintFinding(severity, code, pointer, message, texts)

@@ -6,7 +6,7 @@ from datetime import datetime
 from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Input
+from stage_engine.domain.inputs import Input, relevant
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.value import value
 
@@ -30,7 +30,8 @@ def fold(
         if given.identity in decided:
             continue
         decided.add(given.identity)
-        decision = decide(opportunity, given, rules, now)
-        steps.append(Step(opportunity, given, decision))
+        read = relevant(given, rules.pipeline.reads)
+        decision = decide(opportunity, read, rules, now)
+        steps.append(Step(opportunity, read, decision))
         opportunity = decision.opportunity
     return steps

@@ -1,39 +1,46 @@
 """The closed grammar of a rule's cell, so that what a rule means can be analysed exactly.
 
-    cell        blank | test
-    test        comparison | interval | list
-    comparison  (">" | ">=" | "<" | "<=") number
-    interval    ("[" | "(") number ".." number ("]" | ")")
+    cell        blank | presence | boolean | comparison | interval | list | set | recency
+    presence    "known" | "unknown"
+    boolean     "true" | "false"
+    comparison  (">" | ">=" | "<" | "<=") bound
+    interval    ("[" | "(") bound ".." bound ("]" | ")")
     list        ["="] literal {"," literal}
-    literal     number | "'" text "'"
+    set         ("any of" | "none of") text {"," text} | "contains" text
+    recency     "within" duration | "older than" duration
+    bound       number | moment | "now" [("+" | "-") duration]
+    literal     number | text | moment
+    text        "'" characters "'"
+    moment      a date such as 2026-06-30, or an instant such as 2026-06-30T12:00Z
+    duration    digits ("w" | "d" | "h")
 
-A blank cell holds for any fact, known or not. Everything else is refused with its position: zen-engine itself
-takes a malformed cell for one that never matches.
+A blank cell holds for any fact, known or not, and `unknown` for an unknown one only; all others ask for a known value.
+Everything else is refused with its position: zen-engine itself takes a malformed cell for one that never matches.
 """
 
-import re
 from dataclasses import dataclass
+from datetime import date, datetime
 from decimal import Decimal
+from enum import Enum
 from functools import lru_cache
 
-Literal = Decimal | str
+from stage_engine.domain.literals import DAY, Literal, exact_number, plain, seconds
+from stage_engine.domain.tokens import CellError, Token, tokens_of
 
-# Numbers of at most this size are exact in the engine, which reckons with 96-bit decimals.
-INTEGER_DIGITS = 15
-FRACTION_DIGITS = 12
+__all__ = [
+    "Among", "Blank", "Both", "Cell", "CellError", "Is", "Literal", "OneOf", "Presence", "Range", "Scale",
+    "exact_number", "is_empty", "parse", "plain",
+]  # fmt: skip
 
-_TOKEN = re.compile(
-    r"\s*(?:(?P<number>-?\d+(?:\.\d+)?)|'(?P<text>[^'\\\x00-\x1f]*)'|(?P<mark>>=|<=|\.\.|[><=\[\](),]))"
-)
+UNITS = {"w": 7 * DAY, "d": DAY, "h": 3600}
 
 
-class CellError(ValueError):
-    """A cell outside the grammar: where, and what is allowed there."""
+class Scale(Enum):
+    """What the numbers of a cell measure: the fact itself, seconds since the epoch, or seconds from now."""
 
-    def __init__(self, position: int, found: str, allowed: str) -> None:
-        super().__init__(f"at {position}: {found}; allowed here: {allowed}")
-        self.position = position
-        self.allowed = allowed
+    NUMBER = 0
+    AT = 1
+    AHEAD = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +49,25 @@ class Blank:
 
 
 @dataclass(frozen=True, slots=True)
-class OneOf:
-    """Equality with one of the values, all numbers or all texts."""
+class Presence:
+    """The fact is known, or it is not."""
 
-    values: tuple[Literal, ...]
+    known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """Equality with a boolean."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Equality with one of the values: all texts, or all numbers of one scale."""
+
+    values: tuple[Decimal | str, ...]
+    scale: Scale = Scale.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,73 +78,47 @@ class Range:
     low_closed: bool
     high: Decimal | None
     high_closed: bool
-
-
-Cell = Blank | OneOf | Range
+    scale: Scale = Scale.NUMBER
 
 
 @dataclass(frozen=True, slots=True)
-class _Token:
-    position: int
-    kind: str
-    text: str
+class Among:
+    """A set of texts that has one of the values, or none of them. A text counts as a set of one."""
+
+    values: tuple[str, ...]
+    has_one: bool
 
 
-def _tokens(cell: str) -> list[_Token]:
-    tokens, position = [], 0
-    end = len(cell.rstrip())
-    while position < end:
-        match = _TOKEN.match(cell, position)
-        if match is None:
-            position += len(cell[position:]) - len(cell[position:].lstrip())
-            raise CellError(position, f"{cell[position]!r} is not understood", "a number, a text in '...', "
-                            "> >= < <= =, an interval such as [10..20)")  # fmt: skip
-        kind = match.lastgroup or ""
-        start = match.start(kind) - (kind == "text")
-        tokens.append(_Token(start, kind, match.group(kind)))
-        position = match.end()
-    tokens.append(_Token(end, "end", ""))
-    return tokens
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Cells that hold at once and do not make a single one. It comes of the algebra, never of a text."""
+
+    cells: tuple["Cell", ...]
 
 
-def exact_number(text: str) -> Decimal:
-    """The number, ValueError when the engine could not hold it exactly."""
-    number = Decimal(text)
-    if not number.is_finite():
-        raise ValueError(f"{text} is not a finite number")
-    digits = number.normalize().as_tuple()
-    exponent = int(digits.exponent)
-    if -exponent > FRACTION_DIGITS or len(digits.digits) + exponent > INTEGER_DIGITS:
-        raise ValueError(f"{text} has more than {INTEGER_DIGITS} digits before or {FRACTION_DIGITS} after the point")
-    return number
+Cell = Blank | Presence | Is | OneOf | Range | Among | Both
 
 
 class _Parser:
     def __init__(self, cell: str) -> None:
-        self._tokens = _tokens(cell)
+        self._tokens = tokens_of(cell)
         self._next = 0
 
-    def take(self, kind: str, allowed: str, *marks: str) -> _Token:
+    def take(self, kind: str, allowed: str, *texts: str) -> Token:
         token = self._tokens[self._next]
-        if token.kind != kind or (marks and token.text not in marks):
+        if token.kind != kind or (texts and token.text not in texts):
             found = f"{token.text!r} is out of place" if token.kind != "end" else "the cell ends"
             raise CellError(token.position, found, allowed)
         self._next += 1
         return token
 
-    def at(self, *marks: str) -> bool:
+    def at(self, *texts: str) -> bool:
         token = self._tokens[self._next]
-        return token.kind == "mark" and token.text in marks
+        return token.kind in ("mark", "word") and token.text in texts
 
-    def done(self, allowed: str) -> None:
+    def whole(self, cell: Cell, allowed: str = "nothing more") -> Cell:
         self.take("end", allowed)
-
-    def number(self) -> Decimal:
-        token = self.take("number", "a number such as 60 or 12.5")
-        try:
-            return exact_number(token.text)
-        except ValueError as error:
-            raise CellError(token.position, str(error), "a shorter number") from None
+        return cell
 
     def cell(self) -> Cell:
         if self._tokens[0].kind == "end":
@@ -131,52 +127,105 @@ class _Parser:
             return self.comparison()
         if self.at("[", "("):
             return self.interval()
+        if self.at("known", "unknown", "true", "false"):
+            word = self.take("word", "a word").text
+            return self.whole(Is(word == "true") if word in ("true", "false") else Presence(word == "known"))
+        if self.at("any", "none", "contains"):
+            return self.among()
+        if self.at("within", "older"):
+            return self.recency()
         return self.values()
 
-    def comparison(self) -> Range:
+    def comparison(self) -> Cell:
         sign = self.take("mark", "a comparison").text
-        bound = self.number()
-        self.done("nothing more")
+        bound, scale = self.bound()
         closed = sign.endswith("=")
         if sign.startswith(">"):
-            return Range(bound, closed, None, False)
-        return Range(None, False, bound, closed)
+            return self.whole(Range(bound, closed, None, False, scale))
+        return self.whole(Range(None, False, bound, closed, scale))
 
-    def interval(self) -> Range:
+    def interval(self) -> Cell:
         opening = self.take("mark", "[ or (")
-        low = self.number()
+        low, scale = self.bound()
         self.take("mark", "..", "..")
-        high = self.number()
+        place = self._tokens[self._next].position
+        high, other = self.bound()
+        if other is not scale:
+            raise CellError(place, "the bounds are of two kinds", "a bound of the kind of the first")
         closing = self.take("mark", "] or )", "]", ")")
-        self.done("nothing more")
-        cell = Range(low, opening.text == "[", high, closing.text == "]")
+        cell = self.whole(Range(low, opening.text == "[", high, closing.text == "]", scale))
         if is_empty(cell):
             raise CellError(opening.position, "the interval holds nothing", "a lower bound below the upper one")
         return cell
 
-    def values(self) -> OneOf:
+    def bound(self) -> tuple[Decimal, Scale]:
+        if self.at("now"):
+            self.take("word", "now")
+            if not self.at("+", "-"):
+                return Decimal(0), Scale.AHEAD
+            back = self.take("mark", "+ or -").text == "-"
+            return (-self.duration() if back else self.duration()), Scale.AHEAD
+        if self._tokens[self._next].kind == "moment":
+            return self.moment(), Scale.AT
+        return self.number("a number such as 60, a date such as 2026-06-30, or now - 14d"), Scale.NUMBER
+
+    def number(self, allowed: str = "a number such as 60 or 12.5") -> Decimal:
+        token = self.take("number", allowed)
+        try:
+            return exact_number(token.text)
+        except ValueError as error:
+            raise CellError(token.position, str(error), "a shorter number") from None
+
+    def moment(self) -> Decimal:
+        token = self.take("moment", "a date such as 2026-06-30")
+        try:
+            return seconds((datetime if "T" in token.text else date).fromisoformat(token.text))
+        except (ValueError, OverflowError):
+            raise CellError(token.position, f"{token.text} is no date", "a date of the calendar") from None
+
+    def duration(self) -> Decimal:
+        text = self.take("duration", "a duration such as 2w, 14d or 36h").text
+        return Decimal(int(text[:-1]) * UNITS[text[-1]])
+
+    def among(self) -> Cell:
+        word = self.take("word", "a word").text
+        if word != "contains":
+            self.take("word", "of", "of")
+        values = [self.text()]
+        while word != "contains" and self.at(","):
+            self.take("mark", ",")
+            values.append(self.text())
+        return self.whole(Among(tuple(dict.fromkeys(values)), word != "none"), "a comma and a text, or nothing more")
+
+    def recency(self) -> Cell:
+        if self.take("word", "a word").text == "within":
+            return self.whole(Range(Decimal(0), True, self.duration(), True, Scale.AHEAD))
+        self.take("word", "than", "than")
+        return self.whole(Range(None, False, -self.duration(), False, Scale.AHEAD))
+
+    def text(self) -> str:
+        return self.take("text", "a text in '...'").text[1:-1]
+
+    def values(self) -> Cell:
         if self.at("="):
             self.take("mark", "=")
-        values = [self.literal(None)]
+        kind = self._tokens[self._next].kind
+        values = [self.literal(kind)]
         while self.at(","):
             self.take("mark", ",")
-            values.append(self.literal(values[0]))
-        self.done("a comma and another value, or nothing more")
-        return OneOf(tuple(dict.fromkeys(values)))
+            values.append(self.literal(kind))
+        scale = Scale.AT if kind == "moment" else Scale.NUMBER
+        return self.whole(OneOf(tuple(dict.fromkeys(values)), scale), "a comma and another value, or nothing more")
 
-    def literal(self, like: Literal | None) -> Literal:
-        token = self._tokens[self._next]
-        if token.kind == "text" and not isinstance(like, Decimal):
-            self._next += 1
-            return token.text
-        if isinstance(like, str):
-            self.take("text", "another text in '...'")
-        return self.number()
+    def literal(self, kind: str) -> Decimal | str:
+        if kind == "text":
+            return self.text()
+        return self.moment() if kind == "moment" else self.number()
 
 
-def is_empty(cell: Range) -> bool:
+def is_empty(cell: Cell) -> bool:
     """Whether no number lies in the range."""
-    if cell.low is None or cell.high is None:
+    if not isinstance(cell, Range) or cell.low is None or cell.high is None:
         return False
     return cell.low > cell.high or (cell.low == cell.high and not (cell.low_closed and cell.high_closed))
 
@@ -185,52 +234,3 @@ def is_empty(cell: Range) -> bool:
 def parse(cell: str) -> Cell:
     """The meaning of a cell; CellError outside the grammar."""
     return _Parser(cell).cell()
-
-
-@lru_cache(4096)
-def plain(value: Decimal) -> str:
-    """A number in plain notation without needless zeros: one text per number."""
-    text = f"{value:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
-
-
-def _literal(value: Literal) -> str:
-    return plain(value) if isinstance(value, Decimal) else f"'{value}'"
-
-
-def to_zen(cell: Cell) -> str:
-    """The cell as a unary test of zen-engine. `$` is always written out: the bare forms `= 100` and `1.50` pass for
-    tests that never match."""
-    match cell:
-        case Blank():
-            return ""
-        case OneOf(values) if len(values) == 1:
-            return f"$ == {_literal(values[0])}"
-        case OneOf(values):
-            return f"$ in [{', '.join(_literal(v) for v in values)}]"
-        case Range(low, low_closed, high, high_closed):
-            tests = []
-            if low is not None:
-                tests.append(f"$ {'>=' if low_closed else '>'} {plain(low)}")
-            if high is not None:
-                tests.append(f"$ {'<=' if high_closed else '<'} {plain(high)}")
-            return " and ".join(tests)
-
-
-def to_text(cell: Cell) -> str:
-    """The cell in this grammar again, canonical."""
-    match cell:
-        case Blank():
-            return ""
-        case OneOf(values):
-            texts = ", ".join(_literal(v) for v in values)
-            return f"= {texts}" if len(values) == 1 else texts
-        case Range(low, low_closed, None, _) if low is not None:
-            return f"{'>=' if low_closed else '>'} {plain(low)}"
-        case Range(None, _, high, high_closed) if high is not None:
-            return f"{'<=' if high_closed else '<'} {plain(high)}"
-        case Range(low, low_closed, high, high_closed):
-            assert low is not None and high is not None
-            return f"{'[' if low_closed else '('}{plain(low)}..{plain(high)}{']' if high_closed else ')'}"

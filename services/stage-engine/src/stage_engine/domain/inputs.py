@@ -1,11 +1,14 @@
 """What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
-command."""
+command, facts from any source, a migration to another version of its pipeline."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.value import value
 
 
@@ -30,6 +33,8 @@ class Submission:
     lost: tuple[tuple[str, Decimal], ...]
     unanswered: tuple[str, ...]
     entitled: bool
+    # Its sections and answers, by the rest of their facts' names: `answers.budget`.
+    details: tuple[tuple[str, StoredLiteral], ...] = ()
     kind: Literal["submission"] = "submission"
 
     @property
@@ -62,7 +67,7 @@ class Observation:
     """The opportunity as the CRM holds it. `currency` is that of the amount, empty in an org of one; `unread` are facts
     that it holds in a form that cannot be read: they count as unknown. `stage_key` is empty when the CRM's stage is not
     mapped. `number` counts all reports about the opportunity, its confirmed writes included, so that the order of both
-    is known; 0 when it is not."""
+    is known; 0 when it is not. `facts` are the other fields that it was asked for, those that changed or all."""
 
     change_id: str
     opportunity_id: str
@@ -81,6 +86,9 @@ class Observation:
     # Since when it is in its stage, and how the CRM knows: only of what was read.
     in_stage_since: datetime | None = None
     in_stage_since_source: str = ""
+    facts: tuple[FactInForce, ...] = ()
+    # Those of `changed_by` here, where that person is known.
+    changed_by_roles: tuple[str, ...] = ()
     kind: Literal["observation"] = "observation"
 
     @property
@@ -100,7 +108,8 @@ class Observation:
 @value
 class Command:
     """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to
-    pass over stages. `role` is for the record; `may_override` is what counts."""
+    pass over stages. `role` is for the record; `may_override` is what counts. `facts` are what the person adds: they
+    count together with the move, or not at all."""
 
     command_id: str
     opportunity_id: str
@@ -114,6 +123,7 @@ class Command:
     override: bool
     skip: bool
     expires_at: datetime | None
+    facts: tuple[FactInForce, ...] = ()
     kind: Literal["command"] = "command"
 
     @property
@@ -125,4 +135,64 @@ class Command:
         return self.command_id
 
 
-Input = Submission | Observation | Command
+@value
+class FactChange:
+    """What a source says of facts of one opportunity."""
+
+    change_id: str
+    opportunity_id: str
+    source: str
+    facts: tuple[FactInForce, ...]
+    reported_by: str = ""
+    kind: Literal["facts"] = "facts"
+
+    @property
+    def identity(self) -> str:
+        """A source names each of its reports once."""
+        return f"facts:{self.source}:{self.change_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.change_id
+
+    @property
+    def actor(self) -> str:
+        return self.reported_by
+
+
+@value
+class Migration:
+    """The opportunity is to go to another version of its pipeline. `stages` are the stages that have another key there;
+    `actor` is who started the migration."""
+
+    migration_id: str
+    opportunity_id: str
+    to_version: int
+    stages: tuple[tuple[str, str], ...]
+    end_override: bool
+    withdraw_proposal: bool
+    actor: str
+    kind: Literal["migration"] = "migration"
+
+    @property
+    def identity(self) -> str:
+        """An opportunity goes once with each migration."""
+        return f"migration:{self.migration_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.migration_id
+
+
+Input = Submission | Observation | Command | FactChange | Migration
+
+
+def relevant(given: Input, reads: frozenset[str]) -> Input:
+    """The input without the facts that the pipeline version does not read: they would only fill the log."""
+    if isinstance(given, Submission):
+        if given.details:
+            prefix = f"{given.assessment_key}."
+            return replace(given, details=tuple(d for d in given.details if prefix + d[0] in reads))
+    elif isinstance(given, Observation | FactChange) and given.facts:
+        return replace(given, facts=tuple(fact for fact in given.facts if fact.name in reads))
+    return given

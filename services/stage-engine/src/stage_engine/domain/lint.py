@@ -1,41 +1,44 @@
 """The check of a pipeline before it is published: what cannot work is refused, what may surprise is reported.
 
-Four parts, each assuming that the ones before found no error: the stages and where rules lead (`lint_structure`), the
-cells and whether they can ever hold (here), and how rules compete (`lint_overlap`).
+Each part assumes that the ones before found no error: the stages and where rules lead (`lint_structure`), the cells
+(`lint_facts`), criteria (`lint_criteria`), whether rules can ever hold (here), how they compete (`lint_overlap`), and
+what they leave open (`lint_gaps`).
 """
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
-from kit.record_ids import full_record_id
-
 from stage_engine.domain.boxes import contains, intersect, within
-from stage_engine.domain.facts import AMOUNT, OPPORTUNITY_FACTS, assessment_of
+from stage_engine.domain.cells import predicate
+from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
-from stage_engine.domain.grammar import Blank, Cell, CellError, OneOf, Range, parse, plain
+from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range, plain
+from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
+from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
+from stage_engine.domain.lint_gaps import gap_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
+from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
 
 Reach = Mapping[str, ScoreReach]
-# What the engine objects to in a cell; None when it accepts it.
-CellCheck = Callable[[str], str | None]
-
-_SCORE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}\.score")
 
 
 def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[LintFinding]:
     """Every finding, errors first. `reach` holds the assessments known, by key."""
     findings = list(structure_findings(pipeline))
     findings += _assessment_findings(pipeline, reach)
+    findings += declaration_findings(pipeline)
     for index, rule in enumerate(pipeline.rules):
-        findings += _cell_findings(index, rule, engine_objects)
+        findings += condition_findings(f"/rules/{index}/conditions", rule.conditions, pipeline, engine_objects)
+    findings += criteria_findings(pipeline, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
+        findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):
             findings += _evidence_findings(index, rule, pipeline)
-            findings += _satisfiability_findings(index, rule, reach)
+            findings += _satisfiability_findings(index, rule, pipeline, reach)
         findings += overlap_findings(pipeline)
+        findings += gap_findings(pipeline, reach)
     order = list(Severity)
     return sorted(findings, key=lambda f: order.index(f.severity))
 
@@ -46,7 +49,7 @@ def unreachable(pipeline: Pipeline, reach: Reach) -> list[LintFinding]:
         finding
         for index, rule in enumerate(pipeline.rules)
         if rule.mode is not RuleMode.OFF
-        for finding in _satisfiability_findings(index, rule, reach)
+        for finding in _satisfiability_findings(index, rule, pipeline, reach)
         if finding.code == "threshold_unreachable"
     ]
 
@@ -59,39 +62,6 @@ def _assessment_findings(pipeline: Pipeline, reach: Reach) -> Iterator[LintFindi
                 yield warning("assessment_unknown", f"/stages/{i}/assessment_keys/{j}", text)
 
 
-def _cell_findings(index: int, rule: Rule, engine_objects: CellCheck) -> Iterator[LintFinding]:
-    for j, condition in enumerate(rule.conditions):
-        pointer = f"/rules/{index}/conditions/{j}"
-        if condition.fact not in OPPORTUNITY_FACTS and not _SCORE.fullmatch(condition.fact):
-            known = ", ".join((*OPPORTUNITY_FACTS, "<assessment>.score"))
-            yield error("fact_unknown", f"{pointer}/fact", f"{condition.fact!r} is no fact; there are {known}")
-            continue
-        try:
-            cell = parse(condition.cell)
-        except CellError as fault:
-            yield error("cell_invalid", f"{pointer}/cell", str(fault))
-            continue
-        objection = engine_objects(condition.cell)
-        if objection is not None:
-            yield error("cell_refused", f"{pointer}/cell", f"the engine refuses it: {objection}")
-        textual = condition.fact in OPPORTUNITY_FACTS and condition.fact != AMOUNT
-        for short in _short_ids(cell):
-            text = f"{short!r} is a record's id of 15 characters, which no fact has: write {full_record_id(short)!r}"
-            yield warning("record_id_short", f"{pointer}/cell", text)
-        if not isinstance(cell, Blank) and textual != _is_textual(cell):
-            kind = "a text, to be met by '...'" if textual else "a number"
-            yield error("cell_type_mismatch", f"{pointer}/cell", f"{condition.fact} is {kind}")
-
-
-def _short_ids(cell: Cell) -> list[str]:
-    values = cell.values if isinstance(cell, OneOf) else ()
-    return [value for value in values if isinstance(value, str) and full_record_id(value) != value]
-
-
-def _is_textual(cell: Cell) -> bool:
-    return isinstance(cell, OneOf) and isinstance(cell.values[0], str)
-
-
 def _evidence_findings(index: int, rule: Rule, pipeline: Pipeline) -> Iterator[LintFinding]:
     """A score counts only in a stage that lists its assessment: elsewhere the rule can never hold."""
     if rule.mode is RuleMode.OFF:
@@ -99,7 +69,7 @@ def _evidence_findings(index: int, rule: Rule, pipeline: Pipeline) -> Iterator[L
     needed = {
         key: j
         for j, condition in enumerate(rule.conditions)
-        if (key := assessment_of(condition.fact)) is not None and not isinstance(parse(condition.cell), Blank)
+        if (key := assessment_of(condition.fact)) is not None and not predicate(read_cell(condition, pipeline))(None)
     }
     sources = [
         s
@@ -117,17 +87,18 @@ def _evidence_findings(index: int, rule: Rule, pipeline: Pipeline) -> Iterator[L
         yield info("rule_limited_to_stages", f"/rules/{index}", text)
 
 
-def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[LintFinding]:
+def _satisfiability_findings(index: int, rule: Rule, pipeline: Pipeline, reach: Reach) -> Iterator[LintFinding]:
     pointer = f"/rules/{index}"
-    for fact, conditions in conditions_by_fact(rule).items():
+    for fact, conditions in conditions_by_fact(rule, pipeline).items():
         cells = [cell for _, cell in conditions]
         place = f"{pointer}/conditions/{conditions[-1][0]}/cell"
         joint = intersect(cells)
         if joint is None:
             yield error("rule_contradiction", place, f"no value of {fact} meets all its conditions")
             continue
-        known = reach.get(assessment_of(fact) or "")
-        if known is None or isinstance(joint, Blank):
+        assessment = assessment_of(fact)
+        known = reach.get(assessment) if assessment is not None and fact == score_fact(assessment) else None
+        if known is None or isinstance(joint, (Blank, Presence)):
             continue
         domain = within(known.domain)
         possible = intersect((joint, domain))
@@ -144,7 +115,7 @@ def _satisfiability_findings(index: int, rule: Rule, reach: Reach) -> Iterator[L
             assert low is not None
             text = f"every score that {assessment_of(fact)} can give passes, from {plain(low)} up"
             yield warning("condition_always_true", place, text, {fact: low})
-    if rule.conditions and all(isinstance(parse(c.cell), Blank) for c in rule.conditions):
+    if rule.conditions and all(isinstance(read_cell(c, pipeline), Blank) for c in rule.conditions):
         text = f"{rule.rule_id} always holds: all its cells are empty"
         # By itself it would move every opportunity whose facts change at all.
         finding = error if rule.mode is RuleMode.AUTO else warning
@@ -176,9 +147,9 @@ def _bounds(cell: Cell) -> tuple[Decimal | None, Decimal | None]:
     return min(numbers, default=None), max(numbers, default=None)
 
 
-def conditions_by_fact(rule: Rule) -> dict[str, list[tuple[int, Cell]]]:
+def conditions_by_fact(rule: Rule, pipeline: Pipeline) -> dict[str, list[tuple[int, Cell]]]:
     """The parsed conditions of a rule with their positions, by fact."""
     found: dict[str, list[tuple[int, Cell]]] = {}
     for j, condition in enumerate(rule.conditions):
-        found.setdefault(condition.fact, []).append((j, parse(condition.cell)))
+        found.setdefault(condition.fact, []).append((j, read_cell(condition, pipeline)))
     return found

@@ -4,10 +4,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from stage_engine.domain.boxes import contains, example, intersect, overlap_masks
-from stage_engine.domain.evaluate import ParsedRule, rules_by_stage
+from stage_engine.domain.boxes import contains, example, intersect
 from stage_engine.domain.finding import LintFinding, error, info, warning
-from stage_engine.domain.grammar import Blank, Cell, Literal
+from stage_engine.domain.grammar import Blank, Cell
+from stage_engine.domain.literals import Known
+from stage_engine.domain.overlap import Mask, overlap_masks
+from stage_engine.domain.parsed import ParsedRule, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 
 Box = dict[str, Cell]
@@ -35,7 +37,7 @@ def overlap_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
         if first.stages.isdisjoint(second.stages):
             continue
         shared = low.keys() & high.keys()
-        if not shared or not all(low[fact] & high[fact] for fact in shared):
+        if not shared or not all(_meet(low[fact], high[fact]) for fact in shared):
             continue
         if reported == PAIR_LIMIT:
             text = f"more than {PAIR_LIMIT} pairs of rules can hold together; settle these first, then check again"
@@ -43,6 +45,10 @@ def overlap_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
             return
         reported += 1
         yield _finding(f"/rules/{index[second.parsed.rule.rule_id]}", first, second)
+
+
+def _meet(a: Mask, b: Mask) -> bool:
+    return a[0] & b[0] != 0 and a[1] & b[1] != 0
 
 
 def _contenders(pipeline: Pipeline) -> list[_Contender]:
@@ -63,9 +69,9 @@ def _contenders(pipeline: Pipeline) -> list[_Contender]:
     ]
 
 
-def _masks(contenders: Sequence[_Contender]) -> list[dict[str, int]]:
+def _masks(contenders: Sequence[_Contender]) -> list[dict[str, Mask]]:
     """For each contender and fact the values that its cell admits, as bits."""
-    found: list[dict[str, int]] = [{} for _ in contenders]
+    found: list[dict[str, Mask]] = [{} for _ in contenders]
     for fact in {fact for each in contenders for fact in each.box}:
         own = [i for i, each in enumerate(contenders) if fact in each.box]
         for i, mask in zip(own, overlap_masks([contenders[i].box[fact] for i in own]), strict=True):
@@ -88,7 +94,7 @@ def _covers(outer: Box, inner: Box) -> bool:
     return all(contains(cell, inner.get(fact, Blank())) for fact, cell in outer.items())
 
 
-def _witness(first: Box, second: Box) -> dict[str, Literal]:
+def _witness(first: Box, second: Box) -> dict[str, Known]:
     joint = {fact: intersect((first.get(fact, Blank()), second.get(fact, Blank()))) for fact in first | second}
     return {fact: v for fact, cell in joint.items() if cell is not None and (v := example(cell)) is not None}
 

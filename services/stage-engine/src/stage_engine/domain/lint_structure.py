@@ -3,7 +3,10 @@
 from collections import Counter
 from collections.abc import Iterator
 
+from stage_engine.domain.boxes import intersect
 from stage_engine.domain.finding import LintFinding, error, info, warning
+from stage_engine.domain.grammar import Cell, CellError
+from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, SkipPolicy
 
 
@@ -52,6 +55,9 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
         text = f"{rule.rule_id} gives opportunities up by itself, so it needs a reason_code"
         yield error("rule_without_reason", f"{pointer}/reason_code", text)
     if rule.from_stage is None:
+        if rule.back:
+            text = f"{rule.rule_id} leads back, so it has to name the stage it leaves"
+            yield error("rule_not_back", f"{pointer}/from_stage", text)
         if to_open:
             text = f"{rule.rule_id} acts only in stages before {target.key}: rules never lead back"
             yield info("rule_limited_to_stages", f"{pointer}/to_stage", text)
@@ -62,7 +68,11 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
         text = f"{rule.from_stage} is closed: only a person reopens an opportunity"
         yield error("rule_leaves_closed_stage", f"{pointer}/from_stage", text)
     elif to_open and pipeline.rank(rule.to_stage) < pipeline.rank(rule.from_stage):
-        yield error("rule_goes_back", f"{pointer}/to_stage", "only a person goes back to an earlier stage")
+        if not rule.back:
+            text = "only a person goes back to an earlier stage; a rule that is meant to says `back`"
+            yield error("rule_goes_back", f"{pointer}/to_stage", text)
+    elif rule.back:
+        yield error("rule_not_back", f"{pointer}/back", f"{rule.to_stage} is no earlier stage than {rule.from_stage}")
     elif to_open and pipeline.skipped(rule.from_stage, rule.to_stage):
         skipped = ", ".join(pipeline.skipped(rule.from_stage, rule.to_stage))
         if pipeline.skip_policy is not SkipPolicy.IF_GUARDS_HOLD:
@@ -74,7 +84,7 @@ def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
     """Circles among rules that act by themselves; each is reported once, at the rule that closes it."""
     follows: dict[str, list[tuple[int, Rule]]] = {}
     for index, rule in enumerate(pipeline.rules):
-        if rule.mode is RuleMode.AUTO and rule.from_stage is not None:
+        if rule.mode is RuleMode.AUTO and rule.from_stage is not None and not _undoes(rule, pipeline):
             follows.setdefault(rule.from_stage, []).append((index, rule))
     finished: set[str] = set()
 
@@ -90,6 +100,25 @@ def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
     for stage in list(follows):
         if stage not in finished:
             yield from walk(stage, [stage])
+
+
+def _undoes(rule: Rule, pipeline: Pipeline) -> bool:
+    """Whether a rule leads back on what excludes every automatic rule that leads on from there: then neither follows
+    the other on the same facts."""
+    if not rule.back:
+        return False
+    onward = [r for r in pipeline.rules if r.mode is RuleMode.AUTO and r.from_stage == rule.to_stage and not r.back]
+    return all(_exclude(rule, other, pipeline) for other in onward)
+
+
+def _exclude(rule: Rule, other: Rule, pipeline: Pipeline) -> bool:
+    cells: dict[str, list[Cell]] = {}
+    try:
+        for condition in (*rule.conditions, *other.conditions):
+            cells.setdefault(condition.fact, []).append(read_cell(condition, pipeline))
+    except CellError:
+        return False
+    return any(intersect(each) is None for each in cells.values())
 
 
 def _unled_stages(pipeline: Pipeline) -> Iterator[LintFinding]:

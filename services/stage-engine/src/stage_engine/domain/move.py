@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from stage_engine.domain.decision import Cause, Transition, TransitionKind
-from stage_engine.domain.opportunity import Opportunity, Override
+from stage_engine.domain.opportunity import Opportunity, Override, Retracted
 from stage_engine.domain.pipeline import Category, Pipeline
 
 # Writes to the CRM still unconfirmed that are remembered, so that their echo does not pass for a person's edit.
@@ -57,15 +57,19 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
     # A CRM's clock may lag: visits must not end before they began.
     opened_at = max(move.at, opportunity.visit_opened_at) if source else move.at
     earned = move.earned_stage or opportunity.earned_stage
+    retracted = opportunity.retracted
     if reopened and pipeline.rank(earned) > pipeline.rank(target):
         earned = target
+        retracted = Retracted(target, opportunity.visit_no + 1)
     elif source and not pipeline.is_open(source) and not pipeline.is_open(earned) and target != earned:
         # The outcome is retracted, and with it whatever was earned on the way to it.
         earned = pipeline.first_stage()
+        retracted = Retracted(earned, opportunity.visit_no + 1)
     by_crm = move.cause is Cause.CRM or move.cause is Cause.IMPORT
     after = opportunity.changed(
         stage_key=target,
         earned_stage=earned,
+        retracted=retracted,
         base_stage=target if by_crm else opportunity.base_stage,
         base_revision=revision if by_crm else opportunity.base_revision,
         visit_no=opportunity.visit_no + 1,
@@ -73,6 +77,7 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
         cycle_no=opportunity.cycle_no + reopened,
         revision=revision,
         override=move.override,
+        visit_keys=(),
         in_flight=() if by_crm else (*opportunity.in_flight, (revision, target))[-IN_FLIGHT_LIMIT:],
         sync_error=None if by_crm else opportunity.sync_error,
     )

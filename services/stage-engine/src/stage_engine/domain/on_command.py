@@ -2,23 +2,29 @@
 
 from datetime import datetime
 
-from stage_engine.domain.by_rules import engine_fault, guard, rests_on_own
+from stage_engine.domain.by_rules import engine_fault, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
+from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
-from stage_engine.domain.pipeline import Category, SkipPolicy
+from stage_engine.domain.pipeline import Category
+from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
+from stage_engine.domain.taking import taken
 
 
 def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> Ruling:
-    """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override."""
+    """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override. Facts that the
+    person adds count for the move, and are kept only with it."""
+    before = opportunity
     try:
-        reasons = _objections(opportunity, given, rules)
+        opportunity, reasons = _informed(opportunity, given, rules, now)
+        reasons = reasons or _objections(opportunity, given, rules, now)
     except EngineFault as fault:
-        return engine_fault(opportunity, fault)
+        return engine_fault(before, fault)
     if reasons:
-        return Ruling(Outcome.REJECTED, opportunity, reasons)
+        return Ruling(Outcome.REJECTED, before, reasons)
     if given.to_stage == opportunity.stage_key:
         return Ruling(Outcome.NO_OP, opportunity)
     override = None
@@ -29,6 +35,25 @@ def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: da
     move = Move(given.to_stage, Cause.PERSON, now, actor=given.actor, reason_code=given.reason_code, override=override)
     after, transition = moved(opportunity, rules.pipeline, move)
     return Ruling(Outcome.ACCEPTED, after, transition=transition, write=True)
+
+
+def _informed(
+    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime
+) -> tuple[Opportunity, tuple[Reason, ...]]:
+    """The opportunity with the facts that the person adds and what they earn, or why they cannot be taken."""
+    pipeline = rules.pipeline
+    if not given.facts or not opportunity.stage_key:
+        return opportunity, ()
+    unread = tuple(
+        Reason(Code.FACT_UNREAD, fact.name, None, f"nothing in {pipeline.key} reads {fact.name}")
+        for fact in given.facts
+        if fact.name not in pipeline.reads
+    )
+    found = taken(opportunity, pipeline, given.facts, now)
+    if unread or found.reasons:
+        return opportunity, (*unread, *found.reasons)
+    after = found.opportunity
+    return after.changed(earned_stage=earned_stage(after, rules, now)), ()
 
 
 def _missing(name: str, given: str, why: str) -> tuple[Reason, ...]:
@@ -56,7 +81,7 @@ def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset)
     return None
 
 
-def _objections(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> tuple[Reason, ...]:
     general = _general_objection(opportunity, given, rules)
     if general is not None:
         return (general,)
@@ -70,20 +95,22 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset) -> tup
         return _role(given, "reopening") + _missing("reason_code", given.reason_code, "reopening needs a reason")
     gives_up = category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
-        return _missing("reason_code", given.reason_code, "going back or giving up needs a reason")
-    return _objections_to_progress(opportunity, given, rules)
+        criteria = () if given.override else lacking(opportunity, rules, target, now)
+        return _missing("reason_code", given.reason_code, "going back or giving up needs a reason") + criteria
+    return _objections_to_progress(opportunity, given, rules, now)
 
 
-def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Ruleset) -> tuple[Reason, ...]:
+def _objections_to_progress(
+    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime
+) -> tuple[Reason, ...]:
     pipeline = rules.pipeline
     source, target = opportunity.stage_key, given.to_stage
     skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
-    policy = pipeline.skip_policy
     if skipped:
         names = ", ".join(skipped)
-        if policy is SkipPolicy.FORBID and not given.override:
-            text = f"the pipeline does not let {names} be skipped; only an override does"
-            return (Reason(Code.SKIP_FORBIDDEN, "", None, text),)
+        forbidden = () if given.override else forbidden_skip(rules, source, target)
+        if forbidden:
+            return forbidden
         if not given.skip:
             return (Reason(Code.SKIP_FORBIDDEN, "command.skip", None, f"{names} would be skipped; say so"),)
     if given.override:
@@ -92,11 +119,8 @@ def _objections_to_progress(opportunity: Opportunity, given: Command, rules: Rul
             + _missing("reason_code", given.reason_code, "an override needs a reason code")
             + _missing("text", given.text, "an override needs an explanation")
         )
-    hops = tuple(zip((source, *skipped), (*skipped, target), strict=True))
-    if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor) for a, b in hops):
+    hops = hops_of(rules, source, target)
+    if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)
-    earned = opportunity.earned_stage
-    if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
-        return ()
-    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b)))
+    return lacking(opportunity, rules, target, now)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from stage_engine.domain.by_rules import all_facts, by_rules
+from stage_engine.domain.crm_edits import verdict, written_back
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
@@ -12,6 +13,7 @@ from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
 from stage_engine.domain.pipeline import Pipeline, SkipPolicy
+from stage_engine.domain.taking import taken
 
 CRM_EDIT = "CRM_EDIT"
 
@@ -60,9 +62,15 @@ def on_observation(
         gone = replace(last, number=given.number) if last is not None and given.number else last
         return Ruling(Outcome.NO_OP, before.changed(deleted=True, last_observation=gone))
     unblocked = unblocked or before.quarantined or before.deleted
-    observed = _observed(before, given, rules.pipeline)
-    ruling = _reconciled(before, observed, given, rules, now, unblocked=unblocked)
-    warnings = _warnings(given, rules.pipeline)
+    # The CRM's clock must not date a fact into the future; its reports are numbered.
+    facts = [replace(fact, observed_at=now) if fact.observed_at > now else fact for fact in given.facts]
+    found = taken(_observed(before, given, rules.pipeline), rules.pipeline, facts, now)
+    changed = found.changed | _changed(before, found.opportunity)
+    if _still_shows_the_base(before, given):
+        ruling = _resumed(found.opportunity, given, rules, now, changed, rewrite=False)
+    else:
+        ruling = _reconciled(found.opportunity, changed, given, rules, now, unblocked=unblocked, was=before)
+    warnings = (*_warnings(given, rules.pipeline), *found.reasons)
     if not warnings:
         return ruling
     reasons = (*ruling.reasons, *warnings)
@@ -108,8 +116,9 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
 
 
 def _reconciled(
-    before: Opportunity, observed: Opportunity, given: Observation, rules: Ruleset, now: datetime, *, unblocked: bool
-) -> Ruling:
+    observed: Opportunity, triggers: frozenset[str], given: Observation, rules: Ruleset, now: datetime, *,
+    unblocked: bool, was: Opportunity,
+) -> Ruling:  # fmt: skip
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
     if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"
@@ -117,19 +126,33 @@ def _reconciled(
         return Ruling(Outcome.REJECTED, observed.changed(quarantined=True), (reason,))
     if not ours:
         return _adopted(observed, given, pipeline, now)
-    triggers = _changed(before, observed)
     if unblocked and pipeline.is_open(ours):
-        triggers |= all_facts(observed, pipeline)
+        triggers |= all_facts(observed, pipeline, now)
     if theirs == ours:
-        return _resumed(_agreed(observed, theirs, observed.revision), rules, now, triggers, rewrite=False)
+        return _resumed(_agreed(observed, theirs, observed.revision), given, rules, now, triggers, rewrite=False)
     if theirs == observed.base_stage:
         # The CRM still shows the base. Usually our write is on its way; after a conflict or a quarantine it is not.
-        rewrite = given.occasion is Occasion.CONFLICT or before.quarantined or before.deleted
-        return _resumed(observed, rules, now, triggers, rewrite=rewrite)
+        rewrite = given.occasion is Occasion.CONFLICT or was.quarantined or was.deleted
+        return _resumed(observed, given, rules, now, triggers, rewrite=rewrite)
     own = [revision for revision, stage in observed.in_flight if stage == theirs]
     if own:
-        return _resumed(_agreed(observed, theirs, max(own)), rules, now, triggers, rewrite=True)
-    return _adopted(observed, given, pipeline, now)
+        return _resumed(_agreed(observed, theirs, max(own)), given, rules, now, triggers, rewrite=True)
+    found = verdict(observed, given, rules, now)
+    if not found.adopted:
+        return written_back(observed, given, found)
+    ruling = _adopted(observed, given, pipeline, now)
+    if not found.reasons:
+        return ruling
+    return replace(ruling, reasons=(*ruling.reasons, *found.reasons), proposed_stage=found.proposed_stage)
+
+
+def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
+    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name stands
+    for in this version says nothing."""
+    waits = before.in_flight and not before.quarantined and not before.deleted
+    migrated = before.base_version != before.pipeline_version
+    expected = given.occasion is not Occasion.CONFLICT and given.stage_key != before.stage_key
+    return bool(waits and migrated and expected and given.crm_stage == before.observed_stage)
 
 
 def _clock(given: Observation) -> str:
@@ -183,12 +206,12 @@ def _changed(before: Opportunity, observed: Opportunity) -> frozenset[str]:
 
 
 def _resumed(
-    observed: Opportunity, rules: Ruleset, now: datetime, triggers: frozenset[str], *, rewrite: bool
+    observed: Opportunity, given: Observation, rules: Ruleset, now: datetime, triggers: frozenset[str], *, rewrite: bool
 ) -> Ruling:
     """Both sides agree on the stage, or will once our write is confirmed; the triggering facts may complete a rule."""
     if not triggers or not rules.pipeline.is_open(observed.stage_key):
         return Ruling(Outcome.NO_OP, observed, write=rewrite)
-    ruling = by_rules(observed, rules, now, triggers)
+    ruling = by_rules(observed, rules, now, triggers, given)
     if ruling.outcome is Outcome.ACCEPTED:
         return ruling
     if ruling.outcome is Outcome.PROPOSED:

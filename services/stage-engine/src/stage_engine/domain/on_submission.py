@@ -9,7 +9,8 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, fi
 from stage_engine.domain.explain import facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.facts import score_fact
 from stage_engine.domain.inputs import Submission
-from stage_engine.domain.opportunity import Opportunity, Score, facts_of, is_current
+from stage_engine.domain.known_facts import facts_of, has_expired
+from stage_engine.domain.opportunity import Opportunity, Score, is_current
 from stage_engine.domain.pipeline import Pipeline
 
 DELETED = "the opportunity was deleted in the CRM"
@@ -35,12 +36,15 @@ def on_submission(
         return Ruling(Outcome.REJECTED, after, (_reason(Code.TERMINAL, given, DELETED),))
     if opportunity.quarantined:
         reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+    if has_expired(score, rules.pipeline, given.assessment_key, now):
+        days = rules.pipeline.max_age_of(given.assessment_key)
+        reason = reason or _reason(Code.EXPIRED, given, f"it was captured more than {days} days ago")
     if reason is not None:
-        return _earn_only(after, given, rules, reason)
-    triggers = frozenset((score_fact(given.assessment_key),))
+        return _earn_only(after, given, rules, reason, now)
+    triggers = rules.evidence(given.assessment_key)
     if unblocked:
-        triggers |= all_facts(after, rules.pipeline)
-    return by_rules(after, rules, now, triggers, given.submission_id)
+        triggers |= all_facts(after, rules.pipeline, now)
+    return by_rules(after, rules, now, triggers, given)
 
 
 def _reason(code: Code, given: Submission, text: str) -> Reason:
@@ -91,18 +95,19 @@ def _score(given: Submission, score: Decimal) -> Score:
         given.captured_at,
         given.submitted_by,
         given.lost,
+        given.details,
     )
 
 
-def _earn_only(opportunity: Opportunity, given: Submission, rules: Ruleset, reason: Reason) -> Ruling:
+def _earn_only(opportunity: Opportunity, given: Submission, rules: Ruleset, reason: Reason, now: datetime) -> Ruling:
     """Evidence for the earned stage while the claim is ahead of it: the earned stage follows, the claim stays."""
     pipeline = rules.pipeline
     earned = pipeline.stage(opportunity.earned_stage)
     ahead = pipeline.rank(opportunity.stage_key) > pipeline.rank(earned.key)
     if not ahead or not pipeline.is_open(earned.key) or given.assessment_key not in earned.assessment_keys:
         return Ruling(Outcome.REJECTED, opportunity, (reason,))
-    facts = facts_of(opportunity, earned.assessment_keys, of_any_visit=True)
-    asked = rules.asked(earned.key, frozenset((score_fact(given.assessment_key),))).acting
+    facts = facts_of(opportunity, pipeline, earned.key, now, of_any_visit=True)
+    asked = rules.asked(earned.key, rules.evidence(given.assessment_key)).acting
     try:
         hits = rules.hits(earned.key, facts)
     except EngineFault as fault:

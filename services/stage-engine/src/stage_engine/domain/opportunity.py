@@ -1,13 +1,13 @@
 """What the engine knows of one opportunity. A value: every change makes a new one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER, Facts, score_fact
-from stage_engine.domain.grammar import Literal
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.value import value
 
 
@@ -25,6 +25,8 @@ class Score:
     captured_at: datetime
     submitted_by: str
     lost: tuple[tuple[str, Decimal], ...]
+    # Its sections and answers that the pipeline reads, by the rest of their facts' names: `answers.budget`.
+    details: tuple[tuple[str, StoredLiteral], ...] = ()
 
     @property
     def order(self) -> tuple[int, int, datetime, int]:
@@ -69,6 +71,23 @@ class LastObservation:
     committed_at: datetime
 
 
+@value
+class Reached:
+    """A milestone that was reached: first when and by what input, and how often."""
+
+    at: datetime
+    input_id: str
+    count: int = 1
+
+
+@value
+class Retracted:
+    """Stages from this one on have to be earned anew: only evidence of this visit or a later one counts there."""
+
+    stage_key: str
+    visit_no: int
+
+
 @dataclass(frozen=True)
 class Opportunity:
     """One opportunity in its pipeline version.
@@ -76,8 +95,10 @@ class Opportunity:
     `stage_key` is what is claimed, `earned_stage` what the evidence alone supports, `base_stage` what was last agreed
     with the CRM (at `base_revision`), `observed_stage` the CRM's own name of the stage it last showed. `in_flight` are
     writes to the CRM not yet confirmed. An empty `stage_key` means that the CRM has only shown the opportunity in a
-    stage that is not mapped. `amount_counts` says whether the amount is in the currency of the pipeline. Visits and
-    revisions count from 1, decisions too.
+    stage that is not mapped. `amount_counts` says whether the amount is in the currency of the pipeline. `facts` are
+    the other facts that the pipeline version reads, each of the source that goes first; `other_facts` are what further
+    sources last said of them. `earned_from` are stages other than the first out of which a rule has led: evidence may
+    earn on from there. Visits and revisions count from 1, decisions too.
     """
 
     opportunity_id: str
@@ -105,6 +126,22 @@ class Opportunity:
     last_observation: LastObservation | None = None
     currency: str = ""
     amount_counts: bool = True
+    facts: Mapping[str, FactInForce] = field(default_factory=dict)
+    other_facts: tuple[FactInForce, ...] = ()
+    milestones: Mapping[str, Reached] = field(default_factory=dict)
+    earned_from: tuple[str, ...] = ()
+    retracted: Retracted | None = None
+    # Keys that the stage of this visit had in versions before: evidence captured under them is of this visit.
+    visit_keys: tuple[str, ...] = ()
+    # The revision that the last migration made, and the version it came from: what was agreed before names that one's
+    # stages.
+    migrated_at: int = 0
+    migrated_from: int = 0
+
+    @property
+    def base_version(self) -> int:
+        """The version whose stage the base is."""
+        return self.migrated_from if self.base_revision < self.migrated_at else self.pipeline_version
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
@@ -116,21 +153,6 @@ class Opportunity:
 
 def is_current(opportunity: Opportunity, stage_key: str, visit_no: int) -> bool:
     """Whether evidence of this visit is evidence of the present: the one test of that."""
-    return visit_no == opportunity.visit_no and stage_key == opportunity.stage_key
-
-
-def facts_of(opportunity: Opportunity, assessment_keys: tuple[str, ...], *, of_any_visit: bool = False) -> Facts:
-    """What is known about the opportunity: its own facts, and the scores of these assessments captured in the current
-    visit (or the latest of any visit)."""
-    facts: dict[str, Literal] = {}
-    if opportunity.amount is not None and opportunity.amount_counts:
-        facts[AMOUNT] = opportunity.amount
-    if opportunity.close_date:
-        facts[CLOSE_DATE] = opportunity.close_date
-    if opportunity.owner_id:
-        facts[OWNER] = opportunity.owner_id
-    for key in assessment_keys:
-        score = opportunity.scores.get(key)
-        if score is not None and (of_any_visit or is_current(opportunity, score.stage_key, score.visit_no)):
-            facts[score_fact(key)] = score.score
-    return facts
+    if visit_no != opportunity.visit_no:
+        return False
+    return stage_key == opportunity.stage_key or stage_key in opportunity.visit_keys

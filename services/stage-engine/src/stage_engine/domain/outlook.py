@@ -1,11 +1,13 @@
 """What keeps an opportunity where it is, asked at any time: the same explanation that a rejected decision gives."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.evaluate import Ruleset, findings_of
 from stage_engine.domain.explain import near_misses_of, reasons_of
-from stage_engine.domain.opportunity import Opportunity, facts_of
+from stage_engine.domain.known_facts import facts_of
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import RuleMode
 
 
@@ -20,12 +22,12 @@ class Way:
     near_misses: tuple[NearMiss, ...]
 
 
-def ways_on(opportunity: Opportunity, rules: Ruleset) -> tuple[Way, ...]:
+def ways_on(opportunity: Opportunity, rules: Ruleset, now: datetime) -> tuple[Way, ...]:
     """The acting rules that could hold in the current stage. None for an opportunity that is closed or not placed."""
     pipeline = rules.pipeline
     if not opportunity.stage_key or not pipeline.is_open(opportunity.stage_key):
         return ()
-    facts = facts_of(opportunity, pipeline.stage(opportunity.stage_key).assessment_keys)
+    facts = facts_of(opportunity, pipeline, opportunity.stage_key, now)
     ways = []
     for parsed in rules.tables[opportunity.stage_key]:
         if parsed.acts and parsed.possible:

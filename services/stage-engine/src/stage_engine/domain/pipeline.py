@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stage_engine.domain.facts import AGE, CREATED, MONEY, FactKind, kind_by_name, milestone_of
+from stage_engine.domain.literals import FactType
+
 
 class Category(StrEnum):
     """What a stage means for the outcome; abandoned is the walk-away."""
@@ -30,15 +33,14 @@ class SkipPolicy(StrEnum):
     IF_GUARDS_HOLD = "if_guards_hold"
 
 
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step of the sale. Evidence from `assessment_keys` counts while an opportunity is here."""
+class CrmEditPolicy(StrEnum):
+    """What becomes of a person's edit of the stage in the CRM: it counts and is remembered as an override; it counts if
+    it lacks nothing and is undone otherwise; it counts and what it lacks is named with the way back; it is undone."""
 
-    key: str
-    name: str
-    category: Category
-    assessment_keys: tuple[str, ...] = ()
-    description: str = ""
+    ADOPT_AS_OVERRIDE = "adopt_as_override"
+    VALIDATE_THEN_ADOPT = "validate_then_adopt"
+    PROPOSE_BACK = "propose_back"
+    REVERT = "revert"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,69 @@ class Condition:
     cell: str
 
 
+class Need(StrEnum):
+    """Whether a criterion holds a move back, or only advises."""
+
+    REQUIRED = "required"
+    ADVISORY = "advisory"
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A named demand of a stage: met once every condition holds on the evidence and facts in force. `supplied_by` names
+    the question or the field of the CRM that answers it."""
+
+    key: str
+    name: str
+    conditions: tuple[Condition, ...]
+    need: Need = Need.REQUIRED
+    help: str = ""
+    playbook_url: str = ""
+    supplied_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    """Something that is remembered once it was reached in its stage. Rules read it as `milestones.<key>`: true or
+    false, or of a repeatable one how often."""
+
+    key: str
+    name: str
+    conditions: tuple[Condition, ...]
+    repeatable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A step of the sale. Evidence from `assessment_keys` counts while an opportunity is here. `entry` is asked of what
+    comes, `exit` of what goes on."""
+
+    key: str
+    name: str
+    category: Category
+    assessment_keys: tuple[str, ...] = ()
+    description: str = ""
+    entry: tuple[Criterion, ...] = ()
+    exit: tuple[Criterion, ...] = ()
+    milestones: tuple[Milestone, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredFact:
+    """A fact that is not built in: a field that the tenant's mapping supplies, or that a program reports. `sources` may
+    write it, the first before the others; any source may where none is named. `unit` is that of its numbers."""
+
+    name: str
+    type: FactType
+    sources: tuple[str, ...] = ()
+    unit: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
-    A smaller priority goes first; `reason_code` is what its moves give as reason."""
+    A smaller priority goes first; `reason_code` is what its moves give as reason. `back` says that it leads to an
+    earlier stage on purpose."""
 
     rule_id: str
     from_stage: str | None
@@ -61,13 +122,15 @@ class Rule:
     mode: RuleMode = RuleMode.PROPOSE
     priority: int = 0
     reason_code: str = ""
+    back: bool = False
 
 
 @dataclass(frozen=True)
 class Pipeline:
     """One version of a pipeline. An opportunity stays pinned to the version it started with. Its rules compare amounts
     in `currency`; empty for an org of one currency. `confirm_own` lets a person confirm what rules propose on the
-    person's own answers."""
+    person's own answers. It takes records of `object_type` whose facts meet `applies_when`, before pipelines of a
+    greater `priority`. The policy for edits in the CRM binds all but the exempt."""
 
     key: str
     version: int
@@ -78,6 +141,25 @@ class Pipeline:
     is_default: bool = False
     confirm_own: bool = False
     currency: str = ""
+    facts: tuple[DeclaredFact, ...] = ()
+    # Days after its capture for which evidence counts; of single assessments. None, or none named: for ever.
+    evidence_max_age: int | None = None
+    assessment_max_age: Mapping[str, int] = field(default_factory=dict)
+    object_type: str = "opportunity"
+    applies_when: tuple[Condition, ...] = ()
+    priority: int = 0
+    crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    exempt_people: tuple[str, ...] = ()
+    exempt_roles: tuple[str, ...] = ()
+    # Names of all facts that anything here reads, whatever may be switched off now.
+    reads: frozenset[str] = field(init=False, repr=False, compare=False)
+    # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.
+    first: str = field(init=False, repr=False, compare=False)
+    milestone_facts: tuple[tuple[str, Milestone], ...] = field(init=False, repr=False, compare=False)
+    # Of all stages.
+    assessment_keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    _milestones: Mapping[str, Milestone] = field(init=False, repr=False, compare=False)
+    _declared: Mapping[str, DeclaredFact] = field(init=False, repr=False, compare=False)
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
     _open: frozenset[str] = field(init=False, repr=False, compare=False)
@@ -87,6 +169,19 @@ class Pipeline:
         object.__setattr__(self, "_by_key", {s.key: s for s in self.stages})
         object.__setattr__(self, "_ranks", {s.key: i for i, s in enumerate(self.stages)})
         given_up = (Category.LOST, Category.ABANDONED)
+        first = next((s.key for s in self.stages if s.category is Category.OPEN), "")
+        object.__setattr__(self, "first", first)
+        object.__setattr__(self, "_declared", {f.name: f for f in self.facts})
+        read: list[Rule | Criterion | Milestone] = list(self.rules)
+        for stage in self.stages:
+            read += (*stage.entry, *stage.exit, *stage.milestones)
+        reads = {condition.fact for each in read for condition in each.conditions}
+        object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
+        told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
+        object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))
+        keys = dict.fromkeys(key for stage in self.stages for key in stage.assessment_keys)
+        object.__setattr__(self, "assessment_keys", tuple(keys))
+        object.__setattr__(self, "reads", frozenset(reads | {CREATED} if AGE in reads else reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
 
@@ -115,9 +210,29 @@ class Pipeline:
         """Whether an amount in this currency may be compared with those of the rules. It is never converted."""
         return currency in ("", self.currency)
 
+    def kind_of_fact(self, name: str) -> FactKind | None:
+        """What is known of a fact by its name; None for one that is neither built in nor declared."""
+        declared = self._declared.get(name)
+        milestone = self._milestones.get(milestone_of(name) or "")
+        if milestone is not None:
+            return FactKind(FactType.DECIMAL, "times") if milestone.repeatable else FactKind(FactType.BOOLEAN)
+        kind = kind_by_name(name) if declared is None else FactKind(declared.type, declared.unit)
+        if kind is not None and kind.unit == MONEY:
+            return FactKind(kind.type, self.currency)
+        return kind
+
+    def max_age_of(self, assessment_key: str) -> int | None:
+        """Days for which evidence of an assessment counts; None: for ever."""
+        return self.assessment_max_age.get(assessment_key, self.evidence_max_age)
+
+    def sources_of(self, name: str) -> tuple[str, ...]:
+        """Who may write a fact, the first before the others; empty: any source may."""
+        declared = self._declared.get(name)
+        return () if declared is None else declared.sources
+
     def first_stage(self) -> str:
         """Where an opportunity starts that has proved nothing."""
-        return next(s.key for s in self.stages if s.category is Category.OPEN)
+        return self.first
 
     def skipped(self, source: str, target: str) -> tuple[str, ...]:
         """Open stages that a move passes over; none when it goes back or gives the opportunity up."""

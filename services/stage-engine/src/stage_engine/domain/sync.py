@@ -37,9 +37,12 @@ def write_confirmed(opportunity: Opportunity, write: ConfirmedWrite) -> Opportun
     says that our write went over that edit."""
     if not write.stage_key or write.revision > opportunity.revision:
         return opportunity
-    if write.revision <= opportunity.base_revision:
-        last = opportunity.last_observation
-        return opportunity.changed(base_stage=write.stage_key) if last and write.number > last.number else opportunity
+    last = opportunity.last_observation
+    newer = last is not None and write.number > last.number
+    # An edit that was written back made no revision: the write has that of the base.
+    ours = (write.revision, write.stage_key) in opportunity.in_flight and (newer or not write.number)
+    if write.revision <= opportunity.base_revision and not ours:
+        return opportunity.changed(base_stage=write.stage_key) if newer else opportunity
     error = opportunity.sync_error
     return opportunity.changed(
         base_stage=write.stage_key,

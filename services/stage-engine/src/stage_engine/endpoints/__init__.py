@@ -1,5 +1,13 @@
 """The HTTP edge, by the use it serves."""
 
-from stage_engine.endpoints import kpis, opportunities, partner_feeds, pipelines
+from stage_engine.endpoints import facts, kpis, modes, opportunities, partner_feeds, pipelines, versions
 
-ROUTERS = (pipelines.router, partner_feeds.router, opportunities.router, kpis.router)
+ROUTERS = (
+    pipelines.router,
+    versions.router,
+    modes.router,
+    partner_feeds.router,
+    opportunities.router,
+    facts.router,
+    kpis.router,
+)

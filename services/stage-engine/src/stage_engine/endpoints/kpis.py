@@ -7,7 +7,8 @@ from itertools import groupby
 from typing import Annotated
 
 from fastapi import Query
-from kit.http.auth import requires
+from kit.http.auth import Caller, Principal, requires
+from kit.http.ownership import Owners
 from kit.http.web import Uow, router
 from kit.ids import utc_now
 
@@ -27,32 +28,37 @@ PipelineKey = Annotated[str | None, Query(max_length=64, description="the defaul
 @router.get("/funnel", dependencies=[requires("analytics:read")])
 async def get_funnel(
     uow: Uow,
+    caller: Caller,
     pipeline: PipelineKey = None,
     since: Annotated[Moment | None, Query(description="entries from here; a year back when left out")] = None,
     until: Annotated[Moment | None, Query(description="entries before here; now when left out")] = None,
     horizon_days: Annotated[int, Query(ge=1, le=3650, description="time an opportunity has to get on")] = 90,
 ) -> schemas.Funnel:
-    """Opportunities and value by stage, claimed beside earned; and of those that entered a stage within the window the
-    share that gets on within the horizon, estimated with those that are too young to judge (Aalen-Johansen)."""
+    """Opportunities and value by stage, claimed beside earned, of those that the caller sees; and of all that entered a
+    stage within the window the share that gets on within the horizon, estimated with those that are too young to judge
+    (Aalen-Johansen)."""
     end = until or utc_now()
     start = since or end - _YEAR
-    funnel = await Kpis(uow).funnel(pipeline, start, end, horizon_days)
+    funnel = await Kpis(uow, _counted(caller)).funnel(pipeline, start, end, horizon_days)
     return schemas.Funnel(
         pipeline_key=funnel.pipeline.key,
         pipeline_version=funnel.pipeline.version,
         since=start,
         until=end,
         horizon_days=horizon_days,
-        stages=[_stage(stage, funnel) for stage in funnel.pipeline.stages],
+        stages=[_stage(stage, funnel) for stage in funnel.stages],
     )
 
 
 @router.get("/optimism-gap", dependencies=[requires("analytics:read")])
 async def get_optimism_gap(
-    uow: Uow, pipeline: Annotated[str | None, Query(max_length=64, description="all when left out")] = None
+    uow: Uow,
+    caller: Caller,
+    pipeline: Annotated[str | None, Query(max_length=64, description="all when left out")] = None,
 ) -> schemas.OptimismGap:
-    """The share of open value that is claimed further than the evidence reaches, overall and by owner."""
-    owners = await Kpis(uow).owner_totals(pipeline)
+    """The share of open value that is claimed further than the evidence reaches, overall and by owner, of the
+    opportunities that the caller sees."""
+    owners = await Kpis(uow, _counted(caller)).owner_totals(pipeline)
     return schemas.OptimismGap(
         overall=_gap(owners),
         by_owner=[
@@ -60,6 +66,11 @@ async def get_optimism_gap(
             for owner_id, own in groupby(owners, key=lambda each: each.owner_id)
         ],
     )
+
+
+def _counted(caller: Principal) -> Owners:
+    """Operators, who read no opportunity, see the totals of all."""
+    return Owners.seen_by(caller) if caller.may("opportunities:read") else Owners(None)
 
 
 def _total(stage_key: str, totals: Sequence[StageTotal]) -> schemas.Total:

@@ -13,6 +13,9 @@ from kit.http.texts import RecordId
 from kit.http.web import Uow, router
 from pydantic_core import from_json
 
+from stage_engine.domain.criteria import CriterionState
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.literals import known, shown
 from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
@@ -69,6 +72,13 @@ async def get_opportunity(
             for key, s in opportunity.scores.items()
         },
         ways_on=[_way(way) for way in view.ways_on],
+        support=view.support,
+        criteria=[_criterion(each) for each in view.criteria],
+        milestones={
+            key: schemas.MilestoneOut(at=each.at, input_id=each.input_id, count=each.count)
+            for key, each in opportunity.milestones.items()
+        },
+        facts={key: _fact(each) for key, each in opportunity.facts.items()},
         sync=_sync(opportunity),
     )
 
@@ -144,6 +154,16 @@ def _change(record: ChangeRecord) -> schemas.ChangeOut:
 
 def _way(way: Way) -> schemas.WayOut:
     return schemas.WayOut.model_validate(way, from_attributes=True)
+
+
+def _criterion(state: CriterionState) -> schemas.CriterionOut:
+    given = {**asdict(state.criterion), "met": state.met, "missing": [asdict(each) for each in state.missing]}
+    return schemas.CriterionOut.model_validate(given, extra="ignore")
+
+
+def _fact(fact: FactInForce) -> schemas.FactOut:
+    value = None if fact.value is None else shown(known(fact.value, fact.observed_at))
+    return schemas.FactOut(value=value, source=fact.source, observed_at=fact.observed_at)
 
 
 def _sync(opportunity: Opportunity) -> schemas.SyncOut:

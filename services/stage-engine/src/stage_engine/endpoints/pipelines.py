@@ -12,7 +12,7 @@ from kit.http.web import ManyUows, Uow, router
 
 from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
-from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
+from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord
 from stage_engine.schemas import pipelines as schemas
 from stage_engine.service.authoring import Authoring, template
 from stage_engine.templates import templates
@@ -90,20 +90,7 @@ async def lint_pipeline(
         question = await Authoring(uow, caller).question(key, content)
     findings = await question.findings()
     publishable = all(f.severity is not Severity.ERROR for f in findings)
-    return schemas.LintOut(publishable=publishable, findings=_findings(findings))
-
-
-@router.post("/pipelines/{key}/publish", status_code=201, dependencies=[requires("pipelines:write")])
-async def publish_pipeline(
-    key: Key, uow: Uow, caller: Caller, response: Response, body: schemas.Publication | None = None
-) -> schemas.PublishedOut:
-    """Make the draft the next version, immutable from now on, for opportunities first observed afterwards. Refused with
-    every error and its place in the draft; with 409 when open opportunities are in a stage that it has no more, or
-    when it would become the default in another pipeline's place unasked."""
-    take_over = body is not None and body.take_over_default
-    published = await Authoring(uow, caller).publish(key, take_over_default=take_over)
-    response.headers["Location"] = f"/v1/pipelines/{key}/versions/{published.version.version}"
-    return schemas.PublishedOut(**_version(published.version).model_dump(), findings=_findings(published.findings))
+    return schemas.LintOut(publishable=publishable, findings=findings_out(findings))
 
 
 @router.get("/pipelines/{key}/findings", dependencies=[requires("pipelines:read")])
@@ -113,19 +100,11 @@ async def list_pipeline_findings(key: Key, uow: Uow, caller: Caller) -> Page[sch
     found = await Authoring(uow, caller).findings_now(key)
     items = [
         schemas.VersionFindingOut(
-            **_findings([each.finding])[0].model_dump(), version=each.version, opportunities=each.opportunities
+            **findings_out([each.finding])[0].model_dump(), version=each.version, opportunities=each.opportunities
         )
         for each in found
     ]
     return Page(items=items, next_cursor=None)
-
-
-@router.get("/pipelines/{key}/versions", dependencies=[requires("pipelines:read")])
-async def list_pipeline_versions(key: Key, uow: Uow, caller: Caller, paging: Paging) -> Page[schemas.VersionSummary]:
-    """Published versions, oldest first, without their documents."""
-    after = paging.after(int) or 0
-    found = await Authoring(uow, caller).versions(key, after, paging.limit + 1)
-    return paging.page(found, lambda version: [version.version], _version_summary)
 
 
 @router.get("/pipelines/{key}/versions/{version}", dependencies=[requires("pipelines:read")])
@@ -133,7 +112,7 @@ async def get_pipeline_version(
     key: Key, version: Annotated[int, Path(ge=1, le=2**31 - 1)], uow: Uow, caller: Caller
 ) -> schemas.VersionOut:
     """A published version with its document."""
-    return _version(await Authoring(uow, caller).version(key, version))
+    return version_out(await Authoring(uow, caller).version(key, version))
 
 
 def _pipeline(pipeline: PipelineRecord, response: Response) -> schemas.PipelineOut:
@@ -143,10 +122,6 @@ def _pipeline(pipeline: PipelineRecord, response: Response) -> schemas.PipelineO
 
 def _summary(pipeline: PipelineSummary) -> schemas.PipelineSummary:
     return schemas.PipelineSummary.model_validate(pipeline, from_attributes=True)
-
-
-def _version_summary(version: VersionSummary) -> schemas.VersionSummary:
-    return schemas.VersionSummary.model_validate(version, from_attributes=True)
 
 
 def _out(pipeline: PipelineRecord) -> schemas.PipelineOut:
@@ -159,9 +134,9 @@ def _stages(version: VersionRecord) -> schemas.StagesOut:
     return schemas.StagesOut(key=pipeline.key, version=pipeline.version, name=pipeline.name, stages=stages)
 
 
-def _version(version: VersionRecord) -> schemas.VersionOut:
+def version_out(version: VersionRecord) -> schemas.VersionOut:
     return schemas.VersionOut.model_validate(version, from_attributes=True)
 
 
-def _findings(findings: Sequence[LintFinding]) -> list[schemas.FindingOut]:
+def findings_out(findings: Sequence[LintFinding]) -> list[schemas.FindingOut]:
     return [schemas.FindingOut.model_validate(each, from_attributes=True) for each in findings]

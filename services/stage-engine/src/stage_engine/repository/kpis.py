@@ -4,7 +4,8 @@ from datetime import datetime
 from typing import Literal
 
 from kit.database.rows import records
-from sqlalchemy import and_, case, func, select, text
+from kit.http.ownership import Owners
+from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.conversion import End, Watched
@@ -13,12 +14,13 @@ from stage_engine.records import OwnerTotal, StageTotal
 
 _VALUE = func.coalesce(func.sum(opportunity.c.amount), 0)
 _AHEAD = opportunity.c.stage_rank > opportunity.c.earned_rank
-# A win that was left again is none. Of what follows an entry the first step on counts, or else the end.
+# A migration is no progress, and a win that was left again is none. Of what follows an entry the first step on counts,
+# or else the end.
 _ENTRIES = text("""
     WITH entry AS (
         SELECT opportunity_id, to_stage, min(to_rank) AS rank, min(revision) AS revision, min(changed_at) AS entered_at
         FROM transition
-        WHERE pipeline_key = :pipeline_key
+        WHERE pipeline_key = :pipeline_key AND kind <> 'migrate'
         GROUP BY opportunity_id, to_stage
         HAVING min(changed_at) >= :since AND min(changed_at) < :until
     ),
@@ -32,7 +34,8 @@ _ENTRIES = text("""
         JOIN transition AS later ON later.opportunity_id = entry.opportunity_id
         LEFT JOIN transition AS following
             ON following.opportunity_id = later.opportunity_id AND following.revision = later.revision + 1
-        WHERE later.revision > entry.revision
+        WHERE later.kind <> 'migrate'
+            AND later.revision > entry.revision
             AND later.to_rank > entry.rank
             AND (later.to_category = 'open' OR later.to_category = 'won' AND following.revision IS NULL)
         ORDER BY entry.opportunity_id, entry.to_stage, later.revision
@@ -66,10 +69,12 @@ _ENTRIES = text("""
 
 
 class KpiRepository:
-    """Row-level security confines every statement to the transaction's tenant."""
+    """Totals are of the opportunities of these owners. Row-level security confines every statement to the transaction's
+    tenant."""
 
-    def __init__(self, session: AsyncSession) -> None:
+    def __init__(self, session: AsyncSession, owners: Owners) -> None:
         self._session = session
+        self._seen = owners.condition(opportunity.c.owner_id)
 
     async def stage_totals(self, pipeline_key: str, stage: Literal["stage_key", "earned_stage"]) -> list[StageTotal]:
         """Opportunities and their value by claimed or earned stage and currency; those without a stage are left out."""
@@ -81,7 +86,12 @@ class KpiRepository:
                 func.count().label("opportunities"),
                 _VALUE.label("amount"),
             )
-            .where(opportunity.c.pipeline_key == pipeline_key, ~opportunity.c.deleted, opportunity.c.stage_key != "")
+            .where(
+                opportunity.c.pipeline_key == pipeline_key,
+                ~opportunity.c.deleted,
+                opportunity.c.stage_key != "",
+                self._seen,
+            )
             .group_by(column, opportunity.c.currency)
             .order_by(column, opportunity.c.currency)
         )
@@ -113,7 +123,7 @@ class KpiRepository:
                 func.coalesce(func.sum(opportunity.c.amount).filter(_AHEAD), 0).label("ahead_amount"),
                 func.sum(gap).label("rank_gap"),
             )
-            .where(and_(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != ""))
+            .where(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != "", self._seen)
             .group_by(opportunity.c.owner_id, opportunity.c.currency)
             .order_by(opportunity.c.owner_id, opportunity.c.currency)
         )

@@ -10,14 +10,15 @@ from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRe
 from stage_engine.repository.locks import lock
 
 _STATES = """
-    SELECT opportunity_id, state
+    SELECT opportunity.opportunity_id, opportunity.state, opportunity.pipeline_key, pipeline.modes_revision
     FROM opportunity
-    WHERE tenant_id = $1 AND opportunity_id = ANY($2)
-    ORDER BY opportunity_id
-    FOR UPDATE
+    JOIN pipeline USING (tenant_id, pipeline_key)
+    WHERE opportunity.tenant_id = $1 AND opportunity.opportunity_id = ANY($2)
+    ORDER BY opportunity.opportunity_id
+    FOR UPDATE OF opportunity
 """
 _DECIDED = """
-    SELECT decision.identity
+    SELECT opportunity_id, decision.identity
     FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
     JOIN decision USING (opportunity_id, identity)
     WHERE decision.tenant_id = $1
@@ -34,29 +35,36 @@ class OpportunityRepository:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
-        """The opportunities' states by id, locked until the transaction ends.
+    async def states(self, opportunity_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
+        """The opportunities' states by id, locked until the transaction ends, and the revisions of what is switched in
+        their pipelines.
 
         All transactions take locks in the order of ids, so that batches and commands never deadlock. An opportunity
         that does not exist is locked by its name: of two transactions that bring the opportunity and its first score
         at the same time, the second sees what the first did.
         """
-        found = await self._locked_states(opportunity_ids)
+        found, modes = await self._locked_states(opportunity_ids)
         missing = set(opportunity_ids) - found.keys()
         if missing:
             await lock(self._session, self._tenant_id, [f"opportunity:{each}" for each in missing])
-            found |= await self._locked_states(missing)
-        return found
+            others, other_modes = await self._locked_states(missing)
+            return found | others, modes | other_modes
+        return found, modes
 
-    async def _locked_states(self, opportunity_ids: Collection[str]) -> dict[str, str]:
+    async def _locked_states(self, opportunity_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
         driver = await bulk.driver_of(self._session)
-        return dict(await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids)))
+        found = await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids))
+        return {row[0]: row[1] for row in found}, {row[2]: row[3] for row in found}
 
-    async def decided(self, inputs: Collection[tuple[str, str]]) -> set[str]:
-        """Which of these inputs, each an opportunity's id and an identity, had their decision before."""
+    async def decided(self, inputs: Collection[tuple[str, str]]) -> dict[str, set[str]]:
+        """Of these inputs, each an opportunity's id and an identity, those that had their decision before: identities
+        by opportunity."""
         driver = await bulk.driver_of(self._session)
         ids, identities = zip(*inputs, strict=True) if inputs else ((), ())
-        return {row[0] for row in await driver.fetch(_DECIDED, self._tenant_id, ids, identities)}
+        found: dict[str, set[str]] = {}
+        for opportunity_id, identity in await driver.fetch(_DECIDED, self._tenant_id, ids, identities):
+            found.setdefault(opportunity_id, set()).add(identity)
+        return found
 
     def save(self, opportunities: Sequence[OpportunityRecord]) -> None:
         """Write opportunities as they are now, with the commit."""

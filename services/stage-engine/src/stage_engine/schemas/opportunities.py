@@ -9,10 +9,21 @@ from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
-from stage_engine.domain.pipeline import Category, RuleMode
+from stage_engine.domain.earning import Support
+from stage_engine.domain.pipeline import Category, Need, RuleMode
 from stage_engine.schemas.moments import Moment
 
+FactValue = Annotated[str, Field(max_length=2000)] | bool | Annotated[list[str], Field(max_length=200)]
 OpportunityId = Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+
+
+class SuppliedFact(BaseModel):
+    """A fact that a person knows."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=140, examples=["account.industry"])
+    value: FactValue | None = Field(description="numbers, dates and instants as texts; null: it is not known")
 
 
 class TransitionRequest(BaseModel):
@@ -39,15 +50,49 @@ class TransitionRequest(BaseModel):
     reason_code: str = Field("", max_length=64, description="needed to go back, give up, reopen or override")
     text: str = Field("", max_length=2000, description="needed to override")
     expires_at: Moment | None = Field(None, description="when the override ends by itself")
+    facts: list[SuppliedFact] = Field(
+        default=[], max_length=50, description="what the person adds: it counts together with the move, or not at all"
+    )
 
 
 class ReasonOut(BaseModel):
-    """Why; `margin` is the signed distance to what was needed: -4 is four short."""
+    """Why; `margin` is the signed distance to what was needed, in `unit`: -4 is four short."""
 
     code: Code
     fact: str
     margin: PlainDecimal | None
     message: str
+    unit: str = Field("", description="of the margin", examples=["points", "days", "EUR"])
+    criterion: str = Field("", description="the criterion that it belongs to; empty where it belongs to a rule")
+
+
+class CriterionOut(BaseModel):
+    """An exit criterion of the stage, and what it lacks."""
+
+    key: str
+    name: str
+    need: Need
+    met: bool
+    missing: list[ReasonOut]
+    help: str
+    playbook_url: str
+    supplied_by: str
+
+
+class MilestoneOut(BaseModel):
+    """A milestone that was reached: first when and by which input, and how often."""
+
+    at: datetime
+    input_id: str
+    count: int
+
+
+class FactOut(BaseModel):
+    """A fact in force."""
+
+    value: str | None
+    source: str
+    observed_at: datetime
 
 
 class NearMissOut(BaseModel):
@@ -57,9 +102,10 @@ class NearMissOut(BaseModel):
     to_stage: str
     fact: str
     cell: str
-    actual: PlainDecimal
+    actual: str
     margin: PlainDecimal
     question_keys: list[str]
+    unit: str = Field("", description="of the margin", examples=["points", "days", "EUR"])
 
 
 class TransitionOut(BaseModel):
@@ -188,6 +234,10 @@ class OpportunityOut(OpportunitySummary):
     override: OverrideOut | None
     scores: dict[str, ScoreOut]
     ways_on: list[WayOut]
+    support: Support = Field(description="what the claimed stage rests on")
+    criteria: list[CriterionOut]
+    milestones: dict[str, MilestoneOut]
+    facts: dict[str, FactOut]
     sync: SyncOut
 
 

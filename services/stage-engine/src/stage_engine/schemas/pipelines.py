@@ -6,7 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.finding import Severity
-from stage_engine.domain.pipeline import Category, RuleMode, SkipPolicy
+from stage_engine.domain.literals import FactType
+from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, RuleMode, SkipPolicy
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -32,6 +33,34 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class ConditionBody(_Strict):
+    """A fact and the cell it must meet."""
+
+    fact: str = Field(max_length=140, examples=["prospecting.score", "opportunity.amount"])
+    cell: str = Field(max_length=500, examples=["> 60", "[10..20)", "'a', 'b'", "older than 14d", "known"])
+
+
+class CriterionBody(_Strict):
+    """A named demand of a stage: met once every condition holds on the evidence and facts in force."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200, examples=["The economic buyer has agreed to the budget"])
+    conditions: list[ConditionBody] = Field(max_length=20)
+    need: Need = Need.REQUIRED
+    help: str = Field("", max_length=2000)
+    playbook_url: str = Field("", max_length=2000, pattern=r"^(https://\S+)?$")
+    supplied_by: str = Field("", max_length=140, description="the question or field of the CRM that answers it")
+
+
+class MilestoneBody(_Strict):
+    """Remembered once it was reached in its stage; rules read `milestones.<key>`."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200)
+    conditions: list[ConditionBody] = Field(max_length=20)
+    repeatable: bool = Field(False, description="count how often, instead of whether")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -40,13 +69,9 @@ class StageBody(_Strict):
     category: Category
     description: str = Field("", max_length=2000)
     assessment_keys: list[Key] = Field(default=[], max_length=20, description="whose scores count in this stage")
-
-
-class ConditionBody(_Strict):
-    """A fact and the cell it must meet."""
-
-    fact: str = Field(max_length=100, examples=["prospecting.score", "opportunity.amount"])
-    cell: str = Field(max_length=500, examples=["> 60", "= 100", "[10..20)", "'a', 'b'"])
+    entry: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what comes")
+    exit: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what goes on")
+    milestones: list[MilestoneBody] = Field(default=[], max_length=20)
 
 
 class RuleBody(_Strict):
@@ -59,11 +84,23 @@ class RuleBody(_Strict):
     mode: RuleMode = Field(RuleMode.PROPOSE, description="how far the rule may go by itself")
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
     reason_code: str = Field("", max_length=64, description="needed to close as lost or abandoned by itself")
+    back: bool = Field(False, description="it leads to an earlier stage on purpose")
 
 
 # Together with 200 rules these bound what the check of a pipeline and its compiled form may cost.
 MAX_CONDITIONS = 1000
 MAX_CELL_CHARACTERS = 50_000
+
+
+class DeclaredFactBody(_Strict):
+    """A fact that is not built in."""
+
+    name: str = Field(max_length=140, examples=["account.industry"])
+    type: FactType
+    sources: list[Key] = Field(
+        default=[], max_length=10, description="who may write it, the first before the others; empty: any source"
+    )
+    unit: str = Field("", max_length=20, description="of its numbers", examples=["seats"])
 
 
 class DraftBody(_Strict):
@@ -81,10 +118,24 @@ class DraftBody(_Strict):
     )
     stages: list[StageBody] = Field(min_length=1, max_length=50)
     rules: list[RuleBody] = Field(default=[], max_length=200)
+    evidence_max_age: int | None = Field(None, ge=1, le=3650, description="days for which evidence counts")
+    assessment_max_age: dict[Key, Annotated[int, Field(ge=1, le=3650)]] = Field(
+        default={}, max_length=100, description="days for which evidence of single assessments counts"
+    )
+    object_type: str = Field("opportunity", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="of the records it takes")
+    applies_when: list[ConditionBody] = Field(default=[], max_length=20, description="which of them it takes")
+    priority: int = Field(0, ge=-1000, le=1000, description="a smaller number is asked first")
+    crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
+    exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
+    facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
     @model_validator(mode="after")
     def _is_of_a_size_to_check(self) -> Self:
-        cells = [condition.cell for rule in self.rules for condition in rule.conditions]
+        read: list[RuleBody | CriterionBody | MilestoneBody] = list(self.rules)
+        for stage in self.stages:
+            read += [*stage.entry, *stage.exit, *stage.milestones]
+        cells = [condition.cell for each in read for condition in each.conditions]
         if len(cells) > MAX_CONDITIONS:
             raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
         if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:
@@ -117,12 +168,6 @@ class VersionFindingOut(FindingOut):
     opportunities: int = Field(description="open ones that this concerns")
 
 
-class Publication(_Strict):
-    """How to publish."""
-
-    take_over_default: bool = Field(False, description="become the default in place of another pipeline")
-
-
 class LintOut(BaseModel):
     """Everything the check found, errors first."""
 
@@ -148,26 +193,15 @@ class PipelineOut(PipelineSummary):
     draft: dict[str, Any]
 
 
-class VersionSummary(BaseModel):
-    """A published version in a list."""
+class VersionOut(BaseModel):
+    """A published version, immutable."""
 
     key: str = Field(validation_alias=AliasChoices("key", "pipeline_key"))
     version: int
     is_default: bool
     published_at: datetime
     published_by: str
-
-
-class VersionOut(VersionSummary):
-    """A published version, immutable."""
-
     document: dict[str, Any]
-
-
-class PublishedOut(VersionOut):
-    """A version just published, with what its author should look at."""
-
-    findings: list[FindingOut]
 
 
 class StageOut(BaseModel):

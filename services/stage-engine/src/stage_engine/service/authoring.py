@@ -1,5 +1,6 @@
 """Authoring pipelines: drafts, their check, and publication."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,18 +16,18 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.lint import Reach, lint
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.engine import cell_fault, compiled
+from stage_engine.domain.versions import Plan
+from stage_engine.engine import cell_fault
 from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound, TemplateNotFound
 from stage_engine.messages import pipeline_published
-from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
+from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.repository.pipelines import PipelineRepository
-from stage_engine.service.impact import Impact, VersionFinding
+from stage_engine.service.impact import LINT_SECONDS, Impact, VersionFinding
 from stage_engine.service.intake import Intake
+from stage_engine.service.migrating import Migrating
 from stage_engine.service.rulesets import Rulesets
+from stage_engine.service.versions import Versions
 from stage_engine.templates import templates
-
-# The largest pipeline that the API takes needs a fraction of this.
-LINT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,13 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A version just published, with what its author should look at."""
+    """A version just published, with what its author should look at: `staying` counts the live opportunities of each
+    version before, which stay there unless `migration` carries them over."""
 
     version: VersionRecord
     findings: list[LintFinding]
+    staying: Mapping[int, int]
+    migration: MigrationRecord | None
 
 
 def template(key: str) -> dict[str, Any]:
@@ -94,15 +98,15 @@ class Authoring:
     async def question(self, key: str, content: dict[str, Any] | None) -> "Question":
         """What to ask about this content, or the draft."""
         found = await self.one(key)
-        return await self._question(from_document(found.draft if content is None else {"key": key, **content}, 1))
+        return await self.question_of(from_document(found.draft if content is None else {"key": key, **content}, 1))
 
-    async def publish(self, key: str, *, take_over_default: bool) -> Published:
-        """Make the draft the next version, for opportunities first observed from now on; PipelineInvalid when it has
-        errors, StagesInUse and DefaultTaken when it would touch others. Opportunities that waited for a pipeline are
-        placed at once."""
+    async def publish(self, key: str, *, take_over_default: bool, plan: Plan | None = None) -> Published:
+        """Make the draft the next version, for opportunities first observed from now on, and with a plan for those
+        under way as well. PipelineInvalid when it has errors, DefaultTaken when it would touch others, PlanIncomplete
+        when the plan has no place for some. Opportunities that waited for a pipeline are placed at once."""
         found = await self.one(key, for_update=True)
         pipeline = from_document(found.draft, found.newest_version + 1)
-        findings = await (await self._question(pipeline)).findings()
+        findings = await (await self.question_of(pipeline)).findings()
         errors = [each for each in findings if each.severity is Severity.ERROR]
         if errors:
             raise PipelineInvalid(errors)
@@ -122,9 +126,29 @@ class Authoring:
         self._uow.publish(pipeline_published(pipeline, now), sequence=pipeline.version)
         await record(self._uow, self._caller, "pipeline.published", key, version=pipeline.version)
         rulesets = Rulesets(self._uow)
-        rulesets.add_uncommitted(compiled(pipeline))
+        findings += (await rulesets.publish(pipeline)).findings(pipeline)
         await Intake(self._uow, rulesets).place_waiting()
-        return Published(version, findings)
+        migration = None if plan is None else await Migrating(self._uow, self._caller).start(pipeline, plan)
+        return Published(version, findings, await Versions(self._uow).live(key, besides=pipeline.version), migration)
+
+    async def content(self, key: str, which: str) -> Pipeline:
+        """A published version by its number, or the draft as it is."""
+        found = await self.one(key)
+        if which == "draft":
+            return from_document(found.draft, found.newest_version + 1)
+        return from_document((await self.version(key, int(which))).document, int(which))
+
+    async def target(self, key: str, number: int) -> Pipeline:
+        """A version to which opportunities may go: a published one, or the draft under the number that it would get.
+        PipelineInvalid when that has errors."""
+        found = await self.one(key)
+        if number != found.newest_version + 1:
+            return from_document((await self.version(key, number)).document, number)
+        pipeline = from_document(found.draft, number)
+        errors = [f for f in await (await self.question_of(pipeline)).findings() if f.severity is Severity.ERROR]
+        if errors:
+            raise PipelineInvalid(errors)
+        return pipeline
 
     async def findings_now(self, key: str) -> list[VersionFinding]:
         """What newer points have made of the versions in use."""
@@ -144,7 +168,8 @@ class Authoring:
     async def newest_versions(self, after: str, limit: int) -> list[VersionRecord]:
         return await self._repository.newest_versions(after, limit)
 
-    async def _question(self, pipeline: Pipeline) -> "Question":
+    async def question_of(self, pipeline: Pipeline) -> "Question":
+        """What to ask about this pipeline."""
         keys = {key for stage in pipeline.stages for key in stage.assessment_keys}
         keys |= {key for rule in pipeline.rules for c in rule.conditions if (key := assessment_of(c.fact))}
         reach = {

@@ -61,16 +61,18 @@ class Deciding:
         """Every opportunity that exists, locked; also those loaded before."""
         wanted = sorted(set(opportunity_ids) - self._states.keys())
         if wanted:
-            for opportunity_id, state in (await self._repository.states(wanted)).items():
+            states, modes = await self._repository.states(wanted)
+            self._rulesets.note_modes(modes)
+            for opportunity_id, state in states.items():
                 self._states[opportunity_id] = state
                 self._opportunities[opportunity_id] = decode_opportunity(state)
         return self._opportunities
 
     async def decide(
-        self, arrivals: Sequence[Arrival], first_rulesets: Mapping[str, Ruleset] | None = None
+        self, arrivals: Sequence[Arrival], given_rulesets: Mapping[str, Ruleset] | None = None
     ) -> list[Decided]:
-        """One decision for each arrival that had none, in order. The opportunities must be loaded; new ones get pinned
-        to their `first_rulesets`."""
+        """One decision for each arrival that had none, in order. The opportunities must be loaded. Those that are new,
+        or go to another version, are decided on by their `given_rulesets`."""
         # What was decided before in this transaction counts as well.
         await self._uow.flush()
         inputs = {(a.given.opportunity_id, a.given.identity) for a in arrivals}
@@ -81,11 +83,11 @@ class Deciding:
         for arrival in arrivals:
             opportunity_id = arrival.given.opportunity_id
             opportunity = self._opportunities.get(opportunity_id)
-            if opportunity is None:
-                ruleset = (first_rulesets or {})[opportunity_id]
-            else:
-                ruleset = rulesets.get(_version(opportunity)) or (first_rulesets or {})[opportunity_id]
-            for step in fold(opportunity, (arrival.given,), ruleset, now, known):
+            ruleset = (given_rulesets or {}).get(opportunity_id)
+            if ruleset is None:
+                assert opportunity is not None
+                ruleset = rulesets[_version(opportunity)]
+            for step in fold(opportunity, (arrival.given,), ruleset, now, known.setdefault(opportunity_id, set())):
                 made.append(self._record(arrival, step, ruleset))
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]

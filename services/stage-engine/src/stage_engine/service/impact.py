@@ -1,22 +1,25 @@
 """What a publication does to opportunities that are under way."""
 
 import logging
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
+from kit.offload import Offload
 
 from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, warning
 from stage_engine.domain.lint import unreachable
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import DefaultTaken, StagesInUse
+from stage_engine.errors import DefaultTaken
 from stage_engine.records import StageUse
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
 
 log = logging.getLogger(__name__)
+
+# The largest pipeline that the API takes needs a fraction of this.
+LINT_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,17 +36,11 @@ class Impact:
         self._rulesets = rulesets or Rulesets(uow)
         self._tenant_id = uow.tenant_id
         self._repository = PipelineRepository(uow.session, uow.tenant_id)
+        # The check of a large pipeline takes a while.
+        self._offload = uow.resources.get(Offload)
 
     async def of_version(self, pipeline: Pipeline, *, take_over_default: bool) -> list[LintFinding]:
-        """What publishing the version means for others. StagesInUse when opportunities are in a stage that it has no
-        more; DefaultTaken when another pipeline is the default."""
-        use = await self._repository.stage_use(pipeline.key)
-        gone: Counter[str] = Counter()
-        for each in use:
-            if each.stage_key not in pipeline:
-                gone[each.stage_key] += each.opportunities
-        if gone:
-            raise StagesInUse(gone)
+        """What publishing the version means for others. DefaultTaken when another pipeline is the default."""
         if not pipeline.is_default:
             return []
         newest, default = await self._repository.newest()
@@ -64,10 +61,9 @@ class Impact:
         found: list[VersionFinding] = []
         for (_, version), ruleset in sorted(rulesets.items(), key=lambda item: item[0]):
             own = [each for each in use if each.version == version]
-            found += [
-                VersionFinding(version, finding, _concerned(ruleset.pipeline, finding, own))
-                for finding in unreachable(ruleset.pipeline, await self._reach(ruleset.pipeline))
-            ]
+            reach = await self._reach(ruleset.pipeline)
+            findings = await self._offload.run(unreachable, ruleset.pipeline, reach, deadline=LINT_SECONDS)
+            found += [VersionFinding(version, each, _concerned(ruleset.pipeline, each, own)) for each in findings]
         return found
 
     async def of_points(self, assessment_keys: Sequence[str]) -> None:

@@ -114,7 +114,8 @@ class Intake:
     async def _waiting_observations(self, of: Mapping[str, Ruleset] | None) -> list[Arrival]:
         """Without their numbers: by now their places in the order of reports are no longer known."""
         found = await self._taken(OBSERVATION, of)
-        return [Arrival(replace(read_observation(event), number=0), cause=event) for event in found]
+        read = [(read_observation(event), event) for event in found]
+        return [Arrival(replace(given, number=0), cause=event) for given, event in read if given]
 
     async def _taken(self, kind: str, of: Mapping[str, Ruleset] | None) -> list[Received[Any]]:
         found: list[Received[Any]] = []

@@ -6,13 +6,15 @@ from datetime import datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from kit.database.unit_of_work import UnitOfWork
+from kit.http.ownership import Owners
 from kit.ids import utc_now
 
 from stage_engine.domain.conversion import Conversion, conversion_of
-from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.pipeline import Pipeline, Stage
 from stage_engine.errors import PipelineNotPublished
 from stage_engine.records import OwnerTotal, StageTotal
 from stage_engine.repository.kpis import KpiRepository
+from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
 
@@ -31,18 +33,23 @@ def rounded(share: Decimal | float) -> Decimal:
 
 @dataclass(frozen=True, slots=True)
 class Funnel:
-    """By stage what is claimed, what is earned, and how opportunities got on that entered in the window."""
+    """By stage what is claimed, what is earned, and how opportunities got on that entered in the window. `stages` are
+    those of the newest version, then those of versions before in which open opportunities still are."""
 
     pipeline: Pipeline
+    stages: Sequence[Stage]
     claimed: Sequence[StageTotal]
     earned: Sequence[StageTotal]
     conversions: Mapping[str, Conversion]
 
 
 class Kpis:
-    def __init__(self, uow: UnitOfWork) -> None:
-        self._repository = KpiRepository(uow.session)
+    """Totals of the opportunities of these owners."""
+
+    def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
+        self._repository = KpiRepository(uow.session, owners)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
+        self._migrations = MigrationRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
 
     async def funnel(self, pipeline_key: str | None, since: datetime, until: datetime, horizon_days: int) -> Funnel:
@@ -52,9 +59,18 @@ class Kpis:
         if key is None or key not in newest:
             raise PipelineNotPublished(key)
         version = key, newest[key]
-        rulesets = await self._rulesets.of([version])
+        held = await self._migrations.held(key, besides=newest[key])
+        rulesets = await self._rulesets.of({(key, each.version) for each in held} | {version})
+        pipeline = rulesets[version].pipeline
+        older = {
+            stage_key: rulesets[key, each.version].pipeline.stage(stage_key)
+            for each in held
+            for stage_key in (each.stage_key, each.earned_stage)
+            if stage_key and stage_key not in pipeline
+        }
         return Funnel(
-            pipeline=rulesets[version].pipeline,
+            pipeline=pipeline,
+            stages=[*pipeline.stages, *older.values()],
             claimed=await self._repository.stage_totals(key, "stage_key"),
             earned=await self._repository.stage_totals(key, "earned_stage"),
             conversions={

@@ -75,7 +75,8 @@ def transition_record(
         kind=move.kind.value,
         from_stage=move.from_stage,
         to_stage=move.to_stage,
-        from_rank=pipeline.rank(move.from_stage) if move.from_stage else None,
+        # A migration may come from a stage that this version does not have.
+        from_rank=pipeline.rank(move.from_stage) if move.from_stage in pipeline else None,
         to_rank=pipeline.rank(move.to_stage),
         to_category=pipeline.stage(move.to_stage).category.value,
         skipped=move.skipped,

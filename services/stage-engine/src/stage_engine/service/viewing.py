@@ -5,10 +5,13 @@ from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
+from kit.ids import utc_now
 
+from stage_engine.domain.criteria import CriterionState, criteria_now
+from stage_engine.domain.earning import Support, support_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
-from stage_engine.domain.replay import StoredDecision, decode_opportunity, run_again
+from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.repository.views import ViewRepository
@@ -17,11 +20,13 @@ from stage_engine.service.rulesets import Rulesets
 
 @dataclass(frozen=True, slots=True)
 class OpportunityView:
-    """An opportunity with the rules that lead on from where it is."""
+    """An opportunity with the rules that lead on from where it is, and the criteria of its stage."""
 
     record: OpportunityRecord
     opportunity: Opportunity
     ways_on: tuple[Way, ...]
+    criteria: tuple[CriterionState, ...]
+    support: Support
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +51,11 @@ class Viewing:
         version = record.pipeline_key, record.pipeline_version
         opportunity = decode_opportunity(record.state)
         rulesets = await self._rulesets.of([version])
-        return OpportunityView(record, opportunity, ways_on(opportunity, rulesets[version]))
+        rules, now = rulesets[version], utc_now()
+        criteria = criteria_now(opportunity, rules, now)
+        return OpportunityView(
+            record, opportunity, ways_on(opportunity, rules, now), criteria, support_of(opportunity, rules, now)
+        )
 
     async def opportunities(
         self, stage: str | None, to_confirm: bool, after: str, limit: int
@@ -73,7 +82,8 @@ class Viewing:
         found = await self.decision(decision_id)
         stored = StoredDecision(found.before, found.given, found.decision, found.after)
         version = found.pipeline_key, found.pipeline_version
-        replayed, identical = run_again(stored, (await self._rulesets.of([version]))[version], found.decided_at)
+        ruleset = await self._rulesets.at(version, decode_decision(found.decision).modes_revision)
+        replayed, identical = run_again(stored, ruleset, found.decided_at)
         return Replay(stored, replayed, identical)
 
     async def changes(self, opportunity_id: str | None, after: UUID, limit: int) -> list[ChangeRecord]:

@@ -47,7 +47,7 @@ RULE_MODE_PROPOSE: RuleMode
 RULE_MODE_AUTO: RuleMode
 
 class PipelinePublished(_message.Message):
-    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default", "currency")
+    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default", "currency", "object_type")
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -57,6 +57,7 @@ class PipelinePublished(_message.Message):
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
     pipeline_key: str
     version: int
     name: str
@@ -66,7 +67,8 @@ class PipelinePublished(_message.Message):
     published_at: _timestamp_pb2.Timestamp
     is_default: bool
     currency: str
-    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ..., currency: _Optional[str] = ...) -> None: ...
+    object_type: str
+    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ..., currency: _Optional[str] = ..., object_type: _Optional[str] = ...) -> None: ...
 
 class Stage(_message.Message):
     __slots__ = ("key", "name", "category", "description", "assessment_keys")

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from stagecraft.common.v1 import event_pb2 as _event_pb2
+from stagecraft.common.v1 import fact_pb2 as _fact_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -39,36 +40,34 @@ OBSERVATION_KIND_DELETED: ObservationKind
 OBSERVATION_KIND_UNDELETED: ObservationKind
 OBSERVATION_KIND_CONFLICT: ObservationKind
 
-class OpportunityObserved(_message.Message):
-    __slots__ = ("opportunity_id", "kind", "pipeline_key", "stage_key", "crm_stage", "amount", "close_date", "owner_id", "changed_fields", "changed_by", "committed_at", "change_id", "currency", "in_stage_since", "in_stage_since_source")
-    OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
+class RecordObserved(_message.Message):
+    __slots__ = ("object_type", "record_id", "kind", "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "committed_at", "change_id", "in_stage_since", "in_stage_since_source")
+    OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    RECORD_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
     STAGE_KEY_FIELD_NUMBER: _ClassVar[int]
     CRM_STAGE_FIELD_NUMBER: _ClassVar[int]
-    AMOUNT_FIELD_NUMBER: _ClassVar[int]
-    CLOSE_DATE_FIELD_NUMBER: _ClassVar[int]
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]
-    CHANGED_FIELDS_FIELD_NUMBER: _ClassVar[int]
+    FACTS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FACTS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_BY_FIELD_NUMBER: _ClassVar[int]
     COMMITTED_AT_FIELD_NUMBER: _ClassVar[int]
     CHANGE_ID_FIELD_NUMBER: _ClassVar[int]
-    CURRENCY_FIELD_NUMBER: _ClassVar[int]
     IN_STAGE_SINCE_FIELD_NUMBER: _ClassVar[int]
     IN_STAGE_SINCE_SOURCE_FIELD_NUMBER: _ClassVar[int]
-    opportunity_id: str
+    object_type: str
+    record_id: str
     kind: ObservationKind
     pipeline_key: str
     stage_key: str
     crm_stage: str
-    amount: str
-    close_date: str
     owner_id: str
-    changed_fields: _containers.RepeatedScalarFieldContainer[str]
+    facts: _containers.RepeatedCompositeFieldContainer[_fact_pb2.Fact]
+    changed_facts: _containers.RepeatedScalarFieldContainer[str]
     changed_by: str
     committed_at: _timestamp_pb2.Timestamp
     change_id: str
-    currency: str
     in_stage_since: _timestamp_pb2.Timestamp
     in_stage_since_source: StageClockSource
-    def __init__(self, opportunity_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., amount: _Optional[str] = ..., close_date: _Optional[str] = ..., owner_id: _Optional[str] = ..., changed_fields: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ..., currency: _Optional[str] = ..., in_stage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_stage_since_source: _Optional[_Union[StageClockSource, str]] = ...) -> None: ...
+    def __init__(self, object_type: _Optional[str] = ..., record_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., owner_id: _Optional[str] = ..., facts: _Optional[_Iterable[_Union[_fact_pb2.Fact, _Mapping]]] = ..., changed_facts: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ..., in_stage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_stage_since_source: _Optional[_Union[StageClockSource, str]] = ...) -> None: ...

@@ -1,0 +1,46 @@
+"""What evidence and criteria have to say of a person's move, whether it is asked for here or made in the CRM."""
+
+from datetime import datetime
+
+from stage_engine.domain.by_rules import guard
+from stage_engine.domain.criteria import gate
+from stage_engine.domain.decision import Code, Reason
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Category, SkipPolicy
+
+
+def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime) -> tuple[Reason, ...]:
+    """What a move on lacks: criteria first, then evidence, unless that has been earned. A way back lacks nothing, and
+    giving up only what the end demands."""
+    pipeline, source = rules.pipeline, opportunity.stage_key
+    if not pipeline.is_open(source):
+        return ()
+    gives_up = pipeline.stage(target).category in (Category.LOST, Category.ABANDONED)
+    if gives_up or pipeline.rank(target) < pipeline.rank(source):
+        return gate(opportunity, rules, source, target, now)
+    hops = hops_of(rules, source, target)
+    criteria = tuple(dict.fromkeys(reason for a, b in hops for reason in gate(opportunity, rules, a, b, now)))
+    if criteria:
+        return criteria
+    earned = opportunity.earned_stage
+    if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
+        return ()
+    return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b, now)))
+
+
+def hops_of(rules: Ruleset, source: str, target: str) -> tuple[tuple[str, str], ...]:
+    """The single steps of a move, which is held to what each of them asks."""
+    pipeline = rules.pipeline
+    skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
+    return tuple(zip((source, *skipped), (*skipped, target), strict=True))
+
+
+def forbidden_skip(rules: Ruleset, source: str, target: str) -> tuple[Reason, ...]:
+    """Why stages may not be passed over."""
+    pipeline = rules.pipeline
+    skipped = pipeline.skipped(source, target) if pipeline.is_open(source) and pipeline.is_open(target) else ()
+    if not skipped or pipeline.skip_policy is not SkipPolicy.FORBID:
+        return ()
+    text = f"the pipeline does not let {', '.join(skipped)} be skipped; only an override does"
+    return (Reason(Code.SKIP_FORBIDDEN, "", None, text),)

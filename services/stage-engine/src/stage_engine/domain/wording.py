@@ -1,0 +1,150 @@
+"""What changes from one version of a pipeline to another, in words."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from typing import Any
+
+from stage_engine.domain.pipeline import Pipeline, Rule, Stage
+
+
+class ChangeKind(StrEnum):
+    """What a change is about."""
+
+    PIPELINE = "pipeline"
+    STAGE_ADDED = "stage_added"
+    STAGE_REMOVED = "stage_removed"
+    STAGE_CHANGED = "stage_changed"
+    RULE_ADDED = "rule_added"
+    RULE_REMOVED = "rule_removed"
+    RULE_CHANGED = "rule_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change: `key` is that of the stage or rule, empty of the pipeline itself."""
+
+    kind: ChangeKind
+    key: str
+    text: str
+
+
+_NAMES = {
+    "assessment_keys": "assessments",
+    "from_stage": "its first stage",
+    "to_stage": "its target",
+    "is_default": "default pipeline",
+    "confirm_own": "own proposals may be confirmed",
+    "reason_code": "reason",
+}
+# Said in words of their own, or not by people at all.
+_OF_ITS_OWN = {"key", "version", "stages", "rules", "name", "conditions", "rule_id"}
+
+
+def differences(old: Pipeline, new: Pipeline) -> list[Change]:
+    """Everything that differs: first the pipeline, then its stages, then its rules, in the order of the new version."""
+    found = [Change(ChangeKind.PIPELINE, "", text) for text in _named(old, new, "The pipeline")]
+    found += _stages(old, new)
+    return found + list(_rules(old, new))
+
+
+def _stages(old: Pipeline, new: Pipeline) -> Iterator[Change]:
+    for stage in new.stages:
+        if stage.key not in old:
+            text = f"{stage.name} is a new stage, {stage.category}, {_place(new, stage)}."
+            yield Change(ChangeKind.STAGE_ADDED, stage.key, text)
+            continue
+        for text in _named(old.stage(stage.key), stage, stage.name):
+            yield Change(ChangeKind.STAGE_CHANGED, stage.key, text)
+    for stage in old.stages:
+        if stage.key not in new:
+            yield Change(ChangeKind.STAGE_REMOVED, stage.key, f"{stage.name} is no stage any more.")
+    kept = [s.key for s in old.stages if s.key in new]
+    order = [s.key for s in new.stages if s.key in old]
+    if kept != order:
+        text = f"The order of stages becomes {', '.join(new.stage(key).name for key in order)}."
+        yield Change(ChangeKind.PIPELINE, "", text)
+
+
+def _place(pipeline: Pipeline, stage: Stage) -> str:
+    rank = pipeline.rank(stage.key)
+    return f"after {pipeline.stages[rank - 1].name}" if rank else "at the beginning"
+
+
+def _rules(old: Pipeline, new: Pipeline) -> Iterator[Change]:
+    before, after = _by_id(old.rules), _by_id(new.rules)
+    for rule_id, rule in after.items():
+        if rule_id not in before:
+            text = f"{_way(rule, new)} is a new rule, {rule.mode}: {_all(rule)}."
+            yield Change(ChangeKind.RULE_ADDED, rule_id, text)
+            continue
+        was, way = before[rule_id], _way(rule, new)
+        texts = _conditions(was, rule, way)
+        if (was.from_stage, was.to_stage) != (rule.from_stage, rule.to_stage):
+            texts.append(f"{_way(was, old)} becomes {way}.")
+        texts += [f"{way}: {text}." for text in _others(was, rule, without={"from_stage", "to_stage"})]
+        for text in texts:
+            yield Change(ChangeKind.RULE_CHANGED, rule_id, text)
+    for rule_id, rule in before.items():
+        if rule_id not in after:
+            yield Change(ChangeKind.RULE_REMOVED, rule_id, f"{_way(rule, old)}: {_all(rule)} is no rule any more.")
+
+
+def _by_id(rules: Iterable[Rule]) -> Mapping[str, Rule]:
+    return {rule.rule_id: rule for rule in rules}
+
+
+def _way(rule: Rule, pipeline: Pipeline) -> str:
+    def name(key: str) -> str:
+        return pipeline.stage(key).name if key in pipeline else key
+
+    return f"{name(rule.from_stage) if rule.from_stage else 'Any stage'} → {name(rule.to_stage)}"
+
+
+def _all(rule: Rule) -> str:
+    return " and ".join(f"{c.fact} {c.cell or 'of any value'}" for c in rule.conditions) or "always"
+
+
+def _conditions(old: Rule, new: Rule, way: str) -> list[str]:
+    was, now = _cells(old), _cells(new)
+    if was.keys() == now.keys() and len(was) == 1:
+        ((fact, cells),) = now.items()
+        return [] if was[fact] == cells else [f"{way}: {was[fact]} becomes {cells}."]
+    changed = [fact for fact, cells in now.items() if was.get(fact, cells) != cells]
+    texts = [f"{way}: {fact} {was[fact]} becomes {now[fact]}." for fact in changed]
+    texts += [f"{way}: {fact} {cells} is needed as well." for fact, cells in now.items() if fact not in was]
+    return texts + [f"{way}: {fact} {cells} is needed no more." for fact, cells in was.items() if fact not in now]
+
+
+def _cells(rule: Rule) -> dict[str, str]:
+    found: dict[str, list[str]] = {}
+    for condition in rule.conditions:
+        found.setdefault(condition.fact, []).append(condition.cell or "of any value")
+    return {fact: " and ".join(cells) for fact, cells in found.items()}
+
+
+def _named(old: Any, new: Any, subject: str) -> list[str]:
+    """What differs of two values that have a name."""
+    texts = [f"{old.name} is now called {new.name}."] if old.name != new.name else []
+    return texts + [f"{subject}: {text}." for text in _others(old, new)]
+
+
+def _others(old: Any, new: Any, without: Iterable[str] = ()) -> list[str]:
+    """Every other field that differs, whatever it is: what a later release adds shows as well."""
+    left_out = {*_OF_ITS_OWN, *without}
+    found: list[str] = []
+    for each in fields(old):
+        was, now = getattr(old, each.name), getattr(new, each.name)
+        if each.compare and each.name not in left_out and was != now:
+            name = _NAMES.get(each.name, each.name.replace("_", " "))
+            found.append(f"{name} {_word(was)} becomes {_word(now)}")
+    return found
+
+
+def _word(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        text = str(value) if value is not None else ""
+        return f"“{text[:200]}”" if " " in text else text or "none"
+    return ", ".join(_word(each) for each in value) or "none"
