@@ -164,11 +164,11 @@ class TestConnector:
             )
             INSERT INTO write_queue (
                 tenant_id, intent_id, opportunity_id, decision_id, decision_no, revision, submission_id, pipeline_key,
-                pipeline_version, target_stage, expected_stage, earned_stage, reason_code, assessment_key,
-                assessment_version, traceparent, priority, state, attempts, write_id, code, reason, left_out, due_at,
-                created_at
+                pipeline_version, target_stage, expected_stage, expected_version, earned_stage, reason_code,
+                assessment_key, assessment_version, traceparent, priority, state, attempts, write_id, code, reason,
+                left_out, due_at, created_at
             )
-            SELECT tenant_id, id, opportunity_id, id, 1, 1, '', 'sales', 1, 'prospecting', '', '', '', '', 0, '', 0,
+            SELECT tenant_id, id, opportunity_id, id, 1, 1, '', 'sales', 1, 'prospecting', '', 0, '', '', '', 0, '', 0,
                    CASE WHEN n %% 10 = 0 THEN 'PARKED' ELSE 'NEW' END, 0, '', 'X', '', '{}', now(),
                    now() + n * interval '1 microsecond'
             FROM given

@@ -76,7 +76,7 @@ class SalesforceCrm:
         account_stage: str = "",
     ) -> None:
         self._account_stage = account_stage
-        self._plan = plan.Plan(plan.DEFAULT, plan.DEFAULT)
+        self._plan = plan.Plan(plan.EVERYWHERE, plan.DEFAULT)
         self._http = http
         self._sessions = sessions
         self._rest = rest

@@ -42,7 +42,7 @@ _TYPES: Mapping[str, tuple[FactType, ...]] = {
 } | dict.fromkeys(("double", "percent", "int", "long"), (NUMBER,))  # fmt: skip
 _TEXTS = ("id", "string", "textarea", "picklist", "combobox", "reference", "url", "email", "phone")
 # Of the defaults these are missing in many orgs, which is nothing to report.
-OPTIONAL = frozenset({"opportunity.currency"})
+OPTIONAL = frozenset({"opportunity.currency", "opportunity.record_type", "lead.record_type"})
 DEFAULT = FieldMapping(
     {
         name: MappedField(at, kind)
@@ -74,6 +74,10 @@ DEFAULT = FieldMapping(
         )
     },
     {"decision_makers": ("Decision Maker", "Economic Buyer", "Executive Sponsor")},
+)
+# What every org has: it is read before it is known what else there is.
+EVERYWHERE = FieldMapping(
+    {name: at for name, at in DEFAULT.facts.items() if name not in OPTIONAL}, DEFAULT.contact_roles
 )
 
 
