@@ -109,10 +109,8 @@ def logs(stack: Stack, given: argparse.Namespace) -> int:
 def token(stack: Stack, given: argparse.Namespace) -> int:
     print(stack.token(given.tenant, given.role, given.subject or given.role))
     if given.role in OF_A_PERSON and not given.subject:
-        text = (
-            f"note: a {given.role} without the id of a person sees nothing: SUBJECT=<user id>; `make seed` names some"
-        )
-        print(text, file=sys.stderr)
+        print(f"note: this {given.role} is no person of the CRM, and so sees nothing.", file=sys.stderr)
+        print("Give a SUBJECT, the id of a user in Salesforce; `make seed` names some.", file=sys.stderr)
     return 0
 
 
