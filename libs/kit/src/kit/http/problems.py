@@ -247,7 +247,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         if found and found[0]["type"] == "json_invalid":
             return problem_response(request, _malformed(str(error.body), found[0]["loc"][-1], found[0]["ctx"]["error"]))
         errors = _field_errors(found, error.body)
-        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "See errors."
+        detail = "; ".join(f"{e.pointer or 'the body'}: {e.detail}" for e in errors[:3]) or "See errors."
         return _respond(request, 422, InvalidProblem.code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
