@@ -55,7 +55,7 @@ logs: $(SYNCED) ## follow the logs; SERVICE=scoring for one
 seed: $(SYNCED) ## give the running stack a small company and the field example, and say what to try
 	@$(RUN) -m sandbox.story.seed
 
-token: $(SYNCED) ## print a bearer token; ROLE=rep SUBJECT=<id of the person> TENANT=acme
+token: $(SYNCED) ## print a bearer token; ROLE=admin|manager|rep|partner|service|sre|platform-sre SUBJECT=<user id> TENANT=acme
 	@$(STACK) token --role $(ROLE) --tenant $(TENANT) --subject "$(SUBJECT)"
 
 reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask

@@ -22,8 +22,9 @@ SERVER = {
     "protocol": "kafka-secure",
     "protocolVersion": "4.0",
     "description": "Your Stagecraft operator tells you the address, a user and a password. The user may read only your "
-    "topic. Clients on librdkafka (kcat, confluent-kafka) need version 2.6.1 or newer: older ones cannot log in to "
-    "this broker and report a wrong password.",
+    "topic, in consumer groups whose names begin with the user and a dot, such as partner.acme.northwind.orders; "
+    "another group is refused with GROUP_AUTHORIZATION_FAILED. Clients on librdkafka (kcat, confluent-kafka) "
+    "need version 2.6.1 or newer: older ones cannot log in to this broker and report a wrong password.",
     "security": [{"$ref": "#/components/securitySchemes/scram"}],
 }
 _HEADERS = {

@@ -99,6 +99,13 @@ class TestGrammar:
         assert caught.value.position == position
         assert caught.value.allowed
 
+    @pytest.mark.parametrize("cell", ["yes", "= now", "..", "=", "2 days", "'a', b"])
+    def test_what_is_out_of_place_may_be_replaced_by_any_of_what_is_named(self, cell: str) -> None:
+        """Words that nothing quotes are texts to most people."""
+        with pytest.raises(CellError) as caught:
+            parse(cell)
+        assert "a text in '...'" in caught.value.allowed or "nothing more" in caught.value.allowed
+
     @given(st.text(alphabet="0123456789.<>=[](),' ab-", max_size=12) | st.lists(_words, max_size=6).map(" ".join))
     def test_whatever_it_accepts_the_engine_accepts_too(self, cell: str) -> None:
         try:

@@ -125,6 +125,15 @@ class TestOwnProposals:
         other = world.decide(opportunity, world.command(opportunity, target, actor="paul", role="rep"), rules)
         assert other.outcome is Outcome.ACCEPTED
 
+    @pytest.mark.parametrize("mode", ["auto", "propose"])
+    def test_what_is_missing_is_said_first(self, world: Any, mode: str) -> None:
+        """Another person could not confirm it either."""
+        rules = world.ruleset(rule_0={"mode": mode})
+        opportunity = world.opportunity(rules=rules)
+        opportunity = after(world.decide(opportunity, world.submission("prospecting", "56", opportunity), rules))
+        own = world.decide(opportunity, world.command(opportunity, "discovery", actor="rita", role="rep"), rules)
+        assert (own.outcome, codes(own)) == (Outcome.REJECTED, [Code.FAILED])
+
     def test_the_pipeline_may_allow_it(self, world: Any) -> None:
         rules = world.ruleset(rule_0={"mode": "propose"}, confirm_own=True)
         opportunity = self.proposed(world, rules)

@@ -61,6 +61,57 @@ def test_rules_come_and_go(world: Any) -> None:
     ]
 
 
+CLEARED = {"key": "legal", "name": "Legal has cleared it", "conditions": [{"fact": "legal.cleared", "cell": "true"}]}
+MET = {"key": "met", "name": "First meeting", "conditions": [{"fact": "meeting.next_on", "cell": "known"}]}
+
+
+def of_the_first_stage(world: Any, old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    first, *others = world.document()["stages"]
+    before, now = (world.pipeline(stages=[first | change, *others]) for change in (old, new))
+    return [each.text for each in differences(before, now)]
+
+
+def test_criteria_and_milestones_come_and_go(world: Any) -> None:
+    has = {"entry": [CLEARED], "exit": [CLEARED], "milestones": [MET]}
+    assert of_the_first_stage(world, {}, has) == [
+        "Prospecting, entry criterion “Legal has cleared it” is new, required: legal.cleared true.",
+        "Prospecting, exit criterion “Legal has cleared it” is new, required: legal.cleared true.",
+        "Prospecting, milestone “First meeting” is new, reached by meeting.next_on known.",
+    ]
+    assert of_the_first_stage(world, has, {"entry": [CLEARED], "milestones": [MET]}) == [
+        "Prospecting, exit criterion “Legal has cleared it” is dropped: required: legal.cleared true.",
+    ]
+
+
+def test_of_a_criterion_every_change_is_named(world: Any) -> None:
+    more = [*CLEARED["conditions"], {"fact": "account.industry", "cell": "known"}]
+    changed = CLEARED | {"name": "Cleared", "conditions": more, "need": "advisory", "help": "Ask the lawyers."}
+    assert of_the_first_stage(world, {"exit": [CLEARED]}, {"exit": [changed]}) == [
+        "Prospecting, exit criterion “Legal has cleared it” is now called Cleared.",
+        "Prospecting, exit criterion Cleared: account.industry known is needed as well.",
+        "Prospecting, exit criterion Cleared: need required becomes advisory.",
+        "Prospecting, exit criterion Cleared: help none becomes “Ask the lawyers.”.",
+    ]
+    other = CLEARED | {"key": "other", "name": "Other"}
+    assert of_the_first_stage(world, {"exit": [CLEARED, other]}, {"exit": [other, CLEARED]}) == [
+        "Prospecting: the order by exit criterion becomes Other, “Legal has cleared it”."
+    ]
+
+
+def test_facts_and_what_the_pipeline_takes(world: Any) -> None:
+    fact = {"name": "account.industry", "type": "text", "sources": ["crm"]}
+    large = [{"fact": "opportunity.amount", "cell": "> 1000"}]
+    assert texts(world, facts=[fact], applies_when=large, assessment_max_age={"demo": 30}) == [
+        "The pipeline: days for which evidence of single assessments counts none becomes demo 30.",
+        "The pipeline: applies when none becomes “opportunity.amount > 1000”.",
+        "The pipeline, fact account.industry is new, of type text.",
+    ]
+    old, new = (world.pipeline(facts=[fact | {"sources": names}]) for names in (["crm"], ["crm", "dialler"]))
+    assert [each.text for each in differences(old, new)] == [
+        "The pipeline, fact account.industry: sources crm becomes crm, dialler."
+    ]
+
+
 @given(
     field=st.sampled_from(["mode", "priority", "reason_code", "from_stage", "to_stage", "conditions"]),
     number=st.integers(0, 3),

@@ -166,6 +166,7 @@ class TestCommands:
         assert main([*run_dir, "logs", "postgres"]) == 0
         assert "postgres | " in capsys.readouterr().out
         assert main([*run_dir, "logs", "nothing"]) == 1
+        assert "there are: " in capsys.readouterr().err
         monkeypatch.setenv("YES", "1")
         assert main([*run_dir, "reset"]) == 0
         assert list(stack.run.root.iterdir()) == []
@@ -180,5 +181,9 @@ class TestCommands:
     def test_a_token_is_accepted_by_the_issuers_keys(self, stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
         command = ["--run-dir", str(stack.run.root), "token", "--role", "rep", "--tenant", "acme"]
         assert main(command) == 0
-        assert len(capsys.readouterr().out.strip().split(".")) == 3
+        shown = capsys.readouterr()
+        assert len(shown.out.strip().split(".")) == 3
+        assert "SUBJECT" in shown.err
+        assert main([*command, "--subject", "005Sg0000000008IAA"]) == 0
+        assert capsys.readouterr().err == ""
         assert (stack.run.issuer / "jwks.json").exists()

@@ -20,6 +20,8 @@ from sandbox.stack.supervisor import ProcessState
 
 DEFAULT_RUN_DIR = Path(".run")
 DEFAULT_LINES = 50
+# Who sees what belongs to a person of the CRM.
+OF_A_PERSON = ("rep", "manager")
 FOLLOW_SECONDS = 0.3
 EXAMPLES = """examples:
   python -m sandbox.stack up                          start everything, leave it running
@@ -36,19 +38,28 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     stack = Stack(given.run_dir, durable=not getattr(given, "throwaway", False), report=_report)
     try:
-        return int(given.command(stack, given))
+        code = int(given.command(stack, given))
+        sys.stdout.flush()
+        return code
     except StackError as problem:
         print(f"error: {problem}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def up(stack: Stack, given: argparse.Namespace) -> int:
-    if given.infrastructure:
-        stack.up_infrastructure()
-    else:
-        stack.up()
+    try:
+        if given.infrastructure:
+            stack.up_infrastructure()
+        else:
+            stack.up()
+    except KeyboardInterrupt:
+        print("interrupted; what was started is stopped", file=sys.stderr)
+        raise
     _print_addresses(stack)
     return 0
 
@@ -84,7 +95,8 @@ def logs(stack: Stack, given: argparse.Namespace) -> int:
     """The last lines of one or every log, each line after the name of its process."""
     files = sorted(stack.run.logs.glob(f"{given.name or '*'}.log"))
     if not files:
-        print(f"no log of {given.name or 'anything'} in {stack.run.logs}", file=sys.stderr)
+        there = ", ".join(sorted(file.stem for file in stack.run.logs.glob("*.log"))) or "none"
+        print(f"no log of {given.name or 'anything'} in {stack.run.logs}; there are: {there}", file=sys.stderr)
         return 1
     width = max(len(file.stem) for file in files)
     offsets = {file: _print_tail(file, given.lines, width) for file in files}
@@ -96,6 +108,9 @@ def logs(stack: Stack, given: argparse.Namespace) -> int:
 
 def token(stack: Stack, given: argparse.Namespace) -> int:
     print(stack.token(given.tenant, given.role, given.subject or given.role))
+    if given.role in OF_A_PERSON and not given.subject:
+        print(f"note: this {given.role} is no person of the CRM, and so sees nothing.", file=sys.stderr)
+        print("Give a SUBJECT, the id of a user in Salesforce; `make seed` names some.", file=sys.stderr)
     return 0
 
 
@@ -152,7 +167,11 @@ def _parser() -> argparse.ArgumentParser:
     issue = commands.add_parser("token", help="print a bearer token")
     issue.add_argument("--role", default="admin", choices=sorted(SCOPES_OF), help="default: admin")
     issue.add_argument("--tenant", default="acme")
-    issue.add_argument("--subject", default="", help="the person or program it is for; default: the role's name")
+    issue.add_argument(
+        "--subject",
+        default="",
+        help="whom it is for: of a rep or manager the user id in Salesforce; default: the role's name",
+    )
     issue.set_defaults(command=token)
 
     execute = commands.add_parser("run", help="run a command with the addresses in its environment")

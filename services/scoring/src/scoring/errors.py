@@ -58,7 +58,8 @@ class ProfileInvalid(InvalidProblem):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         errors = [FieldError(f"/profile{each.pointer}", each.code, each.message) for each in findings]
-        super().__init__(f"The profile has {len(errors)} errors.", errors=errors)
+        number = f"{len(errors)} errors" if len(errors) > 1 else "an error"
+        super().__init__(f"The profile has {number}.", errors=errors)
 
 
 class AnswersInvalid(InvalidProblem):

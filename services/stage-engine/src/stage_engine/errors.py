@@ -38,6 +38,14 @@ class PipelineNotFound(NotFoundProblem):
         super().__init__(f"There is no pipeline {key!r}.")
 
 
+class PipelineVersionNotFound(NotFoundProblem):
+    code = "pipeline_not_found"
+
+    def __init__(self, key: str, version: int) -> None:
+        text = f"The pipeline {key!r} has no published version {version}."
+        super().__init__(f"{text} GET /v1/pipelines/{key}/versions lists those that there are.")
+
+
 class TemplateNotFound(NotFoundProblem):
     code = "template_not_found"
 
@@ -166,7 +174,8 @@ class PipelineInvalid(InvalidProblem):
 
     def __init__(self, findings: Sequence[LintFinding]) -> None:
         errors = [FieldError(each.pointer, each.code, each.message) for each in findings]
-        super().__init__(f"The pipeline has {len(errors)} errors.", errors=errors)
+        number = f"{len(errors)} errors" if len(errors) > 1 else "an error"
+        super().__init__(f"The pipeline has {number}.", errors=errors)
 
 
 class StageUnknown(InvalidProblem):
@@ -188,5 +197,8 @@ class PartnerTopicMissing(InvalidProblem):
     code = "partner_topic_missing"
 
     def __init__(self, topic: str) -> None:
-        detail = f"The broker has no topic {topic!r}. Create it, let this service write to it, and try again."
+        detail = (
+            f"The broker has no topic {topic!r}. Add it to `partners` in deploy/kafka/topics.yaml, "
+            "create it with the rights of its user and of this service, and try again."
+        )
         super().__init__(detail, errors=[FieldError("/partner_key", self.code, detail)])

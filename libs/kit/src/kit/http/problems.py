@@ -173,10 +173,58 @@ _WORDS = {
 }
 
 
-def _field_error(error: Mapping[str, Any]) -> FieldError:
+# A value that may be of several kinds is refused once for each of them.
+_KINDS = {
+    "string_type": "a text",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "int_type": "a number",
+    "int_parsing": "a number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "decimal_type": "a number",
+    "decimal_parsing": "a number",
+    "list_type": "a list",
+}
+
+
+def _field_errors(found: Sequence[Mapping[str, Any]], body: Any) -> tuple[FieldError, ...]:
+    """What is wrong with each value, once: where it may be of several kinds, what its own kind objects to, and
+    otherwise the kinds that are allowed."""
+    by_pointer: dict[str, list[Mapping[str, Any]]] = {}
+    for error in found:
+        by_pointer.setdefault(_pointer_of(error, body), []).append(error)
+    errors: list[FieldError] = []
+    for where, group in by_pointer.items():
+        kinds = list(dict.fromkeys(_KINDS[each["type"]] for each in group if each["type"] in _KINDS))
+        of_its_kind = [each for each in group if each["type"] not in _KINDS]
+        if not of_its_kind and any(other.startswith(where + "/") for other in by_pointer):
+            continue
+        if len(kinds) > 1 and not of_its_kind:
+            errors.append(FieldError(where, "type_not_allowed", f"This must be {', or '.join(kinds)}."))
+        else:
+            errors += [_field_error(where, each) for each in of_its_kind or group]
+    return tuple(errors)
+
+
+def _field_error(where: str, error: Mapping[str, Any]) -> FieldError:
     words = _WORDS.get(error["type"]) or error["msg"]
-    location = error["loc"][1:] if error["loc"][0] == "body" else error["loc"]
-    return FieldError(pointer(*location), error["type"], words if words.endswith(".") else words + ".")
+    return FieldError(where, error["type"], words if words.endswith(".") else words + ".")
+
+
+def _pointer_of(error: Mapping[str, Any], body: Any) -> str:
+    """Where the value is. The checker adds parts to the place that are no part of the body: which kind it tried."""
+    location = error["loc"]
+    if location[0] != "body":
+        return pointer(*location)
+    place: list[str | int] = []
+    for part in location[1:]:
+        if (isinstance(body, Mapping) and part in body) or (isinstance(body, list) and part in range(len(body))):
+            body = body[part]
+            place.append(part)
+        elif error["type"] == "missing":
+            place.append(part)
+    return pointer(*place)
 
 
 def _malformed(body: str, offset: int, why: str) -> Problem:
@@ -198,8 +246,8 @@ def install_problem_handlers(app: FastAPI) -> None:
         found = error.errors()
         if found and found[0]["type"] == "json_invalid":
             return problem_response(request, _malformed(str(error.body), found[0]["loc"][-1], found[0]["ctx"]["error"]))
-        errors = tuple(_field_error(each) for each in found)
-        detail = "; ".join(f"{e.pointer}: {e.detail}" for e in errors[:3]) or "See errors."
+        errors = _field_errors(found, error.body)
+        detail = "; ".join(f"{e.pointer or 'the body'}: {e.detail}" for e in errors[:3]) or "See errors."
         return _respond(request, 422, InvalidProblem.code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:

@@ -110,7 +110,9 @@ def not_there(mapping: FieldMapping, fields: Mapping[str, Sequence[CrmField]]) -
         known = {each.name: each for each in fields.get(object_of(name), ())}
         place, there = ("facts", name, "field"), known.get(mapped.field)
         if there is None:
-            words = f"There is no field {mapped.field!r} of the {object_of(name)} that the integration user may read."
+            of = object_of(name)
+            words = f"There is no field {mapped.field!r} of the {of} that the integration user may read."
+            words += f" GET /v1/field-mappings/candidates?object={of} lists those that there are."
             found.append(FieldFault(place, "field_unknown", words))
         elif mapped.type not in there.types:
             allowed = " or ".join(there.types) or "no fact"

@@ -25,7 +25,7 @@ from enum import Enum
 from functools import lru_cache
 
 from stage_engine.domain.literals import DAY, Literal, exact_number, plain, seconds
-from stage_engine.domain.tokens import CellError, Token, tokens_of
+from stage_engine.domain.tokens import BEGINNINGS, CellError, Token, tokens_of
 
 __all__ = [
     "Among", "Blank", "Both", "Cell", "CellError", "Is", "Literal", "OneOf", "Presence", "Range", "Scale",
@@ -210,6 +210,8 @@ class _Parser:
         if self.at("="):
             self.take("mark", "=")
         kind = self._tokens[self._next].kind
+        if kind not in ("number", "text", "moment"):
+            self.take("a value", BEGINNINGS)
         values = [self.literal(kind)]
         while self.at(","):
             self.take("mark", ",")

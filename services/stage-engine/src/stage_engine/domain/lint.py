@@ -80,7 +80,7 @@ def _evidence_findings(index: int, rule: Rule, pipeline: Pipeline) -> Iterator[L
     if not able:
         missing = next((k for k in needed if all(k not in s.assessment_keys for s in sources)), next(iter(needed)))
         where = rule.from_stage or "any open stage"
-        text = f"{missing!r} is not among the assessments of {where}, so {rule.rule_id} can never hold"
+        text = f"{missing!r} is not among the assessments of {where}, so {rule.rule_id} can never hold: add it there"
         yield error("evidence_not_in_stage", f"/rules/{index}/conditions/{needed[missing]}/fact", text)
     elif rule.from_stage is None and len(able) < len(sources):
         text = f"{rule.rule_id} can hold only in {', '.join(able)}: elsewhere its assessments do not count"

@@ -1,5 +1,6 @@
 """The values of facts: their kinds, how they are compared, shown and stored."""
 
+import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -126,23 +127,40 @@ def shown(fact: Known) -> str:
 
 
 def literal_of(raw: str | bool | Sequence[str], kind: FactType) -> Literal:
-    """The value of a type that a program writes as JSON: numbers, dates and instants are texts. ValueError when it is
-    none."""
+    """The value of a type that a program writes as JSON: numbers, dates and instants are texts. ValueError, with what
+    is allowed, when it is none."""
     if kind is FactType.BOOLEAN and isinstance(raw, bool):
         return raw
     if kind is FactType.TEXTS and not isinstance(raw, (str, bool)):
         return frozenset(raw)
     if isinstance(raw, str) and kind not in (FactType.BOOLEAN, FactType.TEXTS):
+        if kind is FactType.DECIMAL:
+            return _number(raw)
         try:
-            value = exact_number(raw) if kind is FactType.DECIMAL else _READ[kind](raw)
-        except ArithmeticError:
-            raise ValueError(f"{raw!r} is no number") from None
+            value = _READ[kind](raw)
+        except ValueError:
+            raise ValueError(f"{raw!r} is not {_WRITTEN[kind]}") from None
         if kind is not FactType.INSTANT or (isinstance(value, datetime) and value.tzinfo is not None):
             return value
-        raise ValueError(f"{raw!r} has no time zone")
-    raise ValueError(f"{raw!r} is no {kind}")
+        raise ValueError(f"{raw!r} has no time zone, such as Z")
+    raise ValueError(f"{json.dumps(raw)} is not {_WRITTEN[kind]}")
 
 
+def _number(raw: str) -> Decimal:
+    try:
+        return exact_number(raw)
+    except ArithmeticError:
+        raise ValueError(f"{raw!r} is not {_WRITTEN[FactType.DECIMAL]}") from None
+
+
+_WRITTEN = {
+    FactType.DECIMAL: 'a number in quotes, such as "12.5"',
+    FactType.TEXT: "a text",
+    FactType.BOOLEAN: "true or false",
+    FactType.DATE: 'a date, such as "2026-06-30"',
+    FactType.INSTANT: 'an instant, such as "2026-06-30T09:00:00Z"',
+    FactType.TEXTS: 'a list of texts, such as ["a", "b"]',
+}
 _READ: dict[str, Callable[[Any], Literal]] = {
     FactType.DECIMAL: Decimal,
     FactType.TEXT: str,

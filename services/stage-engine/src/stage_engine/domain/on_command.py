@@ -119,8 +119,11 @@ def _objections_to_progress(
             + _missing("reason_code", given.reason_code, "an override needs a reason code")
             + _missing("text", given.text, "an override needs an explanation")
         )
+    missing = lacking(opportunity, rules, target, now)
+    if missing:
+        return missing
     hops = hops_of(rules, source, target)
     if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)
-    return lacking(opportunity, rules, target, now)
+    return ()

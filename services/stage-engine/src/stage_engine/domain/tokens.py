@@ -9,6 +9,9 @@ _TOKEN = re.compile(
     r"|(?P<mark>>=|<=|\.\.|[><=\[\](),+-]))"
 )
 
+# How a cell may begin.
+BEGINNINGS = "a number, a text in '...', a date, > >= < <= =, an interval such as [10..20), or a word such as known"
+
 
 class CellError(ValueError):
     """A cell outside the grammar: where, and what is allowed there."""
@@ -36,8 +39,7 @@ def tokens_of(cell: str) -> list[Token]:
         match = _TOKEN.match(cell, position)
         if match is None:
             position += len(cell[position:]) - len(cell[position:].lstrip())
-            raise CellError(position, f"{cell[position]!r} is not understood", "a number, a text in '...', a date, "
-                            "> >= < <= =, an interval such as [10..20), or a word such as known")  # fmt: skip
+            raise CellError(position, f"{cell[position]!r} is not understood", BEGINNINGS)
         kind = match.lastgroup or ""
         tokens.append(Token(match.start(kind), kind, match.group(kind)))
         position = match.end()

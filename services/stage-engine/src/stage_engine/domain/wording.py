@@ -5,7 +5,10 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
-from stage_engine.domain.pipeline import Pipeline, Rule, Stage
+from stage_engine.domain.pipeline import Condition, Criterion, DeclaredFact, Milestone, Pipeline, Rule, Stage
+
+# What belongs to a stage or a pipeline by a key or name of its own.
+Member = Criterion | Milestone | DeclaredFact
 
 
 class ChangeKind(StrEnum):
@@ -36,14 +39,19 @@ _NAMES = {
     "is_default": "default pipeline",
     "confirm_own": "own proposals may be confirmed",
     "reason_code": "reason",
+    "evidence_max_age": "days for which evidence counts",
+    "assessment_max_age": "days for which evidence of single assessments counts",
 }
 # Said in words of their own, or not by people at all.
-_OF_ITS_OWN = {"key", "version", "stages", "rules", "name", "conditions", "rule_id"}
+_OF_ITS_OWN = {
+    "key", "version", "stages", "rules", "name", "conditions", "rule_id", "entry", "exit", "milestones", "facts",
+}  # fmt: skip
 
 
 def differences(old: Pipeline, new: Pipeline) -> list[Change]:
     """Everything that differs: first the pipeline, then its stages, then its rules, in the order of the new version."""
-    found = [Change(ChangeKind.PIPELINE, "", text) for text in _named(old, new, "The pipeline")]
+    texts = _named(old, new, "The pipeline") + _members(old.facts, new.facts, "The pipeline", "fact")
+    found = [Change(ChangeKind.PIPELINE, "", text) for text in texts]
     found += _stages(old, new)
     return found + list(_rules(old, new))
 
@@ -54,7 +62,7 @@ def _stages(old: Pipeline, new: Pipeline) -> Iterator[Change]:
             text = f"{stage.name} is a new stage, {stage.category}, {_place(new, stage)}."
             yield Change(ChangeKind.STAGE_ADDED, stage.key, text)
             continue
-        for text in _named(old.stage(stage.key), stage, stage.name):
+        for text in _stage(old.stage(stage.key), stage):
             yield Change(ChangeKind.STAGE_CHANGED, stage.key, text)
     for stage in old.stages:
         if stage.key not in new:
@@ -64,6 +72,55 @@ def _stages(old: Pipeline, new: Pipeline) -> Iterator[Change]:
     if kept != order:
         text = f"The order of stages becomes {', '.join(new.stage(key).name for key in order)}."
         yield Change(ChangeKind.PIPELINE, "", text)
+
+
+def _stage(old: Stage, new: Stage) -> list[str]:
+    return [
+        *_named(old, new, new.name),
+        *_members(old.entry, new.entry, new.name, "entry criterion"),
+        *_members(old.exit, new.exit, new.name, "exit criterion"),
+        *_members(old.milestones, new.milestones, new.name, "milestone"),
+    ]
+
+
+def _members(old: Sequence[Member], new: Sequence[Member], subject: str, kind: str) -> list[str]:
+    """What came, went or changed of a list whose members are known by their keys or names."""
+    before, after = {_id(each): each for each in old}, {_id(each): each for each in new}
+    texts: list[str] = []
+    for key, each in after.items():
+        was, way = before.get(key), f"{subject}, {kind} {_word(each.name)}"
+        if was is None:
+            texts.append(f"{way} is new, {_asked(each)}.")
+            continue
+        if was.name != each.name:
+            texts.append(f"{subject}, {kind} {_word(was.name)} is now called {_word(each.name)}.")
+        if not isinstance(was, DeclaredFact) and not isinstance(each, DeclaredFact):
+            texts += _conditions(was, each, way)
+        texts += [f"{way}: {text}." for text in _others(was, each)]
+    texts += [
+        f"{subject}, {kind} {_word(each.name)} is dropped: {_asked(each)}."
+        for key, each in before.items()
+        if key not in after
+    ]
+    kept, order = [key for key in before if key in after], [key for key in after if key in before]
+    if kept != order:
+        names = ", ".join(_word(after[key].name) for key in order)
+        texts.append(f"{subject}: the order by {kind} becomes {names}.")
+    return texts
+
+
+def _id(member: Member) -> str:
+    return member.name if isinstance(member, DeclaredFact) else member.key
+
+
+def _asked(member: Member) -> str:
+    match member:
+        case DeclaredFact():
+            return f"of type {member.type}"
+        case Criterion():
+            return f"{member.need}: {_all(member)}"
+        case Milestone():
+            return f"reached by {_all(member)}"
 
 
 def _place(pipeline: Pipeline, stage: Stage) -> str:
@@ -101,11 +158,15 @@ def _way(rule: Rule, pipeline: Pipeline) -> str:
     return f"{name(rule.from_stage) if rule.from_stage else 'Any stage'} → {name(rule.to_stage)}"
 
 
-def _all(rule: Rule) -> str:
-    return " and ".join(f"{c.fact} {c.cell or 'of any value'}" for c in rule.conditions) or "always"
+def _all(rule: Rule | Criterion | Milestone) -> str:
+    return " and ".join(_condition(each) for each in rule.conditions) or "always"
 
 
-def _conditions(old: Rule, new: Rule, way: str) -> list[str]:
+def _condition(condition: Condition) -> str:
+    return f"{condition.fact} {condition.cell or 'of any value'}"
+
+
+def _conditions(old: Rule | Criterion | Milestone, new: Rule | Criterion | Milestone, way: str) -> list[str]:
     was, now = _cells(old), _cells(new)
     if was.keys() == now.keys() and len(was) == 1:
         ((fact, cells),) = now.items()
@@ -116,7 +177,7 @@ def _conditions(old: Rule, new: Rule, way: str) -> list[str]:
     return texts + [f"{way}: {fact} {cells} is needed no more." for fact, cells in was.items() if fact not in now]
 
 
-def _cells(rule: Rule) -> dict[str, str]:
+def _cells(rule: Rule | Criterion | Milestone) -> dict[str, str]:
     found: dict[str, list[str]] = {}
     for condition in rule.conditions:
         found.setdefault(condition.fact, []).append(condition.cell or "of any value")
@@ -144,6 +205,10 @@ def _others(old: Any, new: Any, without: Iterable[str] = ()) -> list[str]:
 def _word(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, Condition):
+        return f"“{_condition(value)}”"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_word(each)}" for key, each in value.items()) or "none"
     if isinstance(value, str) or not isinstance(value, Sequence):
         text = str(value) if value is not None else ""
         return f"“{text[:200]}”" if " " in text else text or "none"

@@ -18,7 +18,13 @@ from stage_engine.domain.lint import Reach, lint
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.versions import Plan
 from stage_engine.engine import cell_fault
-from stage_engine.errors import PipelineExists, PipelineInvalid, PipelineNotFound, TemplateNotFound
+from stage_engine.errors import (
+    PipelineExists,
+    PipelineInvalid,
+    PipelineNotFound,
+    PipelineVersionNotFound,
+    TemplateNotFound,
+)
 from stage_engine.messages import pipeline_published
 from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.repository.pipelines import PipelineRepository
@@ -158,7 +164,7 @@ class Authoring:
     async def version(self, key: str, version: int) -> VersionRecord:
         found = await self._repository.version(key, version)
         if found is None:
-            raise PipelineNotFound(f"{key}@{version}")
+            raise PipelineVersionNotFound(key, version)
         return found
 
     async def versions(self, key: str, after: int, limit: int) -> list[VersionSummary]:

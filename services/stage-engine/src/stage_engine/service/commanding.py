@@ -22,6 +22,8 @@ from stage_engine.service.rulesets import Rulesets
 OVERRIDE = "transitions:override"
 # The source of what people say with a move.
 PERSON = "person"
+# How many facts a refusal names.
+KNOWN_FACTS = 20
 # The strongest role a caller holds is the one on record.
 _ROLES = ("admin", "manager", "rep")
 
@@ -69,7 +71,8 @@ class Commanding:
         for i, fact in enumerate(request.facts):
             kind = pipeline.kind_of_fact(fact.name)
             if kind is None or kind.type is None:
-                raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows.")
+                known = ", ".join(sorted(pipeline.reads)[:KNOWN_FACTS])
+                raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows. It reads {known}.")
             try:
                 value = None if fact.value is None else literal_of(fact.value, kind.type)
             except ValueError as error:

@@ -1,0 +1,52 @@
+"""Values as programs write them."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from stage_engine.domain.literals import FactType, literal_of
+
+_JSON = st.one_of(st.booleans(), st.text(max_size=30), st.lists(st.text(max_size=5), max_size=3))
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "value"),
+    [
+        ("12.50", FactType.DECIMAL, Decimal("12.50")),
+        ("a", FactType.TEXT, "a"),
+        (True, FactType.BOOLEAN, True),
+        ("2026-06-30", FactType.DATE, date(2026, 6, 30)),
+        ("2026-06-30T09:00:00Z", FactType.INSTANT, datetime(2026, 6, 30, 9, tzinfo=UTC)),
+        (["a", "b"], FactType.TEXTS, frozenset("ab")),
+    ],
+)
+def test_each_type_has_one_way_to_be_written(raw: Any, kind: FactType, value: Any) -> None:
+    assert literal_of(raw, kind) == value
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "says"),
+    [
+        ("many", FactType.DECIMAL, """'many' is not a number in quotes, such as "12.5\""""),
+        (True, FactType.TEXT, "true is not a text"),
+        ("yes", FactType.BOOLEAN, '"yes" is not true or false'),
+        ("yesterday", FactType.DATE, """'yesterday' is not a date, such as "2026-06-30\""""),
+        ("2026-06-30T09:00:00", FactType.INSTANT, "'2026-06-30T09:00:00' has no time zone, such as Z"),
+        ("a", FactType.TEXTS, '"a" is not a list of texts, such as ["a", "b"]'),
+    ],
+)
+def test_a_refusal_says_what_is_allowed(raw: Any, kind: FactType, says: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        literal_of(raw, kind)
+    assert str(caught.value) == says
+
+
+@given(_JSON, st.sampled_from(FactType))
+def test_whatever_is_sent_is_taken_or_refused_in_words(raw: Any, kind: FactType) -> None:
+    try:
+        literal_of(raw, kind)
+    except ValueError as error:
+        assert "isoformat" not in str(error) and "ConversionSyntax" not in str(error)
