@@ -1,19 +1,27 @@
-"""A tenant that does the worst that is legal, without pause: it may slow itself down, and no other tenant."""
+"""A tenant that does the worst that is legal, without pause: it may slow itself down, and no other tenant.
+
+    python -m tools.chaos.hostile RUN_DIR    until SIGTERM; prints its calls by outcome
+
+It runs in a process of its own: what it costs to make its requests must not pass for slowness of the system."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
 from kit.ids import utc_now, uuid7
 from sandbox.stack import Stack
 from sandbox.story.api import Caller, Refused
-
-from tools.chaos.work import Work
+from sandbox.story.play import loopback_client
 
 TENANT = "hostile"
 QUESTIONS = 60
@@ -105,23 +113,16 @@ class Hostile:
         await self._http.post(url, content=b"[" + b"1," * 500_000 + b"1]", headers={"content-type": "application/json"})
 
 
-async def slowed(work: Work, hostile: Hostile, submissions: int, seconds: float) -> dict[str, Any]:
-    """How long others wait for their answers without the hostile tenant and beside it: milliseconds, and the ratio."""
-    times: dict[str, list[float]] = {}
-    for part in ("without", "beside"):
-        work.seconds.clear()
-        attack = asyncio.create_task(hostile.perform()) if part == "beside" else None
-        try:
-            await work.perform(f"{part} the hostile tenant", submissions, seconds)
-        finally:
-            if attack is not None:
-                attack.cancel()
-                await asyncio.gather(attack, return_exceptions=True)
-        times[part] = sorted(work.seconds)
-    shown = {part: _milliseconds(each) for part, each in times.items()}
-    ratio = {name: round(shown["beside"][name] / shown["without"][name], 2) for name in shown["without"]}
-    return {**shown, "ratio": ratio, "its_answers": dict(hostile.answers)}
+async def main(run_dir: Path) -> None:
+    """Be hostile to the stack in `run_dir` until SIGTERM."""
+    async with loopback_client() as http:
+        hostile = Hostile(Stack(run_dir), http)
+        work = asyncio.create_task(hostile.perform())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+        with suppress(asyncio.CancelledError):
+            await work
+    print(json.dumps(hostile.answers))
 
 
-def _milliseconds(times: list[float]) -> dict[str, float]:
-    return {f"p{share}": round(times[len(times) * share // 100] * 1000, 1) for share in (50, 95)}
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))
