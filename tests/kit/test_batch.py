@@ -1,7 +1,11 @@
 """The rules of delivery, each on a real database and broker."""
 
 import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 from kit.delivery import outbox
+from kit.delivery.batch import in_turn
 from kit.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
@@ -9,6 +13,23 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitte
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 pytestmark = pytest.mark.stack
+
+
+def _raw(tenant: str, topic: str, offset: int) -> ConsumerRecord[bytes, bytes]:
+    headers = (("ce_tenantid", tenant.encode()),)
+    return ConsumerRecord(topic, 0, offset, 0, 0, b"key", b"", None, 3, 0, headers)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=30))
+def test_the_tenant_with_the_fewest_events_comes_first_and_each_keeps_its_order(sent: list[tuple[str, str]]) -> None:
+    records = [_raw(tenant, topic, offset) for offset, (tenant, topic) in enumerate(sent)]
+    turns = in_turn(records)
+    assert [len(read) for _, read in turns] == sorted(len(read) for _, read in turns)
+    assert sorted(each.raw.offset for _, read in turns for each in read) == list(range(len(sent)))
+    for tenant, read in turns:
+        assert {each.record.headers["ce_tenantid"] for each in read} == {tenant}
+        places = [(each.raw.topic, each.raw.offset) for each in read]
+        assert places == sorted(places)
 
 
 def submission(opportunity: str = "o1", key: str = "fine") -> AssessmentSubmitted:

@@ -75,8 +75,8 @@ def short(seed: int) -> Plan:
 
 
 def recovery(seed: int) -> Plan:
-    """Kills that meet each other, and nothing else: how soon does a service work again?"""
-    return Plan(seed, 600, 100, 120, 0, 0, 0, 0, 0, 0, 0, 0, 0, False, outages=5)
+    """Kills that meet each other and what hangs: how soon does a service work again?"""
+    return Plan(seed, 600, 100, 120, 0, 0, 10, 5, 0, 0, 10, 0, 0, False, outages=5)
 
 
 def hostile(seed: int) -> Plan:

@@ -94,9 +94,9 @@ class _Route(APIRoute):
             # A body costs memory and time: a caller without a valid token gets none of it, nor does one whose turn it
             # is not.
             caller, fair_use = admit(request), request.app.state.fair_use
-            check_query(request, known)
             if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
                 raise NotFoundProblem("There is no such resource.")
+            check_query(request, known)
             return await fair_use.run(caller.tenant_id, lambda: answer(request))
 
         async def answer(request: Request) -> Response:
