@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kit.http.fair_use import ACTIVE_SECONDS, LEAD, LONGEST_SECONDS, LOOK_SECONDS, PART, RESERVE, FairUse, Timed
 from kit.http.problems import TooManyRequestsProblem
+from kit.offload import Offload
 
 
 class Clock:
@@ -150,6 +151,15 @@ async def test_only_the_time_counts_at_which_the_work_has_the_event_loop() -> No
     began = time.perf_counter()
     assert await timed == "done"
     assert 0.02 <= timed.seconds <= time.perf_counter() - began - 0.19
+
+
+async def test_work_in_another_process_counts_as_well() -> None:
+    use, offload = FairUse(), Offload()
+    try:
+        await use.run("heavy", lambda: offload.run(time.sleep, 0.3, deadline=20))
+    finally:
+        await offload.close()
+    assert use._uses["heavy"].rate >= 0.3 / ACTIVE_SECONDS
 
 
 async def test_an_error_and_a_cancellation_pass_through() -> None:

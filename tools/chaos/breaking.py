@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from typing import Any
@@ -19,7 +19,7 @@ from sandbox.stack.supervisor import find_process
 from tools.chaos.databases import Databases
 from tools.chaos.disk import FULL, SmallDisk
 from tools.chaos.instance import Instance
-from tools.chaos.outages import Outages
+from tools.chaos.outages import Outages, Spans
 from tools.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, Step, schedule
 from tools.chaos.poison import Poison
 
@@ -49,8 +49,7 @@ class Breaker:
         say: Callable[[str], None],
     ) -> None:
         self.kills: Counter[str] = Counter()
-        self.away: defaultdict[str, list[float]] = defaultdict(list)
-        self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
+        self.away, self.recoveries = Spans(), Spans()
         self.writes_refused = 0
         self._plan = plan
         self._stack = stack

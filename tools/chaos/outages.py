@@ -1,10 +1,32 @@
-"""When the broker or the database was away: what needs them cannot recover meanwhile."""
+"""How long processes are away, and when the broker or the database was: what needs them cannot recover meanwhile."""
 
 from __future__ import annotations
 
+import statistics
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
+
+
+class Spans(defaultdict[str, list[float]]):
+    """Seconds by process."""
+
+    def __init__(self) -> None:
+        super().__init__(list)
+
+    @property
+    def longest(self) -> float:
+        """The longest of all; 0 when there is none."""
+        return max((each for several in self.values() for each in several), default=0.0)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """What chaos.json says of them."""
+        seconds = [each for several in self.values() for each in several] or [0.0]
+        longest = {name: round(max(each), 2) for name, each in sorted(self.items())}
+        return {"p50": round(statistics.median(seconds), 2), "max": round(self.longest, 2), "max_of": longest}
 
 
 class Outages:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -33,13 +32,12 @@ from tools.chaos.memory import PARTS, grown, weigh
 from tools.chaos.plan import DATABASE, Plan
 from tools.chaos.poison import Poison
 from tools.chaos.rolling import DRAIN_SECONDS, Rolling
+from tools.chaos.settling import PROGRESS_SECONDS, settled
 from tools.chaos.work import Work
 
 TENANT = "acme"
-POLL_SECONDS = 1.0
-PROGRESS_SECONDS = 10.0
-# What has not moved for so long will not arrive.
-QUIET_SECONDS = 90.0
+# A process that was killed works again within this time after broker and database are there.
+RECOVERY_SECONDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -148,7 +146,7 @@ class Run:
 
     async def settle(self, aside: frozenset[str] = frozenset(), when: str = "") -> None:
         """Wait until nothing is on its way. What still is after a long quiet is a fault."""
-        stuck = await _settle(self.outside, self.say, aside)
+        stuck = await settled(self.outside, self.say, aside)
         if when:
             self.faults += [f"stuck {when}: {count} in {place}" for place, count in stuck.items()]
 
@@ -207,6 +205,10 @@ class Run:
         """Compare databases, topics, the org and the partner."""
         if self.plan.full_disk_seconds and not (self.breaker.writes_refused or self.disk.left_out):
             self.faults.append("the database never found its disk full")
+        # A short run shares its machine with other tests.
+        slowest = self.breaker.recoveries.longest
+        if (self.plan.thorough or self.plan.outages) and slowest > RECOVERY_SECONDS:
+            self.faults.append(f"a process took {slowest:.1f} s to work again, more than {RECOVERY_SECONDS:.0f} s")
         self.faults += await self.poison.missing_dead_letters()
         found = await self.outside.judge(self.work.journal)
         outbox_left = await self.databases.outbox_left()
@@ -229,8 +231,8 @@ class Run:
             "out_of_order": found.verdict.out_of_order,
             "outbox_left": sum(outbox_left.values()),
             "duplicates_seen": found.duplicates_seen,
-            "recovery_s": _spread(breaker.recoveries),
-            "away_s": _spread(breaker.away),
+            "recovery_s": breaker.recoveries.figures,
+            "away_s": breaker.away.figures,
             "missed_replies": dict(work.unable),
             "rolling_restart": {"requests": self.rolling.requests, "lost": len(self.rolling.faults)},
             "hostile_tenant": self.beside_hostile or dict(self.attack.answers),
@@ -241,32 +243,6 @@ class Run:
             "faults": self.faults[:50],
             "passed": not self.faults,
         }
-
-
-def _spread(seconds_of: Mapping[str, list[float]]) -> dict[str, Any]:
-    seconds = [each for several in seconds_of.values() for each in several] or [0.0]
-    return {
-        "p50": round(statistics.median(seconds), 2),
-        "max": round(max(seconds), 2),
-        "max_of": {name: round(max(each), 2) for name, each in sorted(seconds_of.items())},
-    }
-
-
-async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset()) -> dict[str, int]:
-    """What is still on its way after a long quiet; empty once nothing is."""
-    seen: dict[str, int] = {}
-    changed = reported = time.monotonic()
-    while True:
-        left = await outside.unsettled(aside)
-        now = time.monotonic()
-        if left != seen:
-            seen, changed = left, now
-        if not left or now - changed > QUIET_SECONDS:
-            return left
-        if now - reported > PROGRESS_SECONDS:
-            reported = now
-            say(f"  on its way: {left}")
-        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _report_progress(work: Work, began: float, say: Say) -> None:

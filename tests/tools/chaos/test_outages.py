@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools.chaos.outages import Outages
+from tools.chaos.outages import Outages, Spans
 
 
 def _outages(*spans: tuple[float, float]) -> Outages:
@@ -30,3 +30,12 @@ def _outages(*spans: tuple[float, float]) -> Outages:
 )
 def test_only_the_time_counts_at_which_nothing_was_away(spans: list[tuple[float, float]], expected: float) -> None:
     assert _outages(*spans).without(10, 20) == pytest.approx(expected)
+
+
+def test_the_longest_of_all_is_found_and_shown_by_process() -> None:
+    spans = Spans()
+    assert spans.longest == 0
+    assert spans.figures == {"p50": 0.0, "max": 0.0, "max_of": {}}
+    spans["scoring"] += [1.0, 9.0]
+    spans["kafka"].append(3.0)
+    assert spans.figures == {"p50": 3.0, "max": spans.longest, "max_of": {"kafka": 3.0, "scoring": 9.0}}

@@ -11,6 +11,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
+from contextvars import ContextVar
 from typing import Any, BinaryIO, TypeVar
 
 from kit.errors import DeadlineExceeded, RetryableError
@@ -19,8 +20,11 @@ T = TypeVar("T")
 
 WORKERS = 2
 START_SECONDS = 30
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
+
+# Told how many seconds a process worked for whoever is at work here.
+worked: ContextVar[Callable[[float], None] | None] = ContextVar("worked", default=None)
 
 
 class Offload:
@@ -45,6 +49,7 @@ class Offload:
 
     async def _run(self, call: bytes, deadline: float) -> Any:
         worker = self._idle.pop() if self._idle else await _start()
+        began, tell = time.perf_counter(), worked.get()
         try:
             async with asyncio.timeout(deadline):
                 outcome, failed = await _ask(worker, call)
@@ -57,6 +62,9 @@ class Offload:
         except BaseException:
             await _end(worker)
             raise
+        finally:
+            if tell is not None:
+                tell(time.perf_counter() - began)
         self._idle.append(worker)
         if failed:
             raise outcome

@@ -16,6 +16,7 @@ from heapq import nlargest
 from typing import Any, Generic, TypeVar
 
 from kit.http.problems import TooManyRequestsProblem
+from kit.offload import worked
 
 T = TypeVar("T")
 
@@ -47,7 +48,7 @@ class _Use:
 
 
 class FairUse:
-    """Gives each tenant's requests their turn, by how long each has the event loop."""
+    """Gives each tenant's requests their turn, by how long each has the event loop and the processes for long work."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -63,6 +64,7 @@ class FairUse:
         try:
             await self._sleep(tenant_id, wait)
             timed = Timed(work())
+            worked.set(timed.add)
             return await timed
         finally:
             self.leave(tenant_id, timed.seconds if timed else 0.0, expected)
@@ -118,11 +120,16 @@ class FairUse:
 
 
 class Timed(Awaitable[T], Generic[T]):
-    """Work, and for how many `seconds` it had the event loop: what it waits for is not counted."""
+    """Work, and for how many `seconds` it had the event loop or another process: what it waits for otherwise is not
+    counted."""
 
     def __init__(self, work: Coroutine[Any, Any, T]) -> None:
         self.seconds = 0.0
         self._work = work
+
+    def add(self, seconds: float) -> None:
+        """Other processes worked for it for so long."""
+        self.seconds += seconds
 
     def __await__(self) -> Generator[Any, Any, T]:
         thrown: BaseException | None = None
