@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, nullcontext
@@ -17,10 +18,12 @@ from tools.chaos.work import Work
 
 
 class Attack:
-    """The hostile tenant in a process of its own; its calls by outcome are in `answers`."""
+    """The hostile tenant in a process of its own; its calls by outcome are in `answers`, and what they took it of the
+    processor in `processor_s`."""
 
     def __init__(self, run_dir: Path) -> None:
         self.answers: Counter[str] = Counter()
+        self.processor_s = 0.0
         self._command = [sys.executable, "-m", "tools.chaos.hostile", str(run_dir)]
 
     @asynccontextmanager
@@ -32,6 +35,7 @@ class Attack:
         try:
             yield
         finally:
+            self.processor_s = _busy({"": process.pid})[""]
             process.terminate()
             said, _ = await process.communicate()
             self.answers.update(json.loads(said or "{}"))
@@ -46,11 +50,13 @@ async def slowed(
     busy: dict[str, dict[str, float]] = {}
     for part in ("without", "beside"):
         work.seconds.clear()
-        before = _busy(pids)
+        before, own = _busy(pids), time.process_time()
         async with attack.under_way() if part == "beside" else nullcontext():
             await work.perform(f"{part} the hostile tenant", submissions, seconds)
         times[part] = sorted(work.seconds)
         busy[part] = {name: round(seconds - before[name], 1) for name, seconds in _busy(pids).items()}
+        busy[part]["these requests"] = round(time.process_time() - own, 1)
+        busy[part]["hostile tenant"] = round(attack.processor_s, 1)
     shown = {part: _milliseconds(each) for part, each in times.items()}
     ratio = {name: round(shown["beside"][name] / shown["without"][name], 2) for name in shown["without"]}
     return {**shown, "ratio": ratio, "its_answers": dict(attack.answers), "processor_s": busy}

@@ -21,7 +21,7 @@ from kit.offload import worked
 T = TypeVar("T")
 
 # Seconds in each second, and seconds in all.
-PART = 0.1
+PART = 0.05
 LEAD = 1.5
 RESERVE = 1.0
 LONGEST_SECONDS = 3.0
@@ -45,6 +45,9 @@ class _Use:
 
     def rate_at(self, now: float) -> float:
         return self.rate * math.exp((self.at - now) / ACTIVE_SECONDS)
+
+    def owes(self, now: float) -> bool:
+        return self.reserve + PART * (now - self.at) < RESERVE
 
 
 class FairUse:
@@ -113,8 +116,10 @@ class FairUse:
         now = self._clock()
         if now - self._looked_at >= LOOK_SECONDS:
             self._looked_at = now
-            self._uses = {each: use for each, use in self._uses.items() if now - use.seen < ACTIVE_SECONDS}
-            self._busiest = nlargest(2, ((use.rate_at(now), each) for each, use in self._uses.items()))
+            at_work = {each for each, use in self._uses.items() if now - use.seen < ACTIVE_SECONDS}
+            # Who owes time is not forgotten for being away.
+            self._uses = {each: use for each, use in self._uses.items() if each in at_work or use.owes(now)}
+            self._busiest = nlargest(2, ((self._uses[each].rate_at(now), each) for each in at_work))
         others = [rate for rate, each in self._busiest if each != tenant_id]
         return max(PART, LEAD * others[0]) if others else None
 
