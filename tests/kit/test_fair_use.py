@@ -6,9 +6,9 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.http.fair_use import ACTIVE_SECONDS, LEAD, LONGEST_SECONDS, LOOK_SECONDS, PART, RESERVE, FairUse, Timed
+from kit.http.fair_use import ACTIVE_SECONDS, LEAD, LONGEST_SECONDS, LOOK_SECONDS, MOST_OWED, PART, RESERVE, FairUse
 from kit.http.problems import TooManyRequestsProblem
-from kit.offload import Offload
+from kit.offload import Offload, Timed
 
 
 class Clock:
@@ -137,6 +137,45 @@ async def test_a_request_that_is_given_up_while_it_waits_gives_back_what_it_rese
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)
     assert use._uses["heavy"].reserve == pytest.approx(before)
+
+
+def test_events_show_that_a_tenant_is_at_work_and_cost_its_requests_nothing() -> None:
+    clock = Clock()
+    use = FairUse(clock)
+    use.note("importing", 60)
+    clock.now += LOOK_SECONDS
+    assert use.enter("importing")[0] == 0
+    assert _spend(use, "heavy", 0.5) == _spend(use, "heavy", 0.6) == 0
+    use.note("importing", 0)
+    clock.now += 60
+    assert use.enter("importing")[0] == 0
+
+
+def test_a_tenant_whose_requests_do_not_end_waits_beside_one_that_has_events_only() -> None:
+    clock = Clock()
+    use = FairUse(clock)
+    use.note("events", 0.001)
+    clock.now += LOOK_SECONDS
+    while _spend(use, "heavy", 0.5) == 0:
+        pass
+    assert use._uses["heavy"].reserve < 0
+
+
+def test_what_a_tenant_owes_is_paid_within_half_a_minute() -> None:
+    clock = Clock()
+    use = FairUse(clock)
+    for _ in range(3):
+        _spend(use, "other", 0.001)
+        clock.now += LOOK_SECONDS
+    began = [use.enter("heavy") for _ in range(20)]
+    for wait, taken in began:
+        use.leave("heavy", 60, taken)
+        assert wait == 0
+    assert use._uses["heavy"].reserve == -MOST_OWED
+    for _ in range(31):
+        clock.now += 1
+        use.note("other", 0.001)
+    assert use.enter("heavy")[0] == 0
 
 
 async def test_only_the_time_counts_at_which_the_work_has_the_event_loop() -> None:

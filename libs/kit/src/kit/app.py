@@ -25,7 +25,6 @@ from kit.health import in_words
 from kit.http import dead_letters, operations, people, quarantine
 from kit.http.access import AccessLog
 from kit.http.bodies import BodyLimit
-from kit.http.fair_use import FairUse
 from kit.http.problems import install_problem_handlers
 from kit.http.shares import Shares
 from kit.http.web import document_problems
@@ -95,7 +94,7 @@ def create_app(
     app.state.runtime = runtime
     app.state.database = runtime.database
     app.state.verifier = runtime.verifier
-    app.state.fair_use = FairUse()
+    app.state.fair_use = runtime.fair_use
     # The consumer, the relay and the probes use the same pool.
     app.state.shares = Shares(settings.database_pool_size // 2)
     # Only where they are listed.

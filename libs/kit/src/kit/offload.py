@@ -10,9 +10,9 @@ import struct
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextvars import ContextVar
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from kit.errors import DeadlineExceeded, RetryableError
 
@@ -87,6 +87,36 @@ class Turns:
         if time.perf_counter() - self._began > SLICE_SECONDS:
             await asyncio.sleep(0)
             self._began = time.perf_counter()
+
+
+class Timed(Awaitable[T], Generic[T]):
+    """Work, and for how many `seconds` it had the event loop or another process: what it waits for otherwise is not
+    counted."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.seconds = 0.0
+        self._work = work
+
+    def add(self, seconds: float) -> None:
+        """Other processes worked for it for so long."""
+        self.seconds += seconds
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        thrown: BaseException | None = None
+        while True:
+            began = time.perf_counter()
+            try:
+                waits_for = self._work.send(None) if thrown is None else self._work.throw(thrown)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self.seconds += time.perf_counter() - began
+            try:
+                thrown = None
+                yield waits_for
+            except BaseException as given:
+                # The work decides what becomes of a cancellation.
+                thrown = given
 
 
 async def _start() -> Process:

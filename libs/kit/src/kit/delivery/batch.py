@@ -27,6 +27,7 @@ from kit.errors import InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
 from kit.health import in_words
 from kit.ids import utc_now
+from kit.offload import Timed
 from kit.settings import ServiceSettings
 from kit.spans import consumer_spans
 from kit.telemetry import DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
@@ -97,13 +98,17 @@ class Batches:
         self.last_error = self.last_words = ""
         # Called between transactions, so that a long batch is not taken for a stuck one.
         self.beat: Callable[[], None] = lambda: None
+        # Told for how long a tenant's events had the event loop.
+        self.took: Callable[[str, float], None] = lambda _tenant_id, _seconds: None
 
     async def apply(self, records: Sequence[Raw]) -> list[Raw]:
         """Handle the records, in one transaction for each tenant where nothing fails; those that have to be repeated
         later, for their fault passes."""
         undone: list[Raw] = []
         for tenant_id, read in in_turn(records):
-            left = await self._handle(tenant_id, read)
+            timed = Timed(self._handle(tenant_id, read))
+            left = await timed
+            self.took(tenant_id, timed.seconds)
             if not left:
                 self._delayed.pop(tenant_id, None)
             elif time.monotonic() - self._delayed.setdefault(tenant_id, time.monotonic()) > PATIENCE_SECONDS:

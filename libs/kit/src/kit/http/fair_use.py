@@ -10,13 +10,13 @@ that is alone never waits.
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from heapq import nlargest
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from kit.http.problems import TooManyRequestsProblem
-from kit.offload import worked
+from kit.offload import Timed, worked
 
 T = TypeVar("T")
 
@@ -25,6 +25,8 @@ PART = 0.05
 LEAD = 1.5
 RESERVE = 1.0
 LONGEST_SECONDS = 3.0
+# Also the longest requests are paid for within half a minute.
+MOST_OWED = 30 * PART
 # A tenant is at work for so long after its last request; its rate is averaged over about that time.
 ACTIVE_SECONDS = 5.0
 LOOK_SECONDS = 0.25
@@ -102,8 +104,17 @@ class FairUse:
         use = self._uses.setdefault(tenant_id, _Use(now, now))
         self._refill(use, self._allowed(tenant_id) or 1.0)
         use.rate += seconds / ACTIVE_SECONDS
-        use.reserve -= seconds - taken
+        use.reserve = max(use.reserve - seconds + taken, -MOST_OWED)
         use.expected += _NEWEST * (seconds - use.expected)
+
+    def note(self, tenant_id: str, seconds: float) -> None:
+        """Something else than a request of the tenant had the event loop for so long, such as its events. Its requests
+        do not pay for that, but those of others know that it is at work."""
+        now = self._clock()
+        use = self._uses.setdefault(tenant_id, _Use(now, now))
+        use.seen = now
+        self._refill(use, self._allowed(tenant_id) or 1.0)
+        use.rate += seconds / ACTIVE_SECONDS
 
     def _refill(self, use: _Use, allowed: float) -> None:
         now = self._clock()
@@ -122,33 +133,3 @@ class FairUse:
             self._busiest = nlargest(2, ((self._uses[each].rate_at(now), each) for each in at_work))
         others = [rate for rate, each in self._busiest if each != tenant_id]
         return max(PART, LEAD * others[0]) if others else None
-
-
-class Timed(Awaitable[T], Generic[T]):
-    """Work, and for how many `seconds` it had the event loop or another process: what it waits for otherwise is not
-    counted."""
-
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        self.seconds = 0.0
-        self._work = work
-
-    def add(self, seconds: float) -> None:
-        """Other processes worked for it for so long."""
-        self.seconds += seconds
-
-    def __await__(self) -> Generator[Any, Any, T]:
-        thrown: BaseException | None = None
-        while True:
-            began = time.perf_counter()
-            try:
-                waits_for = self._work.send(None) if thrown is None else self._work.throw(thrown)
-            except StopIteration as end:
-                return end.value
-            finally:
-                self.seconds += time.perf_counter() - began
-            try:
-                thrown = None
-                yield waits_for
-            except BaseException as given:
-                # The work decides what becomes of a cancellation.
-                thrown = given
