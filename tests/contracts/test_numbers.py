@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.wire import plain
+from kit.numbers import plain
 from pydantic import BaseModel, TypeAdapter
 
 SERVICES = ("assessment", "scoring", "stage_engine", "crm_connector", "recommender")

@@ -5,10 +5,19 @@ from decimal import Decimal
 
 import pytest
 from forms.answers import AnswerMalformed, parse_number
-from forms.definition import Choice, Form, Question, QuestionType, definition_hash, form_from_json, form_to_json, plain
+from forms.definition import (
+    Choice,
+    Form,
+    Question,
+    QuestionType,
+    definition_hash,
+    form_from_json,
+    form_to_json,
+)
 from forms.messages import answers_from_proto, answers_to_proto, form_from_event, form_to_event_fields
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.numbers import plain
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer, ChoiceList
 

@@ -1,14 +1,61 @@
 """The rules of delivery, each on a real database and broker."""
 
+import time
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
+from aiokafka import ConsumerRecord
+from hypothesis import given
+from hypothesis import strategies as st
 from kit.delivery import outbox
+from kit.delivery.batch import Batches, in_turn
 from kit.events import Event, Record
 from kit.ids import uuid7
+from kit.settings import ServiceSettings
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 pytestmark = pytest.mark.stack
+
+
+def _raw(tenant: str, topic: str, offset: int) -> ConsumerRecord[bytes, bytes]:
+    headers = (("ce_tenantid", tenant.encode()),)
+    return ConsumerRecord(topic, 0, offset, 0, 0, b"key", b"", None, 3, 0, headers)
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy")), max_size=30))
+def test_the_tenant_with_the_fewest_events_comes_first_and_each_keeps_its_order(sent: list[tuple[str, str]]) -> None:
+    records = [_raw(tenant, topic, offset) for offset, (tenant, topic) in enumerate(sent)]
+    turns = in_turn(records)
+    assert [len(read) for _, read in turns] == sorted(len(read) for _, read in turns)
+    assert sorted(each.raw.offset for _, read in turns for each in read) == list(range(len(sent)))
+    for tenant, read in turns:
+        assert {each.record.headers["ce_tenantid"] for each in read} == {tenant}
+        places = [(each.raw.topic, each.raw.offset) for each in read]
+        assert places == sorted(places)
+
+
+class Settings(ServiceSettings):
+    service = "sample"
+
+
+async def test_what_each_tenant_took_of_the_event_loop_is_told() -> None:
+    class Busy(Batches):
+        async def _handle(self, tenant_id: str, read: Sequence[Any]) -> Sequence[Any]:
+            until = time.perf_counter() + 0.01 * len(read)
+            while time.perf_counter() < until:
+                pass
+            return ()
+
+    took: dict[str, float] = {}
+    batches = Busy(Settings(environment="test"), None, {})  # pyright: ignore[reportArgumentType]
+    batches.took = took.__setitem__
+    await batches.apply([_raw(tenant, "topic", offset) for offset, tenant in enumerate("aaab")])
+    assert list(took) == ["b", "a"]
+    assert took["a"] >= 0.03
+    assert took["b"] >= 0.01
 
 
 def submission(opportunity: str = "o1", key: str = "fine") -> AssessmentSubmitted:

@@ -8,9 +8,10 @@ from itertools import combinations, product
 import pytest
 from forms.answers import Value
 from forms.check import check_answers, visible_questions
-from forms.definition import Choice, Form, Question, QuestionType, plain
+from forms.definition import Choice, Form, Question, QuestionType
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.numbers import plain
 from scoring.domain.profile import (
     Band,
     PercentOf,

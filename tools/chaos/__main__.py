@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from tools.chaos.disk import OWN_MOUNTS, NotPermitted, own_mounts
-from tools.chaos.plan import full, short
+from tools.chaos.plan import PLANS, full
 from tools.chaos.run import play
 
 RUN_DIR = Path(".run")
@@ -24,6 +24,8 @@ EXAMPLES = """examples:
   make chaos                                       all of it, about 12 minutes, with a seed of its own
   SEED=7 make chaos                                the same faults in the same order again
   python -m tools.chaos --short --seed 7           each process is killed once, about a minute
+  python -m tools.chaos --only hostile             how much a hostile tenant slows the others, about a minute and a half
+  python -m tools.chaos --only recovery            every service is killed while its broker or database is, two minutes
   python -m tools.chaos --run-dir /tmp/chaos       beside a system that runs in .run
 """
 INTERRUPTED = 130
@@ -38,7 +40,8 @@ def main() -> int:
     )
     seed = int(os.environ.get("SEED") or secrets.randbelow(10_000))
     parser.add_argument("--seed", type=int, default=seed, help="what is broken, and when; default SEED, or a new one")
-    parser.add_argument("--short", action="store_true", help="the version that the tests run, about a minute")
+    parser.add_argument("--short", dest="only", action="store_const", const="short", help="what the tests run")
+    parser.add_argument("--only", choices=PLANS, help="a part of it, for work on that part")
     parser.add_argument("--run-dir", type=Path, default=RUN_DIR, help="where chaos.json and the stack go; default .run")
     given = parser.parse_args()
     _go_among_own_mounts()
@@ -52,7 +55,7 @@ def main() -> int:
 
     say(f"seed {given.seed}; to repeat it: SEED={given.seed} make chaos")
     try:
-        outcome = play((short if given.short else full)(given.seed), given.run_dir / "chaos", say)
+        outcome = play(PLANS.get(given.only, full)(given.seed), given.run_dir / "chaos", say)
     except KeyboardInterrupt:
         say("interrupted: everything is stopped; there is no verdict")
         return INTERRUPTED

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections import Counter, defaultdict
+import time
+from collections import Counter
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from typing import Any
 
 import httpx
@@ -17,12 +19,16 @@ from sandbox.stack.supervisor import find_process
 from tools.chaos.databases import Databases
 from tools.chaos.disk import FULL, SmallDisk
 from tools.chaos.instance import Instance
-from tools.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, schedule
+from tools.chaos.outages import Outages, Spans
+from tools.chaos.plan import BROKER, DATABASE, PROCESSES, Act, Plan, Step, schedule
 from tools.chaos.poison import Poison
 
 POLL_SECONDS = 0.1
 # Far longer than a start and the longest back-off of the supervisor: a process away for longer is lost.
 PATIENCE_SECONDS = 180
+# What every service waits for, and what takes it away.
+NEEDED = (BROKER, DATABASE)
+STARVES = (Act.PAUSE_BROKER, Act.REFUSE_CONNECTIONS, Act.FILL_DISK, Act.HOLD_LOCKS, Act.DEMOTE)
 
 
 class NotBack(Exception):
@@ -30,8 +36,8 @@ class NotBack(Exception):
 
 
 class Breaker:
-    """Breaks one stack. `kills` counts by process, `recoveries` are seconds from a kill to readiness by process,
-    `writes_refused` is how often the database found its disk full."""
+    """Breaks one stack. `kills` counts by process, `away` are seconds from a kill to readiness by process, `recoveries`
+    those at which broker and database were there, `writes_refused` is how often the database found its disk full."""
 
     def __init__(
         self,
@@ -43,7 +49,7 @@ class Breaker:
         say: Callable[[str], None],
     ) -> None:
         self.kills: Counter[str] = Counter()
-        self.recoveries: defaultdict[str, list[float]] = defaultdict(list)
+        self.away, self.recoveries = Spans(), Spans()
         self.writes_refused = 0
         self._plan = plan
         self._stack = stack
@@ -52,6 +58,7 @@ class Breaker:
         self._disk = disk
         self._say = say
         self._second: Instance | None = None
+        self._outages = Outages()
         self._acts: dict[Act, Callable[[str], Coroutine[Any, Any, None]]] = {
             Act.KILL: self._kill,
             Act.PAUSE_BROKER: self._pause_broker,
@@ -76,7 +83,7 @@ class Breaker:
                 for step in schedule(self._plan):
                     await asyncio.sleep(max(0, began + step.at_s - clock()))
                     self._say(f"{step.act} {step.target}".strip())
-                    group.create_task(self._acts[step.act](step.target))
+                    group.create_task(self._do(step))
         finally:
             if self._second is not None:
                 await self._second.kill()
@@ -110,14 +117,25 @@ class Breaker:
     def _status(self, name: str) -> ProcessStatus:
         return next(status for status in self._stack.status().processes if status.name == name)
 
+    async def _do(self, step: Step) -> None:
+        with self._outages.noted() if step.act in STARVES else nullcontext():
+            await self._acts[step.act](step.target)
+
     async def _kill(self, name: str) -> None:
         pid = await self.living(name)
         os.kill(pid, signal.SIGKILL)
-        clock = asyncio.get_running_loop().time
-        killed = clock()
+        killed = time.monotonic()
         self.kills[name] += 1
-        await self.until_ready(name, other_than=pid)
-        self.recoveries[name].append(clock() - killed)
+        kill = self.kills[name]
+        with self._outages.noted() if name in NEEDED else nullcontext():
+            await self.until_ready(name, other_than=pid)
+        ended = time.monotonic()
+        # One that was killed again meanwhile recovers from that.
+        if kill == self.kills[name]:
+            alone = ended - killed if name in NEEDED else self._outages.without(killed, ended)
+            self.away[name].append(ended - killed)
+            self.recoveries[name].append(alone)
+            self._say(f"  {name} is ready {ended - killed:.1f} s after it was killed, {alone:.1f} s of them its own")
 
     async def _pause_broker(self, _: str) -> None:
         pid = await self.living(BROKER)

@@ -1,19 +1,27 @@
-"""A tenant that does the worst that is legal, without pause: it may slow itself down, and no other tenant."""
+"""A tenant that does the worst that is legal, without pause: it may slow itself down, and no other tenant.
+
+    python -m tools.chaos.hostile RUN_DIR    until SIGTERM; prints its calls by outcome
+
+It runs in a process of its own: what it costs to make its requests must not pass for slowness of the system."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import signal
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import httpx
 from kit.ids import utc_now, uuid7
 from sandbox.stack import Stack
 from sandbox.story.api import Caller, Refused
-
-from tools.chaos.work import Work
+from sandbox.story.play import loopback_client
 
 TENANT = "hostile"
 QUESTIONS = 60
@@ -21,6 +29,10 @@ LONGEST_TEXT = 10_000
 BATCH = 100
 RULES = 40
 PAUSE_SECONDS = 0.05
+LONG_ANSWERS, SHORT_ANSWERS = (
+    json.dumps({f"q{question}": "😀" * size for question in range(QUESTIONS)}) for size in (LONGEST_TEXT // 40, 10)
+)
+SHOUT = b"[" + b"1," * 500_000 + b"1]"
 SLOW_LABEL = "3 months of implementation services included!"
 
 
@@ -31,7 +43,7 @@ class Hostile:
         self.answers: Counter[str] = Counter()
         self._http = http
         self._urls = stack.urls
-        self._rep = Caller(http, stack.urls, stack.token(TENANT, "rep", "mallory"))
+        self._rep_token = stack.token(TENANT, "rep", "mallory")
         self._admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "mallory"))
         self._numbers = count()
 
@@ -70,23 +82,28 @@ class Hostile:
                 self.answers[type(problem).__name__] += 1
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def _submission(self, size: int) -> dict[str, Any]:
+    def _submission(self, more: str, answers: str) -> str:
+        """Made of ready parts: this process must not take the processor from those that it attacks."""
         number = next(self._numbers)
-        return {
-            "opportunity_id": f"006H{number:011d}",
-            "assessment_key": "worst",
-            "assessment_version": 1,
-            "answers": {f"q{question}": "😀" * size for question in range(QUESTIONS)},
-            "captured_at": utc_now().isoformat(),
-        }
+        return (
+            f'{{{more}"opportunity_id": "006H{number:011d}", "assessment_key": "worst", "assessment_version": 1,'
+            f' "captured_at": "{utc_now().isoformat()}", "answers": {answers}}}'
+        )
 
     async def _submit(self) -> None:
-        body = self._submission(LONGEST_TEXT // 40)
-        await self._rep.send("PUT", "assessment", f"/v1/submissions/{uuid7()}", body)
+        await self._send("PUT", f"/v1/submissions/{uuid7()}", self._submission("", LONG_ANSWERS))
 
     async def _submit_batch(self) -> None:
-        items = [{"submission_id": str(uuid7()), **self._submission(10)} for _ in range(BATCH)]
-        await self._rep.send("POST", "assessment", "/v1/submission-batches", {"items": items})
+        items = (self._submission(f'"submission_id": "{uuid7()}", ', SHORT_ANSWERS) for _ in range(BATCH))
+        await self._send("POST", "/v1/submission-batches", f'{{"items": [{",".join(items)}]}}')
+
+    async def _send(self, method: str, path: str, body: str) -> None:
+        headers = {"Authorization": f"Bearer {self._rep_token}", "content-type": "application/json"}
+        response = await self._http.request(
+            method, self._urls["assessment"] + path, content=body.encode(), headers=headers
+        )
+        if not response.is_success:
+            raise Refused(response)
 
     async def _lint(self) -> None:
         body = await self._admin.get("stage-engine", "/v1/pipeline-templates/field_example")
@@ -102,26 +119,19 @@ class Hostile:
     async def _shout(self) -> None:
         """A large body without a token."""
         url = f"{self._urls['assessment']}/v1/submission-batches"
-        await self._http.post(url, content=b"[" + b"1," * 500_000 + b"1]", headers={"content-type": "application/json"})
+        await self._http.post(url, content=SHOUT, headers={"content-type": "application/json"})
 
 
-async def slowed(work: Work, hostile: Hostile, submissions: int, seconds: float) -> dict[str, Any]:
-    """How long others wait for their answers without the hostile tenant and beside it: milliseconds, and the ratio."""
-    times: dict[str, list[float]] = {}
-    for part in ("without", "beside"):
-        work.seconds.clear()
-        attack = asyncio.create_task(hostile.perform()) if part == "beside" else None
-        try:
-            await work.perform(f"{part} the hostile tenant", submissions, seconds)
-        finally:
-            if attack is not None:
-                attack.cancel()
-                await asyncio.gather(attack, return_exceptions=True)
-        times[part] = sorted(work.seconds)
-    shown = {part: _milliseconds(each) for part, each in times.items()}
-    ratio = {name: round(shown["beside"][name] / shown["without"][name], 2) for name in shown["without"]}
-    return {**shown, "ratio": ratio, "its_answers": dict(hostile.answers)}
+async def main(run_dir: Path) -> None:
+    """Be hostile to the stack in `run_dir` until SIGTERM."""
+    async with loopback_client() as http:
+        hostile = Hostile(Stack(run_dir), http)
+        work = asyncio.create_task(hostile.perform())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, work.cancel)
+        with suppress(asyncio.CancelledError):
+            await work
+    print(json.dumps(hostile.answers))
 
 
-def _milliseconds(times: list[float]) -> dict[str, float]:
-    return {f"p{share}": round(times[len(times) * share // 100] * 1000, 1) for share in (50, 95)}
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
@@ -35,7 +36,9 @@ class Plan:
     `kills_each` counts per process. `pairs` is how often a second instance of `doubled` joins and leaves. A pause,
     refusal, jump, full disk or hang of 0 s leaves that fault out; `hang_seconds` counts for held locks, a read-only
     database and pages of HTML each. `calm_submissions` follow when nothing is broken any more.
-    A `thorough` run weighs the processes meanwhile, and restarts each in good order at the end.
+    A `thorough` run weighs the processes meanwhile, and restarts each in good order at the end. `outages` is how often
+    the broker and the database are killed in turn, with every service about the same time. A run of the
+    `hostile_alone` breaks nothing.
     """
 
     seed: int
@@ -52,6 +55,8 @@ class Plan:
     calm_submissions: int
     calm_seconds: float
     thorough: bool
+    outages: int = 0
+    hostile_alone: bool = False
 
     @property
     def doubled(self) -> str:
@@ -67,6 +72,19 @@ def full(seed: int) -> Plan:
 def short(seed: int) -> Plan:
     """About a minute, for every test run."""
     return Plan(seed, 400, 40, 25, 1, 1, 3, 2, 2, 600, 2, 60, 3, False)
+
+
+def recovery(seed: int) -> Plan:
+    """Kills that meet each other and what hangs: how soon does a service work again?"""
+    return Plan(seed, 600, 100, 120, 0, 0, 10, 5, 0, 0, 10, 0, 0, False, outages=5)
+
+
+def hostile(seed: int) -> Plan:
+    """What others notice of the hostile tenant, and nothing else."""
+    return Plan(seed, 0, 400, 0, 0, 0, 0, 0, 0, 0, 0, 2000, 50, False, hostile_alone=True)
+
+
+PLANS: Mapping[str | None, Callable[[int], Plan]] = {"short": short, "recovery": recovery, "hostile": hostile}
 
 
 @dataclass(frozen=True, order=True)
@@ -87,6 +105,10 @@ def schedule(plan: Plan) -> list[Step]:
         return chance.uniform(first, last) * day
 
     steps = [Step(moment(), Act.KILL, process) for process in PROCESSES for _ in range(plan.kills_each)]
+    for number in range(plan.outages):
+        at = (number + 0.1) / plan.outages * day
+        steps.append(Step(at, Act.KILL, (BROKER, DATABASE)[number % 2]))
+        steps += [Step(at + chance.uniform(-1, 8), Act.KILL, service) for service in SERVICES]
     steps.append(Step(moment(0.1, 0.6), Act.POISON))
     if plan.pause_seconds:
         steps.append(Step(moment(0.2, 0.8), Act.PAUSE_BROKER))

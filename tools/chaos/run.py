@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -23,22 +22,22 @@ from sandbox.story.play import loopback_client
 from sandbox.story.setup import import_opportunities, publish_field_example
 from sandbox.story.world import Rep
 
+from tools.chaos.beside import Attack, slowed
 from tools.chaos.breaking import Breaker
 from tools.chaos.databases import Databases
 from tools.chaos.disk import SmallDisk
 from tools.chaos.evidence import Findings, Outside
-from tools.chaos.hostile import Hostile, slowed
+from tools.chaos.hostile import Hostile
 from tools.chaos.memory import PARTS, grown, weigh
 from tools.chaos.plan import DATABASE, Plan
 from tools.chaos.poison import Poison
 from tools.chaos.rolling import DRAIN_SECONDS, Rolling
+from tools.chaos.settling import PROGRESS_SECONDS, settled
 from tools.chaos.work import Work
 
 TENANT = "acme"
-POLL_SECONDS = 1.0
-PROGRESS_SECONDS = 10.0
-# What has not moved for so long will not arrive.
-QUIET_SECONDS = 90.0
+# A process that was killed works again within this time after broker and database are there.
+RECOVERY_SECONDS = 30.0
 Say = Callable[[str], None]
 
 
@@ -71,6 +70,9 @@ async def perform(plan: Plan, stack: Stack, disk: SmallDisk, say: Say) -> Outcom
     """Play the plan on a running, empty stack, whose database is on that disk."""
     async with loopback_client() as http:
         run = await _prepare(plan, stack, disk, http, say)
+        if plan.hostile_alone:
+            await run.meet_hostile()
+            return Outcome({"seed": plan.seed, "hostile_tenant": run.beside_hostile}, run.faults)
         await run.poison.plant_bugs()
         began = time.monotonic()
         await run.break_everything(began)
@@ -102,10 +104,21 @@ async def _prepare(plan: Plan, stack: Stack, disk: SmallDisk, http: AsyncClient,
 
     work = Work(plan.seed, world, ids, published.definitions, console, caller)
     rolling = Rolling(stack, breaker, work, http, TENANT)
-    hostile = Hostile(stack, http)
-    await hostile.prepare()
+    await Hostile(stack, http).prepare()
     run = Run(
-        plan, stack, disk, say, databases, poison, breaker, outside, admin, work, rolling, ids.opportunities, hostile
+        plan,
+        stack,
+        disk,
+        say,
+        databases,
+        poison,
+        breaker,
+        outside,
+        admin,
+        work,
+        rolling,
+        ids.opportunities,
+        Attack(stack.run.root),
     )
     await run.settle()
     return run
@@ -127,13 +140,13 @@ class Run:
     work: Work
     rolling: Rolling
     opportunity_ids: Mapping[str, str]
-    hostile: Hostile
+    attack: Attack
     faults: list[str] = field(default_factory=list)
     beside_hostile: dict[str, Any] = field(default_factory=dict)
 
     async def settle(self, aside: frozenset[str] = frozenset(), when: str = "") -> None:
         """Wait until nothing is on its way. What still is after a long quiet is a fault."""
-        stuck = await _settle(self.outside, self.say, aside)
+        stuck = await settled(self.outside, self.say, aside)
         if when:
             self.faults += [f"stuck {when}: {count} in {place}" for place, count in stuck.items()]
 
@@ -146,15 +159,12 @@ class Run:
             f" in {plan.day_seconds:.0f} s"
         )
         progress = asyncio.create_task(_report_progress(work, began, self.say))
-        attack = asyncio.create_task(self.hostile.perform())
-        async with asyncio.TaskGroup() as group:
+        async with self.attack.under_way(), asyncio.TaskGroup() as group:
             group.create_task(self.breaker.perform())
             group.create_task(work.perform("day", plan.submissions - len(self.poison.victims), plan.day_seconds))
             for submission_id, opportunity in victims.items():
                 group.create_task(work.hand_in(opportunity, submission_id))
         progress.cancel()
-        attack.cancel()
-        await asyncio.gather(attack, return_exceptions=True)
         self.say("everything is up again; waiting until nothing is on its way")
         aside = frozenset(self.opportunity_ids[opportunity.key] for opportunity in victims.values())
         await self.settle(aside, "after the faults")
@@ -177,7 +187,8 @@ class Run:
         """Measure what others notice of a tenant that does the worst that is legal."""
         self.say("working without and beside a hostile tenant")
         submissions, seconds = self.plan.calm_submissions // 4, self.plan.calm_seconds / 2
-        self.beside_hostile = await slowed(self.work, self.hostile, submissions, seconds)
+        pids = {status.name: status.pid or 0 for status in self.stack.status().processes}
+        self.beside_hostile = await slowed(self.work, self.attack, submissions, seconds, pids)
         await self.settle(when="after the hostile tenant")
 
     async def restart_each(self) -> None:
@@ -192,8 +203,11 @@ class Run:
 
     async def judge(self, weights: Mapping[str, list[int]], began: float) -> Outcome:
         """Compare databases, topics, the org and the partner."""
-        if not (self.breaker.writes_refused or self.disk.left_out):
+        if self.plan.full_disk_seconds and not (self.breaker.writes_refused or self.disk.left_out):
             self.faults.append("the database never found its disk full")
+        # A short run shares its machine with other tests.
+        if (self.plan.thorough or self.plan.outages) and self.breaker.recoveries.longest > RECOVERY_SECONDS:
+            self.faults.append(f"a process took more than {RECOVERY_SECONDS:.0f} s to work again")
         self.faults += await self.poison.missing_dead_letters()
         found = await self.outside.judge(self.work.journal)
         outbox_left = await self.databases.outbox_left()
@@ -204,7 +218,6 @@ class Run:
 
     def _figures(self, found: Findings, outbox_left: dict[str, int], seconds: float) -> dict[str, Any]:
         breaker, work = self.breaker, self.work
-        recoveries = [seconds for each in breaker.recoveries.values() for seconds in each]
         left_out = self.disk.left_out
         return {
             "seed": self.plan.seed,
@@ -217,14 +230,11 @@ class Run:
             "out_of_order": found.verdict.out_of_order,
             "outbox_left": sum(outbox_left.values()),
             "duplicates_seen": found.duplicates_seen,
-            "recovery_s": {
-                "p50": round(statistics.median(recoveries), 2) if recoveries else 0,
-                "max": round(max(recoveries, default=0), 2),
-                "max_of": {name: round(max(each), 2) for name, each in sorted(breaker.recoveries.items())},
-            },
+            "recovery_s": breaker.recoveries.figures,
+            "away_s": breaker.away.figures,
             "missed_replies": dict(work.unable),
             "rolling_restart": {"requests": self.rolling.requests, "lost": len(self.rolling.faults)},
-            "hostile_tenant": self.beside_hostile or dict(self.hostile.answers),
+            "hostile_tenant": self.beside_hostile or dict(self.attack.answers),
             "salesforce_equal": found.verdict.salesforce_equal,
             "partner_exactly_once": found.verdict.partner_exactly_once,
             "full_disk": {"left_out": left_out} if left_out else {"writes_refused": breaker.writes_refused},
@@ -232,23 +242,6 @@ class Run:
             "faults": self.faults[:50],
             "passed": not self.faults,
         }
-
-
-async def _settle(outside: Outside, say: Say, aside: frozenset[str] = frozenset()) -> dict[str, int]:
-    """What is still on its way after a long quiet; empty once nothing is."""
-    seen: dict[str, int] = {}
-    changed = reported = time.monotonic()
-    while True:
-        left = await outside.unsettled(aside)
-        now = time.monotonic()
-        if left != seen:
-            seen, changed = left, now
-        if not left or now - changed > QUIET_SECONDS:
-            return left
-        if now - reported > PROGRESS_SECONDS:
-            reported = now
-            say(f"  on its way: {left}")
-        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _report_progress(work: Work, began: float, say: Say) -> None:

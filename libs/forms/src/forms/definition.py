@@ -11,6 +11,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from kit.numbers import plain
+
 
 class QuestionType(StrEnum):
     SINGLE_CHOICE = "single_choice"
@@ -63,14 +65,6 @@ class Form:
 
     def question(self, key: str) -> Question | None:
         return next((question for question in self.questions if question.key == key), None)
-
-
-def plain(number: Decimal) -> str:
-    """A finite number in plain notation without trailing zeros: one text per value, never rounded."""
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def bound_text(bound: Decimal | None) -> str:

@@ -94,6 +94,7 @@ def create_app(
     app.state.runtime = runtime
     app.state.database = runtime.database
     app.state.verifier = runtime.verifier
+    app.state.fair_use = runtime.fair_use
     # The consumer, the relay and the probes use the same pool.
     app.state.shares = Shares(settings.database_pool_size // 2)
     # Only where they are listed.

@@ -12,6 +12,7 @@ from stagecraft.common.v1.fact_pb2 import Fact, Texts
 
 from kit import wire
 from kit.errors import InvalidEvent
+from kit.numbers import plain
 
 # A boolean is never a number.
 FactValue = Decimal | str | bool | date | datetime | frozenset[str]
@@ -55,7 +56,7 @@ def fact_of(
         case bool():
             fact.boolean = value
         case Decimal():
-            fact.decimal = wire.plain(value)
+            fact.decimal = plain(value)
         case datetime():
             fact.instant.FromDatetime(value.astimezone(UTC))
         case date():

@@ -10,8 +10,9 @@ import struct
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Callable
-from typing import Any, BinaryIO, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Generator
+from contextvars import ContextVar
+from typing import Any, BinaryIO, Generic, TypeVar
 
 from kit.errors import DeadlineExceeded, RetryableError
 
@@ -19,8 +20,11 @@ T = TypeVar("T")
 
 WORKERS = 2
 START_SECONDS = 30
-SLICE_SECONDS = 0.02
+SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
+
+# Told how many seconds a process worked for whoever is at work here.
+worked: ContextVar[Callable[[float], None] | None] = ContextVar("worked", default=None)
 
 
 class Offload:
@@ -45,6 +49,7 @@ class Offload:
 
     async def _run(self, call: bytes, deadline: float) -> Any:
         worker = self._idle.pop() if self._idle else await _start()
+        began, tell = time.perf_counter(), worked.get()
         try:
             async with asyncio.timeout(deadline):
                 outcome, failed = await _ask(worker, call)
@@ -57,6 +62,9 @@ class Offload:
         except BaseException:
             await _end(worker)
             raise
+        finally:
+            if tell is not None:
+                tell(time.perf_counter() - began)
         self._idle.append(worker)
         if failed:
             raise outcome
@@ -79,6 +87,36 @@ class Turns:
         if time.perf_counter() - self._began > SLICE_SECONDS:
             await asyncio.sleep(0)
             self._began = time.perf_counter()
+
+
+class Timed(Awaitable[T], Generic[T]):
+    """Work, and for how many `seconds` it had the event loop or another process: what it waits for otherwise is not
+    counted."""
+
+    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
+        self.seconds = 0.0
+        self._work = work
+
+    def add(self, seconds: float) -> None:
+        """Other processes worked for it for so long."""
+        self.seconds += seconds
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        thrown: BaseException | None = None
+        while True:
+            began = time.perf_counter()
+            try:
+                waits_for = self._work.send(None) if thrown is None else self._work.throw(thrown)
+            except StopIteration as end:
+                return end.value
+            finally:
+                self.seconds += time.perf_counter() - began
+            try:
+                thrown = None
+                yield waits_for
+            except BaseException as given:
+                # The work decides what becomes of a cancellation.
+                thrown = given
 
 
 async def _start() -> Process:

@@ -26,6 +26,7 @@ from kit.delivery.replay import measure_dead_letters
 from kit.delivery.retries import Retries
 from kit.health import Shared, Watchdog, in_words
 from kit.http.auth import TokenVerifier
+from kit.http.fair_use import FairUse
 from kit.offload import Offload
 from kit.settings import ServiceSettings
 
@@ -54,9 +55,11 @@ class Runtime:
         self.relay = Relay(self.database, settings.service, self._new_producer, self.watchdog)
         self.database.on_events = self.relay.wake
         self.housekeeping = Housekeeping(self.database, settings.parked_days)
+        self.fair_use = FairUse()
         self.consumer = self.lag = self.retries = None
         if handlers:
             batches = Batches(settings, self.database, handlers)
+            batches.took = self.fair_use.note
             self.consumer = Consumer(settings, batches, lambda: new_consumer(settings), self.watchdog, pace)
             self.retries = Retries(self.database, batches)
             self.lag = GroupLag(settings.service, self.consumer.topics, lambda: new_consumer(settings))

@@ -1,5 +1,4 @@
-"""Reading the fields of an event: one function for each kind of value, one code for each way to be wrong. And the one
-way to write a number.
+"""Reading the fields of an event: one function for each kind of value, one code for each way to be wrong.
 
 Every reader raises InvalidEvent, so that all services refuse the same events with the same words.
 """
@@ -14,21 +13,13 @@ from pydantic import PlainSerializer
 
 from kit.errors import InvalidEvent
 from kit.ids import uuid_of
+from kit.numbers import plain
 
 # Digits before and after the point: more than any amount or score has, and few enough to store and to add.
 _MOST_DIGITS = 40
 # Digits of an amount before and after the point: what the rules engine holds exactly.
 AMOUNT_DIGITS = 15
 AMOUNT_FRACTION_DIGITS = 12
-
-
-def plain(number: Decimal) -> str:
-    """A finite number without an exponent and without trailing zeros: one text for each value, never rounded. The
-    driver reads 50000 as Decimal("5E+4"), and `str` would show that."""
-    text = format(number, "f")
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 # The type of every number of an answer.

@@ -16,6 +16,7 @@ from kit.app import Runtime
 from kit.database.unit_of_work import Database
 from kit.delivery.kafka import start_producer
 from kit.events import Event, Received, Record, decode, event_type, headers_of
+from kit.http.fair_use import FairUse
 from kit.ids import uuid7
 from kit.settings import ServiceSettings
 from sandbox.issuer import LocalIssuer
@@ -119,6 +120,13 @@ class ServiceUnderTest:
 StartService = Callable[..., Awaitable[ServiceUnderTest]]
 
 
+class _Unhurried(FairUse):
+    """Tests follow each other as the requests of many tenants do, and none may wait for what another one took."""
+
+    def enter(self, tenant_id: str) -> tuple[float, float]:
+        return 0.0, 0.0
+
+
 @asynccontextmanager
 async def running_service(
     package: str,
@@ -150,6 +158,7 @@ async def running_service(
         }
     )
     app: FastAPI = main.create(given)
+    app.state.fair_use = _Unhurried()
     async with AsyncExitStack() as stack:
         producer = await start_producer(given)
         stack.push_async_callback(producer.stop)

@@ -1,13 +1,14 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
 from forms.answers import AnswerMalformed, Value
-from forms.definition import Form, QuestionType, form_to_json, plain
+from forms.definition import Form, QuestionType, form_to_json
 from forms.lint import Severity, lint
 from forms.messages import answer_to_proto, answers_from_proto, form_from_event
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import OPPORTUNITY
+from kit.numbers import plain
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.visit_pb2 import Visit

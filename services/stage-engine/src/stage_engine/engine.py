@@ -7,10 +7,11 @@ from enum import Enum
 from typing import Any
 
 import zen
+from kit.numbers import plain
 
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import Facts
-from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale, parse, plain
+from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale, parse
 from stage_engine.domain.literals import Known, Moment
 from stage_engine.domain.modes import AS_PUBLISHED, Modes
 from stage_engine.domain.parsed import ParsedRule, demands_by_stage, rules_by_stage

@@ -10,6 +10,7 @@ from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
+from kit.numbers import plain
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
@@ -27,7 +28,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Transit
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
-from stage_engine.domain.literals import Literal, exact_number, plain
+from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord

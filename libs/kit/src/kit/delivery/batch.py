@@ -11,7 +11,7 @@ pauses (see kit.delivery.replay).
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from kit.errors import InvalidEvent, RetryableError
 from kit.events import Received, Record, decode, event_type, headers_of
 from kit.health import in_words
 from kit.ids import utc_now
+from kit.offload import Timed
 from kit.settings import ServiceSettings
 from kit.spans import consumer_spans
 from kit.telemetry import DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
@@ -72,6 +73,15 @@ class _Read(NamedTuple):
         return Refused(self.record, self.raw.partition, self.raw.offset, reason, retried)
 
 
+def in_turn(records: Sequence[Raw]) -> list[tuple[str, list[_Read]]]:
+    """The records by tenant, the fewest first: who has many makes no other wait for them. Each tenant's are sorted by
+    topic, which keeps their order there."""
+    tenants: defaultdict[str, list[_Read]] = defaultdict(list)
+    for each in sorted(map(_read, records), key=lambda each: each.record.topic):
+        tenants[tenant_of(each.record)].append(each)
+    return sorted(tenants.items(), key=lambda tenant: len(tenant[1]))
+
+
 class Batches:
     """Hands records to the handlers of a service, which are given by the events' classes."""
 
@@ -88,15 +98,17 @@ class Batches:
         self.last_error = self.last_words = ""
         # Called between transactions, so that a long batch is not taken for a stuck one.
         self.beat: Callable[[], None] = lambda: None
+        # Told for how long a tenant's events had the event loop.
+        self.took: Callable[[str, float], None] = lambda _tenant_id, _seconds: None
 
     async def apply(self, records: Sequence[Raw]) -> list[Raw]:
         """Handle the records, in one transaction for each tenant where nothing fails; those that have to be repeated
         later, for their fault passes."""
-        # A stable sort keeps the order within each tenant's topics.
-        read = sorted(map(_read, records), key=lambda each: (tenant_of(each.record), each.record.topic))
         undone: list[Raw] = []
-        for tenant_id, group in groupby(read, key=lambda each: tenant_of(each.record)):
-            left = await self._handle(tenant_id, list(group))
+        for tenant_id, read in in_turn(records):
+            timed = Timed(self._handle(tenant_id, read))
+            left = await timed
+            self.took(tenant_id, timed.seconds)
             if not left:
                 self._delayed.pop(tenant_id, None)
             elif time.monotonic() - self._delayed.setdefault(tenant_id, time.monotonic()) > PATIENCE_SECONDS:

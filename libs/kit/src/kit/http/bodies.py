@@ -15,11 +15,10 @@ from kit.http.problems import FieldError, InvalidProblem
 USUAL_BODY = 64 * 1024
 DOCUMENT_BODY = 1024 * 1024
 BATCH_BODY = 2 * 1024 * 1024
-# Escapes that are JSON but no text PostgreSQL could store: NUL, and halves of surrogate pairs. Each is preceded by an
-# even number of backslashes, or it would be no escape.
-_BAD_TEXT = re.compile(
-    rb"(?<!\\)(?:\\\\)*(?:\\u0000|\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])"
-    rb"|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F])"
+# Text without escapes that are JSON but nothing that PostgreSQL could store: NUL, and halves of surrogate pairs. Each
+# backslash begins an escape, read from the left. It never goes back, so the time grows with the length only.
+_GOOD_TEXT = re.compile(
+    rb"(?:[^\\]++|\\(?:[^u]|u(?!0000|[dD][89a-fA-F])|u[dD][89abAB][\da-fA-F]{2}\\u[dD][c-fC-F]|\Z))*+", re.DOTALL
 )
 
 
@@ -80,12 +79,18 @@ def body_rules(endpoint: Callable[..., Any]) -> BodyRules:
     return _rules.get(endpoint, BodyRules())
 
 
+def has_bad_escape(content: bytes) -> bool:
+    """Whether text in this JSON cannot be stored, for what its escapes stand for."""
+    # Most bodies have no such escape, and looking for one is a hundred times faster than reading them all.
+    return rb"\u" in content and _GOOD_TEXT.fullmatch(content) is None
+
+
 def check_text(content: bytes, *, escapes: bool) -> None:
     """JSON between systems is UTF-8 (RFC 8259, 8.1). The parser would also take UTF-16, in which the search for bad
     escapes finds nothing, and raw halves of surrogate pairs."""
     try:
         content.decode()
-        bad = b"\x00" in content or (escapes and _BAD_TEXT.search(content))
+        bad = b"\x00" in content or (escapes and has_bad_escape(content))
         detail = "Text must not contain U+0000 or half a surrogate pair."
     except UnicodeDecodeError:
         bad, detail = True, "The body must be UTF-8."

@@ -91,14 +91,18 @@ class _Route(APIRoute):
         known = parameters_of(self.dependant)
 
         async def wrapped(request: Request) -> Response:
-            # A body costs memory and time: a caller without a valid token gets none of it.
-            admit(request)
+            # A body costs memory and time: a caller without a valid token gets none of it, nor does one whose turn it
+            # is not.
+            caller, fair_use = admit(request), request.app.state.fair_use
+            if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
+                raise NotFoundProblem("There is no such resource.")
             check_query(request, known)
+            return await fair_use.run(caller.tenant_id, lambda: answer(request))
+
+        async def answer(request: Request) -> Response:
             if request.method in ("POST", "PUT", "PATCH"):
                 request.state.body_limit = rules.limit
                 check_text(await request.body(), escapes=not rules.judges_text)
-            if "\x00" in request.scope["path"] or b"%00" in request.scope["query_string"]:
-                raise NotFoundProblem("There is no such resource.")
             try:
                 response = await handle(request)
             except AnsweredBefore as replay:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from typing import Literal
 from uuid import UUID
 
+from kit.numbers import plain
+
 from assessment.domain.capture import Visit
 
 REASON_WORDS = {
@@ -205,10 +207,10 @@ def _missing(reason: Reason, attempt: Attempt, question_keys: tuple[str, ...]) -
 def _shortfall(short_by: Decimal, subject: str, attribute: str, attempt: Attempt) -> str:
     own = subject == attempt.assessment_key
     if attribute != "score":
-        return f"{attribute or subject} is {_plain(short_by) + ' short' if short_by else 'just at its limit'}"
+        return f"{attribute or subject} is {plain(short_by) + ' short' if short_by else 'just at its limit'}"
     percent = own and attempt.score is not None and attempt.score.scale == "percent"
     unit = "percentage point" if percent else "point"
-    text = f"{_plain(short_by)} {unit}{'' if short_by == 1 else 's'} short"
+    text = f"{plain(short_by)} {unit}{'' if short_by == 1 else 's'} short"
     return ("" if own else f"{subject}: ") + (text if short_by else "just at the limit, which must be exceeded")
 
 
@@ -227,8 +229,3 @@ def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
 
 def _number(margin: str) -> Decimal | None:
     return Decimal(margin) if margin else None
-
-
-def _plain(number: Decimal) -> str:
-    text = format(number, "f")
-    return text.rstrip("0").rstrip(".") if "." in text else text

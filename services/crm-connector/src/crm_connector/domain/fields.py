@@ -11,6 +11,8 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from kit.numbers import plain
+
 FactValue = Decimal | str | bool | date | datetime | frozenset[str]
 UNKNOWN = ""
 OBJECT_TYPES = ("account", "opportunity", "lead")
@@ -137,7 +139,7 @@ def kept(value: FactValue | None, kind: FactType) -> str:
         case bool():
             text = "true" if value else "false"
         case Decimal():
-            text = _plain(value)
+            text = plain(value)
         case datetime():
             text = value.astimezone(UTC).isoformat()
         case date():
@@ -147,13 +149,6 @@ def kept(value: FactValue | None, kind: FactType) -> str:
         case _:
             text = value[:MOST_TEXT]
     return f"{kind}:{text}"
-
-
-def _plain(number: Decimal) -> str:
-    text = f"{number:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
 
 
 def value_of(text: str) -> FactValue | None:  # noqa: PLR0911 - one for each type

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
+from kit.numbers import plain
+
 MOST_BANDS = 10
 _LOWEST = re.compile(r"\[?(-?\d+(?:\.\d+)?)")
 
@@ -61,17 +63,13 @@ def _listed(scores: Sequence[Decimal], unit: str) -> Banding:
 
 def _run_name(run: Sequence[Decimal], unit: str) -> str:
     if len(run) == 1:
-        return f"{_plain(run[0])}{unit}"
-    return f"{_plain(run[0])}..{_plain(run[-1])}{unit}"
+        return f"{plain(run[0])}{unit}"
+    return f"{plain(run[0])}..{plain(run[-1])}{unit}"
 
 
 def _tenths(low: Decimal, high: Decimal, unit: str) -> Banding:
     if high <= low:
-        return Banding((low,), (f"{_plain(low)}{unit}",))
+        return Banding((low,), (f"{plain(low)}{unit}",))
     edges = [low + (high - low) * index / MOST_BANDS for index in range(MOST_BANDS)]
-    names = [f"[{_plain(a)},{_plain(b)}){unit}" for a, b in pairwise(edges)]
-    return Banding(tuple(edges), (*names, f"[{_plain(edges[-1])},{_plain(high)}]{unit}"))
-
-
-def _plain(number: Decimal) -> str:
-    return format(number.normalize(), "f")
+    names = [f"[{plain(a)},{plain(b)}){unit}" for a, b in pairwise(edges)]
+    return Banding(tuple(edges), (*names, f"[{plain(edges[-1])},{plain(high)}]{unit}"))

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
-from forms.definition import CHOICE_TYPES, Form, Question, QuestionType, plain
+from forms.definition import CHOICE_TYPES, Form, Question, QuestionType
 from forms.lint import Finding, Severity
 from forms.widths import MAX_POINTS
+from kit.numbers import plain
 
 from scoring.domain.lint_gates import gate_findings
 from scoring.domain.plan import adds_up

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from forms.answers import Value
-from forms.definition import plain
 from forms.lint import Finding, Severity
+from kit.numbers import plain
 
 from scoring.domain.profile import ZERO
 from scoring.domain.reach import Survey

@@ -9,7 +9,7 @@ from enum import StrEnum
 from functools import cached_property
 from typing import Any
 
-from forms.definition import plain
+from kit.numbers import plain
 
 ZERO = Decimal(0)
 ONE = Decimal(1)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from forms.answers import Answers, Value, is_answered
-from forms.definition import plain
+from kit.numbers import plain
 
 from scoring.domain.plan import ScoringPlan
 from scoring.domain.profile import ZERO, Scale, UnansweredPolicy

@@ -6,11 +6,12 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
-from forms.definition import form_from_json, plain
+from forms.definition import form_from_json
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
 from kit.ids import derived, utc_now
+from kit.numbers import plain
 
 from scoring.domain.plan import Bounds, ScoringPlan, compile_plan
 from scoring.domain.profile import profile_from_json

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from decimal import ROUND_UP, Decimal
 
+from kit.numbers import plain
+
 from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale
-from stage_engine.domain.literals import DAY, Known, Moment, moment_text, plain
+from stage_engine.domain.literals import DAY, Known, Moment, moment_text
 
 _CENT = Decimal("0.01")
 

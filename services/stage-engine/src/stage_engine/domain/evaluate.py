@@ -10,8 +10,10 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Protocol
 
+from kit.numbers import plain
+
 from stage_engine.domain.facts import Facts, assessment_of, score_fact
-from stage_engine.domain.literals import Known, plain
+from stage_engine.domain.literals import Known
 from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, is_timed, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.value import value

@@ -24,12 +24,12 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 
-from stage_engine.domain.literals import DAY, Literal, exact_number, plain, seconds
+from stage_engine.domain.literals import DAY, Literal, exact_number, seconds
 from stage_engine.domain.tokens import BEGINNINGS, CellError, Token, tokens_of
 
 __all__ = [
     "Among", "Blank", "Both", "Cell", "CellError", "Is", "Literal", "OneOf", "Presence", "Range", "Scale",
-    "exact_number", "is_empty", "parse", "plain",
+    "exact_number", "is_empty", "parse",
 ]  # fmt: skip
 
 UNITS = {"w": 7 * DAY, "d": DAY, "h": 3600}

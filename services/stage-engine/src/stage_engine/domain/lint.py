@@ -8,11 +8,13 @@ what they leave open (`lint_gaps`).
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
+from kit.numbers import plain
+
 from stage_engine.domain.boxes import contains, intersect, within
 from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
-from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range, plain
+from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_gaps import gap_findings

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from itertools import islice, pairwise, product
 
+from kit.numbers import plain
+
 from stage_engine.domain.boxes import intersect
 from stage_engine.domain.cells import predicate, to_text
 from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, info
 from stage_engine.domain.grammar import Cell, Range, Scale
-from stage_engine.domain.literals import plain
 from stage_engine.domain.parsed import ParsedRule, rules_by_stage
 from stage_engine.domain.pipeline import Pipeline
 

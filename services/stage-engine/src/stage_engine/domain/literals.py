@@ -8,6 +8,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Any
 
+from kit.numbers import plain
 from pydantic import PlainSerializer, PlainValidator
 
 from stage_engine.domain.value import value
@@ -74,15 +75,6 @@ def exact_number(text: str) -> Decimal:
     if -exponent > FRACTION_DIGITS or len(digits.digits) + exponent > INTEGER_DIGITS:
         raise ValueError(f"{text} has more than {INTEGER_DIGITS} digits before or {FRACTION_DIGITS} after the point")
     return number
-
-
-@lru_cache(4096)
-def plain(number: Decimal) -> str:
-    """A number in plain notation without needless zeros: one text per number."""
-    text = f"{number:f}"
-    if "." in text:
-        text = text.rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
 
 
 @lru_cache(4096)
