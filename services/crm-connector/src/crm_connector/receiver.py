@@ -21,7 +21,7 @@ from crm_connector.fields_in_use import FieldsInUse
 from crm_connector.link import LinkState
 from crm_connector.records import ImportRecord
 from crm_connector.repository.connection import UNREADABLE, ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service import inbound
 from crm_connector.service.inbound import OVERLAP
 from crm_connector.service.maps import load_maps
@@ -201,7 +201,7 @@ class Receiver:
 
     async def _observe_conflicts(self) -> None:
         async with self._unit_of_work() as uow:
-            conflicts = await IntentRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
+            conflicts = await SettledRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
         if not conflicts:
             return
         records = await self._read([conflict.opportunity_id for conflict in conflicts])

@@ -21,6 +21,8 @@ from crm_connector.holding import Holding
 from crm_connector.records import Attempt, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.outbound import Prepared, prepare
 from crm_connector.service.settling import Replied, settle_replies
 from crm_connector.signals import Signals
@@ -113,7 +115,8 @@ class Sender:
                 if len(ready) < due:
                     # A stage may have no counterpart because the CRM's stages changed.
                     await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), stages_wanted_at=utc_now())
-            idle = not overdue and not due and self._holds.probing and not (await intents.backlog(*IN_LINE)).count
+            idle = not overdue and not due and self._holds.probing
+            idle = idle and not (await IntentList(uow.session, self._tenant_id).backlog(*IN_LINE)).count
         if idle:
             # Nothing waits, so nothing is held back.
             await self._holds.forget()
@@ -181,7 +184,9 @@ class Sender:
 
     async def _attempts_of(self, writes: Sequence[QueuedWrite]) -> Attempts:
         async with self._database.unit_of_work(self._tenant_id) as uow:
-            return await IntentRepository(uow.session, self._tenant_id).attempts_of(write.intent_id for write in writes)
+            return await SettledRepository(uow.session, self._tenant_id).attempts_of(
+                write.intent_id for write in writes
+            )
 
     async def _read(self, writes: Sequence[QueuedWrite]) -> dict[str, CrmRecord]:
         records = await self._crm.read([write.opportunity_id for write in writes])

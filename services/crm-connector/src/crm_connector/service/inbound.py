@@ -25,8 +25,8 @@ from crm_connector.domain.observation import (
 )
 from crm_connector.records import Attempt, Conflict, OpportunityRecord, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.maps import Maps, maps_of
 from crm_connector.service.publishing import observe
 from crm_connector.service.settling import confirm, show_confirmed, take_echoes
@@ -161,7 +161,7 @@ class _Intake:
         rows = await opportunities.lock(each.record_id for each in shown)
         maps = await maps_of(uow, rows.values())
         written = {each.write_id for each in shown if each.write_id}
-        attempts = await IntentRepository(uow.session, uow.tenant_id).ledger(written)
+        attempts = await SettledRepository(uow.session, uow.tenant_id).ledger(written)
         proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
         return cls(uow, names, now, rows, maps, attempts, proven)
 
@@ -255,4 +255,4 @@ async def observe_conflicts(
         rows[row.opportunity_id] = replace(observe(uow, maps, row, effect, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
     observed = [conflict.intent_id for conflict in conflicts]
-    await IntentRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)
+    await SettledRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)

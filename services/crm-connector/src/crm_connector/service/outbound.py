@@ -21,6 +21,7 @@ from crm_connector.records import Attempt, DueWrite, OpportunityRecord, QueuedWr
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.maps import Maps, Version, load_maps, maps_of
 from crm_connector.service.publishing import read_again
 from crm_connector.service.settling import intent_id, park_unmapped, park_unreadable, supersede
@@ -122,7 +123,7 @@ async def prepare(
     texts = await DefinitionRepository(uow.session, uow.tenant_id).texts(
         (write.assessment_key, write.assessment_version) for write in due if write.evidence is not None
     )
-    reasons = await _reasons(intents, due, maps) if maps else {}
+    reasons = await _reasons(uow, due, maps) if maps else {}
     ready: list[Prepared] = []
     needless: list[UUID] = []
     unmapped: list[DueWrite] = []
@@ -158,14 +159,14 @@ async def prepare(
     return ready, len(due)
 
 
-async def _reasons(intents: IntentRepository, due: Sequence[QueuedWrite], maps: Maps) -> Reasons:
+async def _reasons(uow: UnitOfWork, due: Sequence[QueuedWrite], maps: Maps) -> Reasons:
     """Why those are lost whose write, made once more, does not say it again."""
     lost = [
         write.opportunity_id
         for write in due
         if write.target_stage and not write.reason_code and is_lost(maps.stages(_version(write)), write.target_stage)
     ]
-    return await intents.last_reasons(lost) if lost else {}
+    return await SettledRepository(uow.session, uow.tenant_id).last_reasons(lost) if lost else {}
 
 
 def _version(write: QueuedWrite) -> Version:
