@@ -39,10 +39,9 @@ class ScriptedCrm:
     the reply, `skip` the work and lose the reply, `hang` after the work, `hang before` it; otherwise all is well."""
 
     name = "scripted"
-    fact_fields: Mapping[str, str] = {"stage": "StageName"}
     default_fields = FieldMapping()
     writes_at_once = 25
-    opportunity_object = "Opportunity"
+    subject_objects: Mapping[str, str] = {"opportunity": "Opportunity", "lead": "Lead"}
     evidence_objects: Sequence[str] = ("Assessment",)
 
     def __init__(self, *script: str) -> None:
@@ -366,7 +365,7 @@ class TestCrossing:
         """Read the opportunity as a sweep does."""
         page = await crm.read(["d1"])
         async with service.database.unit_of_work(tenant) as uow:
-            await inbound.apply_records(uow, page, ObservationKind.UPDATED, crm.fact_fields, utc_now())
+            await inbound.apply_records(uow, page, ObservationKind.UPDATED, utc_now())
 
     async def test_what_the_crm_holds_after_a_write_is_published_after_it(
         self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
@@ -405,7 +404,7 @@ class TestCrossing:
             await queue.decide(make.decision("d1", 2, target="closed_won", expected="negotiation"))
             await queue.states("CONFLICT", "CONFIRMED")
         async with service.database.unit_of_work(tenant) as uow:
-            await inbound.observe_conflicts(uow, conflicts, records, crm.fact_fields, utc_now())
+            await inbound.observe_conflicts(uow, conflicts, records, utc_now())
         async with service.database.unit_of_work(tenant) as uow:
             assert await SettledRepository(uow.session, tenant).conflicts(1) == []
         found = (await service.client.get("/v1/opportunities/d1", headers=service.headers(tenant))).json()

@@ -275,6 +275,7 @@ def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:
     known = facts.fields if facts else {}
     amount, close_date = (value_of(known.get(f"opportunity.{name}", UNKNOWN)) for name in ("amount", "close_date"))
     return schemas.Opportunity(
+        object_type=row.object_type,
         opportunity_id=row.opportunity_id,
         pipeline_key=row.pipeline_key,
         pipeline_version=row.pipeline_version,

@@ -52,6 +52,7 @@ class Decided:
     """What a decision asks of the CRM. `evidence` is the submission as it is kept until it is written."""
 
     decision_id: UUID
+    object_type: str
     opportunity_id: str
     decision_no: int
     revision: int
@@ -82,6 +83,7 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         read_evidence(scored)
     return Decided(
         decision_id=wire.uuid(message.decision_id, "decision_id"),
+        object_type=message.object_type or OPPORTUNITY,
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         decision_no=message.decision_no,
         revision=message.revision,

@@ -100,10 +100,10 @@ class Sender:
         if self._signals.resume.is_set():
             self._signals.resume.clear()
             await self._holds.try_now()
-        if self._holds.stops_all(self._signals.unfit) or len(self.calls) >= (1 if self._holds.doubtful else CALLS):
+        if self._holds.stops_all or len(self.calls) >= (1 if self._holds.doubtful else CALLS):
             return 0
         limit = min(self._crm.writes_at_once, PROBE) if self._holds.doubtful else self._crm.writes_at_once
-        bare = self._holds.stops_evidence(self._signals.unfit)
+        bare, held = self._holds.stops_evidence(self._signals.unfit), self._holds.stopped(self._signals.unfit)
         async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
             overdue = await intents.overdue(utc_now(), limit)
@@ -111,7 +111,7 @@ class Sender:
                 await intents.postpone([write.intent_id for write in overdue], utc_now() + LEASE)
                 ready, due = [], len(overdue)
             else:
-                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE, bare=bare)
+                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE, bare=bare, held=held)
                 if len(ready) < due:
                     # A stage may have no counterpart because the CRM's stages changed.
                     await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), stages_wanted_at=utc_now())
@@ -179,8 +179,7 @@ class Sender:
         )
 
     def _stage_of(self, attempt: Attempt | None) -> str:
-        stage = attempt.sent.get(self._crm.fact_fields.get("stage", "stage")) if attempt else None
-        return stage if isinstance(stage, str) else ""
+        return attempt.stage if attempt else ""
 
     async def _attempts_of(self, writes: Sequence[QueuedWrite]) -> Attempts:
         async with self._database.unit_of_work(self._tenant_id) as uow:

@@ -84,7 +84,7 @@ class Upkeep:
         records = await self._crm.read(silent) if silent else []
         if records:
             async with self._unit_of_work() as uow:
-                await inbound.apply_records(uow, records, ObservationKind.UPDATED, self._crm.fact_fields, utc_now())
+                await inbound.apply_records(uow, records, ObservationKind.UPDATED, utc_now())
 
     async def know(self, stages: Collection[str]) -> None:
         """Read the CRM's stages again if one of these is not among them."""

@@ -267,6 +267,7 @@ def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pi
         reason_code=move.reason_code,
         earned_stage=opportunity.earned_stage,
         changed_at=move.changed_at,
+        object_type=pipeline.object_type,
     )
 
 
@@ -276,6 +277,7 @@ def stage_decided(
     given: Input,
     evidence: SubmissionScored | None,
     change: StageChanged | None,
+    object_type: str,
 ) -> StageDecided:
     """The decision, with the evidence it rests on and the change it made. Answers of a person who has no right to the
     opportunity are no evidence, and go no further."""
@@ -321,6 +323,7 @@ def stage_decided(
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
         crm_expected_version=decision.crm_expected_version,
+        object_type=object_type,
     )
 
 
@@ -358,6 +361,7 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
         ],
         skip_policy=_POLICIES[pipeline.skip_policy],
         is_default=pipeline.is_default,
+        object_type=pipeline.object_type,
         currency=pipeline.currency,
         published_at=published_at,
     )

@@ -72,6 +72,7 @@ _DUE = text("""
       AND w.state = 'NEW'
       AND w.due_at <= :now
       AND (NOT :bare OR w.evidence IS NULL)
+      AND w.object_type <> ALL(:held)
       AND NOT EXISTS (
           SELECT
           FROM write_queue other
@@ -176,15 +177,16 @@ class IntentRepository:
 
     # Sending
 
-    async def due(self, now: datetime, limit: int, *, bare: bool = False) -> list[DueWrite]:
+    async def due(self, now: datetime, limit: int, *, bare: bool = False, held: Collection[str] = ()) -> list[DueWrite]:
         """The first write in line of each opportunity that has none on its way, where that one may be sent now: the
-        urgent ones first. With `bare` only those without evidence."""
+        urgent ones first. With `bare` only those without evidence; none of the types in `held`."""
         given = {
             "tenant_id": self._tenant_id,
             "now": now,
             "texts_awaited_since": now - TEXT_PATIENCE,
             "most": limit,
             "bare": bare,
+            "held": list(held),
         }
         return await records(self._session, _DUE.bindparams(**given).columns(left_out=_q.left_out.type), DueWrite)
 
@@ -250,6 +252,7 @@ class IntentRepository:
 def _intent(write: QueuedWrite, follows: UUID | None) -> NewIntent:
     return NewIntent(
         write.intent_id,
+        write.object_type,
         write.opportunity_id,
         write.decision_id,
         write.decision_no,

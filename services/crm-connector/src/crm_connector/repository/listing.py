@@ -17,6 +17,7 @@ _q, _i = write_queue.c, write_intent.c
 _INTENT = select(
     _i.intent_id,
     _i.position,
+    _i.object_type,
     _i.opportunity_id,
     _i.decision_id,
     _i.decision_no,
