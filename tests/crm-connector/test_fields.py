@@ -14,12 +14,15 @@ from crm_connector.domain.fields import (
     FieldMapping,
     MappedField,
     available,
+    currency_of,
     kept,
     named_wrongly,
     not_there,
     value_of,
 )
-from crm_connector.salesforce.plan import DEFAULT, OPTIONAL
+from crm_connector.salesforce import plan
+from crm_connector.salesforce.objects import STANDARD
+from crm_connector.salesforce.plan import DEFAULT
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.facts import seen_facts
@@ -73,6 +76,41 @@ class TestDomain:
         assert available(mapping, faults) == FieldMapping({"opportunity.source": TEXT})
 
 
+class TestCurrencies:
+    @staticmethod
+    async def adopted(scripted: Any, mapping: FieldMapping, *fields: str) -> plan.Plan:
+        described = [{"name": name, "label": name, "type": kind} for name, kind in (each.split(":") for each in fields)]
+        org = scripted(lambda _: httpx.Response(200, json={"fields": described, "records": []}))
+        return await plan.made(org.rest, mapping, ["opportunity"], STANDARD)
+
+    async def test_an_amount_has_the_currency_of_its_record_whatever_is_mapped(self, scripted: Any) -> None:
+        mapping = FieldMapping({
+            "opportunity.amount": MappedField("Amount", FactType.MONEY),
+            "account.revenue": MappedField("AnnualRevenue", FactType.MONEY),
+        })  # fmt: skip
+        fields = ("StageName:picklist", "Amount:currency", "AnnualRevenue:currency", "CurrencyIsoCode:picklist")
+        found = await self.adopted(scripted, mapping, *fields)
+        assert {"CurrencyIsoCode", "Account.CurrencyIsoCode"} <= set(found.columns("opportunity"))
+        account = {"AnnualRevenue": Decimal(7), "CurrencyIsoCode": "EUR"}
+        facts = found.facts_of("opportunity", {"Amount": Decimal(5), "CurrencyIsoCode": "SEK", "Account": account})
+        assert currency_of("opportunity.amount", facts) == "SEK"
+        assert currency_of("account.revenue", facts) == "EUR"
+        assert currency_of("opportunity.currency", facts) == ""
+
+    async def test_an_org_of_one_currency_has_no_such_fact(self, scripted: Any) -> None:
+        mapping = FieldMapping({"opportunity.amount": MappedField("Amount", FactType.MONEY)})
+        found = await self.adopted(scripted, mapping, "StageName:picklist", "Amount:currency")
+        facts = found.facts_of("opportunity", {"Amount": Decimal(5)})
+        assert (list(facts), currency_of("opportunity.amount", facts)) == (["opportunity.amount"], "")
+
+    async def test_a_field_that_a_person_maps_for_it_goes_first(self, scripted: Any) -> None:
+        mapping = FieldMapping({"opportunity.currency": MappedField("Own__c", FactType.TEXT)})
+        found = await self.adopted(
+            scripted, mapping, "StageName:picklist", "Own__c:picklist", "CurrencyIsoCode:picklist"
+        )
+        assert found.facts_of("opportunity", {"Own__c": "USD"}) == {"opportunity.currency": "text:USD"}
+
+
 def facts_of(message: RecordObserved) -> dict[str, Any]:
     return {name: fact.value for name, fact in seen_facts(message.facts).items()}
 
@@ -111,7 +149,7 @@ async def put(linked: Any, facts: dict[str, Any], roles: dict[str, Any] | None =
 @pytest_asyncio.fixture(loop_scope="session")
 async def shipped(linked: Any) -> Any:
     """The connector with the mapping that it is shipped with, whatever a test before made of it."""
-    facts = {n: {"field": f.field, "type": f.type} for n, f in DEFAULT.facts.items() if n not in OPTIONAL}
+    facts = {n: {"field": f.field, "type": f.type} for n, f in DEFAULT.facts.items()}
     reply = await put(linked, facts, dict(DEFAULT.contact_roles))
     assert reply.status_code == 200, reply.text
     return linked
@@ -161,6 +199,8 @@ class TestFacts:
             linked, "OpportunityContactRole", OpportunityId=opportunity, ContactId=contact, Role="Decision Maker"
         )
         await last(linked, opportunity, contacts__decision_makers=Decimal(1))
+        edit(linked, role, Role="Influencer")
+        await last(linked, opportunity, contacts__decision_makers=Decimal(0), contacts__influencers=Decimal(1))
         edit(linked, role, Role="Other")
         await last(linked, opportunity, contacts__decision_makers=Decimal(0))
 

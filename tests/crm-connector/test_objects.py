@@ -1,16 +1,22 @@
 """Leads and accounts go through their stages like opportunities: seen, decided on and written back."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.salesforce.preflight import RULE_MISSING
+from sandbox.salesforce.testing import RunningOrg
+from stage_engine.templates import templates
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_LOST, CATEGORY_OPEN, PipelinePublished, Stage
-from testing.service import eventually
+from stagecraft.stage.v1.stage_changed_pb2 import CAUSE_CRM, StageChanged
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+from testing.service import ServiceUnderTest, StartService, eventually
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="session")]
 
@@ -134,3 +140,90 @@ class TestLacks:
         await linked.service.client.post("/v1/connection/retry", headers=linked.headers)
         await eventually(missing)
         await linked.state_of(record_id, "ECHOED")
+
+
+@dataclass
+class Loop:
+    """The stage engine and the connector of one tenant, between them the broker, and the org."""
+
+    org: RunningOrg
+    engine: ServiceUnderTest
+    connector: ServiceUnderTest
+    tenant: str
+
+    async def publish(self, document: dict[str, Any]) -> None:
+        headers = self.engine.headers(self.tenant)
+        made = await self.engine.client.post("/v1/pipelines", json=document, headers=headers)
+        assert made.status_code == 201, made.text
+        done = await self.engine.client.post(f"/v1/pipelines/{document['key']}/publish", headers=headers)
+        assert done.status_code == 201, done.text
+
+    async def moved(self, record_id: str, *stages: str) -> list[StageChanged]:
+        """The moves of the record, once they led through these stages."""
+
+        async def all_of_them() -> list[StageChanged]:
+            events = await self.engine.events(StageChanged, tenant=self.tenant, count=0)
+            own = [event.message for event in events if event.message.opportunity_id == record_id]
+            assert [each.to_stage for each in own] == list(stages)
+            return own
+
+        return await eventually(all_of_them)
+
+    async def holds(self, name: str, record_id: str, field: str, value: str) -> None:
+        headers = {"Authorization": f"Bearer {self.org.token()}"}
+
+        async def held() -> None:
+            async with httpx.AsyncClient(base_url=self.org.url, headers=headers) as client:
+                record = (await client.get(f"/services/data/v67.0/sobjects/{name}/{record_id}")).json()
+            assert record[field] == value
+
+        await eventually(held)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def loop(org: RunningOrg, start_service: StartService, make: Any) -> Loop:
+    tenant, prefix = f"tenant-{uuid4().hex[:8]}", f"t{uuid4().hex[:8]}."
+    engine = await start_service("stage_engine", topic_prefix=prefix)
+    connector = await start_service("crm_connector", topic_prefix=prefix, **make.settings(org, tenant))
+    found = Loop(org, engine, connector, tenant)
+    await found.publish(templates()["field_example"])
+    for object_type, (_, _, _, names) in KINDS.items():
+        categories = ("open", "open", "lost")
+        stages = [{"key": k, "name": n, "category": c} for k, n, c in zip(KEYS, names, categories, strict=True)]
+        called = {"fact": "activity.call.count", "cell": ">= 1"}
+        rule = {"rule_id": "called", "from_stage": "first", "to_stage": "second", "mode": "auto"}
+        document = {"key": f"{object_type}s", "name": "Its own", "object_type": object_type, "stages": stages}
+        await found.publish({**document, "skip_policy": "forbid", "rules": [{**rule, "conditions": [called]}]})
+    return found
+
+
+@pytest.mark.parametrize("object_type", sorted(KINDS))
+class TestWithTheEngine:
+    @pytest.mark.capability(40)
+    async def test_a_call_moves_the_record_and_a_person_moves_it_on(self, loop: Loop, object_type: str) -> None:
+        name, needed, field, stages = KINDS[object_type]
+        key = {"lead": "leads", "account": "accounts"}[object_type]
+        (record_id,) = loop.org.sim("load", {key: [{**needed, field: stages[0]}]})[key]
+
+        async def live() -> None:
+            connection = await loop.connector.client.get("/v1/connection", headers=loop.connector.headers(loop.tenant))
+            assert connection.json()["state"] == "LIVE"
+
+        await eventually(live)
+        # A change, since the org says nothing of what was loaded.
+        loop.org.sim("edit", {"id": record_id, "fields": {"Description": "seen"}})
+        (seen,) = await loop.moved(record_id, "first")
+        assert seen.object_type == object_type
+
+        about = {"WhoId" if object_type == "lead" else "WhatId": record_id}
+        (task,) = loop.org.sim("load", {"tasks": [{"Type": "Call", "Status": "Not Started", **about}]})["tasks"]
+        loop.org.sim("edit", {"id": task, "fields": {"Status": "Completed"}})
+        _, called = await loop.moved(record_id, "first", "second")
+        assert (called.object_type, called.rule_id) == (object_type, "called")
+        await loop.holds(name, record_id, field, stages[1])
+
+        loop.org.sim("edit", {"id": record_id, "fields": {field: stages[2]}})
+        *_, closed = await loop.moved(record_id, "first", "second", "last")
+        assert closed.cause == CAUSE_CRM
+        decided = [e.message for e in await loop.engine.events(StageDecided, tenant=loop.tenant, count=1)]
+        assert {each.object_type for each in decided if each.opportunity_id == record_id} == {object_type}

@@ -11,7 +11,9 @@ from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
@@ -23,6 +25,7 @@ from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from stage_engine.domain.activities import Activity
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
@@ -33,6 +36,7 @@ from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
 
 __all__ = [
+    "ActivityObserved",
     "CrmWriteConfirmed",
     "CrmWriteParked",
     "RecordObserved",
@@ -213,6 +217,20 @@ def read_refusal(message: CrmWriteParked) -> ParkedWrite:
         code=wire.required(message.code, "code"),
         reason=message.reason,
         at=wire.moment(message.parked_at, "parked_at"),
+    )
+
+
+def read_activity(message: ActivityObserved) -> Activity:
+    """What someone did, or plans to do, about a subject."""
+    return Activity(
+        subject_id=wire.required(message.record_id, "record_id"),
+        activity_id=wire.required(message.activity_id, "activity_id"),
+        kind=wire.word(activities.ActivityKind, message.kind, "kind"),
+        done=message.done,
+        withdrawn=message.withdrawn,
+        inbound=message.direction == activities.DIRECTION_INBOUND,
+        occurred_at=wire.moment(message.occurred_at, "occurred_at"),
+        committed_at=wire.moment(message.committed_at, "committed_at"),
     )
 
 

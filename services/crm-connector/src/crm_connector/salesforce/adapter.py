@@ -104,7 +104,7 @@ class SalesforceCrm:
 
     async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
         self._plan = found = await plan.made(self._rest, mapping, object_types, self._objects)
-        missing = mapping.facts.keys() - found.mapping.facts.keys() - plan.OPTIONAL
+        missing = mapping.facts.keys() - found.mapping.facts.keys()
         return Adopted(found.key, found.object_types, tuple(sorted(missing)))
 
     async def stages(self) -> list[CrmStage]:

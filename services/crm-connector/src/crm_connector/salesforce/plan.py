@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from crm_connector.domain.fields import (
     CONTACTS,
+    CURRENCY_FACT,
     UNKNOWN,
     CrmField,
     FactType,
@@ -40,14 +41,12 @@ _TYPES: Mapping[str, tuple[FactType, ...]] = {
     "multipicklist": (FactType.TEXTS,),
 } | dict.fromkeys(("double", "percent", "int", "long"), (NUMBER,))  # fmt: skip
 _TEXTS = ("id", "string", "textarea", "picklist", "combobox", "reference", "url", "email", "phone")
-# Of the defaults these are missing in many orgs, which is nothing to report.
-OPTIONAL = frozenset({"opportunity.currency"})
+CURRENCY = "CurrencyIsoCode"
 DEFAULT = FieldMapping(
     {
         name: MappedField(at, kind)
         for name, at, kind in (
             ("opportunity.amount", "Amount", MONEY),
-            ("opportunity.currency", "CurrencyIsoCode", TEXT),
             ("opportunity.close_date", "CloseDate", DATE),
             ("opportunity.record_type", RECORD_TYPE, TEXT),
             ("opportunity.lead_source", "LeadSource", TEXT),
@@ -72,7 +71,10 @@ DEFAULT = FieldMapping(
             ("lead.last_activity_date", "LastActivityDate", DATE),
         )
     },
-    {"decision_makers": ("Decision Maker", "Economic Buyer", "Executive Sponsor")},
+    {
+        "decision_makers": ("Decision Maker", "Economic Buyer", "Economic Decision Maker", "Executive Sponsor"),
+        "influencers": ("Influencer", "Evaluator", "Technical Buyer"),
+    },
 )
 
 
@@ -188,6 +190,7 @@ async def made(rest: Rest, names: FieldMapping, object_types: Sequence[str], obj
     """The plan for a mapping in the org as it is now."""
     needed = [each for each in OBJECTS if each in object_types or names.of(each)]
     fields = {each: await fields_of(rest, each) for each in needed}
+    names = _with_currencies(names, fields)
     followed = tuple(each for each in OBJECTS if each in object_types and fields.get(each))
     plan = Plan(available(names, not_there(names, fields)), names, followed)
     has = {each: {found.name for found in fields[each]} for each in followed}
@@ -196,6 +199,14 @@ async def made(rest: Rest, names: FieldMapping, object_types: Sequence[str], obj
     if any(mapped.field == RECORD_TYPE for mapped in plan.mapping.facts.values()):
         plan = replace(plan, record_types=await _record_types(rest))
     return plan
+
+
+def _with_currencies(names: FieldMapping, fields: Mapping[str, Sequence[CrmField]]) -> FieldMapping:
+    """The mapping, and the currency of each type where the org has one for each record: an amount means nothing without
+    it, whoever wrote the mapping."""
+    many = [each for each, found in fields.items() if any(field.name == CURRENCY for field in found)]
+    currencies = {f"{each}.{CURRENCY_FACT}": MappedField(CURRENCY, TEXT) for each in many}
+    return FieldMapping({**currencies, **names.facts}, names.contact_roles)
 
 
 async def _record_types(rest: Rest) -> dict[str, str]:
