@@ -221,14 +221,15 @@ def read_refusal(message: CrmWriteParked) -> ParkedWrite:
 
 
 def read_activity(message: ActivityObserved) -> Activity:
-    """What someone did, or plans to do, about a subject."""
+    """What a person did, or plans to do, about a subject."""
+    directed = message.direction != activities.DIRECTION_UNSPECIFIED
     return Activity(
         subject_id=wire.required(message.record_id, "record_id"),
         activity_id=wire.required(message.activity_id, "activity_id"),
         kind=wire.word(activities.ActivityKind, message.kind, "kind"),
         done=message.done,
         withdrawn=message.withdrawn,
-        inbound=message.direction == activities.DIRECTION_INBOUND,
+        inbound=directed and wire.word(activities.Direction, message.direction, "direction") == "inbound",
         occurred_at=wire.moment(message.occurred_at, "occurred_at"),
         committed_at=wire.moment(message.committed_at, "committed_at"),
     )

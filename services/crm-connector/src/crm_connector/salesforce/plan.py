@@ -61,6 +61,7 @@ DEFAULT = FieldMapping(
             ("account.employees", "NumberOfEmployees", NUMBER),
             ("account.type", "Type", TEXT),
             ("lead.status", "Status", TEXT),
+            ("lead.company", "Company", TEXT),
             ("lead.record_type", RECORD_TYPE, TEXT),
             ("lead.source", "LeadSource", TEXT),
             ("lead.industry", "Industry", TEXT),
