@@ -48,6 +48,20 @@ class TestGraph:
         assert len({node["referenceId"] for node in nodes}) == len(nodes)
         assert nodes[2]["body"]["Assessment__r"] == {"External_Id__c": "s1"}
 
+    @pytest.mark.parametrize(
+        ("object_type", "name", "field"), [("lead", "Lead", "Status"), ("account", "Account", "Type")]
+    )
+    def test_of_a_lead_or_an_account_the_record_alone_is_written(
+        self, make: Any, object_type: str, name: str, field: str
+    ) -> None:
+        about = replace(write(make), object_type=object_type)
+        objects = subject_objects(account_stage="Type")
+        (found,) = graph.payload([about], BASE, objects)["graphs"]
+        (node,) = found["compositeRequest"]
+        assert node["url"] == f"{BASE}/sobjects/{name}/006A"
+        assert (node["body"][field], node["body"]["Stagecraft_Score__c"]) == ("Discovery", 70)
+        assert (graph.node_count(about), graph.touched(about, objects)) == (1, (name,))
+
     def test_answers_alone_disarm_the_stage_rule(self, make: Any) -> None:
         found = write(make)
         fields = record_fields(CrmWrite("w", "006A", None, found.evidence, {}), STANDARD["opportunity"])

@@ -10,6 +10,7 @@ from kit.ids import utc_now
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.holds import Hold, Holds, Refusal, Scope
 from crm_connector.domain.intents import Reply, Verdict
+from crm_connector.domain.observation import OPPORTUNITY
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
@@ -115,7 +116,8 @@ class Holding:
 
     def _touched(self, write: CrmWrite) -> Sequence[str]:
         subject = self._crm.subject_objects.get(write.object_type, "")
-        return (subject, *(self._crm.evidence_objects if write.evidence else ()))
+        assessed = write.evidence is not None and write.object_type == OPPORTUNITY
+        return (subject, *(self._crm.evidence_objects if assessed else ()))
 
     async def _keep(self, before: Sequence[Hold]) -> None:
         held = self._holds.all

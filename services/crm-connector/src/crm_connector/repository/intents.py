@@ -71,7 +71,7 @@ _DUE = text("""
     WHERE w.tenant_id = :tenant_id
       AND w.state = 'NEW'
       AND w.due_at <= :now
-      AND (NOT :bare OR w.evidence IS NULL)
+      AND (NOT :bare OR w.evidence IS NULL OR w.object_type <> 'opportunity')
       AND w.object_type <> ALL(:held)
       AND NOT EXISTS (
           SELECT
@@ -179,7 +179,7 @@ class IntentRepository:
 
     async def due(self, now: datetime, limit: int, *, bare: bool = False, held: Collection[str] = ()) -> list[DueWrite]:
         """The first write in line of each opportunity that has none on its way, where that one may be sent now: the
-        urgent ones first. With `bare` only those without evidence; none of the types in `held`."""
+        urgent ones first. With `bare` only those that touch no assessment; none of the types in `held`."""
         given = {
             "tenant_id": self._tenant_id,
             "now": now,
