@@ -157,12 +157,14 @@ async def shipped(linked: Any) -> Any:
 
 @pytest.mark.stack
 class TestFacts:
+    @pytest.mark.capability(44)
     async def test_shipped_facts_follow_the_record(self, shipped: Any) -> None:
         linked = shipped
         (kind,) = linked.org.sim(
             "load", {"record_types": [{"Name": "Renewal", "DeveloperName": "Renewal", "SobjectType": "Opportunity"}]}
         )["record_types"]
-        opportunity = await linked.created(LeadSource="Web", Amount=12.5)
+        (campaign,) = linked.org.sim("load", {"campaigns": [{"Name": "Fair"}]})["campaigns"]
+        opportunity = await linked.created(LeadSource="Web", Amount=12.5, CampaignId=campaign)
         edit(linked, opportunity, NextStep="Call", Type="New Business")
         message = await last(linked, opportunity, opportunity__next_step="Call")
         assert set(message.changed_facts) == {"opportunity.next_step", "opportunity.type"}
@@ -171,7 +173,7 @@ class TestFacts:
         assert facts["opportunity.close_date"] == date(2027, 3, 31)
         assert facts["opportunity.lead_source"] == "Web"
         assert facts["opportunity.probability"] == 10
-        assert facts["opportunity.campaign"] is None
+        assert facts["opportunity.campaign"] == campaign
         assert facts["account.industry"] is None
         assert facts["contacts.decision_makers"] == 0
         assert abs((facts["opportunity.created_at"] - datetime.now(UTC)).total_seconds()) < 600
@@ -179,6 +181,7 @@ class TestFacts:
         edit(linked, opportunity, RecordTypeId=kind, NextStep=None)
         await last(linked, opportunity, opportunity__next_step=None)
 
+    @pytest.mark.capability(41)
     async def test_an_account_gives_facts_to_its_opportunities(self, shipped: Any) -> None:
         linked = shipped
         account = await insert(linked, "Account", Name="Initech", Industry="Energy", NumberOfEmployees=40)
@@ -191,6 +194,7 @@ class TestFacts:
         edit(linked, opportunity, AccountId=None)
         await last(linked, opportunity, account__industry=None)
 
+    @pytest.mark.capability(41)
     async def test_contacts_are_counted_by_their_roles(self, shipped: Any) -> None:
         linked = shipped
         opportunity = await linked.created()
@@ -207,6 +211,7 @@ class TestFacts:
 
 @pytest.mark.stack
 class TestLeads:
+    @pytest.mark.capability(58)
     async def test_are_followed_once_they_have_a_pipeline(self, shipped: Any) -> None:
         linked = shipped
         person = {"LastName": "Lund", "Company": "Lund AB"}
@@ -221,7 +226,10 @@ class TestLeads:
         message = await last(linked, before, lead__status="Working - Contacted")
         assert (message.object_type, message.pipeline_key, message.stage_key) == ("lead", "leads", "working")
 
-        lead = await insert(linked, "Lead", **person, Status="Open - Not Contacted")
+        lead = await insert(
+            linked, "Lead", **person, Status="Open - Not Contacted", LeadSource="Web", Industry="Energy"
+        )
+        await last(linked, lead, lead__company="Lund AB", lead__source="Web", lead__industry="Energy")
         edit(linked, lead, Status="Closed - Not Converted", Rating="Hot")
         message = await last(linked, lead, lead__rating="Hot")
         assert (message.stage_key, message.crm_stage) == ("closed", "Closed - Not Converted")
@@ -259,11 +267,17 @@ class TestMapping:
             ("/facts/opportunity.next_step/type", "field_type_differs"),
         ]
 
+    @pytest.mark.capability(86)
     async def test_candidates_are_the_fields_that_may_be_read(self, linked: Any) -> None:
         linked.org.sim("permissions", {"hidden": ["Lead.Rating"]})
         path = "/v1/field-mappings/candidates?object=lead"
         found = (await linked.service.client.get(path, headers=linked.headers)).json()["fields"]
+        rating = {"lead.rating": {"field": "Rating", "type": "text"}}
+        refused = await put(linked, rating)
         linked.org.sim("permissions", {})
+        assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [
+            ("/facts/lead.rating/field", "field_unknown")
+        ]
         by_name = {field["name"]: field for field in found}
         assert by_name["AnnualRevenue"]["types"] == ["money", "number"]
         assert by_name["IsConverted"]["types"] == ["boolean"]
