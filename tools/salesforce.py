@@ -3,6 +3,7 @@ the rights of the integration user. It is made from the declaration that the sim
 
 python tools/salesforce.py            write the files
 python tools/salesforce.py --check    exit with 1 when they are out of step
+python tools/salesforce.py --account-stage Lifecycle__c    where another field than Type holds the stage of accounts
 """
 
 import argparse
@@ -19,30 +20,31 @@ from sandbox.salesforce.schema import Field, SObject
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "deploy" / "salesforce"
 API_VERSION = "67.0"
-OBJECTS = (schema.OPPORTUNITY, schema.ASSESSMENT, schema.ANSWER, schema.LEAD)
+SUBJECTS = (schema.OPPORTUNITY, schema.LEAD, schema.ACCOUNT)
+OBJECTS = (*SUBJECTS, schema.ASSESSMENT, schema.ANSWER)
 # Read for facts; a user who may see an opportunity may see its contact roles.
-READ_ONLY = (schema.ACCOUNT, schema.CONTACT, schema.CAMPAIGN)
+READ_ONLY = (schema.CONTACT, schema.CAMPAIGN)
 # Change events come only to a user who may see all records.
-SEEN_WHOLE = (schema.OPPORTUNITY, schema.LEAD, schema.ACCOUNT)
+SEEN_WHOLE = SUBJECTS
 _NAMESPACE = "http://soap.sforce.com/2006/04/metadata"
 _BASE = "force-app/main/default"
 _LONG = 255
 _MEMBERS = {f"ChangeEvents_{obj.name}ChangeEvent": f"{obj.name}ChangeEvent" for obj in schema.FOLLOWED}
-RULE = f"""
+_RULE = f"""
     <fullName>Stagecraft_Stage_Conflict</fullName>
     <active>true</active>
     <description>Refuses a write of Stagecraft when the stage is not the one that it may replace.</description>
     <errorConditionFormula>AND(
   ISCHANGED(Stagecraft_Write_Id__c),
   NOT(ISBLANK(Stagecraft_Expected_Stage__c)),
-  TEXT(PRIORVALUE(StageName)) &lt;&gt; Stagecraft_Expected_Stage__c
+  TEXT(PRIORVALUE({{stage}})) &lt;&gt; Stagecraft_Expected_Stage__c
 )</errorConditionFormula>
     <errorMessage>{STAGE_CONFLICT}</errorMessage>
 """
 
 
-def files() -> dict[str, str]:
-    """Every file of the package by its path."""
+def files(account_stage: str = schema.STAGE_FIELDS["Account"]) -> dict[str, str]:
+    """Every file of the package by its path, for an org whose field `account_stage` holds the stage of accounts."""
     found = {
         "sfdx-project.json": _json(
             {
@@ -52,15 +54,15 @@ def files() -> dict[str, str]:
         ),
         "manifest/package.xml": _manifest(),
         f"{_BASE}/permissionsets/Stagecraft_Integration.permissionset-meta.xml": _permissions(),
-        f"{_BASE}/objects/Opportunity/validationRules/Stagecraft_Stage_Conflict.validationRule-meta.xml": _document(
-            "ValidationRule", RULE
-        ),
         f"{_BASE}/permissionsets/Stagecraft_Activities.permissionset-meta.xml": _all_data(),
     }
     for member, entity in _MEMBERS.items():
         body = "\n    <eventChannel>ChangeEvents</eventChannel>" + f"\n    <selectedEntity>{entity}</selectedEntity>\n"
         path = f"{_BASE}/platformEventChannelMembers/{member}.platformEventChannelMember-meta.xml"
         found[path] = _document("PlatformEventChannelMember", body)
+    for obj in SUBJECTS:
+        path = f"{_BASE}/objects/{obj.name}/validationRules/Stagecraft_Stage_Conflict.validationRule-meta.xml"
+        found[path] = _document("ValidationRule", rule(obj, account_stage))
     for obj in OBJECTS:
         folder = f"{_BASE}/objects/{obj.name}"
         if obj.name.endswith("__c"):
@@ -68,6 +70,11 @@ def files() -> dict[str, str]:
         for field in custom(obj):
             found[f"{folder}/fields/{field.name}.field-meta.xml"] = _field(obj, field)
     return found
+
+
+def rule(obj: SObject, account_stage: str) -> str:
+    """The rule of compare-and-set of one object."""
+    return _RULE.format(stage=account_stage if obj is schema.ACCOUNT else schema.STAGE_FIELDS[obj.name])
 
 
 def custom(obj: SObject) -> list[Field]:
@@ -174,7 +181,7 @@ def _manifest() -> str:
         "CustomObject": [obj.name for obj in OBJECTS if obj.name.endswith("__c")],
         "PermissionSet": ["Stagecraft_Activities", "Stagecraft_Integration"],
         "PlatformEventChannelMember": list(_MEMBERS),
-        "ValidationRule": ["Opportunity.Stagecraft_Stage_Conflict"],
+        "ValidationRule": [f"{obj.name}.Stagecraft_Stage_Conflict" for obj in SUBJECTS],
     }
     body = "\n"
     for kind, members in kinds.items():
@@ -204,11 +211,13 @@ def main() -> int:
     """Write or check the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true")
-    wanted = files()
+    parser.add_argument("--account-stage", default=schema.STAGE_FIELDS["Account"])
+    given = parser.parse_args()
+    wanted = files(given.account_stage)
     there = {str(path.relative_to(TARGET)) for path in TARGET.rglob("*") if path.is_file() and path.name != "README.md"}
     stale = sorted(there - wanted.keys())
     changed = [name for name, text in wanted.items() if name not in there or (TARGET / name).read_text() != text]
-    if parser.parse_args().check:
+    if given.check:
         print("\n".join(["out of step:", *stale, *changed]) if stale or changed else "in step")
         return 1 if stale or changed else 0
     for name in stale:

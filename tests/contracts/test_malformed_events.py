@@ -55,11 +55,11 @@ MAY_BE_EMPTY = {
     "Stage": {"description", "assessment_keys"},
     "StageChanged": {
         "from_stage", "skipped_stages", "rule_id", "submission_id", "decision_id", "actor", "reason_code",
-        "earned_stage",
+        "earned_stage", "object_type",
     },
     "StageDecided": {
         "pipeline_key", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "margin",
-        "near_misses", "submission", "change", "actor", "crm_target_stage", "crm_expected_stage",
+        "near_misses", "submission", "change", "actor", "crm_target_stage", "crm_expected_stage", "object_type",
     },
     "StageRecommended": {"recommended_stage", "abstention_code", "probabilities"},
     "SubmissionScored": {"score", "sections", "contributions", "visit"},

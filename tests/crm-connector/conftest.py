@@ -208,6 +208,7 @@ def settings_of(org: RunningOrg, tenant: str) -> dict[str, Any]:
         "salesforce_username": org.client["username"],
         "salesforce_private_key_file": org.credentials_dir / "connector.key.pem",
         "salesforce_pubsub_endpoint": f"http://{org.pubsub_target}",
+        "salesforce_account_stage_field": "Type",
         "crm_poll_seconds": 0.2,
     }
 

@@ -14,12 +14,15 @@ from crm_connector.domain.fields import (
     FieldMapping,
     MappedField,
     available,
+    currency_of,
     kept,
     named_wrongly,
     not_there,
     value_of,
 )
-from crm_connector.salesforce.plan import DEFAULT, OPTIONAL
+from crm_connector.salesforce import plan
+from crm_connector.salesforce.objects import STANDARD
+from crm_connector.salesforce.plan import DEFAULT
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.facts import seen_facts
@@ -73,6 +76,41 @@ class TestDomain:
         assert available(mapping, faults) == FieldMapping({"opportunity.source": TEXT})
 
 
+class TestCurrencies:
+    @staticmethod
+    async def adopted(scripted: Any, mapping: FieldMapping, *fields: str) -> plan.Plan:
+        described = [{"name": name, "label": name, "type": kind} for name, kind in (each.split(":") for each in fields)]
+        org = scripted(lambda _: httpx.Response(200, json={"fields": described, "records": []}))
+        return await plan.made(org.rest, mapping, ["opportunity"], STANDARD)
+
+    async def test_an_amount_has_the_currency_of_its_record_whatever_is_mapped(self, scripted: Any) -> None:
+        mapping = FieldMapping({
+            "opportunity.amount": MappedField("Amount", FactType.MONEY),
+            "account.revenue": MappedField("AnnualRevenue", FactType.MONEY),
+        })  # fmt: skip
+        fields = ("StageName:picklist", "Amount:currency", "AnnualRevenue:currency", "CurrencyIsoCode:picklist")
+        found = await self.adopted(scripted, mapping, *fields)
+        assert {"CurrencyIsoCode", "Account.CurrencyIsoCode"} <= set(found.columns("opportunity"))
+        account = {"AnnualRevenue": Decimal(7), "CurrencyIsoCode": "EUR"}
+        facts = found.facts_of("opportunity", {"Amount": Decimal(5), "CurrencyIsoCode": "SEK", "Account": account})
+        assert currency_of("opportunity.amount", facts) == "SEK"
+        assert currency_of("account.revenue", facts) == "EUR"
+        assert currency_of("opportunity.currency", facts) == ""
+
+    async def test_an_org_of_one_currency_has_no_such_fact(self, scripted: Any) -> None:
+        mapping = FieldMapping({"opportunity.amount": MappedField("Amount", FactType.MONEY)})
+        found = await self.adopted(scripted, mapping, "StageName:picklist", "Amount:currency")
+        facts = found.facts_of("opportunity", {"Amount": Decimal(5)})
+        assert (list(facts), currency_of("opportunity.amount", facts)) == (["opportunity.amount"], "")
+
+    async def test_a_field_that_a_person_maps_for_it_goes_first(self, scripted: Any) -> None:
+        mapping = FieldMapping({"opportunity.currency": MappedField("Own__c", FactType.TEXT)})
+        found = await self.adopted(
+            scripted, mapping, "StageName:picklist", "Own__c:picklist", "CurrencyIsoCode:picklist"
+        )
+        assert found.facts_of("opportunity", {"Own__c": "USD"}) == {"opportunity.currency": "text:USD"}
+
+
 def facts_of(message: RecordObserved) -> dict[str, Any]:
     return {name: fact.value for name, fact in seen_facts(message.facts).items()}
 
@@ -111,7 +149,7 @@ async def put(linked: Any, facts: dict[str, Any], roles: dict[str, Any] | None =
 @pytest_asyncio.fixture(loop_scope="session")
 async def shipped(linked: Any) -> Any:
     """The connector with the mapping that it is shipped with, whatever a test before made of it."""
-    facts = {n: {"field": f.field, "type": f.type} for n, f in DEFAULT.facts.items() if n not in OPTIONAL}
+    facts = {n: {"field": f.field, "type": f.type} for n, f in DEFAULT.facts.items()}
     reply = await put(linked, facts, dict(DEFAULT.contact_roles))
     assert reply.status_code == 200, reply.text
     return linked
@@ -119,12 +157,14 @@ async def shipped(linked: Any) -> Any:
 
 @pytest.mark.stack
 class TestFacts:
+    @pytest.mark.capability(44)
     async def test_shipped_facts_follow_the_record(self, shipped: Any) -> None:
         linked = shipped
         (kind,) = linked.org.sim(
             "load", {"record_types": [{"Name": "Renewal", "DeveloperName": "Renewal", "SobjectType": "Opportunity"}]}
         )["record_types"]
-        opportunity = await linked.created(LeadSource="Web", Amount=12.5)
+        (campaign,) = linked.org.sim("load", {"campaigns": [{"Name": "Fair"}]})["campaigns"]
+        opportunity = await linked.created(LeadSource="Web", Amount=12.5, CampaignId=campaign)
         edit(linked, opportunity, NextStep="Call", Type="New Business")
         message = await last(linked, opportunity, opportunity__next_step="Call")
         assert set(message.changed_facts) == {"opportunity.next_step", "opportunity.type"}
@@ -133,7 +173,7 @@ class TestFacts:
         assert facts["opportunity.close_date"] == date(2027, 3, 31)
         assert facts["opportunity.lead_source"] == "Web"
         assert facts["opportunity.probability"] == 10
-        assert facts["opportunity.campaign"] is None
+        assert facts["opportunity.campaign"] == campaign
         assert facts["account.industry"] is None
         assert facts["contacts.decision_makers"] == 0
         assert abs((facts["opportunity.created_at"] - datetime.now(UTC)).total_seconds()) < 600
@@ -141,6 +181,7 @@ class TestFacts:
         edit(linked, opportunity, RecordTypeId=kind, NextStep=None)
         await last(linked, opportunity, opportunity__next_step=None)
 
+    @pytest.mark.capability(41)
     async def test_an_account_gives_facts_to_its_opportunities(self, shipped: Any) -> None:
         linked = shipped
         account = await insert(linked, "Account", Name="Initech", Industry="Energy", NumberOfEmployees=40)
@@ -153,6 +194,7 @@ class TestFacts:
         edit(linked, opportunity, AccountId=None)
         await last(linked, opportunity, account__industry=None)
 
+    @pytest.mark.capability(41)
     async def test_contacts_are_counted_by_their_roles(self, shipped: Any) -> None:
         linked = shipped
         opportunity = await linked.created()
@@ -161,12 +203,15 @@ class TestFacts:
             linked, "OpportunityContactRole", OpportunityId=opportunity, ContactId=contact, Role="Decision Maker"
         )
         await last(linked, opportunity, contacts__decision_makers=Decimal(1))
+        edit(linked, role, Role="Influencer")
+        await last(linked, opportunity, contacts__decision_makers=Decimal(0), contacts__influencers=Decimal(1))
         edit(linked, role, Role="Other")
         await last(linked, opportunity, contacts__decision_makers=Decimal(0))
 
 
 @pytest.mark.stack
 class TestLeads:
+    @pytest.mark.capability(58)
     async def test_are_followed_once_they_have_a_pipeline(self, shipped: Any) -> None:
         linked = shipped
         person = {"LastName": "Lund", "Company": "Lund AB"}
@@ -181,7 +226,10 @@ class TestLeads:
         message = await last(linked, before, lead__status="Working - Contacted")
         assert (message.object_type, message.pipeline_key, message.stage_key) == ("lead", "leads", "working")
 
-        lead = await insert(linked, "Lead", **person, Status="Open - Not Contacted")
+        lead = await insert(
+            linked, "Lead", **person, Status="Open - Not Contacted", LeadSource="Web", Industry="Energy"
+        )
+        await last(linked, lead, lead__company="Lund AB", lead__source="Web", lead__industry="Energy")
         edit(linked, lead, Status="Closed - Not Converted", Rating="Hot")
         message = await last(linked, lead, lead__rating="Hot")
         assert (message.stage_key, message.crm_stage) == ("closed", "Closed - Not Converted")
@@ -219,11 +267,17 @@ class TestMapping:
             ("/facts/opportunity.next_step/type", "field_type_differs"),
         ]
 
+    @pytest.mark.capability(86)
     async def test_candidates_are_the_fields_that_may_be_read(self, linked: Any) -> None:
         linked.org.sim("permissions", {"hidden": ["Lead.Rating"]})
         path = "/v1/field-mappings/candidates?object=lead"
         found = (await linked.service.client.get(path, headers=linked.headers)).json()["fields"]
+        rating = {"lead.rating": {"field": "Rating", "type": "text"}}
+        refused = await put(linked, rating)
         linked.org.sim("permissions", {})
+        assert [(e["pointer"], e["code"]) for e in refused.json()["errors"]] == [
+            ("/facts/lead.rating/field", "field_unknown")
+        ]
         by_name = {field["name"]: field for field in found}
         assert by_name["AnnualRevenue"]["types"] == ["money", "number"]
         assert by_name["IsConverted"]["types"] == ["boolean"]

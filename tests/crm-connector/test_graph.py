@@ -10,8 +10,9 @@ from crm_connector.domain.intents import Verdict
 from crm_connector.domain.writes import CrmWrite, Ending, StageWrite
 from crm_connector.messages import question_texts, read_evidence
 from crm_connector.salesforce import graph
-from crm_connector.salesforce.preflight import WRITTEN_FIELDS
-from crm_connector.salesforce.rows import CloseFields, opportunity_fields
+from crm_connector.salesforce.objects import STANDARD, subject_objects
+from crm_connector.salesforce.preflight import EVIDENCE_FIELDS
+from crm_connector.salesforce.rows import record_fields
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def write(make: Any, write_id: str = "w1", **submission: Any) -> CrmWrite:
 
 class TestGraph:
     def test_one_graph_holds_opportunity_assessment_and_answers(self, make: Any) -> None:
-        (found,) = graph.payload([write(make)], BASE, CloseFields())["graphs"]
+        (found,) = graph.payload([write(make)], BASE, STANDARD)["graphs"]
         nodes = found["compositeRequest"]
         assert [node["url"].removeprefix(BASE + "/sobjects/") for node in nodes] == [
             "Opportunity/006A",
@@ -47,14 +48,28 @@ class TestGraph:
         assert len({node["referenceId"] for node in nodes}) == len(nodes)
         assert nodes[2]["body"]["Assessment__r"] == {"External_Id__c": "s1"}
 
+    @pytest.mark.parametrize(
+        ("object_type", "name", "field"), [("lead", "Lead", "Status"), ("account", "Account", "Type")]
+    )
+    def test_of_a_lead_or_an_account_the_record_alone_is_written(
+        self, make: Any, object_type: str, name: str, field: str
+    ) -> None:
+        about = replace(write(make), object_type=object_type)
+        objects = subject_objects(account_stage="Type")
+        (found,) = graph.payload([about], BASE, objects)["graphs"]
+        (node,) = found["compositeRequest"]
+        assert node["url"] == f"{BASE}/sobjects/{name}/006A"
+        assert (node["body"][field], node["body"]["Stagecraft_Score__c"]) == ("Discovery", 70)
+        assert (graph.node_count(about), graph.touched(about, objects)) == (1, (name,))
+
     def test_answers_alone_disarm_the_stage_rule(self, make: Any) -> None:
         found = write(make)
-        fields = opportunity_fields(CrmWrite("w", "006A", None, found.evidence, {}), CloseFields())
+        fields = record_fields(CrmWrite("w", "006A", None, found.evidence, {}), STANDARD["opportunity"])
         assert fields["Stagecraft_Expected_Stage__c"] is None
         assert "StageName" not in fields
 
     def test_what_people_type_refers_to_nothing(self, make: Any) -> None:
-        text = json.dumps(graph.payload([write(make, note="@{opp.id}")], BASE, CloseFields()))
+        text = json.dumps(graph.payload([write(make, note="@{opp.id}")], BASE, STANDARD))
         assert "@{" not in text
 
     def test_a_graph_has_at_most_five_hundred_nodes(self, make: Any) -> None:
@@ -66,7 +81,7 @@ class TestGraph:
             copy.question_key = copy.answer.question_key = f"q{number}"
         found = CrmWrite("w", "006A", None, read_evidence(scored), {})
         assert graph.node_count(found) == 500
-        assert len(graph.payload([found], BASE, CloseFields())["graphs"][0]["compositeRequest"]) == 500
+        assert len(graph.payload([found], BASE, STANDARD)["graphs"][0]["compositeRequest"]) == 500
 
     @given(st.lists(st.none() | st.sampled_from([1, 1000, 40_000]), max_size=200))
     def test_portions_keep_order_and_limits(self, lengths: list[int | None]) -> None:
@@ -96,7 +111,7 @@ class TestGraph:
             failed(2, "PROCESSING_HALTED"),
             failed(3, "UNABLE_TO_LOCK_ROW"),
         ]}  # fmt: skip
-        results = graph.replies(writes, graph.REPLIES.validate_python(body))
+        results = graph.replies(writes, graph.REPLIES.validate_python(body), STANDARD)
         assert [r.write_id for r in results] == ["w0", "w1", "w2", "w3", "w4"]
         assert [r.verdict for r in results] == [
             Verdict.CONFIRMED, Verdict.REFUSED, Verdict.AGAIN, Verdict.AGAIN, Verdict.UNKNOWN,
@@ -107,22 +122,22 @@ class TestGraph:
         first = write(make)
         nodes = [
             {"referenceId": reference, "body": [{"errorCode": code, "message": "m"}], "httpStatusCode": 400}
-            for reference, code in (("opportunity", "PROCESSING_HALTED"), ("answer_3", "STRING_TOO_LONG"))
+            for reference, code in (("subject", "PROCESSING_HALTED"), ("answer_3", "STRING_TOO_LONG"))
         ]
         failed = {"graphId": "g0", "isSuccessful": False, "graphResponse": {"compositeResponse": nodes}}
-        (reply,) = graph.replies([first], graph.REPLIES.validate_python({"graphs": [failed]}))
+        (reply,) = graph.replies([first], graph.REPLIES.validate_python({"graphs": [failed]}), STANDARD)
         assert (reply.verdict, reply.refused) == (Verdict.REFUSED, "budget")
-        (found,) = graph.payload([replace(first, left_out=("budget",))], BASE, CloseFields())["graphs"]
+        (found,) = graph.payload([replace(first, left_out=("budget",))], BASE, STANDARD)["graphs"]
         references = [node["referenceId"] for node in found["compositeRequest"]]
-        assert references == ["opportunity", "assessment", "answer_1", "answer_2", "answer_4", "answer_5"]
-        (found,) = graph.payload([replace(first, left_out=("",))], BASE, CloseFields())["graphs"]
-        assert [node["referenceId"] for node in found["compositeRequest"]] == ["opportunity"]
+        assert references == ["subject", "assessment", "answer_1", "answer_2", "answer_4", "answer_5"]
+        (found,) = graph.payload([replace(first, left_out=("",))], BASE, STANDARD)["graphs"]
+        assert [node["referenceId"] for node in found["compositeRequest"]] == ["subject"]
         assert graph.node_count(replace(first, left_out=("",))) == 1
 
     def test_the_end_of_an_opportunity_goes_into_the_fields_that_the_org_has_for_it(self, make: Any) -> None:
-        names = CloseFields("Outcome__c", "Loss_Reason__c")
+        names = subject_objects("Outcome__c", "Loss_Reason__c")["opportunity"]
         closing = StageWrite("Closed Lost", "Demo", "Discovery", "Ahead of its evidence", Ending("lost", "PRICE"))
-        fields = opportunity_fields(CrmWrite("w", "006A", closing, None, {}), names)
+        fields = record_fields(CrmWrite("w", "006A", closing, None, {}), names)
         assert fields == {
             "Stagecraft_Write_Id__c": "w",
             "Stagecraft_Expected_Stage__c": "Demo",
@@ -133,20 +148,20 @@ class TestGraph:
             "Loss_Reason__c": "PRICE",
             "Stagecraft_Sync_Error__c": None,
         }
-        opened = opportunity_fields(CrmWrite("w", "006A", replace(closing, ending=Ending()), None, {}), names)
+        opened = record_fields(CrmWrite("w", "006A", replace(closing, ending=Ending()), None, {}), names)
         assert (opened["Outcome__c"], opened["Loss_Reason__c"]) == (None, None)
 
     @pytest.mark.parametrize("code", ["INVALID_FIELD", "INSUFFICIENT_ACCESS_OR_READONLY", "API_DISABLED_FOR_ORG"])
     def test_a_refusal_is_about_the_record_where_the_org_takes_its_like(self, make: Any, code: str) -> None:
         error = {"errorCode": code, "message": "m", "fields": ["StageName"]}
-        node = {"referenceId": "opportunity", "body": [error], "httpStatusCode": 400}
+        node = {"referenceId": "subject", "body": [error], "httpStatusCode": 400}
         refused = {"isSuccessful": False, "graphResponse": {"compositeResponse": [node]}}
         taken = {"isSuccessful": True}
 
         def replies(*graphs: dict[str, Any]) -> list[Any]:
             writes = [write(make, f"w{n}") for n in range(len(graphs))]
             body = {"graphs": [{"graphId": f"g{n}", **each} for n, each in enumerate(graphs)]}
-            return graph.replies(writes, graph.REPLIES.validate_python(body))
+            return graph.replies(writes, graph.REPLIES.validate_python(body), STANDARD)
 
         alone = replies(refused, refused)
         assert [each.verdict for each in alone] == [Verdict.AGAIN] * 2
@@ -158,19 +173,20 @@ class TestGraph:
         error = {"errorCode": "INVALID_FIELD_FOR_INSERT_UPDATE", "message": "m", "fields": ["Value_Json__c"]}
         halted = {"errorCode": "PROCESSING_HALTED", "message": "h"}
         nodes = [
-            {"referenceId": "opportunity", "body": [halted], "httpStatusCode": 400},
+            {"referenceId": "subject", "body": [halted], "httpStatusCode": 400},
             {"referenceId": "answer_3", "body": [error], "httpStatusCode": 400},
         ]
         body = {"graphs": [{"graphId": "g0", "graphResponse": {"compositeResponse": nodes}}]}
-        (found,) = graph.replies([write(make)], graph.REPLIES.validate_python(body))
+        (found,) = graph.replies([write(make)], graph.REPLIES.validate_python(body), STANDARD)
         assert found.refusal is not None
         assert (found.refusal.subject, found.refusal.fields) == ("Stagecraft_Answer__c", ("Value_Json__c",))
 
 
 def test_every_field_that_is_written_is_checked_before(make: Any) -> None:
-    names = {"opportunity": "Opportunity", "assessment": "Stagecraft_Assessment__c", "answer": "Stagecraft_Answer__c"}
-    (sent,) = graph.payload([write(make)], "/base", CloseFields())["graphs"]
+    names = {"assessment": "Stagecraft_Assessment__c", "answer": "Stagecraft_Answer__c"}
+    (sent,) = graph.payload([write(make)], "/base", STANDARD)["graphs"]
     for node in sent["compositeRequest"]:
-        known = WRITTEN_FIELDS[names[node["referenceId"].partition("_")[0]]]
+        name = names.get(node["referenceId"].partition("_")[0])
+        known = EVIDENCE_FIELDS[name] if name else STANDARD["opportunity"].written_fields
         fields = {name.replace("__r", "__c") for name in node["body"]}
         assert fields <= set(known)

@@ -57,7 +57,7 @@ class TestLacks:
         before = org.sim("opportunities?limit=5000", method="GET")
         org.sim("rule", {"active": False})
         (lack,) = await crm.lacks()
-        assert (lack.subject, lack.words) == ("Opportunity", RULE_MISSING)
+        assert (lack.subject, lack.words) == ("Opportunity", RULE_MISSING.format("Opportunity"))
         assert org.sim("opportunities?limit=5000", method="GET") == before
 
     async def test_an_org_that_takes_no_write_now_does_not_look_like_one_without_the_rule(
@@ -83,6 +83,18 @@ class TestLacks:
         org.sim("permissions", permissions)
         (lack,) = await crm.lacks()
         assert words in lack.words
+
+    async def test_a_stage_field_of_accounts_that_is_not_set_or_not_there_is_named(
+        self, org: Any, make: Any, loaded: list[str]
+    ) -> None:
+        for field in ("", "Lifecycle__c"):
+            given = make.settings(org, "acme") | {"salesforce_account_stage_field": field}
+            crm = open_crm(Settings(environment="test", **given))
+            await crm.adopt(crm.default_fields, ["opportunity", "account"])
+            (lack,) = await crm.lacks()
+            await crm.close()
+            assert lack.subject == "Account"
+            assert "SALESFORCE_ACCOUNT_STAGE_FIELD" in lack.words or "Account.Lifecycle__c is missing" in lack.words
 
 
 class TestRefusals:

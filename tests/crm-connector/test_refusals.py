@@ -33,9 +33,8 @@ class PickyCrm:
     """Confirms whatever does not hold a refused part."""
 
     name = "picky"
-    fact_fields = {"stage": "StageName"}  # noqa: RUF012
     writes_at_once = 25
-    opportunity_object = "Opportunity"
+    subject_objects = {"opportunity": "Opportunity"}  # noqa: RUF012
     evidence_objects = ("Assessment", "Answer")
 
     def __init__(self, refused: Sequence[str], how: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from crm_connector.salesforce import plan, preflight, query
 from crm_connector.salesforce.adapter import SalesforceCrm
 from crm_connector.salesforce.errors import NotReached, OutcomeUnknown, StillWorking
 from crm_connector.salesforce.http import exchange
+from crm_connector.salesforce.objects import STANDARD
 from crm_connector.salesforce.plan import DEFAULT, Plan
 
 Scripted = Callable[..., Any]
@@ -94,10 +95,10 @@ CALLS: dict[str, Callable[[Any], Awaitable[Any]]] = {
     "records": lambda org: query.read_records(org.rest, PLAN, [ID]),
     "stages": lambda org: query.stage_catalog(org.rest, PLAN),
     "history": lambda org: query.stage_clocks(org.rest, [OPPORTUNITY]),
-    "fields": lambda org: plan.made(org.rest, DEFAULT, ["lead"], ""),
+    "fields": lambda org: plan.made(org.rest, DEFAULT, ["lead"], STANDARD),
     "deleted": lambda org: query.deleted(org.rest, ["opportunity"], NOW, NOW),
     "limits": lambda org: query.events_used(org.rest),
-    "preflight": lambda org: preflight.lacks(org.rest),
+    "preflight": lambda org: preflight.lacks(org.rest, list(STANDARD.values())),
     "graph": _changed,
 }
 

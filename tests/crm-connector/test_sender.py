@@ -17,6 +17,8 @@ from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.receiver import Receiver
 from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.sender import Sender
 from crm_connector.service import inbound
 from crm_connector.signals import Signals
@@ -37,10 +39,9 @@ class ScriptedCrm:
     the reply, `skip` the work and lose the reply, `hang` after the work, `hang before` it; otherwise all is well."""
 
     name = "scripted"
-    fact_fields: Mapping[str, str] = {"stage": "StageName"}
     default_fields = FieldMapping()
     writes_at_once = 25
-    opportunity_object = "Opportunity"
+    subject_objects: Mapping[str, str] = {"opportunity": "Opportunity", "lead": "Lead"}
     evidence_objects: Sequence[str] = ("Assessment",)
 
     def __init__(self, *script: str) -> None:
@@ -364,7 +365,7 @@ class TestCrossing:
         """Read the opportunity as a sweep does."""
         page = await crm.read(["d1"])
         async with service.database.unit_of_work(tenant) as uow:
-            await inbound.apply_records(uow, page, ObservationKind.UPDATED, crm.fact_fields, utc_now())
+            await inbound.apply_records(uow, page, ObservationKind.UPDATED, utc_now())
 
     async def test_what_the_crm_holds_after_a_write_is_published_after_it(
         self, service: Any, tenant: str, queue: Any, make: Any, eventually: Eventually
@@ -398,14 +399,14 @@ class TestCrossing:
         async with sending(service, tenant, crm):
             await queue.states("CONFLICT")
             async with service.database.unit_of_work(tenant) as uow:
-                conflicts = await IntentRepository(uow.session, tenant).conflicts(1)
+                conflicts = await SettledRepository(uow.session, tenant).conflicts(1)
             records = {record.record_id: record for record in await crm.read(["d1"])}
             await queue.decide(make.decision("d1", 2, target="closed_won", expected="negotiation"))
             await queue.states("CONFLICT", "CONFIRMED")
         async with service.database.unit_of_work(tenant) as uow:
-            await inbound.observe_conflicts(uow, conflicts, records, crm.fact_fields, utc_now())
+            await inbound.observe_conflicts(uow, conflicts, records, utc_now())
         async with service.database.unit_of_work(tenant) as uow:
-            assert await IntentRepository(uow.session, tenant).conflicts(1) == []
+            assert await SettledRepository(uow.session, tenant).conflicts(1) == []
         found = (await service.client.get("/v1/opportunities/d1", headers=service.headers(tenant))).json()
         assert (found["stage_key"], found["crm_stage"]) == ("closed_won", "Closed Won")
 
@@ -416,7 +417,7 @@ async def test_of_the_queue_only_what_is_due_is_read(service: Any, tenant: str, 
         intents = IntentRepository(uow.session, tenant)
         assert [write.opportunity_id for write in await intents.due(utc_now(), 60)] != []
         assert await intents.due(utc_now() - timedelta(hours=1), 60) == []
-        backlog = await intents.backlog(*IN_LINE)
+        backlog = await IntentList(uow.session, tenant).backlog(*IN_LINE)
     assert backlog.count == 60
     assert backlog.since is not None
 

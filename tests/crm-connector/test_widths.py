@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from crm_connector.domain.writes import AnswerLine, AnswerType, CrmWrite, Ending, Evidence, QuestionText, StageWrite
 from crm_connector.salesforce import graph, widths
-from crm_connector.salesforce.rows import CloseFields
+from crm_connector.salesforce.objects import STANDARD
 from forms.widths import NumberWidth, TextWidth, characters
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,8 +26,8 @@ BASE = "/services/data/v67.0"
 
 @pytest.mark.parametrize(
     ("name", "table"),
-    [("Opportunity", widths.OPPORTUNITY), ("Stagecraft_Assessment__c", widths.ASSESSMENT),
-     ("Stagecraft_Answer__c", widths.ANSWER)],
+    [("Opportunity", widths.SUBJECT), ("Lead", widths.SUBJECT), ("Account", widths.SUBJECT),
+     ("Stagecraft_Assessment__c", widths.ASSESSMENT), ("Stagecraft_Answer__c", widths.ANSWER)],
 )  # fmt: skip
 def test_the_widths_are_those_of_the_org(name: str, table: dict[str, Any]) -> None:
     described = schema.find_object(name)
@@ -122,7 +122,7 @@ def test_the_org_accepts_whatever_was_accepted_here(
     }
     stage = StageWrite("Discovery", "", data.draw(words), data.draw(words), Ending(data.draw(words), data.draw(words)))
     write = CrmWrite("w", opportunity_id, stage, handed_in, questions, sync_error=data.draw(words))
-    result = run_graphs(org, writer, graph.payload([write], BASE, CloseFields()), Faults())
+    result = run_graphs(org, writer, graph.payload([write], BASE, STANDARD), Faults())
     assert result["graphs"][0]["isSuccessful"], result
 
 
@@ -155,7 +155,7 @@ def test_what_does_not_fit_is_in_the_copy_with_a_note() -> None:
     handed_in = Evidence(
         "s1", "a", 1, "demo", Decimal(10**7), Decimal(10**8), None, True, "r", datetime.now(UTC), (line,)
     )
-    (found,) = graph.payload([CrmWrite("w", "006A", None, handed_in, {})], BASE, CloseFields())["graphs"]
+    (found,) = graph.payload([CrmWrite("w", "006A", None, handed_in, {})], BASE, STANDARD)["graphs"]
     opportunity, assessment, answer = (node["body"] for node in found["compositeRequest"])
     # An old score would be taken for the new one.
     assert opportunity["Stagecraft_Score__c"] is None

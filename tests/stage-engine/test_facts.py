@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+from testing.service import ServiceUnderTest
 
+from tests.plans.statements import largest_statement
 from tests.stage_engine import Client, Tenant
 
 pytestmark = [pytest.mark.stack, pytest.mark.asyncio(loop_scope="session")]
@@ -24,13 +26,9 @@ def item(key: str, value: Any, **given: Any) -> dict[str, Any]:
 
 
 class TestReport:
+    @pytest.mark.capability(85)
     async def test_each_item_is_judged_by_itself(self, admin: Client, world_of: Tenant) -> None:
-        await world_of.publish_pipeline(rules=[{
-            "rule_id": "r", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",
-            "conditions": [DECISION_MAKERS],
-        }])  # fmt: skip
-        await world_of.observe("o1", "prospecting")
-        await world_of.decisions(1)
+        await self.pipeline(world_of)
         items = [
             item("1", "x"),
             item("2", "1", source="crm"),
@@ -51,3 +49,51 @@ class TestReport:
         assert (await admin.get("/v1/opportunities/o1"))["claimed_stage"] == "discovery"
         again = (await admin.post("/v1/facts", {"items": [items[5]]}, 200))["items"]
         assert [a["outcome"] for a in again] == ["duplicate"]
+
+    async def test_of_one_source_the_newest_word_counts_whatever_comes_when(
+        self, admin: Client, world_of: Tenant
+    ) -> None:
+        await self.pipeline(world_of)
+        moments = [f"2026-03-02T09:{minute}:00Z" for minute in ("30", "10", "50")]
+        items = [item(str(n), str(n), observed_at=at) for n, at in enumerate(moments)]
+        answers = (await admin.post("/v1/facts", {"items": items}, 200))["items"]
+        assert [(a["outcome"], a["code"]) for a in answers] == [
+            ("decided", ""), ("refused", "FACT_STALE"), ("decided", ""),
+        ]  # fmt: skip
+        assert (await admin.get("/v1/opportunities/o1"))["claimed_stage"] == "discovery"
+        twice = await admin.post("/v1/facts", {"items": [items[0], items[0]]}, 422)
+        assert twice["errors"][0]["pointer"] == "/items" or "idempotency key" in str(twice)
+
+    async def test_ten_thousand_come_in_ten_calls_and_no_statement_grows(
+        self, admin: Client, world_of: Tenant, engine: ServiceUnderTest
+    ) -> None:
+        await self.pipeline(world_of)
+        sizes: list[tuple[int, int]] = []
+        for call in range(10):
+            items = [
+                item(
+                    f"{call}-{n}",
+                    "1",
+                    observed_at=f"2026-03-02T0{call}:30:{n % 60:02}Z",
+                )
+                if n % 10
+                else item(f"{call}-{n}", "1", subject_id=f"nowhere-{n}")
+                for n in range(1000)
+            ]
+            with largest_statement(engine.database) as largest:
+                answers = (await admin.post("/v1/facts", {"items": items}, 200))["items"]
+            assert [a["idempotency_key"] for a in answers] == [each["idempotency_key"] for each in items]
+            assert all((a["code"] == "subject_not_found") == (not n % 10) for n, a in enumerate(answers))
+            sizes.append((largest.parameters, largest.values))
+        # At most a decision and a change for each item, however many were reported before.
+        assert all(parameters < 100 and values <= 2000 for parameters, values in sizes), sizes
+        again = (await admin.post("/v1/facts", {"items": items}, 200))["items"]
+        assert {a["outcome"] for a in again} == {"duplicate", "refused"}
+
+    async def pipeline(self, world_of: Tenant) -> None:
+        await world_of.publish_pipeline(rules=[{
+            "rule_id": "r", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",
+            "conditions": [DECISION_MAKERS],
+        }])  # fmt: skip
+        await world_of.observe("o1", "prospecting")
+        await world_of.decisions(1)

@@ -199,5 +199,5 @@ class TestRight:
         given = world.submission("prospecting", "70", opportunity, submitted_by="eve", entitled=False)
         for each, sent in ((given, False), (replace(given, entitled=True), True)):
             decision = world.decide(opportunity, each)
-            message = stage_decided(decision, UUID(int=1), each, submission_scored(), None)
+            message = stage_decided(decision, UUID(int=1), each, submission_scored(), None, "opportunity")
             assert message.HasField("submission") is sent

@@ -5,8 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 from crm_connector.salesforce.errors import STAGE_CONFLICT
-from crm_connector.salesforce.preflight import WRITTEN_FIELDS
-from crm_connector.salesforce.rows import OWN_FIELDS
+from crm_connector.salesforce.objects import OWN_FIELDS, WRITTEN, subject_objects
+from crm_connector.salesforce.preflight import EVIDENCE_FIELDS
 from sandbox.salesforce import schema
 
 from tools import salesforce
@@ -54,14 +54,15 @@ def test_a_field_is_as_wide_as_the_simulated_org_takes_it(key):
 
 
 def test_what_is_written_is_there_and_may_be_written():
-    standard = {field.name for field in schema.OPPORTUNITY.fields if not field.custom}
+    subjects = subject_objects(account_stage="Type").values()
+    written = {**EVIDENCE_FIELDS, **{each.name: each.written_fields for each in subjects}}
     root = ElementTree.parse(next(TARGET.rglob("Stagecraft_Integration.permissionset-meta.xml"))).getroot()
     allowed = {
         entry.find(f"{NAMESPACE}field").text
         for entry in root.findall(f"{NAMESPACE}fieldPermissions")
         if entry.find(f"{NAMESPACE}editable").text == "true"
     }
-    for name, fields in WRITTEN_FIELDS.items():
+    for name, fields in written.items():
         for field in fields:
             if (name, field) in FIELDS:
                 # Rights on required fields come with the object.
@@ -71,15 +72,25 @@ def test_what_is_written_is_there_and_may_be_written():
                     or (f"{name}.{field}" in allowed)
                 )
             else:
-                assert field in standard
+                assert not schema.find_object(name).find(field).custom
     assert OWN_FIELDS == {field for name, field in FIELDS if name == "Opportunity"}
+    for each in subjects:
+        assert set(WRITTEN) <= {field for name, field in FIELDS if name == each.name}
 
 
 def test_the_rule_says_what_the_connector_looks_for():
-    rule = parts(next(TARGET.rglob("*.validationRule-meta.xml")))
-    assert rule["errorMessage"] == STAGE_CONFLICT
-    assert rule["active"] == "true"
-    assert rule["errorConditionFormula"].count("(") == rule["errorConditionFormula"].count(")")
+    rules = {path.parent.parent.name: parts(path) for path in TARGET.rglob("*.validationRule-meta.xml")}
+    assert rules.keys() == schema.STAGE_FIELDS.keys()
+    for name, rule in rules.items():
+        assert rule["errorMessage"] == STAGE_CONFLICT
+        assert rule["active"] == "true"
+        assert rule["errorConditionFormula"].count("(") == rule["errorConditionFormula"].count(")")
+        assert f"PRIORVALUE({schema.STAGE_FIELDS[name]})" in rule["errorConditionFormula"]
+
+
+def test_the_rule_of_accounts_names_the_field_that_the_org_keeps_their_stage_in():
+    (path,) = (name for name in salesforce.files() if "Account/validationRules" in name)
+    assert "PRIORVALUE(Lifecycle__c)" in salesforce.files("Lifecycle__c")[path]
 
 
 def test_the_manifest_names_every_part():
@@ -101,8 +112,9 @@ def test_what_is_read_may_be_read_and_not_edited():
         entry.find(f"{NAMESPACE}object").text: {part.tag.removeprefix(NAMESPACE): part.text for part in entry}
         for entry in root.findall(f"{NAMESPACE}objectPermissions")
     }
-    assert rights["Account"]["allowRead"] == "true"
-    assert rights["Account"]["allowEdit"] == "false"
+    assert rights["Contact"]["allowRead"] == "true"
+    assert rights["Contact"]["allowEdit"] == "false"
+    assert rights["Account"]["allowEdit"] == "true"
     assert {name for name, right in rights.items() if right["viewAllRecords"] == "true"} == {
         "Account", "Lead", "Opportunity",
     }  # fmt: skip

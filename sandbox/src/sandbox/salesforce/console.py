@@ -70,9 +70,10 @@ class Permissions(BaseModel):
 
 
 class Rule(BaseModel):
-    """Whether the packaged validation rule is active."""
+    """Whether the packaged validation rule of an object is active."""
 
     active: bool
+    object: Literal["Opportunity", "Lead", "Account"] = "Opportunity"
 
 
 class Purge(BaseModel):
@@ -173,7 +174,7 @@ def console_router(console: Console) -> APIRouter:
 
     @router.post("/rule", status_code=204)
     async def switch_rule(rule: Rule) -> None:
-        org.rule_is_active = rule.active
+        (org.rules_off.discard if rule.active else org.rules_off.add)(rule.object)
 
     @router.post("/purge", status_code=204)
     async def purge(wanted: Purge) -> None:

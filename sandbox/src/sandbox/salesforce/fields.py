@@ -151,6 +151,21 @@ def user_stamp(name: str) -> Field:
     return Field(name, "reference", length=18, writable=False, refers_to="User", relationship=name.removesuffix("Id"))
 
 
+def written() -> tuple[Field, ...]:
+    """What the package brings to each object whose records may have a pipeline."""
+    return (
+        number("Stagecraft_Score__c"),
+        text("Stagecraft_Earned_Stage__c"),
+        text("Stagecraft_Health__c", 40),
+        text("Stagecraft_Outcome__c", 40),
+        text("Stagecraft_Reason__c"),
+        Field("Stagecraft_Last_Assessed__c", "datetime"),
+        text("Stagecraft_Expected_Stage__c"),
+        text("Stagecraft_Write_Id__c", 64),
+        long_text("Stagecraft_Sync_Error__c"),
+    )
+
+
 IDENTITY = Field("Id", "id", length=18, writable=False, in_events=False)
 STAMPS = (
     system("CreatedDate", "datetime"),

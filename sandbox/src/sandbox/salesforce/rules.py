@@ -164,17 +164,19 @@ def settle_opportunity(
 _FORECAST = {"Best Case": "BestCase", "Commit": "Forecast"}
 
 
-def check_stage_conflict(before: Record, after: Record) -> None:
-    """The packaged validation rule: a compare-and-set on StageName.
+def check_stage_conflict(obj: SObject, before: Record, after: Record) -> None:
+    """The packaged validation rule: a compare-and-set on the field that holds the stage.
 
     AND(ISCHANGED(Stagecraft_Write_Id__c), NOT(ISBLANK(Stagecraft_Expected_Stage__c)),
     TEXT(PRIORVALUE(StageName)) <> Stagecraft_Expected_Stage__c)
     """
+    if obj.name not in schema.STAGE_FIELDS:
+        return
     expected = after.get("Stagecraft_Expected_Stage__c")
     if (
         before.get("Stagecraft_Write_Id__c") != after.get("Stagecraft_Write_Id__c")
         and expected
-        and before.get("StageName") != expected
+        and before.get(schema.STAGE_FIELDS[obj.name]) != expected
     ):
         raise ApiError("FIELD_CUSTOM_VALIDATION_EXCEPTION", STAGE_CONFLICT)
 

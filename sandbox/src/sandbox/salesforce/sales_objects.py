@@ -11,6 +11,7 @@ from sandbox.salesforce.fields import (
     picklist,
     system,
     text,
+    written,
 )
 
 _PERSON = (text("FirstName", 40), text("LastName", 80, required=True), Field("Name", length=121, writable=False))
@@ -89,8 +90,7 @@ LEAD = SObject(
         _OWNER,
         *STAMPS,
         system("LastActivityDate", "date"),
-        text("Stagecraft_Expected_Stage__c"),
-        text("Stagecraft_Write_Id__c", 64),
+        *written(),
         *HIDDEN_STAMPS,
     ),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from sandbox.salesforce.fields import (
     system,
     text,
     user_stamp,
+    written,
 )
 from sandbox.salesforce.sales_objects import (
     CAMPAIGN,
@@ -63,17 +64,9 @@ OPPORTUNITY = SObject(
         *STAMPS,
         system("LastStageChangeDate", "datetime"),
         system("LastActivityDate", "date"),
-        number("Stagecraft_Score__c"),
-        text("Stagecraft_Earned_Stage__c"),
+        *written(),
         text("Stagecraft_Recommended_Stage__c"),
-        text("Stagecraft_Health__c", 40),
-        text("Stagecraft_Outcome__c", 40),
-        text("Stagecraft_Reason__c"),
-        Field("Stagecraft_Last_Assessed__c", "datetime"),
-        text("Stagecraft_Expected_Stage__c"),
-        text("Stagecraft_Write_Id__c", 64),
         text("Stagecraft_Last_Writer__c", 80),
-        long_text("Stagecraft_Sync_Error__c"),
         key("Stagecraft_External_Id__c", 64, required=False),
         *HIDDEN_STAMPS,
     ),
@@ -147,6 +140,7 @@ ACCOUNT = SObject(
         long_text("Description", 32000),
         lookup("OwnerId", "User", "Owner"),
         *STAMPS,
+        *written(),
         *HIDDEN_STAMPS,
     ),
 )  # fmt: skip
@@ -234,6 +228,10 @@ OBJECTS = (
 FOLLOWED = (OPPORTUNITY, USER, ACCOUNT, LEAD, TASK, EVENT, CONTACT_ROLE)
 _BY_LOWER = {item.name.lower(): item for item in OBJECTS}
 _BY_PREFIX = {item.prefix: item for item in OBJECTS}
+
+
+# The field that holds the stage of a record, which the packaged rule compares; an org may take another one of accounts.
+STAGE_FIELDS = {"Opportunity": "StageName", "Lead": "Status", "Account": "Type"}
 
 
 def find_object(name: str) -> SObject | None:

@@ -41,7 +41,8 @@ class Org:
         self.validation_rules: list[ValidationRule] = []
         # What the operator takes from the integration user, and whether the packaged rule is active.
         self.access = Access()
-        self.rule_is_active = True
+        # Objects whose packaged rule is switched off.
+        self.rules_off: set[str] = set()
         # Deleted for good, with the moment: neither a query nor an event shows these any more.
         self.purged: dict[str, str] = {}
         self._keys: dict[tuple[str, str], dict[str, str]] = {
@@ -229,8 +230,8 @@ class Transaction:
         self._check_keys(obj, after)
         if obj is schema.OPPORTUNITY:
             settle_opportunity(before, after, given, self.org.stages, self.now)
-            if self.org.rule_is_active:
-                check_stage_conflict(before, after)
+        if obj.name not in self.org.rules_off:
+            check_stage_conflict(obj, before, after)
         self._validate(obj, after)
         self._write(obj, before, after)
         return after

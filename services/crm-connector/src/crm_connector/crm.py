@@ -104,14 +104,12 @@ class Crm(Protocol):
     """A CRM as the connector needs it. Every method may raise CrmUnavailable and CrmRefused."""
 
     name: str
-    # The CRM's names of the fields of an opportunity that hold `stage` and `owner_id`.
-    fact_fields: Mapping[str, str]
     # What is read of each object while no person says otherwise.
     default_fields: FieldMapping
     # How many writes it takes in one call.
     writes_at_once: int
-    # The CRM's object that every write touches, and those that a write of evidence touches besides.
-    opportunity_object: str
+    # The CRM's object of each type of subject, and those that a write of an opportunity's evidence touches besides.
+    subject_objects: Mapping[str, str]
     evidence_objects: Sequence[str]
 
     async def connect(self) -> str:
@@ -182,7 +180,7 @@ class Crm(Protocol):
         ...
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
-        """What the write sets on the opportunity itself, as its echo will show it."""
+        """What the write sets on the record of its subject, as its echo will show it."""
         ...
 
     async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:

@@ -22,7 +22,7 @@ from crm_connector.domain.intents import IN_LINE, IntentState, Move
 from crm_connector.errors import ImportNotFound, IntentNotFound, OpportunityNotFound, TenantNotConnected
 from crm_connector.records import ImportRecord, OpportunityRecord
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
 from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.service import fields, mapping, parked
 from crm_connector.settings import Settings
@@ -36,7 +36,7 @@ Version = Annotated[int | None, Query(ge=1, lt=2**31, description="the newest wh
 @router.get("/connection", dependencies=[requires("connection:read")])
 async def get_connection(uow: Uow) -> schemas.ConnectionState:
     """Whether the CRM is connected, how fresh its changes are, and what went wrong last."""
-    unfinished = await IntentRepository(uow.session, uow.tenant_id).backlog(*IN_LINE)
+    unfinished = await IntentList(uow.session, uow.tenant_id).backlog(*IN_LINE)
     connection = ConnectionRepository(uow.session, uow.tenant_id)
     found, holds = await connection.get(), await connection.holds()
     age = (utc_now() - found.position_at).total_seconds() if found.position_at else None
@@ -125,7 +125,7 @@ async def list_write_intents(
 ) -> Page[schemas.WriteIntent]:
     """What decisions asked of the CRM, the newest first."""
     after = paging.after(int)
-    intents = IntentRepository(uow.session, uow.tenant_id)
+    intents = IntentList(uow.session, uow.tenant_id)
     found = await intents.page(after, paging.limit + 1, state, opportunity_id)
     return paging.page(found, lambda intent: [intent.position], schemas.WriteIntent.model_validate)
 
@@ -133,7 +133,7 @@ async def list_write_intents(
 @router.get("/write-intents/{intent_id}", dependencies=[requires("intents:read")])
 async def get_write_intent(uow: Uow, intent_id: UUID) -> schemas.WriteIntent:
     """One write intent, with the CRM's words when it was refused."""
-    found = await IntentRepository(uow.session, uow.tenant_id).get(intent_id)
+    found = await IntentList(uow.session, uow.tenant_id).get(intent_id)
     if found is None:
         raise IntentNotFound(f"There is no write intent {intent_id}.")
     return schemas.WriteIntent.model_validate(found)
@@ -275,6 +275,7 @@ def _opportunity(row: OpportunityRecord) -> schemas.Opportunity:
     known = facts.fields if facts else {}
     amount, close_date = (value_of(known.get(f"opportunity.{name}", UNKNOWN)) for name in ("amount", "close_date"))
     return schemas.Opportunity(
+        object_type=row.object_type,
         opportunity_id=row.opportunity_id,
         pipeline_key=row.pipeline_key,
         pipeline_version=row.pipeline_version,

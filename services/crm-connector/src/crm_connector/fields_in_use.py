@@ -43,13 +43,15 @@ class FieldsInUse:
             noted = {"fields_key": adopted.key, "facts_unavailable": adopted.unavailable}
             await connection.note(utc_now(), fields_revision=self._in_use[0], **noted)
 
-    async def adopt_if_changed(self) -> None:
-        """Adopt the mapping and the pipelines if others are in force now."""
+    async def adopt_if_changed(self) -> bool:
+        """Adopt the mapping and the pipelines if others are in force now; whether they were."""
         async with self._unit_of_work() as uow:
             found = await FieldMappingRepository(uow.session, self._tenant_id).get()
             object_types = (await load_maps(uow, ())).object_types
-        if self._in_use != (found.revision if found else 0, object_types):
+        changed = self._in_use != (found.revision if found else 0, object_types)
+        if changed:
             await self.adopt()
+        return changed
 
     async def import_what_is_missing(self) -> None:
         """Start an import of what was never read as it is read now, once there was a first one."""

@@ -10,6 +10,7 @@ from kit.ids import utc_now
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.holds import Hold, Holds, Refusal, Scope
 from crm_connector.domain.intents import Reply, Verdict
+from crm_connector.domain.observation import OPPORTUNITY
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
@@ -45,9 +46,15 @@ class Holding:
         """Whether one call at a time, with few writes, has to find out whether the CRM takes them."""
         return self._silent > 0 or self._holds.probing
 
-    def stops_all(self, unfit: Collection[str]) -> bool:
-        """Whether no write may go now; `unfit` are objects that lack something."""
-        return self._crm.opportunity_object in unfit or self._holds.blocks([self._crm.opportunity_object])
+    @property
+    def stops_all(self) -> bool:
+        """Whether no write may go now."""
+        return self._holds.blocks(())
+
+    def stopped(self, unfit: Collection[str]) -> list[str]:
+        """The types of subjects whose writes may not go now; `unfit` are objects that lack something."""
+        objects = self._crm.subject_objects.items()
+        return [object_type for object_type, name in objects if name in unfit or self._holds.blocks([name])]
 
     def stops_evidence(self, unfit: Collection[str]) -> bool:
         """Whether no write with evidence may go now."""
@@ -108,7 +115,9 @@ class Holding:
         await self._keep(before)
 
     def _touched(self, write: CrmWrite) -> Sequence[str]:
-        return (self._crm.opportunity_object, *(self._crm.evidence_objects if write.evidence else ()))
+        subject = self._crm.subject_objects.get(write.object_type, "")
+        assessed = write.evidence is not None and write.object_type == OPPORTUNITY
+        return (subject, *(self._crm.evidence_objects if assessed else ()))
 
     async def _keep(self, before: Sequence[Hold]) -> None:
         held = self._holds.all

@@ -28,7 +28,7 @@ from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from crm_connector.domain.activities import Activity, Subject
-from crm_connector.domain.fields import OWNER, STAGE, UNKNOWN, is_money, value_of
+from crm_connector.domain.fields import OWNER, STAGE, currency_of, value_of
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
 from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import Category, PipelineStage
@@ -52,6 +52,7 @@ class Decided:
     """What a decision asks of the CRM. `evidence` is the submission as it is kept until it is written."""
 
     decision_id: UUID
+    object_type: str
     opportunity_id: str
     decision_no: int
     revision: int
@@ -82,6 +83,7 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         read_evidence(scored)
     return Decided(
         decision_id=wire.uuid(message.decision_id, "decision_id"),
+        object_type=message.object_type or OPPORTUNITY,
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         decision_no=message.decision_no,
         revision=message.revision,
@@ -165,7 +167,6 @@ def question_texts(message: AssessmentPublished) -> dict[str, QuestionText]:
 
 def record_observed(row: OpportunityRecord, facts: Facts, effect: Effect, occasion: Occasion) -> RecordObserved:
     """What the CRM holds of a record after that effect."""
-    currency = value_of(facts.fields.get(f"{row.object_type}.currency", UNKNOWN))
     return RecordObserved(
         object_type=row.object_type,
         record_id=row.opportunity_id,
@@ -175,7 +176,7 @@ def record_observed(row: OpportunityRecord, facts: Facts, effect: Effect, occasi
         crm_stage=facts.stage,
         owner_id=facts.owner_id,
         facts=[
-            fact_of(name, value_of(text), currency=currency if is_money(text) and isinstance(currency, str) else "")
+            fact_of(name, value_of(text), currency=currency_of(name, facts.fields))
             for name, text in sorted(facts.fields.items())
         ],
         changed_facts=[f"{row.object_type}.{name}" if name in (STAGE, OWNER) else name for name in effect.changed],

@@ -44,6 +44,7 @@ class WriteQueue(Base, table=True):
 
     tenant_id: str = Field(primary_key=True)
     intent_id: UUID = Field(primary_key=True)
+    object_type: str
     opportunity_id: str
     decision_id: UUID
     decision_no: int = Field(sa_type=BigInteger)
@@ -93,6 +94,7 @@ class WriteIntent(Base, table=True):
     tenant_id: str = Field(primary_key=True)
     intent_id: UUID = Field(primary_key=True)
     position: int = Field(sa_column=Column(BigInteger, Identity(always=True), nullable=False))
+    object_type: str
     opportunity_id: str
     decision_id: UUID
     decision_no: int = Field(sa_type=BigInteger)
@@ -118,7 +120,7 @@ class WriteIntent(Base, table=True):
 
 class WriteAttempt(Base, table=True):
     """The ledger of what was sent under which id: it tells an echo from a change of someone else. `sent` holds the
-    fields of the opportunity by the CRM's names."""
+    fields of the record by the CRM's names, `stage` that of them which is the stage."""
 
     __tablename__ = "write_attempt"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (Index("write_attempt_intent", "tenant_id", "intent_id"),)
@@ -128,6 +130,7 @@ class WriteAttempt(Base, table=True):
     intent_id: UUID
     attempt: int
     sent: dict[str, Any] = Field(sa_type=JSONB)
+    stage: str
     created_at: datetime = _now()
 
 

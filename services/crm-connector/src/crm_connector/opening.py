@@ -7,9 +7,9 @@ from crm_connector.recording import RecordingCrm
 from crm_connector.salesforce.adapter import SalesforceCrm
 from crm_connector.salesforce.auth import ClientCredentials, JwtBearer, Sessions
 from crm_connector.salesforce.http import TIMEOUT_SECONDS
+from crm_connector.salesforce.objects import subject_objects
 from crm_connector.salesforce.pubsub import PubSub
 from crm_connector.salesforce.rest import Rest
-from crm_connector.salesforce.rows import CloseFields
 from crm_connector.settings import Settings
 
 
@@ -42,6 +42,8 @@ def open_crm(settings: Settings) -> Crm:
     )
     sessions = Sessions(http, settings.salesforce_login_url, credentials)
     rest = Rest(http, sessions, settings.salesforce_api_version)
-    close_fields = CloseFields(settings.salesforce_outcome_field, settings.salesforce_reason_field)
+    objects = subject_objects(
+        settings.salesforce_outcome_field, settings.salesforce_reason_field, settings.salesforce_account_stage_field
+    )
     pubsub = PubSub(settings.salesforce_pubsub_endpoint, sessions)
-    return SalesforceCrm(http, rest, sessions, pubsub, close_fields, settings.salesforce_account_stage_field)
+    return SalesforceCrm(http, rest, sessions, pubsub, objects)

@@ -21,7 +21,7 @@ from crm_connector.fields_in_use import FieldsInUse
 from crm_connector.link import LinkState
 from crm_connector.records import ImportRecord
 from crm_connector.repository.connection import UNREADABLE, ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service import inbound
 from crm_connector.service.inbound import OVERLAP
 from crm_connector.service.maps import load_maps
@@ -144,7 +144,7 @@ class Receiver:
         activities = await self._crm.activities(batch.related) if batch.related else []
         async with self._unit_of_work() as uow:
             publish_activities(uow, activities)
-            await inbound.apply_changes(uow, batch, records, self._crm.fact_fields, utc_now())
+            await inbound.apply_changes(uow, batch, records, utc_now())
         CHANGES.inc(len(batch.changes))
         self._heard = True
         if self._sweeps:
@@ -187,9 +187,11 @@ class Receiver:
         if known.stages_wanted_at is not None:
             await self._upkeep.read_stages()
         if await self._link.retry_wanted():
-            await self._upkeep.check()
             await self._fields.adopt()
-        await self._fields.adopt_if_changed()
+            await self._upkeep.check()
+        if await self._fields.adopt_if_changed():
+            # Before the first decision on records of a type that was not followed.
+            await self._upkeep.check()
         await self._observe_conflicts()
         await self._fields.import_what_is_missing()
         await self._run_import(stop)
@@ -197,16 +199,16 @@ class Receiver:
     async def _take_page(self, page: list[CrmRecord]) -> None:
         if page:
             async with self._unit_of_work() as uow:
-                await inbound.apply_records(uow, page, ObservationKind.UPDATED, self._crm.fact_fields, utc_now())
+                await inbound.apply_records(uow, page, ObservationKind.UPDATED, utc_now())
 
     async def _observe_conflicts(self) -> None:
         async with self._unit_of_work() as uow:
-            conflicts = await IntentRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
+            conflicts = await SettledRepository(uow.session, self._tenant_id).conflicts(_CONFLICTS)
         if not conflicts:
             return
         records = await self._read([conflict.opportunity_id for conflict in conflicts])
         async with self._unit_of_work() as uow:
-            await inbound.observe_conflicts(uow, conflicts, records, self._crm.fact_fields, utc_now())
+            await inbound.observe_conflicts(uow, conflicts, records, utc_now())
         if len(conflicts) == _CONFLICTS:
             self._signals.attention.set()
 
@@ -257,7 +259,7 @@ class Receiver:
         clocks = await self._crm.in_stage_since(new) if new else {}
         async with self._unit_of_work() as uow:
             dated = inbound.with_clocks(page, clocks)
-            await inbound.apply_import_page(uow, run.import_id, dated, self._crm.fact_fields, utc_now())
+            await inbound.apply_import_page(uow, run.import_id, dated, utc_now())
 
     async def _lose_position(self, words: str) -> None:
         known, now = await self._link.connection(), utc_now()

@@ -19,10 +19,9 @@ class RecordingCrm:
     """A CRM that has no records and accepts everything."""
 
     name = "recording"
-    fact_fields: Mapping[str, str] = {}
     default_fields = FieldMapping()
     writes_at_once = 500
-    opportunity_object = ""
+    subject_objects: Mapping[str, str] = {}
     evidence_objects: Sequence[str] = ()
 
     async def connect(self) -> str:

@@ -170,6 +170,7 @@ class QueuedWrite:
     to send a NEW one, when to find out about a SENT one, and since when a PARKED one waits."""
 
     intent_id: UUID
+    object_type: str
     opportunity_id: str
     decision_id: UUID
     decision_no: int
@@ -228,6 +229,7 @@ class NewIntent:
     """What one decision wants written. `follows` is the intent whose answers these are."""
 
     intent_id: UUID
+    object_type: str
     opportunity_id: str
     decision_id: UUID
     decision_no: int
@@ -262,6 +264,7 @@ class IntentRecord:
 
     intent_id: UUID
     position: int
+    object_type: str
     opportunity_id: str
     decision_id: UUID
     decision_no: int
@@ -295,12 +298,14 @@ class IntentRecord:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What was sent under one write id: the fields of the opportunity by the CRM's names."""
+    """What was sent under one write id: the fields of the record by the CRM's names, and the stage among them, empty
+    when answers went alone."""
 
     write_id: str
     intent_id: UUID
     attempt: int
     sent: SentFields
+    stage: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,7 @@ class WriteIntent(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
     intent_id: UUID
+    object_type: str = Field(examples=["opportunity"])
     opportunity_id: str = Field(examples=[OPPORTUNITY_ID])
     decision_id: UUID
     decision_no: int = Field(examples=[7])
@@ -229,6 +230,7 @@ class StagesChecked(BaseModel):
 class Opportunity(BaseModel):
     """What the connector last knew of an opportunity in the CRM."""
 
+    object_type: str = Field(examples=["opportunity"])
     opportunity_id: str = Field(examples=[OPPORTUNITY_ID])
     pipeline_key: str = Field(examples=["sales"])
     pipeline_version: int = Field(description="0 outside any pipeline", examples=[1])

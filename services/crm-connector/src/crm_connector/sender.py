@@ -21,6 +21,8 @@ from crm_connector.holding import Holding
 from crm_connector.records import Attempt, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.outbound import Prepared, prepare
 from crm_connector.service.settling import Replied, settle_replies
 from crm_connector.signals import Signals
@@ -98,10 +100,10 @@ class Sender:
         if self._signals.resume.is_set():
             self._signals.resume.clear()
             await self._holds.try_now()
-        if self._holds.stops_all(self._signals.unfit) or len(self.calls) >= (1 if self._holds.doubtful else CALLS):
+        if self._holds.stops_all or len(self.calls) >= (1 if self._holds.doubtful else CALLS):
             return 0
         limit = min(self._crm.writes_at_once, PROBE) if self._holds.doubtful else self._crm.writes_at_once
-        bare = self._holds.stops_evidence(self._signals.unfit)
+        bare, held = self._holds.stops_evidence(self._signals.unfit), self._holds.stopped(self._signals.unfit)
         async with self._database.unit_of_work(self._tenant_id) as uow:
             intents = IntentRepository(uow.session, self._tenant_id)
             overdue = await intents.overdue(utc_now(), limit)
@@ -109,11 +111,12 @@ class Sender:
                 await intents.postpone([write.intent_id for write in overdue], utc_now() + LEASE)
                 ready, due = [], len(overdue)
             else:
-                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE, bare=bare)
+                ready, due = await prepare(uow, self._crm, utc_now(), limit, LEASE, bare=bare, held=held)
                 if len(ready) < due:
                     # A stage may have no counterpart because the CRM's stages changed.
                     await ConnectionRepository(uow.session, self._tenant_id).note(utc_now(), stages_wanted_at=utc_now())
-            idle = not overdue and not due and self._holds.probing and not (await intents.backlog(*IN_LINE)).count
+            idle = not overdue and not due and self._holds.probing
+            idle = idle and not (await IntentList(uow.session, self._tenant_id).backlog(*IN_LINE)).count
         if idle:
             # Nothing waits, so nothing is held back.
             await self._holds.forget()
@@ -176,12 +179,13 @@ class Sender:
         )
 
     def _stage_of(self, attempt: Attempt | None) -> str:
-        stage = attempt.sent.get(self._crm.fact_fields.get("stage", "stage")) if attempt else None
-        return stage if isinstance(stage, str) else ""
+        return attempt.stage if attempt else ""
 
     async def _attempts_of(self, writes: Sequence[QueuedWrite]) -> Attempts:
         async with self._database.unit_of_work(self._tenant_id) as uow:
-            return await IntentRepository(uow.session, self._tenant_id).attempts_of(write.intent_id for write in writes)
+            return await SettledRepository(uow.session, self._tenant_id).attempts_of(
+                write.intent_id for write in writes
+            )
 
     async def _read(self, writes: Sequence[QueuedWrite]) -> dict[str, CrmRecord]:
         records = await self._crm.read([write.opportunity_id for write in writes])

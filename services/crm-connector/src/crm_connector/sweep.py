@@ -43,7 +43,7 @@ class Sweeper:
         async for page in self._crm.records(after=known.sweep_after, since=known.sweep_since):
             async with self._unit_of_work() as uow:
                 now = utc_now()
-                await inbound.apply_records(uow, page, ObservationKind.UPDATED, self._crm.fact_fields, now)
+                await inbound.apply_records(uow, page, ObservationKind.UPDATED, now)
                 place = {"sweep_after": page[-1].record_id, "sweep_began_at": began, "progress_at": now}
                 await ConnectionRepository(uow.session, self._tenant_id).note(now, **place)
         await self.deletions()
@@ -90,7 +90,7 @@ class Sweeper:
             found = {record.record_id: record for record in await self._crm.read(list(there))} if there else {}
             if there:
                 async with self._unit_of_work() as uow:
-                    await inbound.apply_absences(uow, there, found, self._crm.fact_fields, utc_now())
+                    await inbound.apply_absences(uow, there, found, utc_now())
 
     async def _connection(self) -> ConnectionRecord:
         async with self._unit_of_work() as uow:

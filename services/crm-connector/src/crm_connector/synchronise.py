@@ -18,7 +18,7 @@ from crm_connector.receiver import Receiver
 from crm_connector.records import ConnectionRecord
 from crm_connector.remapping import keep_mapped
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
 from crm_connector.sender import Sender
 from crm_connector.settings import Settings
 from crm_connector.signals import Signals
@@ -82,7 +82,7 @@ async def _watch(runtime: Runtime, tenant_id: str, renew: Callable[[], Awaitable
 async def _measure(runtime: Runtime, tenant_id: str) -> None:
     """Show how old our place in the CRM's changes is, and what waits for the CRM or for a person."""
     async with runtime.database.unit_of_work(tenant_id) as uow:
-        intents = IntentRepository(uow.session, tenant_id)
+        intents = IntentList(uow.session, tenant_id)
         unfinished = await intents.backlog(*IN_LINE)
         parked = await intents.backlog(IntentState.PARKED, since="due_at")
         connection = await ConnectionRepository(uow.session, tenant_id).get()

@@ -12,7 +12,7 @@ from kit.ids import utc_now
 from crm_connector.crm import Crm
 from crm_connector.domain.observation import ECHO_PATIENCE, ObservationKind
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service import inbound, mapping
 from crm_connector.signals import Signals
 from crm_connector.sweep import Sweeper
@@ -79,12 +79,12 @@ class Upkeep:
             if usage is not None:
                 await connection.note(now, events_used=usage.used, events_allowed=usage.allowed)
             await connection.forget_changes(now - _SEEN_FOR)
-            intents = IntentRepository(uow.session, self._tenant_id)
+            intents = SettledRepository(uow.session, self._tenant_id)
             silent = await intents.unechoed(now - 3 * ECHO_PATIENCE, now - ECHO_PATIENCE, _SILENT)
         records = await self._crm.read(silent) if silent else []
         if records:
             async with self._unit_of_work() as uow:
-                await inbound.apply_records(uow, records, ObservationKind.UPDATED, self._crm.fact_fields, utc_now())
+                await inbound.apply_records(uow, records, ObservationKind.UPDATED, utc_now())
 
     async def know(self, stages: Collection[str]) -> None:
         """Read the CRM's stages again if one of these is not among them."""

@@ -30,6 +30,10 @@ async def note_parked_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWri
     await Intake(uow).refusals([m.read_refusal(e.message) for e in events])
 
 
+async def count_activities(uow: UnitOfWork, events: Sequence[Received[m.ActivityObserved]]) -> None:
+    await Intake(uow).activities(events)
+
+
 async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:
     found = [m.read_reach(e.message) for e in events]
     await Intake(uow).score_reach(found)
@@ -39,6 +43,7 @@ async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringP
 HANDLERS: Handlers = {
     m.SubmissionScored: decide_on_submissions,
     m.RecordObserved: reconcile_observations,
+    m.ActivityObserved: count_activities,
     m.CrmWriteConfirmed: agree_on_confirmed_writes,
     m.CrmWriteParked: note_parked_writes,
     m.ScoringProfilePublished: keep_score_reach,

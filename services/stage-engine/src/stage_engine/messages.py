@@ -12,7 +12,9 @@ from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
 from kit.numbers import plain
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
@@ -24,6 +26,7 @@ from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from stage_engine.domain.activities import Activity
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
@@ -34,6 +37,7 @@ from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
 
 __all__ = [
+    "ActivityObserved",
     "CrmWriteConfirmed",
     "CrmWriteParked",
     "RecordObserved",
@@ -217,6 +221,21 @@ def read_refusal(message: CrmWriteParked) -> ParkedWrite:
     )
 
 
+def read_activity(message: ActivityObserved) -> Activity:
+    """What a person did, or plans to do, about a subject."""
+    directed = message.direction != activities.DIRECTION_UNSPECIFIED
+    return Activity(
+        subject_id=wire.required(message.record_id, "record_id"),
+        activity_id=wire.required(message.activity_id, "activity_id"),
+        kind=wire.word(activities.ActivityKind, message.kind, "kind"),
+        done=message.done,
+        withdrawn=message.withdrawn,
+        inbound=directed and wire.word(activities.Direction, message.direction, "direction") == "inbound",
+        occurred_at=wire.moment(message.occurred_at, "occurred_at"),
+        committed_at=wire.moment(message.committed_at, "committed_at"),
+    )
+
+
 def read_reach(message: ScoringProfilePublished) -> ReachRecord:
     """The scores an assessment can give. A percentage lies between 0 and 100 unless points can be negative."""
     minimum, maximum = (
@@ -268,6 +287,7 @@ def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pi
         reason_code=move.reason_code,
         earned_stage=opportunity.earned_stage,
         changed_at=move.changed_at,
+        object_type=pipeline.object_type,
     )
 
 
@@ -277,6 +297,7 @@ def stage_decided(
     given: Input,
     evidence: SubmissionScored | None,
     change: StageChanged | None,
+    object_type: str,
 ) -> StageDecided:
     """The decision, with the evidence it rests on and the change it made. Answers of a person who has no right to the
     opportunity are no evidence, and go no further."""
@@ -322,6 +343,7 @@ def stage_decided(
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
         crm_expected_version=decision.crm_expected_version,
+        object_type=object_type,
     )
 
 
@@ -359,6 +381,7 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
         ],
         skip_policy=_POLICIES[pipeline.skip_policy],
         is_default=pipeline.is_default,
+        object_type=pipeline.object_type,
         currency=pipeline.currency,
         published_at=published_at,
     )

@@ -223,6 +223,49 @@ class MigrationRow(Base, table=True):
     finished_at: datetime | None = _moment(nullable=True)
 
 
+class ActivityRow(Base, table=True):
+    """What was last heard of an activity about a subject, so that the same again, or something older, changes
+    nothing."""
+
+    __tablename__ = "activity"
+    __table_args__ = (
+        # Its end is the last moment of a kind, whatever was withdrawn before.
+        Index("activity_last", "tenant_id", "subject_id", "kind", "occurred_at",
+              postgresql_where=text("done AND NOT withdrawn")),
+        Index("activity_last_inbound", "tenant_id", "subject_id", "kind", "occurred_at",
+              postgresql_where=text("done AND NOT withdrawn AND inbound")),
+    )  # fmt: skip
+
+    tenant_id: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    activity_id: str = Field(primary_key=True)
+    kind: str
+    done: bool
+    withdrawn: bool
+    inbound: bool
+    occurred_at: datetime = _moment()
+    committed_at: datetime = _moment()
+    created_at: datetime = _created()
+
+
+class ActivityTotalRow(Base, table=True):
+    """The activities of one kind that count for a subject. `changes` counts all that was heard of them."""
+
+    __tablename__ = "activity_total"
+    # Written again and again in place: with room in its page a row keeps its index entries.
+    __table_args__ = ({"postgresql_with": {"fillfactor": 70}},)
+
+    tenant_id: str = Field(primary_key=True)
+    subject_id: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
+    count: int = _count()
+    last_at: datetime | None = _moment(nullable=True)
+    last_inbound_at: datetime | None = _moment(nullable=True)
+    observed_at: datetime = _moment()
+    changes: int = _count()
+    created_at: datetime = _created()
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -242,3 +285,4 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed")
 )
+activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))

@@ -18,6 +18,8 @@ UNKNOWN = ""
 OBJECT_TYPES = ("account", "opportunity", "lead")
 # Every record has these besides the mapped facts.
 STAGE, OWNER = "stage", "owner_id"
+# Of the amounts of an object.
+CURRENCY_FACT = "currency"
 CONTACTS = "contacts"
 MOST_FACTS = 200
 MOST_TEXT = 4000
@@ -86,6 +88,12 @@ class FieldFault:
 def object_of(fact: str) -> str:
     """The object type of a fact, by its name."""
     return fact.partition(".")[0]
+
+
+def currency_of(fact: str, fields: Mapping[str, str]) -> str:
+    """The currency of a fact among the facts of its record; empty of what is no amount, and in an org of one."""
+    currency = value_of(fields.get(f"{object_of(fact)}.{CURRENCY_FACT}", UNKNOWN))
+    return currency if isinstance(currency, str) and is_money(fields[fact]) else ""
 
 
 def named_wrongly(mapping: FieldMapping) -> list[FieldFault]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-# What a write sets on the opportunity itself, by the CRM's names.
+# What a write sets on the record itself, by the CRM's names.
 SentFields = Mapping[str, str | int | float | bool | None]
 
 
@@ -78,7 +78,9 @@ class StageWrite:
 
 @dataclass(frozen=True, slots=True)
 class CrmWrite:
-    """One all-or-nothing write to one opportunity. A repetition gets another `write_id`, so that a late first attempt
+    """One all-or-nothing write to one opportunity, or to another subject.
+
+    A repetition gets another `write_id`, so that a late first attempt
     still differs from the second; the expected stage refuses it. `left_out` are questions whose answers the CRM refused
     before, empty for the assessment as a whole. `sync_error` says why an earlier stage is not in the CRM."""
 
@@ -89,3 +91,4 @@ class CrmWrite:
     questions: Mapping[str, QuestionText]
     left_out: Collection[str] = ()
     sync_error: str = ""
+    object_type: str = "opportunity"

@@ -1,4 +1,4 @@
-"""The queue of unfinished writes, the intents they carry out, and the ledger of attempts.
+"""The queue of unfinished writes: in, sent, and out. What became of them is in `settled.py`, lists are in `listing.py`.
 
 Rows of the queue are locked in the order of their ids and before rows of write_intent, so that the replies and the
 echoes of the same writes do not block each other.
@@ -9,21 +9,16 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from kit.database import bulk
-from kit.database.rows import columns, record, records
+from kit.database.rows import columns, records
 from kit.database.sets import among
-from kit.database.waiting import MOST_COUNTED
-from sqlalchemy import Select, and_, func, select, text, update
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Select, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from crm_connector.domain.intents import IntentState, Move
 from crm_connector.models import write_attempt, write_intent, write_queue
 from crm_connector.records import (
     Attempt,
-    Backlog,
-    Conflict,
     DueWrite,
-    IntentRecord,
     NewIntent,
     Outcome,
     ParkedFilter,
@@ -76,7 +71,8 @@ _DUE = text("""
     WHERE w.tenant_id = :tenant_id
       AND w.state = 'NEW'
       AND w.due_at <= :now
-      AND (NOT :bare OR w.evidence IS NULL)
+      AND (NOT :bare OR w.evidence IS NULL OR w.object_type <> 'opportunity')
+      AND w.object_type <> ALL(:held)
       AND NOT EXISTS (
           SELECT
           FROM write_queue other
@@ -122,44 +118,17 @@ _TAKE = text("""
 """)
 
 _QUEUED = columns(write_queue, QueuedWrite)
-_q, _i, _h = write_queue.c, write_intent.c, write_queue.alias("held").c
-# Of an unfinished write the queue says how far it is, of a settled one the intent.
-_INTENT = select(
-    _i.intent_id,
-    _i.position,
-    _i.opportunity_id,
-    _i.decision_id,
-    _i.decision_no,
-    _i.submission_id,
-    _i.pipeline_key,
-    _i.pipeline_version,
-    _i.target_stage,
-    _i.expected_stage,
-    _i.follows,
-    func.coalesce(_q.state, _i.outcome).label("state"),
-    func.coalesce(_q.attempts, _i.attempts).label("attempts"),
-    func.coalesce(_q.write_id, _i.write_id).label("write_id"),
-    func.coalesce(_q.code, _i.code).label("code"),
-    func.coalesce(_q.reason, _i.reason).label("reason"),
-    func.coalesce(_q.left_out, _i.left_out).label("left_out"),
-    func.coalesce(_q.due_at, _i.settled_at).label("due_at"),
-    func.coalesce(_q.sent_at, _i.sent_at).label("sent_at"),
-    _i.settled_at,
-    _i.echoed_at,
-    _i.created_at,
-).select_from(
-    write_intent.outerjoin(write_queue, and_(_q.tenant_id == _i.tenant_id, _q.intent_id == _i.intent_id)),
-)
+_q, _h = write_queue.c, write_queue.alias("held").c
 
 
 class IntentRepository:
-    """The writes of one tenant."""
+    """The unfinished writes of one tenant."""
 
     def __init__(self, session: AsyncSession, tenant_id: str) -> None:
         self._session = session
         self._tenant_id = tenant_id
 
-    # In and out of the queue
+    # In and out
 
     async def add(self, writes: Iterable[QueuedWrite], follows: Mapping[UUID, UUID] | None = None) -> None:
         """Queue new writes with the commit; `follows` names the intents whose answers they are. A write that was asked
@@ -206,27 +175,18 @@ class IntentRepository:
         first = parked.order_by(_q.priority, _q.created_at).limit(limit)
         return await self.take((await self._session.execute(first)).scalars(), IntentState.PARKED)
 
-    async def last_reasons(self, opportunity_ids: Collection[str]) -> dict[tuple[str, str], str]:
-        """Why each of these opportunities was last moved for a reason, by opportunity and target stage."""
-        statement = (
-            select(_i.opportunity_id, _i.target_stage, _i.reason_code)
-            .ext(distinct_on(_i.opportunity_id))
-            .where(_i.tenant_id == self._tenant_id, among(_i.opportunity_id, opportunity_ids), _i.reason_code != "")
-            .order_by(_i.opportunity_id, _i.position.desc())
-        )
-        return {(each, target): reason for each, target, reason in await self._session.execute(statement)}
-
     # Sending
 
-    async def due(self, now: datetime, limit: int, *, bare: bool = False) -> list[DueWrite]:
+    async def due(self, now: datetime, limit: int, *, bare: bool = False, held: Collection[str] = ()) -> list[DueWrite]:
         """The first write in line of each opportunity that has none on its way, where that one may be sent now: the
-        urgent ones first. With `bare` only those without evidence."""
+        urgent ones first. With `bare` only those that touch no assessment; none of the types in `held`."""
         given = {
             "tenant_id": self._tenant_id,
             "now": now,
             "texts_awaited_since": now - TEXT_PATIENCE,
             "most": limit,
             "bare": bare,
+            "held": list(held),
         }
         return await records(self._session, _DUE.bindparams(**given).columns(left_out=_q.left_out.type), DueWrite)
 
@@ -288,108 +248,11 @@ class IntentRepository:
         on_their_way = select(_h.intent_id).where(_h.tenant_id == self._tenant_id, _h.state == IntentState.SENT)
         return on_their_way.order_by(_h.intent_id).with_for_update()
 
-    async def attempts_of(self, intent_ids: Iterable[UUID]) -> dict[UUID, dict[str, Attempt]]:
-        """All attempts of each write, by write id."""
-        a = write_attempt.c
-        wanted = list(intent_ids)
-        statement = select(*columns(write_attempt, Attempt)).where(
-            a.tenant_id == self._tenant_id, among(a.intent_id, wanted)
-        )
-        found: dict[UUID, dict[str, Attempt]] = {intent_id: {} for intent_id in wanted}
-        for attempt in await records(self._session, statement, Attempt):
-            found[attempt.intent_id][attempt.write_id] = attempt
-        return found
-
-    # Echoes and conflicts
-
-    async def ledger(self, write_ids: Iterable[str]) -> dict[str, Attempt]:
-        """What we sent under these ids, as far as they are ours."""
-        a = write_attempt.c
-        statement = select(*columns(write_attempt, Attempt)).where(
-            a.tenant_id == self._tenant_id, among(a.write_id, write_ids)
-        )
-        return {attempt.write_id: attempt for attempt in await records(self._session, statement, Attempt)}
-
-    async def echo(self, intent_ids: Iterable[UUID], now: datetime) -> None:
-        """Note that confirmed writes came back."""
-        statement = update(write_intent).where(
-            _i.tenant_id == self._tenant_id, among(_i.intent_id, intent_ids), among(_i.outcome, Move.ECHO.sources)
-        )
-        await self._session.execute(statement.values(outcome=Move.ECHO.target, echoed_at=now))
-
-    async def unechoed(self, since: datetime, until: datetime, limit: int) -> list[str]:
-        """Opportunities with a write confirmed in that time whose echo has not come; of the first so many writes."""
-        first = (
-            select(_i.opportunity_id)
-            .where(
-                _i.tenant_id == self._tenant_id,
-                _i.outcome == IntentState.CONFIRMED,
-                _i.settled_at >= since,
-                _i.settled_at < until,
-            )
-            .order_by(_i.settled_at)
-            .limit(limit)
-            .subquery()
-        )
-        return list((await self._session.execute(select(first.c.opportunity_id).distinct())).scalars())
-
-    async def conflicts(self, limit: int) -> list[Conflict]:
-        """Conflicts for which it was not published yet what the CRM holds instead."""
-        statement = (
-            select(*columns(write_intent, Conflict))
-            .where(
-                _i.tenant_id == self._tenant_id,
-                _i.outcome == IntentState.CONFLICT,
-                _i.conflict_observed_at.is_(None),
-            )
-            .order_by(_i.position)
-            .limit(limit)
-        )
-        return await records(self._session, statement, Conflict)
-
-    async def conflicts_observed(self, intent_ids: Iterable[UUID], now: datetime) -> None:
-        """Note that this was published."""
-        statement = update(write_intent).where(_i.tenant_id == self._tenant_id, among(_i.intent_id, intent_ids))
-        await self._session.execute(statement.values(conflict_observed_at=now))
-
-    # Reading
-
-    async def backlog(self, *states: IntentState, since: str = "created_at") -> Backlog:
-        """How many writes are in these states, and the earliest `since` of them."""
-        first = (
-            select(_q[since].label("since"))
-            .where(_q.tenant_id == self._tenant_id, among(_q.state, states))
-            .order_by(_q.created_at)
-            .limit(MOST_COUNTED)
-            .subquery()
-        )
-        statement = select(func.count().label("count"), func.min(first.c.since).label("since"))
-        found = await record(self._session, statement.select_from(first), Backlog)
-        assert found is not None
-        return found
-
-    async def get(self, intent_id: UUID) -> IntentRecord | None:
-        """One intent."""
-        statement = _INTENT.where(_i.tenant_id == self._tenant_id, _i.intent_id == intent_id)
-        return await record(self._session, statement, IntentRecord)
-
-    async def page(
-        self, after: int | None, limit: int, state: IntentState | None, opportunity_id: str | None
-    ) -> list[IntentRecord]:
-        """Intents, the newest first, before the position."""
-        statement = _INTENT.where(_i.tenant_id == self._tenant_id).order_by(_i.position.desc()).limit(limit)
-        if after is not None:
-            statement = statement.where(_i.position < after)
-        if opportunity_id is not None:
-            statement = statement.where(_i.opportunity_id == opportunity_id)
-        if state is not None:
-            statement = statement.where((_i.outcome if state.is_settled else _q.state) == state)
-        return await records(self._session, statement, IntentRecord)
-
 
 def _intent(write: QueuedWrite, follows: UUID | None) -> NewIntent:
     return NewIntent(
         write.intent_id,
+        write.object_type,
         write.opportunity_id,
         write.decision_id,
         write.decision_no,

@@ -31,7 +31,7 @@ from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
 from crm_connector.salesforce import activities, graph, people, plan, preflight, query
 from crm_connector.salesforce.auth import Sessions
-from crm_connector.salesforce.changes import CONTACT_ROLE, FACT_FIELDS, Unreadable, changes_of
+from crm_connector.salesforce.changes import CONTACT_ROLE, Unreadable, changes_of
 from crm_connector.salesforce.errors import (
     NEVER_HEARD_OF,
     ApiRefusal,
@@ -42,9 +42,10 @@ from crm_connector.salesforce.errors import (
     reply_of,
 )
 from crm_connector.salesforce.http import TIMEOUT_SECONDS
+from crm_connector.salesforce.objects import STANDARD, Objects
 from crm_connector.salesforce.pubsub import Fetched, PubSub
 from crm_connector.salesforce.rest import Rest
-from crm_connector.salesforce.rows import CloseFields, opportunity_fields
+from crm_connector.salesforce.rows import record_fields
 
 TOPIC = "/data/ChangeEvents"
 # How long to leave an org alone that refuses us or has no calls left.
@@ -59,11 +60,9 @@ class SalesforceCrm:
     """One org."""
 
     name = "salesforce"
-    fact_fields: Mapping[str, str] = FACT_FIELDS
     default_fields = plan.DEFAULT
     # The org serves ever fewer calls the longer they take.
     writes_at_once = 25
-    opportunity_object = graph.OPPORTUNITY
     evidence_objects: Sequence[str] = graph.EVIDENCE_OBJECTS
 
     def __init__(
@@ -72,16 +71,15 @@ class SalesforceCrm:
         rest: Rest,
         sessions: Sessions,
         pubsub: PubSub,
-        close_fields: CloseFields = CloseFields(),  # noqa: B008 - frozen
-        account_stage: str = "",
+        objects: Objects = STANDARD,
     ) -> None:
-        self._account_stage = account_stage
+        self._objects = objects
+        self.subject_objects: Mapping[str, str] = plan.OBJECTS
         self._plan = plan.Plan(plan.EVERYWHERE, plan.DEFAULT)
         self._http = http
         self._sessions = sessions
         self._rest = rest
         self._pubsub = pubsub
-        self._close_fields = close_fields
 
     async def connect(self) -> str:
         session = await self._sessions.current()
@@ -89,7 +87,7 @@ class SalesforceCrm:
         return session.org_id
 
     async def lacks(self) -> list[Lack]:
-        return await preflight.lacks(self._rest)
+        return await preflight.lacks(self._rest, [self._objects[each] for each in self._plan.object_types])
 
     async def events_used(self) -> Usage | None:
         return await query.events_used(self._rest)
@@ -105,8 +103,9 @@ class SalesforceCrm:
         return await plan.fields_of(self._rest, object_type)
 
     async def adopt(self, mapping: FieldMapping, object_types: Sequence[str]) -> Adopted:
-        self._plan = found = await plan.made(self._rest, mapping, object_types, self._account_stage)
-        missing = mapping.facts.keys() - found.mapping.facts.keys() - plan.OPTIONAL
+        self._plan = found = await plan.made(self._rest, mapping, object_types, self._objects)
+        expected = plan.EVERYWHERE if mapping == plan.DEFAULT else mapping
+        missing = expected.facts.keys() - found.mapping.facts.keys()
         return Adopted(found.key, found.object_types, tuple(sorted(missing)))
 
     async def stages(self) -> list[CrmStage]:
@@ -154,7 +153,7 @@ class SalesforceCrm:
                     yield
 
     def sent_fields(self, write: CrmWrite) -> SentFields:
-        return opportunity_fields(write, self._close_fields)
+        return record_fields(write, self._objects[write.object_type])
 
     async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         replies: list[Reply] = []
@@ -165,7 +164,7 @@ class SalesforceCrm:
         return replies
 
     def _payload(self, writes: Sequence[CrmWrite]) -> dict[str, Any]:
-        return graph.payload(writes, self._rest.base, self._close_fields)
+        return graph.payload(writes, self._rest.base, self._objects)
 
     async def _write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         try:
@@ -198,7 +197,7 @@ class SalesforceCrm:
         """The replies of one call. ApiRefusal when it is refused as a whole."""
         path, body = f"{self._rest.base}/composite/graph", self._payload(writes)
         try:
-            return graph.replies(writes, await self._rest.post(path, body, graph.REPLIES))
+            return graph.replies(writes, await self._rest.post(path, body, graph.REPLIES), self._objects)
         except ApiRefusal:
             raise
         except (NotReached, LimitExceeded, CrmRefused) as fault:

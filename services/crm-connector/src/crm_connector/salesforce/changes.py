@@ -15,10 +15,10 @@ from pydantic_core import from_json
 
 from crm_connector.crm import Related
 from crm_connector.domain.observation import ChangeKind, CrmChange, FactChanges
+from crm_connector.salesforce.objects import OWN_FIELDS, WRITE_ID
 from crm_connector.salesforce.plan import OBJECTS, PREFIXES, Plan
-from crm_connector.salesforce.rows import OWN_FIELDS
 
-FACT_FIELDS = {"stage": "StageName", "owner_id": "OwnerId"}
+OWNER_ID = "OwnerId"
 # Fields the org moves by itself when a record is saved or its stage changes.
 DERIVED_FIELDS = frozenset(
     {
@@ -39,7 +39,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 CONTACT_ROLE = "OpportunityContactRole"
 ACTIVITIES = ("Task", "Event")
 _HEADER = "ChangeEventHeader"
-_WRITE_ID = "Stagecraft_Write_Id__c"
 
 
 _RECORD_ID = re.compile(r"[0-9A-Za-z]{1,18}|[0-9A-Za-z]{3}\*|0{1,18}[A-Z]{0,3}")
@@ -224,8 +223,8 @@ def _changes(header: _Header, changed: Mapping[str, object], plan: Plan) -> list
     facts = FactChanges()
     if (stage := plan.stage_field(object_type)) in changed:
         facts["stage"] = _text(changed[stage])
-    if FACT_FIELDS["owner_id"] in changed:
-        facts["owner_id"] = _text(changed[FACT_FIELDS["owner_id"]])
+    if OWNER_ID in changed:
+        facts["owner_id"] = _text(changed[OWNER_ID])
     account = object_type == "opportunity" and plan.reads_accounts() and "AccountId" in changed
     return [
         replace(
@@ -235,7 +234,7 @@ def _changes(header: _Header, changed: Mapping[str, object], plan: Plan) -> list
             facts=facts,
             mapped=plan.changes_of(object_type, changed, created=created),
             incomplete=account and not (created and changed["AccountId"] is None),
-            write_id=_text(changed.get(_WRITE_ID)),
+            write_id=_text(changed.get(WRITE_ID)),
         )
         for record_id in header.record_ids
     ]
@@ -243,7 +242,7 @@ def _changes(header: _Header, changed: Mapping[str, object], plan: Plan) -> list
 
 def _compared(object_type: str, name: str, value: object, plan: Plan) -> object:
     """The value as it is compared with what our write sent."""
-    return _text(value) if name in (plan.stage_field(object_type), FACT_FIELDS["owner_id"]) else value
+    return _text(value) if name in (plan.stage_field(object_type), OWNER_ID) else value
 
 
 def _change(header: _Header, record_id: str) -> CrmChange:
@@ -265,7 +264,7 @@ def _text(value: object) -> str:
 def _changed(schema: EventSchema, event: _Event, plan: Plan) -> dict[str, object]:
     if event.header.kind is ChangeKind.CREATED:
         # Everything is new, and the bitmap of a creation may be empty.
-        always = (plan.stage_field(event.header.object_type) if event.header.object_type else "", *FACT_FIELDS.values())
+        always = (plan.stage_field(event.header.object_type) if event.header.object_type else "", "StageName", OWNER_ID)
         return {
             name: value for name, value in event.values.items() if value is not None or name in (*always, "AccountId")
         }

@@ -1,6 +1,6 @@
-"""Writes as Composite Graphs: opportunity, assessment and answers together, all of it or nothing."""
+"""Writes as Composite Graphs: the subject, its assessment and answers together, all of it or nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
@@ -11,13 +11,13 @@ from pydantic import Field, TypeAdapter, ValidationError
 from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.writes import CrmWrite
 from crm_connector.salesforce.errors import HALTED, error_items, refusal_of, reply_of
+from crm_connector.salesforce.objects import Objects
 from crm_connector.salesforce.rows import (
-    CloseFields,
     answer_fields,
     answer_key,
     assessment_fields,
     assessment_key,
-    opportunity_fields,
+    record_fields,
     typed_answers,
     writes_assessment,
 )
@@ -29,13 +29,12 @@ MAX_NODES_PER_GRAPH = 500
 NODES_PER_CALL = 500
 # Ours, far below what the org takes: a long text is sent twice, and may be escaped.
 TEXT_PER_CALL = 1_000_000
-# One graph has the opportunity and the assessment besides.
+# One graph has the subject and the assessment besides.
 _MOST_ANSWERS = MAX_NODES_PER_GRAPH - 2
-_ASSESSMENT, _ANSWER = "assessment", "answer_"
-OPPORTUNITY = "Opportunity"
+SUBJECT, _ASSESSMENT, _ANSWER = "subject", "assessment", "answer_"
 EVIDENCE_OBJECTS = ("Stagecraft_Assessment__c", "Stagecraft_Answer__c")
-# By the first word of a node's reference.
-_OBJECTS = {"opportunity": OPPORTUNITY, "assessment": EVIDENCE_OBJECTS[0], "answer": EVIDENCE_OBJECTS[1]}
+# By the first word of a node's reference, but for the subject.
+_OBJECTS: Mapping[str, str] = dict(zip((_ASSESSMENT, _ANSWER), EVIDENCE_OBJECTS, strict=True))
 
 
 def calls(writes: Sequence[CrmWrite]) -> Iterator[list[CrmWrite]]:
@@ -85,11 +84,6 @@ class NodeReply:
     body: Any = None
     reference: Annotated[str, Field(alias="referenceId")] = ""
 
-    @property
-    def object(self) -> str:
-        """The object of the node's record."""
-        return _OBJECTS.get(self.reference.partition("_")[0], "")
-
 
 @dataclass(frozen=True, slots=True)
 class NodeReplies:
@@ -114,28 +108,29 @@ REPLIES = TypeAdapter(GraphReplies)
 _GRAPH = TypeAdapter(GraphReply)
 
 
-def payload(writes: Sequence[CrmWrite], base: str, names: CloseFields) -> dict[str, Any]:
+def payload(writes: Sequence[CrmWrite], base: str, objects: Objects) -> dict[str, Any]:
     """The body of one call; each write's graph is named by its place."""
     return {
         "graphs": [
-            {"graphId": f"g{place}", "compositeRequest": [node.to_json() for node in _nodes(write, base, names)]}
+            {"graphId": f"g{place}", "compositeRequest": [node.to_json() for node in _nodes(write, base, objects)]}
             for place, write in enumerate(writes)
         ]
     }
 
 
-def replies(writes: Sequence[CrmWrite], body: GraphReplies) -> list[Reply]:
+def replies(writes: Sequence[CrmWrite], body: GraphReplies, objects: Objects) -> list[Reply]:
     """What the org's reply says of each write; a write that it does not mention is unknown."""
     graphs = {graph.graph_id: graph for graph in readable(body)}
-    found = [_reply(write, graphs.get(f"g{place}")) for place, write in enumerate(writes)]
+    found = [_reply(write, graphs.get(f"g{place}"), objects) for place, write in enumerate(writes)]
     taken = [write for write, reply in zip(writes, found, strict=True) if reply.verdict is Verdict.CONFIRMED]
-    proven = {name for write in taken for name in touched(write)}
+    proven = {name for write in taken for name in touched(write, objects)}
     return [_about_the_record(reply) if _is_disproved(reply, proven) else reply for reply in found]
 
 
-def touched(write: CrmWrite) -> tuple[str, ...]:
+def touched(write: CrmWrite, objects: Objects) -> tuple[str, ...]:
     """The objects of the records that the write touches."""
-    return (OPPORTUNITY, *EVIDENCE_OBJECTS) if writes_assessment(write) else (OPPORTUNITY,)
+    subject = objects[write.object_type].name
+    return (subject, *EVIDENCE_OBJECTS) if writes_assessment(write) else (subject,)
 
 
 def readable(body: GraphReplies) -> Iterator[GraphReply]:
@@ -154,7 +149,7 @@ def _about_the_record(reply: Reply) -> Reply:
     return replace(reply, verdict=Verdict.REFUSED, refusal=None)
 
 
-def _reply(write: CrmWrite, graph: GraphReply | None) -> Reply:
+def _reply(write: CrmWrite, graph: GraphReply | None, objects: Objects) -> Reply:
     if graph is None:
         return Reply(write.write_id, Verdict.UNKNOWN, "NO_RESULT", "The org's reply does not mention this write.")
     if graph.succeeded:
@@ -163,15 +158,16 @@ def _reply(write: CrmWrite, graph: GraphReply | None) -> Reply:
         for item in error_items(node.body):
             # The nodes around the one that failed say only that they were taken back with it.
             if item.code != HALTED:
-                reply = reply_of(write.write_id, refusal_of(node.status, item), node.object)
+                name = _OBJECTS.get(node.reference.rstrip("0123456789"), objects[write.object_type].name)
+                reply = reply_of(write.write_id, refusal_of(node.status, item), name)
                 return replace(reply, refused=_evidence_at(write, node.reference))
     return Reply(write.write_id, Verdict.AGAIN, HALTED, "The org stopped before it came to this write.")
 
 
-def _nodes(write: CrmWrite, base: str, names: CloseFields) -> Iterator[Patch]:
-    records = f"{base}/sobjects"
-    url = f"{records}/Opportunity/{quote(write.opportunity_id, safe='')}"
-    yield Patch("opportunity", url, opportunity_fields(write, names))
+def _nodes(write: CrmWrite, base: str, objects: Objects) -> Iterator[Patch]:
+    records, about = f"{base}/sobjects", objects[write.object_type]
+    url = f"{records}/{about.name}/{quote(write.opportunity_id, safe='')}"
+    yield Patch(SUBJECT, url, record_fields(write, about))
     evidence = write.evidence
     if evidence is None or not writes_assessment(write):
         return

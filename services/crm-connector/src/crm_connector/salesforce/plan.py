@@ -11,6 +11,7 @@ from pydantic import Field, TypeAdapter
 
 from crm_connector.domain.fields import (
     CONTACTS,
+    CURRENCY_FACT,
     UNKNOWN,
     CrmField,
     FactType,
@@ -22,15 +23,14 @@ from crm_connector.domain.fields import (
     object_of,
 )
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
+from crm_connector.salesforce.objects import STANDARD, WRITE_ID, Objects
 from crm_connector.salesforce.rest import Rest
 from crm_connector.salesforce.values import kept_value
 
 log = logging.getLogger(__name__)
 
-# The object of each type, in the order of their ids, and the field that holds the stage.
-OBJECTS = {"account": "Account", "opportunity": "Opportunity", "lead": "Lead"}
-PREFIXES = {"001": "account", "006": "opportunity", "00Q": "lead"}
-STAGE_FIELDS = {"opportunity": "StageName", "lead": "Status"}
+OBJECTS = {object_type: each.name for object_type, each in STANDARD.items()}
+PREFIXES = {each.prefix: object_type for object_type, each in STANDARD.items()}
 RECORD_TYPE = "RecordTypeId"
 NUMBER, MONEY, TEXT, DATE = FactType.NUMBER, FactType.MONEY, FactType.TEXT, FactType.DATE
 _TYPES: Mapping[str, tuple[FactType, ...]] = {
@@ -41,14 +41,14 @@ _TYPES: Mapping[str, tuple[FactType, ...]] = {
     "multipicklist": (FactType.TEXTS,),
 } | dict.fromkeys(("double", "percent", "int", "long"), (NUMBER,))  # fmt: skip
 _TEXTS = ("id", "string", "textarea", "picklist", "combobox", "reference", "url", "email", "phone")
-# Of the defaults these are missing in many orgs, which is nothing to report.
-OPTIONAL = frozenset({"opportunity.currency", "opportunity.record_type", "lead.record_type"})
+CURRENCY = "CurrencyIsoCode"
+# Of the defaults these are missing in an org without record types, which is nothing to report.
+OPTIONAL = frozenset({"opportunity.record_type", "lead.record_type"})
 DEFAULT = FieldMapping(
     {
         name: MappedField(at, kind)
         for name, at, kind in (
             ("opportunity.amount", "Amount", MONEY),
-            ("opportunity.currency", "CurrencyIsoCode", TEXT),
             ("opportunity.close_date", "CloseDate", DATE),
             ("opportunity.record_type", RECORD_TYPE, TEXT),
             ("opportunity.lead_source", "LeadSource", TEXT),
@@ -63,6 +63,7 @@ DEFAULT = FieldMapping(
             ("account.employees", "NumberOfEmployees", NUMBER),
             ("account.type", "Type", TEXT),
             ("lead.status", "Status", TEXT),
+            ("lead.company", "Company", TEXT),
             ("lead.record_type", RECORD_TYPE, TEXT),
             ("lead.source", "LeadSource", TEXT),
             ("lead.industry", "Industry", TEXT),
@@ -73,7 +74,10 @@ DEFAULT = FieldMapping(
             ("lead.last_activity_date", "LastActivityDate", DATE),
         )
     },
-    {"decision_makers": ("Decision Maker", "Economic Buyer", "Executive Sponsor")},
+    {
+        "decision_makers": ("Decision Maker", "Economic Buyer", "Economic Decision Maker", "Executive Sponsor"),
+        "influencers": ("Influencer", "Evaluator", "Technical Buyer"),
+    },
 )
 # What every org has: it is read before it is known what else there is.
 EVERYWHERE = FieldMapping(
@@ -83,30 +87,36 @@ EVERYWHERE = FieldMapping(
 
 @dataclass(frozen=True)
 class Plan:
-    """What to read. `mapping` holds what the org has, `names` everything that is mapped: the rest is unknown."""
+    """What to read. `mapping` holds what the org has, `names` everything that is mapped: the rest is unknown.
+    `stages` holds the field of the stage, `marked` are the types whose records keep the id of our last write."""
 
     mapping: FieldMapping = field(default_factory=FieldMapping)
     names: FieldMapping = field(default_factory=FieldMapping)
     object_types: tuple[str, ...] = ("opportunity",)
     record_types: Mapping[str, str] = field(default_factory=dict)
-    account_stage: str = ""
+    stages: Mapping[str, str] = field(default_factory=lambda: {"opportunity": STANDARD["opportunity"].stage})
+    marked: tuple[str, ...] = ("opportunity",)
 
     @cached_property
     def key(self) -> str:
         """Equal when the same is read, whatever the object types."""
-        parts = (self.mapping, self.names, sorted(self.record_types.items()), self.account_stage)
+        parts = (self.mapping, self.names, sorted(self.record_types.items()), sorted(self.stages.items()))
         return hashlib.sha256(repr(parts).encode()).hexdigest()[:32]
 
     def stage_field(self, object_type: str) -> str:
         """The field that holds the stage of such records; empty when none does."""
-        return self.account_stage if object_type == "account" else STAGE_FIELDS[object_type]
+        return self.stages.get(object_type, "")
+
+    def mark(self, object_type: str) -> str:
+        """The field that holds the id of our last write; empty where the org lacks it."""
+        return WRITE_ID if object_type in self.marked else ""
 
     def columns(self, object_type: str) -> list[str]:
         """What to select of such a record for its facts, by SOQL's names."""
         own = [mapped.field for mapped in self.mapping.of(object_type).values()]
         if object_type == "opportunity":
             own += [f"Account.{mapped.field}" for mapped in self.mapping.of("account").values()]
-        return list(dict.fromkeys([*own, *filter(None, [self.stage_field(object_type)])]))
+        return list(dict.fromkeys([*own, *filter(None, [self.stage_field(object_type), self.mark(object_type)])]))
 
     def facts_of(self, object_type: str, row: Mapping[str, object]) -> dict[str, str]:
         """Every mapped fact of a row that was read; contacts are counted apart."""
@@ -183,17 +193,27 @@ def types_of(crm_type: str) -> tuple[FactType, ...]:
     return _TYPES.get(crm_type, (FactType.TEXT,) if crm_type in _TEXTS else ())
 
 
-async def made(rest: Rest, names: FieldMapping, object_types: Sequence[str], account_stage: str) -> Plan:
+async def made(rest: Rest, names: FieldMapping, object_types: Sequence[str], objects: Objects) -> Plan:
     """The plan for a mapping in the org as it is now."""
     needed = [each for each in OBJECTS if each in object_types or names.of(each)]
     fields = {each: await fields_of(rest, each) for each in needed}
+    names = _with_currencies(names, fields)
     followed = tuple(each for each in OBJECTS if each in object_types and fields.get(each))
     plan = Plan(available(names, not_there(names, fields)), names, followed)
-    if account_stage in {each.name for each in fields.get("account", ())}:
-        plan = replace(plan, account_stage=account_stage)
+    has = {each: {found.name for found in fields[each]} for each in followed}
+    stages = {each: objects[each].stage for each in followed if objects[each].stage in has[each]}
+    plan = replace(plan, stages=stages, marked=tuple(each for each in followed if WRITE_ID in has[each]))
     if any(mapped.field == RECORD_TYPE for mapped in plan.mapping.facts.values()):
         plan = replace(plan, record_types=await _record_types(rest))
     return plan
+
+
+def _with_currencies(names: FieldMapping, fields: Mapping[str, Sequence[CrmField]]) -> FieldMapping:
+    """The mapping, and the currency of each type where the org has one for each record: an amount means nothing without
+    it, whoever wrote the mapping."""
+    many = [each for each, found in fields.items() if any(field.name == CURRENCY for field in found)]
+    currencies = {f"{each}.{CURRENCY_FACT}": MappedField(CURRENCY, TEXT) for each in many}
+    return FieldMapping({**currencies, **names.facts}, names.contact_roles)
 
 
 async def _record_types(rest: Rest) -> dict[str, str]:

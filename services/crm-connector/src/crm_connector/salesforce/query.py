@@ -33,7 +33,7 @@ _MOST_HISTORY = 100_000
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 _RECORD_ID = re.compile(r"[0-9A-Za-z]{15}(?:[0-9A-Za-z]{3})?")
 _STAMPS = "Id, OwnerId, IsDeleted, CreatedDate, LastModifiedDate, LastModifiedById"
-_OWN = {"opportunity": ", LastStageChangeDate, Stagecraft_Write_Id__c"}
+_STAGED_AT = {"opportunity": ("LastStageChangeDate",)}
 ID_PATTERN = r"^[0-9A-Za-z]{1,18}$"
 _STAGE_FIELDS = "ApiName, MasterLabel, SortOrder, IsActive, IsClosed, IsWon"
 
@@ -202,7 +202,7 @@ async def opportunities_of_roles(rest: Rest, ids: Sequence[str]) -> list[str]:
 
 
 async def _records(rest: Rest, plan: Plan, object_type: str, ending: str, *, deleted: bool) -> list[CrmRecord]:
-    columns = [*_STAMPS.split(", "), *filter(None, _OWN.get(object_type, "").split(", ")), *plan.columns(object_type)]
+    columns = [*_STAMPS.split(", "), *_STAGED_AT.get(object_type, ()), *plan.columns(object_type)]
     soql = f"SELECT {', '.join(dict.fromkeys(columns))} FROM {OBJECTS[object_type]}{ending}"  # noqa: S608 - described
     path = "/queryAll" if deleted else "/query"
     found: list[CrmRecord] = []

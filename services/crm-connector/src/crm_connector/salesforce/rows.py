@@ -1,10 +1,9 @@
-"""What a write puts into the fields of each record: the opportunity, the assessment and its answers."""
+"""What a write puts into the fields of each record: its subject, the assessment and its answers."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,67 +11,47 @@ from typing import Any
 from forms.widths import TEXT_ANSWER, TextWidth
 
 from crm_connector.domain.writes import AnswerLine, AnswerType, CrmWrite, Evidence, QuestionText, StageWrite
-from crm_connector.salesforce import widths
+from crm_connector.salesforce import objects, widths
+from crm_connector.salesforce.objects import SubjectObject
 from crm_connector.salesforce.widths import Fields, fitted
 
-# What we write on the opportunity besides the stage; no change of another is ever about these.
-OWN_FIELDS = frozenset(
-    {
-        "Stagecraft_Score__c",
-        "Stagecraft_Earned_Stage__c",
-        "Stagecraft_Recommended_Stage__c",
-        "Stagecraft_Health__c",
-        "Stagecraft_Outcome__c",
-        "Stagecraft_Reason__c",
-        "Stagecraft_Last_Assessed__c",
-        "Stagecraft_Expected_Stage__c",
-        "Stagecraft_Write_Id__c",
-        "Stagecraft_Last_Writer__c",
-        "Stagecraft_Sync_Error__c",
-        "Stagecraft_External_Id__c",
-    }
-)
 _USER_ID = re.compile(r"005[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?")
 _CHECK = "ABCDEFGHIJKLMNOPQRSTUVWXYZ012345"
 # So long may each text of the JSON copy be, until the copy fits.
 _COPY_LENGTHS = (None, 2000, 200, 20)
 
 
-@dataclass(frozen=True, slots=True)
-class CloseFields:
-    """The org's names of the fields that say how an opportunity ended and why."""
-
-    outcome: str = "Stagecraft_Outcome__c"
-    reason: str = "Stagecraft_Reason__c"
-
-
-def opportunity_fields(write: CrmWrite, names: CloseFields) -> Fields:
-    """What the write sets on the opportunity."""
+def record_fields(write: CrmWrite, about: SubjectObject) -> Fields:
+    """What the write sets on the record of its subject."""
     evidence, stage = write.evidence, write.stage
     fields: Fields = {
-        "Stagecraft_Write_Id__c": write.write_id,
+        objects.WRITE_ID: write.write_id,
         # Blank disarms the packaged rule that refuses the write when the org holds another stage.
-        "Stagecraft_Expected_Stage__c": (stage.expected or None) if stage else None,
+        objects.EXPECTED_STAGE: (stage.expected or None) if stage else None,
     }
-    limits = dict(widths.OPPORTUNITY)
+    limits = dict(widths.SUBJECT)
     if stage:
-        fields |= _stage_fields(stage, names)
-        limits |= {names.outcome: limits["Stagecraft_Outcome__c"], names.reason: limits["Stagecraft_Reason__c"]}
+        fields |= _stage_fields(stage, about)
+        limits |= {
+            about.stage: widths.STAGE,
+            about.outcome: limits[objects.OUTCOME],
+            about.reason: limits[objects.REASON],
+        }
     if stage or write.sync_error:
-        fields["Stagecraft_Sync_Error__c"] = write.sync_error or None
+        fields[objects.SYNC_ERROR] = write.sync_error or None
     if evidence:
-        fields["Stagecraft_Last_Assessed__c"] = _moment(evidence.captured_at)
+        fields[objects.LAST_ASSESSED] = _moment(evidence.captured_at)
         if evidence.score is not None:
-            fields["Stagecraft_Score__c"] = evidence.score
+            fields[objects.SCORE] = evidence.score
     return fitted(fields, limits)[0]
 
 
-def _stage_fields(stage: StageWrite, names: CloseFields) -> Fields:
-    fields: Fields = {"StageName": stage.target}
+def _stage_fields(stage: StageWrite, about: SubjectObject) -> Fields:
+    fields: Fields = {about.stage: stage.target}
     if stage.earned:
-        fields |= {"Stagecraft_Earned_Stage__c": stage.earned, "Stagecraft_Health__c": stage.health or None}
+        fields |= {objects.EARNED_STAGE: stage.earned, objects.HEALTH: stage.health or None}
     if stage.ending is not None:
-        fields |= {names.outcome: stage.ending.outcome or None, names.reason: stage.ending.reason or None}
+        fields |= {about.outcome: stage.ending.outcome or None, about.reason: stage.ending.reason or None}
     return fields
 
 
@@ -85,8 +64,8 @@ def typed_answers(write: CrmWrite, most: int) -> list[tuple[int, AnswerLine]]:
 
 
 def writes_assessment(write: CrmWrite) -> bool:
-    """Whether the assessment itself is written."""
-    return write.evidence is not None and "" not in write.left_out
+    """Whether the assessment itself is written: only opportunities have such records."""
+    return write.evidence is not None and "" not in write.left_out and write.object_type == objects.OPPORTUNITY
 
 
 def assessment_key(evidence: Evidence) -> str:

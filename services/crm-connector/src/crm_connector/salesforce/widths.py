@@ -19,17 +19,16 @@ from forms.widths import (
 Width = TextWidth | NumberWidth
 Fields = dict[str, Any]
 
-_STAGE = TextWidth(255)
+STAGE = TextWidth(255)
 EXTERNAL_ID = TextWidth(64)
 ANSWER_ID = TextWidth(160)
 JSON_COPY = TextWidth(131_072)
 
-OPPORTUNITY: Mapping[str, Width] = {
-    "StageName": _STAGE,
+SUBJECT: Mapping[str, Width] = {
     "Stagecraft_Score__c": SCORE,
-    "Stagecraft_Earned_Stage__c": _STAGE,
+    "Stagecraft_Earned_Stage__c": STAGE,
     "Stagecraft_Health__c": TextWidth(40),
-    "Stagecraft_Expected_Stage__c": _STAGE,
+    "Stagecraft_Expected_Stage__c": STAGE,
     "Stagecraft_Write_Id__c": TextWidth(64),
     "Stagecraft_Sync_Error__c": TEXT_ANSWER,
     "Stagecraft_Outcome__c": TextWidth(40),

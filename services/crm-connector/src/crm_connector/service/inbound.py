@@ -25,13 +25,12 @@ from crm_connector.domain.observation import (
 )
 from crm_connector.records import Attempt, Conflict, OpportunityRecord, QueuedWrite
 from crm_connector.repository.connection import ConnectionRepository
-from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.maps import Maps, maps_of
 from crm_connector.service.publishing import observe
 from crm_connector.service.settling import confirm, show_confirmed, take_echoes
 
-Names = Mapping[str, str]
 # A record's stamp is set before its transaction commits, so a sweep looks back beyond the last commit seen.
 OVERLAP = timedelta(seconds=600)
 # What is noted when a sweep has to begin anew.
@@ -58,9 +57,7 @@ async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str
     return list(wanted)
 
 
-async def apply_changes(
-    uow: UnitOfWork, batch: ChangeBatch, records: Mapping[str, CrmRecord], names: Names, now: datetime
-) -> None:
+async def apply_changes(uow: UnitOfWork, batch: ChangeBatch, records: Mapping[str, CrmRecord], now: datetime) -> None:
     """Apply a batch and move the position behind it, in one transaction. `records` holds what was read for it."""
     connection = ConnectionRepository(uow.session, uow.tenant_id)
     fresh = await connection.unseen(change.change_id for change in batch.changes)
@@ -76,7 +73,7 @@ async def apply_changes(
     await connection.set_aside(batch.unread)
     single = [change for change in changes if change.kind is not ChangeKind.OVERFLOW]
     if single:
-        intake = await _Intake.open(uow, single, names, now)
+        intake = await _Intake.open(uow, single, now)
         for change in single:
             intake.take_change(change, records.get(change.record_id))
         await intake.save()
@@ -90,11 +87,9 @@ async def _blind(connection: ConnectionRepository, now: datetime) -> dict[str, A
     return {"sweep_since": min(since, known.sweep_since or since), **NEW_SWEEP}
 
 
-async def apply_records(
-    uow: UnitOfWork, page: Sequence[CrmRecord], kind: ObservationKind, names: Names, now: datetime
-) -> int:
+async def apply_records(uow: UnitOfWork, page: Sequence[CrmRecord], kind: ObservationKind, now: datetime) -> int:
     """Take over records as they were read; the number of them that were news."""
-    intake = await _Intake.open(uow, page, names, now)
+    intake = await _Intake.open(uow, page, now)
     news = sum(intake.take_record(record, kind) for record in page)
     await intake.save()
     return news
@@ -112,22 +107,20 @@ def with_clocks(page: Sequence[CrmRecord], clocks: Mapping[str, StageClock]) -> 
     return [replace(each, stage_clock=clocks.get(each.record_id, each.stage_clock)) for each in page]
 
 
-async def apply_import_page(
-    uow: UnitOfWork, import_id: UUID, page: Sequence[CrmRecord], names: Names, now: datetime
-) -> None:
+async def apply_import_page(uow: UnitOfWork, import_id: UUID, page: Sequence[CrmRecord], now: datetime) -> None:
     """Take over one page of an import and note how far it came, in one transaction."""
-    news = await apply_records(uow, page, ObservationKind.IMPORTED, names, now)
+    news = await apply_records(uow, page, ObservationKind.IMPORTED, now)
     connection = ConnectionRepository(uow.session, uow.tenant_id)
     await connection.advance_import(import_id, page[-1].record_id, len(page), news, now)
 
 
 async def apply_absences(
-    uow: UnitOfWork, types: Mapping[str, str], records: Mapping[str, CrmRecord], names: Names, now: datetime
+    uow: UnitOfWork, types: Mapping[str, str], records: Mapping[str, CrmRecord], now: datetime
 ) -> None:
     """Take over that the CRM no longer has some records, of these types by id; `records` holds those of them of which
     there is something left."""
     gone = [_absence(key, kind, now) for key, kind in types.items() if key not in records]
-    intake = await _Intake.open(uow, [*records.values(), *gone], names, now)
+    intake = await _Intake.open(uow, [*records.values(), *gone], now)
     for record in records.values():
         intake.take_record(record, ObservationKind.UPDATED)
     for change in gone:
@@ -145,7 +138,6 @@ class _Intake:
     among what is shown; `proven` are those that no reply had confirmed before."""
 
     uow: UnitOfWork
-    names: Names
     now: datetime
     rows: dict[str, OpportunityRecord]
     maps: Maps
@@ -153,17 +145,15 @@ class _Intake:
     proven: dict[UUID, QueuedWrite]
 
     @classmethod
-    async def open(
-        cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmRecord], names: Names, now: datetime
-    ) -> "_Intake":
+    async def open(cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmRecord], now: datetime) -> "_Intake":
         """Lock the opportunities that are shown, and take the echoes of our own writes."""
         opportunities = OpportunityRepository(uow.session, uow.tenant_id)
         rows = await opportunities.lock(each.record_id for each in shown)
         maps = await maps_of(uow, rows.values())
         written = {each.write_id for each in shown if each.write_id}
-        attempts = await IntentRepository(uow.session, uow.tenant_id).ledger(written)
+        attempts = await SettledRepository(uow.session, uow.tenant_id).ledger(written)
         proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
-        return cls(uow, names, now, rows, maps, attempts, proven)
+        return cls(uow, now, rows, maps, attempts, proven)
 
     def take_change(self, change: CrmChange, record: CrmRecord | None) -> None:
         """Fold a change; `record` is its opportunity as it was read, if it had to be."""
@@ -191,7 +181,7 @@ class _Intake:
         proven = self.proven.pop(attempt.intent_id, None) if attempt else None
         if attempt and proven and proven.target_stage:
             row = confirm(self.uow, row, proven, attempt.write_id, self.now)
-            effect = since_written(effect, self._stage_of(attempt))
+            effect = since_written(effect, attempt.stage)
         elif proven:
             show_confirmed(proven)
         after = observe(self.uow, self.maps, row, effect, occasion)
@@ -201,15 +191,10 @@ class _Intake:
         facts, was = after.known.facts, before.known.facts
         if facts is None:
             return after.stage_is_ours
-        if attempt and self._stage_of(attempt) == facts.stage:
+        if attempt and attempt.stage and attempt.stage == facts.stage:
             return True
         unchanged = was is not None and facts.stage == was.stage
         return unchanged and after.stage_is_ours
-
-    def _stage_of(self, attempt: Attempt) -> str | None:
-        """The stage that was sent, by the CRM's name; None of a write that carried answers alone."""
-        sent = attempt.sent.get(self.names.get("stage", "stage"))
-        return sent if isinstance(sent, str) else None
 
     async def save(self) -> None:
         """Write the opportunities back."""
@@ -234,7 +219,6 @@ async def observe_conflicts(
     uow: UnitOfWork,
     conflicts: Sequence[Conflict],
     records: Mapping[str, CrmRecord],
-    names: Names,
     now: datetime,
 ) -> None:
     """Publish what the CRM holds where our writes met another stage, even if we knew it already."""
@@ -255,4 +239,4 @@ async def observe_conflicts(
         rows[row.opportunity_id] = replace(observe(uow, maps, row, effect, occasion), stage_is_ours=False)
     await opportunities.save(list(rows.values()), now)
     observed = [conflict.intent_id for conflict in conflicts]
-    await IntentRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)
+    await SettledRepository(uow.session, uow.tenant_id).conflicts_observed(observed, now)

@@ -1,7 +1,7 @@
 """What decisions ask of the CRM: queued, and made ready to send."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,6 +21,7 @@ from crm_connector.records import Attempt, DueWrite, OpportunityRecord, QueuedWr
 from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.service.maps import Maps, Version, load_maps, maps_of
 from crm_connector.service.publishing import read_again
 from crm_connector.service.settling import intent_id, park_unmapped, park_unreadable, supersede
@@ -67,6 +68,7 @@ async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, Version], no
 def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:
     return QueuedWrite(
         intent_id=intent_id(decision.decision_id),
+        object_type=decision.object_type,
         opportunity_id=decision.opportunity_id,
         decision_id=decision.decision_id,
         decision_no=decision.decision_no,
@@ -105,13 +107,20 @@ class Prepared:
 
 
 async def prepare(
-    uow: UnitOfWork, crm: Crm, now: datetime, limit: int, lease: timedelta, *, bare: bool = False
+    uow: UnitOfWork,
+    crm: Crm,
+    now: datetime,
+    limit: int,
+    lease: timedelta,
+    *,
+    bare: bool = False,
+    held: Collection[str] = (),
 ) -> tuple[list[Prepared], int]:
     """Mark the writes that are due as SENT, each under a new write id, so that after a crash their outcome is found
     out by reading; and how many were due. Some of those are parked or superseded instead. With `bare` only writes
-    without evidence are taken."""
+    without evidence are taken, and none of the types in `held`."""
     intents = IntentRepository(uow.session, uow.tenant_id)
-    due = await intents.due(now, limit, bare=bare)
+    due = await intents.due(now, limit, bare=bare, held=held)
     if not due:
         return [], 0
     # Answers alone need neither: they replace nothing.
@@ -122,7 +131,7 @@ async def prepare(
     texts = await DefinitionRepository(uow.session, uow.tenant_id).texts(
         (write.assessment_key, write.assessment_version) for write in due if write.evidence is not None
     )
-    reasons = await _reasons(intents, due, maps) if maps else {}
+    reasons = await _reasons(uow, due, maps) if maps else {}
     ready: list[Prepared] = []
     needless: list[UUID] = []
     unmapped: list[DueWrite] = []
@@ -149,6 +158,7 @@ async def prepare(
             questions=texts.get((write.assessment_key, write.assessment_version), {}),
             left_out=tuple(write.left_out),
             sync_error=write.sync_error,
+            object_type=write.object_type,
         )
         ready.append(Prepared(_sent(write, crm_write.write_id, now, lease), crm_write))
     ready = await _mark_sent(intents, crm, ready)
@@ -158,14 +168,14 @@ async def prepare(
     return ready, len(due)
 
 
-async def _reasons(intents: IntentRepository, due: Sequence[QueuedWrite], maps: Maps) -> Reasons:
+async def _reasons(uow: UnitOfWork, due: Sequence[QueuedWrite], maps: Maps) -> Reasons:
     """Why those are lost whose write, made once more, does not say it again."""
     lost = [
         write.opportunity_id
         for write in due
         if write.target_stage and not write.reason_code and is_lost(maps.stages(_version(write)), write.target_stage)
     ]
-    return await intents.last_reasons(lost) if lost else {}
+    return await SettledRepository(uow.session, uow.tenant_id).last_reasons(lost) if lost else {}
 
 
 def _version(write: QueuedWrite) -> Version:
@@ -209,13 +219,14 @@ async def _mark_sent(intents: IntentRepository, crm: Crm, ready: Sequence[Prepar
     # An echo may have proven one of them in the meantime.
     marked = await intents.send([_sending(item.queued) for item in ready])
     ready = [item for item in ready if item.queued.intent_id in marked]
-    intents.record_attempts(
-        [
-            Attempt(item.write.write_id, item.queued.intent_id, item.queued.attempts, crm.sent_fields(item.write))
-            for item in ready
-        ]
-    )
+    intents.record_attempts([_attempt(item, crm) for item in ready])
     return ready
+
+
+def _attempt(item: Prepared, crm: Crm) -> Attempt:
+    write, queued = item.write, item.queued
+    stage = write.stage.target if write.stage else ""
+    return Attempt(write.write_id, queued.intent_id, queued.attempts, crm.sent_fields(write), stage)
 
 
 def _sending(write: QueuedWrite) -> Sending:

@@ -14,6 +14,7 @@ from crm_connector.domain.intents import IntentState, Move
 from crm_connector.errors import IntentNotFound, IntentNotParked
 from crm_connector.records import IntentRecord, ParkedFilter, QueuedWrite
 from crm_connector.repository.intents import IntentRepository
+from crm_connector.repository.listing import IntentList
 from crm_connector.signals import Signals
 
 # What the audit calls each.
@@ -30,8 +31,8 @@ class Done:
 
 async def move_one(uow: UnitOfWork, caller: Principal, wanted: UUID, move: Move) -> IntentRecord:
     """Retry or discard a parked write. IntentNotFound, IntentNotParked."""
-    intents = IntentRepository(uow.session, uow.tenant_id)
-    found = await intents.get(wanted)
+    intents, listed = IntentRepository(uow.session, uow.tenant_id), IntentList(uow.session, uow.tenant_id)
+    found = await listed.get(wanted)
     if found is None:
         raise IntentNotFound(f"There is no write intent {wanted}.")
     parked = await intents.take([wanted], IntentState.PARKED)
@@ -41,7 +42,7 @@ async def move_one(uow: UnitOfWork, caller: Principal, wanted: UUID, move: Move)
     await audit.record(uow, caller, f"write-intent.{_DEEDS[move]}", str(wanted), opportunity_id=found.opportunity_id)
     # So that it is read as it is now.
     await uow.flush()
-    after = await intents.get(wanted)
+    after = await listed.get(wanted)
     assert after is not None
     return after
 

@@ -17,6 +17,7 @@ from crm_connector.messages import crm_write_confirmed, crm_write_parked, receiv
 from crm_connector.records import OpportunityRecord, QueuedWrite
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
+from crm_connector.repository.settled import SettledRepository
 from crm_connector.signals import Signals
 from crm_connector.telemetry import CONFLICTS, FRESHNESS
 
@@ -137,7 +138,7 @@ async def take_echoes(uow: UnitOfWork, intent_ids: Iterable[UUID], now: datetime
     proven = [write.moved(Move.PROVE) for write in await intents.take(wanted, *Move.PROVE.sources)]
     await intents.keep(proven, now)
     await park_refused_answers(uow, proven, now)
-    await intents.echo(wanted, now)
+    await SettledRepository(uow.session, uow.tenant_id).echo(wanted, now)
     return {write.intent_id: write for write in proven}
 
 

@@ -18,6 +18,9 @@ CREATED = "opportunity.created_at"
 AGE = "opportunity.age_days"
 STAGE_AGE = "visit.age_days"
 LAST_TOUCH = "activity.last_touch_at"
+LAST_INBOUND = "activity.last_inbound_at"
+ACTIVITY_COUNT = "activity.count"
+ACTIVITY_KINDS = ("call", "email", "meeting", "task", "other")
 
 # Objects of the CRM and of the engine: no assessment is called so.
 OBJECTS = frozenset({
@@ -69,10 +72,14 @@ _BUILT_IN = {
     AGE: FactKind(FactType.DECIMAL, "days"),
     STAGE_AGE: FactKind(FactType.DECIMAL, "days"),
     LAST_TOUCH: FactKind(FactType.INSTANT),
+    LAST_INBOUND: FactKind(FactType.INSTANT),
+    ACTIVITY_COUNT: FactKind(FactType.DECIMAL, "activities"),
     "opportunity.record_type": FactKind(FactType.TEXT),
     "opportunity.lead_source": FactKind(FactType.TEXT),
     "opportunity.type": FactKind(FactType.TEXT),
 }
+_BUILT_IN |= {f"activity.{kind}.count": FactKind(FactType.DECIMAL, "activities") for kind in ACTIVITY_KINDS}
+_BUILT_IN |= {f"activity.{kind}.last_at": FactKind(FactType.INSTANT) for kind in ACTIVITY_KINDS}
 # Those that the engine works out itself, from the observation and the time.
 WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, OWNER, AGE, STAGE_AGE})
 # In words, for people who look for a fact.

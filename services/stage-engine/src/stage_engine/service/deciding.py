@@ -130,7 +130,8 @@ class Deciding:
             transition_id = uuid7()
             change = messages.stage_changed(decision, transition_id, decision_id, ruleset.pipeline)
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
-        message = messages.stage_decided(decision, decision_id, arrival.given, arrival.evidence, change)
+        given, object_type = arrival.given, ruleset.pipeline.object_type
+        message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)

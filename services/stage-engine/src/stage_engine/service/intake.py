@@ -12,9 +12,10 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
-from stage_engine.messages import CrmWriteConfirmed, read_observation, read_submission
+from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, read_observation, read_submission
 from stage_engine.records import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.service.activities import Activities
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.settings import Settings
@@ -34,6 +35,7 @@ class Intake:
         self._uow = uow
         self._rulesets = rulesets or Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
+        self._activities = Activities(uow, self._rulesets, self._deciding)
         self._settings = uow.resources.get(Settings)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
@@ -64,6 +66,7 @@ class Intake:
             causes = {a.given.opportunity_id: a.cause for a in placed}
             scored = [event.message for event in await self._taken(SUBMISSION, pinned)]
             await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
+            await self._activities.take_waiting(pinned)
 
     async def place_waiting(self) -> None:
         """Place the observations that waited for a pipeline, in the order they came. The caller publishes one, and
@@ -90,6 +93,10 @@ class Intake:
         """The CRM refused a write for good: shown with the opportunity until a later write is confirmed. A refusal
         of answers alone says nothing about its stage."""
         await self._correct([write for write in found if write.stage_key], write_parked)
+
+    async def activities(self, events: Sequence[Received[ActivityObserved]]) -> None:
+        """Count what people did about known subjects; about unknown ones it waits, up to a limit."""
+        await self._activities.take(events)
 
     async def score_reach(self, found: Iterable[ReachRecord]) -> None:
         """Take over what scores the newest points of each assessment can give."""

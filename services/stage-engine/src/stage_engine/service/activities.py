@@ -1,0 +1,97 @@
+"""What people did about a subject, taken into the facts that rules read."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from kit.database.unit_of_work import UnitOfWork
+from kit.delivery.parking import AT_ONCE, Early, park, take
+from kit.events import Received
+
+from stage_engine.domain.activities import Activity, Total, changes_of, facts_of, latest
+from stage_engine.domain.facts import CRM
+from stage_engine.domain.inputs import FactChange
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.messages import ActivityObserved, read_activity
+from stage_engine.repository.activities import ActivityRepository
+from stage_engine.service.deciding import Arrival, Deciding
+from stage_engine.service.rulesets import Rulesets
+from stage_engine.settings import Settings
+from stage_engine.telemetry import EVENTS_PARKED
+
+ACTIVITY = "activity"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """An activity, and the event that it came by."""
+
+    activity: Activity
+    cause: Received[ActivityObserved]
+
+
+class Activities:
+    """Counts activities of known subjects; those of unknown ones wait, up to a limit."""
+
+    def __init__(self, uow: UnitOfWork, rulesets: Rulesets, deciding: Deciding) -> None:
+        self._uow = uow
+        self._rulesets = rulesets
+        self._deciding = deciding
+        self._repository = ActivityRepository(uow.session, uow.tenant_id)
+
+    async def take(self, events: Sequence[Received[ActivityObserved]]) -> None:
+        """Count these. A subject whose pipeline reads a fact that changed is decided on once."""
+        heard = [Heard(read_activity(event.message), event) for event in events]
+        known = await self._deciding.load([each.activity.subject_id for each in heard])
+        await self._park([each for each in heard if each.activity.subject_id not in known])
+        given = [each for each in heard if each.activity.subject_id in known]
+        held = await self._repository.held({each.activity.key for each in given})
+        new = latest(held, [each.activity for each in given])
+        if not new:
+            return
+        await self._repository.keep(new, changes_of(held, new))
+        await self._decide(known, await self._repository.totals({each.subject_id for each in new}), given)
+
+    async def take_waiting(self, subject_ids: Collection[str]) -> None:
+        """Count what waited for these subjects."""
+        while events := await take(self._uow, ACTIVITY, subject_ids, AT_ONCE):
+            await self.take(events)
+
+    async def _decide(
+        self, known: Mapping[str, Opportunity], totals: Mapping[str, list[Total]], given: Sequence[Heard]
+    ) -> None:
+        subjects = [known[each] for each in totals]
+        rulesets = await self._rulesets.of({(each.pipeline_key, each.pipeline_version) for each in subjects})
+        last = {each.activity.subject_id: each for each in given}
+        arrivals: list[Arrival] = []
+        for subject in subjects:
+            pipeline = rulesets[subject.pipeline_key, subject.pipeline_version].pipeline
+            change = _change(subject, pipeline, totals[subject.opportunity_id], last[subject.opportunity_id])
+            if change is not None:
+                arrivals.append(Arrival(change, cause=last[subject.opportunity_id].cause))
+        if arrivals:
+            await self._deciding.decide(arrivals)
+
+    async def _park(self, early: Sequence[Heard]) -> None:
+        found = [Early(each.cause, str(each.cause.id), each.activity.subject_id) for each in early]
+        if found:
+            limit = self._uow.resources.get(Settings).parked_submission_limit
+            number = await park(self._uow, ACTIVITY, found, limit, "subject_unknown")
+            self._uow.after_commit(lambda: EVENTS_PARKED.labels(ACTIVITY).inc(number))
+
+
+def _change(subject: Opportunity, pipeline: Pipeline, totals: Sequence[Total], last: Heard) -> FactChange | None:
+    """The facts that the pipeline version reads and that changed, if any did."""
+    facts = tuple(fact for fact in facts_of(totals) if fact.name in pipeline.reads and _may_say(pipeline, fact.name))
+    held = {name: fact.value for name, fact in subject.facts.items() if fact.source == CRM}
+    held |= {fact.name: fact.value for fact in subject.other_facts if fact.source == CRM}
+    if all(held.get(fact.name) == fact.value for fact in facts):
+        return None
+    # The number of all that was heard names the report: one activity may change without a stamp of its own.
+    change_id = f"activity:{last.activity.activity_id}:{facts[0].sequence}"
+    return FactChange(change_id, subject.opportunity_id, CRM, facts, last.cause.message.person_id)
+
+
+def _may_say(pipeline: Pipeline, name: str) -> bool:
+    sources = pipeline.sources_of(name)
+    return not sources or CRM in sources
