@@ -16,6 +16,7 @@ ConflictProblem
 └── PartnerFeedExists
 InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
+├── CalendarInvalid        its hours are none that people could work by
 ├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
@@ -111,6 +112,13 @@ class PlanStageUnknown(InvalidProblem):
             for key in stage_keys
         ]
         super().__init__(f"The plan names stages that are not in use: {', '.join(stage_keys)}.", errors=errors)
+
+
+class CalendarInvalid(InvalidProblem):
+    code = "calendar_invalid"
+
+    def __init__(self, member: str, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(f"/{member}", self.code, detail)])
 
 
 class RuleNotFound(NotFoundProblem):
