@@ -33,11 +33,8 @@ def calendars(draw: st.DrawFn) -> Calendar:
     for weekday in draw(st.sets(st.integers(0, 6), min_size=1)):
         edges = sorted(draw(st.sets(st.integers(0, 48), min_size=2, max_size=4)))
         hours += [Hours(weekday, a * 30, b * 30) for a, b in zip(edges[::2], edges[1::2], strict=False)]
-    found = Calendar(
-        draw(st.sampled_from(zones)),
-        tuple(hours),
-        draw(st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=5)),
-    )
+    holidays = draw(st.frozensets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=5))
+    found = Calendar(draw(st.sampled_from(zones)), tuple(hours), holidays)
     assume(not list(faults(found)))
     return found
 

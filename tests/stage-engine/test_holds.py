@@ -177,7 +177,7 @@ class TestStaleness:
         rule = {"rule_id": "quiet", "from_stage": "prospecting", "to_stage": "closed_lost", "mode": "auto",
                 "reason_code": "QUIET", "conditions": [
                     {"fact": "stage.stalled", "cell": "true"}, {"fact": "opportunity.amount", "cell": "> 0"},
-                    {"fact": "stage.age_business_days", "cell": "= 6"}]}  # fmt: skip
+                    {"fact": "stage.age_business_days", "cell": "= 7"}]}  # fmt: skip
         rules = world.ruleset(rules=[rule], stages=stages)
         opportunity = world.opportunity(rules=rules)
         for days, stage in ((6, "prospecting"), (8.5, "closed_lost")):
