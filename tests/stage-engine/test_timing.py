@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 from kit.ids import utc_now
+from stage_engine.repository.timers import CLAIM
 from stage_engine.service import timing
 from stage_engine.service.timing import fire_page
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
@@ -257,3 +258,20 @@ class TestStalled:
         assert shown["rotting_at"] > shown["inactive_at"]
         await admin.call("POST", "/v1/opportunities/o3/hold", 201, {"reason": "x"}, match=1)
         assert [o["opportunity_id"] for o in (await admin.get(path))["items"]] == ["o1", "o4"]
+
+
+class TestPlans:
+    async def test_looking_for_what_is_due_or_stalled_reads_an_index(self, still: Tenant) -> None:
+        await still.publish_pipeline(**timed(stalled_after_days=10))
+        await copies(still, 5000)
+        await still.rows("ANALYZE opportunity")
+        now = f"'{utc_now().isoformat()}'"
+        claim = str(CLAIM).replace(":tenant_id", f"'{still.tenant}'").replace(":now", now).replace(":limit", "100")
+        stalled = (
+            "SELECT opportunity_id FROM opportunity"
+            f" WHERE tenant_id = '{still.tenant}' AND stalled_at <= {now} ORDER BY stalled_at, opportunity_id LIMIT 51"
+        )
+        for statement, index in ((claim, "opportunity_due"), (stalled, "opportunity_stalled")):
+            plan = "\n".join(row[0] for row in await still.rows(f"EXPLAIN {statement}"))
+            assert index in plan, plan
+            assert "Seq Scan" not in plan, plan
