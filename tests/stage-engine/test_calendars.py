@@ -19,8 +19,8 @@ def week(opens: str, zone: str = "UTC", **more: Any) -> dict[str, Any]:
 class TestCalendars:
     async def test_hours_are_put_read_and_refused(self, admin: Client, world_of: Tenant) -> None:
         path = "/v1/calendars/tenant"
-        usual = await admin.get(path)
-        assert (usual["revision"], usual["zone"], len(usual["hours"])) == (0, "UTC", 5)
+        unset = await admin.call("GET", path, 404)
+        assert (unset["code"], "Monday to Friday" in unset["detail"]) == ("calendar_not_found", True)
         body = week("08:30", "Europe/Berlin", holidays=["2026-12-25"])
         put = await admin.call("PUT", path, 200, body, match=0)
         assert (put["revision"], put["hours"], put["holidays"]) == (1, body["hours"], ["2026-12-25"])

@@ -5,6 +5,7 @@ NotFoundProblem
 ├── OpportunityNotFound
 ├── PartnerFeedNotFound
 ├── MigrationNotFound
+├── CalendarNotFound
 ├── RuleNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -112,6 +113,16 @@ class PlanStageUnknown(InvalidProblem):
             for key in stage_keys
         ]
         super().__init__(f"The plan names stages that are not in use: {', '.join(stage_keys)}.", errors=errors)
+
+
+class CalendarNotFound(NotFoundProblem):
+    code = "calendar_not_found"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"No hours were put for {scope!r}: those of the team or tenant count, or Monday to Friday, 9 to 17 UTC. "
+            'Put the first ones with If-Match "0".'
+        )
 
 
 class CalendarInvalid(InvalidProblem):

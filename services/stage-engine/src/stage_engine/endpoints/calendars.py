@@ -26,7 +26,7 @@ Scope = Annotated[
 @router.get("/calendars/{scope}", dependencies=[requires("pipelines:read")])
 async def get_calendar(scope: Scope, uow: Uow, response: Response) -> CalendarOut:
     """When people work: a person's own hours go before those of the nearest team, and these before the tenant's. The
-    ETag is the revision, 0 where no hours were put."""
+    ETag is the revision."""
     found = await Calendars(uow).one(scope)
     response.headers["ETag"] = etag(found.revision)
     return shown(found.scope, found.revision, found.calendar)
@@ -36,7 +36,8 @@ async def get_calendar(scope: Scope, uow: Uow, response: Response) -> CalendarOu
 async def put_calendar(
     scope: Scope, body: CalendarBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
 ) -> CalendarOut:
-    """Set the hours for what is timed from now on. Timers that run keep the hours that they were set by."""
+    """Set the hours for what is timed from now on; the first ones with If-Match "0". Timers that run
+    keep the hours that they were set by."""
     put = await Calendars(uow).put(scope, body.calendar(), expected, caller)
     response.headers["ETag"] = etag(put.revision)
     return shown(put.scope, put.revision, put.calendar)

@@ -62,7 +62,7 @@ class CalendarBody(BaseModel):
 
 
 class CalendarOut(CalendarBody):
-    """Business hours; at revision 0 they are those that are built in."""
+    """Business hours as they are in force."""
 
     scope: str
     revision: int

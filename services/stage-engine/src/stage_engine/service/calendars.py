@@ -10,7 +10,7 @@ from kit.http.auth import Principal
 from kit.http.etag import check_revision
 
 from stage_engine.domain.calendar import DEFAULT, Calendar, faults
-from stage_engine.errors import CalendarInvalid
+from stage_engine.errors import CalendarInvalid, CalendarNotFound
 from stage_engine.records import CalendarRecord
 from stage_engine.repository.calendars import CalendarRepository
 from stage_engine.repository.locks import lock
@@ -24,8 +24,11 @@ class Calendars:
         self._repository = CalendarRepository(uow.session, uow.tenant_id)
 
     async def one(self, scope: str) -> CalendarRecord:
-        """The calendar of a scope; at revision 0 the one that is built in."""
-        return await self._repository.newest(scope) or CalendarRecord(scope, 0, DEFAULT)
+        """The calendar of a scope as it is now."""
+        found = await self._repository.newest(scope)
+        if found is None:
+            raise CalendarNotFound(scope)
+        return found
 
     async def put(self, scope: str, given: Calendar, expected: int, caller: Principal) -> CalendarRecord:
         """A new revision. CalendarInvalid where people could not work by it."""
@@ -34,7 +37,10 @@ class Calendars:
         for fault in faults(given):
             raise CalendarInvalid("hours", f"{fault[0].upper()}{fault[1:]}.")
         await lock(self._uow.session, self._uow.tenant_id, [f"calendar:{scope}"])
-        revision = (await self.one(scope)).revision
+        newest = await self._repository.newest(scope)
+        if newest is None and expected:
+            raise CalendarNotFound(scope)
+        revision = newest.revision if newest else 0
         check_revision(expected, revision)
         await self._repository.add(scope, revision + 1, given, caller.subject)
         await record(self._uow, caller, "calendar.changed", scope, revision=revision + 1)
