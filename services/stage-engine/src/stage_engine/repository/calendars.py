@@ -6,6 +6,7 @@ from kit.database.people import DEPTH
 from kit.database.rows import record, records
 from pydantic import TypeAdapter
 from sqlalchemy import insert, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.calendar import Calendar
@@ -57,7 +58,8 @@ class CalendarRepository:
     async def in_force(self, owner_ids: Collection[str]) -> list[OwnersCalendar]:
         """The calendars of those owners for whom there is one."""
         given = {"owner_ids": sorted(owner_ids), "tenant_id": self._tenant_id, "depth": DEPTH}
-        return await records(self._session, _IN_FORCE.bindparams(**given), OwnersCalendar)
+        statement = _IN_FORCE.bindparams(**given).columns(calendar=JSONB)
+        return await records(self._session, statement, OwnersCalendar)
 
     async def add(self, scope: str, revision: int, added: Calendar, by: str) -> None:
         """Append a revision."""
