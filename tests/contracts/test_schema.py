@@ -76,7 +76,7 @@ def test_the_application_role_is_neither_owner_nor_exempt(database):
 COUNTED = {
     "tenant_id", "dead_letter_id", "retry_at", "parked_at", "replayed_at", "dismissed_at", "updated_at", "quarantined",
     "deleted", "category", "stage_rank", "earned_rank", "received_at", "outcome",
-    "migration_id", "started_at", "finished_at",
+    "migration_id", "started_at", "finished_at", "due_at",
 }  # fmt: skip
 
 

@@ -33,6 +33,7 @@ ALLOWED = {
         "list_pipeline_findings": _DEFINITIONS,
         "diff_pipeline_versions": _DEFINITIONS,
         "get_modes": _DEFINITIONS,
+        "get_calendar": "when people work",
         "list_migrations": _DEFINITIONS,
         "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,

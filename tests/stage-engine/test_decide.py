@@ -14,7 +14,7 @@ from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Cause, Outcome
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import Input, Observation, Occasion, Submission
+from stage_engine.domain.inputs import HoldRequest, Input, Observation, Occasion, ResumeRequest, Submission
 from stage_engine.domain.replay import (
     StoredDecision,
     decode_decision,
@@ -27,6 +27,7 @@ from stage_engine.domain.replay import (
 )
 from stage_engine.domain.sync import ParkedWrite, write_confirmed, write_parked
 from stage_engine.domain.taking import AHEAD_LIMIT
+from stage_engine.domain.timers import first_due
 
 STAGES = ["prospecting", "discovery", "demo", "negotiation", "closed_won", "closed_lost"]
 
@@ -55,8 +56,27 @@ def machine_of(world: Any, policy: str, edits: str) -> type[RuleBasedStateMachin
         "rule_id": "back", "from_stage": "discovery", "to_stage": "prospecting", "mode": "auto", "back": True,
         "conditions": [{"fact": "prospecting.score", "cell": "< 60"}],
     })  # fmt: skip
+    stages[0]["timers"] = [{"key": "often", "after": "20m", "repeats": "30m"}]
+    stages[0]["stalled_after_days"] = 1
+    timers = [
+        {"key": "entered", "after": "40m"},
+        {"key": "seen", "after": "2bh", "starts": "on_first_sight"},
+        {"key": "touched", "after": "30m", "starts": "after_fact", "fact": "activity.last_touch_at"},
+    ]
+    rules.append({
+        "rule_id": "by_timer", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",
+        "conditions": [{"fact": "timers.often.fired", "cell": ">= 2"}, {"fact": "timers.seen.fired", "cell": "true"}],
+    })  # fmt: skip
+    rules.append({
+        "rule_id": "by_touch", "from_stage": "negotiation", "to_stage": "closed_lost", "mode": "auto",
+        "reason_code": "QUIET", "conditions": [{"fact": "timers.touched.fired", "cell": "true"}],
+    })  # fmt: skip
     ruleset = world.ruleset(
-        skip_policy=policy, rules=[*world.document()["rules"], *rules], stages=stages, crm_edit_policy=edits
+        timers=timers,
+        skip_policy=policy,
+        rules=[*world.document()["rules"], *rules],
+        stages=stages,
+        crm_edit_policy=edits,
     )
 
     class Opportunity(RuleBasedStateMachine):
@@ -100,8 +120,9 @@ def machine_of(world: Any, policy: str, edits: str) -> type[RuleBasedStateMachin
                 return
             assert decode_opportunity(stored.after or "") == after
             assert after.decision_no == (before.decision_no if before else 0) + 1
-            moved = decision.outcome is Outcome.ACCEPTED
-            assert (decision.transition is not None) == moved
+            moved = decision.transition is not None
+            if not isinstance(given, HoldRequest | ResumeRequest):
+                assert (decision.outcome is Outcome.ACCEPTED) == moved
             assert after.revision == (before.revision if before else 0) + moved
             assert after.visit_no == (before.visit_no if before else 0) + moved
             assert bool(decision.reasons) or decision.outcome is not Outcome.REJECTED
@@ -238,6 +259,48 @@ def machine_of(world: Any, policy: str, edits: str) -> type[RuleBasedStateMachin
                 self.opportunity = write_parked(
                     self.opportunity, ParkedWrite("o1", revision, stage, "REFUSED", "no", self.now)
                 )
+
+        @rule(
+            until=st.none() | st.integers(-10, 100),
+            fact=st.sampled_from(["", "opportunity.type", "opportunity.amount", "account.unread"]),
+            behind=st.integers(0, 3).map(lambda n: n == 0),
+        )
+        def put_off(self, until: int | None, fact: str, behind: bool) -> None:
+            at = None if until is None else self.now + timedelta(minutes=until)
+            number = self.opportunity.decision_no
+            revision = self.opportunity.revision - behind
+            cell = "known" if fact else ""
+            self.take(HoldRequest(f"h{number}", "o1", revision, "mona", "later", at, None, fact, cell))
+
+        @rule()
+        def gone_on_with(self) -> None:
+            number = self.opportunity.decision_no
+            self.take(ResumeRequest(f"r{number}", "o1", self.opportunity.revision, "mona"))
+            assert self.opportunity.hold is None or self.opportunity.quarantined or self.opportunity.deleted
+
+        @rule()
+        def a_timer_fires(self) -> None:
+            due = first_due(self.opportunity, self.now)
+            if due is None:
+                return
+            decisions = self.opportunity.decision_no
+            self.take(due)
+            assert self.opportunity.decision_no == decisions + 1
+            assert first_due(self.opportunity, self.now) != due
+
+        @invariant()
+        def timers_follow_the_opportunity(self) -> None:
+            if self.opportunity is None or not self.opportunity.stage_key:
+                return
+            held, open_ = self.opportunity.hold is not None, self.ruleset.pipeline.is_open(self.opportunity.stage_key)
+            assert open_ or not held
+            for key, running in self.opportunity.timers.items():
+                assert running.due is None or running.left is None
+                own = key.startswith("@")
+                assert own or running.due is None or (open_ and not held)
+                assert own or running.left is None or held
+                assert running.visit_no in (0, self.opportunity.visit_no) or running.due is running.left is None
+            assert self.opportunity.held.visit <= self.opportunity.held.ever
 
         @invariant()
         def history_has_no_gaps(self) -> None:

@@ -344,3 +344,41 @@ def test_a_short_record_id_in_a_cell_is_told_with_the_one_that_facts_have(world:
     finding = found(check(document), "record_id_short")
     assert (finding.severity, finding.pointer) == (Severity.WARNING, "/rules/0/conditions/1/cell")
     assert "'005Qy00000AbCdEIAV'" in finding.message
+
+
+class TestTimers:
+    def document(self, timer: dict[str, Any], *, read: bool = True) -> dict[str, Any]:
+        document = templates()["field_example"]
+        stages = [dict(stage) for stage in document["stages"]]
+        stages[0]["timers"] = [{"key": "quiet", "after": "14d", **timer}]
+        rule = {"rule_id": "quiet", "from_stage": "prospecting", "to_stage": "closed_lost", "mode": "propose",
+                "conditions": [{"fact": "timers.quiet.fired", "cell": "known"}]}  # fmt: skip
+        return {**document, "stages": stages, "rules": [*document["rules"], *([rule] if read else [])]}
+
+    @pytest.mark.parametrize(
+        ("timer", "code", "pointer"),
+        [
+            ({"after": "soon"}, "duration_invalid", "/stages/0/timers/0/after"),
+            ({"after": "501bd"}, "duration_invalid", "/stages/0/timers/0/after"),
+            ({"repeats": "0h"}, "timer_repeats_too_often", "/stages/0/timers/0/repeats"),
+            ({"starts": "after_fact"}, "timer_fact_missing", "/stages/0/timers/0/fact"),
+            ({"starts": "after_fact", "fact": "no.such"}, "fact_unknown", "/stages/0/timers/0/fact"),
+            ({"starts": "after_fact", "fact": "demo.score"}, "timer_fact_worked_out", "/stages/0/timers/0/fact"),
+            ({"fact": "activity.last_touch_at"}, "timer_fact_unused", "/stages/0/timers/0/fact"),
+        ],
+    )
+    def test_one_that_cannot_run_is_refused(self, timer: dict[str, Any], code: str, pointer: str) -> None:
+        finding = found(check(self.document(timer)), code)
+        assert (finding.severity, finding.pointer) == (Severity.ERROR, pointer)
+
+    def test_one_that_nothing_reads_is_named_and_one_that_is_read_must_exist(self) -> None:
+        assert found(check(self.document({}, read=False)), "timer_unread").severity is Severity.WARNING
+        assert not [f for f in check(self.document({})) if f.code.startswith("timer")]
+        assert found(check(self.document({"key": "other"})), "fact_unknown").pointer == "/rules/4/conditions/0/fact"
+
+    def test_each_has_a_key_of_its_own_and_an_open_stage(self) -> None:
+        document = self.document({})
+        document["timers"] = [{"key": "quiet", "after": "1d"}]
+        document["stages"][-1] = {**document["stages"][-1], "timers": [{"key": "late", "after": "1d"}]}
+        codes = [f.code for f in check(document)]
+        assert (codes.count("timer_duplicate"), codes.count("timer_in_closed_stage")) == (2, 1)

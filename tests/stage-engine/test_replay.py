@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Command, FactChange, Input, Observation, Submission
+from stage_engine.domain.inputs import (
+    Command,
+    FactChange,
+    HoldRequest,
+    Input,
+    Observation,
+    ResumeRequest,
+    Submission,
+    TimerFired,
+)
 from stage_engine.domain.opportunity import Opportunity, Score
 from stage_engine.domain.replay import (
     StoredDecision,
@@ -28,7 +37,10 @@ st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=F
 
 
 class TestBytes:
-    @given(st.builds(Submission) | st.builds(Observation) | st.builds(Command) | st.builds(FactChange))
+    @given(
+        st.builds(Submission) | st.builds(Observation) | st.builds(Command) | st.builds(FactChange)
+        | st.builds(TimerFired) | st.builds(HoldRequest) | st.builds(ResumeRequest)
+    )  # fmt: skip
     def test_an_input_reads_as_it_was_written(self, value: Input) -> None:
         document = encode_input(value)
         again = decode_input(document)

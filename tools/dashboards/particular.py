@@ -160,7 +160,19 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
         queries=(Query(of.rate("stage_transitions_total", "cause"), "{{cause}}"),),
         stacked=True,
     )
-    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves)
+    timers = Panel(
+        title="Lateness of timers",
+        unit=Unit.SECONDS,
+        means="For how long the timer that waits longest has been due. After a downtime it falls as timers are fired.",
+        do="If it climbs, read the log: timers do not fire, or more come due than `TIMERS_PER_SECOND` allows.",
+        runbook="WorkWaiting",
+        queries=(
+            Query(of.wide("stage_timers_behind_seconds"), "most overdue"),
+            Query(of.quantile(0.99, "stage_timer_lateness_seconds"), "p99 when fired"),
+        ),
+        limits=Limits(300, 3600),
+    )
+    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves, timers)
 
 
 def _crm_connector(of: Scope) -> tuple[Panel, ...]:

@@ -122,6 +122,8 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         return found[1]
 
     decision = await eventually(decided)
+    first = {**owner.headers, "If-Match": '"0"'}
+    await owner.call_as(first, "PUT", "/calendars/tenant", BODIES["put_calendar"])
     migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
     return {
         "key": "field_example",
@@ -129,6 +131,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "decision_id": decision["decision_id"],
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
+        "scope": "tenant",
     }
 
 

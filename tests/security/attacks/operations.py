@@ -99,6 +99,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
+    "hold_opportunity": {"reason": "an attack"},
+    "resume_opportunity": {},
+    "put_calendar": {"zone": "UTC", "hours": [{"weekday": "monday", "opens": "09:00", "closes": "17:00"}]},
     "report_facts": {
         "items": [
             {

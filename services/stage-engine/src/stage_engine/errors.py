@@ -5,6 +5,7 @@ NotFoundProblem
 ├── OpportunityNotFound
 ├── PartnerFeedNotFound
 ├── MigrationNotFound
+├── CalendarNotFound
 ├── RuleNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -16,6 +17,7 @@ ConflictProblem
 └── PartnerFeedExists
 InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
+├── CalendarInvalid        its hours are none that people could work by
 ├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
@@ -119,6 +121,23 @@ class PlanStageUnknown(InvalidProblem):
             for key in stage_keys
         ]
         super().__init__(f"The plan names stages that are not in use: {', '.join(stage_keys)}.", errors=errors)
+
+
+class CalendarNotFound(NotFoundProblem):
+    code = "calendar_not_found"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(
+            f"No hours were put for {scope!r}: those of the team or tenant count, or Monday to Friday, 9 to 17 UTC. "
+            'Put the first ones with If-Match "0".'
+        )
+
+
+class CalendarInvalid(InvalidProblem):
+    code = "calendar_invalid"
+
+    def __init__(self, member: str, detail: str) -> None:
+        super().__init__(detail, errors=[FieldError(f"/{member}", self.code, detail)])
 
 
 class RuleNotFound(NotFoundProblem):

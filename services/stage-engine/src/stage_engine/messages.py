@@ -30,7 +30,18 @@ from stage_engine.domain.activities import Activity
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
+from stage_engine.domain.inputs import (
+    Command,
+    FactChange,
+    HoldRequest,
+    Input,
+    Migration,
+    Observation,
+    Occasion,
+    ResumeRequest,
+    Submission,
+    TimerFired,
+)
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
@@ -79,6 +90,9 @@ _INPUT_KINDS = {
     Command: decided.INPUT_KIND_COMMAND,
     FactChange: decided.INPUT_KIND_FACTS,
     Migration: decided.INPUT_KIND_MIGRATION,
+    TimerFired: decided.INPUT_KIND_TIMER,
+    HoldRequest: decided.INPUT_KIND_HOLD,
+    ResumeRequest: decided.INPUT_KIND_RESUME,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,

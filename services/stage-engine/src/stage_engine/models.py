@@ -65,13 +65,24 @@ TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
 
 class OpportunityRow(Base, table=True):
-    """One opportunity. `state` is the whole of it as JSON; the other columns are what queries need of it."""
+    """One opportunity. `state` is the whole of it as JSON; the other columns are what queries need of it: `due_at` when
+    the first of its timers fires, `stalled_at` from when on it is stalled if nothing happens."""
 
     __tablename__ = "opportunity"
     __table_args__ = (
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+        # Those with a timer that runs; those that will be stalled; those on hold.
+        Index("opportunity_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index(
+            "opportunity_stalled",
+            "tenant_id",
+            "stalled_at",
+            "opportunity_id",
+            postgresql_where=text("stalled_at IS NOT NULL"),
+        ),
+        Index("opportunity_on_hold", "tenant_id", "opportunity_id", postgresql_where=text("on_hold")),
         # Those that wait for a person to confirm what the evidence has earned.
         Index("opportunity_to_confirm", "tenant_id", "opportunity_id", postgresql_where=text(TO_CONFIRM)),
         Index("opportunity_quarantined", "updated_at", postgresql_where=text("quarantined AND NOT deleted")),
@@ -97,6 +108,9 @@ class OpportunityRow(Base, table=True):
     state: str = Field(sa_type=Text)
     created_at: datetime = _created()
     updated_at: datetime = _moment()
+    due_at: datetime | None = _moment(nullable=True)
+    stalled_at: datetime | None = _moment(nullable=True)
+    on_hold: bool = Field(sa_column_kwargs={"server_default": "false"})
 
 
 class DecisionRow(Base, table=True):
@@ -266,6 +280,19 @@ class ActivityTotalRow(Base, table=True):
     created_at: datetime = _created()
 
 
+class CalendarRow(Base, table=True):
+    """A revision of the business hours of the tenant, a team or a person: decisions name the one they rest on."""
+
+    __tablename__ = "calendar"
+
+    tenant_id: str = Field(primary_key=True)
+    scope: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True)
+    calendar: dict[str, Any] = Field(sa_type=JSONB)
+    changed_at: datetime = _created()
+    changed_by: str
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -282,7 +309,7 @@ pipeline, pipeline_version, opportunity = (
     Base.metadata.tables[name] for name in ("pipeline", "pipeline_version", "opportunity")
 )
 decision, transition, score_reach = (Base.metadata.tables[name] for name in ("decision", "transition", "score_reach"))
-mode_switching, migration, partner_feed = (
-    Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed")
+mode_switching, migration, partner_feed, calendar = (
+    Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))

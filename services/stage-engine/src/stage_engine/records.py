@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.versions import Plan
 
 
@@ -90,6 +91,9 @@ class OpportunityRecord:
     revision: int
     state: str
     updated_at: datetime
+    due_at: datetime | None
+    stalled_at: datetime | None
+    on_hold: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +166,22 @@ class MigrationRecord:
     started_at: datetime
     started_by: str
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CalendarRecord:
+    """A revision of a calendar: that of the tenant, of a team, or of a person."""
+
+    scope: str
+    revision: int
+    calendar: Calendar
+
+
+@dataclass(frozen=True, slots=True)
+class OwnersCalendar(CalendarRecord):
+    """The calendar in force for an owner."""
+
+    owner_id: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,9 @@ class Settings(ServiceSettings):
     parked_observation_limit: int = Field(
         default=500_000, ge=1, description="observations that one tenant may have waiting for its pipeline"
     )
+    timers_per_second: int = Field(
+        default=500, ge=1, description="timers that one instance fires in a second at most, so that others are served"
+    )
     replay_check_seconds: float = Field(
         default=10, ge=0, description="how often a stored decision is decided again and compared; 0 for never"
     )

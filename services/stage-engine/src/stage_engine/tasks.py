@@ -1,5 +1,5 @@
-"""What the stage engine does in the background: prove that its log can be replayed, measure the optimism gap, and carry
-opportunities to other versions of their pipelines."""
+"""What the stage engine does in the background: prove that its log can be replayed, measure the optimism gap, fire
+timers, and carry opportunities to other versions of their pipelines."""
 
 import asyncio
 import logging
@@ -8,11 +8,14 @@ from uuid import UUID
 
 from kit.delivery.pace import pause
 from kit.http.ownership import Owners
+from kit.ids import utc_now
 from kit.runtime import Runtime
 from sqlalchemy import text
 
 from stage_engine import telemetry
+from stage_engine.repository.timers import due_tenants
 from stage_engine.service.migrating import MigrationStarted, carry_page
+from stage_engine.service.timing import PAGE, fire_page
 from stage_engine.service.viewing import Viewing
 from stage_engine.settings import Settings
 from stage_engine.tenants import Tenants
@@ -22,6 +25,8 @@ log = logging.getLogger(__name__)
 _GAP_SECONDS = 60.0
 # What another instance started, or left unfinished, is seen after this.
 _MIGRATION_SECONDS = 2.0
+# How late a timer may fire although nothing else is to be done.
+_TIMER_SECONDS = 1.0
 _UNDER_WAY = text("SELECT tenant_id, migration_id FROM migration WHERE finished_at IS NULL ORDER BY started_at")
 # A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
@@ -76,6 +81,38 @@ async def measure_gap(runtime: Runtime, stop: asyncio.Event) -> None:
         telemetry.OPEN.set(round(total / share))
         telemetry.OPEN_AHEAD.set(round(ahead / share))
         await pause(stop, _GAP_SECONDS)
+
+
+async def fire_timers(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Fire the timers that are due, of all tenants in turn, no faster than the settings say. What came due while
+    nothing ran is caught up with at that rate."""
+    while not stop.is_set():
+        if not await fire_some(runtime, stop):
+            await pause(stop, _TIMER_SECONDS)
+
+
+async def fire_some(runtime: Runtime, stop: asyncio.Event) -> int:
+    """A page of each tenant that has timers due; how many fired."""
+    settings = runtime.settings
+    rate = settings.timers_per_second if isinstance(settings, Settings) else PAGE
+    loop = asyncio.get_running_loop()
+    now = utc_now()
+    async with runtime.database.as_relay() as connection:
+        due = await due_tenants(connection, now)
+    telemetry.TIMERS_BEHIND.set((now - due[0].due_at).total_seconds() if due else 0)
+    total = 0
+    for each in due:
+        if stop.is_set():
+            break
+        began = loop.time()
+        try:
+            fired = await fire_page(runtime.database, each.tenant_id, min(PAGE, rate))
+        except Exception:
+            log.exception("timers of %s will be fired later", each.tenant_id)
+            continue
+        total += fired
+        await pause(stop, max(0.0, fired / rate - (loop.time() - began)))
+    return total
 
 
 async def carry_migrations(runtime: Runtime, stop: asyncio.Event) -> None:

@@ -6,6 +6,8 @@ _LATENCY_BUCKETS = (0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
 DECISIONS = Counter("stage_decisions_total", "Decisions by input and outcome; a rise of rejected means that evidence falls short", ["input", "outcome"])  # fmt: skip  # noqa: E501
 DECISION_LATENCY = Histogram("stage_decision_latency_seconds", "Time from the receipt of a submission to its committed decision; a rise means that reps wait for stages", buckets=_LATENCY_BUCKETS)  # fmt: skip  # noqa: E501
+TIMER_LATENESS = Histogram("stage_timer_lateness_seconds", "Time from when a timer was due to its committed decision; a rise means that more is due at once than TIMERS_PER_SECOND lets fire, or that nothing ran for a while", buckets=(*_LATENCY_BUCKETS, 3600, 86400))  # fmt: skip  # noqa: E501
+TIMERS_BEHIND = Gauge("stage_timers_behind_seconds", "How long the timer that is most overdue has been due; a rise means that timers do not fire: read the log")  # fmt: skip  # noqa: E501
 TRANSITIONS = Counter("stage_transitions_total", "Moves by kind and cause; a jump means that a rule or an import went wild", ["kind", "cause"])  # fmt: skip  # noqa: E501
 ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because the rules engine failed or its two evaluators disagree; a rise means that opportunities stay where they are", ["code"])  # fmt: skip  # noqa: E501
 QUARANTINED = Counter("stage_quarantined_total", "Observations of an opportunity in a stage without a mapping; a rise means that the CRM's stages changed")  # fmt: skip  # noqa: E501

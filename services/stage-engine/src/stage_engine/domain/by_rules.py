@@ -8,8 +8,9 @@ from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reas
 from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, reasons_of, shadows_of, smallest_margin
 from stage_engine.domain.facts import Facts, assessment_of
+from stage_engine.domain.holds import ends_hold, resumed
 from stage_engine.domain.inputs import Input, Submission
-from stage_engine.domain.known_facts import facts_of
+from stage_engine.domain.known_facts import facts_in_force, facts_of
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
@@ -27,6 +28,11 @@ def by_rules(opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: 
     """What the rules of the current stage make of the triggering facts, which `opportunity` already holds, and of the
     milestones that these complete. A rule that reads none of them is not asked: it fires on the edge, not on an
     unrelated change."""
+    if opportunity.hold is not None:
+        in_force = facts_in_force(opportunity, rules.pipeline, now)
+        if ends_hold(opportunity, rules.pipeline, in_force):
+            opportunity = resumed(opportunity, rules.pipeline, now)
+            triggers |= all_facts(opportunity, rules.pipeline, now)
     if rules.demands:
         try:
             opportunity, reached = with_milestones(opportunity, rules, triggers, given.input_id, now)
@@ -137,6 +143,9 @@ def earning_on(opportunity: Opportunity, pipeline: Pipeline) -> Opportunity:
 
 def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult, now: datetime) -> tuple[Reason, ...]:
     """Why a rule that holds may still not act."""
+    if opportunity.hold is not None:
+        text = "the opportunity is on hold; what comes meanwhile counts when it goes on"
+        return (Reason(Code.ON_HOLD, "", None, text),)
     if opportunity.override is not None and _captured_before_override(opportunity, winner):
         text = f"{opportunity.override.actor} set {opportunity.override.stage_key} after this evidence was captured"
         return (Reason(Code.OVERRIDE_ACTIVE, "", None, text),)

@@ -5,6 +5,8 @@
     Command      a person: move, override, close, reopen
     FactChange   what a source says of facts: rules that read those that changed may move the opportunity
     Migration    another version of the pipeline: the stage that the plan names
+    TimerFired   a moment that was set: rules that read the timer may move the opportunity
+    HoldRequest, ResumeRequest   a person: put it off, go on with it
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -14,13 +16,26 @@ from datetime import datetime
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import FactChange, Input, Migration, Observation, Submission
+from stage_engine.domain.inputs import (
+    Command,
+    FactChange,
+    HoldRequest,
+    Input,
+    Migration,
+    Observation,
+    ResumeRequest,
+    Submission,
+    TimerFired,
+)
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
+from stage_engine.domain.on_hold import on_hold, on_resume
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_submission import on_submission
+from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.timers import with_clocks
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -41,7 +56,7 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return on_migration(opportunity, given, pipeline, now)
+        return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -49,15 +64,25 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    if isinstance(given, Submission):
-        ruling = on_submission(opportunity, given, rules, now, unblocked=lapsed)
-    elif isinstance(given, Observation):
-        ruling = on_observation(opportunity, given, rules, now, unblocked=lapsed)
-    elif isinstance(given, FactChange):
-        ruling = on_facts(opportunity, given, rules, now, unblocked=lapsed)
-    else:
-        ruling = on_command(opportunity, given, rules, now)
+    ruling = with_clocks(opportunity, _handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
+
+
+def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
+    if isinstance(given, Submission):
+        return on_submission(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, Observation):
+        return on_observation(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, FactChange):
+        return on_facts(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, TimerFired):
+        return on_timer(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, HoldRequest):
+        return on_hold(opportunity, given, rules, now)
+    if isinstance(given, ResumeRequest):
+        return on_resume(opportunity, given, rules, now)
+    assert isinstance(given, Command)
+    return on_command(opportunity, given, rules, now)
 
 
 def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -92,4 +117,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         after,
         version,
         rules.modes_revision,
+        pipeline.calendar.name,
     )

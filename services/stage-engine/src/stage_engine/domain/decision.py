@@ -9,7 +9,7 @@ from stage_engine.domain.value import value
 
 
 class Outcome(StrEnum):
-    """Moved; a person is asked; refused with reasons; nothing to do."""
+    """Moved or put off; a person is asked; refused with reasons; nothing to do."""
 
     ACCEPTED = "accepted"
     PROPOSED = "proposed"
@@ -26,6 +26,7 @@ class Code(StrEnum):
     SUPERSEDED = "SUPERSEDED"
     EXPIRED = "EXPIRED"
     OVERRIDE_ACTIVE = "OVERRIDE_ACTIVE"
+    ON_HOLD = "ON_HOLD"
     TERMINAL = "TERMINAL"
     SKIP_FORBIDDEN = "SKIP_FORBIDDEN"
     STALE_REVISION = "STALE_REVISION"
@@ -173,3 +174,5 @@ class Decision:
     opportunity: Opportunity | None = None
     crm_expected_version: int = 0
     modes_revision: int = 0
+    # Whose business hours were in force, empty of those that are built in.
+    calendar: str = ""

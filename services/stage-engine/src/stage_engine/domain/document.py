@@ -12,7 +12,7 @@ _PIPELINE = TypeAdapter(Pipeline)
 
 def to_document(pipeline: Pipeline) -> dict[str, Any]:
     """The content of the pipeline, without its version."""
-    return _PIPELINE.dump_python(pipeline, mode="json", exclude={"version"})
+    return _PIPELINE.dump_python(pipeline, mode="json", exclude={"version", "calendar"})
 
 
 def from_document(document: Mapping[str, Any], version: int) -> Pipeline:

@@ -64,6 +64,7 @@ def _may_change(before: Opportunity, after: Opportunity) -> bool:
         or after.owner_id != before.owner_id
         or after.close_date != before.close_date
         or after.earned_from is not before.earned_from
+        or after.timers is not before.timers
     )
 
 

@@ -4,6 +4,7 @@ It is what the engine is checked against at every decision, and what explains th
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from kit.numbers import plain
 
+from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.facts import Facts, assessment_of, score_fact
 from stage_engine.domain.literals import Known
 from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, is_timed, rules_by_stage
@@ -158,6 +160,14 @@ class Ruleset:
             table = self._possible[stage_key]
             found = tuple(p for p in table if p.acts and further(stage_key, p.rule.to_stage) != stage_key)
             self._leading[stage_key] = found
+        return found
+
+    def in_calendar(self, calendar: Calendar) -> "Ruleset":
+        """The same rules where these business hours are in force."""
+        if calendar == self.pipeline.calendar:
+            return self
+        found = copy(self)
+        found.pipeline = self.pipeline.in_calendar(calendar)
         return found
 
     def _alone(self) -> dict[str, str]:

@@ -17,6 +17,9 @@ OWNER = "opportunity.owner_id"
 CREATED = "opportunity.created_at"
 AGE = "opportunity.age_days"
 STAGE_AGE = "visit.age_days"
+BUSINESS_AGE = "stage.age_business_days"
+ROTTING = "stage.rotting"
+STALLED = "stage.stalled"
 LAST_TOUCH = "activity.last_touch_at"
 LAST_INBOUND = "activity.last_inbound_at"
 ACTIVITY_COUNT = "activity.count"
@@ -25,6 +28,7 @@ ACTIVITY_KINDS = ("call", "email", "meeting", "task", "other")
 # Objects of the CRM and of the engine: no assessment is called so.
 OBJECTS = frozenset({
     "opportunity", "lead", "account", "contact", "contacts", "activity", "milestones", "signal", "crm", "visit",
+    "stage", "timers",
 })  # fmt: skip
 # What a caller of the fact API may not say of itself: the CRM's own word, and what the engine works out.
 CRM = "crm"
@@ -34,6 +38,7 @@ NAME = re.compile(rf"{_KEY}\.{_KEY}(?:\.{_KEY})?")
 _EVIDENCE = re.compile(rf"({_KEY})\.(score|percent|sections\.{_KEY}|answers\.{_KEY})")
 _CONTACTS = re.compile(rf"contacts\.{_KEY}")
 _MILESTONE = re.compile(rf"milestones\.({_KEY})")
+_TIMER = re.compile(rf"timers\.({_KEY})\.fired")
 
 # A unit that the pipeline says: its currency.
 MONEY = "currency"
@@ -71,6 +76,9 @@ _BUILT_IN = {
     CREATED: FactKind(FactType.INSTANT),
     AGE: FactKind(FactType.DECIMAL, "days"),
     STAGE_AGE: FactKind(FactType.DECIMAL, "days"),
+    BUSINESS_AGE: FactKind(FactType.DECIMAL, "days"),
+    ROTTING: FactKind(FactType.BOOLEAN),
+    STALLED: FactKind(FactType.BOOLEAN),
     LAST_TOUCH: FactKind(FactType.INSTANT),
     LAST_INBOUND: FactKind(FactType.INSTANT),
     ACTIVITY_COUNT: FactKind(FactType.DECIMAL, "activities"),
@@ -80,11 +88,13 @@ _BUILT_IN = {
 }
 _BUILT_IN |= {f"activity.{kind}.count": FactKind(FactType.DECIMAL, "activities") for kind in ACTIVITY_KINDS}
 _BUILT_IN |= {f"activity.{kind}.last_at": FactKind(FactType.INSTANT) for kind in ACTIVITY_KINDS}
+# Time alone changes them.
+AGES = frozenset({AGE, STAGE_AGE, BUSINESS_AGE, ROTTING, STALLED})
 # Those that the engine works out itself, from the observation and the time.
-WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, OWNER, AGE, STAGE_AGE})
+WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, OWNER, *AGES})
 # In words, for people who look for a fact.
-NAMES = (*_BUILT_IN, "contacts.<role>", "milestones.<key>", "<assessment>.score", "<assessment>.percent",
-         "<assessment>.sections.<section>", "<assessment>.answers.<question>")  # fmt: skip
+NAMES = (*_BUILT_IN, "contacts.<role>", "milestones.<key>", "timers.<key>.fired", "<assessment>.score",
+         "<assessment>.percent", "<assessment>.sections.<section>", "<assessment>.answers.<question>")  # fmt: skip
 
 
 @lru_cache(4096)
@@ -119,4 +129,11 @@ def assessment_of(fact: str) -> str | None:
 def milestone_of(fact: str) -> str | None:
     """The milestone that the fact tells of; None for a fact of another kind."""
     match = _MILESTONE.fullmatch(fact)
+    return None if match is None else match[1]
+
+
+@lru_cache(4096)
+def timer_of(fact: str) -> str | None:
+    """The timer that the fact tells of; None for a fact of another kind."""
+    match = _TIMER.fullmatch(fact)
     return None if match is None else match[1]

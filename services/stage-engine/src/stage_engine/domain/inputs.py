@@ -1,8 +1,8 @@
 """What can make the engine decide: a scored submission, an observation of the opportunity in the CRM, a person's
-command, facts from any source, a migration to another version of its pipeline."""
+command, facts from any source, a migration to another version of its pipeline, a timer, a hold and its end."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
@@ -184,7 +184,76 @@ class Migration:
         return self.migration_id
 
 
-Input = Submission | Observation | Command | FactChange | Migration
+@value
+class TimerFired:
+    """A timer of the opportunity is due; `number` is the decision that set it."""
+
+    opportunity_id: str
+    key: str
+    number: int
+    due: datetime
+    kind: Literal["timer"] = "timer"
+
+    @property
+    def identity(self) -> str:
+        """A decision sets each timer once at most, and what is set fires once. The time leads: so do the others'."""
+        return f"timer:{self.due.isoformat()}:{self.key}:{self.number}"
+
+    @property
+    def input_id(self) -> str:
+        return f"{self.key}:{self.number}"
+
+    @property
+    def actor(self) -> str:
+        return ""
+
+
+@value
+class HoldRequest:
+    """A person puts the opportunity off: until a time, or a date by the owner's calendar, or until `fact` meets `cell`;
+    with none of them until a person goes on with it."""
+
+    command_id: str
+    opportunity_id: str
+    expected_revision: int
+    actor: str
+    reason: str
+    until: datetime | None = None
+    until_day: date | None = None
+    fact: str = ""
+    cell: str = ""
+    kind: Literal["hold"] = "hold"
+
+    @property
+    def identity(self) -> str:
+        return f"hold:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
+@value
+class ResumeRequest:
+    """A person goes on with an opportunity on hold."""
+
+    command_id: str
+    opportunity_id: str
+    expected_revision: int
+    actor: str
+    reason: str = ""
+    kind: Literal["resume"] = "resume"
+
+    @property
+    def identity(self) -> str:
+        return f"resume:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
+Input = Submission | Observation | Command | FactChange | Migration | TimerFired | HoldRequest | ResumeRequest
 
 
 def relevant(given: Input, reads: frozenset[str]) -> Input:

@@ -4,12 +4,26 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, OWNER, STAGE_AGE, Facts, score_fact
-from stage_engine.domain.literals import DAY, Known, known, seconds
+from stage_engine.domain.facts import (
+    AGE,
+    AGES,
+    AMOUNT,
+    BUSINESS_AGE,
+    CLOSE_DATE,
+    CREATED,
+    OWNER,
+    ROTTING,
+    STAGE_AGE,
+    STALLED,
+    Facts,
+    score_fact,
+)
+from stage_engine.domain.holds import age, business_age, stage_age, staleness_of
+from stage_engine.domain.literals import Known, known
 from stage_engine.domain.opportunity import Opportunity, Score
 from stage_engine.domain.pipeline import Pipeline
 
-_TIMED = frozenset({CLOSE_DATE, AGE, STAGE_AGE})
+_TIMED = frozenset({CLOSE_DATE, *AGES})
 
 
 def facts_of(
@@ -50,8 +64,12 @@ def _facts(
     for name, milestone in pipeline.milestone_facts:
         reached = opportunity.milestones.get(milestone.key)
         facts[name] = Decimal(reached.count if reached else 0) if milestone.repeatable else reached is not None
+    for name, timer in pipeline.timer_facts:
+        running = opportunity.timers.get(timer.key)
+        fired = 0 if running is None else running.fired
+        facts[name] = Decimal(fired) if timer.repeats else fired > 0
     if not pipeline.reads.isdisjoint(_TIMED):
-        _add_timed(facts, opportunity, now)
+        _add_timed(facts, opportunity, pipeline, now)
     return facts
 
 
@@ -63,18 +81,20 @@ def has_expired(score: Score, pipeline: Pipeline, assessment_key: str, now: date
     return days is not None and now - score.captured_at > timedelta(days=days)
 
 
-def _add_timed(facts: dict[str, Known], opportunity: Opportunity, now: datetime) -> None:
+def _add_timed(facts: dict[str, Known], opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> None:
     closing = date_of(opportunity.close_date)
     if closing is not None:
         facts[CLOSE_DATE] = known(closing, now)
-    facts[STAGE_AGE] = _days(opportunity.visit_opened_at, now)
+    facts[STAGE_AGE] = stage_age(opportunity, now)
+    if BUSINESS_AGE in pipeline.reads:
+        facts[BUSINESS_AGE] = business_age(opportunity, pipeline, now)
+    if not pipeline.reads.isdisjoint((ROTTING, STALLED)):
+        stale = staleness_of(opportunity, pipeline)
+        facts[ROTTING] = stale.rotting_at is not None and stale.rotting_at <= now
+        facts[STALLED] = stale.stalled_at is not None and stale.stalled_at <= now
     created = opportunity.facts.get(CREATED)
     if created is not None and isinstance(created.value, datetime):
-        facts[AGE] = _days(created.value, now)
-
-
-def _days(since: datetime, now: datetime) -> Decimal:
-    return max(Decimal(0), (seconds(now) - seconds(since)) // DAY)
+        facts[AGE] = age(opportunity, created.value, now)
 
 
 @lru_cache(4096)

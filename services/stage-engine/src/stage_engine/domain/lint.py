@@ -20,6 +20,7 @@ from stage_engine.domain.lint_facts import CellCheck, condition_findings, declar
 from stage_engine.domain.lint_gaps import gap_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
+from stage_engine.domain.lint_timers import timer_findings
 from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
 
@@ -34,6 +35,7 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
     for index, rule in enumerate(pipeline.rules):
         findings += condition_findings(f"/rules/{index}/conditions", rule.conditions, pipeline, engine_objects)
     findings += criteria_findings(pipeline, engine_objects)
+    findings += timer_findings(pipeline)
     if not any(f.severity is Severity.ERROR for f in findings):
         findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stage_engine.domain.boxes import intersect
-from stage_engine.domain.facts import STAGE_AGE, assessment_of, milestone_of
+from stage_engine.domain.facts import AGES, assessment_of, milestone_of
 from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Cell
 from stage_engine.domain.lint_facts import CellCheck, condition_findings
@@ -20,7 +20,7 @@ def criteria_findings(pipeline: Pipeline, engine_objects: CellCheck) -> Iterator
     """Every criterion and milestone by itself."""
     yield from condition_findings("/applies_when", pipeline.applies_when, pipeline, engine_objects)
     for i, condition in enumerate(pipeline.applies_when):
-        if assessment_of(condition.fact) or milestone_of(condition.fact) or condition.fact == STAGE_AGE:
+        if assessment_of(condition.fact) or milestone_of(condition.fact) or condition.fact in AGES:
             text = f"{condition.fact} is not known before a record has a pipeline"
             yield error("fact_too_late", f"/applies_when/{i}/fact", text)
     keys = Counter(m.key for stage in pipeline.stages for m in stage.milestones)

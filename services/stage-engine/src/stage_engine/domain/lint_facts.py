@@ -33,7 +33,7 @@ def declaration_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
             yield error("fact_name_invalid", pointer, f"{fact.name!r} is no name such as account.industry")
         elif assessment_of(fact.name) is not None:
             yield error("fact_built_in", pointer, f"{fact.name} would be evidence: choose another name")
-        elif kind_by_name(fact.name) is not None or fact.name.startswith("milestones."):
+        elif kind_by_name(fact.name) is not None or fact.name.startswith(("milestones.", "timers.")):
             yield error("fact_built_in", pointer, f"{fact.name} is built in and needs no declaration")
         if names[fact.name] > 1:
             yield error("fact_duplicate", pointer, f"{fact.name} is declared more than once")

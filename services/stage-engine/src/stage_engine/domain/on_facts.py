@@ -19,7 +19,7 @@ def on_facts(
     pipeline = rules.pipeline
     found = taken(opportunity, pipeline, given.facts, now)
     after = found.opportunity
-    objection = _objection(after, rules)
+    objection = objection_to_rules(after, rules)
     triggers = found.changed
     if objection is not None:
         return Ruling(Outcome.NO_OP, after, (objection, *found.reasons))
@@ -27,12 +27,17 @@ def on_facts(
         triggers |= all_facts(after, pipeline, now)
     if not triggers:
         return Ruling(Outcome.REJECTED if found.reasons else Outcome.NO_OP, after, found.reasons)
-    ruling = by_rules(after, rules, now, triggers, given)
-    outcome = Outcome.NO_OP if ruling.outcome is Outcome.REJECTED else ruling.outcome
-    return replace(ruling, outcome=outcome, reasons=(*ruling.reasons, *found.reasons))
+    ruling = asked_meanwhile(by_rules(after, rules, now, triggers, given))
+    return replace(ruling, reasons=(*ruling.reasons, *found.reasons))
 
 
-def _objection(opportunity: Opportunity, rules: Ruleset) -> Reason | None:
+def asked_meanwhile(ruling: Ruling) -> Ruling:
+    """The ruling of rules on something that was no request to move: that they fall short refuses nothing."""
+    return replace(ruling, outcome=Outcome.NO_OP) if ruling.outcome is Outcome.REJECTED else ruling
+
+
+def objection_to_rules(opportunity: Opportunity, rules: Ruleset) -> Reason | None:
+    """Why no rule can move the opportunity, whatever its facts."""
     if opportunity.deleted:
         return Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
     if not opportunity.stage_key or opportunity.quarantined:

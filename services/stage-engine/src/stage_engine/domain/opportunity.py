@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.value import value
@@ -137,6 +138,17 @@ class Opportunity:
     # stages.
     migrated_at: int = 0
     migrated_from: int = 0
+    # By their keys; those of the engine itself begin with @.
+    timers: Mapping[str, Running] = field(default_factory=dict)
+    hold: Hold | None = None
+    held: Held = NEVER_HELD
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the first of its timers fires. None fires while it is out of reach."""
+        if not self.timers or self.deleted or self.quarantined:
+            return None
+        return min((each.due for each in self.timers.values() if each.due is not None), default=None)
 
     @property
     def base_version(self) -> int:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import IntEnum, StrEnum
 
 from stage_engine.domain.cells import measure, predicate
-from stage_engine.domain.facts import AGE, STAGE_AGE, assessment_of
+from stage_engine.domain.facts import AGES, assessment_of
 from stage_engine.domain.grammar import Among, Blank, Cell, OneOf, Range, Scale, parse
 from stage_engine.domain.literals import FactType, Known
 from stage_engine.domain.pipeline import Category, Condition, Milestone, Need, Pipeline, Rule, RuleMode
@@ -127,7 +127,7 @@ def demands_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
 def is_timed(condition: ParsedCondition) -> bool:
     """Whether time alone may change how it comes out."""
     cell = condition.cell
-    return condition.fact in (AGE, STAGE_AGE) or (isinstance(cell, (OneOf, Range)) and cell.scale is Scale.AHEAD)
+    return condition.fact in AGES or (isinstance(cell, (OneOf, Range)) and cell.scale is Scale.AHEAD)
 
 
 def read_cell(condition: Condition, pipeline: Pipeline) -> Cell:

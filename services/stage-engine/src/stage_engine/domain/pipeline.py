@@ -1,10 +1,23 @@
 """A pipeline as published: its stages in rank order and the rules that move an opportunity between them. Immutable."""
 
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stage_engine.domain.facts import AGE, CREATED, MONEY, FactKind, kind_by_name, milestone_of
+from stage_engine.domain.calendar import DEFAULT, Calendar
+from stage_engine.domain.clocks import Timer
+from stage_engine.domain.facts import (
+    AGE,
+    BUSINESS_AGE,
+    CREATED,
+    LAST_TOUCH,
+    MONEY,
+    FactKind,
+    kind_by_name,
+    milestone_of,
+    timer_of,
+)
 from stage_engine.domain.literals import FactType
 
 
@@ -86,7 +99,8 @@ class Milestone:
 @dataclass(frozen=True, slots=True)
 class Stage:
     """A step of the sale. Evidence from `assessment_keys` counts while an opportunity is here. `entry` is asked of what
-    comes, `exit` of what goes on."""
+    comes, `exit` of what goes on. An opportunity rots after `expected_days` of business, and stalls after
+    `stalled_after_days` without a sign of life."""
 
     key: str
     name: str
@@ -96,6 +110,9 @@ class Stage:
     entry: tuple[Criterion, ...] = ()
     exit: tuple[Criterion, ...] = ()
     milestones: tuple[Milestone, ...] = ()
+    timers: tuple[Timer, ...] = ()
+    expected_days: int | None = None
+    stalled_after_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +168,15 @@ class Pipeline:
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: tuple[str, ...] = ()
     exempt_roles: tuple[str, ...] = ()
+    # Those that run in every open stage.
+    timers: tuple[Timer, ...] = ()
+    # The business hours in force where a decision is made: not part of the version.
+    calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
+    uses_calendar: bool = field(init=False, repr=False, compare=False)
+    # Those whose firing something reads.
+    timer_facts: tuple[tuple[str, Timer], ...] = field(init=False, repr=False, compare=False)
+    # Whether decisions have to look after timers of the version.
+    is_clocked: bool = field(init=False, repr=False, compare=False)
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.
@@ -159,6 +185,7 @@ class Pipeline:
     # Of all stages.
     assessment_keys: tuple[str, ...] = field(init=False, repr=False, compare=False)
     _milestones: Mapping[str, Milestone] = field(init=False, repr=False, compare=False)
+    _timers: Mapping[str, Timer] = field(init=False, repr=False, compare=False)
     _declared: Mapping[str, DeclaredFact] = field(init=False, repr=False, compare=False)
     _by_key: Mapping[str, Stage] = field(init=False, repr=False, compare=False)
     _ranks: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -181,9 +208,33 @@ class Pipeline:
         object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))
         keys = dict.fromkeys(key for stage in self.stages for key in stage.assessment_keys)
         object.__setattr__(self, "assessment_keys", tuple(keys))
-        object.__setattr__(self, "reads", frozenset(reads | {CREATED} if AGE in reads else reads))
+        self._set_clocks(reads)
+        reads |= {timer.fact for timer in self._timers.values() if timer.fact}
+        reads |= {CREATED} if AGE in reads else set()
+        reads |= {LAST_TOUCH} if any(s.stalled_after_days for s in self.stages) else set()
+        object.__setattr__(self, "reads", frozenset(reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
+
+    def _set_clocks(self, reads: set[str]) -> None:
+        timers = {t.key: t for t in (*self.timers, *(t for s in self.stages for t in s.timers))}
+        object.__setattr__(self, "_timers", timers)
+        object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
+        expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
+        object.__setattr__(self, "is_clocked", bool(timers) or expires)
+        in_business = any("b" in t.after + t.repeats for t in timers.values())
+        aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
+        object.__setattr__(self, "uses_calendar", in_business or aged)
+
+    def in_calendar(self, calendar: Calendar) -> "Pipeline":
+        """The version where these business hours are in force."""
+        found = copy(self)
+        object.__setattr__(found, "calendar", calendar)
+        return found
+
+    def timer(self, key: str) -> Timer | None:
+        """The timer of this key."""
+        return self._timers.get(key)
 
     def __contains__(self, stage_key: object) -> bool:
         return stage_key in self._by_key
@@ -216,6 +267,9 @@ class Pipeline:
         milestone = self._milestones.get(milestone_of(name) or "")
         if milestone is not None:
             return FactKind(FactType.DECIMAL, "times") if milestone.repeatable else FactKind(FactType.BOOLEAN)
+        timer = self._timers.get(timer_of(name) or "") if self._timers else None
+        if timer is not None:
+            return FactKind(FactType.DECIMAL, "times") if timer.repeats else FactKind(FactType.BOOLEAN)
         kind = kind_by_name(name) if declared is None else FactKind(declared.type, declared.unit)
         if kind is not None and kind.unit == MONEY:
             return FactKind(kind.type, self.currency)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from stage_engine.domain.decision import Code, Reason
-from stage_engine.domain.facts import WORKED_OUT, FactInForce, assessment_of, milestone_of
+from stage_engine.domain.facts import WORKED_OUT, FactInForce, assessment_of, milestone_of, timer_of
 from stage_engine.domain.literals import Literal, exact_number, type_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
@@ -52,7 +52,7 @@ def taken(opportunity: Opportunity, pipeline: Pipeline, given: Iterable[FactInFo
 def refusal(fact: FactInForce, pipeline: Pipeline, now: datetime) -> Reason | None:
     """Why a fact cannot be taken from anyone, or from this source."""
     name, kind = fact.name, pipeline.kind_of_fact(fact.name)
-    if kind is None or name in WORKED_OUT or assessment_of(name) or milestone_of(name):
+    if kind is None or name in WORKED_OUT or assessment_of(name) or milestone_of(name) or timer_of(name):
         return _refused(Code.FACT_SOURCE, name, f"{name} cannot be reported: the engine works it out itself")
     sources = pipeline.sources_of(name)
     if sources and fact.source not in sources:

@@ -1,6 +1,16 @@
 """The HTTP edge, by the use it serves."""
 
-from stage_engine.endpoints import facts, kpis, modes, opportunities, partner_feeds, pipelines, versions
+from stage_engine.endpoints import (
+    calendars,
+    facts,
+    holds,
+    kpis,
+    modes,
+    opportunities,
+    partner_feeds,
+    pipelines,
+    versions,
+)
 
 ROUTERS = (
     pipelines.router,
@@ -8,6 +18,8 @@ ROUTERS = (
     modes.router,
     partner_feeds.router,
     opportunities.router,
+    holds.router,
+    calendars.router,
     facts.router,
     kpis.router,
 )

@@ -1,6 +1,7 @@
 """Opportunities over HTTP: what is claimed, earned and missing; commands; decisions and their replay; changes."""
 
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from kit.http.texts import RecordId
 from kit.http.web import Uow, router
 from pydantic_core import from_json
 
+from stage_engine.domain.clocks import Hold, Running
 from stage_engine.domain.criteria import CriterionState
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import known, shown
@@ -21,6 +23,8 @@ from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
+from stage_engine.schemas.holds import HoldOut, TimerOut
+from stage_engine.schemas.pipelines import ConditionBody
 from stage_engine.service.commanding import Commanding
 from stage_engine.service.viewing import Viewing
 
@@ -36,10 +40,17 @@ async def list_opportunities(
     paging: Paging,
     stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
     to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
+    on_hold: Annotated[bool, Query(description="only those that are put off")] = False,
+    stalled: Annotated[bool, Query(description="only those too long in their stage or without a touch")] = False,
 ) -> Page[schemas.OpportunitySummary]:
-    """Opportunities by id; a rep sees their own."""
+    """Opportunities by id, stalled ones by how long they are; a rep sees their own."""
+    viewing = Viewing(uow, Owners.seen_by(caller))
+    if stalled:
+        place = paging.after(datetime, str)
+        found = [] if on_hold else await viewing.stalled(stage, place, paging.limit + 1, to_confirm=to_confirm)
+        return paging.page(found, lambda record: [record.stalled_at, record.opportunity_id], _summary)
     after = paging.after(str) or ""
-    found = await Viewing(uow, Owners.seen_by(caller)).opportunities(stage, to_confirm, after, paging.limit + 1)
+    found = await viewing.opportunities(stage, after, paging.limit + 1, to_confirm=to_confirm, on_hold=on_hold)
     return paging.page(found, lambda record: [record.opportunity_id], _summary)
 
 
@@ -80,6 +91,11 @@ async def get_opportunity(
         },
         facts={key: _fact(each) for key, each in opportunity.facts.items()},
         sync=_sync(opportunity),
+        hold=_hold(opportunity.hold),
+        timers=[_timer(key, each) for key, each in sorted(opportunity.timers.items())],
+        age_business_days=int(view.business_age),
+        rotting_at=view.stale.rotting_at,
+        inactive_at=view.stale.stalled_at,
     )
 
 
@@ -99,7 +115,7 @@ async def transition_opportunity(
     decided = await Commanding(uow, caller).transition(opportunity_id, body, expected)
     response.headers["ETag"] = etag(decided.opportunity.revision)
     response.headers["Location"] = f"/v1/decisions/{decided.record.decision_id}"
-    return _decision(decided.record)
+    return shown_decision(decided.record)
 
 
 @router.get("/opportunities/{opportunity_id}/decisions", dependencies=[requires("opportunities:read")])
@@ -109,13 +125,13 @@ async def list_decisions(
     """Every decision on the opportunity in the order they were made, also those that moved nothing."""
     after = paging.after(int) or 0
     found = await Viewing(uow, Owners.seen_by(caller)).decisions(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda record: [record.decision_no], _decision)
+    return paging.page(found, lambda record: [record.decision_no], shown_decision)
 
 
 @router.get("/decisions/{decision_id}", dependencies=[requires("opportunities:read")])
 async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.DecisionOut:
     """One decision with its input."""
-    return _decision(await Viewing(uow, Owners.seen_by(caller)).decision(decision_id))
+    return shown_decision(await Viewing(uow, Owners.seen_by(caller)).decision(decision_id))
 
 
 @router.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
@@ -166,6 +182,17 @@ def _fact(fact: FactInForce) -> schemas.FactOut:
     return schemas.FactOut(value=value, source=fact.source, observed_at=fact.observed_at)
 
 
+def _hold(hold: Hold | None) -> HoldOut | None:
+    if hold is None:
+        return None
+    fact = ConditionBody(fact=hold.fact, cell=hold.cell) if hold.fact else None
+    return HoldOut(since=hold.since, until=hold.until, until_fact=fact, reason=hold.reason, actor=hold.actor)
+
+
+def _timer(key: str, running: Running) -> TimerOut:
+    return TimerOut(key=key, due=running.due, paused=running.left is not None, fired=running.fired)
+
+
 def _sync(opportunity: Opportunity) -> schemas.SyncOut:
     error = opportunity.sync_error
     state = "agreed"
@@ -184,7 +211,8 @@ def _sync(opportunity: Opportunity) -> schemas.SyncOut:
     )
 
 
-def _decision(record: DecisionRecord) -> schemas.DecisionOut:
+def shown_decision(record: DecisionRecord) -> schemas.DecisionOut:
+    """The decision as the API tells it."""
     decision, after = decode_decision(record.decision), decode_opportunity(record.after)
     given = {
         **asdict(decision),

@@ -1,12 +1,13 @@
 """What people look at: opportunities, decisions and changes, of the owners that a caller sees."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from kit.database.rows import columns, record, records
 from kit.database.sets import among
 from kit.http.ownership import Owners
-from sqlalchemy import ColumnElement, select, text
+from sqlalchemy import ColumnElement, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.models import TO_CONFIRM, decision, opportunity, transition
@@ -28,7 +29,7 @@ class ViewRepository:
         return await record(self._session, statement, OpportunityRecord)
 
     async def opportunities(
-        self, stage: str | None, to_confirm: bool, owners: Owners, after: str, limit: int
+        self, stage: str | None, owners: Owners, after: str, limit: int, *, to_confirm: bool, on_hold: bool
     ) -> list[OpportunityRecord]:
         seen = owners.condition(opportunity.c.owner_id)
         statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id > after, seen)
@@ -36,8 +37,31 @@ class ViewRepository:
             statement = statement.where(opportunity.c.stage_key == stage)
         if to_confirm:
             statement = statement.where(text(TO_CONFIRM))
+        if on_hold:
+            statement = statement.where(opportunity.c.on_hold)
         statement = statement.order_by(opportunity.c.opportunity_id).limit(limit)
         return await records(self._session, statement, OpportunityRecord)
+
+    async def stalled(
+        self,
+        stage: str | None,
+        owners: Owners,
+        now: datetime,
+        after: tuple[datetime, str] | None,
+        limit: int,
+        *,
+        to_confirm: bool,
+    ) -> list[OpportunityRecord]:
+        """Those that are stalled, the longest first."""
+        order = opportunity.c.stalled_at, opportunity.c.opportunity_id
+        statement = select(*_OPPORTUNITY).where(order[0] <= now, owners.condition(opportunity.c.owner_id))
+        if after is not None:
+            statement = statement.where(tuple_(*order) > tuple_(*after))
+        if stage is not None:
+            statement = statement.where(opportunity.c.stage_key == stage)
+        if to_confirm:
+            statement = statement.where(text(TO_CONFIRM))
+        return await records(self._session, statement.order_by(*order).limit(limit), OpportunityRecord)
 
     async def decisions(self, opportunity_id: str, after: int, limit: int) -> list[DecisionRecord]:
         statement = (

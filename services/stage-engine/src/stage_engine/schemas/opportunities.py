@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.earning import Support
 from stage_engine.domain.pipeline import Category, Need, RuleMode
+from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.moments import Moment
 
 FactValue = Annotated[str, Field(max_length=2000)] | bool | Annotated[list[str], Field(max_length=200)]
@@ -220,6 +221,8 @@ class OpportunitySummary(BaseModel):
     currency: str = Field(description="of the amount, ISO 4217; empty in an org of one", examples=["EUR"])
     owner_id: str
     deleted: bool
+    on_hold: bool
+    stalled_at: datetime | None = Field(description="since when, or from when on, it is stalled if nothing happens")
     updated_at: datetime
 
 
@@ -239,6 +242,11 @@ class OpportunityOut(OpportunitySummary):
     milestones: dict[str, MilestoneOut]
     facts: dict[str, FactOut]
     sync: SyncOut
+    hold: HoldOut | None
+    timers: list[TimerOut]
+    age_business_days: int = Field(description="whole business days in its stage, without the time on hold")
+    rotting_at: datetime | None = Field(description="when it has been in its stage for longer than expected")
+    inactive_at: datetime | None = Field(description="when it has been without a touch or new evidence for too long")
 
 
 class ChangeOut(BaseModel):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
 from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, RuleMode, SkipPolicy
@@ -61,6 +62,16 @@ class MilestoneBody(_Strict):
     repeatable: bool = Field(False, description="count how often, instead of whether")
 
 
+class TimerBody(_Strict):
+    """Fires once its time has come; rules that read `timers.<key>.fired` decide what follows."""
+
+    key: Key
+    after: str = Field(max_length=8, examples=["90d", "36h", "2bh", "3bd"], description="bh and bd: in business time")
+    starts: Starts = Starts.ON_ENTRY
+    fact: str = Field("", max_length=140, description="of after_fact", examples=["activity.last_touch_at"])
+    repeats: str = Field("", max_length=8, description="how long between firings; empty: it fires once")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -72,6 +83,9 @@ class StageBody(_Strict):
     entry: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what comes")
     exit: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what goes on")
     milestones: list[MilestoneBody] = Field(default=[], max_length=20)
+    timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in this stage")
+    expected_days: int | None = Field(None, ge=1, le=500, description="business days after which it takes too long")
+    stalled_after_days: int | None = Field(None, ge=1, le=3650, description="days without a touch or new evidence")
 
 
 class RuleBody(_Strict):
@@ -127,6 +141,7 @@ class DraftBody(_Strict):
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number is asked first")
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
+    timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 

@@ -1,6 +1,6 @@
 """From inputs to decisions, opportunities, history and events, for a whole batch at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,15 +12,17 @@ from kit.events import Received
 from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages
+from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import Input
+from stage_engine.domain.inputs import HoldRequest, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import DecisionRecord, FeedRecord, OpportunityRecord, TransitionRecord
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
+from stage_engine.service.calendars import Calendars
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
@@ -78,6 +80,7 @@ class Deciding:
         inputs = {(a.given.opportunity_id, a.given.identity) for a in arrivals}
         known = await self._repository.decided(inputs)
         rulesets = await self._pinned([a.given.opportunity_id for a in arrivals])
+        calendars = await self._calendars(arrivals, {**rulesets, **(given_rulesets or {})}.values())
         now = utc_now()
         made: list[Decided] = []
         for arrival in arrivals:
@@ -87,6 +90,8 @@ class Deciding:
             if ruleset is None:
                 assert opportunity is not None
                 ruleset = rulesets[_version(opportunity)]
+            if calendars:
+                ruleset = ruleset.in_calendar(calendars[_owner(arrival.given, opportunity)])
             for step in fold(opportunity, (arrival.given,), ruleset, now, known.setdefault(opportunity_id, set())):
                 made.append(self._record(arrival, step, ruleset))
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
@@ -108,6 +113,14 @@ class Deciding:
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)
         return await self._rulesets.of([_version(each) for each in found if each is not None])
+
+    async def _calendars(self, arrivals: Sequence[Arrival], rulesets: Iterable[Ruleset]) -> dict[str, Calendar]:
+        """Those of the owners, by their ids; nothing where no decision asks for business hours."""
+        asked = any(each.pipeline.uses_calendar for each in rulesets)
+        if not asked and not any(isinstance(a.given, HoldRequest) for a in arrivals):
+            return {}
+        owners = {_owner(a.given, self._opportunities.get(a.given.opportunity_id)) for a in arrivals}
+        return await Calendars(self._uow).of_owners(owners)
 
     def _record(self, arrival: Arrival, step: Step, ruleset: Ruleset) -> Decided:
         opportunity = step.decision.opportunity
@@ -150,6 +163,13 @@ class Deciding:
 
     def _as_it_is(self, opportunity: Opportunity, ruleset: Ruleset, at: datetime) -> OpportunityRecord:
         return opportunity_record(opportunity, self._states[opportunity.opportunity_id], ruleset, at)
+
+
+def _owner(given: Input, opportunity: Opportunity | None) -> str:
+    """Whose business hours count: those of the owner as the input shows it."""
+    if isinstance(given, Observation) and given.owner_id:
+        return given.owner_id
+    return "" if opportunity is None else opportunity.owner_id
 
 
 def _version(opportunity: Opportunity) -> Version:

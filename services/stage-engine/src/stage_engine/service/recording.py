@@ -9,7 +9,8 @@ from stage_engine import telemetry
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step
-from stage_engine.domain.inputs import Input, Observation, Submission
+from stage_engine.domain.holds import staleness_of
+from stage_engine.domain.inputs import Input, Observation, Submission, TimerFired
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import encode_decision, encode_input
 from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
@@ -37,6 +38,9 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         revision=opportunity.revision,
         state=state,
         updated_at=at,
+        due_at=opportunity.due_at,
+        stalled_at=staleness_of(opportunity, pipeline).first,
+        on_hold=opportunity.hold is not None,
     )
 
 
@@ -99,6 +103,8 @@ def count(given: Input, decision: Decision) -> None:
     telemetry.DECISIONS.labels(given.kind, decision.outcome.value).inc()
     if isinstance(given, Submission):
         telemetry.DECISION_LATENCY.observe(max(0.0, (utc_now() - given.received_at).total_seconds()))
+    if isinstance(given, TimerFired):
+        telemetry.TIMER_LATENESS.observe(max(0.0, (decision.decided_at - given.due).total_seconds()))
     if decision.transition is not None:
         telemetry.TRANSITIONS.labels(decision.transition.kind.value, decision.transition.cause.value).inc()
     codes = [reason.code for reason in decision.reasons]

@@ -1,6 +1,8 @@
 """What people look at, put together."""
 
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
@@ -9,12 +11,14 @@ from kit.ids import utc_now
 
 from stage_engine.domain.criteria import CriterionState, criteria_now
 from stage_engine.domain.earning import Support, support_of
+from stage_engine.domain.holds import Staleness, business_age, staleness_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.repository.views import ViewRepository
+from stage_engine.service.calendars import Calendars
 from stage_engine.service.rulesets import Rulesets
 
 
@@ -27,6 +31,8 @@ class OpportunityView:
     ways_on: tuple[Way, ...]
     criteria: tuple[CriterionState, ...]
     support: Support
+    stale: Staleness
+    business_age: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,7 @@ class Viewing:
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ViewRepository(uow.session)
         self._rulesets = Rulesets(uow)
+        self._calendars = Calendars(uow)
         self._owners = owners
 
     async def opportunity(self, opportunity_id: str) -> OpportunityView:
@@ -52,15 +59,32 @@ class Viewing:
         opportunity = decode_opportunity(record.state)
         rulesets = await self._rulesets.of([version])
         rules, now = rulesets[version], utc_now()
+        if rules.pipeline.uses_calendar:
+            calendars = await self._calendars.of_owners([record.owner_id])
+            rules = rules.in_calendar(calendars[record.owner_id])
         criteria = criteria_now(opportunity, rules, now)
         return OpportunityView(
-            record, opportunity, ways_on(opportunity, rules, now), criteria, support_of(opportunity, rules, now)
+            record,
+            opportunity,
+            ways_on(opportunity, rules, now),
+            criteria,
+            support_of(opportunity, rules, now),
+            staleness_of(opportunity, rules.pipeline),
+            business_age(opportunity, rules.pipeline, now),
         )
 
     async def opportunities(
-        self, stage: str | None, to_confirm: bool, after: str, limit: int
+        self, stage: str | None, after: str, limit: int, *, to_confirm: bool, on_hold: bool
     ) -> list[OpportunityRecord]:
-        return await self._repository.opportunities(stage, to_confirm, self._owners, after, limit)
+        return await self._repository.opportunities(
+            stage, self._owners, after, limit, to_confirm=to_confirm, on_hold=on_hold
+        )
+
+    async def stalled(
+        self, stage: str | None, after: tuple[datetime, str] | None, limit: int, *, to_confirm: bool
+    ) -> list[OpportunityRecord]:
+        """Those that are stalled now, the longest first."""
+        return await self._repository.stalled(stage, self._owners, utc_now(), after, limit, to_confirm=to_confirm)
 
     async def decisions(self, opportunity_id: str, after: int, limit: int) -> list[DecisionRecord]:
         await self._one(opportunity_id)
@@ -82,7 +106,10 @@ class Viewing:
         found = await self.decision(decision_id)
         stored = StoredDecision(found.before, found.given, found.decision, found.after)
         version = found.pipeline_key, found.pipeline_version
-        ruleset = await self._rulesets.at(version, decode_decision(found.decision).modes_revision)
+        decision = decode_decision(found.decision)
+        ruleset = await self._rulesets.at(version, decision.modes_revision)
+        if decision.calendar:
+            ruleset = ruleset.in_calendar(await self._calendars.named(decision.calendar))
         replayed, identical = run_again(stored, ruleset, found.decided_at)
         return Replay(stored, replayed, identical)
 

@@ -1,0 +1,108 @@
+"""Opportunities that are put off, and what time means for one: its age leaves out how long it was on hold."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from stage_engine.domain.calendar import NO_TIME, add_business, business_between, business_days
+from stage_engine.domain.clocks import Held
+from stage_engine.domain.facts import LAST_TOUCH, Facts
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.parsed import read_condition
+from stage_engine.domain.pipeline import Condition, Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """From when on an opportunity has been in its stage for too long, and without a sign of life for too long."""
+
+    rotting_at: datetime | None = None
+    stalled_at: datetime | None = None
+
+    @property
+    def first(self) -> datetime | None:
+        """Whichever comes first."""
+        return min((at for at in (self.rotting_at, self.stalled_at) if at is not None), default=None)
+
+
+FRESH = Staleness()
+
+
+def ends_hold(opportunity: Opportunity, pipeline: Pipeline, facts: Facts) -> bool:
+    """Whether the fact has come that the opportunity waits for."""
+    hold = opportunity.hold
+    if hold is None or not hold.fact:
+        return False
+    return read_condition(Condition(hold.fact, hold.cell), pipeline).holds(facts.get(hold.fact))
+
+
+def resumed(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Opportunity:
+    """The opportunity going on; its timers go on by `with_clocks`."""
+    hold, held = opportunity.hold, opportunity.held
+    if hold is None:
+        return opportunity
+    since = max(hold.since, opportunity.visit_opened_at)
+    return opportunity.changed(
+        hold=None,
+        held=Held(
+            held.visit + max(NO_TIME, now - since),
+            held.visit_business + business_between(pipeline.calendar, since, now),
+            held.ever + max(NO_TIME, now - hold.since),
+            now,
+        ),
+    )
+
+
+def stage_age(opportunity: Opportunity, now: datetime) -> Decimal:
+    """Whole days in the stage."""
+    return whole_days(_clock(opportunity, now) - opportunity.visit_opened_at - opportunity.held.visit)
+
+
+def business_age(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Decimal:
+    """Whole business days in the stage."""
+    calendar = pipeline.calendar
+    passed = business_between(calendar, opportunity.visit_opened_at, _clock(opportunity, now))
+    return business_days(calendar, max(NO_TIME, passed - opportunity.held.visit_business))
+
+
+def age(opportunity: Opportunity, created: datetime, now: datetime) -> Decimal:
+    """Whole days since it was created."""
+    return whole_days(_clock(opportunity, now) - created - opportunity.held.ever)
+
+
+def staleness_of(opportunity: Opportunity, pipeline: Pipeline) -> Staleness:
+    """By the limits of its stage. An opportunity on hold, or closed, is never stale."""
+    stage_key = opportunity.stage_key
+    if not stage_key or opportunity.hold is not None or opportunity.deleted or not pipeline.is_open(stage_key):
+        return FRESH
+    stage = pipeline.stage(stage_key)
+    rotting = stalled = None
+    if stage.expected_days:
+        expected = stage.expected_days * pipeline.calendar.day + opportunity.held.visit_business
+        rotting = add_business(pipeline.calendar, opportunity.visit_opened_at, expected)
+    if stage.stalled_after_days:
+        stalled = last_sign_of_life(opportunity) + timedelta(days=stage.stalled_after_days)
+    return Staleness(rotting, stalled)
+
+
+def last_sign_of_life(opportunity: Opportunity) -> datetime:
+    """The last touch; where none is known, the last evidence or when the stage was entered. Going on after a hold is
+    one."""
+    touch = opportunity.facts.get(LAST_TOUCH)
+    if touch is not None and isinstance(touch.value, datetime):
+        signs = [touch.value]
+    else:
+        signs = [opportunity.visit_opened_at, *(score.captured_at for score in opportunity.scores.values())]
+    if opportunity.held.last_end is not None:
+        signs.append(opportunity.held.last_end)
+    return max(signs)
+
+
+def whole_days(passed: timedelta) -> Decimal:
+    """Whole days in a duration, none of a negative one."""
+    return Decimal(max(0, passed.days))
+
+
+def _clock(opportunity: Opportunity, now: datetime) -> datetime:
+    """The time as it counts for the opportunity: while on hold it rests."""
+    return now if opportunity.hold is None else max(opportunity.hold.since, opportunity.visit_opened_at)

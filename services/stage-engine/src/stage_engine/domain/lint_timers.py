@@ -1,0 +1,50 @@
+"""Checks of timers: whether each can run, and whether anything comes of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from stage_engine.domain.clocks import SHORTEST_REPEAT, Starts, Timer, duration_of
+from stage_engine.domain.facts import AGES, assessment_of, milestone_of, timer_of
+from stage_engine.domain.finding import LintFinding, error, warning
+from stage_engine.domain.pipeline import Category, Pipeline
+
+
+def timer_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    """Every timer by itself, and whether something reads it. Reading one that is not declared is an unknown fact."""
+    placed = [(f"/timers/{i}", timer) for i, timer in enumerate(pipeline.timers)]
+    for i, stage in enumerate(pipeline.stages):
+        placed += [(f"/stages/{i}/timers/{j}", timer) for j, timer in enumerate(stage.timers)]
+        if stage.timers and stage.category is not Category.OPEN:
+            yield error("timer_in_closed_stage", f"/stages/{i}/timers", f"no timer runs in {stage.key}: it is closed")
+    keys = Counter(timer.key for _, timer in placed)
+    for pointer, timer in placed:
+        if keys[timer.key] > 1:
+            yield error("timer_duplicate", f"{pointer}/key", f"{timer.key!r} names more than one timer")
+        elif timer.reads not in pipeline.reads:
+            yield warning("timer_unread", pointer, f"nothing reads {timer.reads}, so nothing comes of it")
+        yield from _duration_findings(pointer, timer, pipeline)
+        yield from _fact_findings(pointer, timer, pipeline)
+
+
+def _duration_findings(pointer: str, timer: Timer, pipeline: Pipeline) -> Iterator[LintFinding]:
+    for name, text in (("after", timer.after), ("repeats", timer.repeats)):
+        try:
+            length = duration_of(text).length(pipeline.calendar) if text or name == "after" else SHORTEST_REPEAT
+        except ValueError as fault:
+            yield error("duration_invalid", f"{pointer}/{name}", str(fault))
+            continue
+        if name == "repeats" and length < SHORTEST_REPEAT:
+            yield error("timer_repeats_too_often", f"{pointer}/{name}", "a timer repeats once a minute at most")
+
+
+def _fact_findings(pointer: str, timer: Timer, pipeline: Pipeline) -> Iterator[LintFinding]:
+    name, place = timer.fact, f"{pointer}/fact"
+    if timer.starts is not Starts.AFTER_FACT:
+        if name:
+            yield error("timer_fact_unused", place, f"{timer.key} starts {timer.starts}: only after_fact names a fact")
+    elif not name:
+        yield error("timer_fact_missing", place, f"{timer.key} starts after a fact: name it")
+    elif pipeline.kind_of_fact(name) is None:
+        yield error("fact_unknown", place, f"{name!r} is no fact, neither built in nor declared")
+    elif name in AGES or assessment_of(name) or milestone_of(name) or timer_of(name):
+        yield error("timer_fact_worked_out", place, f"{name} has no moment of its own; name a field or a reported fact")
