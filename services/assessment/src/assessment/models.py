@@ -252,6 +252,7 @@ class StageDecision(Base, table=True):
     proposed_stage: str
     reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
     near_misses: list[dict[str, Any]] = Field(sa_type=JSONB)
+    move: dict[str, Any] | None = Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)
     actor: str
     decided_at: datetime = _moment()
     created_at: datetime = _created()

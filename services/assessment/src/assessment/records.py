@@ -17,7 +17,7 @@ from forms.lint import Finding
 from assessment.domain.capture import Visit, visit_of
 from assessment.domain.delivery import Stage
 from assessment.domain.holding import HeldOutcome, HoldReason
-from assessment.domain.outcome import NearMiss, Reason
+from assessment.domain.outcome import MoveOutcome, NearMiss, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,3 +278,4 @@ class DecisionRecord:
     near_misses: tuple[NearMiss, ...]
     actor: str
     decided_at: datetime
+    move: MoveOutcome | None = None

@@ -1,6 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -11,6 +11,7 @@ from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.common.v1.move_pb2 import Move
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -23,10 +24,20 @@ from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
-from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
+from stage_engine.domain.inputs import (
+    Command,
+    FactChange,
+    Input,
+    Migration,
+    Observation,
+    Occasion,
+    RequestedMove,
+    Submission,
+    SuppliedFact,
+)
 from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
@@ -118,6 +129,18 @@ def read_submission(message: SubmissionScored) -> Submission:
         unanswered=tuple(islice((part.question_key for part in message.contributions if part.unanswered), NAMED_LIMIT)),
         entitled=message.entitled,
         details=tuple(_details(message)),
+        move=_move(message.move) if message.HasField("move") else None,
+    )
+
+
+def _move(move: Move) -> RequestedMove:
+    return RequestedMove(
+        to_stage=wire.required(move.to_stage, "to_stage"),
+        expected_revision=move.expected_revision if move.HasField("expected_revision") else None,
+        reason_code=move.reason_code,
+        text=move.text,
+        skip=move.skip,
+        facts=tuple(SuppliedFact(fact.name, fact.value) for fact in seen_facts(move.facts).values()),
     )
 
 
@@ -289,10 +312,7 @@ def stage_decided(
         pipeline_version=decision.pipeline_version,
         decision_no=opportunity.decision_no,
         outcome=_OUTCOMES[decision.outcome],
-        reasons=[
-            decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message)
-            for r in decision.reasons
-        ],
+        reasons=_reasons(decision.reasons),
         rule_id=decision.rule_id,
         from_stage=decision.from_stage,
         to_stage=decision.to_stage,
@@ -321,7 +341,19 @@ def stage_decided(
         crm_target_stage=decision.crm_target_stage,
         crm_expected_stage=decision.crm_expected_stage,
         crm_expected_version=decision.crm_expected_version,
+        move=_move_outcome(decision.move),
     )
+
+
+def _reasons(reasons: Iterable[Reason]) -> list[decided.Reason]:
+    return [
+        decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message, criterion=r.criterion)
+        for r in reasons
+    ]
+
+
+def _move_outcome(move: MoveOutcome | None) -> decided.MoveOutcome | None:
+    return None if move is None else decided.MoveOutcome(to_stage=move.to_stage, refused=_reasons(move.refused))
 
 
 def _text(value: Decimal | None) -> str:

@@ -14,7 +14,7 @@ from kit.ids import fingerprint
 from pydantic import TypeAdapter
 
 from assessment.domain.delivery import Due, Opportunity
-from assessment.domain.outcome import Attempt, Standing, missing_of, outcome_in_words
+from assessment.domain.outcome import Attempt, Standing, missing_for_move, missing_of, outcome_in_words
 from assessment.records import TimelineRecord
 from assessment.schemas import delivery as schemas
 from assessment.schemas.capture import VisitBody
@@ -196,5 +196,14 @@ def _decision(attempt: Attempt) -> schemas.DecisionOut | None:
         proposed_stage=decision.proposed_stage or None,
         words=outcome_in_words(attempt, {}),
         missing=_missing(attempt),
+        move=_move(attempt),
         decided_at=decision.decided_at,
     )
+
+
+def _move(attempt: Attempt) -> schemas.MoveOut | None:
+    move = attempt.decision.move if attempt.decision else None
+    if move is None:
+        return None
+    missing = _MISSING.validate_python(missing_for_move(attempt), from_attributes=True)
+    return schemas.MoveOut(to_stage=move.to_stage, status="refused" if move.refused else "moved", missing=missing)

@@ -92,4 +92,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         after,
         version,
         rules.modes_revision,
+        ruling.move,
     )

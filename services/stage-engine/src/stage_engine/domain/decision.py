@@ -133,6 +133,14 @@ UNEXPLAINED = Explanation()
 
 
 @value
+class MoveOutcome:
+    """What became of the move that came with answers: carried out, or refused for these reasons."""
+
+    to_stage: str
+    refused: tuple[Reason, ...] = ()
+
+
+@value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
     `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
@@ -145,6 +153,7 @@ class Ruling:
     transition: Transition | None = None
     write: bool = False
     stuck: bool = False
+    move: MoveOutcome | None = None
 
 
 @value
@@ -173,3 +182,4 @@ class Decision:
     opportunity: Opportunity | None = None
     crm_expected_version: int = 0
     modes_revision: int = 0
+    move: MoveOutcome | None = None

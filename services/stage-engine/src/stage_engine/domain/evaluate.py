@@ -4,6 +4,7 @@ It is what the engine is checked against at every decision, and what explains th
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
@@ -147,6 +148,12 @@ class Ruleset:
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}
+
+    def held_back(self) -> "Ruleset":
+        """The same with automation off."""
+        other = copy(self)
+        other.automation = False
+        return other
 
     def leading(self, stage_key: str) -> tuple[ParsedRule, ...]:
         """The rules of a stage that act and lead on from it."""
