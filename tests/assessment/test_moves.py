@@ -26,7 +26,7 @@ class TestHandingIn:
         [event] = await world.service.events(AssessmentSubmitted, tenant=world.tenant, count=1)
         move = event.message.move
         assert (move.to_stage, move.expected_revision, move.skip) == ("discovery", 3, False)
-        assert [(fact.name, fact.text) for fact in move.facts][0] == ("account.industry", "Retail")
+        assert (move.facts[0].name, move.facts[0].text) == ("account.industry", "Retail")
         assert sorted(move.facts[1].texts.values) == ["apac", "emea"]
         # Another move is another submission.
         assert (await world.submit(submission_id, move=MOVE)).status_code == 200

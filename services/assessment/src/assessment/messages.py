@@ -18,6 +18,7 @@ from stagecraft.crm.v1.record_observed_pb2 import ObservationKind, RecordObserve
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import pipeline_published_pb2 as published
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import Cause, StageChanged, TransitionKind
@@ -27,7 +28,7 @@ from assessment.domain.admission import Admitted
 from assessment.domain.capture import Channel
 from assessment.domain.delivery import Stage
 from assessment.domain.move import FactValue, Move
-from assessment.domain.outcome import MoveOutcome, NearMiss, Reason
+from assessment.domain.outcome import Criterion, MoveOutcome, NearMiss, Reason
 from assessment.records import (
     ChangeRecord,
     DecisionRecord,
@@ -116,10 +117,26 @@ def read_pipeline(event: Received[PipelinePublished]) -> PipelineRecord:
                 name=wire.required(stage.name, "name"),
                 category=wire.word(Category, stage.category, "category"),
                 assessment_keys=tuple(stage.assessment_keys),
+                entry=tuple(map(_criterion, stage.entry)),
+                exit=tuple(map(_criterion, stage.exit)),
             )
             for stage in message.stages
         ),
+        assessment_versions={
+            wire.required(each.assessment_key, "assessment_key"): each.version for each in message.assessment_versions
+        },
         published_at=wire.moment(message.published_at, "published_at"),
+    )
+
+
+def _criterion(criterion: published.Criterion) -> Criterion:
+    return Criterion(
+        key=wire.required(criterion.key, "key"),
+        name=wire.required(criterion.name, "name"),
+        required=criterion.required,
+        help=criterion.help,
+        playbook_url=criterion.playbook_url,
+        supplied_by=criterion.supplied_by,
     )
 
 

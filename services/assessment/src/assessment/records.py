@@ -230,6 +230,7 @@ class PipelineRecord:
     version: int
     name: str
     stages: tuple[Stage, ...]
+    assessment_versions: Mapping[str, int]
     published_at: datetime
 
 

@@ -39,7 +39,7 @@ from stage_engine.domain.inputs import (
     SuppliedFact,
 )
 from stage_engine.domain.literals import Literal, exact_number, plain
-from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
 
@@ -373,6 +373,8 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
                 category=_CATEGORIES[s.category],
                 description=s.description,
                 assessment_keys=s.assessment_keys,
+                entry=_criteria(s.entry),
+                exit=_criteria(s.exit),
             )
             for s in pipeline.stages
         ],
@@ -392,4 +394,22 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
         is_default=pipeline.is_default,
         currency=pipeline.currency,
         published_at=published_at,
+        assessment_versions=[
+            pb.AssessmentVersion(assessment_key=key, version=version)
+            for key, version in sorted(pipeline.assessment_versions.items())
+        ],
     )
+
+
+def _criteria(criteria: Iterable[Criterion]) -> list[pb.Criterion]:
+    return [
+        pb.Criterion(
+            key=each.key,
+            name=each.name,
+            required=each.need is Need.REQUIRED,
+            help=each.help,
+            playbook_url=each.playbook_url,
+            supplied_by=each.supplied_by,
+        )
+        for each in criteria
+    ]

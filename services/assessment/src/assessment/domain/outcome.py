@@ -144,6 +144,24 @@ class Missing:
 
 
 @dataclass(frozen=True, slots=True)
+class Criterion:
+    """A named demand of a stage. `supplied_by` is the fact that answers it."""
+
+    key: str
+    name: str
+    required: bool
+    help: str
+    playbook_url: str
+    supplied_by: str
+
+    @property
+    def question(self) -> tuple[str, str] | None:
+        """The assessment and the question that answer it; None where no question does."""
+        assessment_key, kind, question_key = (*self.supplied_by.split("."), "", "")[:3]
+        return (assessment_key, question_key) if kind == "answers" and question_key else None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """An assessment of the stage with its latest attempt in this visit."""
 

@@ -28,6 +28,9 @@ class MissingOut(BaseModel):
     text: str = Field(examples=["4 points short"])
     question_keys: list[str] = Field(description="questions whose answers lost points, most first")
     criterion: str = Field("", description="the criterion that it belongs to; empty where it belongs to a rule")
+    supplied_by: str = Field("", description="the question or field that answers the criterion")
+    help: str = Field("", description="how to meet the criterion")
+    playbook_url: str = ""
 
 
 class DueOut(BaseModel):

@@ -151,6 +151,8 @@ class Pipeline:
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: tuple[str, ...] = ()
     exempt_roles: tuple[str, ...] = ()
+    # Versions of assessments that were released with this one: its opportunities get these. Of others the newest.
+    assessment_versions: Mapping[str, int] = field(default_factory=dict)
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.

@@ -1,10 +1,11 @@
 """The HTTP edge, by the use it serves."""
 
-from stage_engine.endpoints import facts, kpis, modes, opportunities, partner_feeds, pipelines, versions
+from stage_engine.endpoints import facts, kpis, modes, opportunities, partner_feeds, pipelines, releases, versions
 
 ROUTERS = (
     pipelines.router,
     versions.router,
+    releases.router,
     modes.router,
     partner_feeds.router,
     opportunities.router,
