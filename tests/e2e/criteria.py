@@ -108,9 +108,9 @@ def publish_criteria(system):
     return eventually(published)
 
 
-def new_opportunity(system, version):
+def new_opportunity(system, version, stage="Prospecting"):
     """One that the org gets now, once the engine has it in this version."""
-    row = {"Name": "Late", "StageName": "Prospecting", "Amount": 5000, "CloseDate": "2027-06-30"}
+    row = {"Name": "Late", "StageName": stage, "Amount": 5000, "CloseDate": "2027-06-30"}
     loaded = system.http.post(f"{system.org_url}/_sim/load", json={"opportunities": [{**row, "OwnerId": system.owner}]})
     (opportunity,) = loaded.raise_for_status().json()["opportunities"]
     # What is loaded makes no event, as a change does.

@@ -38,7 +38,8 @@ async def test_a_release_takes_all_of_it_and_names_it_in_one_event(
 
     # Points of a later version do not stand in for those of the one that is released.
     for key, version in (("prospecting", 2), ("prospecting", 3), ("demo", 1)):
-        points = scoring_profile_published(assessment_key=key, assessment_version=version)
+        scores = {"reachable_max": "100", "reachable_scores": ["0", "70", "90", "100"]}
+        points = scoring_profile_published(assessment_key=key, assessment_version=version, **scores)
         await engine.publish(points, tenant=tenant)
     versions = {"prospecting": 2, "demo": 1}
 

@@ -155,15 +155,15 @@ def test_it_is_the_command_given_in_the_same_breath(
     asked = handed_in(world, opportunity, score, move)
     decision = world.decide(opportunity, asked, rules)
 
-    answered = world.decide(opportunity, replace(asked, move=None), rules.held_back())
-    typed = tuple(
+    held_back = rules.held_back()
+    typed = [
         world.fact(fact.name, "Retail" if fact is INDUSTRY else Decimal(str(fact.value)), PERSON, sequence=0)
         for fact in given_facts
-    )
-    command = world.command(
-        after(answered), target, actor="rita", role="rep", reason_code=reason, skip=skip, facts=typed
-    )
-    commanded = world.decide(after(answered), command, rules)
+    ]
+    informed = after(world.decide(opportunity, world.facts(*typed), held_back)) if typed else opportunity
+    answered = after(world.decide(informed, replace(asked, move=None), held_back))
+    command = world.command(answered, target, actor="rita", role="rep", reason_code=reason, skip=skip)
+    commanded = world.decide(answered, command, rules)
     if target == start:
         assert decision.move.refused == ()
         return
