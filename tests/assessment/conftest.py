@@ -194,6 +194,7 @@ class World:
         decision_no: int = 1,
         opportunity_id: str = "006A",
         reasons: tuple[tuple[str, str, str], ...] = (("FAILED", "prospecting.score", "-4"),),
+        why: Reason | None = None,
         **changes: Any,
     ) -> None:
         """The stage engine's decision on a submission; reasons are (code, fact, margin)."""
@@ -209,6 +210,8 @@ class World:
             "decided_at": stamp(),
             **changes,
         }
+        if why is not None:
+            fields["reasons"] = [why]
         event = StageDecided(
             input_id=submission_id,
             opportunity_id=opportunity_id,

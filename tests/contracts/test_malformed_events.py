@@ -37,22 +37,25 @@ DATES = {"date"}
 MAY_BE_EMPTY = {
     "ActivityObserved": {"direction", "person_id", "outcome"},
     "AssessmentPublished": {"description"},
-    "AssessmentSubmitted": {"answers", "visible_questions", "visit"},
+    "AssessmentSubmitted": {"answers", "visible_questions", "visit", "move"},
     "ChoiceList": {"keys"},
     "Contribution": {"answer"},
+    "Criterion": {"help", "playbook_url", "supplied_by"},
     "CrmWriteConfirmed": {"submission_id"},
     "CrmWriteParked": {"submission_id", "stage_key", "reason"},
+    "Move": {"expected_revision", "reason_code", "text", "facts"},
+    "MoveOutcome": {"refused"},
     "NearMiss": {"question_keys"},
     "RecordObserved": {
         "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
         "in_stage_since",
     },
     "PersonObserved": {"manager_id", "identities", "change_id"},
-    "PipelinePublished": {"rules", "currency", "object_type"},
+    "PipelinePublished": {"rules", "currency", "object_type", "assessment_versions"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
-    "Reason": {"fact", "margin", "message"},
+    "Reason": {"fact", "margin", "message", "criterion"},
     "ScoringProfilePublished": {"reachable_scores", "ceilings"},
-    "Stage": {"description", "assessment_keys"},
+    "Stage": {"description", "assessment_keys", "entry", "exit"},
     "StageChanged": {
         "from_stage", "skipped_stages", "rule_id", "submission_id", "decision_id", "actor", "reason_code",
         "earned_stage", "object_type",
@@ -60,9 +63,10 @@ MAY_BE_EMPTY = {
     "StageDecided": {
         "pipeline_key", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "margin",
         "near_misses", "submission", "change", "actor", "crm_target_stage", "crm_expected_stage", "object_type",
+        "move",
     },
     "StageRecommended": {"recommended_stage", "abstention_code", "probabilities"},
-    "SubmissionScored": {"score", "sections", "contributions", "visit"},
+    "SubmissionScored": {"score", "sections", "contributions", "visit", "move"},
     "Visit": {"stage_key"},
 }  # fmt: skip
 

@@ -58,7 +58,7 @@ class Person:
         assert answer.is_success, (path, answer.status_code, answer.text)
         return answer
 
-    def submit(self, opportunity_id, assessment_key, answers, *, submission_id=None, visit=None, **headers):
+    def submit(self, opportunity_id, assessment_key, answers, *, submission_id=None, visit=None, move=None, **headers):
         """Hand an assessment in; the submission's id."""
         submission_id = submission_id or str(uuid7())
         body = {
@@ -68,6 +68,7 @@ class Person:
             "answers": answers,
             "captured_at": utc_now().isoformat(),
         } | ({"visit": visit} if visit else {})
+        body |= {"move": move} if move else {}
         self.do("PUT", "assessment", f"/v1/submissions/{submission_id}", body, **headers)
         return submission_id
 

@@ -13,6 +13,8 @@ from kit.ids import utc_now, uuid7
 from sandbox.stack.topics import load_topics
 from sandbox.story.seed import main as seed
 
+from tests.e2e.criteria import STRONG, new_opportunity, publish_criteria
+
 PASS = {"hours": "over_5", "compliance": "yes"}
 FAIL = {"hours": "two_to_four", "compliance": "yes"}
 PARTNER_TOPIC = "stagecraft.partner.acme.northwind.stage-changed.v1"
@@ -437,3 +439,72 @@ def test_documentation_loads_from_the_service_alone(system):
         assert len(assets) == 3 and all(asset.startswith(url) for asset in assets)
         assert all(system.http.get(asset).status_code == 200 for asset in assets)
         assert system.http.get(f"{url}/openapi.json").json()["info"]["title"].startswith("Stagecraft")
+
+
+@pytest.fixture(scope="module")
+def with_criteria(system):
+    """The number of the version with criteria."""
+    return publish_criteria(system)
+
+
+@pytest.mark.capability(33, 66, 84, 103)
+def test_one_request_supplies_an_answer_and_a_fact_and_moves(system, with_criteria):
+    rep, deal = system.rep(), new_opportunity(system, with_criteria)
+    short = rep.decided(rep.submit(deal, "prospecting", {"hours": "over_5", "compliance": "no"}, move={
+        "to_stage": "discovery"}))  # fmt: skip
+    assert short["decision"]["move"]["status"] == "refused"
+    missing = {each["criterion"]: each for each in short["decision"]["move"]["missing"]}
+    assert missing.keys() == {"industry", "compliance"}
+    assert missing["compliance"]["text"].startswith("Compliance is at stake: ")
+    # The answer alone is not enough, though the score is.
+    answered = rep.decided(rep.submit(deal, "prospecting", PASS, move={"to_stage": "discovery"}))
+    assert [each["criterion"] for each in answered["decision"]["move"]["missing"]] == ["industry"]
+    assert stage_of(system.person("manager"), deal)["claimed_stage"] == "prospecting"
+    rep.decided(rep.submit(deal, "prospecting", {"hours": "over_5", "compliance": "no"}))
+
+    facts = [{"name": "account.industry", "value": "Retail"}]
+    submission_id = rep.submit(deal, "prospecting", PASS, move={"to_stage": "discovery", "facts": facts})
+    found = rep.decided(submission_id)
+    assert found["decision"]["move"] == {"to_stage": "discovery", "status": "moved", "missing": []}
+    now = stage_of(system.person("manager"), deal)
+    assert (now["claimed_stage"], now["earned_stage"], now["override"]) == ("discovery", "discovery", None)
+    assert now["facts"]["account.industry"]["value"] == "Retail"
+    (decision,) = [
+        each
+        for each in rep.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+        if each["transition"] and each["transition"]["submission_id"] == submission_id
+    ]
+    assert (decision["transition"]["cause"], decision["actor"]) == ("person", system.owner)
+    replay = rep.do("POST", "stage-engine", f"/v1/decisions/{decision['decision_id']}/replay").json()
+    assert replay["identical"] is True
+    written(system, deal, "Discovery")
+
+
+@pytest.mark.capability(33, 103)
+def test_an_exit_criteria_sheet_lets_through_what_meets_all_of_it_and_takes_it_back(system, with_criteria):
+    """Total at least 84, budget and authority at least 10 each; one stage back when a dimension falls."""
+    rep, manager = system.rep(), system.person("manager")
+    deal = new_opportunity(system, with_criteria, "Discovery")
+    for answers, stage, unmet in (
+        ({**STRONG, "budget": "weak"}, "discovery", ["budget"]),
+        ({**STRONG, "fit": "weak"}, "discovery", ["total"]),
+        (STRONG, "demo", None),
+        ({**STRONG, "authority": "weak"}, "discovery", ["authority"]),
+    ):
+        visit = system.eventually(lambda: _visit_known(rep, manager, deal))
+        found = rep.decided(rep.submit(deal, "qualification", answers, visit=visit))
+        now = stage_of(manager, deal)
+        assert now["claimed_stage"] == stage, found
+        if unmet is not None:
+            assert [each["key"] for each in now["criteria"] if not each["met"]] == unmet
+    (back,) = [
+        each for each in manager.all("stage-engine", f"/v1/changes?opportunity_id={deal}") if each["kind"] == "regress"
+    ]
+    assert (back["cause"], back["reason_code"]) == ("rule", "AUTHORITY_FELL")
+
+
+def _visit_known(rep, manager, deal):
+    """The visit once the rep is shown the one that the engine has."""
+    visit = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["visit"]
+    assert visit["visit_no"] == stage_of(manager, deal)["visit_no"]
+    return visit

@@ -4,18 +4,21 @@ from forms.messages import answers_to_proto, form_to_event_fields
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.facts import OPPORTUNITY, amount_of
+from kit.facts import OPPORTUNITY, amount_of, fact_of
+from kit.facts import FactValue as KnownValue
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,
     AssessmentPublished,
 )
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, CHANNEL_ONLINE, AssessmentSubmitted
+from stagecraft.common.v1 import move_pb2 as pb
 from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.record_observed_pb2 import ObservationKind, RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import pipeline_published_pb2 as published
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import Cause, StageChanged, TransitionKind
@@ -24,7 +27,8 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from assessment.domain.admission import Admitted
 from assessment.domain.capture import Channel
 from assessment.domain.delivery import Stage
-from assessment.domain.outcome import NearMiss, Reason
+from assessment.domain.move import FactValue, Move
+from assessment.domain.outcome import Criterion, MoveOutcome, NearMiss, Reason
 from assessment.records import (
     ChangeRecord,
     DecisionRecord,
@@ -113,10 +117,26 @@ def read_pipeline(event: Received[PipelinePublished]) -> PipelineRecord:
                 name=wire.required(stage.name, "name"),
                 category=wire.word(Category, stage.category, "category"),
                 assessment_keys=tuple(stage.assessment_keys),
+                entry=tuple(map(_criterion, stage.entry)),
+                exit=tuple(map(_criterion, stage.exit)),
             )
             for stage in message.stages
         ),
+        assessment_versions={
+            wire.required(each.assessment_key, "assessment_key"): each.version for each in message.assessment_versions
+        },
         published_at=wire.moment(message.published_at, "published_at"),
+    )
+
+
+def _criterion(criterion: published.Criterion) -> Criterion:
+    return Criterion(
+        key=wire.required(criterion.key, "key"),
+        name=wire.required(criterion.name, "name"),
+        required=criterion.required,
+        help=criterion.help,
+        playbook_url=criterion.playbook_url,
+        supplied_by=criterion.supplied_by,
     )
 
 
@@ -167,6 +187,7 @@ def read_decision(event: Received[StageDecided]) -> DecisionRecord:
         near_misses=tuple(map(_near_miss, message.near_misses)),
         actor=message.actor,
         decided_at=wire.moment(message.decided_at, "decided_at"),
+        move=_move_outcome(message.move) if message.HasField("move") else None,
     )
 
 
@@ -214,12 +235,32 @@ def assessment_submitted(item: Admitted) -> AssessmentSubmitted:
         captured_at=receipt.captured_at,
         received_at=receipt.received_at,
         duplicate_of=str(item.duplicate_of) if item.duplicate_of else "",
+        move=_move(capture.move) if capture.move else None,
     )
+
+
+def _move(move: Move) -> pb.Move:
+    return pb.Move(
+        to_stage=move.to_stage,
+        expected_revision=move.expected_revision,
+        reason_code=move.reason_code,
+        text=move.text,
+        skip=move.skip,
+        facts=[fact_of(fact.name, _fact_value(fact.value)) for fact in move.facts],
+    )
+
+
+def _fact_value(value: FactValue) -> KnownValue | None:
+    return frozenset(value) if isinstance(value, tuple) else value
 
 
 def _reason(reason: decided.Reason) -> Reason:
     wire.optional_decimal(reason.margin, "margin")
-    return Reason(wire.required(reason.code, "code"), reason.fact, reason.margin, reason.message)
+    return Reason(wire.required(reason.code, "code"), reason.fact, reason.margin, reason.message, reason.criterion)
+
+
+def _move_outcome(move: decided.MoveOutcome) -> MoveOutcome:
+    return MoveOutcome(wire.required(move.to_stage, "to_stage"), tuple(map(_reason, move.refused)))
 
 
 def _near_miss(near: decided.NearMiss) -> NearMiss:

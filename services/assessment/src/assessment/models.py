@@ -176,7 +176,8 @@ class Opportunity(Base, table=True):
 
 
 class PipelineVersion(Base, table=True):
-    """Which assessments count in which stage. Every version is kept, because opportunities stay pinned to theirs."""
+    """Which assessments count in which stage, and in which versions. Every version is kept, because opportunities stay
+    pinned to theirs."""
 
     __tablename__ = "pipeline_version"
 
@@ -185,6 +186,7 @@ class PipelineVersion(Base, table=True):
     version: int = Field(primary_key=True)
     name: str
     stages: list[dict[str, Any]] = Field(sa_type=JSONB)
+    assessment_versions: dict[str, int] = Field(sa_type=JSONB)
     published_at: datetime = _moment()
     created_at: datetime = _created()
 
@@ -252,6 +254,7 @@ class StageDecision(Base, table=True):
     proposed_stage: str
     reasons: list[dict[str, Any]] = Field(sa_type=JSONB)
     near_misses: list[dict[str, Any]] = Field(sa_type=JSONB)
+    move: dict[str, Any] | None = Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)
     actor: str
     decided_at: datetime = _moment()
     created_at: datetime = _created()

@@ -17,7 +17,7 @@ from forms.lint import Finding
 from assessment.domain.capture import Visit, visit_of
 from assessment.domain.delivery import Stage
 from assessment.domain.holding import HeldOutcome, HoldReason
-from assessment.domain.outcome import NearMiss, Reason
+from assessment.domain.outcome import MoveOutcome, NearMiss, Reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +230,7 @@ class PipelineRecord:
     version: int
     name: str
     stages: tuple[Stage, ...]
+    assessment_versions: Mapping[str, int]
     published_at: datetime
 
 
@@ -278,3 +279,4 @@ class DecisionRecord:
     near_misses: tuple[NearMiss, ...]
     actor: str
     decided_at: datetime
+    move: MoveOutcome | None = None

@@ -11,6 +11,7 @@ from kit.facts import OPPORTUNITY
 from kit.numbers import plain
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
+from stagecraft.common.v1.move_pb2 import Move
 from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import (
@@ -79,8 +80,13 @@ def read_submission(message: AssessmentSubmitted) -> Submission:
     )
 
 
-def submission_scored(form: Form, record: ScoreRecord, score: Score) -> SubmissionScored:
-    """A new score. `form` says how answers are typed."""
+def move_of(message: AssessmentSubmitted) -> Move | None:
+    """The move that was asked for together with the answers; None when there was none."""
+    return message.move if message.HasField("move") else None
+
+
+def submission_scored(form: Form, record: ScoreRecord, score: Score, move: Move | None = None) -> SubmissionScored:
+    """A new score. `form` says how answers are typed; `move` is what was asked for together with them."""
     types = {question.key: question.type for question in form.questions}
 
     def answer(key: str, value: Value | None) -> object:
@@ -128,6 +134,7 @@ def submission_scored(form: Form, record: ScoreRecord, score: Score) -> Submissi
         received_at=record.received_at,
         scored_at=record.scored_at,
         attempt_no=record.attempt_no,
+        move=move,
     )
 
 

@@ -181,6 +181,15 @@ class DefaultTaken(ConflictProblem):
         )
 
 
+class ReleaseIncomplete(ConflictProblem):
+    code = "release_incomplete"
+
+    def __init__(self, missing: Sequence[tuple[str, str]]) -> None:
+        errors = [FieldError(f"/assessments/{key}", self.code, detail) for key, detail in missing]
+        detail = "Not all that is to be released is there. Publish what the errors name, and try again."
+        super().__init__(detail, errors=errors)
+
+
 class PartnerFeedExists(ConflictProblem):
     code = "partner_feed_exists"
 

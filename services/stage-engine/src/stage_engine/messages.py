@@ -1,6 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
@@ -12,6 +12,7 @@ from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
 from kit.numbers import plain
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.common.v1.move_pb2 import Move
 from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
@@ -27,7 +28,7 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.activities import Activity
-from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
+from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.inputs import (
@@ -38,12 +39,14 @@ from stage_engine.domain.inputs import (
     Migration,
     Observation,
     Occasion,
+    RequestedMove,
     ResumeRequest,
     Submission,
+    SuppliedFact,
     TimerFired,
 )
 from stage_engine.domain.literals import Literal, exact_number
-from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ReachRecord
 
@@ -137,6 +140,18 @@ def read_submission(message: SubmissionScored) -> Submission:
         unanswered=tuple(islice((part.question_key for part in message.contributions if part.unanswered), NAMED_LIMIT)),
         entitled=message.entitled,
         details=tuple(_details(message)),
+        move=_move(message.move) if message.HasField("move") else None,
+    )
+
+
+def _move(move: Move) -> RequestedMove:
+    return RequestedMove(
+        to_stage=wire.required(move.to_stage, "to_stage"),
+        expected_revision=move.expected_revision if move.HasField("expected_revision") else None,
+        reason_code=move.reason_code,
+        text=move.text,
+        skip=move.skip,
+        facts=tuple(SuppliedFact(fact.name, fact.value) for fact in seen_facts(move.facts).values()),
     )
 
 
@@ -325,10 +340,7 @@ def stage_decided(
         pipeline_version=decision.pipeline_version,
         decision_no=opportunity.decision_no,
         outcome=_OUTCOMES[decision.outcome],
-        reasons=[
-            decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message)
-            for r in decision.reasons
-        ],
+        reasons=_reasons(decision.reasons),
         rule_id=decision.rule_id,
         from_stage=decision.from_stage,
         to_stage=decision.to_stage,
@@ -358,7 +370,19 @@ def stage_decided(
         crm_expected_stage=decision.crm_expected_stage,
         crm_expected_version=decision.crm_expected_version,
         object_type=object_type,
+        move=_move_outcome(decision.move),
     )
+
+
+def _reasons(reasons: Iterable[Reason]) -> list[decided.Reason]:
+    return [
+        decided.Reason(code=r.code, fact=r.fact, margin=_text(r.margin), message=r.message, criterion=r.criterion)
+        for r in reasons
+    ]
+
+
+def _move_outcome(move: MoveOutcome | None) -> decided.MoveOutcome | None:
+    return None if move is None else decided.MoveOutcome(to_stage=move.to_stage, refused=_reasons(move.refused))
 
 
 def _text(value: Decimal | None) -> str:
@@ -378,6 +402,8 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
                 category=_CATEGORIES[s.category],
                 description=s.description,
                 assessment_keys=s.assessment_keys,
+                entry=_criteria(s.entry),
+                exit=_criteria(s.exit),
             )
             for s in pipeline.stages
         ],
@@ -398,4 +424,22 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
         object_type=pipeline.object_type,
         currency=pipeline.currency,
         published_at=published_at,
+        assessment_versions=[
+            pb.AssessmentVersion(assessment_key=key, version=version)
+            for key, version in sorted(pipeline.assessment_versions.items())
+        ],
     )
+
+
+def _criteria(criteria: Iterable[Criterion]) -> list[pb.Criterion]:
+    return [
+        pb.Criterion(
+            key=each.key,
+            name=each.name,
+            required=each.need is Need.REQUIRED,
+            help=each.help,
+            playbook_url=each.playbook_url,
+            supplied_by=each.supplied_by,
+        )
+        for each in criteria
+    ]

@@ -176,13 +176,13 @@ class TransitionRow(Base, table=True):
 
 
 class ScoreReachRow(Base, table=True):
-    """What scores the newest published points of an assessment can give, in the scale that rules compare."""
+    """What scores the newest published points of an assessment version can give, in the scale that rules compare."""
 
     __tablename__ = "score_reach"
 
     tenant_id: str = Field(primary_key=True)
     assessment_key: str = Field(primary_key=True)
-    assessment_version: int
+    assessment_version: int = Field(primary_key=True)
     profile_version: int
     minimum: Decimal | None = Field(sa_type=Numeric, nullable=True)
     maximum: Decimal | None = Field(sa_type=Numeric, nullable=True)

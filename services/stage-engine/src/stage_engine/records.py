@@ -51,7 +51,7 @@ class VersionRecord(VersionSummary):
 
 @dataclass(frozen=True, slots=True)
 class ReachRecord:
-    """The scores that the newest published points of an assessment can give."""
+    """The scores that the newest published points of an assessment version can give."""
 
     assessment_key: str
     assessment_version: int

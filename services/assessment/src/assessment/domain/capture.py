@@ -9,6 +9,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from assessment.domain.move import Move, move_from_json
+
 CLOCK_TOLERANCE = timedelta(seconds=2)
 """Offsets up to this are the network's, not the device's clock."""
 
@@ -70,6 +72,7 @@ class Capture:
     definition_hash: str | None = None
     visit: Visit | None = None
     sent_at: datetime | None = None
+    move: Move | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ def canonical_body(capture: Capture) -> str:
         "attempt_no": capture.attempt_no,
         "definition_hash": capture.definition_hash,
         "visit": asdict(capture.visit) if capture.visit else None,
+        "move": asdict(capture.move) if capture.move else None,
     }
     return canonical_json({name: value for name, value in body.items() if value is not None})
 
@@ -125,6 +129,8 @@ def content_sha256(capture: Capture, submitted_by: str) -> str:
         "visit": asdict(capture.visit) if capture.visit else None,
         "submitted_by": submitted_by,
     }
+    if capture.move is not None:
+        content["move"] = asdict(capture.move)
     return sha256_of(canonical_json(content))
 
 
@@ -144,6 +150,7 @@ def capture_of(submission_id: UUID, body: str, channel: str, sent_at: str | None
         definition_hash=given.get("definition_hash"),
         visit=Visit(**visit) if visit else None,
         sent_at=datetime.fromisoformat(sent_at) if sent_at else None,
+        move=move_from_json(given.get("move")),
     )
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from assessment.domain.capture import Visit, is_closed, visit_of
-from assessment.domain.outcome import Attempt, Standing, StandingKind, standing_of
+from assessment.domain.outcome import Attempt, Criterion, Standing, StandingKind, standing_of
 
 
 class NextReason(StrEnum):
@@ -33,6 +33,19 @@ class Stage:
     name: str
     category: str
     assessment_keys: tuple[str, ...]
+    entry: tuple[Criterion, ...] = ()
+    exit: tuple[Criterion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A published pipeline version: its stages by key, and the versions of assessments that were released with it."""
+
+    stages: Mapping[str, Stage]
+    assessment_versions: Mapping[str, int]
+
+
+NOT_HERE = Pipeline({}, {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,15 @@ class NextAssessment:
     due: Due | None
     stage: Stage | None
     standings: tuple[Standing, ...]
+
+
+def startable(
+    pipeline: Pipeline, newest: Mapping[str, Available], released: Mapping[tuple[str, int], Available]
+) -> dict[str, Available]:
+    """What may be started of each assessment in a pipeline version: what was released with it, or else the newest."""
+    found = {key: each for key, each in newest.items() if key not in pipeline.assessment_versions}
+    pinned = (released.get(pair) for pair in pipeline.assessment_versions.items())
+    return found | {each.assessment_key: each for each in pinned if each is not None}
 
 
 def next_assessment(

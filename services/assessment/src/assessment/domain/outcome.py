@@ -16,6 +16,7 @@ REASON_WORDS = {
     "NOT_CURRENT_STAGE": "the answers belong to an earlier visit and move nothing",
     "SUPERSEDED": "newer answers replaced these",
     "NOT_OWNER": "another person than the owner handed these in",
+    "STALE_REVISION": "the opportunity has changed since",
     "OWN_PROPOSAL": "another person has to confirm it",
     "EXPIRED": "the answers are too old to count",
     "OVERRIDE_ACTIVE": "a person has set the stage and newer evidence is needed",
@@ -43,6 +44,8 @@ class Reason:
     fact: str
     margin: str
     message: str
+    # The criterion that it belongs to, by its key.
+    criterion: str = ""
 
     @property
     def distance(self) -> Decimal | None:
@@ -70,6 +73,15 @@ class NearMiss:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveOutcome:
+    """What became of the move that came with answers; refused for these reasons, or else the opportunity is in the
+    stage."""
+
+    to_stage: str
+    refused: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the stage engine decided on a submission."""
 
@@ -81,6 +93,7 @@ class Decision:
     reasons: tuple[Reason, ...]
     near_misses: tuple[NearMiss, ...]
     decided_at: datetime
+    move: MoveOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,26 @@ class Missing:
     short_by: Decimal | None
     text: str
     question_keys: tuple[str, ...]
+    # The criterion that it belongs to, by its key; empty where it belongs to a rule.
+    criterion: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """A named demand of a stage. `supplied_by` is the fact that answers it."""
+
+    key: str
+    name: str
+    required: bool
+    help: str
+    playbook_url: str
+    supplied_by: str
+
+    @property
+    def question(self) -> tuple[str, str] | None:
+        """The assessment and the question that answer it; None where no question does."""
+        assessment_key, kind, question_key = (*self.supplied_by.split("."), "", "")[:3]
+        return (assessment_key, question_key) if kind == "answers" and question_key else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,30 +211,41 @@ def missing_of(attempt: Attempt) -> tuple[Missing, ...]:
     return tuple(found)
 
 
+def missing_for_move(attempt: Attempt) -> tuple[Missing, ...]:
+    """Why the move that came with the answers was refused; empty when the opportunity is in the stage."""
+    decision = attempt.decision
+    if decision is None or decision.move is None:
+        return ()
+    return tuple(_missing(reason, attempt, ()) for reason in decision.move.refused)
+
+
 def _open_reasons(decision: Decision) -> list[Reason]:
     """The reasons that a person can act on: of several rules on one fact the nearest, and none that asks for less,
     since a rule that takes low scores only is no goal."""
     ceilings = {(near.fact, near.distance) for near in decision.near_misses if near.cell.lstrip().startswith("<")}
-    nearest: dict[tuple[str, str], Reason] = {}
+    nearest: dict[tuple[str, str, str], Reason] = {}
     for reason in decision.reasons:
         if reason.code == "RULE_SHADOW" or (reason.fact, reason.distance) in ceilings:
             continue
-        held = nearest.setdefault((reason.code, reason.fact), reason)
+        key = reason.code, reason.fact, reason.criterion
+        held = nearest.setdefault(key, reason)
         if reason.distance is not None and held.distance is not None and abs(reason.distance) < abs(held.distance):
-            nearest[reason.code, reason.fact] = reason
+            nearest[key] = reason
     return list(nearest.values())
 
 
 def _missing(reason: Reason, attempt: Attempt, question_keys: tuple[str, ...]) -> Missing:
     subject, _, attribute = reason.fact.partition(".")
     short_by = abs(reason.distance) if reason.code == "FAILED" and reason.distance is not None else None
-    if short_by is not None:
+    if reason.criterion and reason.message:
+        text = reason.message
+    elif short_by is not None:
         text = _shortfall(short_by, subject, attribute, attempt)
     elif reason.code == "MISSING":
         text = f"{subject} was not answered yet" if attribute == "score" else f"{attribute or subject} is empty"
     else:
         text = REASON_WORDS.get(reason.code) or reason.message or reason.code.lower().replace("_", " ")
-    return Missing(reason.code, reason.fact, short_by, text, question_keys)
+    return Missing(reason.code, reason.fact, short_by, text, question_keys, reason.criterion)
 
 
 def _shortfall(short_by: Decimal, subject: str, attribute: str, attempt: Attempt) -> str:
@@ -220,11 +264,20 @@ def outcome_in_words(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
     if decision is None:
         return "waiting for its decision" if attempt.score is not None else "waiting for its score"
     if decision.outcome == "accepted":
-        return f"moved to {stage_names.get(decision.to_stage, decision.to_stage)}"
+        return f"moved to {stage_names.get(decision.to_stage, decision.to_stage)}{_not_to(attempt, stage_names)}"
     if decision.outcome == "proposed":
         target = stage_names.get(decision.proposed_stage, decision.proposed_stage)
-        return f"passed; the move to {target} waits for a person to confirm it"
+        return f"passed; the move to {target} waits for a person to confirm it{_not_to(attempt, stage_names)}"
     return "; ".join(missing.text for missing in missing_of(attempt)) or "moved nothing"
+
+
+def _not_to(attempt: Attempt, stage_names: Mapping[str, str]) -> str:
+    """That a move which was asked for was refused, where something else came of the answers."""
+    why = missing_for_move(attempt)
+    if not why or attempt.decision is None or attempt.decision.move is None:
+        return ""
+    target = attempt.decision.move.to_stage
+    return f"; not moved to {stage_names.get(target, target)}: {'; '.join(missing.text for missing in why)}"
 
 
 def _number(margin: str) -> Decimal | None:

@@ -36,6 +36,8 @@ from assessment.service.judging import HandedIn
 
 router = router("capture")
 
+MOVE = "transitions:write"
+
 _REPLAY = {
     "description": "An exact retry: the original answer",
     "headers": {REPLAY_HEADER: {"schema": {"type": "string"}}},
@@ -60,8 +62,11 @@ async def put_submission(
     response: Response,
 ) -> Any:
     """Hand in a finished assessment. Repeat it until it is answered: the same id with the same body is the same
-    submission, and gets the original answer."""
+    submission, and gets the original answer. With a `move`, the same decision takes in the answers, its facts and the
+    move: read what became of it under `decision` of the submission."""
     runtime: Runtime = request.app.state.runtime
+    if body.move is not None:
+        caller.demand(MOVE)
     handed_in = _handed_in(body.capture(submission_id), caller)
     with unavailable_while_it_passes(request):
         outcome = await runtime.resources.get(GroupCommit).take(runtime.database, caller.tenant_id, handed_in)
@@ -94,7 +99,10 @@ async def submit_batch(body: BatchBody, uow: Uow, caller: Caller) -> BatchOut:
         await turns.take()
         try:
             item = BatchItem.model_validate(raw)
-            captures[place] = item.capture(item.submission_id)
+            if item.move is None or caller.may(MOVE):
+                captures[place] = item.capture(item.submission_id)
+            else:
+                answers[place] = _not_allowed(item.submission_id)
         except ValidationError as error:
             answers[place] = _malformed(place, raw, error)
     if captures:
@@ -130,6 +138,11 @@ def _item(place: int, capture: Capture, outcome: Outcome) -> ItemOut:
         stored_sha256=outcome.facts.get("stored_sha256"),
         received_sha256=outcome.facts.get("received_sha256"),
     )
+
+
+def _not_allowed(submission_id: UUID) -> ItemOut:
+    detail = f"The scope {MOVE} is needed to move an opportunity. Send the answers without the move."
+    return ItemOut(submission_id=str(submission_id), status="rejected", code="missing_scope", detail=detail)
 
 
 def _malformed(place: int, raw: Any, error: ValidationError) -> ItemOut:

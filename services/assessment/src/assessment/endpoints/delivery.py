@@ -1,5 +1,6 @@
 """Delivery over HTTP: what is due, what is missing, what became of submissions."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
@@ -14,7 +15,7 @@ from kit.ids import fingerprint
 from pydantic import TypeAdapter
 
 from assessment.domain.delivery import Due, Opportunity
-from assessment.domain.outcome import Attempt, Standing, missing_of, outcome_in_words
+from assessment.domain.outcome import Attempt, Criterion, Standing, missing_for_move, missing_of, outcome_in_words
 from assessment.records import TimelineRecord
 from assessment.schemas import delivery as schemas
 from assessment.schemas.capture import VisitBody
@@ -97,8 +98,17 @@ async def get_submission(submission_id: UUID, uow: Uow, caller: Caller) -> schem
     return schemas.SubmissionOut.model_validate(asdict(progress.submission) | found)
 
 
-def _missing(attempt: Attempt) -> list[schemas.MissingOut]:
-    return _MISSING.validate_python(missing_of(attempt), from_attributes=True)
+def _missing(attempt: Attempt, criteria: Mapping[str, Criterion]) -> list[schemas.MissingOut]:
+    """What is missing, with what the criteria say of it."""
+    found = _MISSING.validate_python(missing_of(attempt), from_attributes=True)
+    for each in found:
+        criterion = criteria.get(each.criterion)
+        if criterion is None:
+            continue
+        each.supplied_by, each.help, each.playbook_url = criterion.supplied_by, criterion.help, criterion.playbook_url
+        if criterion.question is not None:
+            each.question_keys = [criterion.question[1]]
+    return found
 
 
 def _due(due: Due | None) -> schemas.DueOut | None:
@@ -114,7 +124,7 @@ def _due(due: Due | None) -> schemas.DueOut | None:
     )
 
 
-def _standing(standing: Standing) -> schemas.StandingOut:
+def _standing(standing: Standing, criteria: Mapping[str, Criterion]) -> schemas.StandingOut:
     latest = standing.latest
     return schemas.StandingOut(
         assessment_key=standing.assessment_key,
@@ -123,7 +133,7 @@ def _standing(standing: Standing) -> schemas.StandingOut:
         submission_id=latest.submission_id if latest else None,
         score=latest.score.score if latest and latest.score else None,
         words=standing.why,
-        missing=_missing(latest) if latest else [],
+        missing=_missing(latest, criteria) if latest else [],
     )
 
 
@@ -135,7 +145,7 @@ def _next(work: Work) -> schemas.NextAssessmentOut:
         reason=work.next.reason,
         message=work.next.message,
         due=_due(work.next.due),
-        standings=[_standing(standing) for standing in work.next.standings],
+        standings=[_standing(standing, work.criteria) for standing in work.next.standings],
     )
 
 
@@ -169,7 +179,7 @@ def _last_outcome(work: Work) -> schemas.LastOutcomeOut | None:
         assessment_key=last.assessment_key,
         score=last.score.score if last.score else None,
         words=outcome_in_words(last, work.stage_names),
-        missing=_missing(last),
+        missing=_missing(last, work.criteria),
         at=max(moment for moment in moments if moment is not None),
     )
 
@@ -195,6 +205,15 @@ def _decision(attempt: Attempt) -> schemas.DecisionOut | None:
         to_stage=decision.to_stage,
         proposed_stage=decision.proposed_stage or None,
         words=outcome_in_words(attempt, {}),
-        missing=_missing(attempt),
+        missing=_missing(attempt, {}),
+        move=_move(attempt),
         decided_at=decision.decided_at,
     )
+
+
+def _move(attempt: Attempt) -> schemas.MoveOut | None:
+    move = attempt.decision.move if attempt.decision else None
+    if move is None:
+        return None
+    missing = _MISSING.validate_python(missing_for_move(attempt), from_attributes=True)
+    return schemas.MoveOut(to_stage=move.to_stage, status="refused" if move.refused else "moved", missing=missing)

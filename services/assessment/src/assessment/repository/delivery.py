@@ -9,11 +9,10 @@ from sqlalchemy import exists, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from assessment.domain.delivery import Available, Opportunity, Stage
+from assessment.domain.delivery import Available, Opportunity, Pipeline
 from assessment.models import assessment_version, held_submission, pipeline_version, scoring_profile, submission
 from assessment.records import PipelineRecord, TimelineRecord
 
-PipelineStages = dict[tuple[str, int], dict[str, Stage]]
 TimelineKey = tuple[datetime, str, str]
 
 _BEFORE_ALL: TimelineKey = (datetime.min.replace(tzinfo=UTC), "", "")
@@ -201,14 +200,16 @@ class DeliveryRepository:
         given = {"tenant_id": self._tenant_id, "owner_id": owner_id, "after": after, "limit": limit}
         return await records(self._session, _OPEN_OPPORTUNITIES.bindparams(**given), Opportunity)
 
-    async def stages(self, pipelines: Collection[tuple[str, int]]) -> PipelineStages:
-        """Stages by key of each known one of these (pipeline_key, version) pairs."""
+    async def pipelines(self, pipelines: Collection[tuple[str, int]]) -> dict[tuple[str, int], Pipeline]:
+        """Each known one of these (pipeline_key, version) pairs."""
         c = pipeline_version.c
         statement = select(*columns(pipeline_version, PipelineRecord)).where(
             c.tenant_id == self._tenant_id, among_rows((c.pipeline_key, c.version), pipelines)
         )
         return {
-            (found.pipeline_key, found.version): {stage.key: stage for stage in found.stages}
+            (found.pipeline_key, found.version): Pipeline(
+                {stage.key: stage for stage in found.stages}, found.assessment_versions
+            )
             for found in await records(self._session, statement, PipelineRecord)
         }
 
@@ -230,6 +231,19 @@ class DeliveryRepository:
             .order_by(c.assessment_key, c.version.desc())
         )
         return {found.assessment_key: found for found in await records(self._session, statement, Available)}
+
+    async def released(self, versions: Collection[tuple[str, int]]) -> dict[tuple[str, int], Available]:
+        """Those of these (assessment_key, version) pairs that may be started. They were released with a pipeline, which
+        says that they have points."""
+        c = assessment_version.c
+        statement = select(*columns(assessment_version, Available)).where(
+            c.tenant_id == self._tenant_id,
+            among_rows((c.assessment_key, c.version), versions),
+            c.retired_at.is_(None),
+        )
+        return {
+            (each.assessment_key, each.version): each for each in await records(self._session, statement, Available)
+        }
 
     async def timeline(
         self, opportunity_id: str, owner_id: str | None, after: TimelineKey | None, limit: int

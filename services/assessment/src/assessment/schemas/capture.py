@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 
 from assessment.domain import capture as domain
 from assessment.schemas.answers import Answers
+from assessment.schemas.move import MoveBody
 
 MAX_ITEMS = 100
 MAX_INTEGER = 2**31 - 1
@@ -65,6 +66,7 @@ class SubmissionBody(BaseModel):
     sent_at: AwareDatetime | None = Field(None, description="the device's clock now: tells how wrong it is")
     attempt_no: int = Field(1, ge=1, le=MAX_INTEGER, description="as next-assessment gave it")
     channel: domain.Channel = domain.Channel.ONLINE
+    move: MoveBody | None = Field(None, description="to be made in the same decision; takes transitions:write")
 
     def capture(self, submission_id: UUID) -> domain.Capture:
         """The domain's view of it."""
@@ -81,6 +83,7 @@ class SubmissionBody(BaseModel):
             definition_hash=self.definition_hash,
             visit=visit,
             sent_at=self.sent_at,
+            move=self.move.move() if self.move else None,
         )
 
 

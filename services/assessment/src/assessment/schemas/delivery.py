@@ -27,6 +27,10 @@ class MissingOut(BaseModel):
     short_by: PlainDecimal | None = Field(examples=["4"])
     text: str = Field(examples=["4 points short"])
     question_keys: list[str] = Field(description="questions whose answers lost points, most first")
+    criterion: str = Field("", description="the criterion that it belongs to; empty where it belongs to a rule")
+    supplied_by: str = Field("", description="the question or field that answers the criterion")
+    help: str = Field("", description="how to meet the criterion")
+    playbook_url: str = ""
 
 
 class DueOut(BaseModel):
@@ -120,6 +124,14 @@ class ScoreOut(BaseModel):
     scored_at: datetime
 
 
+class MoveOut(BaseModel):
+    """What became of the move that came with the answers, and why it was refused."""
+
+    to_stage: str
+    status: Literal["moved", "refused"]
+    missing: list[MissingOut]
+
+
 class DecisionOut(BaseModel):
     """The newest decision on a submission."""
 
@@ -130,6 +142,7 @@ class DecisionOut(BaseModel):
     proposed_stage: str | None
     words: str
     missing: list[MissingOut]
+    move: MoveOut | None = Field(None, description="null when the answers came without a move")
     decided_at: datetime
 
 

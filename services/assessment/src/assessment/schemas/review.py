@@ -31,15 +31,17 @@ class HeldSubmissionOut(BaseModel):
 
 
 class HeldAnswersOut(HeldSubmissionOut):
-    """A held submission with its answers."""
+    """A held submission with its answers, and the move that accepting it asks for."""
 
     answers: dict[str, Any]
+    move: dict[str, Any] | None = Field(None, description="as it was handed in; made if the evidence supports it")
 
     @classmethod
     def of(cls, held: HeldRecord) -> "HeldAnswersOut":
         """The record with the answers from its body."""
         plain = HeldSubmissionOut.model_validate(held, from_attributes=True)
-        return cls(**dict(plain), answers=json.loads(held.body)["answers"])
+        body = json.loads(held.body)
+        return cls(**dict(plain), answers=body["answers"], move=body.get("move"))
 
 
 class Acceptance(BaseModel):

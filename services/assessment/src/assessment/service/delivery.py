@@ -9,8 +9,8 @@ from kit.http.auth import Principal
 from kit.http.ownership import Owners
 from kit.http.problems import NotFoundProblem
 
-from assessment.domain.delivery import NextAssessment, Opportunity, Stage, next_assessment
-from assessment.domain.outcome import Attempt
+from assessment.domain.delivery import NOT_HERE, NextAssessment, Opportunity, Stage, next_assessment, startable
+from assessment.domain.outcome import Attempt, Criterion
 from assessment.errors import OpportunityNotFound, OpportunityUnknown, SubmissionNotFound
 from assessment.records import SubmissionRecord, TimelineRecord
 from assessment.repository.attempts import AttemptRepository
@@ -31,6 +31,13 @@ class Work:
     def stage_names(self) -> dict[str, str]:
         """Names of the pipeline's stages by key."""
         return {key: stage.name for key, stage in self.stages.items()}
+
+    @property
+    def criteria(self) -> dict[str, Criterion]:
+        """Criteria by key; of several the one that the current stage asks of what goes on."""
+        current = self.stages.get(self.opportunity.stage_key or "")
+        every = [each for stage in self.stages.values() for each in (*stage.entry, *stage.exit)]
+        return {each.key: each for each in (*every, *(current.exit if current else ()))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +111,17 @@ class Delivery:
     async def _works(self, opportunities: Sequence[Opportunity]) -> list[Work]:
         # A fixed number of statements, however long the page is.
         pinned = {pipeline for each in opportunities if (pipeline := each.pipeline)}
-        pipelines = await self._repository.stages(pinned)
-        stages = [pipelines.get(each.pipeline, {}) if each.pipeline else {} for each in opportunities]
-        current = [known.get(each.stage_key or "") for each, known in zip(opportunities, stages, strict=True)]
+        known = await self._repository.pipelines(pinned)
+        pipelines = [known.get(each.pipeline, NOT_HERE) if each.pipeline else NOT_HERE for each in opportunities]
+        current = [each.stages.get(of.stage_key or "") for of, each in zip(opportunities, pipelines, strict=True)]
         keys = {key for stage in current if stage for key in stage.assessment_keys}
-        available = await self._repository.available(keys)
+        newest = await self._repository.available(keys)
+        wanted = {pair for each in pipelines for pair in each.assessment_versions.items() if pair[0] in keys}
+        released = await self._repository.released(wanted) if wanted else {}
         attempts = await self._attempts.attempts([each.opportunity_id for each in opportunities])
         works: list[Work] = []
-        for opportunity, known, stage in zip(opportunities, stages, current, strict=True):
+        for opportunity, pipeline, stage in zip(opportunities, pipelines, current, strict=True):
             tried = attempts.get(opportunity.opportunity_id, [])
-            due = next_assessment(opportunity, stage, available, tried)
-            works.append(Work(opportunity, due, tried[-1] if tried else None, known))
+            due = next_assessment(opportunity, stage, startable(pipeline, newest, released), tried)
+            works.append(Work(opportunity, due, tried[-1] if tried else None, pipeline.stages))
         return works

@@ -17,7 +17,7 @@ from scoring.domain.plan import Bounds, ScoringPlan, compile_plan
 from scoring.domain.profile import profile_from_json
 from scoring.domain.score import Score, score
 from scoring.domain.submission import AssessmentVersion, Submission
-from scoring.messages import AssessmentSubmitted, read_submission, submission_scored
+from scoring.messages import AssessmentSubmitted, move_of, read_submission, submission_scored
 from scoring.plans import PlanCache
 from scoring.records import ContributionRecord, ProfileWithDefinition, ScoreRecord, SectionRecord
 from scoring.repository import ScoringRepository
@@ -129,7 +129,7 @@ class SubmissionService:
             record = _scored(submission, profile, found, scored_at)
             records.append(record)
             self._uow.publish(
-                submission_scored(profile.plan.form, record, found),
+                submission_scored(profile.plan.form, record, found, move_of(arrival.cause.message)),
                 sequence=arrival.cause.sequence,
                 cause=arrival.cause,
                 id=record.score_id,

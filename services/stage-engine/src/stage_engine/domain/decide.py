@@ -118,4 +118,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         version,
         rules.modes_revision,
         pipeline.calendar.name,
+        ruling.move,
     )

@@ -134,6 +134,14 @@ UNEXPLAINED = Explanation()
 
 
 @value
+class MoveOutcome:
+    """What became of the move that came with answers: carried out, or refused for these reasons."""
+
+    to_stage: str
+    refused: tuple[Reason, ...] = ()
+
+
+@value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
     `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
@@ -146,6 +154,7 @@ class Ruling:
     transition: Transition | None = None
     write: bool = False
     stuck: bool = False
+    move: MoveOutcome | None = None
 
 
 @value
@@ -176,3 +185,4 @@ class Decision:
     modes_revision: int = 0
     # Whose business hours were in force, empty of those that are built in.
     calendar: str = ""
+    move: MoveOutcome | None = None

@@ -152,6 +152,12 @@ class Ruleset:
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}
 
+    def held_back(self) -> "Ruleset":
+        """The same with automation off."""
+        other = copy(self)
+        other.automation = False
+        return other
+
     def leading(self, stage_key: str) -> tuple[ParsedRule, ...]:
         """The rules of a stage that act and lead on from it."""
         found = self._leading.get(stage_key)

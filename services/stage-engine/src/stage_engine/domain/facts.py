@@ -32,6 +32,8 @@ OBJECTS = frozenset({
 })  # fmt: skip
 # What a caller of the fact API may not say of itself: the CRM's own word, and what the engine works out.
 CRM = "crm"
+# The source of what people say with a move.
+PERSON = "person"
 
 _KEY = "[A-Za-z][A-Za-z0-9_-]{0,63}"
 NAME = re.compile(rf"{_KEY}\.{_KEY}(?:\.{_KEY})?")

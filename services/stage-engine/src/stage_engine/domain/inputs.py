@@ -13,10 +13,31 @@ from stage_engine.domain.value import value
 
 
 @value
+class SuppliedFact:
+    """A fact that a person adds, as it was written down: the pipeline says what type it has."""
+
+    name: str
+    value: StoredLiteral | None
+
+
+@value
+class RequestedMove:
+    """The move that a person asks for together with answers, and the facts that the person adds to them.
+    `expected_revision` is None for whatever revision the opportunity is at, in the visit of the answers."""
+
+    to_stage: str
+    expected_revision: int | None = None
+    reason_code: str = ""
+    text: str = ""
+    skip: bool = False
+    facts: tuple[SuppliedFact, ...] = ()
+
+
+@value
 class Submission:
     """A submission with its score; `score` None when unanswered questions block it. `lost` are the questions that lost
     most points, with how many, most first; `unanswered` the first of those that block. `entitled` says that the
-    submitter's right to the opportunity was checked on receipt."""
+    submitter's right to the opportunity was checked on receipt. `move` is what the submitter asks for besides."""
 
     submission_id: str
     opportunity_id: str
@@ -35,6 +56,7 @@ class Submission:
     entitled: bool
     # Its sections and answers, by the rest of their facts' names: `answers.budget`.
     details: tuple[tuple[str, StoredLiteral], ...] = ()
+    move: RequestedMove | None = None
     kind: Literal["submission"] = "submission"
 
     @property

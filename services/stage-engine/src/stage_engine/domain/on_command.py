@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from stage_engine.domain.by_rules import engine_fault, rests_on_own
+from stage_engine.domain.by_rules import by_rules, engine_fault, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.evaluate import EngineFault, Ruleset
@@ -13,13 +13,17 @@ from stage_engine.domain.pipeline import Category
 from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
 from stage_engine.domain.taking import taken
 
+_FAULTS = (Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT)
 
-def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime) -> Ruling:
+
+def on_command(
+    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime, *, triggers: frozenset[str] = frozenset()
+) -> Ruling:
     """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override. Facts that the
-    person adds count for the move, and are kept only with it."""
+    person adds count for the move, and are kept only with it. `triggers` are those that answers have just changed."""
     before = opportunity
     try:
-        opportunity, reasons = _informed(opportunity, given, rules, now)
+        opportunity, reasons = _informed(opportunity, given, rules, now, triggers)
         reasons = reasons or _objections(opportunity, given, rules, now)
     except EngineFault as fault:
         return engine_fault(before, fault)
@@ -38,11 +42,12 @@ def on_command(opportunity: Opportunity, given: Command, rules: Ruleset, now: da
 
 
 def _informed(
-    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime
+    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime, triggers: frozenset[str]
 ) -> tuple[Opportunity, tuple[Reason, ...]]:
-    """The opportunity with the facts that the person adds and what they earn, or why they cannot be taken."""
+    """The opportunity with the facts that the person adds and all that these and the answers complete and earn, or why
+    they cannot be taken."""
     pipeline = rules.pipeline
-    if not given.facts or not opportunity.stage_key:
+    if not (given.facts or triggers) or not opportunity.stage_key:
         return opportunity, ()
     unread = tuple(
         Reason(Code.FACT_UNREAD, fact.name, None, f"nothing in {pipeline.key} reads {fact.name}")
@@ -52,7 +57,12 @@ def _informed(
     found = taken(opportunity, pipeline, given.facts, now)
     if unread or found.reasons:
         return opportunity, (*unread, *found.reasons)
-    after = found.opportunity
+    # As with automation off: rules say what is earned, and the person moves.
+    ruling = by_rules(found.opportunity, rules.held_back(), now, triggers | found.changed, given)
+    fault = next((reason for reason in ruling.reasons if reason.code in _FAULTS), None)
+    after = ruling.opportunity
+    if fault is not None or after is None:
+        return opportunity, ruling.reasons
     return after.changed(earned_stage=earned_stage(after, rules, now)), ()
 
 
@@ -63,7 +73,7 @@ def _missing(name: str, given: str, why: str) -> tuple[Reason, ...]:
 def _role(given: Command, what: str) -> tuple[Reason, ...]:
     if given.may_override:
         return ()
-    return (Reason(Code.FAILED, "command.role", None, f"{what} takes a role that may override, not {given.role}"),)
+    return (Reason(Code.FAILED, "command.role", None, f"{what} takes a command of a role that may override"),)
 
 
 def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset) -> Reason | None:
@@ -119,6 +129,7 @@ def _objections_to_progress(
             + _missing("reason_code", given.reason_code, "an override needs a reason code")
             + _missing("text", given.text, "an override needs an explanation")
         )
+    # What is missing comes first: who has to confirm matters once nothing is.
     missing = lacking(opportunity, rules, target, now)
     if missing:
         return missing

@@ -1,10 +1,11 @@
 """Deciding on a scored submission."""
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
 from stage_engine.domain.by_rules import all_facts, by_rules, engine_fault, with_earned
-from stage_engine.domain.decision import Code, Explanation, Outcome, Reason, Ruling
+from stage_engine.domain.decision import Code, Explanation, MoveOutcome, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset, facts_read_by, findings_of
 from stage_engine.domain.explain import facts_read, near_misses_of, smallest_margin
 from stage_engine.domain.facts import score_fact
@@ -12,6 +13,7 @@ from stage_engine.domain.inputs import Submission
 from stage_engine.domain.known_facts import facts_of, has_expired
 from stage_engine.domain.opportunity import Opportunity, Score, is_current
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.with_move import with_move
 
 DELETED = "the opportunity was deleted in the CRM"
 
@@ -21,7 +23,17 @@ def on_submission(
 ) -> Ruling:
     """Evidence of the current visit is put to the rules; other evidence moves nothing, but may still earn the
     opportunity a stage that a person claimed before. When something that `unblocked` the opportunity came before, all
-    evidence is asked about again."""
+    evidence is asked about again. A move that comes along is made if it may be with this evidence. If not, the evidence
+    counts as without it. Where the evidence cannot count, no more can the move."""
+    ruling = _on_evidence(opportunity, given, rules, now, unblocked=unblocked)
+    if given.move is None or ruling.move is not None:
+        return ruling
+    return replace(ruling, move=MoveOutcome(given.move.to_stage, ruling.reasons))
+
+
+def _on_evidence(
+    opportunity: Opportunity, given: Submission, rules: Ruleset, now: datetime, *, unblocked: bool
+) -> Ruling:
     objection = _general_objection(opportunity, given, rules.pipeline)
     if objection is not None or given.score is None:
         return Ruling(Outcome.REJECTED, opportunity, (objection or _incomplete(given),))
@@ -44,6 +56,8 @@ def on_submission(
     triggers = rules.evidence(given.assessment_key)
     if unblocked:
         triggers |= all_facts(after, rules.pipeline, now)
+    if given.move is not None:
+        return with_move(after, given, given.move, rules, now, triggers)
     return by_rules(after, rules, now, triggers, given)
 
 

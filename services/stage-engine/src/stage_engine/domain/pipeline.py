@@ -177,6 +177,8 @@ class Pipeline:
     timer_facts: tuple[tuple[str, Timer], ...] = field(init=False, repr=False, compare=False)
     # Whether decisions have to look after timers of the version.
     is_clocked: bool = field(init=False, repr=False, compare=False)
+    # Versions of assessments that were released with this one: its opportunities get these. Of others the newest.
+    assessment_versions: Mapping[str, int] = field(default_factory=dict)
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.

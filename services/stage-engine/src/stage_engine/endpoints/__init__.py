@@ -9,12 +9,14 @@ from stage_engine.endpoints import (
     opportunities,
     partner_feeds,
     pipelines,
+    releases,
     versions,
 )
 
 ROUTERS = (
     pipelines.router,
     versions.router,
+    releases.router,
     modes.router,
     partner_feeds.router,
     opportunities.router,

@@ -15,7 +15,7 @@ from stage_engine.domain.wording import differences
 from stage_engine.endpoints.pipelines import Key, findings_out, version_out
 from stage_engine.records import MigrationRecord, VersionSummary
 from stage_engine.schemas import versions as schemas
-from stage_engine.service.authoring import Authoring
+from stage_engine.service.authoring import Authoring, Published
 from stage_engine.service.migrating import Migrating
 from stage_engine.service.versions import Mover, Versions
 
@@ -36,6 +36,10 @@ async def publish_pipeline(
     given = body or schemas.Publication()
     plan = given.migrate.plan() if given.migrate else None
     published = await Authoring(uow, caller).publish(key, take_over_default=given.take_over_default, plan=plan)
+    return published_out(key, published, response)
+
+
+def published_out(key: str, published: Published, response: Response) -> schemas.PublishedOut:
     response.headers["Location"] = f"/v1/pipelines/{key}/versions/{published.version.version}"
     return schemas.PublishedOut(
         **version_out(published.version).model_dump(),

@@ -1,12 +1,12 @@
 """Pipelines, their drafts and versions, and the scores that assessments can give."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from kit.database.rows import columns, record, records
 from kit.database.sets import among, among_rows
-from sqlalchemy import func, insert, select, tuple_, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -151,25 +151,31 @@ class PipelineRepository:
         """Take over what newer points say; older ones are ignored."""
         statement = upsert(score_reach)
         new = statement.excluded
-        versions = tuple_(score_reach.c.assessment_version, score_reach.c.profile_version)
         await self._session.execute(
             statement.on_conflict_do_update(
-                index_elements=["tenant_id", "assessment_key"],
+                index_elements=["tenant_id", "assessment_key", "assessment_version"],
                 set_={
-                    "assessment_version": new.assessment_version,
                     "profile_version": new.profile_version,
                     "minimum": new.minimum,
                     "maximum": new.maximum,
                     "scores": new.scores,
                     "updated_at": func.now(),
                 },
-                where=versions < tuple_(new.assessment_version, new.profile_version),
+                where=score_reach.c.profile_version < new.profile_version,
             ),
             [{"tenant_id": self._tenant_id, **asdict(each)} for each in found],
         )
 
-    async def reach(self, assessment_keys: Sequence[str]) -> list[ReachRecord]:
-        statement = select(*columns(score_reach, ReachRecord)).where(
-            among(score_reach.c.assessment_key, assessment_keys)
+    async def reach(self, assessment_keys: Sequence[str], pinned: Mapping[str, int]) -> list[ReachRecord]:
+        """Of the pinned version of each of these assessments, or of the newest one that has points."""
+        c = score_reach.c
+        statement = (
+            select(*columns(score_reach, ReachRecord))
+            .ext(distinct_on(c.assessment_key))
+            .where(
+                among(c.assessment_key, assessment_keys),
+                ~among(c.assessment_key, pinned) | among_rows((c.assessment_key, c.assessment_version), pinned.items()),
+            )
+            .order_by(c.assessment_key, c.assessment_version.desc())
         )
         return await records(self._session, statement, ReachRecord)

@@ -127,6 +127,13 @@ class TransitionOut(BaseModel):
     changed_at: datetime
 
 
+class MoveOutcomeOut(BaseModel):
+    """What became of the move that came with answers; without reasons the opportunity is in the stage."""
+
+    to_stage: str
+    refused: list[ReasonOut]
+
+
 class DecisionOut(BaseModel):
     """What the engine decided on one input. `reasons` say what is missing when it was refused."""
 
@@ -151,6 +158,7 @@ class DecisionOut(BaseModel):
     crm_expected_stage: str
     actor: str
     decided_at: datetime
+    move: MoveOutcomeOut | None
     input: dict[str, Any]
 
 

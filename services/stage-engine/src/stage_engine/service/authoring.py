@@ -1,7 +1,7 @@
 """Authoring pipelines: drafts, their check, and publication."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kit.database.unit_of_work import UnitOfWork
@@ -106,12 +106,21 @@ class Authoring:
         found = await self.one(key)
         return await self.question_of(from_document(found.draft if content is None else {"key": key, **content}, 1))
 
-    async def publish(self, key: str, *, take_over_default: bool, plan: Plan | None = None) -> Published:
+    async def publish(
+        self,
+        key: str,
+        *,
+        take_over_default: bool,
+        plan: Plan | None = None,
+        assessment_versions: Mapping[str, int] | None = None,
+    ) -> Published:
         """Make the draft the next version, for opportunities first observed from now on, and with a plan for those
         under way as well. PipelineInvalid when it has errors, DefaultTaken when it would touch others, PlanIncomplete
-        when the plan has no place for some. Opportunities that waited for a pipeline are placed at once."""
+        when the plan has no place for some. Opportunities that waited for a pipeline are placed at once. Those of the
+        version get the given versions of assessments; of others the newest."""
         found = await self.one(key, for_update=True)
-        pipeline = from_document(found.draft, found.newest_version + 1)
+        draft = from_document(found.draft, found.newest_version + 1)
+        pipeline = replace(draft, assessment_versions=assessment_versions or {})
         findings = await (await self.question_of(pipeline)).findings()
         errors = [each for each in findings if each.severity is Severity.ERROR]
         if errors:
@@ -180,6 +189,6 @@ class Authoring:
         keys |= {key for rule in pipeline.rules for c in rule.conditions if (key := assessment_of(c.fact))}
         reach = {
             each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
-            for each in await self._repository.reach(sorted(keys))
+            for each in await self._repository.reach(sorted(keys), pipeline.assessment_versions)
         }
         return Question(pipeline, reach, self._uow.resources.get(Offload))

@@ -10,7 +10,7 @@ from kit.http.ownership import Owners
 from kit.ids import utc_now, uuid7
 
 from stage_engine.domain.decision import Code
-from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.facts import PERSON, FactInForce
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.literals import literal_of
 from stage_engine.domain.opportunity import Opportunity
@@ -20,8 +20,6 @@ from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
 
 OVERRIDE = "transitions:override"
-# The source of what people say with a move.
-PERSON = "person"
 # How many facts a refusal names.
 KNOWN_FACTS = 20
 # The strongest role a caller holds is the one on record.

@@ -6,13 +6,12 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 
-from stage_engine.domain.facts import CRM, FactInForce
+from stage_engine.domain.facts import CRM, PERSON, FactInForce
 from stage_engine.domain.inputs import FactChange
 from stage_engine.domain.literals import literal_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.schemas.facts import FactAnswer, FactItem, FactOutcome
-from stage_engine.service.commanding import PERSON
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
 

@@ -83,7 +83,7 @@ class Impact:
         keys = sorted({key for fact in _facts(pipeline) if (key := assessment_of(fact))})
         return {
             each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
-            for each in await self._repository.reach(keys)
+            for each in await self._repository.reach(keys, pipeline.assessment_versions)
         }
 
 

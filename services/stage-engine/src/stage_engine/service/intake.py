@@ -99,9 +99,9 @@ class Intake:
         await self._activities.take(events)
 
     async def score_reach(self, found: Iterable[ReachRecord]) -> None:
-        """Take over what scores the newest points of each assessment can give."""
-        by_age = sorted(found, key=lambda each: (each.assessment_version, each.profile_version))
-        newest = {each.assessment_key: each for each in by_age}
+        """Take over what scores the newest points of each assessment version can give."""
+        by_age = sorted(found, key=lambda each: each.profile_version)
+        newest = {(each.assessment_key, each.assessment_version): each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
 
     async def _pin(self, new: Sequence[Observation]) -> dict[str, Ruleset]:

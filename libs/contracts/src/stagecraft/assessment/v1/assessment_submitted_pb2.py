@@ -25,10 +25,11 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from stagecraft.common.v1 import answer_pb2 as stagecraft_dot_common_dot_v1_dot_answer__pb2
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
+from stagecraft.common.v1 import move_pb2 as stagecraft_dot_common_dot_v1_dot_move__pb2
 from stagecraft.common.v1 import visit_pb2 as stagecraft_dot_common_dot_v1_dot_visit__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3stagecraft/assessment/v1/assessment_submitted.proto\x12\x18stagecraft.assessment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stagecraft/common/v1/answer.proto\x1a stagecraft/common/v1/event.proto\x1a stagecraft/common/v1/visit.proto\"\x94\x04\n\x13\x41ssessmentSubmitted\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x04 \x01(\x05\x12-\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x1c.stagecraft.common.v1.Answer\x12\x19\n\x11visible_questions\x18\x06 \x03(\t\x12*\n\x05visit\x18\x07 \x01(\x0b\x32\x1b.stagecraft.common.v1.Visit\x12\x14\n\x0csubmitted_by\x18\x08 \x01(\t\x12/\n\x0b\x63\x61ptured_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breceived_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x07\x63hannel\x18\x0b \x01(\x0e\x32!.stagecraft.assessment.v1.Channel\x12\x12\n\nattempt_no\x18\x0c \x01(\x05\x12\x10\n\x08\x65ntitled\x18\r \x01(\x08\x12\x14\n\x0c\x64uplicate_of\x18\x0e \x01(\t:<\xa2\xbb\x18\x38\n\"stagecraft.assessment.submitted.v1\x12\x0eopportunity_id\x18\x80\x80@*K\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_ONLINE\x10\x01\x12\x13\n\x0f\x43HANNEL_OFFLINE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3stagecraft/assessment/v1/assessment_submitted.proto\x12\x18stagecraft.assessment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stagecraft/common/v1/answer.proto\x1a stagecraft/common/v1/event.proto\x1a\x1fstagecraft/common/v1/move.proto\x1a stagecraft/common/v1/visit.proto\"\xbe\x04\n\x13\x41ssessmentSubmitted\x12\x15\n\rsubmission_id\x18\x01 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x02 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x03 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x04 \x01(\x05\x12-\n\x07\x61nswers\x18\x05 \x03(\x0b\x32\x1c.stagecraft.common.v1.Answer\x12\x19\n\x11visible_questions\x18\x06 \x03(\t\x12*\n\x05visit\x18\x07 \x01(\x0b\x32\x1b.stagecraft.common.v1.Visit\x12\x14\n\x0csubmitted_by\x18\x08 \x01(\t\x12/\n\x0b\x63\x61ptured_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breceived_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x07\x63hannel\x18\x0b \x01(\x0e\x32!.stagecraft.assessment.v1.Channel\x12\x12\n\nattempt_no\x18\x0c \x01(\x05\x12\x10\n\x08\x65ntitled\x18\r \x01(\x08\x12\x14\n\x0c\x64uplicate_of\x18\x0e \x01(\t\x12(\n\x04move\x18\x0f \x01(\x0b\x32\x1a.stagecraft.common.v1.Move:<\xa2\xbb\x18\x38\n\"stagecraft.assessment.submitted.v1\x12\x0eopportunity_id\x18\x80\x80@*K\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x43HANNEL_ONLINE\x10\x01\x12\x13\n\x0f\x43HANNEL_OFFLINE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +38,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSESSMENTSUBMITTED']._loaded_options = None
   _globals['_ASSESSMENTSUBMITTED']._serialized_options = b'\242\273\0308\n\"stagecraft.assessment.submitted.v1\022\016opportunity_id\030\200\200@'
-  _globals['_CHANNEL']._serialized_start=752
-  _globals['_CHANNEL']._serialized_end=827
-  _globals['_ASSESSMENTSUBMITTED']._serialized_start=218
-  _globals['_ASSESSMENTSUBMITTED']._serialized_end=750
+  _globals['_CHANNEL']._serialized_start=827
+  _globals['_CHANNEL']._serialized_end=902
+  _globals['_ASSESSMENTSUBMITTED']._serialized_start=251
+  _globals['_ASSESSMENTSUBMITTED']._serialized_end=825
 # @@protoc_insertion_point(module_scope)

@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from stagecraft.common.v1 import answer_pb2 as _answer_pb2
 from stagecraft.common.v1 import event_pb2 as _event_pb2
+from stagecraft.common.v1 import move_pb2 as _move_pb2
 from stagecraft.common.v1 import visit_pb2 as _visit_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
@@ -23,7 +24,7 @@ CHANNEL_ONLINE: Channel
 CHANNEL_OFFLINE: Channel
 
 class AssessmentSubmitted(_message.Message):
-    __slots__ = ("submission_id", "opportunity_id", "assessment_key", "assessment_version", "answers", "visible_questions", "visit", "submitted_by", "captured_at", "received_at", "channel", "attempt_no", "entitled", "duplicate_of")
+    __slots__ = ("submission_id", "opportunity_id", "assessment_key", "assessment_version", "answers", "visible_questions", "visit", "submitted_by", "captured_at", "received_at", "channel", "attempt_no", "entitled", "duplicate_of", "move")
     SUBMISSION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     ASSESSMENT_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +39,7 @@ class AssessmentSubmitted(_message.Message):
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
     ENTITLED_FIELD_NUMBER: _ClassVar[int]
     DUPLICATE_OF_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
     submission_id: str
     opportunity_id: str
     assessment_key: str
@@ -52,4 +54,5 @@ class AssessmentSubmitted(_message.Message):
     attempt_no: int
     entitled: bool
     duplicate_of: str
-    def __init__(self, submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., answers: _Optional[_Iterable[_Union[_answer_pb2.Answer, _Mapping]]] = ..., visible_questions: _Optional[_Iterable[str]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., duplicate_of: _Optional[str] = ...) -> None: ...
+    move: _move_pb2.Move
+    def __init__(self, submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., answers: _Optional[_Iterable[_Union[_answer_pb2.Answer, _Mapping]]] = ..., visible_questions: _Optional[_Iterable[str]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., channel: _Optional[_Union[Channel, str]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., duplicate_of: _Optional[str] = ..., move: _Optional[_Union[_move_pb2.Move, _Mapping]] = ...) -> None: ...

@@ -25,11 +25,12 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from stagecraft.common.v1 import answer_pb2 as stagecraft_dot_common_dot_v1_dot_answer__pb2
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
+from stagecraft.common.v1 import move_pb2 as stagecraft_dot_common_dot_v1_dot_move__pb2
 from stagecraft.common.v1 import visit_pb2 as stagecraft_dot_common_dot_v1_dot_visit__pb2
 from stagecraft.scoring.v1 import scoring_profile_published_pb2 as stagecraft_dot_scoring_dot_v1_dot_scoring__profile__published__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-stagecraft/scoring/v1/submission_scored.proto\x12\x15stagecraft.scoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stagecraft/common/v1/answer.proto\x1a stagecraft/common/v1/event.proto\x1a stagecraft/common/v1/visit.proto\x1a\x35stagecraft/scoring/v1/scoring_profile_published.proto\"\xfa\x05\n\x10SubmissionScored\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x15\n\rsubmission_id\x18\x02 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x03 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x04 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x05 \x01(\x05\x12\x12\n\nprofile_id\x18\x06 \x01(\t\x12\x17\n\x0fprofile_version\x18\x07 \x01(\x05\x12+\n\x05scale\x18\x08 \x01(\x0e\x32\x1c.stagecraft.scoring.v1.Scale\x12\r\n\x05score\x18\t \x01(\t\x12\x12\n\nraw_points\x18\n \x01(\t\x12\x15\n\rreachable_max\x18\x0b \x01(\t\x12\x15\n\rreachable_min\x18\x0c \x01(\t\x12\x0f\n\x07percent\x18\r \x01(\t\x12\x10\n\x08\x63omplete\x18\x0e \x01(\x08\x12\x35\n\x08sections\x18\x0f \x03(\x0b\x32#.stagecraft.scoring.v1.SectionScore\x12:\n\rcontributions\x18\x10 \x03(\x0b\x32#.stagecraft.scoring.v1.Contribution\x12*\n\x05visit\x18\x11 \x01(\x0b\x32\x1b.stagecraft.common.v1.Visit\x12\x14\n\x0csubmitted_by\x18\x12 \x01(\t\x12/\n\x0b\x63\x61ptured_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breceived_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tscored_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nattempt_no\x18\x16 \x01(\x05\x12\x10\n\x08\x65ntitled\x18\x17 \x01(\x08:7\xa2\xbb\x18\x33\n\x1cstagecraft.scoring.scored.v1\x12\x0eopportunity_id\x18\x80\x80\x80\x01\"T\n\x0cSectionScore\x12\x0f\n\x07section\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\t\x12\x12\n\nmax_points\x18\x03 \x01(\t\x12\x0f\n\x07percent\x18\x04 \x01(\t\"\x8a\x01\n\x0c\x43ontribution\x12\x14\n\x0cquestion_key\x18\x01 \x01(\t\x12,\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1c.stagecraft.common.v1.Answer\x12\x0e\n\x06points\x18\x03 \x01(\t\x12\x12\n\nmax_points\x18\x04 \x01(\t\x12\x12\n\nunanswered\x18\x05 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-stagecraft/scoring/v1/submission_scored.proto\x12\x15stagecraft.scoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!stagecraft/common/v1/answer.proto\x1a stagecraft/common/v1/event.proto\x1a\x1fstagecraft/common/v1/move.proto\x1a stagecraft/common/v1/visit.proto\x1a\x35stagecraft/scoring/v1/scoring_profile_published.proto\"\xa4\x06\n\x10SubmissionScored\x12\x10\n\x08score_id\x18\x01 \x01(\t\x12\x15\n\rsubmission_id\x18\x02 \x01(\t\x12\x16\n\x0eopportunity_id\x18\x03 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x04 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x05 \x01(\x05\x12\x12\n\nprofile_id\x18\x06 \x01(\t\x12\x17\n\x0fprofile_version\x18\x07 \x01(\x05\x12+\n\x05scale\x18\x08 \x01(\x0e\x32\x1c.stagecraft.scoring.v1.Scale\x12\r\n\x05score\x18\t \x01(\t\x12\x12\n\nraw_points\x18\n \x01(\t\x12\x15\n\rreachable_max\x18\x0b \x01(\t\x12\x15\n\rreachable_min\x18\x0c \x01(\t\x12\x0f\n\x07percent\x18\r \x01(\t\x12\x10\n\x08\x63omplete\x18\x0e \x01(\x08\x12\x35\n\x08sections\x18\x0f \x03(\x0b\x32#.stagecraft.scoring.v1.SectionScore\x12:\n\rcontributions\x18\x10 \x03(\x0b\x32#.stagecraft.scoring.v1.Contribution\x12*\n\x05visit\x18\x11 \x01(\x0b\x32\x1b.stagecraft.common.v1.Visit\x12\x14\n\x0csubmitted_by\x18\x12 \x01(\t\x12/\n\x0b\x63\x61ptured_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0breceived_at\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tscored_at\x18\x15 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nattempt_no\x18\x16 \x01(\x05\x12\x10\n\x08\x65ntitled\x18\x17 \x01(\x08\x12(\n\x04move\x18\x18 \x01(\x0b\x32\x1a.stagecraft.common.v1.Move:7\xa2\xbb\x18\x33\n\x1cstagecraft.scoring.scored.v1\x12\x0eopportunity_id\x18\x80\x80\x80\x01\"T\n\x0cSectionScore\x12\x0f\n\x07section\x18\x01 \x01(\t\x12\x0e\n\x06points\x18\x02 \x01(\t\x12\x12\n\nmax_points\x18\x03 \x01(\t\x12\x0f\n\x07percent\x18\x04 \x01(\t\"\x8a\x01\n\x0c\x43ontribution\x12\x14\n\x0cquestion_key\x18\x01 \x01(\t\x12,\n\x06\x61nswer\x18\x02 \x01(\x0b\x32\x1c.stagecraft.common.v1.Answer\x12\x0e\n\x06points\x18\x03 \x01(\t\x12\x12\n\nmax_points\x18\x04 \x01(\t\x12\x12\n\nunanswered\x18\x05 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,10 +39,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SUBMISSIONSCORED']._loaded_options = None
   _globals['_SUBMISSIONSCORED']._serialized_options = b'\242\273\0303\n\034stagecraft.scoring.scored.v1\022\016opportunity_id\030\200\200\200\001'
-  _globals['_SUBMISSIONSCORED']._serialized_start=264
-  _globals['_SUBMISSIONSCORED']._serialized_end=1026
-  _globals['_SECTIONSCORE']._serialized_start=1028
-  _globals['_SECTIONSCORE']._serialized_end=1112
-  _globals['_CONTRIBUTION']._serialized_start=1115
-  _globals['_CONTRIBUTION']._serialized_end=1253
+  _globals['_SUBMISSIONSCORED']._serialized_start=297
+  _globals['_SUBMISSIONSCORED']._serialized_end=1101
+  _globals['_SECTIONSCORE']._serialized_start=1103
+  _globals['_SECTIONSCORE']._serialized_end=1187
+  _globals['_CONTRIBUTION']._serialized_start=1190
+  _globals['_CONTRIBUTION']._serialized_end=1328
 # @@protoc_insertion_point(module_scope)

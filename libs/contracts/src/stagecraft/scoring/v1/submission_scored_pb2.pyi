@@ -3,6 +3,7 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from stagecraft.common.v1 import answer_pb2 as _answer_pb2
 from stagecraft.common.v1 import event_pb2 as _event_pb2
+from stagecraft.common.v1 import move_pb2 as _move_pb2
 from stagecraft.common.v1 import visit_pb2 as _visit_pb2
 from stagecraft.scoring.v1 import scoring_profile_published_pb2 as _scoring_profile_published_pb2
 from google.protobuf.internal import containers as _containers
@@ -14,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmissionScored(_message.Message):
-    __slots__ = ("score_id", "submission_id", "opportunity_id", "assessment_key", "assessment_version", "profile_id", "profile_version", "scale", "score", "raw_points", "reachable_max", "reachable_min", "percent", "complete", "sections", "contributions", "visit", "submitted_by", "captured_at", "received_at", "scored_at", "attempt_no", "entitled")
+    __slots__ = ("score_id", "submission_id", "opportunity_id", "assessment_key", "assessment_version", "profile_id", "profile_version", "scale", "score", "raw_points", "reachable_max", "reachable_min", "percent", "complete", "sections", "contributions", "visit", "submitted_by", "captured_at", "received_at", "scored_at", "attempt_no", "entitled", "move")
     SCORE_ID_FIELD_NUMBER: _ClassVar[int]
     SUBMISSION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -38,6 +39,7 @@ class SubmissionScored(_message.Message):
     SCORED_AT_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
     ENTITLED_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
     score_id: str
     submission_id: str
     opportunity_id: str
@@ -61,7 +63,8 @@ class SubmissionScored(_message.Message):
     scored_at: _timestamp_pb2.Timestamp
     attempt_no: int
     entitled: bool
-    def __init__(self, score_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., profile_id: _Optional[str] = ..., profile_version: _Optional[int] = ..., scale: _Optional[_Union[_scoring_profile_published_pb2.Scale, str]] = ..., score: _Optional[str] = ..., raw_points: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_min: _Optional[str] = ..., percent: _Optional[str] = ..., complete: _Optional[bool] = ..., sections: _Optional[_Iterable[_Union[SectionScore, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ...) -> None: ...
+    move: _move_pb2.Move
+    def __init__(self, score_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., profile_id: _Optional[str] = ..., profile_version: _Optional[int] = ..., scale: _Optional[_Union[_scoring_profile_published_pb2.Scale, str]] = ..., score: _Optional[str] = ..., raw_points: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_min: _Optional[str] = ..., percent: _Optional[str] = ..., complete: _Optional[bool] = ..., sections: _Optional[_Iterable[_Union[SectionScore, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., move: _Optional[_Union[_move_pb2.Move, _Mapping]] = ...) -> None: ...
 
 class SectionScore(_message.Message):
     __slots__ = ("section", "points", "max_points", "percent")

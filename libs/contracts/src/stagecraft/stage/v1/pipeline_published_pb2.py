@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/stage/v1/pipeline_published.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xfd\x02\n\x11PipelinePublished\x12\x14\n\x0cpipeline_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12*\n\x06stages\x18\x04 \x03(\x0b\x32\x1a.stagecraft.stage.v1.Stage\x12(\n\x05rules\x18\x05 \x03(\x0b\x32\x19.stagecraft.stage.v1.Rule\x12\x34\n\x0bskip_policy\x18\x06 \x01(\x0e\x32\x1f.stagecraft.stage.v1.SkipPolicy\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x13\n\x0bobject_type\x18\n \x01(\t::\xa2\xbb\x18\x36\n&stagecraft.stage.pipeline-published.v1\x12\x0cpipeline_key\"\x81\x01\n\x05Stage\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x08\x63\x61tegory\x18\x03 \x01(\x0e\x32\x1d.stagecraft.stage.v1.Category\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x17\n\x0f\x61ssessment_keys\x18\x05 \x03(\t\"\xc5\x01\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\nfrom_stage\x18\x02 \x01(\t\x12\x10\n\x08to_stage\x18\x03 \x01(\t\x12\x32\n\nconditions\x18\x04 \x03(\x0b\x32\x1e.stagecraft.stage.v1.Condition\x12+\n\x04mode\x18\x05 \x01(\x0e\x32\x1d.stagecraft.stage.v1.RuleMode\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x13\n\x0breason_code\x18\x07 \x01(\t\"\'\n\tCondition\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t*t\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x11\n\rCATEGORY_OPEN\x10\x01\x12\x10\n\x0c\x43\x41TEGORY_WON\x10\x02\x12\x11\n\rCATEGORY_LOST\x10\x03\x12\x16\n\x12\x43\x41TEGORY_ABANDONED\x10\x04*a\n\nSkipPolicy\x12\x1b\n\x17SKIP_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12SKIP_POLICY_FORBID\x10\x01\x12\x1e\n\x1aSKIP_POLICY_IF_GUARDS_HOLD\x10\x02*y\n\x08RuleMode\x12\x19\n\x15RULE_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rRULE_MODE_OFF\x10\x01\x12\x14\n\x10RULE_MODE_SHADOW\x10\x02\x12\x15\n\x11RULE_MODE_PROPOSE\x10\x03\x12\x12\n\x0eRULE_MODE_AUTO\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,stagecraft/stage/v1/pipeline_published.proto\x12\x13stagecraft.stage.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xc2\x03\n\x11PipelinePublished\x12\x14\n\x0cpipeline_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\x0c\n\x04name\x18\x03 \x01(\t\x12*\n\x06stages\x18\x04 \x03(\x0b\x32\x1a.stagecraft.stage.v1.Stage\x12(\n\x05rules\x18\x05 \x03(\x0b\x32\x19.stagecraft.stage.v1.Rule\x12\x34\n\x0bskip_policy\x18\x06 \x01(\x0e\x32\x1f.stagecraft.stage.v1.SkipPolicy\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nis_default\x18\x08 \x01(\x08\x12\x10\n\x08\x63urrency\x18\t \x01(\t\x12\x13\n\x0bobject_type\x18\n \x01(\t\x12\x43\n\x13\x61ssessment_versions\x18\x0b \x03(\x0b\x32&.stagecraft.stage.v1.AssessmentVersion::\xa2\xbb\x18\x36\n&stagecraft.stage.pipeline-published.v1\x12\x0cpipeline_key\"<\n\x11\x41ssessmentVersion\x12\x16\n\x0e\x61ssessment_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\"\xde\x01\n\x05Stage\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12/\n\x08\x63\x61tegory\x18\x03 \x01(\x0e\x32\x1d.stagecraft.stage.v1.Category\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x17\n\x0f\x61ssessment_keys\x18\x05 \x03(\t\x12-\n\x05\x65ntry\x18\x06 \x03(\x0b\x32\x1e.stagecraft.stage.v1.Criterion\x12,\n\x04\x65xit\x18\x07 \x03(\x0b\x32\x1e.stagecraft.stage.v1.Criterion\"q\n\tCriterion\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08required\x18\x03 \x01(\x08\x12\x0c\n\x04help\x18\x04 \x01(\t\x12\x14\n\x0cplaybook_url\x18\x05 \x01(\t\x12\x13\n\x0bsupplied_by\x18\x06 \x01(\t\"\xc5\x01\n\x04Rule\x12\x0f\n\x07rule_id\x18\x01 \x01(\t\x12\x12\n\nfrom_stage\x18\x02 \x01(\t\x12\x10\n\x08to_stage\x18\x03 \x01(\t\x12\x32\n\nconditions\x18\x04 \x03(\x0b\x32\x1e.stagecraft.stage.v1.Condition\x12+\n\x04mode\x18\x05 \x01(\x0e\x32\x1d.stagecraft.stage.v1.RuleMode\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12\x13\n\x0breason_code\x18\x07 \x01(\t\"\'\n\tCondition\x12\x0c\n\x04\x66\x61\x63t\x18\x01 \x01(\t\x12\x0c\n\x04\x63\x65ll\x18\x02 \x01(\t*t\n\x08\x43\x61tegory\x12\x18\n\x14\x43\x41TEGORY_UNSPECIFIED\x10\x00\x12\x11\n\rCATEGORY_OPEN\x10\x01\x12\x10\n\x0c\x43\x41TEGORY_WON\x10\x02\x12\x11\n\rCATEGORY_LOST\x10\x03\x12\x16\n\x12\x43\x41TEGORY_ABANDONED\x10\x04*a\n\nSkipPolicy\x12\x1b\n\x17SKIP_POLICY_UNSPECIFIED\x10\x00\x12\x16\n\x12SKIP_POLICY_FORBID\x10\x01\x12\x1e\n\x1aSKIP_POLICY_IF_GUARDS_HOLD\x10\x02*y\n\x08RuleMode\x12\x19\n\x15RULE_MODE_UNSPECIFIED\x10\x00\x12\x11\n\rRULE_MODE_OFF\x10\x01\x12\x14\n\x10RULE_MODE_SHADOW\x10\x02\x12\x15\n\x11RULE_MODE_PROPOSE\x10\x03\x12\x12\n\x0eRULE_MODE_AUTO\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +35,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PIPELINEPUBLISHED']._loaded_options = None
   _globals['_PIPELINEPUBLISHED']._serialized_options = b'\242\273\0306\n&stagecraft.stage.pipeline-published.v1\022\014pipeline_key'
-  _globals['_CATEGORY']._serialized_start=893
-  _globals['_CATEGORY']._serialized_end=1009
-  _globals['_SKIPPOLICY']._serialized_start=1011
-  _globals['_SKIPPOLICY']._serialized_end=1108
-  _globals['_RULEMODE']._serialized_start=1110
-  _globals['_RULEMODE']._serialized_end=1231
+  _globals['_CATEGORY']._serialized_start=1232
+  _globals['_CATEGORY']._serialized_end=1348
+  _globals['_SKIPPOLICY']._serialized_start=1350
+  _globals['_SKIPPOLICY']._serialized_end=1447
+  _globals['_RULEMODE']._serialized_start=1449
+  _globals['_RULEMODE']._serialized_end=1570
   _globals['_PIPELINEPUBLISHED']._serialized_start=137
-  _globals['_PIPELINEPUBLISHED']._serialized_end=518
-  _globals['_STAGE']._serialized_start=521
-  _globals['_STAGE']._serialized_end=650
-  _globals['_RULE']._serialized_start=653
-  _globals['_RULE']._serialized_end=850
-  _globals['_CONDITION']._serialized_start=852
-  _globals['_CONDITION']._serialized_end=891
+  _globals['_PIPELINEPUBLISHED']._serialized_end=587
+  _globals['_ASSESSMENTVERSION']._serialized_start=589
+  _globals['_ASSESSMENTVERSION']._serialized_end=649
+  _globals['_STAGE']._serialized_start=652
+  _globals['_STAGE']._serialized_end=874
+  _globals['_CRITERION']._serialized_start=876
+  _globals['_CRITERION']._serialized_end=989
+  _globals['_RULE']._serialized_start=992
+  _globals['_RULE']._serialized_end=1189
+  _globals['_CONDITION']._serialized_start=1191
+  _globals['_CONDITION']._serialized_end=1230
 # @@protoc_insertion_point(module_scope)

@@ -47,7 +47,7 @@ RULE_MODE_PROPOSE: RuleMode
 RULE_MODE_AUTO: RuleMode
 
 class PipelinePublished(_message.Message):
-    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default", "currency", "object_type")
+    __slots__ = ("pipeline_key", "version", "name", "stages", "rules", "skip_policy", "published_at", "is_default", "currency", "object_type", "assessment_versions")
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
@@ -58,6 +58,7 @@ class PipelinePublished(_message.Message):
     IS_DEFAULT_FIELD_NUMBER: _ClassVar[int]
     CURRENCY_FIELD_NUMBER: _ClassVar[int]
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    ASSESSMENT_VERSIONS_FIELD_NUMBER: _ClassVar[int]
     pipeline_key: str
     version: int
     name: str
@@ -68,21 +69,50 @@ class PipelinePublished(_message.Message):
     is_default: bool
     currency: str
     object_type: str
-    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ..., currency: _Optional[str] = ..., object_type: _Optional[str] = ...) -> None: ...
+    assessment_versions: _containers.RepeatedCompositeFieldContainer[AssessmentVersion]
+    def __init__(self, pipeline_key: _Optional[str] = ..., version: _Optional[int] = ..., name: _Optional[str] = ..., stages: _Optional[_Iterable[_Union[Stage, _Mapping]]] = ..., rules: _Optional[_Iterable[_Union[Rule, _Mapping]]] = ..., skip_policy: _Optional[_Union[SkipPolicy, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., is_default: _Optional[bool] = ..., currency: _Optional[str] = ..., object_type: _Optional[str] = ..., assessment_versions: _Optional[_Iterable[_Union[AssessmentVersion, _Mapping]]] = ...) -> None: ...
+
+class AssessmentVersion(_message.Message):
+    __slots__ = ("assessment_key", "version")
+    ASSESSMENT_KEY_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    assessment_key: str
+    version: int
+    def __init__(self, assessment_key: _Optional[str] = ..., version: _Optional[int] = ...) -> None: ...
 
 class Stage(_message.Message):
-    __slots__ = ("key", "name", "category", "description", "assessment_keys")
+    __slots__ = ("key", "name", "category", "description", "assessment_keys", "entry", "exit")
     KEY_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     CATEGORY_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     ASSESSMENT_KEYS_FIELD_NUMBER: _ClassVar[int]
+    ENTRY_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
     key: str
     name: str
     category: Category
     description: str
     assessment_keys: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., category: _Optional[_Union[Category, str]] = ..., description: _Optional[str] = ..., assessment_keys: _Optional[_Iterable[str]] = ...) -> None: ...
+    entry: _containers.RepeatedCompositeFieldContainer[Criterion]
+    exit: _containers.RepeatedCompositeFieldContainer[Criterion]
+    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., category: _Optional[_Union[Category, str]] = ..., description: _Optional[str] = ..., assessment_keys: _Optional[_Iterable[str]] = ..., entry: _Optional[_Iterable[_Union[Criterion, _Mapping]]] = ..., exit: _Optional[_Iterable[_Union[Criterion, _Mapping]]] = ...) -> None: ...
+
+class Criterion(_message.Message):
+    __slots__ = ("key", "name", "required", "help", "playbook_url", "supplied_by")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REQUIRED_FIELD_NUMBER: _ClassVar[int]
+    HELP_FIELD_NUMBER: _ClassVar[int]
+    PLAYBOOK_URL_FIELD_NUMBER: _ClassVar[int]
+    SUPPLIED_BY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    name: str
+    required: bool
+    help: str
+    playbook_url: str
+    supplied_by: str
+    def __init__(self, key: _Optional[str] = ..., name: _Optional[str] = ..., required: _Optional[bool] = ..., help: _Optional[str] = ..., playbook_url: _Optional[str] = ..., supplied_by: _Optional[str] = ...) -> None: ...
 
 class Rule(_message.Message):
     __slots__ = ("rule_id", "from_stage", "to_stage", "conditions", "mode", "priority", "reason_code")

@@ -48,7 +48,7 @@ INPUT_KIND_HOLD: InputKind
 INPUT_KIND_RESUME: InputKind
 
 class StageDecided(_message.Message):
-    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type")
+    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -74,6 +74,7 @@ class StageDecided(_message.Message):
     CRM_EXPECTED_STAGE_FIELD_NUMBER: _ClassVar[int]
     CRM_EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MOVE_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     opportunity_id: str
     pipeline_key: str
@@ -99,19 +100,30 @@ class StageDecided(_message.Message):
     crm_expected_stage: str
     crm_expected_version: int
     object_type: str
-    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ...) -> None: ...
+    move: MoveOutcome
+    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ...) -> None: ...
+
+class MoveOutcome(_message.Message):
+    __slots__ = ("to_stage", "refused")
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    to_stage: str
+    refused: _containers.RepeatedCompositeFieldContainer[Reason]
+    def __init__(self, to_stage: _Optional[str] = ..., refused: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ...) -> None: ...
 
 class Reason(_message.Message):
-    __slots__ = ("code", "fact", "margin", "message")
+    __slots__ = ("code", "fact", "margin", "message", "criterion")
     CODE_FIELD_NUMBER: _ClassVar[int]
     FACT_FIELD_NUMBER: _ClassVar[int]
     MARGIN_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CRITERION_FIELD_NUMBER: _ClassVar[int]
     code: str
     fact: str
     margin: str
     message: str
-    def __init__(self, code: _Optional[str] = ..., fact: _Optional[str] = ..., margin: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
+    criterion: str
+    def __init__(self, code: _Optional[str] = ..., fact: _Optional[str] = ..., margin: _Optional[str] = ..., message: _Optional[str] = ..., criterion: _Optional[str] = ...) -> None: ...
 
 class NearMiss(_message.Message):
     __slots__ = ("rule_id", "to_stage", "fact", "cell", "actual", "margin", "question_keys")
