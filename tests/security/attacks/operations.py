@@ -99,6 +99,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
+    "transition_lead": {"to_stage": "discovery", "reason_code": "X"},
+    "transition_account": {"to_stage": "discovery", "reason_code": "X"},
     "report_facts": {
         "items": [
             {

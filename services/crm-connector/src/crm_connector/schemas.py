@@ -231,8 +231,8 @@ class Opportunity(BaseModel):
 
     opportunity_id: str = Field(examples=[OPPORTUNITY_ID])
     pipeline_key: str = Field(examples=["sales"])
-    pipeline_version: int = Field(description="0 outside any pipeline", examples=[1])
-    stage_key: str = Field(description="empty when the CRM's stage is not mapped", examples=["discovery"])
+    pipeline_version: int = Field(description="0 before the stage engine placed it", examples=[1])
+    stage_key: str = Field(description="empty when the CRM's stage is not mapped there", examples=["discovery"])
     crm_stage: str | None = Field(description="null before the CRM first showed it", examples=["Discovery"])
     amount: PlainDecimal | None = Field(examples=["50000"])
     close_date: date | None = Field(examples=["2026-12-31"])

@@ -9,7 +9,7 @@ from uuid import UUID
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
+from kit.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
@@ -26,7 +26,16 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Command, FactChange, Input, Migration, Observation, Occasion, Submission
+from stage_engine.domain.inputs import (
+    Command,
+    FactChange,
+    Input,
+    MappedStage,
+    Migration,
+    Observation,
+    Occasion,
+    Submission,
+)
 from stage_engine.domain.literals import Literal, exact_number, plain
 from stage_engine.domain.pipeline import Category, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
@@ -157,20 +166,17 @@ def _exact(text: str, field: str) -> Literal | None:
         return None
 
 
-def read_observation(event: Received[RecordObserved]) -> Observation | None:
-    """An observation in the CRM. Without a change id of its own it takes its event's. None of a record that is no
-    opportunity and in no pipeline."""
+def read_observation(event: Received[RecordObserved]) -> Observation:
+    """An observation in the CRM. Without a change id of its own it takes its event's."""
     message = event.message
-    object_type = wire.required(message.object_type, "object_type")
     facts, committed_at = seen_facts(message.facts), wire.moment(message.committed_at, "committed_at")
     amount, close_date = facts.get(AMOUNT, SeenFact(AMOUNT)), facts.get(CLOSE_DATE, SeenFact(CLOSE_DATE)).value
     dated, source = message.HasField("in_stage_since"), message.in_stage_since_source
-    observation = Observation(
+    return Observation(
         change_id=message.change_id or str(event.id),
         opportunity_id=message.record_id,
         occasion=Occasion(wire.word(crm.ObservationKind, message.kind, "kind")),
-        pipeline_key=message.pipeline_key,
-        stage_key=message.stage_key,
+        stage_key="",
         crm_stage=message.crm_stage,
         amount=amount.value if isinstance(amount.value, Decimal) else None,
         close_date=close_date.isoformat() if isinstance(close_date, date) else "",
@@ -187,8 +193,9 @@ def read_observation(event: Received[RecordObserved]) -> Observation | None:
             for fact in facts.values()
             if fact.name not in (AMOUNT, CLOSE_DATE)
         ),
+        object_type=wire.required(message.object_type, "object_type"),
+        mapped=tuple(MappedStage(m.pipeline_key, m.pipeline_version, m.stage_key) for m in message.mapped_stages),
     )
-    return observation if object_type == OPPORTUNITY or message.pipeline_key else None
 
 
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:
@@ -360,4 +367,5 @@ def pipeline_published(pipeline: Pipeline, published_at: datetime) -> pb.Pipelin
         is_default=pipeline.is_default,
         currency=pipeline.currency,
         published_at=published_at,
+        object_type=pipeline.object_type,
     )

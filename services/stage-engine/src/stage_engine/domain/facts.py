@@ -14,6 +14,7 @@ Facts = Mapping[str, Known]
 AMOUNT = "opportunity.amount"
 CLOSE_DATE = "opportunity.close_date"
 OWNER = "opportunity.owner_id"
+CURRENCY = "opportunity.currency"
 CREATED = "opportunity.created_at"
 AGE = "opportunity.age_days"
 STAGE_AGE = "visit.age_days"
@@ -65,6 +66,9 @@ _BUILT_IN = {
     AMOUNT: FactKind(FactType.DECIMAL, MONEY),
     CLOSE_DATE: FactKind(FactType.DATE),
     OWNER: FactKind(FactType.TEXT),
+    "lead.owner_id": FactKind(FactType.TEXT),
+    "account.owner_id": FactKind(FactType.TEXT),
+    CURRENCY: FactKind(FactType.TEXT),
     CREATED: FactKind(FactType.INSTANT),
     AGE: FactKind(FactType.DECIMAL, "days"),
     STAGE_AGE: FactKind(FactType.DECIMAL, "days"),
@@ -74,7 +78,7 @@ _BUILT_IN = {
     "opportunity.type": FactKind(FactType.TEXT),
 }
 # Those that the engine works out itself, from the observation and the time.
-WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, OWNER, AGE, STAGE_AGE})
+WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, CURRENCY, OWNER, "lead.owner_id", "account.owner_id", AGE, STAGE_AGE})
 # In words, for people who look for a fact.
 NAMES = (*_BUILT_IN, "contacts.<role>", "milestones.<key>", "<assessment>.score", "<assessment>.percent",
          "<assessment>.sections.<section>", "<assessment>.answers.<question>")  # fmt: skip

@@ -4,7 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache
 
-from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, OWNER, STAGE_AGE, Facts, score_fact
+from stage_engine.domain.facts import AGE, AMOUNT, CLOSE_DATE, CREATED, CURRENCY, STAGE_AGE, Facts, score_fact
 from stage_engine.domain.literals import DAY, Known, known, seconds
 from stage_engine.domain.opportunity import Opportunity, Score
 from stage_engine.domain.pipeline import Pipeline
@@ -37,7 +37,9 @@ def _facts(
     if opportunity.amount is not None and opportunity.amount_counts:
         facts[AMOUNT] = opportunity.amount
     if opportunity.owner_id:
-        facts[OWNER] = opportunity.owner_id
+        facts[pipeline.owner_fact] = opportunity.owner_id
+    if opportunity.currency:
+        facts[CURRENCY] = opportunity.currency
     for key in assessment_keys:
         score = opportunity.scores.get(key)
         if score is not None and score.visit_no >= since and not has_expired(score, pipeline, key, now):

@@ -120,7 +120,7 @@ def _reconciled(
     unblocked: bool, was: Opportunity,
 ) -> Ruling:  # fmt: skip
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
-    if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
+    if theirs not in pipeline:
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"
         reason = Reason(Code.UNMAPPED_STAGE, "", None, text)
         return Ruling(Outcome.REJECTED, observed.changed(quarantined=True), (reason,))

@@ -143,6 +143,11 @@ class Opportunity:
         """The version whose stage the base is."""
         return self.migrated_from if self.base_revision < self.migrated_at else self.pipeline_version
 
+    @property
+    def quarantine_code(self) -> str:
+        """Why it is quarantined; empty when it is not."""
+        return "UNMAPPED_STAGE" if self.quarantined else ""
+
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as
         the rest of a decision's bookkeeping."""

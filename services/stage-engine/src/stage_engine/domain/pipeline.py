@@ -7,6 +7,9 @@ from enum import StrEnum
 from stage_engine.domain.facts import AGE, CREATED, MONEY, FactKind, kind_by_name, milestone_of
 from stage_engine.domain.literals import FactType
 
+# What most subjects are.
+OPPORTUNITY = "opportunity"
+
 
 class Category(StrEnum):
     """What a stage means for the outcome; abandoned is the walk-away."""
@@ -145,12 +148,13 @@ class Pipeline:
     # Days after its capture for which evidence counts; of single assessments. None, or none named: for ever.
     evidence_max_age: int | None = None
     assessment_max_age: Mapping[str, int] = field(default_factory=dict)
-    object_type: str = "opportunity"
+    object_type: str = OPPORTUNITY
     applies_when: tuple[Condition, ...] = ()
     priority: int = 0
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: tuple[str, ...] = ()
     exempt_roles: tuple[str, ...] = ()
+    owner_fact: str = field(init=False, repr=False, compare=False)
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.
@@ -176,6 +180,7 @@ class Pipeline:
         for stage in self.stages:
             read += (*stage.entry, *stage.exit, *stage.milestones)
         reads = {condition.fact for each in read for condition in each.conditions}
+        object.__setattr__(self, "owner_fact", f"{self.object_type}.owner_id")
         object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
         told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
         object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))

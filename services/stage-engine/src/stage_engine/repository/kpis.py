@@ -110,7 +110,7 @@ class KpiRepository:
             found.setdefault(row.stage_key, []).append(Watched(row.day, End(row.ending), row.entries))
         return found
 
-    async def owner_totals(self, pipeline_key: str | None) -> list[OwnerTotal]:
+    async def owner_totals(self, object_type: str, pipeline_key: str | None) -> list[OwnerTotal]:
         """For each owner and currency the value of open opportunities, and of those ahead of what they earned."""
         gap = case((_AHEAD, opportunity.c.stage_rank - opportunity.c.earned_rank), else_=0)
         statement = (
@@ -123,7 +123,13 @@ class KpiRepository:
                 func.coalesce(func.sum(opportunity.c.amount).filter(_AHEAD), 0).label("ahead_amount"),
                 func.sum(gap).label("rank_gap"),
             )
-            .where(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != "", self._seen)
+            .where(
+                opportunity.c.object_type == object_type,
+                opportunity.c.category == "open",
+                ~opportunity.c.deleted,
+                opportunity.c.stage_key != "",
+                self._seen,
+            )
             .group_by(opportunity.c.owner_id, opportunity.c.currency)
             .order_by(opportunity.c.owner_id, opportunity.c.currency)
         )

@@ -1,6 +1,7 @@
 """What people look at: opportunities, decisions and changes, of the owners that a caller sees."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 from kit.database.rows import columns, record, records
@@ -16,6 +17,16 @@ _OPPORTUNITY = columns(opportunity, OpportunityRecord)
 _DECISION = columns(decision, DecisionRecord)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which subjects are listed: of one type, in one stage or any."""
+
+    object_type: str
+    stage: str | None = None
+    to_confirm: bool = False
+    quarantined: bool = False
+
+
 class ViewRepository:
     """Row-level security confines every statement to the transaction's tenant."""
 
@@ -27,15 +38,17 @@ class ViewRepository:
         statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id == opportunity_id)
         return await record(self._session, statement, OpportunityRecord)
 
-    async def opportunities(
-        self, stage: str | None, to_confirm: bool, owners: Owners, after: str, limit: int
-    ) -> list[OpportunityRecord]:
-        seen = owners.condition(opportunity.c.owner_id)
-        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id > after, seen)
-        if stage is not None:
-            statement = statement.where(opportunity.c.stage_key == stage)
-        if to_confirm:
+    async def opportunities(self, wanted: Wanted, owners: Owners, after: str, limit: int) -> list[OpportunityRecord]:
+        of = opportunity.c
+        statement = select(*_OPPORTUNITY).where(
+            of.object_type == wanted.object_type, of.opportunity_id > after, owners.condition(of.owner_id)
+        )
+        if wanted.stage is not None:
+            statement = statement.where(of.stage_key == wanted.stage)
+        if wanted.to_confirm:
             statement = statement.where(text(TO_CONFIRM))
+        if wanted.quarantined:
+            statement = statement.where(of.quarantined, ~of.deleted)
         statement = statement.order_by(opportunity.c.opportunity_id).limit(limit)
         return await records(self._session, statement, OpportunityRecord)
 

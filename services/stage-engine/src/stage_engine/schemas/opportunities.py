@@ -207,9 +207,10 @@ class SyncOut(BaseModel):
 
 
 class OpportunitySummary(BaseModel):
-    """An opportunity in a list."""
+    """A subject in a list; `opportunity_id` is its id in the CRM, whatever its type."""
 
     opportunity_id: str
+    object_type: str = Field(examples=["opportunity"])
     pipeline_key: str
     pipeline_version: int
     claimed_stage: str
@@ -220,6 +221,7 @@ class OpportunitySummary(BaseModel):
     currency: str = Field(description="of the amount, ISO 4217; empty in an org of one", examples=["EUR"])
     owner_id: str
     deleted: bool
+    quarantine_code: str = Field(description="why it is quarantined; empty when it is not", examples=["UNMAPPED_STAGE"])
     updated_at: datetime
 
 
