@@ -8,6 +8,7 @@ from stage_engine.domain.inputs import MappedStage
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.intake import Intake
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.stage.v1 import stage_changed_pb2 as changed
 
 from tests.plans.statements import largest_statement
 from tests.stage_engine import Client, Tenant
@@ -123,6 +124,74 @@ class TestUnplaced:
         await eventually(both)
         rep = Client(world_of.service, world_of.tenant, "rep", "rita")
         assert [each["record_id"] for each in (await rep.get("/v1/unplaced"))["items"]] == ["of-rita"]
+
+
+class TestOthers:
+    """Leads and accounts have the operations of opportunities."""
+
+    @pytest.mark.capability(1)
+    @pytest.mark.parametrize(("object_type", "plural"), [("lead", "leads"), ("account", "accounts")])
+    async def test_a_subject_of_each_type_is_found_under_its_name_only(
+        self, world_of: Tenant, admin: Client, object_type: str, plural: str
+    ) -> None:
+        await world_of.publish_pipeline()
+        await world_of.publish_pipeline(key=plural, object_type=object_type, is_default=True)
+        await world_of.observe("x1", "prospecting", object_type=object_type)
+        await world_of.observe("o1", "demo")
+        await world_of.changes(2)
+        assert [each["opportunity_id"] for each in (await admin.get(f"/v1/{plural}"))["items"]] == ["x1"]
+        assert [each["opportunity_id"] for each in (await admin.get("/v1/opportunities"))["items"]] == ["o1"]
+        shown = await admin.get(f"/v1/{plural}/x1")
+        assert (shown["object_type"], shown["pipeline_key"]) == (object_type, plural)
+        elsewhere = await admin.get("/v1/opportunities/x1", expect=404)
+        assert elsewhere["code"] == "opportunity_not_found"
+        assert f"look at /v1/{plural}/x1." in elsewhere["detail"]
+        move = {"to_stage": "discovery", "override": True, "reason_code": "X", "text": "known"}
+        assert (await admin.post("/v1/opportunities/x1/transitions", move, expect=404, match=1))["code"]
+        moved = await admin.post(f"/v1/{plural}/x1/transitions", move, match=1)
+        assert (moved["outcome"], moved["to_stage"]) == ("accepted", "discovery")
+        assert len((await admin.get(f"/v1/{plural}/x1/decisions"))["items"]) == 2
+        funnel = await admin.get(f"/v1/funnel?object_type={object_type}")
+        assert {s["key"]: s["claimed"]["opportunities"] for s in funnel["stages"] if s["claimed"]["opportunities"]} == {
+            "discovery": 1
+        }
+        assert (await admin.get("/v1/funnel"))["pipeline_key"] == "field_example"
+
+    async def test_an_account_and_its_opportunity_do_not_move_each_other(self, world_of: Tenant) -> None:
+        await world_of.publish_pipeline()
+        await world_of.publish_pipeline(key="accounts", object_type="account")
+        for _ in range(3):
+            await world_of.observe("a1", "prospecting", object_type="account")
+            await world_of.observe("o1", "prospecting")
+        assert len(await world_of.decisions(6)) == 6
+        assert sorted(change.opportunity_id for change in await world_of.changes(2)) == ["a1", "o1"]
+
+
+class TestReassigned:
+    @pytest.mark.capability(39, 99)
+    async def test_a_record_type_that_changes_takes_it_to_the_other_pipeline(
+        self, world_of: Tenant, admin: Client
+    ) -> None:
+        qualified = [{"fact": "opportunity.record_type", "cell": "'Qualified'"}]
+        mapping = {"field_example": {"discovery": "demo"}}
+        await world_of.publish_pipeline()
+        await world_of.publish_pipeline(key="qualified", is_default=False, applies_when=qualified, reassign=mapping)
+        kind = [fact_of("opportunity.record_type", "Qualified")]
+        await world_of.observe("o1", "discovery")
+        await world_of.observe("o2", "negotiation")
+        await world_of.observe("o1", "discovery", facts=kind)
+        await world_of.observe("o2", "negotiation", facts=kind)
+        *_, change = await world_of.changes(3)
+        assert (change.kind, change.opportunity_id) == (changed.TRANSITION_KIND_REASSIGN, "o1")
+        assert (change.pipeline_key, change.from_stage, change.to_stage) == ("qualified", "discovery", "demo")
+        found = await world_of.decisions(6)
+        (reassigned,) = [d for d in found if d.HasField("change") and d.change.kind == change.kind]
+        assert (reassigned.crm_target_stage, reassigned.crm_expected_stage) == ("demo", "discovery")
+        replayed = await admin.post(f"/v1/decisions/{reassigned.decision_id}/replay", expect=200)
+        assert replayed["identical"] is True
+        # The mapping says no place for the other one.
+        (stays,) = (await admin.get("/v1/opportunities?elsewhere=true"))["items"]
+        assert (stays["opportunity_id"], stays["other_pipeline"]) == ("o2", "qualified")
 
 
 async def test_ten_thousand_new_leads_cost_the_same_statements_in_every_batch(world: Any, world_of: Tenant) -> None:

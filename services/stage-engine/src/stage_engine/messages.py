@@ -25,7 +25,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.facts import CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
     Command,
     FactChange,
@@ -34,6 +34,7 @@ from stage_engine.domain.inputs import (
     Migration,
     Observation,
     Occasion,
+    Reassignment,
     Submission,
 )
 from stage_engine.domain.literals import Literal, exact_number, plain
@@ -70,6 +71,7 @@ _KINDS = {
     TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
     TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
     TransitionKind.MIGRATE: changed.TRANSITION_KIND_MIGRATE,
+    TransitionKind.REASSIGN: changed.TRANSITION_KIND_REASSIGN,
 }
 _CAUSES = {
     Cause.RULE: changed.CAUSE_RULE,
@@ -83,6 +85,7 @@ _INPUT_KINDS = {
     Command: decided.INPUT_KIND_COMMAND,
     FactChange: decided.INPUT_KIND_FACTS,
     Migration: decided.INPUT_KIND_MIGRATION,
+    Reassignment: decided.INPUT_KIND_REASSIGNMENT,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -171,6 +174,7 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
     message = event.message
     facts, committed_at = seen_facts(message.facts), wire.moment(message.committed_at, "committed_at")
     amount, close_date = facts.get(AMOUNT, SeenFact(AMOUNT)), facts.get(CLOSE_DATE, SeenFact(CLOSE_DATE)).value
+    currency = facts.get(CURRENCY, SeenFact(CURRENCY)).value
     dated, source = message.HasField("in_stage_since"), message.in_stage_since_source
     return Observation(
         change_id=message.change_id or str(event.id),
@@ -184,14 +188,14 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
         changed_by=message.changed_by,
         committed_at=committed_at,
         number=event.sequence,
-        currency=amount.currency,
+        currency=amount.currency or (currency if isinstance(currency, str) else ""),
         unread=tuple(name for name, fact in facts.items() if fact.unread),
         in_stage_since=wire.moment(message.in_stage_since, "in_stage_since") if dated else None,
         in_stage_since_source=wire.word(crm.StageClockSource, source, "in_stage_since_source") if dated else "",
         facts=tuple(
             FactInForce(fact.name, fact.value, fact.source, fact.observed_at or committed_at, event.sequence)
             for fact in facts.values()
-            if fact.name not in (AMOUNT, CLOSE_DATE)
+            if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
         ),
         object_type=wire.required(message.object_type, "object_type"),
         mapped=tuple(MappedStage(m.pipeline_key, m.pipeline_version, m.stage_key) for m in message.mapped_stages),

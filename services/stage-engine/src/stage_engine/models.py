@@ -97,6 +97,7 @@ class OpportunityRow(Base, table=True):
     deleted: bool
     quarantined: bool
     quarantine_code: str
+    other_pipeline: str
     revision: int = _count()
     state: str = Field(sa_type=Text)
     created_at: datetime = _created()

@@ -111,6 +111,7 @@ class OpportunityRecord:
     deleted: bool
     quarantined: bool
     quarantine_code: str
+    other_pipeline: str
     revision: int
     state: str
     updated_at: datetime

@@ -1,15 +1,16 @@
 """Which pipeline a subject gets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, CURRENCY, Facts
-from stage_engine.domain.inputs import Observation
+from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.literals import Known, known
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Pipeline
 
@@ -83,3 +84,26 @@ def _failing(pipeline: Pipeline, facts: Facts) -> str:
         if not predicate(read_cell(condition, pipeline))(value):
             return f"{condition.fact} has to be {condition.cell}"
     return ""
+
+
+def reassignment(
+    opportunity: Opportunity, given: Observation, newest: Mapping[str, Pipeline], now: datetime
+) -> Reassignment | None:
+    """What follows from an observation for the pipeline of an open subject: another applies now, or its own does
+    again. None when nothing changes."""
+    own = opportunity.pipeline_key
+    kept = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
+    chosen = choose(newest.values(), given.object_type, kept | dict(observed_facts(given, now))).pipeline
+    if chosen is None or chosen.key == (opportunity.other_pipeline or own):
+        return None
+    to_stage = chosen.reassign.get(own, {}).get(opportunity.stage_key, "")
+    return Reassignment(
+        cause=given.identity,
+        opportunity_id=opportunity.opportunity_id,
+        to_pipeline=chosen.key,
+        to_version=chosen.version,
+        to_stage=to_stage,
+        shown_stage=(given.stage_in(chosen) or "") if to_stage else "",
+        facts=given.facts,
+        actor=given.changed_by,
+    )

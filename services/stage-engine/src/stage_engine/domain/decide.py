@@ -5,6 +5,7 @@
     Command      a person: move, override, close, reopen
     FactChange   what a source says of facts: rules that read those that changed may move the opportunity
     Migration    another version of the pipeline: the stage that the plan names
+    Reassignment another pipeline: the stage that its mapping names
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -14,11 +15,12 @@ from datetime import datetime
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import FactChange, Input, Migration, Observation, Submission
+from stage_engine.domain.inputs import FactChange, Input, Migration, Observation, Reassignment, Submission
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
+from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.opportunity import Opportunity
 
@@ -42,6 +44,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     pipeline = rules.pipeline
     if isinstance(given, Migration):
         return on_migration(opportunity, given, pipeline, now)
+    if isinstance(given, Reassignment):
+        return on_reassignment(opportunity, given, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))

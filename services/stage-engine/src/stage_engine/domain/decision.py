@@ -42,6 +42,7 @@ class Code(StrEnum):
     FACT_FUTURE = "FACT_FUTURE"
     FACT_UNREAD = "FACT_UNREAD"
     FACT_STALE = "FACT_STALE"
+    OTHER_PIPELINE = "OTHER_PIPELINE"
     EDIT_REVERTED = "EDIT_REVERTED"
     NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     AUTOMATION_OFF = "AUTOMATION_OFF"
@@ -88,6 +89,7 @@ class TransitionKind(StrEnum):
     REOPEN = "reopen"
     ADOPT = "adopt"
     MIGRATE = "migrate"
+    REASSIGN = "reassign"
 
 
 class Cause(StrEnum):

@@ -204,7 +204,33 @@ class Migration:
         return self.migration_id
 
 
-Input = Submission | Observation | Command | FactChange | Migration
+@value
+class Reassignment:
+    """Another pipeline applies to the facts of the subject now, or its own does again. `to_stage` is where the mapping
+    of the other one leads, empty where it names no place; `shown_stage` is there what the CRM shows. `cause` is the
+    identity of the input that changed the facts, and `facts` what it said."""
+
+    cause: str
+    opportunity_id: str
+    to_pipeline: str
+    to_version: int
+    to_stage: str
+    shown_stage: str
+    facts: tuple[FactInForce, ...]
+    actor: str
+    kind: Literal["reassignment"] = "reassignment"
+
+    @property
+    def identity(self) -> str:
+        """An input reassigns a subject once."""
+        return f"reassign:{self.cause}"
+
+    @property
+    def input_id(self) -> str:
+        return self.cause
+
+
+Input = Submission | Observation | Command | FactChange | Migration | Reassignment
 
 
 def relevant(given: Input, pipeline: Pipeline) -> Input:
@@ -218,6 +244,6 @@ def relevant(given: Input, pipeline: Pipeline) -> Input:
     elif isinstance(given, Observation) and given.mapped:
         facts = tuple(fact for fact in given.facts if fact.name in reads)
         return replace(given, facts=facts, mapped=(), stage_key=given.stage_in(pipeline) or "")
-    elif isinstance(given, Observation | FactChange) and given.facts:
+    elif isinstance(given, Observation | FactChange | Reassignment) and given.facts:
         return replace(given, facts=tuple(fact for fact in given.facts if fact.name in reads))
     return given

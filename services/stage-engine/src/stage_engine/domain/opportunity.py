@@ -137,6 +137,8 @@ class Opportunity:
     # stages.
     migrated_at: int = 0
     migrated_from: int = 0
+    # The pipeline that applies to its facts, where that is another one, which says no place for its stage.
+    other_pipeline: str = ""
 
     @property
     def base_version(self) -> int:
@@ -146,7 +148,9 @@ class Opportunity:
     @property
     def quarantine_code(self) -> str:
         """Why it is quarantined; empty when it is not."""
-        return "UNMAPPED_STAGE" if self.quarantined else ""
+        if not self.quarantined:
+            return ""
+        return "OTHER_PIPELINE" if self.other_pipeline else "UNMAPPED_STAGE"
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as

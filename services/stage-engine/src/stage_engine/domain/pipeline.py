@@ -46,6 +46,13 @@ class CrmEditPolicy(StrEnum):
     REVERT = "revert"
 
 
+class OtherPipelinePolicy(StrEnum):
+    """What becomes of a subject to which another pipeline applies that says no place for its stage."""
+
+    STAY = "stay"
+    QUARANTINE = "quarantine"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A fact such as `prospecting.score` and the cell it has to meet."""
@@ -152,6 +159,9 @@ class Pipeline:
     applies_when: tuple[Condition, ...] = ()
     priority: int = 0
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    # Where subjects of other pipelines go that come to this one: by pipeline, their stage and ours.
+    reassign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    on_other_pipeline: OtherPipelinePolicy = OtherPipelinePolicy.STAY
     exempt_people: tuple[str, ...] = ()
     exempt_roles: tuple[str, ...] = ()
     owner_fact: str = field(init=False, repr=False, compare=False)
@@ -180,6 +190,7 @@ class Pipeline:
         for stage in self.stages:
             read += (*stage.entry, *stage.exit, *stage.milestones)
         reads = {condition.fact for each in read for condition in each.conditions}
+        reads |= {condition.fact for condition in self.applies_when}
         object.__setattr__(self, "owner_fact", f"{self.object_type}.owner_id")
         object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
         told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())

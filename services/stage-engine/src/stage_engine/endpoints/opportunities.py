@@ -41,9 +41,10 @@ def subjects(object_type: str, plural: str) -> APIRouter:
         stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
         to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
         quarantined: Annotated[bool, Query(description="only those that are quarantined")] = False,
+        elsewhere: Annotated[bool, Query(description="only those to which another pipeline applies")] = False,
     ) -> Page[schemas.OpportunitySummary]:
         """By id; a rep sees their own."""
-        wanted = Wanted(object_type, stage, to_confirm=to_confirm, quarantined=quarantined)
+        wanted = Wanted(object_type, stage, to_confirm=to_confirm, quarantined=quarantined, elsewhere=elsewhere)
         after = paging.after(str) or ""
         found = await Viewing(uow, Owners.seen_by(caller)).opportunities(wanted, after, paging.limit + 1)
         return paging.page(found, lambda record: [record.opportunity_id], _summary)

@@ -25,6 +25,7 @@ class Wanted:
     stage: str | None = None
     to_confirm: bool = False
     quarantined: bool = False
+    elsewhere: bool = False
 
 
 class ViewRepository:
@@ -49,6 +50,8 @@ class ViewRepository:
             statement = statement.where(text(TO_CONFIRM))
         if wanted.quarantined:
             statement = statement.where(of.quarantined, ~of.deleted)
+        if wanted.elsewhere:
+            statement = statement.where(of.other_pipeline != "", ~of.deleted)
         statement = statement.order_by(opportunity.c.opportunity_id).limit(limit)
         return await records(self._session, statement, OpportunityRecord)
 

@@ -222,6 +222,7 @@ class OpportunitySummary(BaseModel):
     owner_id: str
     deleted: bool
     quarantine_code: str = Field(description="why it is quarantined; empty when it is not", examples=["UNMAPPED_STAGE"])
+    other_pipeline: str = Field(description="that applies to its facts, and says no place for its stage; mostly empty")
     updated_at: datetime
 
 

@@ -6,8 +6,11 @@ from typing import Any, TypeVar
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
+from kit.ids import utc_now
 
+from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
 from stage_engine.messages import CrmWriteConfirmed, read_submission
@@ -55,6 +58,8 @@ class Intake:
         placed = await self._placing.place(new) if new else Placed()
         of_known = [a for a in arrivals if a.given.opportunity_id in known]
         await self._decide(of_known, placed)
+        if of_known:
+            await self._reassign(of_known)
 
     async def place_page(self, size: int) -> bool:
         """Look at the next unplaced records again; whether there may be more."""
@@ -95,6 +100,37 @@ class Intake:
         by_age = sorted(found, key=lambda each: (each.assessment_version, each.profile_version))
         newest = {each.assessment_key: each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
+
+    async def _reassign(self, of_known: Sequence[Arrival]) -> None:
+        """Take subjects to the pipeline that applies to what was last observed of them."""
+        newest = await self._rulesets.newest()
+        if len(newest) < 2:
+            return
+        pipelines, now = {key: ruleset.pipeline for key, ruleset in newest.items()}, utc_now()
+        subjects = await self._deciding.load([])
+        arrivals: list[Arrival] = []
+        for arrival in {a.given.opportunity_id: a for a in of_known}.values():
+            given, subject = arrival.given, subjects[arrival.given.opportunity_id]
+            assert isinstance(given, Observation)
+            last = subject.last_observation
+            stale = last is not None and 0 < given.number < last.number
+            if stale or subject.deleted or not await self._is_open(subject):
+                continue
+            found = reassignment(subject, given, pipelines, now)
+            if found is not None:
+                arrivals.append(Arrival(found, cause=arrival.cause))
+        targets = {
+            each.given.opportunity_id: newest[each.given.to_pipeline]
+            for each in arrivals
+            if isinstance(each.given, Reassignment) and each.given.to_stage
+        }
+        if arrivals:
+            await self._deciding.decide(arrivals, targets)
+
+    async def _is_open(self, subject: Opportunity) -> bool:
+        version = subject.pipeline_key, subject.pipeline_version
+        pipeline = (await self._rulesets.of([version]))[version].pipeline
+        return not subject.stage_key or pipeline.is_open(subject.stage_key)
 
     async def _decide(self, of_known: Sequence[Arrival], placed: Placed) -> None:
         await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)

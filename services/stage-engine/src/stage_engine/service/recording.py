@@ -36,6 +36,7 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,
         quarantine_code=opportunity.quarantine_code,
+        other_pipeline=opportunity.other_pipeline,
         revision=opportunity.revision,
         state=state,
         updated_at=at,

@@ -29,6 +29,7 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_COMMAND: _ClassVar[InputKind]
     INPUT_KIND_FACTS: _ClassVar[InputKind]
     INPUT_KIND_MIGRATION: _ClassVar[InputKind]
+    INPUT_KIND_REASSIGNMENT: _ClassVar[InputKind]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ACCEPTED: Outcome
 OUTCOME_PROPOSED: Outcome
@@ -40,6 +41,7 @@ INPUT_KIND_OBSERVATION: InputKind
 INPUT_KIND_COMMAND: InputKind
 INPUT_KIND_FACTS: InputKind
 INPUT_KIND_MIGRATION: InputKind
+INPUT_KIND_REASSIGNMENT: InputKind
 
 class StageDecided(_message.Message):
     __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version")
