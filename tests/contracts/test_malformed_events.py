@@ -42,9 +42,10 @@ MAY_BE_EMPTY = {
     "Contribution": {"answer"},
     "CrmWriteConfirmed": {"submission_id"},
     "CrmWriteParked": {"submission_id", "stage_key", "reason"},
+    "MappedStage": {"stage_key"},
     "NearMiss": {"question_keys"},
     "RecordObserved": {
-        "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
+        "mapped_stages", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
         "in_stage_since",
     },
     "PersonObserved": {"manager_id", "identities", "change_id"},

@@ -198,7 +198,10 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
             if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
         ),
         object_type=wire.required(message.object_type, "object_type"),
-        mapped=tuple(MappedStage(m.pipeline_key, m.pipeline_version, m.stage_key) for m in message.mapped_stages),
+        mapped=tuple(
+            MappedStage(wire.required(m.pipeline_key, "pipeline_key"), m.pipeline_version, m.stage_key)
+            for m in message.mapped_stages
+        ),
     )
 
 
