@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from kit.facts import fact_of
-from stage_engine.domain.inputs import MappedStage
+from stage_engine.domain.inputs import MappedStage, Occasion
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.intake import Intake
 from stagecraft.crm.v1 import record_observed_pb2 as crm
@@ -189,6 +189,8 @@ class TestReassigned:
         assert (reassigned.crm_target_stage, reassigned.crm_expected_stage) == ("demo", "discovery")
         replayed = await admin.post(f"/v1/decisions/{reassigned.decision_id}/replay", expect=200)
         assert replayed["identical"] is True
+        funnel = await admin.get("/v1/funnel?pipeline=qualified")
+        assert (funnel["reassigned"], [stage["entered"] for stage in funnel["stages"]]) == (1, [0] * 6)
         # The mapping says no place for the other one.
         (stays,) = (await admin.get("/v1/opportunities?elsewhere=true"))["items"]
         assert (stays["opportunity_id"], stays["other_pipeline"]) == ("o2", "qualified")
@@ -203,7 +205,7 @@ async def test_ten_thousand_new_leads_cost_the_same_statements_in_every_batch(wo
     for batch in range(20):
         seen = [
             world.observation(
-                "", opportunity_id=f"l{batch}-{n}", change_id=f"c{batch}-{n}", object_type="lead", mapped=mapped,
+                "", opportunity_id=f"l{batch}-{n}", occasion=Occasion.IMPORTED, change_id=f"c{batch}-{n}", object_type="lead", mapped=mapped,
                 amount=None, owner_id=("rita", "bob")[n % 2], number=1,
             )
             for n in range(500)
@@ -219,3 +221,6 @@ async def test_ten_thousand_new_leads_cost_the_same_statements_in_every_batch(wo
     [(placed,)] = await world_of.rows("SELECT count(*) FROM opportunity WHERE object_type = 'lead'")
     [(aside,)] = await world_of.rows("SELECT count(*) FROM unplaced WHERE code = 'NONE_APPLIES'")
     assert (placed, aside) == (5000, 5000)
+    # Each is adopted where it is.
+    moves = await world_of.rows("SELECT kind, cause, to_stage, count(*) FROM transition GROUP BY 1, 2, 3")
+    assert moves == [("adopt", "import", "demo", 5000)]

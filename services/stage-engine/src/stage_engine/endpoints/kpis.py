@@ -51,6 +51,7 @@ async def get_funnel(
         until=end,
         horizon_days=horizon_days,
         stages=[_stage(stage, funnel) for stage in funnel.stages],
+        reassigned=funnel.reassigned,
         **_aside(funnel.aside),
     )
 

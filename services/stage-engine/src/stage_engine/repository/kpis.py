@@ -9,7 +9,7 @@ from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.conversion import End, Watched
-from stage_engine.models import opportunity
+from stage_engine.models import opportunity, transition
 from stage_engine.records import OwnerTotal, StageTotal
 
 _VALUE = func.coalesce(func.sum(opportunity.c.amount), 0)
@@ -110,6 +110,13 @@ class KpiRepository:
         for row in await self._session.execute(_ENTRIES.bindparams(**given)):
             found.setdefault(row.stage_key, []).append(Watched(row.day, End(row.ending), row.entries))
         return found
+
+    async def reassigned(self, pipeline_key: str, since: datetime, until: datetime) -> int:
+        """How many came from other pipelines within [since, until)."""
+        of = transition.c
+        entered = of.pipeline_key == pipeline_key, of.changed_at >= since, of.changed_at < until
+        statement = select(func.count()).where(of.kind == "reassign", *entered)
+        return (await self._session.execute(statement)).scalar_one()
 
     async def owner_totals(self, object_type: str, pipeline_key: str | None) -> list[OwnerTotal]:
         """For each owner and currency the value of open opportunities, and of those ahead of what they earned."""

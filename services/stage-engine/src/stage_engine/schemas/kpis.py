@@ -60,6 +60,7 @@ class Funnel(BaseModel):
     until: datetime
     horizon_days: int
     stages: list[FunnelStage]
+    reassigned: int = Field(description="came from other pipelines within the window: no conversion counts them")
     unplaced: list[Aside] = Field(description="records of this type that no pipeline takes")
     quarantined: list[Aside] = Field(description="records of this type that are quarantined, whatever their stage")
 

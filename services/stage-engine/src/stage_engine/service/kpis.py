@@ -51,6 +51,7 @@ class Funnel:
     earned: Sequence[StageTotal]
     conversions: Mapping[str, Conversion]
     aside: Aside
+    reassigned: int
 
 
 class Kpis:
@@ -96,6 +97,7 @@ class Kpis:
                 ).items()
             },
             aside=await self.aside(object_type),
+            reassigned=await self._repository.reassigned(key, since, until),
         )
 
     async def aside(self, object_type: str) -> Aside:
