@@ -181,8 +181,8 @@ class TestReassigned:
         await world_of.observe("o2", "negotiation")
         await world_of.observe("o1", "discovery", facts=kind)
         await world_of.observe("o2", "negotiation", facts=kind)
-        *_, change = await world_of.changes(3)
-        assert (change.kind, change.opportunity_id) == (changed.TRANSITION_KIND_REASSIGN, "o1")
+        (change,) = [c for c in await world_of.changes(3) if c.kind == changed.TRANSITION_KIND_REASSIGN]
+        assert change.opportunity_id == "o1"
         assert (change.pipeline_key, change.from_stage, change.to_stage) == ("qualified", "discovery", "demo")
         found = await world_of.decisions(6)
         (reassigned,) = [d for d in found if d.HasField("change") and d.change.kind == change.kind]
@@ -205,7 +205,8 @@ async def test_ten_thousand_new_leads_cost_the_same_statements_in_every_batch(wo
     for batch in range(20):
         seen = [
             world.observation(
-                "", opportunity_id=f"l{batch}-{n}", occasion=Occasion.IMPORTED, change_id=f"c{batch}-{n}", object_type="lead", mapped=mapped,
+                "", opportunity_id=f"l{batch}-{n}", occasion=Occasion.IMPORTED,
+                    change_id=f"c{batch}-{n}", object_type="lead", mapped=mapped,
                 amount=None, owner_id=("rita", "bob")[n % 2], number=1,
             )
             for n in range(500)

@@ -58,8 +58,8 @@ class Intake:
         placed = await self._placing.place(new) if new else Placed()
         of_known = [a for a in arrivals if a.given.opportunity_id in known]
         await self._decide(of_known, placed)
-        if of_known:
-            await self._reassign(of_known)
+        # What came after the observation that placed a record may lead it on at once.
+        await self._reassign([*of_known, *placed.arrivals])
 
     async def place_page(self, size: int) -> bool:
         """Look at the next unplaced records again; whether there may be more."""
@@ -101,15 +101,15 @@ class Intake:
         newest = {each.assessment_key: each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
 
-    async def _reassign(self, of_known: Sequence[Arrival]) -> None:
+    async def _reassign(self, observed: Sequence[Arrival]) -> None:
         """Take subjects to the pipeline that applies to what was last observed of them."""
-        newest = await self._rulesets.newest()
+        newest = await self._rulesets.newest() if observed else {}
         if len(newest) < 2:
             return
         pipelines, now = {key: ruleset.pipeline for key, ruleset in newest.items()}, utc_now()
         subjects = await self._deciding.load([])
         arrivals: list[Arrival] = []
-        for arrival in {a.given.opportunity_id: a for a in of_known}.values():
+        for arrival in {a.given.opportunity_id: a for a in observed}.values():
             given, subject = arrival.given, subjects[arrival.given.opportunity_id]
             assert isinstance(given, Observation)
             last = subject.last_observation
