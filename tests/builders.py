@@ -27,7 +27,7 @@ from stagecraft.common.v1.visit_pb2 import Visit
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
-from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_IMPORTED, RecordObserved
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_IMPORTED, MappedStage, RecordObserved
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
@@ -191,12 +191,13 @@ def stage_decided(**changes: Any) -> StageDecided:
 
 def record_observed(**changes: Any) -> RecordObserved:
     """The opportunity as it was imported from the CRM. `amount`, `currency` and `close_date` are given as such, further
-    facts as `facts`."""
+    facts as `facts`; `stage_key` is its stage in each of these `pipelines`."""
+    pipelines, stage_key = changes.pop("pipelines", ("field_example",)), changes.pop("stage_key", "prospecting")
     fields = {
         "object_type": "opportunity",
         "record_id": changes.pop("opportunity_id", OPPORTUNITY),
         "kind": OBSERVATION_KIND_IMPORTED,
-        "stage_key": "prospecting",
+        "mapped_stages": [MappedStage(pipeline_key=p, pipeline_version=1, stage_key=stage_key) for p in pipelines],
         "crm_stage": "Prospecting",
         "owner_id": "ann",
         "committed_at": MOMENT,
@@ -209,6 +210,16 @@ def record_observed(**changes: Any) -> RecordObserved:
         *changes.pop("facts", ()),
     ]
     return RecordObserved(**fields | {"facts": facts} | changes)
+
+
+def stages(message: RecordObserved) -> dict[str, str]:
+    """What the record's stage is in each pipeline."""
+    return {each.pipeline_key: each.stage_key for each in message.mapped_stages}
+
+
+def mapped(message: RecordObserved) -> str:
+    """The stage in the record's own pipeline, or in the default one."""
+    return message.mapped_stages[0].stage_key
 
 
 def fact(message: RecordObserved, name: str) -> Any:

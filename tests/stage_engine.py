@@ -30,6 +30,7 @@ class Tenant:
         self.service = service
         self.tenant = tenant
         self.headers = service.headers(tenant)
+        self.pipelines = ["field_example"]
 
     async def get(self, path: str) -> Any:
         response = await self.service.client.get(path, headers=self.headers)
@@ -38,6 +39,7 @@ class Tenant:
 
     async def publish_pipeline(self, **changes: Any) -> None:
         document = {**templates()["field_example"], **changes}
+        self.pipelines.append(document["key"])
         made = await self.service.client.post("/v1/pipelines", json=document, headers=self.headers)
         assert made.status_code == 201, made.text
         done = await self.service.client.post(f"/v1/pipelines/{document['key']}/publish", headers=self.headers)
@@ -47,6 +49,7 @@ class Tenant:
         fields: dict[str, Any] = {
             "kind": crm.OBSERVATION_KIND_UPDATED,
             "stage_key": stage,
+            "pipelines": sorted(set(self.pipelines)),
             "crm_stage": stage.title(),
             "amount": "1000",
             "owner_id": "rita",

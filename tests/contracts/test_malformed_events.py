@@ -43,11 +43,12 @@ MAY_BE_EMPTY = {
     "Criterion": {"help", "playbook_url", "supplied_by"},
     "CrmWriteConfirmed": {"submission_id"},
     "CrmWriteParked": {"submission_id", "stage_key", "reason"},
+    "MappedStage": {"stage_key"},
     "Move": {"expected_revision", "reason_code", "text", "facts"},
     "MoveOutcome": {"refused"},
     "NearMiss": {"question_keys"},
     "RecordObserved": {
-        "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
+        "mapped_stages", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "change_id",
         "in_stage_since",
     },
     "PersonObserved": {"manager_id", "identities", "change_id"},

@@ -11,7 +11,7 @@ from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CONFLICT
 from testing.service import eventually
 
-from tests.builders import fact
+from tests.builders import fact, mapped
 
 pytestmark = pytest.mark.stack
 GRAPH = "composite/graph"
@@ -205,7 +205,7 @@ class TestConflict:
         assert len(record["assessments"][0]["answers"]) == 5
         observations = await linked.observed(opportunity, 3)
         conflict = next(o for o in observations if o.kind == OBSERVATION_KIND_CONFLICT)
-        assert (conflict.stage_key, conflict.crm_stage) == ("closed_lost", "Closed Lost")
+        assert (mapped(conflict), conflict.crm_stage) == ("closed_lost", "Closed Lost")
         assert conflict.change_id == f"conflict:{stage['write_id']}"
         # Answers that went alone are not published.
         await linked.decide(make.decision(opportunity, 2, target="demo", expected="closed_lost"))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from crm_connector.domain.fields import FactType, kept
 from crm_connector.domain.observation import Effect, Facts, Known, ObservationKind, Occasion
-from crm_connector.domain.stages import Category, PipelineStage
+from crm_connector.domain.stages import Category, MappedStage, PipelineStage
 from crm_connector.domain.writes import QuestionText
 from crm_connector.messages import read_evidence, read_pipeline, read_texts, record_observed
 from crm_connector.records import OpportunityRecord
@@ -54,12 +54,14 @@ def test_an_observation(amount: Decimal | None, text: str) -> None:
     fields = {CLOSE_DATE: "date:2027-03-31", AMOUNT: kept(amount, FactType.MONEY), "opportunity.currency": "text:EUR"}
     facts = Facts("Demo", "005A", fields)
     record = OpportunityRecord(
-        "006A", "opportunity", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW
-    )
+        "006A", "opportunity", Known(facts), "sales", 1, "demo", stage_is_ours=False, sequence=2, updated_at=NOW,
+        mapped_stages=(MappedStage("sales", 1, "demo"), MappedStage("renewals", 3, "")),
+    )  # fmt: skip
     effect = Effect(record.known, ObservationKind.UPDATED, ("stage", AMOUNT))
     message = record_observed(record, facts, effect, Occasion("c1", NOW, "005B"))
     assert message.kind == OBSERVATION_KIND_UPDATED
-    assert (message.record_id, message.pipeline_key, message.stage_key) == ("006A", "sales", "demo")
+    mapped = [(each.pipeline_key, each.pipeline_version, each.stage_key) for each in message.mapped_stages]
+    assert (message.record_id, mapped) == ("006A", [("sales", 1, "demo"), ("renewals", 3, "")])
     assert (message.object_type, message.crm_stage, message.owner_id) == ("opportunity", "Demo", "005A")
     assert [(fact.name, fact.decimal or fact.date or fact.text, fact.currency) for fact in message.facts] == [
         (AMOUNT, text, "EUR" if text else ""), (CLOSE_DATE, "2027-03-31", ""), ("opportunity.currency", "EUR", ""),

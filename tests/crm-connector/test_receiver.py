@@ -21,7 +21,7 @@ from stagecraft.crm.v1.record_observed_pb2 import (
     RecordObserved,
 )
 
-from tests.builders import fact
+from tests.builders import fact, mapped, stages
 
 pytestmark = pytest.mark.stack
 # The stream of records; that of users is another.
@@ -60,7 +60,7 @@ class TestImport:
         assert {e.message.record_id for e in imported} >= set(loaded)
         assert len(imported) == len({e.message.record_id for e in imported})
         first = next(e.message for e in imported if e.message.record_id == loaded[7])
-        assert (first.stage_key, first.crm_stage, first.pipeline_key) == ("demo", "Demo", "sales")
+        assert (stages(first), first.crm_stage) == ({"sales": "demo"}, "Demo")
         assert (fact(first, AMOUNT), fact(first, CLOSE_DATE)) == (7, date(2027, 1, 31))
         assert first.owner_id.startswith("005")
         assert not first.changed_facts
@@ -87,7 +87,7 @@ class TestChanges:
         created, edited = await receiving.observed(opportunity_id, 2)
         assert created.kind == OBSERVATION_KIND_CREATED
         assert edited.kind == OBSERVATION_KIND_UPDATED
-        assert (edited.crm_stage, edited.stage_key) == ("Demo", "demo")
+        assert (edited.crm_stage, mapped(edited)) == ("Demo", "demo")
         assert fact(edited, AMOUNT) == Decimal("1234.5")
         assert fact(edited, CLOSE_DATE) == date(2027, 3, 31)
         assert set(edited.changed_facts) == {

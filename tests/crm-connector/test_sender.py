@@ -27,6 +27,7 @@ from sqlalchemy import text
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, RecordObserved
 
+from tests.builders import mapped
 from tests.senders import sending
 
 pytestmark = pytest.mark.stack
@@ -384,7 +385,7 @@ class TestCrossing:
         await self.read(service, tenant, crm)
         (confirmed,) = await service.events(CrmWriteConfirmed, tenant=tenant, count=1)
         *_, observed = await service.events(RecordObserved, tenant=tenant, count=2)
-        assert (confirmed.message.stage_key, observed.message.stage_key) == ("discovery", "prospecting")
+        assert (confirmed.message.stage_key, mapped(observed.message)) == ("discovery", "prospecting")
         assert confirmed.sequence < observed.sequence
         assert list(observed.message.changed_facts) == ["opportunity.stage"]
 

@@ -13,13 +13,15 @@ from sqlalchemy import event
 
 @dataclass
 class Largest:
-    """The largest of all statements so far."""
+    """The largest of all statements so far, and how many there were."""
 
     parameters: int = 0
     values: int = 0
+    statements: int = 0
 
     def saw(self, parameters: Any) -> None:
         given = list(parameters.values() if isinstance(parameters, dict) else parameters or ())
+        self.statements += 1
         self.parameters = max(self.parameters, len(given))
         self.values = max([self.values, *(len(each) for each in given if isinstance(each, list | tuple))])
 

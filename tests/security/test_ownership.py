@@ -38,6 +38,9 @@ ALLOWED = {
         "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,
         "list_opportunities": _OWN,
+        "list_leads": _OWN,
+        "list_accounts": _OWN,
+        "list_unplaced": _OWN,
         "list_changes": _OWN,
         "list_recommendations": _OWN,
         "submit_batch": "taken in, and held for a manager",
@@ -65,7 +68,7 @@ ALLOWED["manager"] = ALLOWED["left"] = {
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
     "scoring": {"get_submission_score", "list_scores"},
-    "stage_engine": {"get_opportunity", "list_decisions", "get_decision", "replay_decision"},
+    "stage_engine": {"get_opportunity", "list_opportunity_decisions", "get_decision", "replay_decision"},
     "crm_connector": {"get_opportunity"},
     "recommender": {"get_recommendation"},
 }

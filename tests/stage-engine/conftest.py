@@ -84,7 +84,6 @@ class World:
             "change_id": f"c{next(_ids)}",
             "opportunity_id": "o1",
             "occasion": Occasion.UPDATED,
-            "pipeline_key": "",
             "stage_key": stage,
             "crm_stage": stage.title(),
             "amount": Decimal(1000),

@@ -109,12 +109,14 @@ class TestWaiting:
         await world_of.score("o2", "sales_feedback", "100", ("negotiation", 1))
 
         async def all_wait() -> None:
-            assert await world_of.parked() == 4
+            assert await world_of.parked() == 1
+            assert len((await world_of.get("/v1/unplaced"))["items"]) == 2
 
         await eventually(all_wait)
         await world_of.publish_pipeline()
-        moves = await world_of.changes(4)
-        assert [m.to_stage for m in moves if m.opportunity_id == "o1"] == ["prospecting", "demo"]
+        moves = await world_of.changes(3)
+        # An observation is complete: only the last one says where it is.
+        assert [m.to_stage for m in moves if m.opportunity_id == "o1"] == ["demo"]
         assert [m.to_stage for m in moves if m.opportunity_id == "o2"] == ["negotiation", "closed_won"]
         assert await world_of.parked() == 0
 

@@ -9,8 +9,10 @@ import pytest
 from kit.facts import fact_of
 from stage_engine.domain import sync
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
+from stage_engine.domain.document import from_document
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import Occasion
+from stage_engine.domain.fold import fold
+from stage_engine.domain.inputs import MappedStage, Occasion
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ParkedWrite
 from stage_engine.messages import read_observation
@@ -252,9 +254,18 @@ class TestReconciliation:
         assert (after(placed).revision, after(placed).visit_no) == (1, 1)
 
     def test_a_stage_of_another_pipeline_is_unmapped_here(self, world: Any) -> None:
-        opportunity = world.opportunity()
-        decision = world.decide(opportunity, world.observation("demo", pipeline_key="renewals"))
-        assert codes(decision) == [Code.UNMAPPED_STAGE]
+        seen = world.observation("", mapped=(MappedStage("renewals", 1, "demo"),))
+        (step,) = fold(world.opportunity(), [seen], world.rules, world.start, set())
+        assert codes(step.decision) == [Code.UNMAPPED_STAGE]
+        assert step.given.mapped == ()
+
+    def test_the_stage_is_that_of_the_version_or_of_the_nearest_that_is_named(self, world: Any) -> None:
+        named = (MappedStage("field_example", 3, "demo"), MappedStage("field_example", 6, "discovery"))
+        seen = world.observation("", mapped=(*named, MappedStage("renewals", 1, "negotiation")))
+        at = {n: from_document(world.document(), n) for n in (1, 3, 6, 9)}
+        assert {n: seen.stage_in(pipeline) for n, pipeline in at.items()} == {
+            1: "demo", 3: "demo", 6: "discovery", 9: "discovery"
+        }  # fmt: skip
 
     def test_a_deleted_opportunity_rests_until_it_comes_back(self, world: Any) -> None:
         opportunity = world.opportunity()
@@ -345,10 +356,9 @@ class TestFacts:
 
     def test_a_fact_that_cannot_be_read_is_unknown_and_the_rest_counts(self, world: Any) -> None:
         message = record_observed(amount="1234567890123456", stage_key="closed_lost", owner_id="zoe")
-        read = read_observation(received(message))
-        assert read is not None
-        given = replace(read, opportunity_id="o1")
-        decision = world.decide(world.opportunity(), given)
+        given = replace(read_observation(received(message)), opportunity_id="o1")
+        (step,) = fold(world.opportunity(), [given], world.rules, world.start, set())
+        decision = step.decision
         assert (after(decision).stage_key, after(decision).owner_id) == ("closed_lost", "zoe")
         assert after(decision).amount is None
         assert codes(decision) == [Code.FACT_UNREADABLE]
@@ -365,7 +375,6 @@ class TestReading:
         ]
         message = record_observed(facts=facts)
         read = read_observation(received(message, sequence=7))
-        assert read is not None
         now = message.committed_at.ToDatetime(UTC)
         assert read.facts == (
             FactInForce("opportunity.lead_source", "Web", "Opportunity.LeadSource", then, 7),
@@ -373,6 +382,7 @@ class TestReading:
             FactInForce("opportunity.next_step", None, "", now, 7),
         )
 
-    def test_a_record_without_a_pipeline_counts_only_if_it_is_an_opportunity(self) -> None:
-        assert read_observation(received(record_observed(object_type="lead"))) is None
-        assert read_observation(received(record_observed(object_type="lead", pipeline_key="leads"))) is not None
+    def test_a_record_of_any_type_comes_with_its_stage_in_every_pipeline(self) -> None:
+        read = read_observation(received(record_observed(object_type="lead", pipelines=("a", "b"), stage_key="new")))
+        assert read.object_type == "lead"
+        assert read.mapped == (MappedStage("a", 1, "new"), MappedStage("b", 1, "new"))

@@ -49,7 +49,7 @@ def decisions() -> tuple[float, float]:
     pipeline = from_document(document, 1)
     rules = compiled(pipeline)
     observation = Observation(
-        "c1", "o1", Occasion.IMPORTED, pipeline.key, "prospecting", "Prospecting", Decimal(1000), "", "r", "", NOW
+        "c1", "o1", Occasion.IMPORTED, "prospecting", "Prospecting", Decimal(1000), "", "r", "", NOW
     )
     seen = decide(None, observation, rules, NOW).opportunity
     short = Submission(

@@ -313,7 +313,7 @@ def sight(opportunity_id: str, owner_id: str) -> observed.RecordObserved:
         object_type="opportunity",
         record_id=opportunity_id,
         kind=observed.OBSERVATION_KIND_IMPORTED,
-        stage_key="prospecting",
+        mapped_stages=[observed.MappedStage(pipeline_key="field_example", stage_key="prospecting")],
         crm_stage="Prospecting",
         facts=[Fact(name="opportunity.amount", decimal="1000")],
         owner_id=owner_id,

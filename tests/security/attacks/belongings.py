@@ -127,7 +127,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
     migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
     return {
         "key": "field_example",
-        "opportunity_id": DEAL,
+        "record_id": DEAL,
         "decision_id": decision["decision_id"],
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",

@@ -101,7 +101,13 @@ BODIES: dict[str, dict[str, Any]] = {
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
     "hold_opportunity": {"reason": "an attack"},
     "resume_opportunity": {},
+    "hold_lead": {"reason": "an attack"},
+    "resume_lead": {},
+    "hold_account": {"reason": "an attack"},
+    "resume_account": {},
     "put_calendar": {"zone": "UTC", "hours": [{"weekday": "monday", "opens": "09:00", "closes": "17:00"}]},
+    "transition_lead": {"to_stage": "discovery", "reason_code": "X"},
+    "transition_account": {"to_stage": "discovery", "reason_code": "X"},
     "report_facts": {
         "items": [
             {

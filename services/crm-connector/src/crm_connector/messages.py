@@ -19,6 +19,7 @@ from stagecraft.crm.v1.record_observed_pb2 import (
     STAGE_CLOCK_SOURCE_CREATION,
     STAGE_CLOCK_SOURCE_HISTORY,
     STAGE_CLOCK_SOURCE_STAGE_STAMP,
+    MappedStage,
     RecordObserved,
 )
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
@@ -171,8 +172,10 @@ def record_observed(row: OpportunityRecord, facts: Facts, effect: Effect, occasi
         object_type=row.object_type,
         record_id=row.opportunity_id,
         kind=f"OBSERVATION_KIND_{effect.kind}",
-        pipeline_key=row.pipeline_key,
-        stage_key=row.stage_key,
+        mapped_stages=[
+            MappedStage(pipeline_key=each.pipeline_key, pipeline_version=each.version, stage_key=each.stage_key)
+            for each in row.mapped_stages
+        ],
         crm_stage=facts.stage,
         owner_id=facts.owner_id,
         facts=[

@@ -136,8 +136,8 @@ class WriteAttempt(Base, table=True):
 
 class Opportunity(Base, table=True):
     """What was last known of an opportunity in the CRM, or of another subject: no two of them share an id. `sequence`
-    counts everything published about it; `stage_key` is what was last published for the stage that is known.
-    `pipeline_version` is 0 outside any pipeline."""
+    counts everything published about it; `mapped_stages` is what was last published for the stage that is known, and
+    `stage_key` what of it belongs to its own pipeline. `pipeline_version` is 0 before a decision said which that is."""
 
     __tablename__ = "opportunity"  # pyright: ignore[reportAssignmentType]
     # Written again and again in place: with room in its page a row keeps its index entries.
@@ -150,6 +150,7 @@ class Opportunity(Base, table=True):
     pipeline_key: str
     pipeline_version: int
     stage_key: str
+    mapped_stages: list[dict[str, Any]] = Field(sa_type=JSONB)
     stage_is_ours: bool
     sequence: int = Field(sa_type=BigInteger)
     created_at: datetime = _now()

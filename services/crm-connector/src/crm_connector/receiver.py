@@ -213,13 +213,13 @@ class Receiver:
             self._signals.attention.set()
 
     async def _first_import(self, stop: asyncio.Event) -> None:
-        """Import unless that was done. It waits for the default pipeline, without which no stage can be mapped."""
+        """Import unless that was done. It waits for a pipeline, without which no stage can be mapped."""
         while not stop.is_set():
             self._signals.attention.clear()
             async with self._unit_of_work() as uow:
                 connection = ConnectionRepository(uow.session, self._tenant_id)
                 done = await connection.was_imported()
-                ready = done or bool((await load_maps(uow, ())).default()[0])
+                ready = done or bool((await load_maps(uow, ())).newest)
                 if ready and not done:
                     await connection.start_import(uuid7(), "crm-connector")
             if ready:

@@ -9,15 +9,16 @@ from uuid import UUID
 from crm_connector.domain.fields import FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane, Move
 from crm_connector.domain.observation import Known
-from crm_connector.domain.stages import PipelineStage
+from crm_connector.domain.stages import MappedStage, PipelineStage
 from crm_connector.domain.writes import QuestionText, SentFields
 
 
 @dataclass(frozen=True, slots=True)
 class OpportunityRecord:
     """What is known of an opportunity, or of another subject. `stage_key` is our stage for that of the facts, as it was
-    last published; `stage_is_ours` says that our own write put it there. `sequence` counts everything published about
-    it. `pipeline_version` is 0 outside any pipeline."""
+    last published of its own pipeline, `mapped_stages` that of every pipeline; `stage_is_ours` says that our own write
+    put it there. `sequence` counts everything published about it. `pipeline_version` is 0 before a decision said which
+    pipeline that is."""
 
     opportunity_id: str
     object_type: str
@@ -28,12 +29,14 @@ class OpportunityRecord:
     stage_is_ours: bool
     sequence: int
     updated_at: datetime
+    mapped_stages: tuple[MappedStage, ...] = ()
 
     @property
     def reading(self) -> "Reading":
         """How its stage was last read."""
         stage = self.known.facts.stage if self.known.facts and not self.known.deleted else None
-        return Reading(self.opportunity_id, self.pipeline_key, self.pipeline_version, stage, self.stage_key)
+        version = self.pipeline_key, self.pipeline_version
+        return Reading(self.opportunity_id, self.object_type, *version, stage, self.stage_key, self.mapped_stages)
 
     def next(self) -> "OpportunityRecord":
         """The record after one more publication about it."""
@@ -45,10 +48,12 @@ class Reading:
     """How the CRM's stage of an opportunity was last read; `crm_stage` is None of one that is unknown or deleted."""
 
     opportunity_id: str
+    object_type: str
     pipeline_key: str
     pipeline_version: int
     crm_stage: str | None
     stage_key: str
+    mapped_stages: tuple[MappedStage, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def read_observation(event: Received[RecordObserved]) -> Observation | None:
     message = event.message
     observation = Observation(
         opportunity_id=wire.required(message.record_id, "record_id"),
-        claimed_stage=message.stage_key or None,
+        claimed_stage=next((each.stage_key for each in message.mapped_stages), "") or None,
         owner_id=message.owner_id or None,
         crm_deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_sequence=event.sequence,

@@ -18,7 +18,7 @@ async def decide_on_submissions(uow: UnitOfWork, events: Sequence[Received[m.Sub
 
 
 async def reconcile_observations(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
-    await Intake(uow).observations([Arrival(found, cause=e) for e in events if (found := m.read_observation(e))])
+    await Intake(uow).observations([Arrival(m.read_observation(e), cause=e) for e in events])
 
 
 async def agree_on_confirmed_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWriteConfirmed]]) -> None:

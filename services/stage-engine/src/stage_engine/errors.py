@@ -55,11 +55,21 @@ class TemplateNotFound(NotFoundProblem):
         super().__init__(f"There is no template {key!r}.")
 
 
+# Types of subjects, and what their operations are found under.
+PLURALS = {"opportunity": "opportunities", "lead": "leads", "account": "accounts"}
+
+
 class OpportunityNotFound(NotFoundProblem):
+    """A subject that is not there, or of another type: then `is_a` says where to look."""
+
     code = "opportunity_not_found"
 
-    def __init__(self, opportunity_id: str) -> None:
-        super().__init__(f"There is no opportunity {opportunity_id!r}.")
+    def __init__(self, record_id: str, object_type: str = "opportunity", is_a: str = "") -> None:
+        text = f"There is no {object_type} {record_id!r}."
+        if is_a in PLURALS:
+            text += f" It is of type {is_a}: look at /v1/{PLURALS[is_a]}/{record_id}."
+        super().__init__(text)
+        self.code = f"{object_type}_not_found"
 
 
 class PartnerFeedNotFound(NotFoundProblem):

@@ -9,7 +9,7 @@ from uuid import UUID
 from kit import wire
 from kit.errors import InvalidEvent
 from kit.events import Received
-from kit.facts import AMOUNT, CLOSE_DATE, OPPORTUNITY, SeenFact, seen_facts
+from kit.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from kit.numbers import plain
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.move_pb2 import Move
@@ -30,15 +30,17 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.activities import Activity
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.facts import CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
     Command,
     FactChange,
     HoldRequest,
     Input,
+    MappedStage,
     Migration,
     Observation,
     Occasion,
+    Reassignment,
     RequestedMove,
     ResumeRequest,
     Submission,
@@ -80,6 +82,7 @@ _KINDS = {
     TransitionKind.REOPEN: changed.TRANSITION_KIND_REOPEN,
     TransitionKind.ADOPT: changed.TRANSITION_KIND_ADOPT,
     TransitionKind.MIGRATE: changed.TRANSITION_KIND_MIGRATE,
+    TransitionKind.REASSIGN: changed.TRANSITION_KIND_REASSIGN,
 }
 _CAUSES = {
     Cause.RULE: changed.CAUSE_RULE,
@@ -96,6 +99,7 @@ _INPUT_KINDS = {
     TimerFired: decided.INPUT_KIND_TIMER,
     HoldRequest: decided.INPUT_KIND_HOLD,
     ResumeRequest: decided.INPUT_KIND_RESUME,
+    Reassignment: decided.INPUT_KIND_REASSIGNMENT,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -191,20 +195,18 @@ def _exact(text: str, field: str) -> Literal | None:
         return None
 
 
-def read_observation(event: Received[RecordObserved]) -> Observation | None:
-    """An observation in the CRM. Without a change id of its own it takes its event's. None of a record that is no
-    opportunity and in no pipeline."""
+def read_observation(event: Received[RecordObserved]) -> Observation:
+    """An observation in the CRM. Without a change id of its own it takes its event's."""
     message = event.message
-    object_type = wire.required(message.object_type, "object_type")
     facts, committed_at = seen_facts(message.facts), wire.moment(message.committed_at, "committed_at")
     amount, close_date = facts.get(AMOUNT, SeenFact(AMOUNT)), facts.get(CLOSE_DATE, SeenFact(CLOSE_DATE)).value
+    currency = facts.get(CURRENCY, SeenFact(CURRENCY)).value
     dated, source = message.HasField("in_stage_since"), message.in_stage_since_source
-    observation = Observation(
+    return Observation(
         change_id=message.change_id or str(event.id),
         opportunity_id=message.record_id,
         occasion=Occasion(wire.word(crm.ObservationKind, message.kind, "kind")),
-        pipeline_key=message.pipeline_key,
-        stage_key=message.stage_key,
+        stage_key="",
         crm_stage=message.crm_stage,
         amount=amount.value if isinstance(amount.value, Decimal) else None,
         close_date=close_date.isoformat() if isinstance(close_date, date) else "",
@@ -212,17 +214,21 @@ def read_observation(event: Received[RecordObserved]) -> Observation | None:
         changed_by=message.changed_by,
         committed_at=committed_at,
         number=event.sequence,
-        currency=amount.currency,
+        currency=amount.currency or (currency if isinstance(currency, str) else ""),
         unread=tuple(name for name, fact in facts.items() if fact.unread),
         in_stage_since=wire.moment(message.in_stage_since, "in_stage_since") if dated else None,
         in_stage_since_source=wire.word(crm.StageClockSource, source, "in_stage_since_source") if dated else "",
         facts=tuple(
             FactInForce(fact.name, fact.value, fact.source, fact.observed_at or committed_at, event.sequence)
             for fact in facts.values()
-            if fact.name not in (AMOUNT, CLOSE_DATE)
+            if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
+        ),
+        object_type=wire.required(message.object_type, "object_type"),
+        mapped=tuple(
+            MappedStage(wire.required(m.pipeline_key, "pipeline_key"), m.pipeline_version, m.stage_key)
+            for m in message.mapped_stages
         ),
     )
-    return observation if object_type == OPPORTUNITY or message.pipeline_key else None
 
 
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:

@@ -1,7 +1,7 @@
 # SQLModel declares __tablename__ as a method, though a plain name is what it documents.
 # pyright: reportAssignmentType=false
 """The tables. `pipeline_version`, `mode_switching`, `decision` and `transition` are append-only; `score_reach` is a
-replica of what the scoring service published; what waits for an opportunity or a pipeline is in the kit's `parked`."""
+replica of what the scoring service published; what waits for an opportunity is in the kit's `parked`."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -65,11 +65,13 @@ TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
 
 class OpportunityRow(Base, table=True):
-    """One opportunity. `state` is the whole of it as JSON; the other columns are what queries need of it: `due_at` when
-    the first of its timers fires, `stalled_at` from when on it is stalled if nothing happens."""
+    """One opportunity, or another subject: no two of them share an id. `state` is the whole of it as JSON; the other
+    columns are what queries need of it: `due_at` when the first of its timers fires, `stalled_at` from when on it is
+    stalled if nothing happens."""
 
     __tablename__ = "opportunity"
     __table_args__ = (
+        Index("opportunity_type", "tenant_id", "object_type", "opportunity_id"),
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
@@ -92,6 +94,7 @@ class OpportunityRow(Base, table=True):
 
     tenant_id: str = Field(primary_key=True)
     opportunity_id: str = Field(primary_key=True)
+    object_type: str
     pipeline_key: str
     pipeline_version: int
     stage_key: str
@@ -104,6 +107,8 @@ class OpportunityRow(Base, table=True):
     owner_id: str
     deleted: bool
     quarantined: bool
+    quarantine_code: str
+    other_pipeline: str
     revision: int = _count()
     state: str = Field(sa_type=Text)
     created_at: datetime = _created()
@@ -111,6 +116,36 @@ class OpportunityRow(Base, table=True):
     due_at: datetime | None = _moment(nullable=True)
     stalled_at: datetime | None = _moment(nullable=True)
     on_hold: bool = Field(sa_column_kwargs={"server_default": "false"})
+
+
+class UnplacedRow(Base, table=True):
+    """A record that no pipeline takes, as it was last observed: `observation` is JSON, `number` its place among all
+    reports of the record, `since` when it was first seen without a pipeline. Of a deleted one only the number counts,
+    so that what was observed before does not bring it back."""
+
+    __tablename__ = "unplaced"
+
+    tenant_id: str = Field(primary_key=True)
+    record_id: str = Field(primary_key=True)
+    object_type: str
+    owner_id: str
+    code: str
+    reason: str
+    deleted: bool
+    number: int = _count()
+    observation: str = Field(sa_type=Text)
+    since: datetime = _moment()
+
+
+class PlacementRow(Base, table=True):
+    """A tenant whose unplaced records are looked at again, in the order of ids behind `after`: a pipeline was
+    published."""
+
+    __tablename__ = "placement"
+
+    tenant_id: str = Field(primary_key=True)
+    after: str
+    started_at: datetime = _created()
 
 
 class DecisionRow(Base, table=True):
@@ -313,3 +348,4 @@ mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
+unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))

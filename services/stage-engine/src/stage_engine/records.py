@@ -1,5 +1,6 @@
 """Rows as values: what the repositories take and give. Their fields are columns of the tables in `models.py`."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -50,6 +51,27 @@ class VersionRecord(VersionSummary):
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest version of a published pipeline."""
+
+    pipeline_key: str
+    version: int
+    object_type: str
+    is_default: bool
+    published_at: datetime
+
+
+def default_of(found: Iterable[Newest], object_type: str) -> str | None:
+    """The key of the default pipeline for a type of object: of several that say so, the one published last."""
+    named = [(each.published_at, each.pipeline_key) for each in found if _is_default(each, object_type)]
+    return max(named)[1] if named else None
+
+
+def _is_default(found: Newest, object_type: str) -> bool:
+    return found.is_default and found.object_type == object_type
+
+
+@dataclass(frozen=True, slots=True)
 class ReachRecord:
     """The scores that the newest published points of an assessment version can give."""
 
@@ -76,6 +98,7 @@ class OpportunityRecord:
     """An opportunity: `state` is the whole of it as JSON, the rest is what queries need."""
 
     opportunity_id: str
+    object_type: str
     pipeline_key: str
     pipeline_version: int
     stage_key: str
@@ -88,12 +111,37 @@ class OpportunityRecord:
     owner_id: str
     deleted: bool
     quarantined: bool
+    quarantine_code: str
+    other_pipeline: str
     revision: int
     state: str
     updated_at: datetime
     due_at: datetime | None
     stalled_at: datetime | None
     on_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnplacedRecord:
+    """A record that no pipeline takes, with the reason; `observation` is JSON."""
+
+    record_id: str
+    object_type: str
+    owner_id: str
+    code: str
+    reason: str
+    deleted: bool
+    number: int
+    observation: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AsideTotal:
+    """Records that are in no stage for one reason: those that no pipeline takes, or those that are quarantined."""
+
+    code: str
+    records: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,6 @@ class Settings(ServiceSettings):
     parked_submission_limit: int = Field(
         default=10_000, ge=1, description="scores of unknown opportunities that one tenant may have waiting"
     )
-    parked_observation_limit: int = Field(
-        default=500_000, ge=1, description="observations that one tenant may have waiting for its pipeline"
-    )
     timers_per_second: int = Field(
         default=500, ge=1, description="timers that one instance fires in a second at most, so that others are served"
     )

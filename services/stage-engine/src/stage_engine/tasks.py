@@ -14,7 +14,9 @@ from sqlalchemy import text
 
 from stage_engine import telemetry
 from stage_engine.repository.timers import due_tenants
+from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import MigrationStarted, carry_page
+from stage_engine.service.placing import PipelinePublication
 from stage_engine.service.timing import PAGE, fire_page
 from stage_engine.service.viewing import Viewing
 from stage_engine.settings import Settings
@@ -23,6 +25,10 @@ from stage_engine.tenants import Tenants
 log = logging.getLogger(__name__)
 
 _GAP_SECONDS = 60.0
+_PLACING_SECONDS = 2.0
+# Records looked at again in one transaction, which locks them.
+_PLACED_AT_ONCE = 200
+_TO_PLACE = text("SELECT tenant_id FROM placement ORDER BY started_at")
 # What another instance started, or left unfinished, is seen after this.
 _MIGRATION_SECONDS = 2.0
 # How late a timer may fire although nothing else is to be done.
@@ -122,6 +128,32 @@ async def carry_migrations(runtime: Runtime, stop: asyncio.Event) -> None:
         started.clear()
         if not await carry_some(runtime, stop):
             await pause(started, _MIGRATION_SECONDS)
+
+
+async def place_unplaced(runtime: Runtime, stop: asyncio.Event) -> None:
+    """After a pipeline was published, look again at the records that had none."""
+    published = runtime.resources.get(PipelinePublication).signal
+    while not stop.is_set():
+        published.clear()
+        if not await place_some(runtime, stop):
+            await pause(published, _PLACING_SECONDS)
+
+
+async def place_some(runtime: Runtime, stop: asyncio.Event) -> bool:
+    """A page of each tenant, each in a transaction of its own; whether there is more to do."""
+    async with runtime.database.as_relay() as connection:
+        tenants = (await connection.execute(_TO_PLACE)).scalars().all()
+    more = False
+    for tenant_id in tenants:
+        if stop.is_set():
+            return False
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                more |= await Intake(uow).place_page(_PLACED_AT_ONCE)
+        except Exception:
+            # It holds up itself only.
+            log.exception("a page of the unplaced records of %s will be tried again", tenant_id)
+    return more
 
 
 async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:

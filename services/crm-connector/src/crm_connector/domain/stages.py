@@ -44,6 +44,15 @@ class CrmStage:
 
 
 @dataclass(frozen=True, slots=True)
+class MappedStage:
+    """What the CRM's stage is in a version of a pipeline; empty when it is not mapped."""
+
+    pipeline_key: str
+    version: int
+    stage_key: str
+
+
+@dataclass(frozen=True, slots=True)
 class MappingFault:
     """Why a pair of a mapping is refused. Codes: `stage_unknown`, `crm_stage_unknown`, `crm_stage_inactive`,
     `crm_stage_taken`, `category_disagrees`."""

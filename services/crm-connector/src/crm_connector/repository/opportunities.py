@@ -16,10 +16,10 @@ from crm_connector.records import OpportunityRecord, Reading
 
 _CREATE = """
     INSERT INTO opportunity (
-        tenant_id, opportunity_id, object_type, known, pipeline_key, pipeline_version, stage_key, stage_is_ours,
-        sequence
+        tenant_id, opportunity_id, object_type, known, pipeline_key, pipeline_version, stage_key, mapped_stages,
+        stage_is_ours, sequence
     )
-    SELECT $1::varchar, wanted, 'opportunity', '{}', '', 0, '', false, 0
+    SELECT $1::varchar, wanted, 'opportunity', '{}', '', 0, '', '[]', false, 0
     FROM unnest($2::varchar[]) AS wanted
     ON CONFLICT DO NOTHING
 """
@@ -82,10 +82,11 @@ class OpportunityRepository:
         """How the stages of the next opportunities were read, by id."""
         o = opportunity.c
         stage = case((o.known["deleted"].as_boolean(), None), else_=o.known["facts"]["stage"].as_string())
-        chosen = select(o.opportunity_id, o.pipeline_key, o.pipeline_version, stage, o.stage_key)
-        statement = chosen.where(o.tenant_id == self._tenant_id, o.opportunity_id > behind)
-        found = await self._session.execute(statement.order_by(o.opportunity_id).limit(limit))
-        return [Reading(*row) for row in found]
+        of_it = o.opportunity_id, o.object_type, o.pipeline_key, o.pipeline_version, o.stage_key, o.mapped_stages
+        statement = select(*of_it, stage.label("crm_stage")).where(
+            o.tenant_id == self._tenant_id, o.opportunity_id > behind
+        )
+        return await records(self._session, statement.order_by(o.opportunity_id).limit(limit), Reading)
 
     async def pipelines(self, ids: Iterable[str]) -> dict[str, tuple[str, int]]:
         """The pipeline versions that these opportunities are assigned to, as far as they are known."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
 
-from crm_connector.domain.stages import CrmStage, PipelineStage, StageMap, default_pairs
+from crm_connector.domain.stages import CrmStage, MappedStage, PipelineStage, StageMap, default_pairs
 from crm_connector.records import OpportunityRecord, PipelineRecord, Reading
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.definitions import DefinitionRepository
@@ -29,13 +29,13 @@ class Maps:
         """The types of records that have a pipeline; opportunities always count."""
         return tuple(sorted({"opportunity", *(row.object_type for row in self.newest.values())}))
 
-    def default(self, object_type: str = "opportunity") -> Version:
-        """The pipeline for records of this type that no decision assigned elsewhere; without a key when there is none.
-        Of leads and accounts the only one counts, too."""
+    def mapped(self, object_type: str, own: Version, crm_stage: str) -> tuple[MappedStage, ...]:
+        """What the CRM's stage is in each pipeline for records of this type: in their own version first, then in the
+        newest ones, the default before the others."""
         rows = [row for row in self.newest.values() if row.object_type == object_type]
-        if object_type != "opportunity" and len(rows) == 1:
-            return rows[0].pipeline_key, rows[0].version
-        return next(((row.pipeline_key, row.version) for row in rows if row.is_default), ("", 0))
+        rows.sort(key=lambda row: (not row.is_default, row.pipeline_key))
+        versions = ([own] if own[0] else []) + [(row.pipeline_key, row.version) for row in rows]
+        return tuple(MappedStage(*each, self.stage_key(each, crm_stage)) for each in dict.fromkeys(versions))
 
     def crm_stage(self, version: Version, stage_key: str) -> str | None:
         """The CRM's stage that may be written for ours; None when there is none."""
@@ -56,7 +56,12 @@ class Maps:
     def misread(self, was: Reading) -> bool:
         """Whether the mapping reads a stage differently from how it was last read."""
         version = was.pipeline_key, was.pipeline_version
-        return was.crm_stage is not None and self.stage_key(version, was.crm_stage) != was.stage_key
+        if was.crm_stage is None:
+            return False
+        if not was.pipeline_key:
+            # Any pipeline may yet take it.
+            return self.mapped(was.object_type, version, was.crm_stage) != was.mapped_stages
+        return self.stage_key(version, was.crm_stage) != was.stage_key
 
     def _map(self, version: Version) -> StageMap:
         found = self.by_version.get(version)

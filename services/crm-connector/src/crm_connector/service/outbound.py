@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -22,8 +22,8 @@ from crm_connector.repository.definitions import DefinitionRepository
 from crm_connector.repository.intents import IntentRepository
 from crm_connector.repository.opportunities import OpportunityRepository
 from crm_connector.repository.settled import SettledRepository
+from crm_connector.service import publishing
 from crm_connector.service.maps import Maps, Version, load_maps, maps_of
-from crm_connector.service.publishing import read_again
 from crm_connector.service.settling import intent_id, park_unmapped, park_unreadable, supersede
 from crm_connector.signals import Signals
 
@@ -50,19 +50,17 @@ async def accept_decisions(uow: UnitOfWork, events: Sequence[Received[StageDecid
     uow.after_commit(uow.resources.get(Signals).writes.set)
 
 
-async def _assign_pipelines(uow: UnitOfWork, assigned: Mapping[str, Version], now: datetime) -> None:
-    if not assigned:
+async def _assign_pipelines(uow: UnitOfWork, found: Mapping[str, Version], now: datetime) -> None:
+    if not found:
         return
     opportunities = OpportunityRepository(uow.session, uow.tenant_id)
-    known = await opportunities.pipelines(assigned)
-    locked = await opportunities.lock(key for key, version in assigned.items() if known.get(key) != version)
+    known = await opportunities.pipelines(found)
+    locked = await opportunities.lock(key for key, version in found.items() if known.get(key) != version)
     if not locked:
         return
-    rows = [
-        replace(row, pipeline_key=assigned[key][0], pipeline_version=assigned[key][1]) for key, row in locked.items()
-    ]
+    rows = [publishing.assigned(row, *found[key]) for key, row in locked.items()]
     maps = await maps_of(uow, rows)
-    await opportunities.save([read_again(uow, maps, row, now) for row in rows], now)
+    await opportunities.save([publishing.read_again(uow, maps, row, now) for row in rows], now)
 
 
 def _queued(decision: Decided, urgent: bool, now: datetime) -> QueuedWrite:

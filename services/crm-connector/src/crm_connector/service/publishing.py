@@ -23,15 +23,25 @@ def observe(
     after = replace(row, known=effect.known)
     if facts is None:
         return after
-    if not row.pipeline_key:
-        key, version = maps.default(row.object_type)
-        after = replace(after, pipeline_key=key, pipeline_version=version)
-    after = replace(after, stage_key=maps.stage_key((after.pipeline_key, after.pipeline_version), facts.stage))
+    own = row.pipeline_key, row.pipeline_version
+    mapped = maps.mapped(row.object_type, own, facts.stage)
+    after = replace(after, mapped_stages=mapped, stage_key=mapped[0].stage_key if row.pipeline_key else "")
     if effect.kind is None:
         return after
     after = after.next()
     uow.publish(record_observed(after, facts, effect, occasion), sequence=after.sequence)
     return after
+
+
+def assigned(row: OpportunityRecord, pipeline_key: str, version: int) -> OpportunityRecord:
+    """The record in the pipeline version that a decision named. Of one that had none, what was published for that
+    version counts as read: the engine took it, or that of another version where it was not named."""
+    stage_key = row.stage_key
+    if not row.pipeline_key:
+        named = [each for each in row.mapped_stages if each.pipeline_key == pipeline_key]
+        exact = [each for each in named if each.version == version]
+        stage_key = next((each.stage_key for each in (*exact, *named)), "")
+    return replace(row, pipeline_key=pipeline_key, pipeline_version=version, stage_key=stage_key)
 
 
 def read_again(uow: UnitOfWork, maps: Maps, row: OpportunityRecord, at: datetime) -> OpportunityRecord:

@@ -1,12 +1,27 @@
-"""Which pipeline a new subject gets."""
+"""Which pipeline a subject gets."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
 
 from stage_engine.domain.cells import predicate
-from stage_engine.domain.facts import Facts
+from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, CURRENCY, Facts
+from stage_engine.domain.inputs import Observation, Reassignment
+from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.literals import Known, known
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Pipeline
+
+
+class NotPlaced(StrEnum):
+    """Why a record gets no pipeline: there is none for its type, none applies, or the CRM's stage was not yet reported
+    for the one that does. Stable API."""
+
+    NO_PIPELINE = "NO_PIPELINE"
+    NONE_APPLIES = "NONE_APPLIES"
+    STAGE_NOT_REPORTED = "STAGE_NOT_REPORTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,25 +29,81 @@ class Choice:
     """The pipeline that takes a subject; without one the reason."""
 
     pipeline: Pipeline | None
+    code: NotPlaced | None = None
     reason: str = ""
 
 
 def choose(pipelines: Iterable[Pipeline], object_type: str, facts: Facts) -> Choice:
-    """The first pipeline for this type of object, by priority and then key, whose `applies_when` holds."""
-    found = sorted((p for p in pipelines if p.object_type == object_type), key=lambda p: (p.priority, p.key))
+    """The first pipeline for this type of object, by priority, whose `applies_when` holds. Of equal priority those that
+    ask for something go before the default one, and that before the others."""
+    found = sorted((p for p in pipelines if p.object_type == object_type), key=_order)
     if not found:
-        return Choice(None, f"no pipeline is for a record of type {object_type}")
+        return Choice(None, NotPlaced.NO_PIPELINE, f"no pipeline is for a record of type {object_type}")
     unmet: list[str] = []
     for pipeline in found:
         failing = _failing(pipeline, facts)
         if not failing:
             return Choice(pipeline)
         unmet.append(f"{pipeline.key} ({failing})")
-    return Choice(None, f"no pipeline applies: {', '.join(unmet)}")
+    return Choice(None, NotPlaced.NONE_APPLIES, f"no pipeline applies: {', '.join(unmet)}")
+
+
+def choose_for(pipelines: Iterable[Pipeline], given: Observation, now: datetime) -> Choice:
+    """The pipeline for a record that is new, as it was observed."""
+    choice = choose(pipelines, given.object_type, observed_facts(given, now))
+    if choice.pipeline is None or given.stage_in(choice.pipeline) is not None:
+        return choice
+    text = f"{choice.pipeline.key} applies, and what the CRM's stage {given.crm_stage!r} is there was not yet reported"
+    return Choice(None, NotPlaced.STAGE_NOT_REPORTED, text)
+
+
+def observed_facts(given: Observation, now: datetime) -> Facts:
+    """What an observation says of a record."""
+    facts: dict[str, Known] = {fact.name: known(fact.value, now) for fact in given.facts if fact.value is not None}
+    if given.amount is not None:
+        facts[AMOUNT] = given.amount
+    if given.currency:
+        facts[CURRENCY] = given.currency
+    if given.owner_id:
+        facts[f"{given.object_type}.owner_id"] = given.owner_id
+    closing = date_of(given.close_date)
+    if closing is not None:
+        facts[CLOSE_DATE] = known(closing, now)
+    return facts
+
+
+def _order(pipeline: Pipeline) -> tuple[int, bool, bool, str]:
+    return pipeline.priority, not pipeline.applies_when, not pipeline.is_default, pipeline.key
 
 
 def _failing(pipeline: Pipeline, facts: Facts) -> str:
+    currency = facts.get(CURRENCY, "")
+    comparable = isinstance(currency, str) and pipeline.compares(currency)
     for condition in pipeline.applies_when:
-        if not predicate(read_cell(condition, pipeline))(facts.get(condition.fact)):
+        value = facts.get(condition.fact) if comparable or condition.fact != AMOUNT else None
+        if not predicate(read_cell(condition, pipeline))(value):
             return f"{condition.fact} has to be {condition.cell}"
     return ""
+
+
+def reassignment(
+    opportunity: Opportunity, given: Observation, newest: Mapping[str, Pipeline], now: datetime
+) -> Reassignment | None:
+    """What follows from an observation for the pipeline of an open subject: another applies now, or its own does
+    again. None when nothing changes."""
+    own = opportunity.pipeline_key
+    kept = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
+    chosen = choose(newest.values(), given.object_type, kept | dict(observed_facts(given, now))).pipeline
+    if chosen is None or chosen.key == (opportunity.other_pipeline or own):
+        return None
+    to_stage = chosen.reassign.get(own, {}).get(opportunity.stage_key, "")
+    return Reassignment(
+        cause=given.identity,
+        opportunity_id=opportunity.opportunity_id,
+        to_pipeline=chosen.key,
+        to_version=chosen.version,
+        to_stage=to_stage,
+        shown_stage=(given.stage_in(chosen) or "") if to_stage else "",
+        facts=given.facts,
+        actor=given.changed_by,
+    )

@@ -7,6 +7,7 @@
     Migration    another version of the pipeline: the stage that the plan names
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
+    Reassignment another pipeline: the stage that its mapping names
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -23,6 +24,7 @@ from stage_engine.domain.inputs import (
     Input,
     Migration,
     Observation,
+    Reassignment,
     ResumeRequest,
     Submission,
     TimerFired,
@@ -32,6 +34,7 @@ from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
+from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
@@ -57,6 +60,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     pipeline = rules.pipeline
     if isinstance(given, Migration):
         return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
+    if isinstance(given, Reassignment):
+        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))

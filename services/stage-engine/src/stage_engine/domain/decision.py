@@ -43,6 +43,7 @@ class Code(StrEnum):
     FACT_FUTURE = "FACT_FUTURE"
     FACT_UNREAD = "FACT_UNREAD"
     FACT_STALE = "FACT_STALE"
+    OTHER_PIPELINE = "OTHER_PIPELINE"
     EDIT_REVERTED = "EDIT_REVERTED"
     NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     AUTOMATION_OFF = "AUTOMATION_OFF"
@@ -89,6 +90,7 @@ class TransitionKind(StrEnum):
     REOPEN = "reopen"
     ADOPT = "adopt"
     MIGRATE = "migrate"
+    REASSIGN = "reassign"
 
 
 class Cause(StrEnum):

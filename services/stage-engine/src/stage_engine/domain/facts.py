@@ -14,6 +14,7 @@ Facts = Mapping[str, Known]
 AMOUNT = "opportunity.amount"
 CLOSE_DATE = "opportunity.close_date"
 OWNER = "opportunity.owner_id"
+CURRENCY = "opportunity.currency"
 CREATED = "opportunity.created_at"
 AGE = "opportunity.age_days"
 STAGE_AGE = "visit.age_days"
@@ -75,6 +76,9 @@ _BUILT_IN = {
     AMOUNT: FactKind(FactType.DECIMAL, MONEY),
     CLOSE_DATE: FactKind(FactType.DATE),
     OWNER: FactKind(FactType.TEXT),
+    "lead.owner_id": FactKind(FactType.TEXT),
+    "account.owner_id": FactKind(FactType.TEXT),
+    CURRENCY: FactKind(FactType.TEXT),
     CREATED: FactKind(FactType.INSTANT),
     AGE: FactKind(FactType.DECIMAL, "days"),
     STAGE_AGE: FactKind(FactType.DECIMAL, "days"),
@@ -93,7 +97,7 @@ _BUILT_IN |= {f"activity.{kind}.last_at": FactKind(FactType.INSTANT) for kind in
 # Time alone changes them.
 AGES = frozenset({AGE, STAGE_AGE, BUSINESS_AGE, ROTTING, STALLED})
 # Those that the engine works out itself, from the observation and the time.
-WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, OWNER, *AGES})
+WORKED_OUT = frozenset({AMOUNT, CLOSE_DATE, CURRENCY, OWNER, "lead.owner_id", "account.owner_id", *AGES})
 # In words, for people who look for a fact.
 NAMES = (*_BUILT_IN, "contacts.<role>", "milestones.<key>", "timers.<key>.fired", "<assessment>.score",
          "<assessment>.percent", "<assessment>.sections.<section>", "<assessment>.answers.<question>")  # fmt: skip

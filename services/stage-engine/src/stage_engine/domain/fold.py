@@ -30,7 +30,7 @@ def fold(
         if given.identity in decided:
             continue
         decided.add(given.identity)
-        read = relevant(given, rules.pipeline.reads)
+        read = relevant(given, rules.pipeline)
         decision = decide(opportunity, read, rules, now)
         steps.append(Step(opportunity, read, decision))
         opportunity = decision.opportunity

@@ -9,6 +9,7 @@ from typing import Literal
 
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
 from stage_engine.domain.value import value
 
 
@@ -85,16 +86,25 @@ class Occasion(StrEnum):
 
 
 @value
+class MappedStage:
+    """What the CRM's stage is in a version of a pipeline; empty when it is not mapped."""
+
+    pipeline_key: str
+    version: int
+    stage_key: str
+
+
+@value
 class Observation:
     """The opportunity as the CRM holds it. `currency` is that of the amount, empty in an org of one; `unread` are facts
-    that it holds in a form that cannot be read: they count as unknown. `stage_key` is empty when the CRM's stage is not
-    mapped. `number` counts all reports about the opportunity, its confirmed writes included, so that the order of both
-    is known; 0 when it is not. `facts` are the other fields that it was asked for, those that changed or all."""
+    that it holds in a form that cannot be read: they count as unknown. `mapped` names its stage in every
+    pipeline; `stage_key` is that of its own, as soon as it is known which that is, and empty when the CRM's stage is
+    not mapped. `number` counts all reports about the opportunity, its confirmed writes included, so that the order of
+    both is known; 0 when it is not. `facts` are the other fields that it was asked for, those that changed or all."""
 
     change_id: str
     opportunity_id: str
     occasion: Occasion
-    pipeline_key: str
     stage_key: str
     crm_stage: str
     amount: Decimal | None
@@ -111,7 +121,17 @@ class Observation:
     facts: tuple[FactInForce, ...] = ()
     # Those of `changed_by` here, where that person is known.
     changed_by_roles: tuple[str, ...] = ()
+    object_type: str = OPPORTUNITY
+    mapped: tuple[MappedStage, ...] = ()
     kind: Literal["observation"] = "observation"
+
+    def stage_in(self, pipeline: Pipeline) -> str | None:
+        """Its stage in this pipeline; None where nothing was said of that. A version that is not named has the stages
+        of the nearest one that is."""
+        named = [each for each in self.mapped if each.pipeline_key == pipeline.key]
+        if not named:
+            return None
+        return min(named, key=lambda each: abs(each.version - pipeline.version)).stage_key
 
     @property
     def identity(self) -> str:
@@ -275,15 +295,56 @@ class ResumeRequest:
         return self.command_id
 
 
-Input = Submission | Observation | Command | FactChange | Migration | TimerFired | HoldRequest | ResumeRequest
+@value
+class Reassignment:
+    """Another pipeline applies to the facts of the subject now, or its own does again. `to_stage` is where the mapping
+    of the other one leads, empty where it names no place; `shown_stage` is there what the CRM shows. `cause` is the
+    identity of the input that changed the facts, and `facts` what it said."""
+
+    cause: str
+    opportunity_id: str
+    to_pipeline: str
+    to_version: int
+    to_stage: str
+    shown_stage: str
+    facts: tuple[FactInForce, ...]
+    actor: str
+    kind: Literal["reassignment"] = "reassignment"
+
+    @property
+    def identity(self) -> str:
+        """An input reassigns a subject once."""
+        return f"reassign:{self.cause}"
+
+    @property
+    def input_id(self) -> str:
+        return self.cause
 
 
-def relevant(given: Input, reads: frozenset[str]) -> Input:
-    """The input without the facts that the pipeline version does not read: they would only fill the log."""
+Input = (
+    Submission
+    | Observation
+    | Command
+    | FactChange
+    | Migration
+    | Reassignment
+    | TimerFired
+    | HoldRequest
+    | ResumeRequest
+)
+
+
+def relevant(given: Input, pipeline: Pipeline) -> Input:
+    """The input without what the pipeline version does not read, which would only fill the log: its facts, and what the
+    CRM's stage is in other pipelines."""
+    reads = pipeline.reads
     if isinstance(given, Submission):
         if given.details:
             prefix = f"{given.assessment_key}."
             return replace(given, details=tuple(d for d in given.details if prefix + d[0] in reads))
-    elif isinstance(given, Observation | FactChange) and given.facts:
+    elif isinstance(given, Observation) and given.mapped:
+        facts = tuple(fact for fact in given.facts if fact.name in reads)
+        return replace(given, facts=facts, mapped=(), stage_key=given.stage_in(pipeline) or "")
+    elif isinstance(given, Observation | FactChange | Reassignment) and given.facts:
         return replace(given, facts=tuple(fact for fact in given.facts if fact.name in reads))
     return given

@@ -11,7 +11,7 @@ from stage_engine.domain.facts import (
     BUSINESS_AGE,
     CLOSE_DATE,
     CREATED,
-    OWNER,
+    CURRENCY,
     ROTTING,
     STAGE_AGE,
     STALLED,
@@ -51,7 +51,9 @@ def _facts(
     if opportunity.amount is not None and opportunity.amount_counts:
         facts[AMOUNT] = opportunity.amount
     if opportunity.owner_id:
-        facts[OWNER] = opportunity.owner_id
+        facts[pipeline.owner_fact] = opportunity.owner_id
+    if opportunity.currency:
+        facts[CURRENCY] = opportunity.currency
     for key in assessment_keys:
         score = opportunity.scores.get(key)
         if score is not None and score.visit_no >= since and not has_expired(score, pipeline, key, now):

@@ -13,6 +13,7 @@ from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, Ski
 def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
     """Stages in order, rules between stages that exist, no way back, no way round in circles."""
     yield from _stage_findings(pipeline)
+    yield from _reassign_findings(pipeline)
     rule_ids = Counter(r.rule_id for r in pipeline.rules)
     for index, rule in enumerate(pipeline.rules):
         pointer = f"/rules/{index}"
@@ -29,6 +30,16 @@ def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
         yield from unknown or _direction_findings(pointer, rule, pipeline)
     yield from _cycles(pipeline)
     yield from _unled_stages(pipeline)
+
+
+def _reassign_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    for source, stages in pipeline.reassign.items():
+        for stage_key, target in stages.items():
+            pointer = f"/reassign/{source}/{stage_key}"
+            if target not in pipeline:
+                yield error("stage_unknown", pointer, f"there is no stage {target!r}")
+            elif not pipeline.is_open(target):
+                yield error("reassign_closes", pointer, f"{target} is closed: going to another pipeline closes nothing")
 
 
 def _stage_findings(pipeline: Pipeline) -> Iterator[LintFinding]:

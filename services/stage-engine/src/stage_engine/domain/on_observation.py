@@ -12,7 +12,7 @@ from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
-from stage_engine.domain.pipeline import Pipeline, SkipPolicy
+from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
 from stage_engine.domain.taking import taken
 
 CRM_EDIT = "CRM_EDIT"
@@ -110,7 +110,7 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
         close_date=given.close_date,
         owner_id=given.owner_id,
         deleted=False,
-        quarantined=False,
+        quarantined=bool(before.other_pipeline) and pipeline.on_other_pipeline is OtherPipelinePolicy.QUARANTINE,
         last_observation=last,
     )
 
@@ -120,10 +120,13 @@ def _reconciled(
     unblocked: bool, was: Opportunity,
 ) -> Ruling:  # fmt: skip
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
-    if theirs not in pipeline or given.pipeline_key not in ("", pipeline.key):
+    if theirs not in pipeline:
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"
         reason = Reason(Code.UNMAPPED_STAGE, "", None, text)
         return Ruling(Outcome.REJECTED, observed.changed(quarantined=True), (reason,))
+    if observed.quarantined:
+        text = f"{observed.other_pipeline} applies to its facts, and says no place for {ours or 'a new one'}"
+        return Ruling(Outcome.REJECTED, observed, (Reason(Code.OTHER_PIPELINE, "", None, text),))
     if not ours:
         return _adopted(observed, given, pipeline, now)
     if unblocked and pipeline.is_open(ours):

@@ -138,6 +138,8 @@ class Opportunity:
     # stages.
     migrated_at: int = 0
     migrated_from: int = 0
+    # The pipeline that applies to its facts, where that is another one, which says no place for its stage.
+    other_pipeline: str = ""
     # By their keys; those of the engine itself begin with @.
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
@@ -154,6 +156,13 @@ class Opportunity:
     def base_version(self) -> int:
         """The version whose stage the base is."""
         return self.migrated_from if self.base_revision < self.migrated_at else self.pipeline_version
+
+    @property
+    def quarantine_code(self) -> str:
+        """Why it is quarantined; empty when it is not."""
+        if not self.quarantined:
+            return ""
+        return "OTHER_PIPELINE" if self.other_pipeline else "UNMAPPED_STAGE"
 
     def changed(self, **changes: Any) -> "Opportunity":
         """A copy with these fields changed. `dataclasses.replace` sets all 23 fields one by one, which costs as much as

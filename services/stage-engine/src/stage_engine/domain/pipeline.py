@@ -20,6 +20,9 @@ from stage_engine.domain.facts import (
 )
 from stage_engine.domain.literals import FactType
 
+# What most subjects are.
+OPPORTUNITY = "opportunity"
+
 
 class Category(StrEnum):
     """What a stage means for the outcome; abandoned is the walk-away."""
@@ -54,6 +57,13 @@ class CrmEditPolicy(StrEnum):
     VALIDATE_THEN_ADOPT = "validate_then_adopt"
     PROPOSE_BACK = "propose_back"
     REVERT = "revert"
+
+
+class OtherPipelinePolicy(StrEnum):
+    """What becomes of a subject to which another pipeline applies that says no place for its stage."""
+
+    STAY = "stay"
+    QUARANTINE = "quarantine"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +172,13 @@ class Pipeline:
     # Days after its capture for which evidence counts; of single assessments. None, or none named: for ever.
     evidence_max_age: int | None = None
     assessment_max_age: Mapping[str, int] = field(default_factory=dict)
-    object_type: str = "opportunity"
+    object_type: str = OPPORTUNITY
     applies_when: tuple[Condition, ...] = ()
     priority: int = 0
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    # Where subjects of other pipelines go that come to this one: by pipeline, their stage and ours.
+    reassign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    on_other_pipeline: OtherPipelinePolicy = OtherPipelinePolicy.STAY
     exempt_people: tuple[str, ...] = ()
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
@@ -179,6 +192,7 @@ class Pipeline:
     is_clocked: bool = field(init=False, repr=False, compare=False)
     # Versions of assessments that were released with this one: its opportunities get these. Of others the newest.
     assessment_versions: Mapping[str, int] = field(default_factory=dict)
+    owner_fact: str = field(init=False, repr=False, compare=False)
     # Names of all facts that anything here reads, whatever may be switched off now.
     reads: frozenset[str] = field(init=False, repr=False, compare=False)
     # Where an opportunity starts that has proved nothing; empty without an open stage, which is never published.
@@ -205,6 +219,8 @@ class Pipeline:
         for stage in self.stages:
             read += (*stage.entry, *stage.exit, *stage.milestones)
         reads = {condition.fact for each in read for condition in each.conditions}
+        reads |= {condition.fact for condition in self.applies_when}
+        object.__setattr__(self, "owner_fact", f"{self.object_type}.owner_id")
         object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
         told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
         object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))

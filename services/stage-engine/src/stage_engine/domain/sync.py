@@ -67,7 +67,6 @@ def left_unreconciled(opportunity: Opportunity, write: ConfirmedWrite) -> Observ
         change_id=f"confirmed:{write.write_id}",
         opportunity_id=opportunity.opportunity_id,
         occasion=Occasion.CONFLICT,
-        pipeline_key="",
         stage_key=shown,
         crm_stage=last.crm_stage if edited_since else opportunity.observed_stage,
         amount=opportunity.amount,

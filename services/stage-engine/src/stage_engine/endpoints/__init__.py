@@ -10,6 +10,7 @@ from stage_engine.endpoints import (
     partner_feeds,
     pipelines,
     releases,
+    unplaced,
     versions,
 )
 
@@ -19,8 +20,10 @@ ROUTERS = (
     releases.router,
     modes.router,
     partner_feeds.router,
-    opportunities.router,
-    holds.router,
+    *opportunities.SUBJECTS,
+    opportunities.decisions,
+    unplaced.router,
+    *holds.HOLDS,
     calendars.router,
     facts.router,
     kpis.router,

@@ -1,34 +1,41 @@
 """Holds over HTTP."""
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.web import Uow, router
 
-from stage_engine.endpoints.opportunities import OpportunityId, shown_decision
+from stage_engine.endpoints.opportunities import SubjectId, shown_decision
+from stage_engine.errors import PLURALS
 from stage_engine.schemas.holds import HoldBody, ResumeBody
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.service.deciding import Decided
 from stage_engine.service.holding import Holding
 
-router = router("opportunities", dependencies=[requires("transitions:write")])
+
+def holds(object_type: str, plural: str) -> APIRouter:
+    """Putting subjects of one type off, and going on with them."""
+    api = router(plural, dependencies=[requires("transitions:write")])
+
+    @api.post(f"/{plural}/{{record_id}}/hold", name=f"hold_{object_type}", status_code=201)
+    async def hold(
+        record_id: SubjectId, body: HoldBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
+    ) -> DecisionOut:
+        """Put the subject off. Its stage stays; rules do not move it, its timers rest, and its age leaves out the time
+        on hold. What comes meanwhile counts when it goes on. The reply is the decision: look at `outcome`."""
+        return _reply(await Holding(uow, caller, object_type).hold(record_id, body, expected), response)
+
+    @api.post(f"/{plural}/{{record_id}}/resume", name=f"resume_{object_type}", status_code=201)
+    async def resume(
+        record_id: SubjectId, body: ResumeBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
+    ) -> DecisionOut:
+        """Go on with a subject on hold. Rules are asked about all that came in the meantime."""
+        return _reply(await Holding(uow, caller, object_type).resume(record_id, body, expected), response)
+
+    return api
 
 
-@router.post("/opportunities/{opportunity_id}/hold", status_code=201)
-async def hold_opportunity(
-    opportunity_id: OpportunityId, body: HoldBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
-) -> DecisionOut:
-    """Put the opportunity off. Its stage stays; rules do not move it, its timers rest, and its age leaves out the time
-    on hold. What comes meanwhile counts when it goes on. The reply is the decision: look at `outcome`."""
-    return _reply(await Holding(uow, caller).hold(opportunity_id, body, expected), response)
-
-
-@router.post("/opportunities/{opportunity_id}/resume", status_code=201)
-async def resume_opportunity(
-    opportunity_id: OpportunityId, body: ResumeBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
-) -> DecisionOut:
-    """Go on with an opportunity on hold. Rules are asked about all that came in the meantime."""
-    return _reply(await Holding(uow, caller).resume(opportunity_id, body, expected), response)
+HOLDS = [holds(object_type, plural) for object_type, plural in PLURALS.items()]
 
 
 def _reply(decided: Decided, response: Response) -> DecisionOut:

@@ -13,15 +13,17 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.conversion import NOTHING, Estimate
-from stage_engine.domain.pipeline import Category, Stage
+from stage_engine.domain.pipeline import OPPORTUNITY, Category, Stage
 from stage_engine.records import OwnerTotal, StageTotal
 from stage_engine.schemas import kpis as schemas
+from stage_engine.schemas import unplaced as shown
 from stage_engine.schemas.moments import Moment
-from stage_engine.service.kpis import Funnel, Kpis, ratio, rounded
+from stage_engine.service.kpis import Aside, Funnel, Kpis, ratio, rounded
 
 router = router("kpis")
 
 _YEAR = timedelta(days=365)
+ObjectType = Annotated[str, Query(max_length=64, examples=["lead"])]
 PipelineKey = Annotated[str | None, Query(max_length=64, description="the default pipeline when left out")]
 
 
@@ -29,6 +31,7 @@ PipelineKey = Annotated[str | None, Query(max_length=64, description="the defaul
 async def get_funnel(
     uow: Uow,
     caller: Caller,
+    object_type: ObjectType = OPPORTUNITY,
     pipeline: PipelineKey = None,
     since: Annotated[Moment | None, Query(description="entries from here; a year back when left out")] = None,
     until: Annotated[Moment | None, Query(description="entries before here; now when left out")] = None,
@@ -39,14 +42,17 @@ async def get_funnel(
     (Aalen-Johansen)."""
     end = until or utc_now()
     start = since or end - _YEAR
-    funnel = await Kpis(uow, _counted(caller)).funnel(pipeline, start, end, horizon_days)
+    funnel = await Kpis(uow, _counted(caller)).funnel(object_type, pipeline, start, end, horizon_days)
     return schemas.Funnel(
+        object_type=object_type,
         pipeline_key=funnel.pipeline.key,
         pipeline_version=funnel.pipeline.version,
         since=start,
         until=end,
         horizon_days=horizon_days,
         stages=[_stage(stage, funnel) for stage in funnel.stages],
+        reassigned=funnel.reassigned,
+        **_aside(funnel.aside),
     )
 
 
@@ -54,23 +60,34 @@ async def get_funnel(
 async def get_optimism_gap(
     uow: Uow,
     caller: Caller,
+    object_type: ObjectType = OPPORTUNITY,
     pipeline: Annotated[str | None, Query(max_length=64, description="all when left out")] = None,
 ) -> schemas.OptimismGap:
     """The share of open value that is claimed further than the evidence reaches, overall and by owner, of the
     opportunities that the caller sees."""
-    owners = await Kpis(uow, _counted(caller)).owner_totals(pipeline)
+    kpis = Kpis(uow, _counted(caller))
+    owners = await kpis.owner_totals(object_type, pipeline)
     return schemas.OptimismGap(
         overall=_gap(owners),
         by_owner=[
             schemas.OwnerGap(owner_id=owner_id, **dict(_gap(list(own))))
             for owner_id, own in groupby(owners, key=lambda each: each.owner_id)
         ],
+        **_aside(await kpis.aside(object_type)),
     )
 
 
 def _counted(caller: Principal) -> Owners:
     """Operators, who read no opportunity, see the totals of all."""
     return Owners.seen_by(caller) if caller.may("opportunities:read") else Owners(None)
+
+
+def _aside(found: Aside) -> dict[str, list[shown.Aside]]:
+    read = shown.Aside.model_validate
+    return {
+        "unplaced": [read(each, from_attributes=True) for each in found.unplaced],
+        "quarantined": [read(each, from_attributes=True) for each in found.quarantined],
+    }
 
 
 def _total(stage_key: str, totals: Sequence[StageTotal]) -> schemas.Total:

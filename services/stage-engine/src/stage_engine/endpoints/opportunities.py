@@ -1,11 +1,12 @@
-"""Opportunities over HTTP: what is claimed, earned and missing; commands; decisions and their replay; changes."""
+"""Subjects over HTTP, opportunities first: what is claimed, earned and missing; commands; decisions and their replay;
+changes."""
 
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.ownership import Owners
@@ -21,48 +22,134 @@ from stage_engine.domain.literals import known, shown
 from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
+from stage_engine.errors import PLURALS
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
 from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.pipelines import ConditionBody
 from stage_engine.service.commanding import Commanding
-from stage_engine.service.viewing import Viewing
+from stage_engine.service.viewing import OpportunityView, Viewing, Wanted
 
-router = router("opportunities")
-
-OpportunityId = Annotated[RecordId, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
+SubjectId = Annotated[RecordId, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
 
-@router.get("/opportunities", dependencies=[requires("opportunities:read")])
-async def list_opportunities(
+def subjects(object_type: str, plural: str) -> APIRouter:
+    """The operations on the subjects of one type: the same for every type."""
+    api = router(plural)
+
+    @api.get(f"/{plural}", name=f"list_{plural}", dependencies=[requires("opportunities:read")])
+    async def list_subjects(
+        uow: Uow,
+        caller: Caller,
+        paging: Paging,
+        stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
+        to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
+        quarantined: Annotated[bool, Query(description="only those that are quarantined")] = False,
+        elsewhere: Annotated[bool, Query(description="only those to which another pipeline applies")] = False,
+        on_hold: Annotated[bool, Query(description="only those that are put off")] = False,
+        stalled: Annotated[bool, Query(description="only those too long in their stage or without a touch")] = False,
+    ) -> Page[schemas.OpportunitySummary]:
+        """By id, stalled ones by how long they are; a rep sees their own."""
+        wanted = Wanted(
+            object_type,
+            stage,
+            to_confirm=to_confirm,
+            quarantined=quarantined,
+            elsewhere=elsewhere,
+            on_hold=on_hold,
+        )
+        viewing = Viewing(uow, Owners.seen_by(caller))
+        if stalled:
+            longest = await viewing.stalled(wanted, paging.after(datetime, str), paging.limit + 1)
+            return paging.page(longest, lambda record: [record.stalled_at, record.opportunity_id], _summary)
+        found = await viewing.opportunities(wanted, paging.after(str) or "", paging.limit + 1)
+        return paging.page(found, lambda record: [record.opportunity_id], _summary)
+
+    @api.get(f"/{plural}/{{record_id}}", name=f"get_{object_type}", dependencies=[requires("opportunities:read")])
+    async def get_subject(record_id: SubjectId, uow: Uow, caller: Caller, response: Response) -> schemas.OpportunityOut:
+        """The subject with the rules that lead on from where it is, and what each still lacks. The ETag is its
+        revision."""
+        view = await Viewing(uow, Owners.seen_by(caller)).opportunity(object_type, record_id)
+        response.headers["ETag"] = etag(view.opportunity.revision)
+        return _whole(view)
+
+    @api.post(
+        f"/{plural}/{{record_id}}/transitions",
+        name=f"transition_{object_type}",
+        status_code=201,
+        dependencies=[requires("transitions:write")],
+    )
+    async def transition_subject(
+        record_id: SubjectId,
+        body: schemas.TransitionRequest,
+        expected: IfMatch,
+        uow: Uow,
+        caller: Caller,
+        response: Response,
+    ) -> schemas.DecisionOut:
+        """Move the subject, or learn what is missing. The reply is the decision, also when it is `rejected`: look at
+        `outcome`. `override` moves it against the evidence and is remembered with who and why."""
+        decided = await Commanding(uow, caller).transition(object_type, record_id, body, expected)
+        response.headers["ETag"] = etag(decided.opportunity.revision)
+        response.headers["Location"] = f"/v1/decisions/{decided.record.decision_id}"
+        return shown_decision(decided.record)
+
+    @api.get(
+        f"/{plural}/{{record_id}}/decisions",
+        name=f"list_{object_type}_decisions",
+        dependencies=[requires("opportunities:read")],
+    )
+    async def list_decisions(
+        record_id: SubjectId, uow: Uow, caller: Caller, paging: Paging
+    ) -> Page[schemas.DecisionOut]:
+        """Every decision on the subject in the order they were made, also those that moved nothing."""
+        after = paging.after(int) or 0
+        viewing = Viewing(uow, Owners.seen_by(caller))
+        found = await viewing.decisions(object_type, record_id, after, paging.limit + 1)
+        return paging.page(found, lambda record: [record.decision_no], shown_decision)
+
+    return api
+
+
+SUBJECTS = [subjects(object_type, plural) for object_type, plural in PLURALS.items()]
+
+
+decisions = router("decisions")
+
+
+@decisions.get("/decisions/{decision_id}", dependencies=[requires("opportunities:read")])
+async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.DecisionOut:
+    """One decision with its input."""
+    return shown_decision(await Viewing(uow, Owners.seen_by(caller)).decision(decision_id))
+
+
+@decisions.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
+async def replayshown_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
+    """Make the decision again from what was stored and compare the bytes. Nothing is changed."""
+    found = await Viewing(uow, Owners.seen_by(caller)).replay(decision_id)
+    return schemas.ReplayOut(
+        decision_id=decision_id,
+        identical=found.identical,
+        stored=_documents(found.stored),
+        replayed=_documents(found.replayed),
+    )
+
+
+@decisions.get("/changes", dependencies=[requires("opportunities:read")])
+async def list_changes(
     uow: Uow,
     caller: Caller,
     paging: Paging,
-    stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
-    to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
-    on_hold: Annotated[bool, Query(description="only those that are put off")] = False,
-    stalled: Annotated[bool, Query(description="only those too long in their stage or without a touch")] = False,
-) -> Page[schemas.OpportunitySummary]:
-    """Opportunities by id, stalled ones by how long they are; a rep sees their own."""
-    viewing = Viewing(uow, Owners.seen_by(caller))
-    if stalled:
-        place = paging.after(datetime, str)
-        found = [] if on_hold else await viewing.stalled(stage, place, paging.limit + 1, to_confirm=to_confirm)
-        return paging.page(found, lambda record: [record.stalled_at, record.opportunity_id], _summary)
-    after = paging.after(str) or ""
-    found = await viewing.opportunities(stage, after, paging.limit + 1, to_confirm=to_confirm, on_hold=on_hold)
-    return paging.page(found, lambda record: [record.opportunity_id], _summary)
+    opportunity_id: Annotated[RecordId | None, Query(max_length=200, description="of one opportunity only")] = None,
+) -> Page[schemas.ChangeOut]:
+    """Moves in the order they were made, each with the visit it opened."""
+    after = paging.after(UUID) or UUID(int=0)
+    found = await Viewing(uow, Owners.seen_by(caller)).changes(opportunity_id, after, paging.limit + 1)
+    return paging.page(found, lambda record: [record.transition_id], _change)
 
 
-@router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
-async def get_opportunity(
-    opportunity_id: OpportunityId, uow: Uow, caller: Caller, response: Response
-) -> schemas.OpportunityOut:
-    """An opportunity with the rules that lead on from where it is, and what each still lacks. The ETag is its
-    revision."""
-    view = await Viewing(uow, Owners.seen_by(caller)).opportunity(opportunity_id)
+def _whole(view: OpportunityView) -> schemas.OpportunityOut:
     opportunity = view.opportunity
-    response.headers["ETag"] = etag(opportunity.revision)
     return schemas.OpportunityOut(
         **_summary(view.record).model_dump(),
         is_closed=view.record.category not in ("", "open"),
@@ -97,66 +184,6 @@ async def get_opportunity(
         rotting_at=view.stale.rotting_at,
         inactive_at=view.stale.stalled_at,
     )
-
-
-@router.post(
-    "/opportunities/{opportunity_id}/transitions", status_code=201, dependencies=[requires("transitions:write")]
-)
-async def transition_opportunity(
-    opportunity_id: OpportunityId,
-    body: schemas.TransitionRequest,
-    expected: IfMatch,
-    uow: Uow,
-    caller: Caller,
-    response: Response,
-) -> schemas.DecisionOut:
-    """Move the opportunity, or learn what is missing. The reply is the decision, also when it is `rejected`: look at
-    `outcome`. `override` moves it against the evidence and is remembered with who and why."""
-    decided = await Commanding(uow, caller).transition(opportunity_id, body, expected)
-    response.headers["ETag"] = etag(decided.opportunity.revision)
-    response.headers["Location"] = f"/v1/decisions/{decided.record.decision_id}"
-    return shown_decision(decided.record)
-
-
-@router.get("/opportunities/{opportunity_id}/decisions", dependencies=[requires("opportunities:read")])
-async def list_decisions(
-    opportunity_id: OpportunityId, uow: Uow, caller: Caller, paging: Paging
-) -> Page[schemas.DecisionOut]:
-    """Every decision on the opportunity in the order they were made, also those that moved nothing."""
-    after = paging.after(int) or 0
-    found = await Viewing(uow, Owners.seen_by(caller)).decisions(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda record: [record.decision_no], shown_decision)
-
-
-@router.get("/decisions/{decision_id}", dependencies=[requires("opportunities:read")])
-async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.DecisionOut:
-    """One decision with its input."""
-    return shown_decision(await Viewing(uow, Owners.seen_by(caller)).decision(decision_id))
-
-
-@router.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
-async def replay_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
-    """Make the decision again from what was stored and compare the bytes. Nothing is changed."""
-    found = await Viewing(uow, Owners.seen_by(caller)).replay(decision_id)
-    return schemas.ReplayOut(
-        decision_id=decision_id,
-        identical=found.identical,
-        stored=_documents(found.stored),
-        replayed=_documents(found.replayed),
-    )
-
-
-@router.get("/changes", dependencies=[requires("opportunities:read")])
-async def list_changes(
-    uow: Uow,
-    caller: Caller,
-    paging: Paging,
-    opportunity_id: Annotated[RecordId | None, Query(max_length=200, description="of one opportunity only")] = None,
-) -> Page[schemas.ChangeOut]:
-    """Moves in the order they were made, each with the visit it opened."""
-    after = paging.after(UUID) or UUID(int=0)
-    found = await Viewing(uow, Owners.seen_by(caller)).changes(opportunity_id, after, paging.limit + 1)
-    return paging.page(found, lambda record: [record.transition_id], _change)
 
 
 def _summary(record: OpportunityRecord) -> schemas.OpportunitySummary:

@@ -9,18 +9,18 @@ from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.conversion import End, Watched
-from stage_engine.models import opportunity
+from stage_engine.models import opportunity, transition
 from stage_engine.records import OwnerTotal, StageTotal
 
 _VALUE = func.coalesce(func.sum(opportunity.c.amount), 0)
 _AHEAD = opportunity.c.stage_rank > opportunity.c.earned_rank
-# A migration is no progress, and a win that was left again is none. Of what follows an entry the first step on counts,
-# or else the end.
+# A migration is no progress, nor is coming from another pipeline; who left for one is counted there. A win that was
+# left again is none. Of what follows an entry the first step on counts, or else the end.
 _ENTRIES = text("""
     WITH entry AS (
         SELECT opportunity_id, to_stage, min(to_rank) AS rank, min(revision) AS revision, min(changed_at) AS entered_at
         FROM transition
-        WHERE pipeline_key = :pipeline_key AND kind <> 'migrate'
+        WHERE pipeline_key = :pipeline_key AND kind <> 'migrate' AND kind <> 'reassign'
         GROUP BY opportunity_id, to_stage
         HAVING min(changed_at) >= :since AND min(changed_at) < :until
     ),
@@ -35,6 +35,7 @@ _ENTRIES = text("""
         LEFT JOIN transition AS following
             ON following.opportunity_id = later.opportunity_id AND following.revision = later.revision + 1
         WHERE later.kind <> 'migrate'
+            AND later.pipeline_key = :pipeline_key
             AND later.revision > entry.revision
             AND later.to_rank > entry.rank
             AND (later.to_category = 'open' OR later.to_category = 'won' AND following.revision IS NULL)
@@ -56,7 +57,7 @@ _ENTRIES = text("""
         JOIN transition AS newest
             ON newest.opportunity_id = entry.opportunity_id AND newest.revision = opportunity.revision
         LEFT JOIN progress ON progress.opportunity_id = entry.opportunity_id AND progress.to_stage = entry.to_stage
-        WHERE NOT opportunity.deleted
+        WHERE NOT opportunity.deleted AND opportunity.pipeline_key = :pipeline_key
     )
     SELECT
         stage_key,
@@ -110,7 +111,14 @@ class KpiRepository:
             found.setdefault(row.stage_key, []).append(Watched(row.day, End(row.ending), row.entries))
         return found
 
-    async def owner_totals(self, pipeline_key: str | None) -> list[OwnerTotal]:
+    async def reassigned(self, pipeline_key: str, since: datetime, until: datetime) -> int:
+        """How many came from other pipelines within [since, until)."""
+        of = transition.c
+        entered = of.pipeline_key == pipeline_key, of.changed_at >= since, of.changed_at < until
+        statement = select(func.count()).where(of.kind == "reassign", *entered)
+        return (await self._session.execute(statement)).scalar_one()
+
+    async def owner_totals(self, object_type: str, pipeline_key: str | None) -> list[OwnerTotal]:
         """For each owner and currency the value of open opportunities, and of those ahead of what they earned."""
         gap = case((_AHEAD, opportunity.c.stage_rank - opportunity.c.earned_rank), else_=0)
         statement = (
@@ -123,7 +131,13 @@ class KpiRepository:
                 func.coalesce(func.sum(opportunity.c.amount).filter(_AHEAD), 0).label("ahead_amount"),
                 func.sum(gap).label("rank_gap"),
             )
-            .where(opportunity.c.category == "open", ~opportunity.c.deleted, opportunity.c.stage_key != "", self._seen)
+            .where(
+                opportunity.c.object_type == object_type,
+                opportunity.c.category == "open",
+                ~opportunity.c.deleted,
+                opportunity.c.stage_key != "",
+                self._seen,
+            )
             .group_by(opportunity.c.owner_id, opportunity.c.currency)
             .order_by(opportunity.c.owner_id, opportunity.c.currency)
         )

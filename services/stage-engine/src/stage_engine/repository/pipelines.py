@@ -12,7 +12,15 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.models import opportunity, pipeline, pipeline_version, score_reach
-from stage_engine.records import PipelineRecord, PipelineSummary, ReachRecord, StageUse, VersionRecord, VersionSummary
+from stage_engine.records import (
+    Newest,
+    PipelineRecord,
+    PipelineSummary,
+    ReachRecord,
+    StageUse,
+    VersionRecord,
+    VersionSummary,
+)
 from stage_engine.repository.locks import lock
 
 _PIPELINE = columns(pipeline, PipelineRecord)
@@ -121,18 +129,21 @@ class PipelineRepository:
         found = (await self._session.execute(statement)).all()
         return {(row.pipeline_key, row.version): row.document for row in found}
 
-    async def newest(self) -> tuple[dict[str, int], str | None]:
-        """The newest version of each published pipeline, and the key of the default one: of several that say so, the
-        one published last."""
+    async def newest(self) -> list[Newest]:
+        """The newest version of each published pipeline, by key."""
         table = pipeline_version
         statement = (
-            select(table.c.pipeline_key, table.c.version, table.c.is_default, table.c.published_at)
+            select(
+                table.c.pipeline_key,
+                table.c.version,
+                table.c.document["object_type"].astext.label("object_type"),
+                table.c.is_default,
+                table.c.published_at,
+            )
             .ext(distinct_on(table.c.pipeline_key))
             .order_by(table.c.pipeline_key, table.c.version.desc())
         )
-        found = (await self._session.execute(statement)).all()
-        defaults = [(row.published_at, row.pipeline_key) for row in found if row.is_default]
-        return {row.pipeline_key: row.version for row in found}, max(defaults)[1] if defaults else None
+        return await records(self._session, statement, Newest)
 
     async def stage_use(self, key: str) -> list[StageUse]:
         """Where the open opportunities of a pipeline are, by the version they are pinned to."""

@@ -1,6 +1,7 @@
 """What people look at: opportunities, decisions and changes, of the owners that a caller sees."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -17,6 +18,34 @@ _OPPORTUNITY = columns(opportunity, OpportunityRecord)
 _DECISION = columns(decision, DecisionRecord)
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which subjects are listed: of one type, in one stage or any."""
+
+    object_type: str
+    stage: str | None = None
+    to_confirm: bool = False
+    quarantined: bool = False
+    elsewhere: bool = False
+    on_hold: bool = False
+
+
+def _conditions(wanted: Wanted) -> list[ColumnElement[bool]]:
+    of = opportunity.c
+    found: list[ColumnElement[bool]] = [of.object_type == wanted.object_type]
+    if wanted.stage is not None:
+        found.append(of.stage_key == wanted.stage)
+    if wanted.to_confirm:
+        found.append(text(TO_CONFIRM))  # pyright: ignore[reportArgumentType]
+    if wanted.quarantined:
+        found += [of.quarantined, ~of.deleted]
+    if wanted.elsewhere:
+        found += [of.other_pipeline != "", ~of.deleted]
+    if wanted.on_hold:
+        found.append(of.on_hold)
+    return found
+
+
 class ViewRepository:
     """Row-level security confines every statement to the transaction's tenant."""
 
@@ -28,40 +57,22 @@ class ViewRepository:
         statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id == opportunity_id)
         return await record(self._session, statement, OpportunityRecord)
 
-    async def opportunities(
-        self, stage: str | None, owners: Owners, after: str, limit: int, *, to_confirm: bool, on_hold: bool
-    ) -> list[OpportunityRecord]:
-        seen = owners.condition(opportunity.c.owner_id)
-        statement = select(*_OPPORTUNITY).where(opportunity.c.opportunity_id > after, seen)
-        if stage is not None:
-            statement = statement.where(opportunity.c.stage_key == stage)
-        if to_confirm:
-            statement = statement.where(text(TO_CONFIRM))
-        if on_hold:
-            statement = statement.where(opportunity.c.on_hold)
-        statement = statement.order_by(opportunity.c.opportunity_id).limit(limit)
+    async def opportunities(self, wanted: Wanted, owners: Owners, after: str, limit: int) -> list[OpportunityRecord]:
+        of = opportunity.c
+        statement = select(*_OPPORTUNITY).where(of.opportunity_id > after, owners.condition(of.owner_id))
+        statement = statement.where(*_conditions(wanted)).order_by(of.opportunity_id).limit(limit)
         return await records(self._session, statement, OpportunityRecord)
 
     async def stalled(
-        self,
-        stage: str | None,
-        owners: Owners,
-        now: datetime,
-        after: tuple[datetime, str] | None,
-        limit: int,
-        *,
-        to_confirm: bool,
+        self, wanted: Wanted, owners: Owners, now: datetime, after: tuple[datetime, str] | None, limit: int
     ) -> list[OpportunityRecord]:
         """Those that are stalled, the longest first."""
         order = opportunity.c.stalled_at, opportunity.c.opportunity_id
         statement = select(*_OPPORTUNITY).where(order[0] <= now, owners.condition(opportunity.c.owner_id))
         if after is not None:
             statement = statement.where(tuple_(*order) > tuple_(*after))
-        if stage is not None:
-            statement = statement.where(opportunity.c.stage_key == stage)
-        if to_confirm:
-            statement = statement.where(text(TO_CONFIRM))
-        return await records(self._session, statement.order_by(*order).limit(limit), OpportunityRecord)
+        statement = statement.where(*_conditions(wanted)).order_by(*order).limit(limit)
+        return await records(self._session, statement, OpportunityRecord)
 
     async def decisions(self, opportunity_id: str, after: int, limit: int) -> list[DecisionRecord]:
         statement = (

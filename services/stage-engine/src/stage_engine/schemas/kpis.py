@@ -6,6 +6,7 @@ from kit.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from stage_engine.domain.pipeline import Category
+from stage_engine.schemas.unplaced import Aside
 
 
 class Money(BaseModel):
@@ -52,12 +53,16 @@ class FunnelStage(BaseModel):
 class Funnel(BaseModel):
     """Where opportunities are, where the evidence puts them, and how they get on."""
 
+    object_type: str
     pipeline_key: str
     pipeline_version: int
     since: datetime
     until: datetime
     horizon_days: int
     stages: list[FunnelStage]
+    reassigned: int = Field(description="came from other pipelines within the window: no conversion counts them")
+    unplaced: list[Aside] = Field(description="records of this type that no pipeline takes")
+    quarantined: list[Aside] = Field(description="records of this type that are quarantined, whatever their stage")
 
 
 class CurrencyGap(BaseModel):
@@ -89,3 +94,5 @@ class OptimismGap(BaseModel):
 
     overall: Gap
     by_owner: list[OwnerGap]
+    unplaced: list[Aside] = Field(description="records of this type that no pipeline takes")
+    quarantined: list[Aside] = Field(description="records of this type that are quarantined, whatever their stage")

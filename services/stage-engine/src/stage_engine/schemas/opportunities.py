@@ -216,9 +216,10 @@ class SyncOut(BaseModel):
 
 
 class OpportunitySummary(BaseModel):
-    """An opportunity in a list."""
+    """A subject in a list; `opportunity_id` is its id in the CRM, whatever its type."""
 
     opportunity_id: str
+    object_type: str = Field(examples=["opportunity"])
     pipeline_key: str
     pipeline_version: int
     claimed_stage: str
@@ -231,6 +232,8 @@ class OpportunitySummary(BaseModel):
     deleted: bool
     on_hold: bool
     stalled_at: datetime | None = Field(description="since when, or from when on, it is stalled if nothing happens")
+    quarantine_code: str = Field(description="why it is quarantined; empty when it is not", examples=["UNMAPPED_STAGE"])
+    other_pipeline: str = Field(description="that applies to its facts, and says no place for its stage; mostly empty")
     updated_at: datetime
 
 

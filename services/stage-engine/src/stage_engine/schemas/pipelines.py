@@ -8,7 +8,7 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, OtherPipelinePolicy, RuleMode, SkipPolicy
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -139,6 +139,12 @@ class DraftBody(_Strict):
     object_type: str = Field("opportunity", pattern=r"^[a-z][a-z0-9_]{0,63}$", description="of the records it takes")
     applies_when: list[ConditionBody] = Field(default=[], max_length=20, description="which of them it takes")
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number is asked first")
+    reassign: dict[Key, dict[Key, Key]] = Field(
+        default={}, max_length=50, description="where subjects of other pipelines go that come here: by stage"
+    )
+    on_other_pipeline: OtherPipelinePolicy = Field(
+        OtherPipelinePolicy.STAY, description="when another pipeline applies that says no place for the stage"
+    )
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")

@@ -28,9 +28,10 @@ from stage_engine.errors import (
 from stage_engine.messages import pipeline_published
 from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
 from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.impact import LINT_SECONDS, Impact, VersionFinding
-from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import Migrating
+from stage_engine.service.placing import PipelinePublication
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.service.versions import Versions
 from stage_engine.templates import templates
@@ -116,8 +117,8 @@ class Authoring:
     ) -> Published:
         """Make the draft the next version, for opportunities first observed from now on, and with a plan for those
         under way as well. PipelineInvalid when it has errors, DefaultTaken when it would touch others, PlanIncomplete
-        when the plan has no place for some. Opportunities that waited for a pipeline are placed at once. Those of the
-        version get the given versions of assessments; of others the newest."""
+        when the plan has no place for some. Records that had no pipeline are looked at again in the background. Those
+        of the version get the given versions of assessments; of others the newest."""
         found = await self.one(key, for_update=True)
         draft = from_document(found.draft, found.newest_version + 1)
         pipeline = replace(draft, assessment_versions=assessment_versions or {})
@@ -142,7 +143,8 @@ class Authoring:
         await record(self._uow, self._caller, "pipeline.published", key, version=pipeline.version)
         rulesets = Rulesets(self._uow)
         findings += (await rulesets.publish(pipeline)).findings(pipeline)
-        await Intake(self._uow, rulesets).place_waiting()
+        await UnplacedRepository(self._uow.session, self._uow.tenant_id).look_again()
+        self._uow.after_commit(self._uow.resources.get(PipelinePublication).signal.set)
         migration = None if plan is None else await Migrating(self._uow, self._caller).start(pipeline, plan)
         return Published(version, findings, await Versions(self._uow).live(key, besides=pipeline.version), migration)
 

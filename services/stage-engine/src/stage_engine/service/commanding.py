@@ -6,18 +6,18 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
-from kit.http.ownership import Owners
 from kit.ids import utc_now, uuid7
 
 from stage_engine.domain.decision import Code
 from stage_engine.domain.facts import PERSON, FactInForce
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.literals import literal_of
-from stage_engine.domain.opportunity import Opportunity
-from stage_engine.errors import FactInvalid, OpportunityNotFound, StageUnknown
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.errors import FactInvalid, StageUnknown
 from stage_engine.schemas.opportunities import TransitionRequest
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
+from stage_engine.service.subjects import demanded
 
 OVERRIDE = "transitions:override"
 # How many facts a refusal names.
@@ -33,18 +33,19 @@ class Commanding:
         self._rulesets = Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
 
-    async def transition(self, opportunity_id: str, request: TransitionRequest, expected_revision: int) -> Decided:
+    async def transition(
+        self, object_type: str, opportunity_id: str, request: TransitionRequest, expected_revision: int
+    ) -> Decided:
         """The decision on the command, also when it is a refusal. PreconditionFailedProblem when the opportunity has
         moved on: then nothing is logged, and the command can be given again."""
         if request.override:
             self._caller.demand(OVERRIDE)
-        opportunity = (await self._deciding.load([opportunity_id])).get(opportunity_id)
-        if opportunity is None:
-            raise OpportunityNotFound(opportunity_id)
-        Owners.seen_by(self._caller).demand(opportunity.owner_id, OpportunityNotFound(opportunity_id))
+        opportunity, pipeline = await demanded(
+            self._deciding, self._rulesets, self._caller, object_type, opportunity_id
+        )
         command = self._command(opportunity_id, request, expected_revision)
         if request.facts:
-            command = replace(command, facts=await self._supplied(opportunity, request))
+            command = replace(command, facts=_supplied(pipeline, request))
         (decided,) = await self._deciding.decide([Arrival(command)])
         for reason in decided.decision.reasons:
             if reason.code is Code.STALE_REVISION:
@@ -59,24 +60,6 @@ class Commanding:
         }
         await record(self._uow, self._caller, "opportunity.transition_requested", opportunity_id, **detail)
         return decided
-
-    async def _supplied(self, opportunity: Opportunity, request: TransitionRequest) -> tuple[FactInForce, ...]:
-        """The facts that the person adds, each of the type that the pipeline gives it."""
-        version = opportunity.pipeline_key, opportunity.pipeline_version
-        pipeline = (await self._rulesets.of([version]))[version].pipeline
-        now = utc_now()
-        found: list[FactInForce] = []
-        for i, fact in enumerate(request.facts):
-            kind = pipeline.kind_of_fact(fact.name)
-            if kind is None or kind.type is None:
-                known = ", ".join(sorted(pipeline.reads)[:KNOWN_FACTS])
-                raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows. It reads {known}.")
-            try:
-                value = None if fact.value is None else literal_of(fact.value, kind.type)
-            except ValueError as error:
-                raise FactInvalid(i, "value", f"{fact.name} is of type {kind.type}: {error}.") from None
-            found.append(FactInForce(fact.name, value, PERSON, now))
-        return tuple(found)
 
     def _command(self, opportunity_id: str, request: TransitionRequest, expected_revision: int) -> Command:
         return Command(
@@ -93,3 +76,19 @@ class Commanding:
             skip=request.skip,
             expires_at=request.expires_at,
         )
+
+
+def _supplied(pipeline: Pipeline, request: TransitionRequest) -> tuple[FactInForce, ...]:
+    """The facts that the person adds, each of the type that the pipeline gives it."""
+    now = utc_now()
+    found: list[FactInForce] = []
+    for i, fact in enumerate(request.facts):
+        kind = pipeline.kind_of_fact(fact.name)
+        if kind is None or kind.type is None:
+            raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows.")
+        try:
+            value = None if fact.value is None else literal_of(fact.value, kind.type)
+        except ValueError as error:
+            raise FactInvalid(i, "value", f"{fact.name} is of type {kind.type}: {error}.") from None
+        found.append(FactInForce(fact.name, value, PERSON, now))
+    return tuple(found)

@@ -4,24 +4,25 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
-from kit.http.ownership import Owners
 from kit.ids import uuid7
 
 from stage_engine.domain.inputs import HoldRequest, ResumeRequest
-from stage_engine.errors import OpportunityNotFound
 from stage_engine.schemas.holds import HoldBody, ResumeBody
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
+from stage_engine.service.subjects import demanded
 
 
 class Holding:
     """The decision on the wish, also when it is a refusal. PreconditionFailedProblem when the opportunity has moved on:
     then nothing is logged."""
 
-    def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
+    def __init__(self, uow: UnitOfWork, caller: Principal, object_type: str) -> None:
         self._uow = uow
         self._caller = caller
-        self._deciding = Deciding(uow, Rulesets(uow))
+        self._object_type = object_type
+        self._rulesets = Rulesets(uow)
+        self._deciding = Deciding(uow, self._rulesets)
 
     async def hold(self, opportunity_id: str, body: HoldBody, expected_revision: int) -> Decided:
         fact = body.until_fact
@@ -44,10 +45,7 @@ class Holding:
 
     async def _decide(self, given: HoldRequest | ResumeRequest, action: str) -> Decided:
         opportunity_id = given.opportunity_id
-        opportunity = (await self._deciding.load([opportunity_id])).get(opportunity_id)
-        if opportunity is None:
-            raise OpportunityNotFound(opportunity_id)
-        Owners.seen_by(self._caller).demand(opportunity.owner_id, OpportunityNotFound(opportunity_id))
+        opportunity, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, opportunity_id)
         check_revision(given.expected_revision, opportunity.revision)
         (decided,) = await self._deciding.decide([Arrival(given)])
         outcome = decided.decision.outcome.value

@@ -12,7 +12,7 @@ from stage_engine.domain.finding import LintFinding, ScoreReach, warning
 from stage_engine.domain.lint import unreachable
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.errors import DefaultTaken
-from stage_engine.records import StageUse
+from stage_engine.records import StageUse, default_of
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
 
@@ -43,8 +43,8 @@ class Impact:
         """What publishing the version means for others. DefaultTaken when another pipeline is the default."""
         if not pipeline.is_default:
             return []
-        newest, default = await self._repository.newest()
-        if default in (None, pipeline.key) or not newest:
+        default = default_of(await self._repository.newest(), pipeline.object_type)
+        if default is None or default == pipeline.key:
             return []
         staying = sum(each.opportunities for each in await self._repository.stage_use(default))
         if not take_over_default:
@@ -55,8 +55,8 @@ class Impact:
     async def now(self, key: str) -> list[VersionFinding]:
         """What newer points have made of the versions of a pipeline that are in use, and of its newest one."""
         use = await self._repository.stage_use(key)
-        newest, _ = await self._repository.newest()
-        versions = {each.version for each in use} | ({newest[key]} if key in newest else set())
+        newest = {each.version for each in await self._repository.newest() if each.pipeline_key == key}
+        versions = {each.version for each in use} | newest
         rulesets = await self._rulesets.of([(key, version) for version in versions])
         found: list[VersionFinding] = []
         for (_, version), ruleset in sorted(rulesets.items(), key=lambda item: item[0]):
@@ -68,9 +68,7 @@ class Impact:
 
     async def of_points(self, assessment_keys: Sequence[str]) -> None:
         """Report what newer points of these assessments make unreachable in the newest version of each pipeline."""
-        newest, _ = await self._repository.newest()
-        rulesets = await self._rulesets.of(list(newest.items()))
-        for (key, _), ruleset in rulesets.items():
+        for key, ruleset in (await self._rulesets.newest()).items():
             if not any(assessment_of(fact) in assessment_keys for fact in _facts(ruleset.pipeline)):
                 continue
             for each in await self.now(key):

@@ -1,29 +1,30 @@
 """What other services report of opportunities: scores, observations in the CRM, what became of our writes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
+from kit.ids import utc_now
 
+from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Observation
+from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
-from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, read_observation, read_submission
+from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, read_submission
 from stage_engine.records import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.activities import Activities
 from stage_engine.service.deciding import Arrival, Deciding
+from stage_engine.service.placing import Placed, Placing
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.settings import Settings
 from stage_engine.telemetry import EVENTS_PARKED
 
 SUBMISSION = "submission"
-OBSERVATION = "observation"
-_PLACED_AT_ONCE = 1000
 
 W = TypeVar("W", ConfirmedWrite, ParkedWrite)
 
@@ -36,6 +37,7 @@ class Intake:
         self._rulesets = rulesets or Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
         self._activities = Activities(uow, self._rulesets, self._deciding)
+        self._placing = Placing(uow, self._rulesets)
         self._settings = uow.resources.get(Settings)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
@@ -47,33 +49,34 @@ class Intake:
         await self._deciding.decide([a for a in arrivals if a.given.opportunity_id in known])
 
     async def observations(self, arrivals: Sequence[Arrival]) -> None:
-        """Reconcile opportunities with the CRM. A new one gets its pipeline, or waits until that is published."""
-        # Before any opportunity is locked: a publisher takes this lock first and opportunities afterwards.
+        """Reconcile subjects with the CRM. A new one gets the pipeline that applies, or is listed as unplaced."""
+        # Before any subject is locked: a publisher takes this lock first and subjects afterwards.
         await self._pipelines.lock_publication(shared=True)
-        known = await self._deciding.load([a.given.opportunity_id for a in arrivals])
-        given = [a.given for a in arrivals if isinstance(a.given, Observation)]
-        new = [each for each in given if each.opportunity_id not in known]
-        pinned = await self._pin(new)
-        waiting = {each.opportunity_id for each in new} - pinned.keys()
-        if waiting:
-            early = [a for a in arrivals if a.given.opportunity_id in waiting]
-            await self._park(OBSERVATION, early, self._settings.parked_observation_limit, "pipeline_unknown")
-        # What an opportunity has waiting came before, so it is decided on before.
-        earlier = await self._waiting_observations(pinned) if pinned else []
-        placed = [a for a in (*earlier, *arrivals) if a.given.opportunity_id not in waiting]
-        await self._deciding.decide(placed, pinned)
-        if pinned:
-            causes = {a.given.opportunity_id: a.cause for a in placed}
-            scored = [event.message for event in await self._taken(SUBMISSION, pinned)]
-            await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
-            await self._activities.take_waiting(pinned)
+        known = set(await self._deciding.load([a.given.opportunity_id for a in arrivals]))
+        new: dict[str, list[Arrival]] = {}
+        for arrival in arrivals:
+            if arrival.given.opportunity_id not in known:
+                new.setdefault(arrival.given.opportunity_id, []).append(arrival)
+        placed = await self._placing.place(new) if new else Placed()
+        of_known = [a for a in arrivals if a.given.opportunity_id in known]
+        await self._decide(of_known, placed)
+        # What came after the observation that placed a record may lead it on at once.
+        await self._reassign([*of_known, *placed.arrivals])
 
-    async def place_waiting(self) -> None:
-        """Place the observations that waited for a pipeline, in the order they came. The caller publishes one, and
-        holds the exclusive lock of publication."""
-        waiting = await self._waiting_observations(None)
-        for start in range(0, len(waiting), _PLACED_AT_ONCE):
-            await self.observations(waiting[start : start + _PLACED_AT_ONCE])
+    async def place_page(self, size: int) -> bool:
+        """Look at the next unplaced records again; whether there may be more."""
+        await self._pipelines.lock_publication(shared=True)
+        unplaced = UnplacedRepository(self._uow.session, self._uow.tenant_id)
+        after = await unplaced.place_reached()
+        if after is None:
+            return False
+        page = await unplaced.page(after, size)
+        known = await self._deciding.load(page)
+        placed = await self._placing.place({each: () for each in page if each not in known})
+        await self._decide([], placed)
+        more = len(page) == size
+        await unplaced.went_on(page[-1] if more else None)
+        return more
 
     async def confirmations(self, found: Sequence[tuple[ConfirmedWrite, Received[CrmWriteConfirmed]]]) -> None:
         """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the opportunity is
@@ -104,13 +107,44 @@ class Intake:
         newest = {(each.assessment_key, each.assessment_version): each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
 
-    async def _pin(self, new: Sequence[Observation]) -> dict[str, Ruleset]:
-        """The rulesets that new opportunities are pinned to, by the pipeline each was first observed in."""
-        if not new:
-            return {}
-        keys = {given.opportunity_id: given.pipeline_key for given in reversed(new)}
-        rulesets = await self._rulesets.for_new(set(keys.values()))
-        return {each: rulesets[key] for each, key in keys.items() if key in rulesets}
+    async def _reassign(self, observed: Sequence[Arrival]) -> None:
+        """Take subjects to the pipeline that applies to what was last observed of them."""
+        newest = await self._rulesets.newest() if observed else {}
+        if len(newest) < 2:
+            return
+        pipelines, now = {key: ruleset.pipeline for key, ruleset in newest.items()}, utc_now()
+        subjects = await self._deciding.load([])
+        arrivals: list[Arrival] = []
+        for arrival in {a.given.opportunity_id: a for a in observed}.values():
+            given, subject = arrival.given, subjects[arrival.given.opportunity_id]
+            assert isinstance(given, Observation)
+            last = subject.last_observation
+            stale = last is not None and 0 < given.number < last.number
+            if stale or subject.deleted or not await self._is_open(subject):
+                continue
+            found = reassignment(subject, given, pipelines, now)
+            if found is not None:
+                arrivals.append(Arrival(found, cause=arrival.cause))
+        targets = {
+            each.given.opportunity_id: newest[each.given.to_pipeline]
+            for each in arrivals
+            if isinstance(each.given, Reassignment) and each.given.to_stage
+        }
+        if arrivals:
+            await self._deciding.decide(arrivals, targets)
+
+    async def _is_open(self, subject: Opportunity) -> bool:
+        version = subject.pipeline_key, subject.pipeline_version
+        pipeline = (await self._rulesets.of([version]))[version].pipeline
+        return not subject.stage_key or pipeline.is_open(subject.stage_key)
+
+    async def _decide(self, of_known: Sequence[Arrival], placed: Placed) -> None:
+        await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)
+        if placed.rulesets:
+            causes = {a.given.opportunity_id: a.cause for a in placed.arrivals}
+            scored = [event.message for event in await self._taken(SUBMISSION, placed.rulesets)]
+            await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
+            await self._activities.take_waiting(placed.rulesets)
 
     async def _park(self, kind: str, early: Sequence[Arrival], limit: int, code: str) -> None:
         found = [Early(a.cause, str(a.cause.id), a.given.opportunity_id) for a in early if a.cause is not None]
@@ -118,13 +152,7 @@ class Intake:
             number = await park(self._uow, kind, found, limit, code)
             self._uow.after_commit(lambda: EVENTS_PARKED.labels(kind).inc(number))
 
-    async def _waiting_observations(self, of: Mapping[str, Ruleset] | None) -> list[Arrival]:
-        """Without their numbers: by now their places in the order of reports are no longer known."""
-        found = await self._taken(OBSERVATION, of)
-        read = [(read_observation(event), event) for event in found]
-        return [Arrival(replace(given, number=0), cause=event) for given, event in read if given]
-
-    async def _taken(self, kind: str, of: Mapping[str, Ruleset] | None) -> list[Received[Any]]:
+    async def _taken(self, kind: str, of: Mapping[str, Ruleset]) -> list[Received[Any]]:
         found: list[Received[Any]] = []
         while some := await take(self._uow, kind, of, AT_ONCE):
             found += some

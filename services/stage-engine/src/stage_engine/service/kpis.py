@@ -12,10 +12,11 @@ from kit.ids import utc_now
 from stage_engine.domain.conversion import Conversion, conversion_of
 from stage_engine.domain.pipeline import Pipeline, Stage
 from stage_engine.errors import PipelineNotPublished
-from stage_engine.records import OwnerTotal, StageTotal
+from stage_engine.records import AsideTotal, OwnerTotal, StageTotal, default_of
 from stage_engine.repository.kpis import KpiRepository
 from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.rulesets import Rulesets
 
 _RATIO = Decimal("0.0001")
@@ -32,6 +33,14 @@ def rounded(share: Decimal | float) -> Decimal:
 
 
 @dataclass(frozen=True, slots=True)
+class Aside:
+    """What no stage counts, by reason: records that no pipeline takes, and quarantined ones."""
+
+    unplaced: Sequence[AsideTotal]
+    quarantined: Sequence[AsideTotal]
+
+
+@dataclass(frozen=True, slots=True)
 class Funnel:
     """By stage what is claimed, what is earned, and how opportunities got on that entered in the window. `stages` are
     those of the newest version, then those of versions before in which open opportunities still are."""
@@ -41,6 +50,8 @@ class Funnel:
     claimed: Sequence[StageTotal]
     earned: Sequence[StageTotal]
     conversions: Mapping[str, Conversion]
+    aside: Aside
+    reassigned: int
 
 
 class Kpis:
@@ -48,14 +59,20 @@ class Kpis:
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = KpiRepository(uow.session, owners)
+        self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
+        self._owners = owners
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
         self._migrations = MigrationRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
 
-    async def funnel(self, pipeline_key: str | None, since: datetime, until: datetime, horizon_days: int) -> Funnel:
-        """The funnel of the newest version of the pipeline, or of the default one."""
-        newest, default = await self._pipelines.newest()
-        key = pipeline_key or default
+    async def funnel(
+        self, object_type: str, pipeline_key: str | None, since: datetime, until: datetime, horizon_days: int
+    ) -> Funnel:
+        """The funnel of the newest version of the pipeline, or of the default one for this type of object, or the only
+        one."""
+        found = await self._pipelines.newest()
+        newest = {each.pipeline_key: each.version for each in found if each.object_type == object_type}
+        key = pipeline_key or default_of(found, object_type) or (next(iter(newest)) if len(newest) == 1 else None)
         if key is None or key not in newest:
             raise PipelineNotPublished(key)
         version = key, newest[key]
@@ -79,8 +96,17 @@ class Kpis:
                     await self._repository.entries(key, since, until, horizon_days, utc_now())
                 ).items()
             },
+            aside=await self.aside(object_type),
+            reassigned=await self._repository.reassigned(key, since, until),
         )
 
-    async def owner_totals(self, pipeline_key: str | None) -> list[OwnerTotal]:
+    async def aside(self, object_type: str) -> Aside:
+        """What no stage counts."""
+        return Aside(
+            await self._unplaced.totals(object_type, self._owners),
+            await self._unplaced.quarantined(object_type, self._owners),
+        )
+
+    async def owner_totals(self, object_type: str, pipeline_key: str | None) -> list[OwnerTotal]:
         """Open opportunities by owner and currency."""
-        return await self._repository.owner_totals(pipeline_key)
+        return await self._repository.owner_totals(object_type, pipeline_key)

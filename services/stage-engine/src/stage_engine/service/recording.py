@@ -23,6 +23,7 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
     pipeline, stage_key = ruleset.pipeline, opportunity.stage_key
     return OpportunityRecord(
         opportunity_id=opportunity.opportunity_id,
+        object_type=pipeline.object_type,
         pipeline_key=opportunity.pipeline_key,
         pipeline_version=opportunity.pipeline_version,
         stage_key=stage_key,
@@ -35,6 +36,8 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         owner_id=opportunity.owner_id,
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,
+        quarantine_code=opportunity.quarantine_code,
+        other_pipeline=opportunity.other_pipeline,
         revision=opportunity.revision,
         state=state,
         updated_at=at,

@@ -98,11 +98,7 @@ class Rulesets:
     async def _modes_at(self, key: str, revision: int) -> Modes:
         return modes_at(revision, await self._history.history(key, revision)) if revision else AS_PUBLISHED
 
-    async def for_new(self, pipeline_keys: Collection[str]) -> dict[str, Ruleset]:
-        """The ruleset that a new opportunity gets in each of these pipelines: the newest version, or that of the
-        default pipeline where the key is empty. Pipelines that are not published are left out."""
-        newest, default = await self._repository.newest()
-        chosen = {key: key or default for key in pipeline_keys}
-        versions = {key: (name, newest[name]) for key, name in chosen.items() if name is not None and name in newest}
-        rulesets = await self.of(set(versions.values()))
-        return {key: rulesets[version] for key, version in versions.items()}
+    async def newest(self) -> dict[str, Ruleset]:
+        """The newest version of each published pipeline, by key: one of them may take a new subject."""
+        newest = {(each.pipeline_key, each.version) for each in await self._repository.newest()}
+        return {key: ruleset for (key, _), ruleset in (await self.of(newest)).items()}

@@ -16,8 +16,9 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
-from stage_engine.repository.views import ViewRepository
+from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.repository.unplaced import UnplacedRepository
+from stage_engine.repository.views import ViewRepository, Wanted
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.rulesets import Rulesets
 
@@ -49,12 +50,13 @@ class Viewing:
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ViewRepository(uow.session)
+        self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
         self._calendars = Calendars(uow)
         self._owners = owners
 
-    async def opportunity(self, opportunity_id: str) -> OpportunityView:
-        record = await self._one(opportunity_id)
+    async def opportunity(self, object_type: str, record_id: str) -> OpportunityView:
+        record = await self._one(object_type, record_id)
         version = record.pipeline_key, record.pipeline_version
         opportunity = decode_opportunity(record.state)
         rulesets = await self._rulesets.of([version])
@@ -73,22 +75,19 @@ class Viewing:
             business_age(opportunity, rules.pipeline, now),
         )
 
-    async def opportunities(
-        self, stage: str | None, after: str, limit: int, *, to_confirm: bool, on_hold: bool
-    ) -> list[OpportunityRecord]:
-        return await self._repository.opportunities(
-            stage, self._owners, after, limit, to_confirm=to_confirm, on_hold=on_hold
-        )
+    async def opportunities(self, wanted: Wanted, after: str, limit: int) -> list[OpportunityRecord]:
+        return await self._repository.opportunities(wanted, self._owners, after, limit)
 
-    async def stalled(
-        self, stage: str | None, after: tuple[datetime, str] | None, limit: int, *, to_confirm: bool
-    ) -> list[OpportunityRecord]:
+    async def stalled(self, wanted: Wanted, after: tuple[datetime, str] | None, limit: int) -> list[OpportunityRecord]:
         """Those that are stalled now, the longest first."""
-        return await self._repository.stalled(stage, self._owners, utc_now(), after, limit, to_confirm=to_confirm)
+        return await self._repository.stalled(wanted, self._owners, utc_now(), after, limit)
 
-    async def decisions(self, opportunity_id: str, after: int, limit: int) -> list[DecisionRecord]:
-        await self._one(opportunity_id)
-        return await self._repository.decisions(opportunity_id, after, limit)
+    async def unplaced(self, object_type: str | None, code: str | None, after: str, limit: int) -> list[UnplacedRecord]:
+        return await self._unplaced.many(object_type, code, self._owners, after, limit)
+
+    async def decisions(self, object_type: str, record_id: str, after: int, limit: int) -> list[DecisionRecord]:
+        await self._one(object_type, record_id)
+        return await self._repository.decisions(record_id, after, limit)
 
     async def decision(self, decision_id: UUID) -> DecisionRecord:
         found = await self._repository.decision(decision_id)
@@ -116,9 +115,11 @@ class Viewing:
     async def changes(self, opportunity_id: str | None, after: UUID, limit: int) -> list[ChangeRecord]:
         return await self._repository.changes(opportunity_id, self._owners, after, limit)
 
-    async def _one(self, opportunity_id: str) -> OpportunityRecord:
-        found = await self._repository.opportunity(opportunity_id)
+    async def _one(self, object_type: str, record_id: str) -> OpportunityRecord:
+        found = await self._repository.opportunity(record_id)
         if found is None:
-            raise OpportunityNotFound(opportunity_id)
-        self._owners.demand(found.owner_id, OpportunityNotFound(opportunity_id))
+            raise OpportunityNotFound(record_id, object_type)
+        self._owners.demand(found.owner_id, OpportunityNotFound(record_id, object_type))
+        if found.object_type != object_type:
+            raise OpportunityNotFound(record_id, object_type, found.object_type)
         return found

@@ -27,7 +27,7 @@ from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_e
 from stagecraft.common.v1 import fact_pb2 as stagecraft_dot_common_dot_v1_dot_fact__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/crm/v1/record_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\x1a\x1fstagecraft/common/v1/fact.proto\"\xf8\x03\n\x0eRecordObserved\x12\x13\n\x0bobject_type\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x14\n\x0cpipeline_key\x18\x04 \x01(\t\x12\x11\n\tstage_key\x18\x05 \x01(\t\x12\x11\n\tcrm_stage\x18\x06 \x01(\t\x12\x10\n\x08owner_id\x18\x07 \x01(\t\x12)\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32\x1a.stagecraft.common.v1.Fact\x12\x15\n\rchanged_facts\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t\x12\x32\n\x0ein_stage_since\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\x15in_stage_since_source\x18\x0e \x01(\x0e\x32#.stagecraft.crm.v1.StageClockSource:+\xa2\xbb\x18\'\n\x1astagecraft.crm.observed.v1\x12\trecord_id*\x9b\x01\n\x10StageClockSource\x12\"\n\x1eSTAGE_CLOCK_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSTAGE_CLOCK_SOURCE_HISTORY\x10\x01\x12\"\n\x1eSTAGE_CLOCK_SOURCE_STAGE_STAMP\x10\x02\x12\x1f\n\x1bSTAGE_CLOCK_SOURCE_CREATION\x10\x03*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'stagecraft/crm/v1/record_observed.proto\x12\x11stagecraft.crm.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\x1a\x1fstagecraft/common/v1/fact.proto\"\x86\x04\n\x0eRecordObserved\x12\x13\n\x0bobject_type\x18\x01 \x01(\t\x12\x11\n\trecord_id\x18\x02 \x01(\t\x12\x30\n\x04kind\x18\x03 \x01(\x0e\x32\".stagecraft.crm.v1.ObservationKind\x12\x35\n\rmapped_stages\x18\x04 \x03(\x0b\x32\x1e.stagecraft.crm.v1.MappedStage\x12\x11\n\tcrm_stage\x18\x06 \x01(\t\x12\x10\n\x08owner_id\x18\x07 \x01(\t\x12)\n\x05\x66\x61\x63ts\x18\x08 \x03(\x0b\x32\x1a.stagecraft.common.v1.Fact\x12\x15\n\rchanged_facts\x18\t \x03(\t\x12\x12\n\nchanged_by\x18\n \x01(\t\x12\x30\n\x0c\x63ommitted_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tchange_id\x18\x0c \x01(\t\x12\x32\n\x0ein_stage_since\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x42\n\x15in_stage_since_source\x18\x0e \x01(\x0e\x32#.stagecraft.crm.v1.StageClockSource:+\xa2\xbb\x18\'\n\x1astagecraft.crm.observed.v1\x12\trecord_id\"P\n\x0bMappedStage\x12\x14\n\x0cpipeline_key\x18\x01 \x01(\t\x12\x18\n\x10pipeline_version\x18\x02 \x01(\x05\x12\x11\n\tstage_key\x18\x03 \x01(\t*\x9b\x01\n\x10StageClockSource\x12\"\n\x1eSTAGE_CLOCK_SOURCE_UNSPECIFIED\x10\x00\x12\x1e\n\x1aSTAGE_CLOCK_SOURCE_HISTORY\x10\x01\x12\"\n\x1eSTAGE_CLOCK_SOURCE_STAGE_STAMP\x10\x02\x12\x1f\n\x1bSTAGE_CLOCK_SOURCE_CREATION\x10\x03*\xeb\x01\n\x0fObservationKind\x12 \n\x1cOBSERVATION_KIND_UNSPECIFIED\x10\x00\x12\x1d\n\x19OBSERVATION_KIND_IMPORTED\x10\x01\x12\x1c\n\x18OBSERVATION_KIND_CREATED\x10\x02\x12\x1c\n\x18OBSERVATION_KIND_UPDATED\x10\x03\x12\x1c\n\x18OBSERVATION_KIND_DELETED\x10\x04\x12\x1e\n\x1aOBSERVATION_KIND_UNDELETED\x10\x05\x12\x1d\n\x19OBSERVATION_KIND_CONFLICT\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_RECORDOBSERVED']._loaded_options = None
   _globals['_RECORDOBSERVED']._serialized_options = b'\242\273\030\'\n\032stagecraft.crm.observed.v1\022\trecord_id'
-  _globals['_STAGECLOCKSOURCE']._serialized_start=670
-  _globals['_STAGECLOCKSOURCE']._serialized_end=825
-  _globals['_OBSERVATIONKIND']._serialized_start=828
-  _globals['_OBSERVATIONKIND']._serialized_end=1063
+  _globals['_STAGECLOCKSOURCE']._serialized_start=766
+  _globals['_STAGECLOCKSOURCE']._serialized_end=921
+  _globals['_OBSERVATIONKIND']._serialized_start=924
+  _globals['_OBSERVATIONKIND']._serialized_end=1159
   _globals['_RECORDOBSERVED']._serialized_start=163
-  _globals['_RECORDOBSERVED']._serialized_end=667
+  _globals['_RECORDOBSERVED']._serialized_end=681
+  _globals['_MAPPEDSTAGE']._serialized_start=683
+  _globals['_MAPPEDSTAGE']._serialized_end=763
 # @@protoc_insertion_point(module_scope)

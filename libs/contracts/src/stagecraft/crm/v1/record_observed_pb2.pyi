@@ -41,12 +41,11 @@ OBSERVATION_KIND_UNDELETED: ObservationKind
 OBSERVATION_KIND_CONFLICT: ObservationKind
 
 class RecordObserved(_message.Message):
-    __slots__ = ("object_type", "record_id", "kind", "pipeline_key", "stage_key", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "committed_at", "change_id", "in_stage_since", "in_stage_since_source")
+    __slots__ = ("object_type", "record_id", "kind", "mapped_stages", "crm_stage", "owner_id", "facts", "changed_facts", "changed_by", "committed_at", "change_id", "in_stage_since", "in_stage_since_source")
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
     RECORD_ID_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
-    PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
-    STAGE_KEY_FIELD_NUMBER: _ClassVar[int]
+    MAPPED_STAGES_FIELD_NUMBER: _ClassVar[int]
     CRM_STAGE_FIELD_NUMBER: _ClassVar[int]
     OWNER_ID_FIELD_NUMBER: _ClassVar[int]
     FACTS_FIELD_NUMBER: _ClassVar[int]
@@ -59,8 +58,7 @@ class RecordObserved(_message.Message):
     object_type: str
     record_id: str
     kind: ObservationKind
-    pipeline_key: str
-    stage_key: str
+    mapped_stages: _containers.RepeatedCompositeFieldContainer[MappedStage]
     crm_stage: str
     owner_id: str
     facts: _containers.RepeatedCompositeFieldContainer[_fact_pb2.Fact]
@@ -70,4 +68,14 @@ class RecordObserved(_message.Message):
     change_id: str
     in_stage_since: _timestamp_pb2.Timestamp
     in_stage_since_source: StageClockSource
-    def __init__(self, object_type: _Optional[str] = ..., record_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., pipeline_key: _Optional[str] = ..., stage_key: _Optional[str] = ..., crm_stage: _Optional[str] = ..., owner_id: _Optional[str] = ..., facts: _Optional[_Iterable[_Union[_fact_pb2.Fact, _Mapping]]] = ..., changed_facts: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ..., in_stage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_stage_since_source: _Optional[_Union[StageClockSource, str]] = ...) -> None: ...
+    def __init__(self, object_type: _Optional[str] = ..., record_id: _Optional[str] = ..., kind: _Optional[_Union[ObservationKind, str]] = ..., mapped_stages: _Optional[_Iterable[_Union[MappedStage, _Mapping]]] = ..., crm_stage: _Optional[str] = ..., owner_id: _Optional[str] = ..., facts: _Optional[_Iterable[_Union[_fact_pb2.Fact, _Mapping]]] = ..., changed_facts: _Optional[_Iterable[str]] = ..., changed_by: _Optional[str] = ..., committed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., change_id: _Optional[str] = ..., in_stage_since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., in_stage_since_source: _Optional[_Union[StageClockSource, str]] = ...) -> None: ...
+
+class MappedStage(_message.Message):
+    __slots__ = ("pipeline_key", "pipeline_version", "stage_key")
+    PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
+    PIPELINE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    STAGE_KEY_FIELD_NUMBER: _ClassVar[int]
+    pipeline_key: str
+    pipeline_version: int
+    stage_key: str
+    def __init__(self, pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., stage_key: _Optional[str] = ...) -> None: ...

@@ -24,6 +24,7 @@ class TransitionKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     TRANSITION_KIND_REOPEN: _ClassVar[TransitionKind]
     TRANSITION_KIND_ADOPT: _ClassVar[TransitionKind]
     TRANSITION_KIND_MIGRATE: _ClassVar[TransitionKind]
+    TRANSITION_KIND_REASSIGN: _ClassVar[TransitionKind]
 
 class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -42,6 +43,7 @@ TRANSITION_KIND_WALK_AWAY: TransitionKind
 TRANSITION_KIND_REOPEN: TransitionKind
 TRANSITION_KIND_ADOPT: TransitionKind
 TRANSITION_KIND_MIGRATE: TransitionKind
+TRANSITION_KIND_REASSIGN: TransitionKind
 CAUSE_UNSPECIFIED: Cause
 CAUSE_RULE: Cause
 CAUSE_PERSON: Cause

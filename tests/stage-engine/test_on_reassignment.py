@@ -1,0 +1,113 @@
+"""What becomes of a subject to which another pipeline applies."""
+
+from typing import Any
+
+import pytest
+from stage_engine.domain.choosing import reassignment
+from stage_engine.domain.decision import Code, Outcome, TransitionKind
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import MappedStage, Observation
+from stage_engine.domain.lint import lint
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.replay import (
+    StoredDecision,
+    encode_decision,
+    encode_input,
+    encode_opportunity,
+    run_again,
+)
+from stage_engine.engine import cell_fault, compiled
+
+from tests.decisions import OVERRIDE, after, codes, kind
+
+RENEWAL = [{"fact": "opportunity.record_type", "cell": "'renewal'"}]
+
+
+def renewals(world: Any, **changes: Any) -> Ruleset:
+    mapping = {"field_example": {"discovery": "demo", "negotiation": "negotiation"}}
+    return compiled(world.pipeline(**{"key": "renewals", "applies_when": RENEWAL, "reassign": mapping, **changes}))
+
+
+def own(world: Any, **changes: Any) -> Ruleset:
+    return compiled(world.pipeline(**changes))
+
+
+def seen(world: Any, record_type: str, shown: str = "discovery") -> Observation:
+    mapped = (MappedStage("field_example", 1, "discovery"), MappedStage("renewals", 1, shown))
+    return world.observation("discovery", facts=(world.fact("opportunity.record_type", record_type),), mapped=mapped)
+
+
+def led(world: Any, before: Opportunity, given: Observation, rules: Ruleset, other: Ruleset) -> Any:
+    newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
+    found = reassignment(before, given, newest, world.start)
+    if found is None:
+        return None
+    chosen = other if found.to_stage else rules
+    decision = world.decide(before, found, chosen)
+    stored = StoredDecision(
+        encode_opportunity(before), encode_input(found), encode_decision(decision), encode_opportunity(after(decision))
+    )
+    assert run_again(stored, chosen, world.start)[1]
+    return decision
+
+
+@pytest.mark.parametrize(("shown", "written"), [("discovery", "demo"), ("demo", "")])
+def test_it_goes_where_the_mapping_says_in_the_middle_of_a_stage(world: Any, shown: str, written: str) -> None:
+    """A record type that changes: one logged move, a visit of its own, and nothing of the old pipeline's left."""
+    rules, other = own(world), renewals(world)
+    first = world.opportunity("discovery", rules)
+    before = after(world.decide(first, world.command(first, "demo", **OVERRIDE), rules))
+    before = after(world.decide(before, world.command(before, "discovery", reason_code="BACK"), rules))
+    decision = led(world, before, seen(world, "renewal", shown), rules, other)
+    now = after(decision)
+    assert (decision.outcome, kind(decision)) == (Outcome.ACCEPTED, TransitionKind.REASSIGN)
+    assert (decision.from_stage, decision.to_stage) == ("discovery", "demo")
+    assert (now.pipeline_key, now.stage_key, now.earned_stage) == ("renewals", "demo", "prospecting")
+    assert (now.visit_no, now.revision) == (before.visit_no + 1, before.revision + 1)
+    assert (now.override, now.retracted, now.earned_from) == (None, None, ())
+    assert (decision.crm_target_stage, decision.crm_expected_stage) == (written, shown if written else "")
+    # The same facts lead nowhere else.
+    assert led(world, now, seen(world, "renewal", shown), other, rules) is None
+
+
+def test_without_a_place_it_stays_until_its_own_pipeline_applies_again(world: Any) -> None:
+    rules, other = own(world), renewals(world, reassign={})
+    before = world.opportunity("discovery", rules)
+    decision = led(world, before, seen(world, "renewal"), rules, other)
+    held = after(decision)
+    assert (decision.outcome, codes(decision)) == (Outcome.NO_OP, [Code.OTHER_PIPELINE])
+    assert (held.stage_key, held.other_pipeline, held.quarantined) == ("discovery", "renewals", False)
+    assert led(world, held, seen(world, "renewal"), rules, other) is None
+    assert after(led(world, held, seen(world, "new"), rules, other)).other_pipeline == ""
+
+
+def test_or_it_is_quarantined_as_the_policy_says(world: Any) -> None:
+    rules, other = own(world, on_other_pipeline="quarantine"), renewals(world, reassign={})
+    before = world.opportunity("discovery", rules)
+    held = after(led(world, before, seen(world, "renewal"), rules, other))
+    assert (held.quarantined, held.quarantine_code) == (True, "OTHER_PIPELINE")
+    # Another look at it lifts nothing.
+    decision = world.decide(held, world.observation("demo"), rules)
+    assert (codes(decision), after(decision).quarantined) == ([Code.OTHER_PIPELINE], True)
+    free = after(led(world, held, seen(world, "new"), rules, other))
+    assert (free.quarantined, free.other_pipeline) == (False, "")
+    assert after(world.decide(free, world.observation("demo"), rules)).stage_key == "demo"
+
+
+def test_it_does_not_go_to_and_fro(world: Any) -> None:
+    """Two pipelines of one type hold mappings of each other: one input moves a subject at most once."""
+    rules, other = own(world, reassign={"renewals": {"demo": "discovery"}}), renewals(world)
+    there = after(led(world, world.opportunity("discovery", rules), seen(world, "renewal"), rules, other))
+    assert led(world, there, seen(world, "renewal"), other, rules) is None
+    newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
+    back = reassignment(there, seen(world, "new"), newest, world.start)
+    assert back is not None
+    assert (back.to_pipeline, back.to_stage) == ("field_example", "discovery")
+
+
+def test_a_mapping_leads_to_open_stages_that_exist(world: Any) -> None:
+    document = {"sales": {"new": "nowhere", "old": "closed_won", "mid": "demo"}}
+    found = {f.pointer: f.code for f in lint(world.pipeline(reassign=document), {}, cell_fault)}
+    assert found["/reassign/sales/new"] == "stage_unknown"
+    assert found["/reassign/sales/old"] == "reassign_closes"
+    assert "/reassign/sales/mid" not in found
