@@ -203,6 +203,8 @@ class TestMigrated:
 
     async def test_an_edit_in_between_wins(self, linked: Any, make: Any) -> None:
         opportunity_id = await self.migrated(linked, make, "Demo", "edited")
+        # Else the edit may be read by the version before, and the move reads nothing differently.
+        await linked.shows(opportunity_id, pipeline_version=2)
         edit(linked, opportunity_id, StageName="Discovery")
         late = make.decision(opportunity_id, 3, target="prospecting", expected="demo")
         late.pipeline_key, late.pipeline_version, late.crm_expected_version = "edited", 2, 1
