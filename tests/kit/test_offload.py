@@ -45,9 +45,16 @@ async def test_what_a_function_prints_is_no_outcome(offload: Offload) -> None:
 async def test_work_past_its_deadline_is_killed_and_the_next_gets_a_process(offload: Offload) -> None:
     stuck = await offload.run(os.getpid, deadline=LONG)
     with pytest.raises(DeadlineExceeded):
-        await offload.run(time.sleep, LONG, deadline=0.05)
+        await offload.run(sum, range(10**12), deadline=0.05)
     assert not _lives(stuck)
     assert await offload.run(abs, -1, deadline=LONG) == 1
+
+
+async def test_work_that_gets_no_processor_is_not_too_complex(offload: Offload) -> None:
+    """A busy machine says nothing about the work: to try again may help."""
+    with pytest.raises(RetryableError, match="too busy"):
+        await offload.run(time.sleep, LONG, deadline=0.05)
+    assert await offload.run(time.sleep, 0.1, deadline=0.05) is None
 
 
 async def test_a_process_that_dies_fails_its_own_call_only(offload: Offload) -> None:

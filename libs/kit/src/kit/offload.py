@@ -1,11 +1,14 @@
 """Work that may take longer than 50 ms goes to a process of its own: the event loop goes on, and a deadline holds.
 
+The deadline is of processor time, so that the same work is refused or done whatever else the machine has to do.
+
 A worker is this module, run as a program. It reads a call from its input and writes the outcome to its output, each
 as a length and a pickle. When the service ends, however it ends, the input of its workers ends, and so do they.
 """
 
 import asyncio
 import pickle
+import signal
 import struct
 import sys
 import time
@@ -20,6 +23,8 @@ T = TypeVar("T")
 
 WORKERS = 2
 START_SECONDS = 30
+# A process gets its seconds within so many times as many, or the machine is too busy.
+PATIENCE = 6
 SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
 
@@ -35,15 +40,15 @@ class Offload:
         self._idle: list[Process] = []
 
     async def run(self, function: Callable[..., T], *args: Any, deadline: float) -> T:
-        """What the function gives or raises. DeadlineExceeded when it needs more seconds than the deadline: its process
-        is killed. RetryableError when no process gets free that soon. Function, arguments and result must be
-        picklable, so the function is one of a module."""
+        """What the function gives or raises. DeadlineExceeded when it needs more seconds of the processor than the
+        deadline: its process is killed. RetryableError when no process gets free that soon, or gets no processor.
+        Function, arguments and result must be picklable, so the function is one of a module."""
         try:
             await asyncio.wait_for(self._free.acquire(), deadline)
         except TimeoutError:
             raise RetryableError("All processes for long work are busy.") from None
         try:
-            return await self._run(pickle.dumps((function, args)), deadline)
+            return await self._run(pickle.dumps((function, args, deadline)), deadline)
         finally:
             self._free.release()
 
@@ -51,13 +56,15 @@ class Offload:
         worker = self._idle.pop() if self._idle else await _start()
         began, tell = time.perf_counter(), worked.get()
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(PATIENCE * deadline):
                 outcome, failed = await _ask(worker, call)
         except TimeoutError:
             await _end(worker)
-            raise DeadlineExceeded(deadline) from None
+            raise RetryableError("The machine is too busy for long work.") from None
         except (EOFError, OSError) as lost:
             await _end(worker)
+            if worker.returncode == -signal.SIGPROF:
+                raise DeadlineExceeded(deadline) from None
             raise RetryableError("A process for long work has ended.") from lost
         except BaseException:
             await _end(worker)
@@ -124,7 +131,7 @@ async def _start() -> Process:
     try:
         # The deadline of the first call is not spent on the start.
         async with asyncio.timeout(START_SECONDS):
-            await _ask(worker, pickle.dumps((len, ("",))))
+            await _ask(worker, pickle.dumps((len, ("",), START_SECONDS)))
     except BaseException:
         await _end(worker)
         raise
@@ -147,11 +154,14 @@ async def _end(worker: Process) -> None:
 
 def _work(calls: BinaryIO, outcomes: BinaryIO) -> None:
     while header := calls.read(_LENGTH.size):
-        function, args = pickle.loads(calls.read(*_LENGTH.unpack(header)))  # noqa: S301 - our own parent wrote it
+        function, args, deadline = pickle.loads(calls.read(*_LENGTH.unpack(header)))  # noqa: S301 - from our parent
+        # Its signal ends the process, also in the middle of a library that Python cannot interrupt.
+        signal.setitimer(signal.ITIMER_PROF, deadline)
         try:
             outcome = pickle.dumps((function(*args), False))
         except Exception as error:
             outcome = _failed(error)
+        signal.setitimer(signal.ITIMER_PROF, 0)
         outcomes.write(_LENGTH.pack(len(outcome)) + outcome)
         outcomes.flush()
 
