@@ -80,6 +80,7 @@ class TestEngine:
             ("< now", date(2026, 6, 14), date(2026, 6, 15)),
             ("< now", NOW - timedelta(seconds=1), NOW),
             ("within 2w", date(2026, 6, 29), date(2026, 6, 30)),
+            ("within last 36h", NOW - timedelta(hours=36), NOW - timedelta(hours=37)),
             ("within 36h", NOW + timedelta(hours=36), NOW + timedelta(hours=37)),
             ("older than 14d", date(2026, 5, 31), date(2026, 6, 1)),
             ("> now + 3d", date(2026, 6, 19), date(2026, 6, 18)),

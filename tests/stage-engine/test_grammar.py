@@ -11,7 +11,7 @@ from stage_engine.engine import cell_fault, to_zen
 
 D = Decimal
 _words = st.sampled_from(
-    "> <= [ .. ] , + - 7 14d 36h now within older than any none of contains known 'a' 2026-06-30".split()
+    "> <= [ .. ] , + - 7 14d 36h now within last older than any none of contains known 'a' 2026-06-30".split()
 )
 
 
@@ -47,6 +47,7 @@ class TestGrammar:
             ("<now-2w", Range(None, False, D(-14 * 86400), False, Scale.AHEAD)),
             ("> now + 36h", Range(D(36 * 3600), False, None, False, Scale.AHEAD)),
             ("within 30d", Range(D(0), True, D(30 * 86400), True, Scale.AHEAD)),
+            ("within last 30d", Range(D(-30 * 86400), True, D(0), True, Scale.AHEAD)),
             ("older than 2w", Range(None, False, D(-14 * 86400), False, Scale.AHEAD)),
             ("[now..now + 3d)", Range(D(0), True, D(3 * 86400), False, Scale.AHEAD)),
             ("[5..5]", Range(D(5), True, D(5), True)),

@@ -7,7 +7,7 @@
     interval    ("[" | "(") bound ".." bound ("]" | ")")
     list        ["="] literal {"," literal}
     set         ("any of" | "none of") text {"," text} | "contains" text
-    recency     "within" duration | "older than" duration
+    recency     "within" ["last"] duration | "older than" duration
     bound       number | moment | "now" [("+" | "-") duration]
     literal     number | text | moment
     text        "'" characters "'"
@@ -199,6 +199,9 @@ class _Parser:
 
     def recency(self) -> Cell:
         if self.take("word", "a word").text == "within":
+            if self.at("last"):
+                self.take("word", "last")
+                return self.whole(Range(-self.duration(), True, Decimal(0), True, Scale.AHEAD))
             return self.whole(Range(Decimal(0), True, self.duration(), True, Scale.AHEAD))
         self.take("word", "than", "than")
         return self.whole(Range(None, False, -self.duration(), False, Scale.AHEAD))

@@ -18,7 +18,7 @@ _WANTED = {
     FactType.DECIMAL: "a number: ask for it by > 60, [10..20] or = 100",
     FactType.TEXT: "a text: ask for it by 'a', 'b' or none of 'c'",
     FactType.BOOLEAN: "true or false: ask for it by these words",
-    FactType.DATE: "a date: ask for it by < 2026-06-30, < now - 14d or within 30d, in whole days",
+    FactType.DATE: "a date: ask for it by < 2026-06-30, < now - 14d, within 30d or within last 14d, in whole days",
     FactType.INSTANT: "an instant: ask for it by < now - 36h or older than 14d",
     FactType.TEXTS: "a set of texts: ask for it by any of 'a', 'b' or contains 'a'",
 }
