@@ -35,7 +35,9 @@ def times() -> st.SearchStrategy[Cell]:
     sign = st.sampled_from([">", ">=", "<", "<="])
     compared = st.builds(lambda sign, bound: parse(f"{sign} {bound}"), sign, fixed | clock)
     recent = st.builds(
-        lambda word, n: parse(f"{word} {n}d"), st.sampled_from(["within", "within last", "older than"]), st.integers(0, 40)
+        lambda word, n: parse(f"{word} {n}d"),
+        st.sampled_from(["within", "within last", "older than"]),
+        st.integers(0, 40),
     )
     return compared | recent | fixed.map(parse)
 
