@@ -24,6 +24,7 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, As
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.common.v1.visit_pb2 import Visit
+from stagecraft.crm.v1.activity_observed_pb2 import ACTIVITY_KIND_CALL, DIRECTION_INBOUND, ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved
@@ -212,6 +213,22 @@ def record_observed(**changes: Any) -> RecordObserved:
     return RecordObserved(**fields | {"facts": facts} | changes)
 
 
+def activity_observed(**changes: Any) -> ActivityObserved:
+    """A call with the buyer, done."""
+    fields = {
+        "activity_id": "00T000000000001AAA",
+        "object_type": "opportunity",
+        "record_id": changes.pop("opportunity_id", OPPORTUNITY),
+        "kind": ACTIVITY_KIND_CALL,
+        "direction": DIRECTION_INBOUND,
+        "done": True,
+        "occurred_at": MOMENT,
+        "committed_at": MOMENT,
+        "change_id": str(uuid4()),
+    }
+    return ActivityObserved(**fields | changes)
+
+
 def stages(message: RecordObserved) -> dict[str, str]:
     """What the record's stage is in each pipeline."""
     return {each.pipeline_key: each.stage_key for each in message.mapped_stages}
@@ -299,6 +316,7 @@ _BUILDERS: Mapping[str, Callable[..., Message]] = {
     "StageDecided": stage_decided,
     "PersonObserved": person_observed,
     "RecordObserved": record_observed,
+    "ActivityObserved": activity_observed,
     "CrmWriteConfirmed": crm_write_confirmed,
     "CrmWriteParked": crm_write_parked,
     "StageRecommended": stage_recommended,

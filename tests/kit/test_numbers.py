@@ -11,7 +11,10 @@ from kit.numbers import plain
 _SOURCES = [path for root in ("libs", "services") for path in Path(root).glob("*/src/**/*.py")]
 
 
-@given(st.decimals(allow_nan=False, allow_infinity=False, places=6) | st.integers(-(10**9), 10**9).map(Decimal))
+@given(
+    st.decimals(-(10**20), 10**20, allow_nan=False, allow_infinity=False, places=6)
+    | st.integers(-(10**9), 10**9).map(Decimal)
+)
 def test_the_text_is_the_number_without_exponent_or_needless_zeros(number: Decimal) -> None:
     text = plain(number)
     assert Decimal(text) == number

@@ -71,11 +71,11 @@ async def connector(start_service: Any) -> tuple[Any, str]:
         """
         INSERT INTO opportunity (
             tenant_id, opportunity_id, object_type, known, pipeline_key, pipeline_version, stage_key, stage_is_ours,
-            sequence
+            sequence, mapped_stages
         )
         SELECT %s, '006' || lpad(n::text, 12, '0'), 'opportunity',
                jsonb_build_object('facts', jsonb_build_object('stage', stage)),
-               'sales', 1, lower(stage), false, 1
+               'sales', 1, lower(stage), false, 1, '[]'
         FROM generate_series(1, %s) AS n,
              LATERAL (SELECT CASE WHEN n %% %s = 0 THEN 'Demo' ELSE 'Prospecting' END AS stage) AS s
         """,

@@ -257,7 +257,7 @@ class TestContext:
             assert recommendation["current_stage"] == "prospecting"
 
         await world.eventually(complete)
-        claim.stage_key = "prospecting"
+        claim.mapped_stages[0].stage_key = "prospecting"
         await world.apply(claim, sequence=4)
         await world.apply(say.stage_changed("opportunity", 2, "discovery"))
         recommendation = await world.recommendation("opportunity")

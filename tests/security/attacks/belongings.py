@@ -10,6 +10,7 @@ from crm_connector.repository.opportunities import OpportunityRepository
 from kit.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
+from stage_engine.errors import PLURALS
 from testing.service import ServiceUnderTest, eventually
 
 from tests.builders import person_observed, sample
@@ -125,6 +126,14 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
     first = {**owner.headers, "If-Match": '"0"'}
     await owner.call_as(first, "PUT", "/calendars/tenant", BODIES["put_calendar"])
     migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
+    for object_type, plural in PLURALS.items():
+        if object_type != "opportunity":
+            draft = {**BODIES["create_pipeline"], "key": plural, "object_type": object_type}
+            await owner.call("POST", "/pipelines", draft)
+            await owner.call("POST", f"/pipelines/{plural}/publish")
+            record = {"opportunity_id": f"{DEAL}-{object_type}", "object_type": object_type, "pipelines": (plural,)}
+            await owner.tell("RecordObserved", owner_id=REP, amount="", close_date="", **record)
+            await owner.one(f"/{plural}/{DEAL}-{object_type}/decisions")
     return {
         "key": "field_example",
         "record_id": DEAL,

@@ -130,6 +130,9 @@ BODIES: dict[str, dict[str, Any]] = {
 async def call(service: ServiceUnderTest, operation: Operation, given: dict[str, Any], headers: dict[str, str]) -> Any:
     """Carry out an operation on what is given, with a body that it accepts."""
     options = {"json": BODIES[operation.name]} if operation.name in BODIES else {}
+    for object_type in ("lead", "account"):
+        if operation.path.startswith(f"/v1/{object_type}s/"):
+            given = {**given, "record_id": f"{given['record_id']}-{object_type}"}
     query = {"stage": "prospecting", "opportunity_id": "006A"}
     params = {name: query[name] for name in operation.query()}
     return await service.client.request(

@@ -124,7 +124,7 @@ async def get_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.D
 
 
 @decisions.post("/decisions/{decision_id}/replay", dependencies=[requires("opportunities:read")])
-async def replayshown_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
+async def replay_decision(decision_id: UUID, uow: Uow, caller: Caller) -> schemas.ReplayOut:
     """Make the decision again from what was stored and compare the bytes. Nothing is changed."""
     found = await Viewing(uow, Owners.seen_by(caller)).replay(decision_id)
     return schemas.ReplayOut(
