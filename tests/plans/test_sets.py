@@ -141,7 +141,7 @@ class TestConnector:
         with largest_statement(service.database) as largest:
             async with service.database.unit_of_work(tenant) as uow:
                 assert await inbound.ids_to_read(uow, changes) == []
-                await inbound.apply_changes(uow, ChangeBatch(changes, b"1"), {}, {}, now)
+                await inbound.apply_changes(uow, ChangeBatch(changes, b"1"), {}, now)
             async with service.database.unit_of_work(tenant) as uow:
                 assert await ConnectionRepository(uow.session, tenant).unseen([c.change_id for c in changes]) == set()
         assert largest.parameters <= MOST_PARAMETERS
@@ -166,11 +166,11 @@ class TestConnector:
                 tenant_id, intent_id, opportunity_id, decision_id, decision_no, revision, submission_id, pipeline_key,
                 pipeline_version, target_stage, expected_stage, expected_version, earned_stage, reason_code,
                 assessment_key, assessment_version, traceparent, priority, state, attempts, write_id, code, reason,
-                left_out, due_at, created_at
+                left_out, due_at, created_at, object_type
             )
             SELECT tenant_id, id, opportunity_id, id, 1, 1, '', 'sales', 1, 'prospecting', '', 0, '', '', '', 0, '', 0,
                    CASE WHEN n %% 10 = 0 THEN 'PARKED' ELSE 'NEW' END, 0, '', 'X', '', '{}', now(),
-                   now() + n * interval '1 microsecond'
+                   now() + n * interval '1 microsecond', 'opportunity'
             FROM given
             """,
             OPPORTUNITIES,
