@@ -117,6 +117,27 @@ class TestTimers:
         after = world.decide(opportunity, world.facts(world.fact("signal.news", value)), rules).opportunity
         assert after.due_at == anchor + 2 * DAY
 
+    @pytest.mark.parametrize(("value", "after"), [(date(1, 1, 1), "500bd"), (date(9999, 12, 31), "3650d")])
+    def test_nothing_runs_from_the_edge_of_the_calendar(self, world: Any, value: Any, after: str) -> None:
+        facts = [{"name": "signal.news", "type": "date"}]
+        rules = timed(world, {"after": after, "starts": "after_fact", "fact": "signal.news"}, facts=facts)
+        opportunity = world.opportunity(rules=rules)
+        decision = world.decide(opportunity, world.facts(world.fact("signal.news", value)), rules)
+        assert (decision.reasons, decision.opportunity.due_at) == ((), None)
+
+    @pytest.mark.parametrize("year", [1900, 8999])
+    def test_one_that_is_far_away_is_paused_and_repeated_like_any_other(self, world: Any, year: int) -> None:
+        timer = {"after": "5bd", "repeats": "1bd", "starts": "after_fact", "fact": "signal.news"}
+        rules = timed(world, timer, cell=">= 99", facts=[{"name": "signal.news", "type": "date"}])
+        said = world.facts(world.fact("signal.news", date(year, 1, 1)))
+        opportunity = world.decide(world.opportunity(rules=rules), said, rules).opportunity
+        if opportunity.due_at <= world.start:
+            opportunity = fired(world, opportunity, rules, world.start).opportunity
+        assert opportunity.due_at > world.start
+        put_off = world.decide(opportunity, held(opportunity), rules).opportunity
+        again = world.decide(put_off, ResumeRequest("r1", "o1", 1, "mona"), rules).opportunity
+        assert world.start < again.due_at <= opportunity.due_at
+
     def test_a_repeating_one_fires_once_after_a_downtime_and_goes_on_in_step(self, world: Any) -> None:
         rules = timed(world, {"after": "1d", "repeats": "1d"}, cell=">= 3")
         opportunity = world.opportunity(rules=rules)
