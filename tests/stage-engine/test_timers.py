@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from stage_engine.domain.calendar import DEFAULT, Calendar
-from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest, TimerFired
+from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import first_due
 
@@ -147,6 +146,19 @@ class TestTimers:
         assert opportunity.stage_key == "prospecting"
         assert fired(world, opportunity, rules, world.start + 6 * DAY).to_stage == "closed_lost"
 
+    @pytest.mark.parametrize("starts", ["on_first_sight", "after_fact"])
+    def test_a_repeating_one_goes_on_after_its_opportunity_was_closed(self, world: Any, starts: str) -> None:
+        fact = {"fact": "opportunity.close_date"} if starts == "after_fact" else {}
+        timer = {"after": "1d", "repeats": "1d", "starts": starts, **fact}
+        rules = timed(world, timer, cell=">= 99", on="pipeline")
+        opportunity = world.opportunity(rules=rules, close_date="2026-03-01")
+        opportunity = fired(world, opportunity, rules, world.start + DAY).opportunity
+        given = {"reason_code": "X", "text": "x", "override": True}
+        for days, to_stage in ((2, "closed_lost"), (3, "prospecting")):
+            moved = world.command(opportunity, to_stage, **given)
+            opportunity = world.decide(opportunity, moved, rules, world.start + days * DAY).opportunity
+        assert (opportunity.timers["t"].fired, opportunity.due_at) == (1, world.start + 4 * DAY)
+
     def test_business_hours_of_the_owner_count(self, world: Any) -> None:
         rules = timed(world, {"after": "2bh"}).in_calendar(Calendar("Asia/Tokyo", DEFAULT.hours, name="tenant@1"))
         friday = datetime(2026, 3, 6, 7, 55, tzinfo=UTC)
@@ -235,15 +247,3 @@ class TestPause:
         assert put_off.due_at == until
         again = fired(world, put_off, rules, until + DAY).opportunity
         assert (again.hold, again.due_at) == (None, until + 15 * DAY)
-
-
-class TestDurations:
-    @pytest.mark.parametrize("text", ["", "d", "1y", "1.5h", "-1d", "3651d", "501bd", "100000m"])
-    def test_what_is_none_is_named(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"duration|too long"):
-            duration_of(text)
-
-
-def test_an_input_names_the_decision_that_set_it(world: Any) -> None:
-    given = TimerFired("o1", "t", 3, world.start)
-    assert given.identity == "timer:2026-03-02T09:00:00+00:00:t:3"

@@ -69,7 +69,7 @@ def _timers(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         running = after.timers.get(wanted.key)
         if running is None or not wanted.is_kept_by(running):
             running = _set(wanted, pipeline, after.decision_no)
-        found[wanted.key] = _at_rest(running, wanted, after, pipeline, now)
+        found[wanted.key] = _at_rest(_going_on(running, wanted, after, pipeline, now), wanted, after, pipeline, now)
     for key, running in after.timers.items():
         # That it has fired stays known until it is set anew.
         if key not in found and running.fired and pipeline.timer(key) is not None:
@@ -125,11 +125,21 @@ def _set(wanted: _Wanted, pipeline: Pipeline, number: int) -> Running:
     return Running(wanted.anchor, number, wanted.visit_no, due)
 
 
+def _going_on(
+    running: Running, wanted: _Wanted, opportunity: Opportunity, pipeline: Pipeline, now: datetime
+) -> Running:
+    """One that repeats is never over: it goes on where the opportunity was closed meanwhile."""
+    if wanted.timer is None or not wanted.timer.repeats or running.due is not None or running.left is not None:
+        return running
+    due = duration_of(wanted.timer.repeats).after(now, pipeline.calendar)
+    return replace(running, due=due, set_by=opportunity.decision_no)
+
+
 def _at_rest(running: Running, wanted: _Wanted, opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Running:
     """Paused while the opportunity is on hold, going on afterwards with what was left. The engine's own never rest."""
     if wanted.timer is None:
         return running
-    unit = duration_of(wanted.timer.after)
+    unit = duration_of(wanted.timer.repeats if running.fired and wanted.timer.repeats else wanted.timer.after)
     if opportunity.hold is not None and running.due is not None:
         until = min(running.due, now + _FAR) if unit.in_business_time else running.due
         return replace(running, due=None, left=unit.passed(now, until, pipeline.calendar))
