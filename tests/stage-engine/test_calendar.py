@@ -77,6 +77,17 @@ class TestBusinessTime:
         assert add_business(calendar, add_business(calendar, start, first), second) == together
         assert add_business(calendar, start, first) <= together
 
+    @given(calendars(), moments, st.timedeltas(timedelta(0), timedelta(days=900)))
+    def test_whole_months_are_as_long_as_their_days(
+        self, calendar: Calendar, start: datetime, length: timedelta
+    ) -> None:
+        end, whole = start + length, timedelta(0)
+        for number in range(length.days + 1):
+            first = start + timedelta(days=number)
+            whole += business_between(calendar, first, min(first + timedelta(days=1), end))
+        assert business_between(calendar, start, end) == whole
+        assert business_between(calendar, start, add_business(calendar, start, whole)) == whole
+
     @given(calendars(), moments, moments, moments)
     def test_measuring_is_additive_and_never_more_than_the_time(
         self, calendar: Calendar, first: datetime, second: datetime, third: datetime

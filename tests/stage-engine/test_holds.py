@@ -159,6 +159,12 @@ class TestStaleness:
             datetime(2026, 3, 13, 17, tzinfo=UTC),
         )
 
+    def test_a_touch_at_the_end_of_the_calendar_is_none_too_many(self, world: Any) -> None:
+        rules = self.limited(world)
+        touch = world.fact(TOUCH, datetime(9999, 12, 31, tzinfo=UTC))
+        touched = world.decide(world.opportunity(rules=rules), world.facts(touch), rules).opportunity
+        assert staleness_of(touched, rules.pipeline).stalled_at == datetime(9000, 1, 8, tzinfo=UTC)
+
     def test_an_opportunity_on_hold_is_not_stale_and_going_on_is_a_sign_of_life(self, world: Any) -> None:
         rules = self.limited(world)
         opportunity = world.opportunity(rules=rules)

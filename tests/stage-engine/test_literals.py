@@ -44,6 +44,18 @@ def test_a_refusal_says_what_is_allowed(raw: Any, kind: FactType, says: str) -> 
     assert str(caught.value) == says
 
 
+def test_an_instant_is_kept_in_utc_whatever_offset_it_was_written_with() -> None:
+    found = literal_of("2026-06-30T09:00:00+02:00:30", FactType.INSTANT)
+    assert isinstance(found, datetime)
+    assert found.isoformat() == "2026-06-30T06:59:30+00:00"
+
+
+@pytest.mark.parametrize("raw", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-10:00"])
+def test_an_instant_that_utc_has_no_date_for_is_refused(raw: str) -> None:
+    with pytest.raises(ValueError, match="outside of the calendar"):
+        literal_of(raw, FactType.INSTANT)
+
+
 @given(_JSON, st.sampled_from(FactType))
 def test_whatever_is_sent_is_taken_or_refused_in_words(raw: Any, kind: FactType) -> None:
     try:

@@ -366,7 +366,14 @@ class TestFacts:
 
 
 class TestReading:
-    def test_every_fact_comes_with_its_source_and_its_time(self) -> None:
+    def test_what_the_crm_holds_is_taken_where_it_may_write(self, world: Any) -> None:
+        facts = [{"name": "account.industry", "type": "text", "sources": ["crm", "dialler"]}]
+        rules = world.ruleset(facts=facts, rule_0={"conditions": [{"fact": "account.industry", "cell": "known"}]})
+        message = record_observed(facts=[fact_of("account.industry", "Steel")])
+        decision = world.decide(None, replace(read_observation(received(message)), stage_key="prospecting"), rules)
+        assert (after(decision).facts["account.industry"].value, codes(decision)) == ("Steel", [])
+
+    def test_every_fact_is_the_word_of_the_crm_and_comes_with_its_time(self) -> None:
         then = datetime(2026, 1, 1, tzinfo=UTC)
         facts = [
             fact_of("opportunity.lead_source", "Web", source="Opportunity.LeadSource", observed_at=then),
@@ -377,9 +384,9 @@ class TestReading:
         read = read_observation(received(message, sequence=7))
         now = message.committed_at.ToDatetime(UTC)
         assert read.facts == (
-            FactInForce("opportunity.lead_source", "Web", "Opportunity.LeadSource", then, 7),
-            FactInForce("opportunity.probability", Decimal(25), "", now, 7),
-            FactInForce("opportunity.next_step", None, "", now, 7),
+            FactInForce("opportunity.lead_source", "Web", "crm", then, 7),
+            FactInForce("opportunity.probability", Decimal(25), "crm", now, 7),
+            FactInForce("opportunity.next_step", None, "crm", now, 7),
         )
 
     def test_a_record_of_any_type_comes_with_its_stage_in_every_pipeline(self) -> None:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 from kit.facts import fact_of
+from stage_engine.domain.choosing import choose_for
 from stage_engine.domain.inputs import MappedStage, Occasion
+from stage_engine.service import placing
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.intake import Intake
 from stagecraft.crm.v1 import record_observed_pb2 as crm
@@ -113,6 +115,26 @@ class TestUnplaced:
         await world_of.publish_pipeline()
         await world_of.observe("o2", "demo")
         assert [change.opportunity_id for change in await world_of.changes(1)] == ["o2"]
+
+    async def test_one_that_cannot_be_placed_holds_up_no_other(
+        self, world_of: Tenant, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("o1", "o2", "o3"):
+            await world_of.observe(name, "demo")
+
+        async def waiting(*names: str) -> None:
+            assert [name for name, _ in await unplaced(world_of)] == list(names)
+
+        def failing(pipelines: Any, given: Any, now: Any) -> Any:
+            if given.opportunity_id == "o2":
+                raise ZeroDivisionError
+            return choose_for(pipelines, given, now)
+
+        await eventually(lambda: waiting("o1", "o2", "o3"))
+        monkeypatch.setattr(placing, "choose_for", failing)
+        await world_of.publish_pipeline()
+        assert {change.opportunity_id for change in await world_of.changes(2)} == {"o1", "o3"}
+        await eventually(lambda: waiting("o2"))
 
     async def test_a_rep_sees_their_own(self, world_of: Tenant, eventually: Any) -> None:
         for owner in ("rita", "bob"):

@@ -104,6 +104,27 @@ class TestTaken:
         assert ([r.code for r in late.reasons], late.opportunity) == ([Code.FACT_STALE], now)
         assert taken(now, pipeline, [second], world.start) == taken(now, pipeline, [second, second], world.start)
 
+    def test_a_source_that_another_version_let_write_has_no_say(self, world: Any, fresh: Opportunity) -> None:
+        before, now = (
+            world.pipeline(facts=[{"name": "account.industry", "type": "text", "sources": sources}],
+                           rule_0={"conditions": CONDITIONS[1:2]})
+            for sources in ([], ["crm"])
+        )  # fmt: skip
+        said = taken(fresh, before, [world.fact("account.industry", "x", "dialler")], world.start).opportunity
+        after = taken(said, now, [world.fact("account.industry", "y")], world.start).opportunity
+        assert (after.facts["account.industry"].value, after.other_facts) == ("y", ())
+
+    def test_of_a_fact_that_all_may_write_some_words_are_kept(
+        self, world: Any, pipeline: Pipeline, fresh: Opportunity
+    ) -> None:
+        now = fresh
+        for number in range(100):
+            fact = world.fact("account.industry", f"v{number}", f"s{number:03}", observed_at=world.at(number))
+            now = taken(now, pipeline, [fact], world.at(number)).opportunity
+        assert now.facts["account.industry"].value == "v99"
+        assert {fact.source for fact in now.other_facts} == {f"s{number:03}" for number in range(90, 99)}
+        assert taken(now, pipeline, [world.fact("account.industry", "old", "s001")], world.start).opportunity == now
+
     @given(
         st.lists(st.tuples(st.sampled_from(["crm", "dialler"]), st.integers(0, 5), st.integers(0, 3)), max_size=8),
         st.randoms(use_true_random=False),

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from stage_engine.domain.calendar import DEFAULT, Calendar
-from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest, TimerFired
+from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import first_due
 
@@ -117,6 +116,27 @@ class TestTimers:
         after = world.decide(opportunity, world.facts(world.fact("signal.news", value)), rules).opportunity
         assert after.due_at == anchor + 2 * DAY
 
+    @pytest.mark.parametrize(("value", "after"), [(date(1, 1, 1), "500bd"), (date(9999, 12, 31), "3650d")])
+    def test_nothing_runs_from_the_edge_of_the_calendar(self, world: Any, value: Any, after: str) -> None:
+        facts = [{"name": "signal.news", "type": "date"}]
+        rules = timed(world, {"after": after, "starts": "after_fact", "fact": "signal.news"}, facts=facts)
+        opportunity = world.opportunity(rules=rules)
+        decision = world.decide(opportunity, world.facts(world.fact("signal.news", value)), rules)
+        assert (decision.reasons, decision.opportunity.due_at) == ((), None)
+
+    @pytest.mark.parametrize("year", [1900, 8999])
+    def test_one_that_is_far_away_is_paused_and_repeated_like_any_other(self, world: Any, year: int) -> None:
+        timer = {"after": "5bd", "repeats": "1bd", "starts": "after_fact", "fact": "signal.news"}
+        rules = timed(world, timer, cell=">= 99", facts=[{"name": "signal.news", "type": "date"}])
+        said = world.facts(world.fact("signal.news", date(year, 1, 1)))
+        opportunity = world.decide(world.opportunity(rules=rules), said, rules).opportunity
+        if opportunity.due_at <= world.start:
+            opportunity = fired(world, opportunity, rules, world.start).opportunity
+        assert opportunity.due_at > world.start
+        put_off = world.decide(opportunity, held(opportunity), rules).opportunity
+        again = world.decide(put_off, ResumeRequest("r1", "o1", 1, "mona"), rules).opportunity
+        assert world.start < again.due_at <= opportunity.due_at
+
     def test_a_repeating_one_fires_once_after_a_downtime_and_goes_on_in_step(self, world: Any) -> None:
         rules = timed(world, {"after": "1d", "repeats": "1d"}, cell=">= 3")
         opportunity = world.opportunity(rules=rules)
@@ -125,6 +145,19 @@ class TestTimers:
         opportunity = fired(world, opportunity, rules, world.start + 5 * DAY).opportunity
         assert opportunity.stage_key == "prospecting"
         assert fired(world, opportunity, rules, world.start + 6 * DAY).to_stage == "closed_lost"
+
+    @pytest.mark.parametrize("starts", ["on_first_sight", "after_fact"])
+    def test_a_repeating_one_goes_on_after_its_opportunity_was_closed(self, world: Any, starts: str) -> None:
+        fact = {"fact": "opportunity.close_date"} if starts == "after_fact" else {}
+        timer = {"after": "1d", "repeats": "1d", "starts": starts, **fact}
+        rules = timed(world, timer, cell=">= 99", on="pipeline")
+        opportunity = world.opportunity(rules=rules, close_date="2026-03-01")
+        opportunity = fired(world, opportunity, rules, world.start + DAY).opportunity
+        given = {"reason_code": "X", "text": "x", "override": True}
+        for days, to_stage in ((2, "closed_lost"), (3, "prospecting")):
+            moved = world.command(opportunity, to_stage, **given)
+            opportunity = world.decide(opportunity, moved, rules, world.start + days * DAY).opportunity
+        assert (opportunity.timers["t"].fired, opportunity.due_at) == (1, world.start + 4 * DAY)
 
     def test_business_hours_of_the_owner_count(self, world: Any) -> None:
         rules = timed(world, {"after": "2bh"}).in_calendar(Calendar("Asia/Tokyo", DEFAULT.hours, name="tenant@1"))
@@ -214,15 +247,3 @@ class TestPause:
         assert put_off.due_at == until
         again = fired(world, put_off, rules, until + DAY).opportunity
         assert (again.hold, again.due_at) == (None, until + 15 * DAY)
-
-
-class TestDurations:
-    @pytest.mark.parametrize("text", ["", "d", "1y", "1.5h", "-1d", "3651d", "501bd", "100000m"])
-    def test_what_is_none_is_named(self, text: str) -> None:
-        with pytest.raises(ValueError, match=r"duration|too long"):
-            duration_of(text)
-
-
-def test_an_input_names_the_decision_that_set_it(world: Any) -> None:
-    given = TimerFired("o1", "t", 3, world.start)
-    assert given.identity == "timer:2026-03-02T09:00:00+00:00:t:3"

@@ -30,7 +30,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.activities import Activity
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import CURRENCY, FactInForce
+from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
     Command,
     FactChange,
@@ -219,7 +219,7 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
         in_stage_since=wire.moment(message.in_stage_since, "in_stage_since") if dated else None,
         in_stage_since_source=wire.word(crm.StageClockSource, source, "in_stage_since_source") if dated else "",
         facts=tuple(
-            FactInForce(fact.name, fact.value, fact.source, fact.observed_at or committed_at, event.sequence)
+            FactInForce(fact.name, fact.value, CRM, fact.observed_at or committed_at, event.sequence)
             for fact in facts.values()
             if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
         ),

@@ -6,6 +6,7 @@ import logging
 import random
 from uuid import UUID
 
+from kit.delivery.batch import passes_by_itself
 from kit.delivery.pace import pause
 from kit.http.ownership import Owners
 from kit.ids import utc_now
@@ -148,12 +149,26 @@ async def place_some(runtime: Runtime, stop: asyncio.Event) -> bool:
         if stop.is_set():
             return False
         try:
-            async with runtime.database.unit_of_work(tenant_id) as uow:
-                more |= await Intake(uow).place_page(_PLACED_AT_ONCE)
+            more |= await _place(runtime, tenant_id)
         except Exception:
             # It holds up itself only.
             log.exception("a page of the unplaced records of %s will be tried again", tenant_id)
     return more
+
+
+async def _place(runtime: Runtime, tenant_id: str) -> bool:
+    """A page, or only its first record where that fails. One that fails by itself holds up none of the others."""
+    for size in (_PLACED_AT_ONCE, 1):
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                return await Intake(uow).place_page(size)
+        except Exception as error:
+            if passes_by_itself(error):
+                raise
+            log.exception("%d unplaced records of %s cannot be looked at", size, tenant_id)
+    async with runtime.database.unit_of_work(tenant_id) as uow:
+        await Intake(uow).pass_over()
+    return True
 
 
 async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:

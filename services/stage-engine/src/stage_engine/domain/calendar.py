@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 from stage_engine.domain.value import value
 
 NO_TIME = timedelta(0)
+# Nothing is timed from before or after: adding the longest duration stays within the calendar.
+EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
 _MINUTES_OF_A_DAY = 1440
 # With less, business time would take years to pass.
@@ -66,22 +68,34 @@ def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> da
     """The first moment at which so much business time has passed since `start`: that moment itself for no time."""
     if duration <= NO_TIME:
         return start
-    left = duration
-    for opens, closes in _from(calendar, start):
-        begins = max(opens, start)
-        if closes - begins >= left:
-            return begins + left
-        left -= max(NO_TIME, closes - begins)
-    raise AssertionError("working hours never end")
+    left, first = duration, _date(calendar, start) - _DAY
+    day = first
+    while True:
+        if day.day == 1 and day > first + 2 * _DAY and (month := _of_month(calendar, day)) < left:
+            left, day = left - month, _first_of_next_month(day)
+            continue
+        for opens, closes in _of_day(calendar, day):
+            begins = max(opens, start)
+            if closes > start and closes - begins >= left:
+                return begins + left
+            left -= max(NO_TIME, closes - begins)
+        day += _DAY
 
 
 def business_between(calendar: Calendar, start: datetime, end: datetime) -> timedelta:
     """How much business time passes from one moment to a later one; none when it is not later."""
     passed = NO_TIME
-    for opens, closes in _from(calendar, start):
-        if opens >= end:
-            break
-        passed += max(NO_TIME, min(closes, end) - max(opens, start))
+    if end <= start:
+        return passed
+    first, last = _date(calendar, start) - _DAY, _date(calendar, end) + _DAY
+    day = first
+    while day <= last:
+        if day.day == 1 and day > first + 2 * _DAY and _first_of_next_month(day) < last - 2 * _DAY:
+            passed, day = passed + _of_month(calendar, day), _first_of_next_month(day)
+            continue
+        for opens, closes in _of_day(calendar, day):
+            passed += max(NO_TIME, min(closes, end) - max(opens, start))
+        day += _DAY
     return passed
 
 
@@ -95,14 +109,19 @@ def start_of(calendar: Calendar, day: date) -> datetime:
     return _moment(calendar.zone, day, 0)
 
 
-def _from(calendar: Calendar, start: datetime) -> Iterator[tuple[datetime, datetime]]:
-    """Working hours that end after `start`, in order, without end."""
-    day = start.astimezone(ZoneInfo(calendar.zone)).date() - _DAY
-    while True:
-        for opens, closes in _of_day(calendar, day):
-            if closes > start:
-                yield opens, closes
-        day += _DAY
+def _date(calendar: Calendar, moment: datetime) -> date:
+    return moment.astimezone(ZoneInfo(calendar.zone)).date()
+
+
+def _first_of_next_month(day: date) -> date:
+    return (day.replace(day=1) + 32 * _DAY).replace(day=1)
+
+
+@lru_cache(8192)
+def _of_month(calendar: Calendar, first: date) -> timedelta:
+    """The business time of a whole month, so that long durations do not go day by day."""
+    days = (first + number * _DAY for number in range((_first_of_next_month(first) - first).days))
+    return sum((closes - opens for day in days for opens, closes in _of_day(calendar, day)), NO_TIME)
 
 
 @lru_cache(8192)

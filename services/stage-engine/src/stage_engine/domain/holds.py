@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from stage_engine.domain.calendar import NO_TIME, add_business, business_between, business_days
+from stage_engine.domain.calendar import LATEST, NO_TIME, add_business, business_between, business_days
 from stage_engine.domain.clocks import Held
 from stage_engine.domain.facts import LAST_TOUCH, Facts
 from stage_engine.domain.opportunity import Opportunity
@@ -81,7 +81,7 @@ def staleness_of(opportunity: Opportunity, pipeline: Pipeline) -> Staleness:
         expected = stage.expected_days * pipeline.calendar.day + opportunity.held.visit_business
         rotting = add_business(pipeline.calendar, opportunity.visit_opened_at, expected)
     if stage.stalled_after_days:
-        stalled = last_sign_of_life(opportunity) + timedelta(days=stage.stalled_after_days)
+        stalled = min(last_sign_of_life(opportunity), LATEST) + timedelta(days=stage.stalled_after_days)
     return Staleness(rotting, stalled)
 
 

@@ -132,10 +132,18 @@ def literal_of(raw: str | bool | Sequence[str], kind: FactType) -> Literal:
             value = _READ[kind](raw)
         except ValueError:
             raise ValueError(f"{raw!r} is not {_WRITTEN[kind]}") from None
-        if kind is not FactType.INSTANT or (isinstance(value, datetime) and value.tzinfo is not None):
-            return value
-        raise ValueError(f"{raw!r} has no time zone, such as Z")
+        return _in_utc(raw, value) if isinstance(value, datetime) else value
     raise ValueError(f"{json.dumps(raw)} is not {_WRITTEN[kind]}")
+
+
+def _in_utc(raw: str, instant: datetime) -> datetime:
+    """Without the offset that it was written with, which may have seconds: JSON would not keep these."""
+    if instant.tzinfo is None:
+        raise ValueError(f"{raw!r} has no time zone, such as Z")
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{raw!r} lies outside of the calendar") from None
 
 
 def _number(raw: str) -> Decimal:

@@ -13,6 +13,8 @@ from stage_engine.domain.pipeline import Pipeline
 
 # A clock may be ahead by so much.
 AHEAD_LIMIT = timedelta(minutes=5)
+# Of a fact that all may write, the latest words of so many sources are kept: as many as a pipeline may name.
+SOURCES_LIMIT = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,13 @@ def taken(opportunity: Opportunity, pipeline: Pipeline, given: Iterable[FactInFo
     if not names:
         return Taken(opportunity, reasons=tuple(reasons))
     facts = dict(opportunity.facts)
+    gone: set[tuple[str, str]] = set()
     for name in names:
-        facts[name] = _first([fact for fact in held.values() if fact.name == name], pipeline.sources_of(name))
-    others = tuple(fact for fact in held.values() if facts[fact.name] is not fact)
+        said, sources = [fact for fact in held.values() if fact.name == name], pipeline.sources_of(name)
+        in_order = _in_order(said, sources)
+        facts[name] = next((fact for fact in in_order if not sources or fact.value is not None), in_order[0])
+        gone |= {(name, fact.source) for fact in said} - {(name, fact.source) for fact in in_order}
+    others = tuple(fact for key, fact in held.items() if facts[fact.name] is not fact and key not in gone)
     changed = frozenset(name for name in names if _differ(facts[name], opportunity.facts.get(name)))
     return Taken(opportunity.changed(facts=facts, other_facts=others), changed, tuple(reasons))
 
@@ -90,11 +96,12 @@ def _stale(fact: FactInForce, last: FactInForce | None) -> Reason | None:
     return _refused(Code.FACT_STALE, fact.name, f"{fact.source} has said something newer of {fact.name}")
 
 
-def _first(facts: list[FactInForce], sources: tuple[str, ...]) -> FactInForce:
+def _in_order(facts: list[FactInForce], sources: tuple[str, ...]) -> list[FactInForce]:
+    """What sources say of a fact, those that go first in front; not that of a source which another version of the
+    pipeline let write, nor of more than are kept."""
     if not sources:
-        return max(facts, key=lambda fact: (fact.observed_at, fact.source))
-    in_order = sorted(facts, key=lambda fact: sources.index(fact.source))
-    return next((fact for fact in in_order if fact.value is not None), in_order[0])
+        return sorted(facts, key=lambda fact: (fact.observed_at, fact.source), reverse=True)[:SOURCES_LIMIT]
+    return sorted((fact for fact in facts if fact.source in sources), key=lambda fact: sources.index(fact.source))
 
 
 def _differ(new: FactInForce, old: FactInForce | None) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
-from stage_engine.domain.calendar import NO_TIME
+from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME
 from stage_engine.domain.clocks import NEVER_HELD, SHORTEST_REPEAT, Running, Starts, Timer, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import CLOSE_DATE
@@ -22,6 +22,8 @@ OVERRIDE = "@override"
 HOLD = "@hold"
 EVIDENCE = "@evidence/"
 _TICK = timedelta(microseconds=1)
+# Business time is measured over so many years at most: what is further away counts as so far.
+_FAR = timedelta(days=20 * 365)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def _timers(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         running = after.timers.get(wanted.key)
         if running is None or not wanted.is_kept_by(running):
             running = _set(wanted, pipeline, after.decision_no)
-        found[wanted.key] = _at_rest(running, wanted, after, pipeline, now)
+        found[wanted.key] = _at_rest(_going_on(running, wanted, after, pipeline, now), wanted, after, pipeline, now)
     for key, running in after.timers.items():
         # That it has fired stays known until it is set anew.
         if key not in found and running.fired and pipeline.timer(key) is not None:
@@ -97,7 +99,7 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
 
 def _declared(timer: Timer, opportunity: Opportunity, entered: datetime, visit_no: int) -> Iterator[_Wanted]:
     anchor = moment_of(opportunity, timer.fact) if timer.starts is Starts.AFTER_FACT else entered
-    if anchor is not None:
+    if anchor is not None and EARLIEST <= anchor < LATEST:
         yield _Wanted(timer.key, anchor, visit_no, timer)
 
 
@@ -123,13 +125,24 @@ def _set(wanted: _Wanted, pipeline: Pipeline, number: int) -> Running:
     return Running(wanted.anchor, number, wanted.visit_no, due)
 
 
+def _going_on(
+    running: Running, wanted: _Wanted, opportunity: Opportunity, pipeline: Pipeline, now: datetime
+) -> Running:
+    """One that repeats is never over: it goes on where the opportunity was closed meanwhile."""
+    if wanted.timer is None or not wanted.timer.repeats or running.due is not None or running.left is not None:
+        return running
+    due = duration_of(wanted.timer.repeats).after(now, pipeline.calendar)
+    return replace(running, due=due, set_by=opportunity.decision_no)
+
+
 def _at_rest(running: Running, wanted: _Wanted, opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Running:
     """Paused while the opportunity is on hold, going on afterwards with what was left. The engine's own never rest."""
     if wanted.timer is None:
         return running
-    unit = duration_of(wanted.timer.after)
+    unit = duration_of(wanted.timer.repeats if running.fired and wanted.timer.repeats else wanted.timer.after)
     if opportunity.hold is not None and running.due is not None:
-        return replace(running, due=None, left=unit.passed(now, running.due, pipeline.calendar))
+        until = min(running.due, now + _FAR) if unit.in_business_time else running.due
+        return replace(running, due=None, left=unit.passed(now, until, pipeline.calendar))
     if opportunity.hold is None and running.left is not None:
         due = unit.resumed(now, running.left, pipeline.calendar)
         return replace(running, due=due, left=None, set_by=opportunity.decision_no)
@@ -143,8 +156,9 @@ def after_firing(running: Running, timer: Timer | None, pipeline: Pipeline, numb
     if timer is not None and timer.repeats and running.due is not None:
         each = duration_of(timer.repeats)
         length = max(each.length(pipeline.calendar), SHORTEST_REPEAT)
-        missed = each.passed(running.due, now, pipeline.calendar) // length
-        due = each.after(running.due, pipeline.calendar, missed + 1)
+        since = max(running.due, now - _FAR) if each.in_business_time else running.due
+        missed = each.passed(since, now, pipeline.calendar) // length
+        due = each.after(since, pipeline.calendar, missed + 1)
     return replace(running, due=due, set_by=number, fired=running.fired + 1)
 
 

@@ -78,6 +78,14 @@ class Intake:
         await unplaced.went_on(page[-1] if more else None)
         return more
 
+    async def pass_over(self) -> None:
+        """Leave out the next unplaced record until it changes, or a pipeline is published."""
+        unplaced = UnplacedRepository(self._uow.session, self._uow.tenant_id)
+        after = await unplaced.place_reached()
+        if after is not None:
+            page = await unplaced.page(after, 1)
+            await unplaced.went_on(page[0] if page else None)
+
     async def confirmations(self, found: Sequence[tuple[ConfirmedWrite, Received[CrmWriteConfirmed]]]) -> None:
         """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the opportunity is
         decided on once more."""
