@@ -120,7 +120,7 @@ async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any
         await engine.publish(
             scoring_profile_published(assessment_key="q0", reachable_scores=map(str, range(5000))), tenant=tenant
         )
-        await engine.publish(record_observed(stage_key="s0", committed_at=utc_now()), tenant=tenant)
+        await engine.publish(record_observed(stage_key="s0", pipelines=(key,), committed_at=utc_now()), tenant=tenant)
         await engine.events(StageDecided, tenant=tenant, count=1)
         for number in range(10):
             scored = largest_score(assessment_key=f"q{number}", submission_id=str(uuid7()), score="70")

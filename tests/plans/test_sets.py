@@ -158,9 +158,10 @@ class TestConnector:
             ), intents AS (
                 INSERT INTO write_intent (
                     tenant_id, intent_id, opportunity_id, decision_id, decision_no, submission_id, pipeline_key,
-                    pipeline_version, target_stage, expected_stage, reason_code
+                    pipeline_version, target_stage, expected_stage, reason_code, object_type
                 )
-                SELECT tenant_id, id, opportunity_id, id, 1, '', 'sales', 1, 'prospecting', '', '' FROM given
+                SELECT tenant_id, id, opportunity_id, id, 1, '', 'sales', 1, 'prospecting', '', '', 'opportunity'
+                FROM given
             )
             INSERT INTO write_queue (
                 tenant_id, intent_id, opportunity_id, decision_id, decision_no, revision, submission_id, pipeline_key,
