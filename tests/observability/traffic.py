@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from kit.ids import utc_now, uuid7
@@ -18,7 +19,7 @@ from tests.observability.live import SCRAPE_SECONDS, Observed, eventually
 
 SEED = 7
 STORY_OPPORTUNITIES = 150
-SPARE_OPPORTUNITIES = 140
+SPARE_OPPORTUNITIES = 144
 ROUNDS = 4
 PASS = {"hours": "over_5", "compliance": "yes"}
 
@@ -117,12 +118,23 @@ async def _ask_and_be_refused(team: Team) -> None:
     await observed.admin.get("stage-engine", "/v1/funnel", pipeline="field_example")
     # Spread over some seconds: a rate is the difference of two scrapes.
     for _ in range(ROUNDS):
+        await _put_off(team)
         for url in observed.stack.urls.values():
             await _expect(observed, f"{url}/v1/audit-entries", 200)
             await _expect(observed, f"{url}/v1/audit-entries?limit=0", 422)
             await _expect(observed, f"{url}/v1/nothing-here", 404)
             await asyncio.gather(*(_expect(observed, f"{url}/v1/audit-entries", 401, "forged") for _ in range(3)))
         await asyncio.sleep(SCRAPE_SECONDS)
+
+
+async def _put_off(team: Team) -> None:
+    """An opportunity is put off for a moment; a timer ends that."""
+    (opportunity,) = team.take(1)
+    path = f"/v1/opportunities/{opportunity}"
+    found = await team.observed.admin.send("GET", "stage-engine", path)
+    until = (utc_now() + timedelta(seconds=1)).isoformat()
+    hold = {"reason": "The buyer is on the telephone.", "until": until}
+    await team.observed.admin.post("stage-engine", f"{path}/hold", hold, if_match=found.headers["ETag"])
 
 
 async def _expect(observed: Observed, url: str, status: int, token: str = "") -> None:
