@@ -200,7 +200,13 @@ class TestEvents:
         opportunity = await link.created()
         link.org.sim("purge", {"id": opportunity})
         await link.ask("imports")
-        assert (await link.observed(opportunity, 2))[-1].kind == OBSERVATION_KIND_DELETED
+        try:
+            observed = await link.observed(opportunity, 2)
+        except AssertionError:
+            # It joined an import that had begun before the record was seen.
+            await link.ask("imports")
+            observed = await link.observed(opportunity, 2)
+        assert observed[-1].kind == OBSERVATION_KIND_DELETED
 
     async def test_a_record_deleted_for_good_while_the_position_is_lost_is_noticed(self, link: Any) -> None:
         gone, marker = await link.created(), await link.created()
