@@ -12,6 +12,8 @@ from sandbox.stack.services import SERVICES, package_of
 
 PAUSE_SECONDS = 0.3
 PATIENCE_SECONDS = 120
+# Also while every database is read only for everybody else.
+_WRITES = {"default_transaction_read_only": "off"}
 
 
 class Databases:
@@ -76,7 +78,7 @@ class Databases:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 try:
-                    connection = await asyncpg.connect(url, timeout=10)
+                    connection = await asyncpg.connect(url, timeout=10, server_settings=_WRITES)
                     try:
                         return await connection.fetch(query, *arguments)
                     finally:
