@@ -14,6 +14,18 @@ pytestmark = pytest.mark.stack
 
 
 class TestTransitions:
+    async def test_a_fact_that_nothing_reads_is_refused_with_those_that_are_read(
+        self, engine: ServiceUnderTest, tenant: str, admin: Client
+    ) -> None:
+        path = f"/v1/opportunities/{await first_observed(engine, tenant, admin)}/transitions"
+        given = {"to_stage": "discovery", "facts": [{"name": "signal.mood", "value": "good"}]}
+        refused = await admin.post(path, given, match=1, expect=422)
+        assert (refused["code"], refused["errors"][0]["pointer"]) == ("fact_invalid", "/facts/0/name")
+        assert "It reads demo.score, discovery.score, prospecting.score" in str(refused)
+        given["facts"] = [{"name": "prospecting.score", "value": "many"}]
+        refused = await admin.post(path, given, match=1, expect=422)
+        assert refused["errors"][0]["pointer"] == "/facts/0/value"
+
     @pytest.mark.capability(3, 64)
     async def test_a_command_is_decided_explained_logged_and_replayed(
         self, engine: ServiceUnderTest, tenant: str, admin: Client

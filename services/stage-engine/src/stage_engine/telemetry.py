@@ -11,7 +11,7 @@ TIMERS_BEHIND = Gauge("stage_timers_behind_seconds", "How long the timer that is
 TRANSITIONS = Counter("stage_transitions_total", "Moves by kind and cause; a jump means that a rule or an import went wild", ["kind", "cause"])  # fmt: skip  # noqa: E501
 ENGINE_FAULTS = Counter("stage_engine_faults_total", "Decisions refused because the rules engine failed or its two evaluators disagree; a rise means that opportunities stay where they are", ["code"])  # fmt: skip  # noqa: E501
 QUARANTINED = Counter("stage_quarantined_total", "Observations of an opportunity in a stage without a mapping; a rise means that the CRM's stages changed")  # fmt: skip  # noqa: E501
-EVENTS_PARKED = Counter("stage_events_parked_total", "Inputs that wait for an opportunity or a pipeline; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
+EVENTS_PARKED = Counter("stage_events_parked_total", "Scores and activities that wait for their opportunity; a rise means that the CRM's changes come late", ["reason"])  # fmt: skip  # noqa: E501
 REPLAYS = Counter("stage_replays_total", "Stored decisions decided again: same, different, or failed; a different one means that the log or the code is wrong, a failed one that it could not be decided again: read the log", ["outcome"])  # fmt: skip  # noqa: E501
 OPEN = Gauge(
     "stage_open_opportunities", "Open opportunities of all tenants, estimated from a sample where there are many"

@@ -28,12 +28,21 @@ _LONGEST_SECONDS = 10**7
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class _Row:
+    """What tasks and events have in common."""
+
     id: Annotated[str, Field(alias="Id", pattern=ID_PATTERN)]
     who: Annotated[str | None, Field(alias="WhoId")]
     what: Annotated[str | None, Field(alias="WhatId")]
     owner: Annotated[str | None, Field(alias="OwnerId")]
     type: Annotated[str | None, Field(alias="Type")]
+    deleted: Annotated[bool, Field(alias="IsDeleted")]
+    created_at: Annotated[AwareDatetime, Field(alias="CreatedDate")]
+    modified_at: Annotated[AwareDatetime, Field(alias="LastModifiedDate")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Task(_Row):
     subtype: Annotated[str | None, Field(alias="TaskSubtype")]
     due_on: Annotated[date | None, Field(alias="ActivityDate")]
     completed_at: Annotated[AwareDatetime | None, Field(alias="CompletedDateTime")]
@@ -42,9 +51,6 @@ class _Task:
     seconds: Annotated[int | None, Field(alias="CallDurationInSeconds")]
     disposition: Annotated[str | None, Field(alias="CallDisposition")]
     status: Annotated[str | None, Field(alias="Status")]
-    deleted: Annotated[bool, Field(alias="IsDeleted")]
-    created_at: Annotated[AwareDatetime, Field(alias="CreatedDate")]
-    modified_at: Annotated[AwareDatetime, Field(alias="LastModifiedDate")]
 
     def value(self, plan: Plan, now: datetime) -> Activity:
         due = datetime.combine(self.due_on, time(), UTC) if self.due_on else self.created_at
@@ -66,17 +72,9 @@ class _Task:
 
 
 @dataclass(frozen=True, slots=True)
-class _Event:
-    id: Annotated[str, Field(alias="Id", pattern=ID_PATTERN)]
-    who: Annotated[str | None, Field(alias="WhoId")]
-    what: Annotated[str | None, Field(alias="WhatId")]
-    owner: Annotated[str | None, Field(alias="OwnerId")]
-    type: Annotated[str | None, Field(alias="Type")]
+class _Event(_Row):
     starts_at: Annotated[AwareDatetime | None, Field(alias="StartDateTime")]
     minutes: Annotated[int | None, Field(alias="DurationInMinutes")]
-    deleted: Annotated[bool, Field(alias="IsDeleted")]
-    created_at: Annotated[AwareDatetime, Field(alias="CreatedDate")]
-    modified_at: Annotated[AwareDatetime, Field(alias="LastModifiedDate")]
 
     def value(self, plan: Plan, now: datetime) -> Activity:
         at = self.starts_at or self.created_at

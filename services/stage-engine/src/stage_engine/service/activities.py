@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import AT_ONCE, Early, park, take
+from kit.delivery.parking import AT_ONCE, take
 from kit.events import Received
 
 from stage_engine.domain.activities import Activity, Total, changes_of, facts_of, latest
@@ -16,8 +16,7 @@ from stage_engine.messages import ActivityObserved, read_activity
 from stage_engine.repository.activities import ActivityRepository
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets
-from stage_engine.settings import Settings
-from stage_engine.telemetry import EVENTS_PARKED
+from stage_engine.service.waiting import let_wait
 
 ACTIVITY = "activity"
 
@@ -43,7 +42,8 @@ class Activities:
         """Count these. A subject whose pipeline reads a fact that changed is decided on once."""
         heard = [Heard(read_activity(event.message), event) for event in events]
         known = await self._deciding.load([each.activity.subject_id for each in heard])
-        await self._park([each for each in heard if each.activity.subject_id not in known])
+        early = ((each.cause, each.activity.subject_id) for each in heard if each.activity.subject_id not in known)
+        await let_wait(self._uow, ACTIVITY, early, "subject_unknown")
         given = [each for each in heard if each.activity.subject_id in known]
         held = await self._repository.held({each.activity.key for each in given})
         new = latest(held, [each.activity for each in given])
@@ -71,13 +71,6 @@ class Activities:
                 arrivals.append(Arrival(change, cause=last[subject.opportunity_id].cause))
         if arrivals:
             await self._deciding.decide(arrivals)
-
-    async def _park(self, early: Sequence[Heard]) -> None:
-        found = [Early(each.cause, str(each.cause.id), each.activity.subject_id) for each in early]
-        if found:
-            limit = self._uow.resources.get(Settings).parked_submission_limit
-            number = await park(self._uow, ACTIVITY, found, limit, "subject_unknown")
-            self._uow.after_commit(lambda: EVENTS_PARKED.labels(ACTIVITY).inc(number))
 
 
 def _change(subject: Opportunity, pipeline: Pipeline, totals: Sequence[Total], last: Heard) -> FactChange | None:

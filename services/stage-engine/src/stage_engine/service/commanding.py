@@ -85,7 +85,8 @@ def _supplied(pipeline: Pipeline, request: TransitionRequest) -> tuple[FactInFor
     for i, fact in enumerate(request.facts):
         kind = pipeline.kind_of_fact(fact.name)
         if kind is None or kind.type is None:
-            raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows.")
+            known = ", ".join(sorted(pipeline.reads)[:KNOWN_FACTS])
+            raise FactInvalid(i, "name", f"{fact.name} is no fact that {pipeline.key} knows. It reads {known}.")
         try:
             value = None if fact.value is None else literal_of(fact.value, kind.type)
         except ValueError as error:

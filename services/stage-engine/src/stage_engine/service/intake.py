@@ -1,19 +1,18 @@
 """What other services report of opportunities: scores, observations in the CRM, what became of our writes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import TypeVar
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import AT_ONCE, Early, park, take
+from kit.delivery.parking import AT_ONCE, take
 from kit.events import Received
 from kit.ids import utc_now
 
 from stage_engine.domain.choosing import reassignment
-from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
-from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, read_submission
+from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, SubmissionScored, read_submission
 from stage_engine.records import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
@@ -21,8 +20,7 @@ from stage_engine.service.activities import Activities
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.placing import Placed, Placing
 from stage_engine.service.rulesets import Rulesets
-from stage_engine.settings import Settings
-from stage_engine.telemetry import EVENTS_PARKED
+from stage_engine.service.waiting import let_wait
 
 SUBMISSION = "submission"
 
@@ -38,14 +36,14 @@ class Intake:
         self._deciding = Deciding(uow, self._rulesets)
         self._activities = Activities(uow, self._rulesets, self._deciding)
         self._placing = Placing(uow, self._rulesets)
-        self._settings = uow.resources.get(Settings)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
     async def submissions(self, arrivals: Sequence[Arrival]) -> None:
         """Decide on scores of known opportunities; those of unknown ones wait, up to a limit."""
         known = await self._deciding.load([a.given.opportunity_id for a in arrivals])
         early = [a for a in arrivals if a.given.opportunity_id not in known]
-        await self._park(SUBMISSION, early, self._settings.parked_submission_limit, "opportunity_unknown")
+        waiting = ((a.cause, a.given.opportunity_id) for a in early if a.cause is not None)
+        await let_wait(self._uow, SUBMISSION, waiting, "opportunity_unknown")
         await self._deciding.decide([a for a in arrivals if a.given.opportunity_id in known])
 
     async def observations(self, arrivals: Sequence[Arrival]) -> None:
@@ -150,20 +148,14 @@ class Intake:
         await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)
         if placed.rulesets:
             causes = {a.given.opportunity_id: a.cause for a in placed.arrivals}
-            scored = [event.message for event in await self._taken(SUBMISSION, placed.rulesets)]
+            scored = await self._waiting_submissions(placed.rulesets)
             await self._deciding.decide([Arrival(read_submission(s), s, causes[s.opportunity_id]) for s in scored])
             await self._activities.take_waiting(placed.rulesets)
 
-    async def _park(self, kind: str, early: Sequence[Arrival], limit: int, code: str) -> None:
-        found = [Early(a.cause, str(a.cause.id), a.given.opportunity_id) for a in early if a.cause is not None]
-        if found:
-            number = await park(self._uow, kind, found, limit, code)
-            self._uow.after_commit(lambda: EVENTS_PARKED.labels(kind).inc(number))
-
-    async def _taken(self, kind: str, of: Mapping[str, Ruleset]) -> list[Received[Any]]:
-        found: list[Received[Any]] = []
-        while some := await take(self._uow, kind, of, AT_ONCE):
-            found += some
+    async def _waiting_submissions(self, of: Collection[str]) -> list[SubmissionScored]:
+        found: list[SubmissionScored] = []
+        while some := await take(self._uow, SUBMISSION, of, AT_ONCE):
+            found += [event.message for event in some]
         return found
 
     async def _correct(self, found: Sequence[W], apply: Callable[[Opportunity, W], Opportunity]) -> None:

@@ -21,6 +21,7 @@ from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.repository.views import ViewRepository, Wanted
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.rulesets import Rulesets
+from stage_engine.service.subjects import demand_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +120,5 @@ class Viewing:
         found = await self._repository.opportunity(record_id)
         if found is None:
             raise OpportunityNotFound(record_id, object_type)
-        self._owners.demand(found.owner_id, OpportunityNotFound(record_id, object_type))
-        if found.object_type != object_type:
-            raise OpportunityNotFound(record_id, object_type, found.object_type)
+        demand_subject(self._owners, object_type, record_id, found.owner_id, found.object_type)
         return found
