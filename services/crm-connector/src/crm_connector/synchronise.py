@@ -74,12 +74,12 @@ async def _watch(runtime: Runtime, tenant_id: str, renew: Callable[[], Awaitable
         runtime.watchdog.beat("crm connection")
         if not await renew():
             raise LeaseLost("another instance synchronises now")
-        await _measure(runtime, tenant_id)
+        await measure(runtime, tenant_id)
         await first_of(stop, seconds=_CHECK_SECONDS)
     runtime.watchdog.forget("crm connection")
 
 
-async def _measure(runtime: Runtime, tenant_id: str) -> None:
+async def measure(runtime: Runtime, tenant_id: str) -> None:
     """Show how old our place in the CRM's changes is, and what waits for the CRM or for a person."""
     async with runtime.database.unit_of_work(tenant_id) as uow:
         intents = IntentList(uow.session, tenant_id)
