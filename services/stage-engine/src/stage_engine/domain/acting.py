@@ -43,8 +43,8 @@ def with_actions(ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
         found = _asked(action, phase, after, pipeline, values, now)
         before = open_actions.get(action.key)
         if before is not None:
-            lapsed.append(Lapsed(action.key, before.revision, _ASKED_AGAIN))
-        open_actions[action.key] = OpenAction(after.revision, found.expires_at)
+            lapsed.append(Lapsed(action.key, before.revision, before.asked_at, _ASKED_AGAIN))
+        open_actions[action.key] = OpenAction(after.revision, now, found.expires_at)
         asked.append(found)
     if not asked:
         return ruling

@@ -30,6 +30,15 @@ class ActionKind(StrEnum):
     WEBHOOK = "webhook"
 
 
+class ActionState(StrEnum):
+    """Whether an action is still waited for, and if not, what became of it."""
+
+    OPEN = "open"
+    DONE = "done"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+
+
 class Phase(StrEnum):
     """When an action is asked for, in this order: a subject is seen for the first time, leaves a stage, is moved by a
     rule, comes into a stage, is closed."""

@@ -167,6 +167,7 @@ class Lapsed:
 
     key: str
     revision: int
+    asked_at: datetime
     words: str
 
 

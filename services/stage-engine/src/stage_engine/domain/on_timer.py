@@ -25,7 +25,8 @@ def on_timer(
         return Ruling(Outcome.NO_OP, opportunity, (Reason(Code.SUPERSEDED, "", None, text),))
     action, timer = action_of_timer(given.key), pipeline.timer(given.key)
     if action is not None:
-        lapsed = Lapsed(action, opportunity.open_actions[action].revision, IN_TIME)
+        asked = opportunity.open_actions[action]
+        lapsed = Lapsed(action, asked.revision, asked.asked_at, IN_TIME)
         ruling = _asked(settled(opportunity, action, lapsed.revision), frozenset(), given, rules, now, unblocked)
         return replace(ruling, lapsed=(lapsed, *ruling.lapsed))
     fired = after_firing(running, timer, pipeline, opportunity.decision_no, now)

@@ -94,6 +94,7 @@ class OpenAction:
     """An action that was asked for at this revision and is not settled; it counts until it expires."""
 
     revision: int
+    asked_at: datetime
     expires_at: datetime
 
 

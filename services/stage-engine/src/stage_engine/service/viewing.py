@@ -16,7 +16,8 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.records import ActionRecord, ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.repository.actions import ActionRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.repository.views import ViewRepository, Wanted
 from stage_engine.service.calendars import Calendars
@@ -50,6 +51,7 @@ class Viewing:
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ViewRepository(uow.session)
+        self._actions = ActionRepository(uow.session, uow.tenant_id)
         self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
         self._calendars = Calendars(uow)
@@ -88,6 +90,13 @@ class Viewing:
     async def decisions(self, object_type: str, record_id: str, after: int, limit: int) -> list[DecisionRecord]:
         await self._one(object_type, record_id)
         return await self._repository.decisions(record_id, after, limit)
+
+    async def actions_of(self, object_type: str, record_id: str, after: UUID, limit: int) -> list[ActionRecord]:
+        await self._one(object_type, record_id)
+        return await self._actions.of(record_id, after, limit)
+
+    async def actions(self, state: str | None, after: UUID, limit: int) -> list[ActionRecord]:
+        return await self._actions.in_state(state, self._owners, after, limit)
 
     async def decision(self, decision_id: UUID) -> DecisionRecord:
         found = await self._repository.decision(decision_id)
