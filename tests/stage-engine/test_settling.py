@@ -41,8 +41,7 @@ async def actions(client: Client, opportunity_id: str) -> dict[str, Any]:
     return {each["action_key"]: each for each in items}
 
 
-@pytest.mark.capability(27)
-@pytest.mark.capability(51)
+@pytest.mark.capability(27, 51)
 async def test_the_first_step_of_a_new_opportunity_is_asked_for_with_its_decision(
     world_of: Tenant, admin: Client
 ) -> None:
@@ -58,8 +57,7 @@ async def test_the_first_step_of_a_new_opportunity_is_asked_for_with_its_decisio
     assert [each["action_key"] for each in (await admin.get("/v1/actions?state=open"))["items"]] == ["mail", "call"]
 
 
-@pytest.mark.capability(82)
-@pytest.mark.capability(98)
+@pytest.mark.capability(82, 98)
 async def test_a_won_opportunity_is_handed_over(world_of: Tenant, admin: Client) -> None:
     await world_of.publish_pipeline(**content())
     await seen(world_of, "006Won")
