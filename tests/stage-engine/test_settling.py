@@ -155,3 +155,13 @@ async def test_a_rep_sees_actions_about_their_own_only(world_of: Tenant, admin: 
     rita = Client(engine, world_of.tenant, "rep", "rita")
     assert {each["opportunity_id"] for each in (await rita.get("/v1/actions"))["items"]} == {"006Rita"}
     await rita.get("/v1/opportunities/006Bob/actions", expect=404)
+
+
+@pytest.mark.capability(77)
+async def test_the_next_step_is_told_in_words(world_of: Tenant, admin: Client, engine: Any) -> None:
+    await world_of.publish_pipeline(**content())
+    await seen(world_of, "006Next")
+    found = (await admin.get("/v1/opportunities/006Next/next-steps"))["items"]
+    assert [(each["kind"], each["supplies"]) for each in found] == [("task", "person"), ("rule", "assessment")]
+    assert found[0]["text"] == "Call about 1000"
+    await Client(engine, world_of.tenant, "rep", "bob").get("/v1/opportunities/006Next/next-steps", expect=404)

@@ -13,7 +13,7 @@ from stage_engine.domain.actions import ActionState
 from stage_engine.endpoints.opportunities import SubjectId
 from stage_engine.errors import PLURALS
 from stage_engine.records import ActionRecord
-from stage_engine.schemas.actions import ActionOut, SettlementBody
+from stage_engine.schemas.actions import ActionOut, NextSteps, SettlementBody, StepOut
 from stage_engine.service.settling import Settling
 from stage_engine.service.viewing import Viewing
 
@@ -28,6 +28,13 @@ def of_subjects(object_type: str, plural: str) -> APIRouter:
         after = paging.after(UUID) or UUID(int=0)
         found = await Viewing(uow, Owners.seen_by(caller)).actions_of(object_type, record_id, after, paging.limit + 1)
         return paging.page(found, lambda action: [action.action_id], _shown)
+
+    @api.get(f"/{plural}/{{record_id}}/next-steps", name=f"list_{object_type}_next_steps")
+    async def list_next_steps(record_id: SubjectId, uow: Uow, caller: Caller) -> NextSteps:
+        """What to do next, in plain words and in order: what is late, what is ready to confirm, required criteria that
+        are not met, open tasks, what the nearest rule lacks, and advice. Each says what supplies it."""
+        found = await Viewing(uow, Owners.seen_by(caller)).next_steps(object_type, record_id)
+        return NextSteps(items=[StepOut.model_validate(each, from_attributes=True) for each in found])
 
     return api
 

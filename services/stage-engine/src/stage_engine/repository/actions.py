@@ -46,6 +46,12 @@ class ActionRepository:
         statement = select(*_ACTION).where(action.c.opportunity_id == opportunity_id, action.c.action_id > after)
         return await records(self._session, statement.order_by(action.c.action_id).limit(limit), ActionRecord)
 
+    async def open_of(self, opportunity_id: str, limit: int) -> list[ActionRecord]:
+        """Those about one opportunity that are not settled, the oldest first."""
+        of = action.c
+        statement = select(*_ACTION).where(of.opportunity_id == opportunity_id, of.state == ActionState.OPEN)
+        return await records(self._session, statement.order_by(of.action_id).limit(limit), ActionRecord)
+
     async def in_state(self, state: str | None, owners: Owners, after: UUID, limit: int) -> list[ActionRecord]:
         """The actions in a state, or all, about opportunities of these owners."""
         statement = select(*_ACTION).where(action.c.action_id > after)

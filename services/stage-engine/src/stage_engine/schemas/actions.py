@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.actions import ActionKind, ActionState, Phase
+from stage_engine.domain.next_steps import StepKind, Supplies
 
 
 class Outcome(StrEnum):
@@ -40,6 +41,26 @@ class SettlementBody(BaseModel):
         if self.state is Outcome.REFUSED and not self.words:
             raise ValueError("a refusal says why in words")
         return self
+
+
+class StepOut(BaseModel):
+    """A step in plain words. `supplied_by` names the assessment, question, field or activity that gives it; `key` is
+    that of the criterion, the rule or the action."""
+
+    kind: StepKind
+    text: str = Field(examples=["For Discovery: prospecting.score is 50; needed: > 60; 10 points short."])
+    supplies: Supplies
+    supplied_by: str = Field(examples=["hours"])
+    key: str
+    to_stage: str
+    due_at: datetime | None
+    late: bool
+
+
+class NextSteps(BaseModel):
+    """What to do next, what goes first in front."""
+
+    items: list[StepOut]
 
 
 class ActionOut(BaseModel):
