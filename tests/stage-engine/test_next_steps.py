@@ -69,10 +69,8 @@ def test_what_the_evidence_supports_is_to_be_confirmed(world: Any) -> None:
 def test_what_the_crm_refused_is_in_the_way(world: Any) -> None:
     error = SyncError(1, "discovery", "FIELD", "no", world.start)
     first = steps(world, world.opportunity().changed(sync_error=error), world.rules)[0]
-    assert (first.kind, first.text) == (
-        StepKind.SYNC_PROBLEM,
-        "The CRM refused the stage discovery: no. Resolve it there.",
-    )
+    assert first.kind is StepKind.SYNC_PROBLEM
+    assert first.text == "The CRM refused the stage discovery: no. Resolve it there."
 
 
 def test_a_closed_one_keeps_its_open_tasks_only(world: Any) -> None:

@@ -35,7 +35,7 @@ class Supplies(StrEnum):
 
 
 class _Order(IntEnum):
-    """Smaller goes first: what is late, what stands in the way of all, what is ready, what is missing, what is open."""
+    """Smaller goes first: what is late, what blocks all, what is ready, what is missing, what is open."""
 
     LATE = 0
     BLOCKED = 1
@@ -141,9 +141,8 @@ def _rules(pipeline: Pipeline, ways: Sequence[Way]) -> Iterator[_Ranked]:
     nearest = min(open_ways, key=lambda way: len(way.missing))
     for reason in nearest.missing:
         supplies, by = _supplied(reason.fact)
-        asked = [
-            question for miss in nearest.near_misses if miss.fact == reason.fact for question in miss.question_keys
-        ]
+        near = (miss for miss in nearest.near_misses if miss.fact == reason.fact)
+        asked = [question for miss in near for question in miss.question_keys]
         text = f"For {pipeline.stage(nearest.to_stage).name}: {reason.message}."
         named = ", ".join(asked) or by
         yield _Ranked(_Order.SHORT, Step(StepKind.RULE, text, supplies, named, nearest.rule_id, nearest.to_stage))
