@@ -127,7 +127,7 @@ def read_action(event: Received[ActionRequested], now: datetime) -> QueuedAction
         details=message.details,
         person_id=message.person_id,
         target=message.target,
-        fields={field.name: field.value for field in message.fields},
+        fields={wire.required(field.name, "name"): field.value for field in message.fields},
         due_on=due_on,
         expires_at=expires_at,
         requested_at=requested_at,
