@@ -54,7 +54,10 @@ async def test_the_first_step_of_a_new_opportunity_is_asked_for_with_its_decisio
     shown = await actions(admin, "006New")
     assert shown["call"]["action_id"] == call.action_id
     assert (shown["call"]["state"], shown["call"]["phase"]) == ("open", "entry")
-    assert [each["action_key"] for each in (await admin.get("/v1/actions?state=open"))["items"]] == ["mail", "call"]
+    listed = (await admin.get("/v1/actions?state=open&kind=email"))["items"]
+    assert [each["action_key"] for each in listed] == ["mail"]
+    (decision,) = (await admin.get("/v1/opportunities/006New/decisions"))["items"]
+    assert decision["actions"] == ["mail", "call"]
 
 
 @pytest.mark.capability(82, 98)

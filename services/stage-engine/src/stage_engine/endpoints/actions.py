@@ -9,7 +9,7 @@ from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 
-from stage_engine.domain.actions import ActionState
+from stage_engine.domain.actions import ActionKind, ActionState
 from stage_engine.endpoints.opportunities import SubjectId
 from stage_engine.errors import PLURALS
 from stage_engine.records import ActionRecord
@@ -50,10 +50,11 @@ async def list_actions(
     caller: Caller,
     paging: Paging,
     state: Annotated[ActionState | None, Query(description="only those in this state")] = None,
+    kind: Annotated[ActionKind | None, Query(description="only those of this kind")] = None,
 ) -> Page[ActionOut]:
     """Actions about what the caller sees, in the order in which they were asked for."""
     after = paging.after(UUID) or UUID(int=0)
-    found = await Viewing(uow, Owners.seen_by(caller)).actions(state, after, paging.limit + 1)
+    found = await Viewing(uow, Owners.seen_by(caller)).actions(state, kind, after, paging.limit + 1)
     return paging.page(found, lambda action: [action.action_id], _shown)
 
 

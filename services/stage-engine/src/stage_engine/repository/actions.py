@@ -52,9 +52,13 @@ class ActionRepository:
         statement = select(*_ACTION).where(of.opportunity_id == opportunity_id, of.state == ActionState.OPEN)
         return await records(self._session, statement.order_by(of.action_id).limit(limit), ActionRecord)
 
-    async def in_state(self, state: str | None, owners: Owners, after: UUID, limit: int) -> list[ActionRecord]:
-        """The actions in a state, or all, about opportunities of these owners."""
+    async def many(
+        self, state: str | None, kind: str | None, owners: Owners, after: UUID, limit: int
+    ) -> list[ActionRecord]:
+        """The actions in a state and of a kind, or of all, about opportunities of these owners."""
         statement = select(*_ACTION).where(action.c.action_id > after)
+        if kind is not None:
+            statement = statement.where(action.c.kind == kind)
         if state is not None:
             statement = statement.where(action.c.state == state)
         if not owners.are_all:

@@ -116,8 +116,8 @@ class Viewing:
         ]
         return next_steps(view.opportunity, view.pipeline, view.criteria, view.ways_on, tasks, view.at)
 
-    async def actions(self, state: str | None, after: UUID, limit: int) -> list[ActionRecord]:
-        return await self._actions.in_state(state, self._owners, after, limit)
+    async def actions(self, state: str | None, kind: str | None, after: UUID, limit: int) -> list[ActionRecord]:
+        return await self._actions.many(state, kind, self._owners, after, limit)
 
     async def decision(self, decision_id: UUID) -> DecisionRecord:
         found = await self._repository.decision(decision_id)
