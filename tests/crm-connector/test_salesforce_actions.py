@@ -161,6 +161,12 @@ async def test_no_action_sets_a_stage(desk: Desk, name: str) -> None:
     assert desk.calls == []
 
 
+async def test_a_type_that_the_org_has_no_object_for_is_refused(desk: Desk) -> None:
+    asked = action("a01", ActionKind.FIELD_UPDATE, object_type="ticket", fields={"NextStep": "Call"})
+    reply = (await desk.crm.carry_out(asked)).reply
+    assert (reply.verdict, reply.code) == (Verdict.REFUSED, "OBJECT_UNKNOWN")
+
+
 async def test_a_refusal_is_in_the_orgs_words(desk: Desk) -> None:
     deal = await desk.opportunity()
     long = action(deal, ActionKind.FIELD_UPDATE, fields={"NextStep": "x" * 300})

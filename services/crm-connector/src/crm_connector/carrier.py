@@ -11,7 +11,7 @@ from kit.database.unit_of_work import Database
 from kit.delivery.pace import backoff
 from kit.ids import utc_now
 
-from crm_connector.crm import Crm
+from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.actions import ActionState, Carried, QueuedAction, Settled, after_reply, expired, sent
 from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.people import is_our_org
@@ -42,25 +42,32 @@ class Carrier:
         self._poll_seconds = poll_seconds
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Carry out until `stop` is set. No fault ends this task."""
+        """Carry out until `stop` is set, once the organisation is known to be ours. No fault ends this task."""
         begun, failures = False, 0
         while not stop.is_set():
             self._signals.actions.clear()
+            found = 0
             try:
-                ours = await is_our_org(self._database, self._tenant_id, self._crm)
-                if ours and not begun:
+                if not begun and await is_our_org(self._database, self._tenant_id, self._crm):
                     await self.begin()
                     begun = True
-                found = await self.round() if ours else 0
+                if begun:
+                    found = await self.round()
                 failures = 0
-            except Exception:
+            except Exception as fault:
                 failures += 1
-                LOOP_FAILURES.labels("carrier").inc()
-                log.exception("actions are carried out later")
+                self._failed(fault)
                 await first_of(stop, seconds=backoff(failures, first=1, most=_LONGEST_PAUSE_SECONDS))
                 continue
             if not found:
                 await first_of(stop, self._signals.actions, seconds=self._poll_seconds)
+
+    def _failed(self, fault: Exception) -> None:
+        if isinstance(fault, CrmFault):
+            log.warning("the CRM carries out nothing now: %s", fault)
+            return
+        LOOP_FAILURES.labels("carrier").inc()
+        log.error("actions are carried out later", exc_info=fault)
 
     async def begin(self) -> None:
         """Find out at once about actions that were left on their way: their carrier is gone."""
@@ -89,10 +96,9 @@ class Carrier:
         try:
             carried = await (self._crm.carry_out(action) if new else self._crm.carried_out(action))
         except Exception as fault:
-            # It holds up itself only. What was sent stays unknown until it can be read.
+            # It holds up itself only, and may have been done: it stays unknown until it can be read.
             log.exception("the action %s fails by itself", action.action_id)
-            verdict = Verdict.REFUSED if new else Verdict.UNKNOWN
-            carried = Carried(Reply(str(action.action_id), verdict, type(fault).__name__, _FAILED))
+            carried = Carried(Reply(str(action.action_id), Verdict.UNKNOWN, type(fault).__name__, _FAILED))
         return after_reply(action, carried, utc_now(), random())  # noqa: S311
 
     async def _settle(self, results: Sequence[QueuedAction | Settled]) -> None:

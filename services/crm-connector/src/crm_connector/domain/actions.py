@@ -90,6 +90,8 @@ class Settled:
     record_id: str = ""
 
 
+# While nothing can be read it is tried again this often.
+_LOOK_AGAIN = timedelta(seconds=10)
 # For so long beyond its time it is still found out what became of an action that was sent.
 _PATIENCE = timedelta(days=1)
 _EXPIRED = "Its time was over before the CRM could carry it out."
@@ -115,9 +117,12 @@ def after_reply(action: QueuedAction, carried: Carried, now: datetime, chance: f
     match settlement.move:
         case Move.CONFIRM:
             return Settled(action, Settlement.DONE, record_id=carried.record_id)
-        case Move.REPEAT | Move.DOUBT:
-            state = ActionState.NEW if settlement.move is Move.REPEAT else ActionState.SENT
-            return action.changed(state=state, due_at=now + settlement.wait, code=reply.code, reason=reply.reason)
+        case Move.REPEAT:
+            due = now + settlement.wait
+            return action.changed(state=ActionState.NEW, due_at=due, code=reply.code, reason=reply.reason)
+        case Move.DOUBT:
+            due = now + max(settlement.wait, _LOOK_AGAIN)
+            return action.changed(state=ActionState.SENT, due_at=due, code=reply.code, reason=reply.reason)
         case _:
             return Settled(action, Settlement.REFUSED, reply.code, reply.reason)
 

@@ -9,7 +9,7 @@ from pydantic import Field, TypeAdapter
 
 from crm_connector.domain.actions import ActionKind, CrmAction
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
-from crm_connector.salesforce.objects import LEAD, OWN_FIELDS, Objects
+from crm_connector.salesforce.objects import LEAD, OWN_FIELDS, Objects, SubjectObject
 from crm_connector.salesforce.rest import Rest
 
 # What a record that an action created is found by.
@@ -68,8 +68,7 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
             body = {"ParentId": action.opportunity_id, "Body": action.text[:_BODY]}
             return (await rest.post(f"{rest.base}/sobjects/FeedItem", body, _CREATED)).id
         case ActionKind.FIELD_UPDATE:
-            about = objects[action.object_type]
-            _refuse_own(action, OWN_FIELDS | {about.stage})
+            _refuse_own(action, OWN_FIELDS | {_about(objects, action).stage})
             await rest.change(_subject(rest, objects, action), dict(action.fields))
             return ""
         case ActionKind.CONVERT_LEAD:
@@ -100,7 +99,15 @@ def _by_action(rest: Rest, name: str, action: CrmAction) -> str:
 
 
 def _subject(rest: Rest, objects: Objects, action: CrmAction) -> str:
-    return f"{rest.base}/sobjects/{objects[action.object_type].name}/{quote(action.opportunity_id, safe='')}"
+    return f"{rest.base}/sobjects/{_about(objects, action).name}/{quote(action.opportunity_id, safe='')}"
+
+
+def _about(objects: Objects, action: CrmAction) -> SubjectObject:
+    found = objects.get(action.object_type)
+    if found is None:
+        words = f"No object of the org is known for records of type {action.object_type}."
+        raise LastingRefusal(400, "OBJECT_UNKNOWN", words)
+    return found
 
 
 def _task(action: CrmAction) -> dict[str, Any]:
