@@ -11,7 +11,7 @@ from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import TextError, parse_text, rendered
 from stage_engine.domain.decision import Decision, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, Migration, Occasion, Reassignment
+from stage_engine.domain.inputs import HoldRequest, Migration, Occasion, Reassignment, ResumeRequest
 from stage_engine.domain.lint import lint
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
@@ -125,6 +125,22 @@ class TestKindsOfTransition:
         before = there(world, rules).changed(pipeline_key="another")
         given = Reassignment("c1", "o1", rules.pipeline.key, 1, "discovery", "prospecting", (), "carl")
         assert keys(world.decide(before, given, rules)) == ["enter_discovery", "once_discovery"]
+
+    def test_a_hold_and_its_end_ask_for_theirs(self, world: Any) -> None:
+        away = [task("away", text="{move.reason} in {move.to}")]
+        rules = acting(world, on_hold=away, on_resume=[task("back")])
+        before = there(world, rules)
+        until = world.start + DAY
+        held = world.decide(before, HoldRequest("h1", "o1", 1, "mona", "budget", until), rules)
+        assert [(a.key, a.phase, a.text) for a in held.actions] == [("away", "hold", "budget in Prospecting")]
+        longer = world.decide(held.opportunity, HoldRequest("h2", "o1", 1, "mona", "more", until + DAY), rules)
+        assert keys(longer) == []
+        by_person = world.decide(held.opportunity, ResumeRequest("r1", "o1", 1, "mona"), rules)
+        due = first_due(held.opportunity, until)
+        by_timer = world.decide(held.opportunity, due, rules, until)
+        assert [keys(each) for each in (by_person, by_timer)] == [["back"], ["back"]]
+        lost = world.decide(held.opportunity, world.observation("closed_lost"), rules)
+        assert keys(lost)[0] == "leave_prospecting"
 
     def test_what_moves_nothing_asks_for_nothing(self, world: Any) -> None:
         rules = acting(world)

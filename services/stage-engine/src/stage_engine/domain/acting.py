@@ -25,25 +25,28 @@ _ASKED_AGAIN = "It was asked for again before it was settled."
 IN_TIME = "It was not settled in time."
 
 
-def with_actions(ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
-    """The ruling with what its move asks for, in the order of the phases. An import and a migration ask for nothing.
-    What is asked for again before it was settled takes the place of the first."""
+def with_actions(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what its move asks for, or the beginning or end of a hold, in the order of the phases. An import
+    and a migration ask for nothing. What is asked for again before it was settled takes the place of the first."""
     move, after = ruling.transition, ruling.opportunity
-    if move is None or after is None or not pipeline.actions or _is_silent(move):
+    if after is None or not pipeline.actions:
+        return ruling
+    turned = (before.hold is None) is not (after.hold is None)
+    if not turned and (move is None or _is_silent(move)):
         return ruling
     values = _values(after, pipeline, move, now)
     asked: list[Asked] = []
     lapsed: list[Lapsed] = []
     open_actions, cycles = dict(after.open_actions), dict(after.asked_in_cycle)
-    for phase, action in _of(pipeline, move):
+    for phase, action in _of(before, after, pipeline, move):
         if action.once_per_cycle:
             if cycles.get(action.key) == after.cycle_no:
                 continue
             cycles[action.key] = after.cycle_no
         found = _asked(action, phase, after, pipeline, values, now)
-        before = open_actions.get(action.key)
-        if before is not None:
-            lapsed.append(Lapsed(action.key, before.revision, before.asked_at, _ASKED_AGAIN))
+        first = open_actions.get(action.key)
+        if first is not None:
+            lapsed.append(Lapsed(action.key, first.revision, first.asked_at, _ASKED_AGAIN))
         open_actions[action.key] = OpenAction(after.revision, now, found.expires_at)
         asked.append(found)
     if not asked:
@@ -56,7 +59,18 @@ def _is_silent(move: Transition) -> bool:
     return move.cause is Cause.IMPORT or move.kind is TransitionKind.MIGRATE
 
 
-def _of(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Action]]:
+def _of(
+    before: Opportunity, after: Opportunity, pipeline: Pipeline, move: Transition | None
+) -> Iterator[tuple[Phase, Action]]:
+    if before.hold is None and after.hold is not None:
+        yield from ((Phase.HOLD, each) for each in pipeline.on_hold)
+    if before.hold is not None and after.hold is None:
+        yield from ((Phase.RESUME, each) for each in pipeline.on_resume)
+    if move is not None and not _is_silent(move):
+        yield from _of_move(pipeline, move)
+
+
+def _of_move(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Action]]:
     arrives = pipeline.stage(move.to_stage)
     # A stage of another pipeline may have the same key; a closed one asks for nothing when it is left.
     leaves = pipeline.is_open(move.from_stage) and move.kind is not TransitionKind.REASSIGN
@@ -72,14 +86,16 @@ def _of(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Action]]:
         yield from ((Phase.CLOSE, each) for each in pipeline.stage(move.from_stage).on_close)
 
 
-def _values(after: Opportunity, pipeline: Pipeline, move: Transition, now: datetime) -> Mapping[str, str]:
+def _values(after: Opportunity, pipeline: Pipeline, move: Transition | None, now: datetime) -> Mapping[str, str]:
     found = {name: shown(fact) for name, fact in facts_in_force(after, pipeline, now).items()}
-    left = pipeline.stage(move.from_stage).name if move.from_stage in pipeline else move.from_stage
+    source, target = (move.from_stage, move.to_stage) if move is not None else (after.stage_key, after.stage_key)
+    reason = after.hold.reason if after.hold is not None else move.reason_code if move is not None else ""
+    names = {stage.key: stage.name for stage in pipeline.stages}
     return found | {
         SUBJECT_ID: after.opportunity_id,
-        MOVE_FROM: left,
-        MOVE_TO: pipeline.stage(move.to_stage).name,
-        MOVE_REASON: move.reason_code,
+        MOVE_FROM: names.get(source, source),
+        MOVE_TO: names.get(target, target),
+        MOVE_REASON: reason,
     }
 
 

@@ -40,9 +40,11 @@ class ActionState(StrEnum):
 
 
 class Phase(StrEnum):
-    """When an action is asked for, in this order: a subject is seen for the first time, leaves a stage, is moved by a
-    rule, comes into a stage, is closed."""
+    """When an action is asked for, in this order: a subject is put off, goes on, is seen for the first time, leaves a
+    stage, is moved by a rule, comes into a stage, is closed."""
 
+    HOLD = "hold"
+    RESUME = "resume"
     FIRST_SIGHT = "first_sight"
     EXIT = "exit"
     TRANSITION = "transition"

@@ -62,7 +62,7 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if isinstance(given, Migration):
         return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        ruling = with_actions(on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
         return with_clocks(opportunity, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
@@ -71,7 +71,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_actions(_handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
+    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = with_actions(opportunity, handled, pipeline, now)
     return with_support(opportunity, given, with_clocks(opportunity, ruling, pipeline, now), rules, now)
 
 

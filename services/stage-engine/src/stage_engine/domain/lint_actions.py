@@ -55,7 +55,12 @@ def action_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
 
 
 def _placed(pipeline: Pipeline) -> Iterator[tuple[str, Action]]:
-    lists = [("/on_first_sight", pipeline.on_first_sight)]
+    of_all = (
+        ("on_first_sight", pipeline.on_first_sight),
+        ("on_hold", pipeline.on_hold),
+        ("on_resume", pipeline.on_resume),
+    )
+    lists = [(f"/{name}", actions) for name, actions in of_all]
     lists += ((f"/rules/{i}/actions", rule.actions) for i, rule in enumerate(pipeline.rules))
     for i, stage in enumerate(pipeline.stages):
         of_stage = (("on_entry", stage.on_entry), ("on_exit", stage.on_exit), ("on_close", stage.on_close))

@@ -192,6 +192,9 @@ class Pipeline:
     timers: tuple[Timer, ...] = ()
     # What is asked for when a subject is seen for the first time, unless it is imported.
     on_first_sight: tuple[Action, ...] = ()
+    # When it is put off, and when it goes on.
+    on_hold: tuple[Action, ...] = ()
+    on_resume: tuple[Action, ...] = ()
     # All that it declares, wherever.
     actions: tuple[Action, ...] = field(init=False, repr=False, compare=False)
     # The business hours in force where a decision is made: not part of the version.
@@ -248,7 +251,7 @@ class Pipeline:
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
 
     def _set_actions(self) -> None:
-        lists = [self.on_first_sight, *(rule.actions for rule in self.rules)]
+        lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
         for stage in self.stages:
             lists += (stage.on_entry, stage.on_exit, stage.on_close)
         object.__setattr__(self, "actions", tuple(action for each in lists for action in each))

@@ -46,7 +46,7 @@ _NAMES = {
 # Said in words of their own, or not by people at all.
 _OF_ITS_OWN = {
     "key", "version", "stages", "rules", "name", "conditions", "rule_id", "entry", "exit", "milestones", "facts",
-    "on_entry", "on_exit", "on_close", "on_first_sight", "actions",
+    "on_entry", "on_exit", "on_close", "on_first_sight", "on_hold", "on_resume", "actions",
 }  # fmt: skip
 
 
@@ -54,6 +54,8 @@ def differences(old: Pipeline, new: Pipeline) -> list[Change]:
     """Everything that differs: first the pipeline, then its stages, then its rules, in the order of the new version."""
     texts = _named(old, new, "The pipeline") + _members(old.facts, new.facts, "The pipeline", "fact")
     texts += _members(old.on_first_sight, new.on_first_sight, "The pipeline", "action on first sight")
+    texts += _members(old.on_hold, new.on_hold, "The pipeline", "action on hold")
+    texts += _members(old.on_resume, new.on_resume, "The pipeline", "action on resume")
     found = [Change(ChangeKind.PIPELINE, "", text) for text in texts]
     found += _stages(old, new)
     return found + list(_rules(old, new))

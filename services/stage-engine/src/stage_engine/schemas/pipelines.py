@@ -181,6 +181,8 @@ class DraftBody(_Strict):
     on_first_sight: list[ActionBody] = Field(
         default=[], max_length=20, description="asked for when a subject is first seen, unless it is imported"
     )
+    on_hold: list[ActionBody] = Field(default=[], max_length=20, description="asked for when a subject is put off")
+    on_resume: list[ActionBody] = Field(default=[], max_length=20, description="asked for when it goes on")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 

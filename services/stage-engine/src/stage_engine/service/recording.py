@@ -104,7 +104,7 @@ def transition_record(
 
 
 def action_id(tenant_id: str, opportunity_id: str, revision: int, key: str, asked_at: datetime) -> UUID:
-    """The id of an action, the same whenever it is made: a revision asks for each action once. Ids of actions that are
+    """The id of an action, the same whenever it is made: a decision asks for each action once. Ids of actions that are
     asked for one after the other are neighbours."""
     moment = UUID(int=int(asked_at.timestamp() * 1000) << 80)
     return derived(moment, f"action {(tenant_id, opportunity_id, revision, key)}")
