@@ -1,5 +1,6 @@
 """Actions: what a decision asks for with its move, and what becomes of it."""
 
+from contextlib import nullcontext
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import TextError, parse_text, rendered
 from stage_engine.domain.decision import Decision, TransitionKind
@@ -16,6 +18,7 @@ from stage_engine.domain.lint import lint
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
 from stage_engine.domain.timers import first_due
+from stage_engine.schemas.pipelines import DraftBody
 
 DAY = timedelta(days=1)
 FACTS = [{"name": "account.city", "type": "text"}]
@@ -287,3 +290,12 @@ class TestLint:
     def test_facts_of_texts_are_kept(self, world: Any) -> None:
         rules = acting(world, on_first_sight=[task("a", text="{account.city}")])
         assert "account.city" in rules.pipeline.reads
+
+    def test_a_draft_has_actions_that_can_be_checked(self, world: Any) -> None:
+        document = {name: value for name, value in world.document().items() if name != "key"}
+        for number, fits in ((20, True), (21, False)):
+            rules = [{**document["rules"][0], "rule_id": f"r{i}", "actions": [task(f"a{i}_{j}") for j in range(10)]}
+                     for i in range(number)]  # fmt: skip
+            errors = pytest.raises(ValidationError) if not fits else nullcontext()
+            with errors:
+                DraftBody.model_validate({**document, "rules": rules})

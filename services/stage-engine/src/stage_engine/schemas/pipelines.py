@@ -134,6 +134,7 @@ class RuleBody(_Strict):
 # Together with 200 rules these bound what the check of a pipeline and its compiled form may cost.
 MAX_CONDITIONS = 1000
 MAX_CELL_CHARACTERS = 50_000
+MAX_ACTIONS = 200
 
 
 class DeclaredFactBody(_Strict):
@@ -148,7 +149,7 @@ class DeclaredFactBody(_Strict):
 
 
 class DraftBody(_Strict):
-    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters. A draft may have errors;
+    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft may have errors;
     publishing refuses them."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
@@ -194,6 +195,11 @@ class DraftBody(_Strict):
         cells = [condition.cell for each in read for condition in each.conditions]
         if len(cells) > MAX_CONDITIONS:
             raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
+        lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
+        for stage in self.stages:
+            lists += (stage.on_entry, stage.on_exit, stage.on_close)
+        if (actions := sum(map(len, lists))) > MAX_ACTIONS:
+            raise ValueError(f"a pipeline has at most {MAX_ACTIONS} actions, this one has {actions}")
         if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:
             raise ValueError(f"cells have together at most {MAX_CELL_CHARACTERS} characters, these have {characters}")
         return self
