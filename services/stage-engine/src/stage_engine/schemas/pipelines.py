@@ -149,8 +149,8 @@ class DeclaredFactBody(_Strict):
 
 
 class DraftBody(_Strict):
-    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft may have errors;
-    publishing refuses them."""
+    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft
+    may have errors; publishing refuses them."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
