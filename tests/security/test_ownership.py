@@ -42,6 +42,7 @@ ALLOWED = {
         "list_accounts": _OWN,
         "list_unplaced": _OWN,
         "list_changes": _OWN,
+        "list_actions": _OWN,
         "list_recommendations": _OWN,
         "submit_batch": "taken in, and held for a manager",
         "preview_recommendation": _AGGREGATES,

@@ -98,6 +98,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_pipeline": _PIPELINE,
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
+    "settle_action": {"state": "done"},
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
     "hold_opportunity": {"reason": "an attack"},
     "resume_opportunity": {},

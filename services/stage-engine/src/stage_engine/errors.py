@@ -7,8 +7,10 @@ NotFoundProblem
 ├── MigrationNotFound
 ├── CalendarNotFound
 ├── RuleNotFound
+├── ActionNotFound
 └── DecisionNotFound
 ConflictProblem
+├── ActionSettledBefore    something else became of the action
 ├── PipelineExists
 ├── PlanIncomplete         the plan of a migration has no place for live opportunities
 ├── MigrationUnderWay      another migration of the pipeline is not finished
@@ -30,7 +32,7 @@ from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFo
 
 from stage_engine.domain.finding import LintFinding
 from stage_engine.domain.versions import Orphans
-from stage_engine.records import MigrationRecord
+from stage_engine.records import ActionRecord, MigrationRecord
 
 
 class PipelineNotFound(NotFoundProblem):
@@ -84,6 +86,21 @@ class DecisionNotFound(NotFoundProblem):
 
     def __init__(self, decision_id: UUID) -> None:
         super().__init__(f"There is no decision {decision_id}.")
+
+
+class ActionNotFound(NotFoundProblem):
+    code = "action_not_found"
+
+    def __init__(self, action_id: UUID) -> None:
+        super().__init__(f"There is no action {action_id}.")
+
+
+class ActionSettledBefore(ConflictProblem):
+    code = "action_settled"
+
+    def __init__(self, action: ActionRecord) -> None:
+        text = f"The action is {action.state} since {action.settled_at:%Y-%m-%dT%H:%M:%SZ}"
+        super().__init__(f"{text}, as {action.settled_by} said: the first word counts.")
 
 
 class PipelineNotPublished(NotFoundProblem):

@@ -315,6 +315,41 @@ class ActivityTotalRow(Base, table=True):
     created_at: datetime = _created()
 
 
+class ActionRow(Base, table=True):
+    """What a decision asked for, and what became of it. `addressee` is whom it is for; `state` is open until it is
+    settled, once."""
+
+    __tablename__ = "action"
+    __table_args__ = (
+        Index("action_subject", "tenant_id", "opportunity_id", "action_id"),
+        Index("action_state", "tenant_id", "state", "action_id"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    action_id: UUID = Field(primary_key=True)
+    opportunity_id: str
+    object_type: str
+    decision_id: UUID
+    revision: int = _count()
+    action_key: str
+    kind: str
+    phase: str
+    text: str
+    details: str
+    addressee: str
+    target: str
+    fields: dict[str, str] = Field(sa_type=JSONB)
+    due_at: datetime | None = _moment(nullable=True)
+    expires_at: datetime = _moment()
+    requested_at: datetime = _moment()
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime | None = _moment(nullable=True)
+    settled_by: str
+
+
 class CalendarRow(Base, table=True):
     """A revision of the business hours of the tenant, a team or a person: decisions name the one they rest on."""
 
@@ -347,5 +382,6 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
+action = Base.metadata.tables["action"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
 unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))

@@ -1,6 +1,6 @@
 """Rows as values: what the repositories take and give. Their fields are columns of the tables in `models.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -195,6 +195,47 @@ class ChangeRecord(TransitionRecord):
     """A move with the end of the visit it opened, None while the visit lasts."""
 
     visit_closed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """What a decision asked for, and what became of it."""
+
+    action_id: UUID
+    opportunity_id: str
+    object_type: str
+    decision_id: UUID
+    revision: int
+    action_key: str
+    kind: str
+    phase: str
+    text: str
+    details: str
+    addressee: str
+    target: str
+    fields: Mapping[str, str]
+    due_at: datetime | None
+    expires_at: datetime
+    requested_at: datetime
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime | None
+    settled_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettledAction:
+    """What became of an action: columns of its row."""
+
+    action_id: UUID
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime
+    settled_by: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ Every input costs exactly one decision, also when nothing moves; at most one tra
 
 from datetime import datetime
 
+from stage_engine.domain.acting import with_actions
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
@@ -61,7 +62,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if isinstance(given, Migration):
         return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        return with_clocks(opportunity, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -69,8 +71,9 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_clocks(opportunity, _handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
-    return with_support(opportunity, given, ruling, rules, now)
+    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = with_actions(opportunity, handled, pipeline, now)
+    return with_support(opportunity, given, with_clocks(opportunity, ruling, pipeline, now), rules, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
@@ -101,7 +104,7 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Two dozen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -124,4 +127,6 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.actions,
+        ruling.lapsed,
     )

@@ -15,6 +15,7 @@ from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range
+from stage_engine.domain.lint_actions import action_findings
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_gaps import gap_findings
@@ -36,6 +37,7 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
         findings += condition_findings(f"/rules/{index}/conditions", rule.conditions, pipeline, engine_objects)
     findings += criteria_findings(pipeline, engine_objects)
     findings += timer_findings(pipeline)
+    findings += action_findings(pipeline)
     if not any(f.severity is Severity.ERROR for f in findings):
         findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):

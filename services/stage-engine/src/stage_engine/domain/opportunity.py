@@ -89,6 +89,15 @@ class Retracted:
     visit_no: int
 
 
+@value
+class OpenAction:
+    """An action that was asked for at this revision and is not settled; it counts until it expires."""
+
+    revision: int
+    asked_at: datetime
+    expires_at: datetime
+
+
 @dataclass(frozen=True)
 class Opportunity:
     """One opportunity in its pipeline version.
@@ -144,6 +153,9 @@ class Opportunity:
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
     held: Held = NEVER_HELD
+    # By their keys; and of those that are asked for once in a cycle, the cycle in which they last were.
+    open_actions: Mapping[str, OpenAction] = field(default_factory=dict)
+    asked_in_cycle: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def due_at(self) -> datetime | None:

@@ -1,13 +1,15 @@
 """The timers of an opportunity: set, kept, paused and ended with whatever changes it.
 
 A timer is fenced by its visit and by the decision that set it: what fires later than it was cancelled changes nothing.
-The engine keeps its own beside those of the pipeline: for the end of an override and of a hold, and of evidence.
+The engine keeps its own beside those of the pipeline: for the end of an override, of a hold, of evidence, and
+of the time in which an action is to be settled.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
+from stage_engine.domain.acting import timer_of_action
 from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME
 from stage_engine.domain.clocks import NEVER_HELD, SHORTEST_REPEAT, Running, Starts, Timer, duration_of
 from stage_engine.domain.decision import Ruling
@@ -51,7 +53,8 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
         return ruling
     override = after.override
     ends = override is not None and override.expires_at is not None
-    if not (pipeline.is_clocked or after.timers or after.hold or ends) and after.held == NEVER_HELD:
+    clocked = pipeline.is_clocked or after.timers or after.hold or after.open_actions or ends
+    if not clocked and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
         after = resumed(after, pipeline, now)
@@ -83,6 +86,8 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         yield _Wanted(OVERRIDE, override.expires_at, 0)
     if hold is not None and hold.until is not None:
         yield _Wanted(HOLD, hold.until, 0)
+    for key, action in after.open_actions.items():
+        yield _Wanted(timer_of_action(key), action.expires_at, 0)
     for key, score in after.scores.items():
         days = pipeline.max_age_of(key)
         if days is not None:

@@ -1,6 +1,7 @@
 """The HTTP edge, by the use it serves."""
 
 from stage_engine.endpoints import (
+    actions,
     calendars,
     facts,
     holds,
@@ -22,6 +23,8 @@ ROUTERS = (
     partner_feeds.router,
     *opportunities.SUBJECTS,
     opportunities.decisions,
+    *actions.ACTIONS,
+    actions.actions,
     unplaced.router,
     *holds.HOLDS,
     calendars.router,

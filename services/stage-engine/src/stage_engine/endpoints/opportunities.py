@@ -247,6 +247,7 @@ def shown_decision(record: DecisionRecord) -> schemas.DecisionOut:
         "opportunity_id": record.opportunity_id,
         "decision_no": record.decision_no,
         "facts": dict(decision.facts),
+        "actions": [asked.key for asked in decision.actions],
         "earned_stage": after.earned_stage,
         "revision": after.revision,
         "input": from_json(record.given),

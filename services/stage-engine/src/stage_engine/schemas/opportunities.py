@@ -159,6 +159,7 @@ class DecisionOut(BaseModel):
     actor: str
     decided_at: datetime
     move: MoveOutcomeOut | None
+    actions: list[str] = Field(description="keys of the actions that it asks for")
     input: dict[str, Any]
 
 
