@@ -29,6 +29,7 @@ from stage_engine.domain.inputs import (
     Submission,
     TimerFired,
 )
+from stage_engine.domain.obligations import with_obligations
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
@@ -38,6 +39,7 @@ from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
 
 
@@ -59,9 +61,9 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -69,8 +71,14 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_clocks(opportunity, _handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
+    ruling = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
+
+
+def _timed(opportunity: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what is owed and the timers as they are to run after it."""
+    return with_clocks(opportunity, with_obligations(opportunity, given, ruling, pipeline, now), pipeline, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
@@ -124,4 +132,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.owed,
     )

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import Owed
 from stage_engine.domain.value import value
 
 
@@ -157,6 +158,7 @@ class Ruling:
     write: bool = False
     stuck: bool = False
     move: MoveOutcome | None = None
+    owed: tuple[Owed, ...] = ()
 
 
 @value
@@ -188,3 +190,5 @@ class Decision:
     # Whose business hours were in force, empty of those that are built in.
     calendar: str = ""
     move: MoveOutcome | None = None
+    # Obligations that were made, or whose state changed.
+    owed: tuple[Owed, ...] = ()

@@ -9,6 +9,7 @@ from typing import Literal
 
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
 from stage_engine.domain.value import value
 
@@ -186,6 +187,9 @@ class FactChange:
     source: str
     facts: tuple[FactInForce, ...]
     reported_by: str = ""
+    # Activities behind the facts that obligations ask for: that took place, and ids of those that count no more.
+    touches: tuple[Touch, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     kind: Literal["facts"] = "facts"
 
     @property

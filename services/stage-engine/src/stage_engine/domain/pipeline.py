@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stage_engine.domain.calendar import DEFAULT, Calendar
-from stage_engine.domain.clocks import Timer
+from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.facts import (
     AGE,
     BUSINESS_AGE,
@@ -183,6 +183,7 @@ class Pipeline:
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
+    obligations: tuple[Obligation, ...] = ()
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -228,6 +229,8 @@ class Pipeline:
         object.__setattr__(self, "assessment_keys", tuple(keys))
         self._set_clocks(reads)
         reads |= {timer.fact for timer in self._timers.values() if timer.fact}
+        reads |= {each.met_by for each in self.obligations}
+        reads |= {self.source_fact} if self.obligations else set()
         reads |= {CREATED} if AGE in reads else set()
         reads |= {LAST_TOUCH} if any(s.stalled_after_days for s in self.stages) else set()
         object.__setattr__(self, "reads", frozenset(reads))
@@ -239,10 +242,15 @@ class Pipeline:
         object.__setattr__(self, "_timers", timers)
         object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
-        object.__setattr__(self, "is_clocked", bool(timers) or expires)
+        object.__setattr__(self, "is_clocked", bool(timers or self.obligations) or expires)
         in_business = any("b" in t.after + t.repeats for t in timers.values())
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
-        object.__setattr__(self, "uses_calendar", in_business or aged)
+        object.__setattr__(self, "uses_calendar", in_business or aged or bool(self.obligations))
+
+    @property
+    def source_fact(self) -> str:
+        """The fact that says where a subject came from."""
+        return f"{self.object_type}.lead_source"
 
     def in_calendar(self, calendar: Calendar) -> "Pipeline":
         """The version where these business hours are in force."""

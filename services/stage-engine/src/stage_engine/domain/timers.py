@@ -15,10 +15,12 @@ from stage_engine.domain.facts import CLOSE_DATE
 from stage_engine.domain.holds import resumed
 from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.obligations import next_moment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 
 OVERRIDE = "@override"
+OWED = "@owed"
 HOLD = "@hold"
 EVIDENCE = "@evidence/"
 _TICK = timedelta(microseconds=1)
@@ -87,6 +89,9 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
     if not pipeline.is_open(after.stage_key):
         return
+    owed = next_moment(after)
+    if owed is not None:
+        yield _Wanted(OWED, owed, 0)
     # What is seen for the first time may have been in its stage for long: its timers run from now on.
     entered = after.visit_opened_at if before.stage_key else now
     for timer in pipeline.stage(after.stage_key).timers:
