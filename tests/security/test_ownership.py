@@ -41,6 +41,7 @@ ALLOWED = {
         "list_leads": _OWN,
         "list_accounts": _OWN,
         "list_unplaced": _OWN,
+        "list_obligations": _OWN,
         "list_changes": _OWN,
         "list_recommendations": _OWN,
         "submit_batch": "taken in, and held for a manager",
@@ -64,6 +65,8 @@ ALLOWED["manager"] = ALLOWED["left"] = {
     "list_held_submissions": _OWN,
     "get_funnel": "counts of what they see, which is nothing",
     "get_optimism_gap": "counts of what they see, which is nothing",
+    "get_not_report": "counts of what they see, which is nothing",
+    "get_speed_to_lead": "counts of what they see, which is nothing",
 }
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},

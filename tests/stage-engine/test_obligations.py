@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kit.http.ownership import Owners
+from kit.ids import utc_now, uuid7
+from sqlalchemy.dialects import postgresql
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import FactChange, HoldRequest, Occasion, ResumeRequest
 from stage_engine.domain.lint import lint
@@ -17,6 +20,11 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Touch
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import cell_fault
+from stage_engine.repository.obligations import Wanted, page_of
+from stagecraft.crm.v1 import activity_observed_pb2 as pb
+from stagecraft.crm.v1 import record_observed_pb2 as crm
+
+from tests.stage_engine import Client, Tenant, stamp
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -270,3 +278,104 @@ def _input(world: Any, opportunity: Opportunity, what: str, now: datetime) -> An
 def test_what_cannot_be_owed_or_met_is_refused(world: Any, changes: dict[str, Any], code: str, pointer: str) -> None:
     pipeline = world.pipeline(obligations=[{**FIRST_CALL, **changes}])
     assert (code, pointer) in [(each.code, each.pointer) for each in lint(pipeline, {}, cell_fault)]
+
+
+LEDGER = "SELECT opportunity_id, state, owner_id, by, hour, wall_seconds FROM obligation ORDER BY 1"
+
+
+async def called(world_of: Tenant, about: str, at: datetime, id_: str = "a1", **changed: Any) -> None:
+    message = pb.ActivityObserved(
+        activity_id=id_, object_type="opportunity", record_id=about, change_id=str(uuid7()),
+        **{"kind": pb.ACTIVITY_KIND_CALL, "person_id": "rita", "done": True, **changed},
+    )  # fmt: skip
+    message.occurred_at.CopyFrom(stamp(at))
+    message.committed_at.CopyFrom(stamp(utc_now()))
+    await world_of.service.publish(message, tenant=world_of.tenant)
+
+
+@pytest.mark.stack
+class TestLedger:
+    async def lead(self, world_of: Tenant, id_: str, created: datetime, **given: Any) -> None:
+        kind = crm.OBSERVATION_KIND_CREATED
+        await world_of.observe(id_, "prospecting", kind=kind, committed_at=stamp(created), **given)
+
+    @pytest.mark.capability(28, 30, 31)
+    async def test_who_did_not_call_and_how_fast_the_others_did(self, world_of: Tenant, admin: Client) -> None:
+        await world_of.publish_pipeline(obligations=[FIRST_CALL])
+        created = utc_now() - timedelta(hours=20)
+        owners = {"o1": "rita", "o2": "rita", "o3": "ron", "o4": "ron"}
+        for each, owner in owners.items():
+            at = utc_now() if each == "o4" else created
+            await self.lead(world_of, each, at, owner_id=owner)
+        await world_of.decisions(4)
+        await called(world_of, "o1", created + HOUR)
+        await called(world_of, "o2", created + 5 * HOUR, "a2", person_id="ron")
+        await world_of.decisions(6)
+        rows = {row[0]: row[1:] for row in await world_of.rows(LEDGER)}
+        assert rows["o1"] == ("met", "rita", "rita", created.hour, 3600)
+        assert rows["o2"] == ("late", "rita", "ron", created.hour, 5 * 3600)
+        assert (rows["o3"][0], rows["o4"][0]) == ("missed", "open")
+
+        missed = await admin.get("/v1/obligations?state=missed")
+        assert [(o["opportunity_id"], o["owner_id"]) for o in missed["items"]] == [("o3", "ron")]
+        first = await admin.get("/v1/obligations?limit=2")
+        rest = await admin.get(f"/v1/obligations?limit=2&cursor={first['next_cursor']}")
+        assert [o["opportunity_id"] for o in (*first["items"], *rest["items"])] == ["o1", "o2", "o3", "o4"]
+        ron = Client(world_of.service, world_of.tenant, "rep", "ron")
+        assert [o["opportunity_id"] for o in (await ron.get("/v1/obligations"))["items"]] == ["o3", "o4"]
+
+        until = (utc_now() + DAY).isoformat().replace("+", "%2B")
+        report = await admin.get(f"/v1/obligations/not?period=year&until={until}")
+        by_owner = {each["who"]: each for each in report["totals"]}
+        assert {k: by_owner["rita"][k] for k in ("owed", "met", "late", "missed", "open", "not_in_time")} == {
+            "owed": 2, "met": 1, "late": 1, "missed": 0, "open": 0, "not_in_time": ["o2"],
+        }  # fmt: skip
+        assert (by_owner["ron"]["missed"], by_owner["ron"]["open"], by_owner["ron"]["not_in_time"]) == (1, 1, ["o3"])
+        await admin.get("/v1/obligations/not?zone=Mars/Olympus", 422)
+
+        speed = await admin.get(f"/v1/speed-to-lead?key=first_call&until={until}")
+        overall = speed["overall"]
+        assert (overall["judged"], overall["censored"], overall["met"], overall["in_time"]) == (3, 1, 2, 1)
+        # One of three was never called: the median is the slower call, and the p90 is not known.
+        assert (overall["wall_median"], overall["wall_p90"], overall["share_in_time"]) == (5 * 3600, None, "0.3333")
+        assert [(each["group"], each["judged"]) for each in speed["by_owner"]] == [("rita", 2), ("ron", 1)]
+
+    @pytest.mark.capability(26)
+    async def test_a_call_that_is_withdrawn_leaves_its_place_to_the_next(self, world_of: Tenant) -> None:
+        await world_of.publish_pipeline(obligations=[CADENCE])
+        created = utc_now() - timedelta(days=100)
+        await self.lead(world_of, "o1", created)
+        await world_of.decisions(1)
+        for days in (80, 70):
+            await called(world_of, "o1", created + days * DAY, f"a{days}")
+        await world_of.decisions(3)
+        await called(world_of, "o1", created + 70 * DAY, "a70", withdrawn=True)
+        await world_of.decisions(4)
+        rows = await world_of.rows("SELECT state, wall_seconds FROM obligation ORDER BY made_at")
+        assert rows == [("met", 80 * 86400), ("open", None)]
+
+    async def test_pages_and_reports_read_an_index_of_a_large_ledger(self, world_of: Tenant) -> None:
+        await world_of.rows(f"""
+            INSERT INTO obligation (tenant_id, opportunity_id, key, made_at, object_type, pipeline_key, due, owner_id,
+                                    state, by, source, hour)
+            SELECT '{world_of.tenant}', 'o' || n, 'first_call', at, 'lead', 'leads', at + interval '2 hours',
+                   'u' || n % 500, CASE WHEN n % 100 = 0 THEN 'open' ELSE 'met' END, '', 'Web', 9
+            FROM generate_series(1, 200000) AS n, LATERAL (SELECT now() - n * interval '1 minute' AS at) AS made
+        """)
+        await world_of.rows("ANALYZE obligation")
+        now = utc_now()
+        recent = Wanted(due_from=now - timedelta(days=1), due_to=now)
+        everybody, one = Owners(None), Owners(frozenset({"u7"}))
+        pages = [
+            (Wanted(), everybody, "obligation_due"),
+            (recent, everybody, "obligation_"),
+            (Wanted(state=OwedState.OPEN), everybody, "obligation_"),
+            (Wanted(), one, "obligation_of_owner"),
+            (Wanted(key="first_call", due_from=now - timedelta(days=1)), everybody, "obligation_"),
+        ]
+        for wanted, owners, index in pages:
+            statement = page_of(wanted, owners, world_of.tenant, None, 51)
+            text = statement.compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+            plan = "\n".join(row[0] for row in await world_of.rows(f"EXPLAIN {text}"))
+            assert index in plan, plan
+            assert "Seq Scan" not in plan, plan

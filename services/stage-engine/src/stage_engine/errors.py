@@ -224,6 +224,14 @@ class StageUnknown(InvalidProblem):
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 
+class ZoneUnknown(InvalidProblem):
+    code = "zone_unknown"
+
+    def __init__(self, zone: str) -> None:
+        detail = f"There is no time zone {zone!r}. Name one such as Europe/Berlin."
+        super().__init__(detail, errors=[FieldError("/query/zone", self.code, detail)])
+
+
 class FactInvalid(InvalidProblem):
     code = "fact_invalid"
 

@@ -268,6 +268,7 @@ def read_activity(message: ActivityObserved) -> Activity:
         inbound=directed and wire.word(activities.Direction, message.direction, "direction") == "inbound",
         occurred_at=wire.moment(message.occurred_at, "occurred_at"),
         committed_at=wire.moment(message.committed_at, "committed_at"),
+        person_id=message.person_id,
     )
 
 

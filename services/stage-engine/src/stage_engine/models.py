@@ -294,6 +294,7 @@ class ActivityRow(Base, table=True):
     inbound: bool
     occurred_at: datetime = _moment()
     committed_at: datetime = _moment()
+    person_id: str
     created_at: datetime = _created()
 
 
@@ -328,6 +329,38 @@ class CalendarRow(Base, table=True):
     changed_by: str
 
 
+class ObligationRow(Base, table=True):
+    """What the owner of an opportunity owed, or owes, by a time: the ledger that reports ask, never the activities. It
+    is written with the decision that makes, settles or cancels it. `source` is where the subject came from, `hour` that
+    of the day, by the owner's clock, in which it was made; both seconds count from then until it was met."""
+
+    __tablename__ = "obligation"
+    __table_args__ = (
+        Index("obligation_due", "tenant_id", "due", "opportunity_id", "key", "made_at"),
+        Index("obligation_of_owner", "tenant_id", "owner_id", "due"),
+        Index("obligation_of_key", "tenant_id", "key", "due"),
+        Index("obligation_open", "tenant_id", "due", postgresql_where=text("state = 'open'")),
+        Index("obligation_made", "tenant_id", "key", "made_at"),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    made_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)  # pyright: ignore[reportArgumentType]
+    object_type: str
+    pipeline_key: str
+    due: datetime = _moment()
+    owner_id: str
+    state: str
+    met_at: datetime | None = _moment(nullable=True)
+    by: str
+    source: str
+    hour: int
+    wall_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+    business_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -347,5 +380,6 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
+obligation = Base.metadata.tables["obligation"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
 unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))

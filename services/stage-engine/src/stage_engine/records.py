@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from stage_engine.domain.calendar import Calendar
+from stage_engine.domain.owed import OwedState
 from stage_engine.domain.versions import Plan
 
 
@@ -230,6 +231,59 @@ class OwnersCalendar(CalendarRecord):
     """The calendar in force for an owner."""
 
     owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationRecord:
+    """What an owner owes or owed, as the ledger has it."""
+
+    opportunity_id: str
+    key: str
+    made_at: datetime
+    object_type: str
+    pipeline_key: str
+    due: datetime
+    owner_id: str
+    state: OwedState
+    met_at: datetime | None
+    by: str
+    source: str
+    hour: int
+    wall_seconds: int | None
+    business_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwedTotal:
+    """What came due in a period under one key, of a person or of all who report to one: `not_in_time` are subjects of
+    which it was late or missed, the longest due first."""
+
+    who: str
+    period: date
+    key: str
+    owed: int
+    met: int
+    late: int
+    missed: int
+    open: int
+    not_in_time: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTime:
+    """How long it took to meet obligations of one group: `judged` are those whose time is over or that were met,
+    `censored` those that are open. Seconds are of those whose time is over,
+    None where half, or a tenth, was never met."""
+
+    group: str
+    judged: int
+    met: int
+    in_time: int
+    censored: int
+    wall_median: int | None
+    wall_p90: int | None
+    business_median: int | None
+    business_p90: int | None
 
 
 @dataclass(frozen=True, slots=True)

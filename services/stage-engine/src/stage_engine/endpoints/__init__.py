@@ -6,6 +6,7 @@ from stage_engine.endpoints import (
     holds,
     kpis,
     modes,
+    obligations,
     opportunities,
     partner_feeds,
     pipelines,
@@ -27,4 +28,5 @@ ROUTERS = (
     calendars.router,
     facts.router,
     kpis.router,
+    obligations.router,
 )

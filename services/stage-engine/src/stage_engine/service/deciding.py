@@ -20,10 +20,17 @@ from stage_engine.domain.inputs import HoldRequest, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import DecisionRecord, FeedRecord, OpportunityRecord, TransitionRecord
+from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
-from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
+from stage_engine.service.recording import (
+    count,
+    decision_record,
+    obligation_records,
+    opportunity_record,
+    transition_record,
+)
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -55,6 +62,7 @@ class Deciding:
         self._uow = uow
         self._rulesets = rulesets
         self._repository = OpportunityRepository(uow.session, uow.tenant_id)
+        self._obligations = ObligationRepository(uow.session, uow.tenant_id)
         self._feeds = PartnerFeedRepository(uow.session, uow.tenant_id)
         self._states: dict[str, str] = {}
         self._opportunities: dict[str, Opportunity] = {}
@@ -97,6 +105,9 @@ class Deciding:
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]
         self._repository.add_decisions([each.record for each in made], transitions)
+        self._obligations.keep(
+            [row for each in made for row in obligation_records(each.decision, each.opportunity, each.ruleset.pipeline)]
+        )
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
         return made

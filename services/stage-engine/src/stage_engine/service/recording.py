@@ -2,18 +2,21 @@
 
 from datetime import datetime
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from kit.ids import utc_now
 
 from stage_engine import telemetry
+from stage_engine.domain.calendar import business_between
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step
 from stage_engine.domain.holds import staleness_of
 from stage_engine.domain.inputs import Input, Observation, Submission, TimerFired
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import encode_decision, encode_input
-from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records import DecisionRecord, ObligationRecord, OpportunityRecord, TransitionRecord
 
 _ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
 
@@ -99,6 +102,34 @@ def transition_record(
         pipeline_version=pipeline.version,
         changed_at=move.changed_at,
     )
+
+
+def obligation_records(decision: Decision, opportunity: Opportunity, pipeline: Pipeline) -> list[ObligationRecord]:
+    """What a decision changed of what is owed, as the ledger has it."""
+    calendar = pipeline.calendar
+    told = opportunity.facts.get(pipeline.source_fact)
+    source = told.value if told is not None and isinstance(told.value, str) else ""
+    return [
+        ObligationRecord(
+            opportunity_id=opportunity.opportunity_id,
+            key=each.key,
+            made_at=each.made_at,
+            object_type=pipeline.object_type,
+            pipeline_key=pipeline.key,
+            due=each.due,
+            owner_id=each.owner_id,
+            state=each.state,
+            met_at=each.met_at,
+            by=each.by,
+            source=source,
+            hour=each.made_at.astimezone(ZoneInfo(calendar.zone)).hour,
+            wall_seconds=None if each.met_at is None else int((each.met_at - each.made_at).total_seconds()),
+            business_seconds=None
+            if each.met_at is None
+            else int(business_between(calendar, each.made_at, each.met_at).total_seconds()),
+        )
+        for each in decision.owed
+    ]
 
 
 def count(given: Input, decision: Decision) -> None:
