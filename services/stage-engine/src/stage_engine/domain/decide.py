@@ -8,6 +8,7 @@
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
     Reassignment another pipeline: the stage that its mapping names
+    Assignment   who was chosen for it, by rules or by a person
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -18,6 +19,7 @@ from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -30,6 +32,7 @@ from stage_engine.domain.inputs import (
     TimerFired,
 )
 from stage_engine.domain.obligations import with_obligations
+from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
@@ -71,7 +74,7 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = with_owner_of_crm(opportunity, given, _handled(opportunity, given, rules, now, unblocked=lapsed))
     ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
 
@@ -90,6 +93,8 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_facts(opportunity, given, rules, now, unblocked=unblocked)
     if isinstance(given, TimerFired):
         return on_timer(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, Assignment):
+        return on_assignment(opportunity, given)
     if isinstance(given, HoldRequest):
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
@@ -133,4 +138,5 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         pipeline.calendar.name,
         ruling.move,
         ruling.owed,
+        ruling.assigned,
     )

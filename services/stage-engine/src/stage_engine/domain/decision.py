@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
 from stage_engine.domain.value import value
@@ -159,6 +160,7 @@ class Ruling:
     stuck: bool = False
     move: MoveOutcome | None = None
     owed: tuple[Owed, ...] = ()
+    assigned: tuple[Assigned, ...] = ()
 
 
 @value
@@ -192,3 +194,5 @@ class Decision:
     move: MoveOutcome | None = None
     # Obligations that were made, or whose state changed.
     owed: tuple[Owed, ...] = ()
+    # Who got a role by this decision.
+    assigned: tuple[Assigned, ...] = ()

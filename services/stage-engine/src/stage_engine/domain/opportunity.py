@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
@@ -147,6 +148,8 @@ class Opportunity:
     held: Held = NEVER_HELD
     # What is owed, by the keys of obligations.
     owing: Mapping[str, Owing] = field(default_factory=dict)
+    # Who was chosen, by role.
+    assigned: Mapping[str, Assigned] = field(default_factory=dict)
 
     @property
     def due_at(self) -> datetime | None:
@@ -154,6 +157,12 @@ class Opportunity:
         if not self.timers or self.deleted or self.quarantined:
             return None
         return min((each.due for each in self.timers.values() if each.due is not None), default=None)
+
+    @property
+    def assignee_id(self) -> str:
+        """Whose it is or is about to be: who was chosen as the owner, also while the CRM does not show it yet."""
+        chosen = self.assigned.get(OWNER_ROLE)
+        return self.owner_id if chosen is None else chosen.person_id
 
     @property
     def base_version(self) -> int:

@@ -184,6 +184,8 @@ class Pipeline:
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
     obligations: tuple[Obligation, ...] = ()
+    # A duration without a touch after which a subject that rules assigned goes to another owner; empty: never.
+    reassign_after: str = ""
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -232,7 +234,7 @@ class Pipeline:
         reads |= {each.met_by for each in self.obligations}
         reads |= {self.source_fact} if self.obligations else set()
         reads |= {CREATED} if AGE in reads else set()
-        reads |= {LAST_TOUCH} if any(s.stalled_after_days for s in self.stages) else set()
+        reads |= {LAST_TOUCH} if self.reassign_after or any(s.stalled_after_days for s in self.stages) else set()
         object.__setattr__(self, "reads", frozenset(reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
@@ -242,10 +244,12 @@ class Pipeline:
         object.__setattr__(self, "_timers", timers)
         object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
-        object.__setattr__(self, "is_clocked", bool(timers or self.obligations) or expires)
+        object.__setattr__(self, "is_clocked", bool(timers or self.obligations or self.reassign_after) or expires)
         in_business = any("b" in t.after + t.repeats for t in timers.values())
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
-        object.__setattr__(self, "uses_calendar", in_business or aged or bool(self.obligations))
+        object.__setattr__(
+            self, "uses_calendar", in_business or aged or bool(self.obligations) or "b" in self.reassign_after
+        )
 
     @property
     def source_fact(self) -> str:

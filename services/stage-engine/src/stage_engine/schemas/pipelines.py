@@ -161,6 +161,9 @@ class DraftBody(_Strict):
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
+    reassign_after: str = Field(
+        "", max_length=8, description="without a touch: what rules assigned goes to another owner", examples=["14d"]
+    )
     obligations: list[ObligationBody] = Field(default=[], max_length=20, description="what owners owe by a time")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
