@@ -224,6 +224,33 @@ class StageUnknown(InvalidProblem):
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 
+class AssignmentRulesNotFound(NotFoundProblem):
+    code = "assignment_rules_not_found"
+
+    def __init__(self, object_type: str) -> None:
+        super().__init__(
+            f"No rules assign records of type {object_type!r}: each stays with the owner that the CRM shows. "
+            'Put the first ones with If-Match "0".'
+        )
+
+
+class AssignmentRulesInvalid(InvalidProblem):
+    code = "assignment_rules_invalid"
+
+    def __init__(self, findings: Sequence[LintFinding]) -> None:
+        errors = [FieldError(each.pointer, each.code, each.message) for each in findings]
+        number = f"{len(errors)} errors" if len(errors) > 1 else "an error"
+        super().__init__(f"The assignment rules have {number}.", errors=errors)
+
+
+class PersonUnknown(InvalidProblem):
+    code = "person_unknown"
+
+    def __init__(self, person_id: str) -> None:
+        detail = f"The CRM has no active user {person_id!r}. Name one who is there."
+        super().__init__(detail, errors=[FieldError("/person_id", self.code, detail)])
+
+
 class ZoneUnknown(InvalidProblem):
     code = "zone_unknown"
 

@@ -32,6 +32,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Out
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -100,6 +101,7 @@ _INPUT_KINDS = {
     HoldRequest: decided.INPUT_KIND_HOLD,
     ResumeRequest: decided.INPUT_KIND_RESUME,
     Reassignment: decided.INPUT_KIND_REASSIGNMENT,
+    Assignment: decided.INPUT_KIND_ASSIGNMENT,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,

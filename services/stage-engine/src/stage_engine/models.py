@@ -61,6 +61,8 @@ class PipelineVersionRow(Base, table=True):
     published_by: str
 
 
+# What a person has to do.
+LOAD = "category = 'open' AND NOT deleted"
 TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
 
@@ -76,6 +78,8 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
         # Those with a timer that runs; those that will be stalled; those on hold.
+        Index("opportunity_assignee", "tenant_id", "assignee_id", postgresql_where=text(LOAD)),
+        Index("opportunity_created", "tenant_id", "object_type", "created_at"),
         Index("opportunity_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index(
             "opportunity_stalled",
@@ -105,6 +109,7 @@ class OpportunityRow(Base, table=True):
     amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
     currency: str
     owner_id: str
+    assignee_id: str
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -361,6 +366,43 @@ class ObligationRow(Base, table=True):
     business_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
 
 
+class AssignmentRulesRow(Base, table=True):
+    """A version of the rules by which subjects of one type are assigned: assignments name the one they rest on."""
+
+    __tablename__ = "assignment_rules"
+
+    tenant_id: str = Field(primary_key=True)
+    object_type: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    document: dict[str, Any] = Field(sa_type=JSONB)
+    changed_at: datetime = _created()
+    changed_by: str
+
+
+class AssignmentRow(Base, table=True):
+    """Who got a role of a subject, when, by which rule and why: written with the decision."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        # Its end is when a person had the last turn.
+        Index("assignment_turn", "tenant_id", "object_type", "person_id", "assigned_at"),
+        Index("assignment_subject", "tenant_id", "opportunity_id", "assigned_at"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    decision_id: UUID = Field(primary_key=True)
+    role: str = Field(primary_key=True)
+    opportunity_id: str
+    object_type: str
+    person_id: str
+    rules_version: int
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    assigned_at: datetime = _moment()
+
+
 class PartnerFeedRow(Base, table=True):
     """A topic that gets every stage change of the tenant."""
 
@@ -380,6 +422,7 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
+assignment_rules, assignment = (Base.metadata.tables[name] for name in ("assignment_rules", "assignment"))
 obligation = Base.metadata.tables["obligation"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
 unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from stage_engine.domain.assignment import AssignmentRules
 from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.owed import OwedState
 from stage_engine.domain.versions import Plan
@@ -110,6 +111,7 @@ class OpportunityRecord:
     amount: Decimal | None
     currency: str
     owner_id: str
+    assignee_id: str
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -251,6 +253,53 @@ class ObligationRecord:
     hour: int
     wall_seconds: int | None
     business_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRulesRecord:
+    """A version of the rules by which subjects of one type are assigned."""
+
+    object_type: str
+    version: int
+    document: AssignmentRules
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRecord:
+    """Who got a role of a subject, and why."""
+
+    decision_id: UUID
+    role: str
+    opportunity_id: str
+    object_type: str
+    person_id: str
+    rules_version: int
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    assigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A person as the bench has them."""
+
+    person_id: str
+    active: bool
+    load: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSeen:
+    """A subject as it was when it was first decided on: `given` is the input as JSON."""
+
+    opportunity_id: str
+    given: str
+    decided_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

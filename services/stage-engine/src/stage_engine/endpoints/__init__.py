@@ -1,6 +1,7 @@
 """The HTTP edge, by the use it serves."""
 
 from stage_engine.endpoints import (
+    assignment,
     calendars,
     facts,
     holds,
@@ -28,5 +29,7 @@ ROUTERS = (
     calendars.router,
     facts.router,
     kpis.router,
+    assignment.router,
+    *assignment.ASSIGNING,
     obligations.router,
 )

@@ -20,11 +20,13 @@ from stage_engine.domain.inputs import HoldRequest, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import DecisionRecord, FeedRecord, OpportunityRecord, TransitionRecord
+from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.recording import (
+    assignment_records,
     count,
     decision_record,
     obligation_records,
@@ -62,6 +64,7 @@ class Deciding:
         self._uow = uow
         self._rulesets = rulesets
         self._repository = OpportunityRepository(uow.session, uow.tenant_id)
+        self._assignments = AssignmentRepository(uow.session, uow.tenant_id)
         self._obligations = ObligationRepository(uow.session, uow.tenant_id)
         self._feeds = PartnerFeedRepository(uow.session, uow.tenant_id)
         self._states: dict[str, str] = {}
@@ -107,6 +110,15 @@ class Deciding:
         self._repository.add_decisions([each.record for each in made], transitions)
         self._obligations.keep(
             [row for each in made for row in obligation_records(each.decision, each.opportunity, each.ruleset.pipeline)]
+        )
+        self._assignments.keep(
+            [
+                row
+                for each in made
+                for row in assignment_records(
+                    each.decision, each.arrival.given, each.record.decision_id, each.ruleset.pipeline.object_type
+                )
+            ]
         )
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])

@@ -12,11 +12,11 @@ from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step
 from stage_engine.domain.holds import staleness_of
-from stage_engine.domain.inputs import Input, Observation, Submission, TimerFired
+from stage_engine.domain.inputs import Assignment, Input, Observation, Submission, TimerFired
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import encode_decision, encode_input
-from stage_engine.records import DecisionRecord, ObligationRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records import AssignmentRecord, DecisionRecord, ObligationRecord, OpportunityRecord, TransitionRecord
 
 _ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
 
@@ -37,6 +37,7 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         amount=opportunity.amount,
         currency=opportunity.currency,
         owner_id=opportunity.owner_id,
+        assignee_id=opportunity.assignee_id,
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,
         quarantine_code=opportunity.quarantine_code,
@@ -102,6 +103,26 @@ def transition_record(
         pipeline_version=pipeline.version,
         changed_at=move.changed_at,
     )
+
+
+def assignment_records(decision: Decision, given: Input, decision_id: UUID, object_type: str) -> list[AssignmentRecord]:
+    """Who got a role by a decision."""
+    return [
+        AssignmentRecord(
+            decision_id=decision_id,
+            role=each.role,
+            opportunity_id=given.opportunity_id,
+            object_type=object_type,
+            person_id=each.person_id,
+            rules_version=given.rules_version if isinstance(given, Assignment) else 0,
+            rule_id=each.rule_id,
+            pool=each.pool,
+            reason=each.reason,
+            by_person=each.by_person,
+            assigned_at=each.at,
+        )
+        for each in decision.assigned
+    ]
 
 
 def obligation_records(decision: Decision, opportunity: Opportunity, pipeline: Pipeline) -> list[ObligationRecord]:
