@@ -42,8 +42,17 @@ def call(world: Any, at: datetime, id_: str = "a1", withdrawn: tuple[str, ...] =
     return replace(world.facts(world.fact(CALL, at)), touches=() if withdrawn else (made,), withdrawn=withdrawn)
 
 
+def created(world: Any, rules: Ruleset, **seen: Any) -> Opportunity:
+    first = world.observation("prospecting", occasion=Occasion.CREATED, **seen)
+    return world.decide(None, first, rules).opportunity
+
+
 def the(opportunity: Opportunity, key: str = "first_call") -> Owed:
     return opportunity.owing[key].owed[-1]
+
+
+def the_owed(opportunity: Opportunity) -> tuple[Owed, ...]:
+    return opportunity.owing["first_call"].owed
 
 
 def at_time(world: Any, opportunity: Opportunity, rules: Ruleset, now: datetime) -> Any:
@@ -55,7 +64,7 @@ def at_time(world: Any, opportunity: Opportunity, rules: Ruleset, now: datetime)
 class TestObligations:
     def test_one_is_made_at_first_sight_and_met_by_a_call(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         made = the(opportunity)
         assert (made.made_at, made.due, made.owner_id) == (world.start, world.start + 2 * HOUR, "rita")
         assert (made.state, opportunity.due_at) == (OwedState.OPEN, made.due)
@@ -67,7 +76,7 @@ class TestObligations:
 
     def test_time_alone_misses_it_and_a_late_call_is_late(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         missed = at_time(world, opportunity, rules, world.start + 3 * HOUR)
         assert [each.state for each in missed.owed] == [OwedState.MISSED]
         assert missed.opportunity.due_at is None
@@ -80,7 +89,7 @@ class TestObligations:
 
     def test_what_came_before_or_is_of_another_kind_does_not_meet_it(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         for change in (call(world, world.start - HOUR), call(world, world.start + HOUR, kind="email")):
             after = world.decide(opportunity, change, rules, world.start + HOUR).opportunity
             assert the(after).state is OwedState.OPEN
@@ -88,7 +97,7 @@ class TestObligations:
     def test_a_withdrawn_call_meets_nothing(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
         now = world.start + HOUR
-        met = world.decide(world.opportunity(rules=rules), call(world, now), rules, now).opportunity
+        met = world.decide(created(world, rules), call(world, now), rules, now).opportunity
         other = world.decide(met, call(world, now, withdrawn=("a9",)), rules, now).opportunity
         assert the(other).state is OwedState.MET
         gone = world.decide(other, call(world, now, withdrawn=("a1",)), rules, now).opportunity
@@ -100,6 +109,16 @@ class TestObligations:
         opportunity = world.decide(None, seen, rules, world.start + 3 * HOUR).opportunity
         assert (the(opportunity).made_at, the(opportunity).state) == (world.start, OwedState.MISSED)
 
+    def test_what_was_imported_or_was_there_before_owes_only_what_repeats(self, world: Any) -> None:
+        rules = owing(world, FIRST_CALL)
+        imported = world.opportunity(rules=rules)
+        assert (the_owed(imported), imported.due_at) == ((), None)
+        assert the_owed(world.decide(imported, world.observation("prospecting"), rules).opportunity) == ()
+        there = world.decide(created(world, world.rules), world.observation("prospecting"), rules).opportunity
+        assert (the_owed(there), there.due_at) == ((), None)
+        customer = world.opportunity(rules=owing(world, CADENCE))
+        assert the(customer, "cadence").due == world.start + 90 * DAY
+
     def test_a_friday_evening_lead_has_until_monday_morning(self, world: Any) -> None:
         rules = owing(world, {**FIRST_CALL, "within": "2bh"})
         friday = datetime(2026, 3, 6, 16, 55, tzinfo=UTC)
@@ -109,7 +128,7 @@ class TestObligations:
 
     def test_what_is_owed_again_has_one_for_each_time(self, world: Any) -> None:
         rules = owing(world, CADENCE)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         called = world.start + 10 * DAY
         opportunity = world.decide(opportunity, call(world, called), rules, called).opportunity
         assert opportunity.due_at == world.start + 90 * DAY
@@ -126,7 +145,7 @@ class TestObligations:
 
     def test_closing_cancels_what_is_open_and_a_reopened_one_owes_anew(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         lost = world.decide(opportunity, world.command(opportunity, "closed_lost", reason_code="NO"), rules)
         assert [each.state for each in lost.owed] == [OwedState.CANCELLED]
         assert lost.opportunity.due_at is None
@@ -137,7 +156,7 @@ class TestObligations:
 
     def test_one_of_a_stage_is_owed_once_in_each_visit(self, world: Any) -> None:
         rules = owing(world, {**FIRST_CALL, "starts": "on_entry", "stage_key": "discovery"})
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         assert opportunity.owing == {}
         now = world.start + HOUR
         moved = world.decide(opportunity, world.submission("prospecting", "70", opportunity), rules, now).opportunity
@@ -152,7 +171,7 @@ class TestObligations:
 
     def test_a_hold_gives_as_much_time_as_was_left(self, world: Any) -> None:
         rules = owing(world, {**FIRST_CALL, "within": "10d"})
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         held = world.decide(
             opportunity, HoldRequest("h1", "o1", opportunity.revision, "mona", "budget"), rules, world.start + 4 * DAY
         ).opportunity
@@ -163,7 +182,7 @@ class TestObligations:
 
     def test_the_owner_of_the_time_owes_it(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         ron = world.decide(opportunity, world.observation("prospecting", owner_id="ron"), rules).opportunity
         missed = at_time(world, ron, rules, world.start + 3 * HOUR).opportunity
         mona = world.observation("prospecting", owner_id="mona")
@@ -173,15 +192,15 @@ class TestObligations:
     def test_a_fact_meets_it_and_what_holds_already_meets_it_at_once(self, world: Any) -> None:
         obligation = {**FIRST_CALL, "met_by": "opportunity.amount", "cell": "> 5000", "within": "7d"}
         rules = owing(world, obligation)
-        opportunity = world.opportunity(rules=rules)
+        opportunity = created(world, rules)
         assert the(opportunity).state is OwedState.OPEN
         now = world.start + DAY
         met = world.decide(opportunity, world.observation("prospecting", amount=Decimal(6000)), rules, now).opportunity
         assert (the(met).state, the(met).met_at, the(met).by) == (OwedState.MET, now, "carl")
-        assert the(world.opportunity(rules=rules, amount=Decimal(9000))).state is OwedState.MET
+        assert the(created(world, rules, amount=Decimal(9000))).state is OwedState.MET
 
     def test_one_that_is_dropped_by_a_new_version_is_cancelled(self, world: Any) -> None:
-        opportunity = world.opportunity(rules=owing(world, FIRST_CALL))
+        opportunity = created(world, owing(world, FIRST_CALL))
         after = world.decide(opportunity, world.observation("prospecting"), world.rules)
         assert [each.state for each in after.owed] == [OwedState.CANCELLED]
 
@@ -201,7 +220,7 @@ def test_order_and_repetition_do_not_matter(world: Any, minutes: Sequence[int], 
             opportunity = world.decide(opportunity, each, rules, now).opportunity
         return the(opportunity)
 
-    start = at_time(world, world.opportunity(rules=rules), rules, now).opportunity
+    start = at_time(world, created(world, rules), rules, now).opportunity
     shuffled = data.draw(st.permutations([*calls, *calls[:2]]))
     first = heard(calls, start)
     assert heard(shuffled, start) == first
@@ -217,7 +236,7 @@ STEP = st.sampled_from(["call", "hold", "resume", "time", "lost", "back"])
 @given(steps=st.lists(st.tuples(st.integers(1, 60), STEP), max_size=12))
 def test_each_is_settled_once(world: Any, steps: Sequence[tuple[int, str]]) -> None:
     rules = owing(world, {**CADENCE, "within": "20d", "repeats": "30d"})
-    opportunity, now = world.opportunity(rules=rules), world.start
+    opportunity, now = created(world, rules), world.start
     ledger = {each.made_at: each for each in opportunity.owing["cadence"].owed}
     for days, what in steps:
         now += days * DAY

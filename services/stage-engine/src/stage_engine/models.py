@@ -61,7 +61,6 @@ class PipelineVersionRow(Base, table=True):
     published_by: str
 
 
-# What a person has to do.
 LOAD = "category = 'open' AND NOT deleted"
 TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
@@ -77,9 +76,10 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
-        # Those with a timer that runs; those that will be stalled; those on hold.
-        Index("opportunity_assignee", "tenant_id", "assignee_id", postgresql_where=text(LOAD)),
+        # What a person has to do; what came lately.
+        Index("opportunity_assignee", "tenant_id", "assignee_id", "object_type", postgresql_where=text(LOAD)),
         Index("opportunity_created", "tenant_id", "object_type", "created_at"),
+        # Those with a timer that runs; those that will be stalled; those on hold.
         Index("opportunity_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index(
             "opportunity_stalled",

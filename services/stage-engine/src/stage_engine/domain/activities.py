@@ -53,6 +53,14 @@ class Activity:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """What obligations ask of activities: those that took place, and ids of those that count no more."""
+
+    touches: tuple[Touch, ...] = ()
+    withdrawn: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
     """The activities of one kind that count for a subject. `changes` counts all that was heard of them."""
 
@@ -94,6 +102,18 @@ def withdrawn_of(held: Mapping[Key, Activity], new: Iterable[Activity]) -> dict[
         if before is not None and before.counts and not (after.counts and before.touch == after.touch):
             found.setdefault(after.subject_id, []).append(after.activity_id)
     return found
+
+
+def asked_of(
+    new: Sequence[Activity], withdrawn: Mapping[str, Sequence[str]], others: Iterable[Activity]
+) -> dict[str, Asked]:
+    """What obligations ask of new states, by subject; `others` are those that may take the place of what was
+    withdrawn."""
+    touches: dict[str, dict[str, Touch]] = {each.subject_id: {} for each in new}
+    for each in (*others, *new):
+        if each.counts:
+            touches[each.subject_id][each.activity_id] = each.touch
+    return {id_: Asked(tuple(found.values()), tuple(withdrawn.get(id_, ()))) for id_, found in touches.items()}
 
 
 def changes_of(held: Mapping[Key, Activity], new: Iterable[Activity]) -> list[Change]:

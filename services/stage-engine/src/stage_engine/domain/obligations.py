@@ -86,7 +86,11 @@ def _in_force(
     if obligation is None or not asked:
         return series
     if series is None or (series.ended and not _is_done(series, after)):
-        series = _begun(series, obligation, _anchor(before, after, given, now), after, pipeline)
+        owed = () if series is None else series.owed
+        series = Owing(_visit(obligation, after), owed)
+        if obligation.repeats or _is_fresh(before, after, given):
+            anchor = _anchor(before, after, given, now)
+            series = _with_next(replace(series, next_at=anchor), obligation, after, pipeline)
     series = _at_rest(series, obligation, after, pipeline, now)
     return _rolled(series, obligation, after, pipeline, now)
 
@@ -117,12 +121,12 @@ def _anchor(before: Opportunity, after: Opportunity, given: Input, now: datetime
     return after.visit_opened_at if before.stage_key and before.visit_no != after.visit_no else now
 
 
-def _begun(
-    held: Owing | None, obligation: Obligation, anchor: datetime, after: Opportunity, pipeline: Pipeline
-) -> Owing:
-    owed = () if held is None else held.owed
-    series = Owing(_visit(obligation, after), owed, anchor)
-    return _with_next(series, obligation, after, pipeline)
+def _is_fresh(before: Opportunity, after: Opportunity, given: Input) -> bool:
+    """Whether something has begun just now. What was imported, or meets an obligation that is only now declared, has
+    begun long ago: it owes what repeats, and nothing else."""
+    if before.stage_key:
+        return before.visit_no != after.visit_no
+    return not (isinstance(given, Observation) and given.occasion is Occasion.IMPORTED)
 
 
 def _with_next(series: Owing, obligation: Obligation, after: Opportunity, pipeline: Pipeline) -> Owing:

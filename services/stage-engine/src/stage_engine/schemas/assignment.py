@@ -113,6 +113,8 @@ class AssignedOut(BaseModel):
     rule_id: str = Field(description="empty of the fallback")
     pool: str
     reason: str
+    at: datetime
+    by_person: bool = Field(description="a person chose: rules choose no other")
 
 
 class SimulatedOut(BaseModel):

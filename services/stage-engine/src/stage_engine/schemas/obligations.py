@@ -27,6 +27,18 @@ class Obligation(BaseModel):
     business_seconds: int | None = Field(description="the same in the owner's working hours")
 
 
+class OwedOut(BaseModel):
+    """What the owner of a subject owes or owed by a time."""
+
+    key: str
+    made_at: datetime
+    due: datetime
+    owner_id: str
+    state: OwedState
+    met_at: datetime | None
+    by: str
+
+
 class OwedTotal(BaseModel):
     """What came due in a period, of a person, or of all who report to one. Cancelled ones are left out."""
 

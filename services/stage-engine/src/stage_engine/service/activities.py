@@ -7,12 +7,21 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, Early, park, take
 from kit.events import Received
 
-from stage_engine.domain.activities import Activity, Key, Total, changes_of, facts_of, latest, withdrawn_of
+from stage_engine.domain.activities import (
+    Activity,
+    Asked,
+    Key,
+    Total,
+    asked_of,
+    changes_of,
+    facts_of,
+    latest,
+    withdrawn_of,
+)
 from stage_engine.domain.facts import CRM
 from stage_engine.domain.inputs import FactChange
 from stage_engine.domain.obligations import is_touch
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.messages import ActivityObserved, read_activity
 from stage_engine.repository.activities import ActivityRepository
@@ -30,14 +39,6 @@ class Heard:
 
     activity: Activity
     cause: Received[ActivityObserved]
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What obligations ask of activities: those that took place, and ids of those that count no more."""
-
-    touches: tuple[Touch, ...] = ()
-    withdrawn: tuple[str, ...] = ()
 
 
 _NOTHING = Asked()
@@ -76,23 +77,15 @@ class Activities:
     ) -> dict[str, Asked]:
         """What obligations ask for, by subject. What met one and does so no more leaves its place to the others."""
         withdrawn = withdrawn_of(held, new)
-        counting = [each for each in new if each.counts]
+        counting: list[Activity] = []
         owing = {
             subject_id: min(owed.made_at for series in known[subject_id].owing.values() for owed in series.owed)
             for subject_id in withdrawn
             if known[subject_id].owing
         }
         if owing:
-            counting += await self._repository.counting(owing, min(owing.values()))
-        touches: dict[str, dict[str, Touch]] = {}
-        for each in counting:
-            touches.setdefault(each.subject_id, {})[each.activity_id] = each.touch
-        return {
-            each.subject_id: Asked(
-                tuple(touches.get(each.subject_id, {}).values()), tuple(withdrawn.get(each.subject_id, ()))
-            )
-            for each in new
-        }
+            counting = await self._repository.counting(owing, min(owing.values()))
+        return asked_of(new, withdrawn, counting)
 
     async def _decide(
         self,

@@ -127,6 +127,8 @@ def assignment_records(decision: Decision, given: Input, decision_id: UUID, obje
 
 def obligation_records(decision: Decision, opportunity: Opportunity, pipeline: Pipeline) -> list[ObligationRecord]:
     """What a decision changed of what is owed, as the ledger has it."""
+    if not decision.owed:
+        return []
     calendar = pipeline.calendar
     told = opportunity.facts.get(pipeline.source_fact)
     source = told.value if told is not None and isinstance(told.value, str) else ""
