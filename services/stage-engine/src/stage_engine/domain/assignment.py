@@ -6,16 +6,18 @@ neither hours nor capacity. Of several people in a pool goes first who waited lo
 (least loaded); then who has less, then the smaller id. So the same facts and the same people give the same choice.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.calendar import Calendar, add_business
 from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import AMOUNT, CURRENCY, Facts
 from stage_engine.domain.grammar import parse
+from stage_engine.domain.literals import Known
 from stage_engine.domain.pipeline import Condition, DeclaredFact
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -153,7 +155,12 @@ def _assigned(
 def _holds(condition: Condition, facts: Facts, currency: str) -> bool:
     if condition.fact == AMOUNT and facts.get(CURRENCY, "") not in ("", currency):
         return False
-    return predicate(parse(condition.cell))(facts.get(condition.fact))
+    return _test_of(condition.cell)(facts.get(condition.fact))
+
+
+@lru_cache(4096)
+def _test_of(cell: str) -> Callable[[Known | None], bool]:
+    return predicate(parse(cell))
 
 
 def _of_goal(

@@ -46,8 +46,8 @@ _PERSON_OR_TEAM = """
     {join}
     WHERE obligation.tenant_id = :tenant_id AND obligation.due >= :since AND obligation.due < :until
         AND state <> 'cancelled'
-        AND (CAST(:owners AS varchar[]) IS NULL OR owner_id = ANY(:owners))
-        AND (CAST(:key AS varchar) IS NULL OR key = :key)
+        AND (CAST(:owners AS varchar[]) IS NULL OR owner_id = ANY(CAST(:owners AS varchar[])))
+        AND (CAST(:key AS varchar) IS NULL OR key = CAST(:key AS varchar))
     GROUP BY 1, 2, 3
     ORDER BY 2, 1, 3
 """
