@@ -34,6 +34,7 @@ ALLOWED = {
         "diff_pipeline_versions": _DEFINITIONS,
         "get_modes": _DEFINITIONS,
         "get_calendar": "when people work",
+        "get_assignment_rules": _DEFINITIONS,
         "list_migrations": _DEFINITIONS,
         "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,
@@ -57,6 +58,7 @@ ALLOWED = {
         "get_assessment_template": "shipped",
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",
+        "simulate_assignment_rules": "tried out on what they have, which is nothing",
     },
 }
 # A manager of another team, and the one above this team who has left, see no more of it than a rep does.
