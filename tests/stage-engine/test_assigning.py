@@ -116,9 +116,9 @@ class TestAssigning:
         tried = await admin.call("POST", f"{PATH}/simulate", 200, rules())
         assert {each["name"]: each["subjects"] for each in tried["by_rule"]} == {"web": 3, "": 1}
         assert sorted(each["subjects"] for each in tried["by_owner"]) == [1, 1, 2]
-        assert "opportunity.lead_source is 'Web'" in tried["subjects"][-1]["choices"][0]["reason"]
+        assert "opportunity.lead_source is 'Web'" in tried["items"][-1]["choices"][0]["reason"]
         assert await world_of.rows(LOG) == []
         since = (utc_now() + timedelta(days=1)).isoformat()
-        assert (await admin.call("POST", f"{PATH}/simulate", 200, rules(since=since)))["subjects"] == []
+        assert (await admin.call("POST", f"{PATH}/simulate", 200, rules(since=since)))["items"] == []
         rep = Client(world_of.service, world_of.tenant, "rep", "rita")
         await rep.call("PUT", PATH, 403, rules(), match=0)

@@ -61,7 +61,7 @@ async def simulate_assignment_rules(
         findings=findings_out(found.findings),
         by_owner=_tallies(found.by_owner),
         by_rule=_tallies(found.by_rule),
-        subjects=[schemas.SimulatedOut.model_validate(each, from_attributes=True) for each in found.subjects],
+        items=[schemas.SimulatedOut.model_validate(each, from_attributes=True) for each in found.subjects],
     )
 
 

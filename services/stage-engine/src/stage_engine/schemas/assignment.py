@@ -138,7 +138,7 @@ class SimulationOut(BaseModel):
     findings: list[FindingOut]
     by_owner: list[Tally]
     by_rule: list[Tally]
-    subjects: list[SimulatedOut]
+    items: list[SimulatedOut]
 
 
 def out(object_type: str, version: int, rules: AssignmentRules, findings: list[FindingOut]) -> AssignmentRulesOut:
