@@ -143,3 +143,13 @@ def test_actions_come_change_and_go(world: Any) -> None:
         "Prospecting, entry action call: text Call becomes Write.",
         "Prospecting → Discovery, action again is dropped: task: Call.",
     ]
+
+
+def test_what_is_owed_reads_as_a_person_says_it(world: Any) -> None:
+    call = {"key": "call", "name": "Call the customer", "within": "90d", "repeats": "90d", "starts": "on_first_sight",
+            "met_by": "activity.call.last_at"}  # fmt: skip
+    assert texts(world, obligations=[call], reassign_after="14d") == [
+        "The pipeline: obligations none becomes “Call the customer” within 90d on_first_sight, again each 90d, met by"
+        " activity.call.last_at.",
+        "The pipeline: time without a touch after which another owner is chosen none becomes 14d.",
+    ]

@@ -125,6 +125,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
     decision = await eventually(decided)
     first = {**owner.headers, "If-Match": '"0"'}
     await owner.call_as(first, "PUT", "/calendars/tenant", BODIES["put_calendar"])
+    await owner.call_as(first, "PUT", "/assignment-rules/lead", BODIES["put_assignment_rules"])
     migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
     for object_type, plural in PLURALS.items():
         if object_type != "opportunity":
@@ -141,6 +142,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
         "scope": "tenant",
+        "object_type": "lead",
     }
 
 

@@ -107,6 +107,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "hold_account": {"reason": "an attack"},
     "resume_account": {},
     "put_calendar": {"zone": "UTC", "hours": [{"weekday": "monday", "opens": "09:00", "closes": "17:00"}]},
+    "put_assignment_rules": {"rules": []},
+    "simulate_assignment_rules": {"rules": []},
+    "assign_opportunity": {"person_id": "eve", "reason": "an attack"},
+    "assign_lead": {"person_id": "eve", "reason": "an attack"},
+    "assign_account": {"person_id": "eve", "reason": "an attack"},
     "transition_lead": {"to_stage": "discovery", "reason_code": "X"},
     "transition_account": {"to_stage": "discovery", "reason_code": "X"},
     "report_facts": {
@@ -134,7 +139,7 @@ async def call(service: ServiceUnderTest, operation: Operation, given: dict[str,
     for object_type in ("lead", "account"):
         if operation.path.startswith(f"/v1/{object_type}s/"):
             given = {**given, "record_id": f"{given['record_id']}-{object_type}"}
-    query = {"stage": "prospecting", "opportunity_id": "006A"}
+    query = {"stage": "prospecting", "opportunity_id": "006A", "key": "first_call"}
     params = {name: query[name] for name in operation.query()}
     return await service.client.request(
         operation.method, operation.url(given), params=params, headers=headers | {"If-Match": etag(1)}, **options

@@ -241,6 +241,41 @@ class StageUnknown(InvalidProblem):
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 
+class AssignmentRulesNotFound(NotFoundProblem):
+    code = "assignment_rules_not_found"
+
+    def __init__(self, object_type: str) -> None:
+        super().__init__(
+            f"No rules assign records of type {object_type!r}: each stays with the owner that the CRM shows. "
+            'Put the first ones with If-Match "0".'
+        )
+
+
+class AssignmentRulesInvalid(InvalidProblem):
+    code = "assignment_rules_invalid"
+
+    def __init__(self, findings: Sequence[LintFinding]) -> None:
+        errors = [FieldError(each.pointer, each.code, each.message) for each in findings]
+        number = f"{len(errors)} errors" if len(errors) > 1 else "an error"
+        super().__init__(f"The assignment rules have {number}.", errors=errors)
+
+
+class PersonUnknown(InvalidProblem):
+    code = "person_unknown"
+
+    def __init__(self, person_id: str) -> None:
+        detail = f"The CRM has no active user {person_id!r}. Name one who is there."
+        super().__init__(detail, errors=[FieldError("/person_id", self.code, detail)])
+
+
+class ZoneUnknown(InvalidProblem):
+    code = "zone_unknown"
+
+    def __init__(self, zone: str) -> None:
+        detail = f"There is no time zone {zone!r}. Name one such as Europe/Berlin."
+        super().__init__(detail, errors=[FieldError("/query/zone", self.code, detail)])
+
+
 class FactInvalid(InvalidProblem):
     code = "fact_invalid"
 

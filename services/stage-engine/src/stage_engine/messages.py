@@ -36,6 +36,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Out
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -106,6 +107,7 @@ _INPUT_KINDS = {
     HoldRequest: decided.INPUT_KIND_HOLD,
     ResumeRequest: decided.INPUT_KIND_RESUME,
     Reassignment: decided.INPUT_KIND_REASSIGNMENT,
+    Assignment: decided.INPUT_KIND_ASSIGNMENT,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -274,6 +276,7 @@ def read_activity(message: ActivityObserved) -> Activity:
         inbound=directed and wire.word(activities.Direction, message.direction, "direction") == "inbound",
         occurred_at=wire.moment(message.occurred_at, "occurred_at"),
         committed_at=wire.moment(message.committed_at, "committed_at"),
+        person_id=message.person_id,
     )
 
 

@@ -5,7 +5,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from stage_engine.domain.actions import ActionKind, Phase
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import Owed
 from stage_engine.domain.value import value
 
 
@@ -187,6 +189,8 @@ class Ruling:
     move: MoveOutcome | None = None
     actions: tuple[Asked, ...] = ()
     lapsed: tuple[Lapsed, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    assigned: tuple[Assigned, ...] = ()
 
 
 @value
@@ -220,3 +224,7 @@ class Decision:
     move: MoveOutcome | None = None
     actions: tuple[Asked, ...] = ()
     lapsed: tuple[Lapsed, ...] = ()
+    # Obligations that were made, or whose state changed.
+    owed: tuple[Owed, ...] = ()
+    # Who got a role by this decision.
+    assigned: tuple[Assigned, ...] = ()

@@ -19,6 +19,7 @@ from stage_engine.domain.lint_actions import action_findings
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_gaps import gap_findings
+from stage_engine.domain.lint_obligations import obligation_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
 from stage_engine.domain.lint_timers import timer_findings
@@ -38,6 +39,7 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
     findings += criteria_findings(pipeline, engine_objects)
     findings += timer_findings(pipeline)
     findings += action_findings(pipeline)
+    findings += obligation_findings(pipeline, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
         findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):

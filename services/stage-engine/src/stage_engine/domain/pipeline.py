@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from stage_engine.domain.actions import Action
 from stage_engine.domain.calendar import DEFAULT, Calendar
-from stage_engine.domain.clocks import Timer
+from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.facts import (
     AGE,
     BUSINESS_AGE,
@@ -197,6 +197,9 @@ class Pipeline:
     on_resume: tuple[Action, ...] = ()
     # All that it declares, wherever.
     actions: tuple[Action, ...] = field(init=False, repr=False, compare=False)
+    obligations: tuple[Obligation, ...] = ()
+    # A duration without a touch after which a subject that rules assigned goes to another owner; empty: never.
+    reassign_after: str = ""
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -244,8 +247,10 @@ class Pipeline:
         self._set_clocks(reads)
         reads |= {fact for action in self.actions for fact in action.reads()}
         reads |= {timer.fact for timer in self._timers.values() if timer.fact}
+        reads |= {each.met_by for each in self.obligations}
+        reads |= {self.source_fact} if self.obligations else set()
         reads |= {CREATED} if AGE in reads else set()
-        reads |= {LAST_TOUCH} if any(s.stalled_after_days for s in self.stages) else set()
+        reads |= {LAST_TOUCH} if self.reassign_after or any(s.stalled_after_days for s in self.stages) else set()
         object.__setattr__(self, "reads", frozenset(reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
@@ -261,11 +266,18 @@ class Pipeline:
         object.__setattr__(self, "_timers", timers)
         object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
-        object.__setattr__(self, "is_clocked", bool(timers) or expires)
+        object.__setattr__(self, "is_clocked", bool(timers or self.obligations or self.reassign_after) or expires)
         in_business = any("b" in t.after + t.repeats for t in timers.values())
         in_business |= any("b" in a.due_after + a.expires_after for a in self.actions)
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
-        object.__setattr__(self, "uses_calendar", in_business or aged)
+        object.__setattr__(
+            self, "uses_calendar", in_business or aged or bool(self.obligations) or "b" in self.reassign_after
+        )
+
+    @property
+    def source_fact(self) -> str:
+        """The fact that says where a subject came from."""
+        return f"{self.object_type}.lead_source"
 
     def in_calendar(self, calendar: Calendar) -> "Pipeline":
         """The version where these business hours are in force."""

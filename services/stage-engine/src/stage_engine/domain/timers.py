@@ -10,17 +10,21 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from stage_engine.domain.acting import timer_of_action
+from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME
 from stage_engine.domain.clocks import NEVER_HELD, SHORTEST_REPEAT, Running, Starts, Timer, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import CLOSE_DATE
-from stage_engine.domain.holds import resumed
+from stage_engine.domain.holds import last_sign_of_life, resumed
 from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.obligations import next_moment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 
 OVERRIDE = "@override"
+OWED = "@owed"
+IDLE = "@idle"
 HOLD = "@hold"
 EVIDENCE = "@evidence/"
 _TICK = timedelta(microseconds=1)
@@ -94,6 +98,13 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
     if not pipeline.is_open(after.stage_key):
         return
+    owed = next_moment(after)
+    if owed is not None:
+        yield _Wanted(OWED, owed, 0)
+    chosen = after.assigned.get(OWNER_ROLE)
+    if pipeline.reassign_after and chosen is not None and not chosen.by_person:
+        idle = Timer(IDLE, pipeline.reassign_after, Starts.AFTER_FACT)
+        yield _Wanted(IDLE, max(chosen.at, last_sign_of_life(after)), 0, idle)
     # What is seen for the first time may have been in its stage for long: its timers run from now on.
     entered = after.visit_opened_at if before.stage_key else now
     for timer in pipeline.stage(after.stage_key).timers:

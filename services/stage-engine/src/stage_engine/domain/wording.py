@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from stage_engine.domain.actions import Action, ActionField
+from stage_engine.domain.clocks import Obligation
 from stage_engine.domain.pipeline import Condition, Criterion, DeclaredFact, Milestone, Pipeline, Rule, Stage
 
 # What belongs to a stage or a pipeline by a key or name of its own.
@@ -40,6 +41,7 @@ _NAMES = {
     "is_default": "default pipeline",
     "confirm_own": "own proposals may be confirmed",
     "reason_code": "reason",
+    "reassign_after": "time without a touch after which another owner is chosen",
     "evidence_max_age": "days for which evidence counts",
     "assessment_max_age": "days for which evidence of single assessments counts",
 }
@@ -220,6 +222,11 @@ def _word(value: object) -> str:
         return f"“{_condition(value)}”"
     if isinstance(value, ActionField):
         return f"{value.name} = “{value.value}”"
+    if isinstance(value, Obligation):
+        again = f", again each {value.repeats}" if value.repeats else ""
+        cell = "" if value.cell == "known" else f" {value.cell}"
+        where = f" of {value.stage_key}" if value.stage_key else ""
+        return f"“{value.name}” within {value.within} {value.starts}{where}{again}, met by {value.met_by}{cell}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_word(each)}" for key, each in value.items()) or "none"
     if isinstance(value, str) or not isinstance(value, Sequence):

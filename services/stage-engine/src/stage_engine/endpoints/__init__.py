@@ -2,11 +2,13 @@
 
 from stage_engine.endpoints import (
     actions,
+    assignment,
     calendars,
     facts,
     holds,
     kpis,
     modes,
+    obligations,
     opportunities,
     partner_feeds,
     pipelines,
@@ -30,4 +32,7 @@ ROUTERS = (
     calendars.router,
     facts.router,
     kpis.router,
+    assignment.router,
+    *assignment.ASSIGNING,
+    obligations.router,
 )

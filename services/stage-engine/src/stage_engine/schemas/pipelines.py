@@ -98,6 +98,19 @@ class ActionBody(_Strict):
     once_per_cycle: bool = Field(False, description="a way back does not ask for it again")
 
 
+class ObligationBody(_Strict):
+    """What the owner owes within a time: a call every 90 days, a first call within two hours of business."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200, examples=["Call the customer"])
+    within: str = Field(max_length=8, examples=["2bh", "90d"])
+    met_by: str = Field(max_length=140, description="a fact", examples=["activity.call.last_at"])
+    cell: str = Field("known", max_length=500, description="of a fact that is not the last moment of activities")
+    starts: Starts = Field(Starts.ON_ENTRY, description="on_entry or on_first_sight")
+    stage_key: str = Field("", max_length=64, description="of on_entry; empty: each open stage")
+    repeats: str = Field("", max_length=8, description="owed again each time this has passed; empty: once")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -184,6 +197,10 @@ class DraftBody(_Strict):
     )
     on_hold: list[ActionBody] = Field(default=[], max_length=20, description="asked for when a subject is put off")
     on_resume: list[ActionBody] = Field(default=[], max_length=20, description="asked for when it goes on")
+    reassign_after: str = Field(
+        "", max_length=8, description="without a touch: what rules assigned goes to another owner", examples=["14d"]
+    )
+    obligations: list[ObligationBody] = Field(default=[], max_length=20, description="what owners owe by a time")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 

@@ -28,17 +28,14 @@ from stage_engine.records import (
     TransitionRecord,
 )
 from stage_engine.repository.actions import ActionRepository
+from stage_engine.repository.assignments import AssignmentRepository
+from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
-from stage_engine.service.recording import (
-    action_records,
-    count,
-    decision_record,
-    expired,
-    opportunity_record,
-    transition_record,
-)
+from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
+from stage_engine.service.recording_actions import action_records, expired
+from stage_engine.service.recording_duty import assignment_records, obligation_records
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -71,6 +68,8 @@ class Deciding:
         self._rulesets = rulesets
         self._repository = OpportunityRepository(uow.session, uow.tenant_id)
         self._actions = ActionRepository(uow.session, uow.tenant_id)
+        self._assignments = AssignmentRepository(uow.session, uow.tenant_id)
+        self._obligations = ObligationRepository(uow.session, uow.tenant_id)
         self._feeds = PartnerFeedRepository(uow.session, uow.tenant_id)
         self._states: dict[str, str] = {}
         self._opportunities: dict[str, Opportunity] = {}
@@ -114,6 +113,18 @@ class Deciding:
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]
         self._repository.add_decisions([each.record for each in made], transitions)
         await self._ask(made)
+        self._obligations.keep(
+            [row for each in made for row in obligation_records(each.decision, each.opportunity, each.ruleset.pipeline)]
+        )
+        self._assignments.keep(
+            [
+                row
+                for each in made
+                for row in assignment_records(
+                    each.decision, each.arrival.given, each.record.decision_id, each.ruleset.pipeline.object_type
+                )
+            ]
+        )
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
         return made

@@ -10,7 +10,7 @@ from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.decision import Lapsed
 from stage_engine.domain.inputs import Occasion
 from stage_engine.messages import action_requested
-from stage_engine.service.recording import action_id, action_records, expired
+from stage_engine.service.recording_actions import action_id, action_records, expired
 from stagecraft.stage.v1.action_requested_pb2 import ActionKind as KindOnTheWire
 
 _NAMES = st.text(alphabet="ab of", min_size=1, max_size=8)
