@@ -136,6 +136,14 @@ class TestAssign:
         [chosen] = assign(RULES, {INDUSTRY: "Banking"}, PEOPLE, MONDAY, besides={"rita"})
         assert (chosen.person_id, "rita had it before" in chosen.reason) == ("ron", True)
 
+    def test_it_stays_in_its_pool_whatever_is_known_by_now(self) -> None:
+        [first] = assign(RULES, {INDUSTRY: "Banking"}, PEOPLE, MONDAY)
+        again = assign(RULES, {}, PEOPLE, MONDAY, besides={first.person_id}, before={first.role: first})
+        assert {first.person_id, again[0].person_id} == {"rita", "ron"}
+        assert again[0].pool == first.pool
+        alone = assign(RULES, {}, PEOPLE, MONDAY, besides={"rita", "ron"}, before={first.role: first})
+        assert (alone[0].person_id, alone[0].pool) == ("desk", "")
+
 
 @settings(max_examples=50)
 @given(

@@ -66,7 +66,9 @@ _QUESTIONS = [
     {"key": "note", "text": "Note", "type": "text"},
 ]
 _FORM = {"title": "Fit", "questions": _QUESTIONS}
-_PIPELINE = dict(templates()["field_example"])
+# Asked for when a subject is created, so that its owner has an action to see.
+_CALL = {"key": "call", "kind": "task", "text": "Call"}
+_PIPELINE = {**templates()["field_example"], "on_first_sight": [_CALL]}
 _DRAFT = {name: value for name, value in _PIPELINE.items() if name != "key"}
 _PROFILE = profile_templates()["prospecting"].profile
 _SUBMISSION = {

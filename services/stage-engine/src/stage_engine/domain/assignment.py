@@ -113,10 +113,31 @@ Bench = Mapping[str, Worker]
 
 
 def assign(
-    rules: AssignmentRules, facts: Facts, bench: Bench, now: datetime, *, besides: Iterable[str] = ()
+    rules: AssignmentRules,
+    facts: Facts,
+    bench: Bench,
+    now: datetime,
+    *,
+    besides: Iterable[str] = (),
+    before: Mapping[str, Assigned] | None = None,
 ) -> tuple[Assigned, ...]:
-    """Who gets each role. `besides` names people who do not get it this time."""
-    return tuple(_assigned(rules, role, facts, bench, frozenset(besides), now) for role in rules.roles)
+    """Who gets each role. `besides` names people who do not get it this time, `before` who had it: the others of that
+    pool come first, because facts that no pipeline reads are known only when a subject is new."""
+    had, out = before or {}, frozenset(besides)
+    return tuple(
+        _of_same_pool(rules, had.get(role), bench, out, now) or _assigned(rules, role, facts, bench, out, now)
+        for role in rules.roles
+    )
+
+
+def _of_same_pool(
+    rules: AssignmentRules, had: Assigned | None, bench: Bench, besides: frozenset[str], now: datetime
+) -> Assigned | None:
+    pool = next((each for each in rules.pools if had is not None and each.key == had.pool), None)
+    if had is None or pool is None:
+        return None
+    person_id, why = _of_pool(rules, pool, bench, besides, now, True)
+    return Assigned(had.role, person_id, had.rule_id, pool.key, f"{why}, where it was", now) if person_id else None
 
 
 def taken(bench: Bench, chosen: Iterable[Assigned], now: datetime) -> Bench:

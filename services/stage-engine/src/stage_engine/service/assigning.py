@@ -1,12 +1,13 @@
 """Giving subjects to people: those that are new, and those that were left alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.ids import utc_now
 
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.assignment import AssignmentRules, Bench, Worker, assign, taken
 from stage_engine.domain.calendar import DEFAULT
 from stage_engine.domain.choosing import observed_facts
@@ -30,6 +31,7 @@ class _Wish:
     facts: Facts
     arrival: Arrival
     besides: tuple[str, ...] = ()
+    before: Mapping[str, Assigned] = field(default_factory=dict)
 
 
 class Assigning:
@@ -70,7 +72,7 @@ class Assigning:
                 continue
             facts = facts_in_force(subject, pipeline, now)
             id_ = f"idle:{arrival.given.input_id}"
-            wish = _Wish(id_, subject.opportunity_id, facts, arrival, (subject.assignee_id,))
+            wish = _Wish(id_, subject.opportunity_id, facts, arrival, (subject.assignee_id,), subject.assigned)
             wishes.setdefault(pipeline.object_type, []).append(wish)
         for object_type, of_type in sorted(wishes.items()):
             await self._give(object_type, of_type, now)
@@ -88,7 +90,7 @@ class Assigning:
         bench = await self._bench(object_type, rules, people)
         arrivals: list[Arrival] = []
         for wish in wishes:
-            choices = assign(rules, wish.facts, bench, now, besides=wish.besides)
+            choices = assign(rules, wish.facts, bench, now, besides=wish.besides, before=wish.before)
             bench = taken(bench, choices, now)
             given = Assignment(wish.assignment_id, wish.opportunity_id, found.version, choices)
             arrivals.append(Arrival(given, cause=wish.arrival.cause))
