@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from kit.facts import fact_of
 from testing.service import ServiceUnderTest
 
 from tests.plans.statements import largest_statement
@@ -41,7 +42,7 @@ class TestReport:
         assert [(a["outcome"], a["code"]) for a in answers] == [
             ("refused", "FACT_TYPE"),
             ("refused", "FACT_SOURCE"),
-            ("refused", "subject_not_found"),
+            ("refused", "SUBJECT_NOT_FOUND"),
             ("not_read", ""),
             ("refused", "FACT_FUTURE"),
             ("decided", ""),
@@ -49,6 +50,49 @@ class TestReport:
         assert (await admin.get("/v1/opportunities/o1"))["claimed_stage"] == "discovery"
         again = (await admin.post("/v1/facts", {"items": [items[5]]}, 200))["items"]
         assert [a["outcome"] for a in again] == ["duplicate"]
+
+    async def test_one_takes_the_subject_to_the_pipeline_that_applies_now(
+        self, admin: Client, world_of: Tenant
+    ) -> None:
+        asked = [{"fact": "contacts.decision_makers", "cell": ">= 3"}]
+        places = {"field_example": {"demo": "negotiation"}}
+        await world_of.publish_pipeline()
+        await world_of.publish_pipeline(key="committee", is_default=False, applies_when=asked, reassign=places)
+        await world_of.observe("o1", "demo")
+        await world_of.changes(1)
+        # Its own pipeline does not read it.
+        for key, value, of, stage in (("1", "2", "field_example", "demo"), ("2", "3", "committee", "negotiation")):
+            report = {"items": [item(key, value, observed_at=f"2026-03-02T09:3{key}:00Z")]}
+            (answer,) = (await admin.post("/v1/facts", report, 200))["items"]
+            assert answer["outcome"] == "decided"
+            shown = await admin.get("/v1/opportunities/o1")
+            assert (shown["pipeline_key"], shown["claimed_stage"]) == (of, stage)
+
+    async def test_subjects_of_every_type_have_facts_under_their_own_name(
+        self, admin: Client, world_of: Tenant, eventually: Any
+    ) -> None:
+        await world_of.publish_pipeline(
+            key="leads",
+            object_type="lead",
+            is_default=False,
+            facts=[{"name": "lead.rating", "type": "text"}],
+            applies_when=[{"fact": "lead.rating", "cell": "'Hot'"}],
+        )
+        await world_of.observe("l1", "demo", object_type="lead", facts=[fact_of("lead.rating", "Hot")])
+        await world_of.observe("l2", "demo", object_type="lead", facts=[fact_of("lead.rating", "Cold")])
+        await world_of.decisions(1)
+
+        async def judged() -> None:
+            of = [("l1", "lead"), ("l1", "opportunity"), ("l2", "lead")]
+            items = [
+                item(f"{n}", "Hot", name="lead.rating", subject_id=id_, object_type=object_type)
+                for n, (id_, object_type) in enumerate(of)
+            ]
+            answers = (await admin.post("/v1/facts", {"items": items}, 200))["items"]
+            assert [each["code"] for each in answers] == ["", "SUBJECT_NOT_FOUND", "SUBJECT_UNPLACED"]
+            assert "lead.rating has to be 'Hot'" in answers[2]["detail"]
+
+        await eventually(judged)
 
     async def test_of_one_source_the_newest_word_counts_whatever_comes_when(
         self, admin: Client, world_of: Tenant
@@ -69,6 +113,7 @@ class TestReport:
     ) -> None:
         await self.pipeline(world_of)
         sizes: list[tuple[int, int]] = []
+        items: list[dict[str, Any]] = []
         for call in range(10):
             items = [
                 item(
@@ -83,7 +128,7 @@ class TestReport:
             with largest_statement(engine.database) as largest:
                 answers = (await admin.post("/v1/facts", {"items": items}, 200))["items"]
             assert [a["idempotency_key"] for a in answers] == [each["idempotency_key"] for each in items]
-            assert all((a["code"] == "subject_not_found") == (not n % 10) for n, a in enumerate(answers))
+            assert all((a["code"] == "SUBJECT_NOT_FOUND") == (not n % 10) for n, a in enumerate(answers))
             sizes.append((largest.parameters, largest.values))
         # At most a decision and a change for each item, however many were reported before.
         assert all(parameters < 100 and values <= 2000 for parameters, values in sizes), sizes

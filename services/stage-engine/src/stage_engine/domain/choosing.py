@@ -6,13 +6,14 @@ from datetime import datetime
 from enum import StrEnum
 
 from stage_engine.domain.cells import predicate
-from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, CURRENCY, Facts
-from stage_engine.domain.inputs import Observation, Reassignment
+from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, CURRENCY, FactInForce, Facts
+from stage_engine.domain.inputs import FactChange, Observation, Reassignment
 from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.literals import Known, known
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_cell
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.taking import refusal
 
 
 class NotPlaced(StrEnum):
@@ -87,23 +88,39 @@ def _failing(pipeline: Pipeline, facts: Facts) -> str:
 
 
 def reassignment(
-    opportunity: Opportunity, given: Observation, newest: Mapping[str, Pipeline], now: datetime
+    opportunity: Opportunity,
+    given: Observation | FactChange,
+    object_type: str,
+    newest: Mapping[str, Pipeline],
+    now: datetime,
 ) -> Reassignment | None:
-    """What follows from an observation for the pipeline of an open subject: another applies now, or its own does
-    again. None when nothing changes."""
+    """What follows from an observation, or from facts, for the pipeline of an open subject: another applies now, or its
+    own does again. None when nothing changes. Of reported facts its own pipeline reads, those in force count."""
     own = opportunity.pipeline_key
-    kept = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
-    chosen = choose(newest.values(), given.object_type, kept | dict(observed_facts(given, now))).pipeline
+    facts = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
+    if isinstance(given, Observation):
+        facts |= observed_facts(given, now)
+    else:
+        read = newest[own].reads if own in newest else frozenset()
+        said = [f for f in given.facts if f.name not in read and _may_be_said(f, newest.values(), now)]
+        facts |= {f.name: known(f.value, now) for f in said if f.value is not None}
+    chosen = choose(newest.values(), object_type, facts).pipeline
     if chosen is None or chosen.key == (opportunity.other_pipeline or own):
         return None
     to_stage = chosen.reassign.get(own, {}).get(opportunity.stage_key, "")
+    shown = given.stage_in(chosen) if isinstance(given, Observation) else None
     return Reassignment(
         cause=given.identity,
         opportunity_id=opportunity.opportunity_id,
         to_pipeline=chosen.key,
         to_version=chosen.version,
         to_stage=to_stage,
-        shown_stage=(given.stage_in(chosen) or "") if to_stage else "",
+        shown_stage=(shown or "") if to_stage else "",
         facts=given.facts,
-        actor=given.changed_by,
+        actor=given.actor,
     )
+
+
+def _may_be_said(fact: FactInForce, pipelines: Iterable[Pipeline], now: datetime) -> bool:
+    asking = [each for each in pipelines if fact.name in each.reads]
+    return bool(asking) and all(refusal(fact, each, now) is None for each in asking)

@@ -45,6 +45,14 @@ class UnplacedRepository:
         statement = statement.order_by(unplaced.c.record_id).limit(limit)
         return await records(self._session, statement, UnplacedRecord)
 
+    async def reasons(self, record_ids: Collection[str], owners: Owners) -> dict[str, str]:
+        """Why those of these records have no pipeline that are unplaced, by id, of these owners."""
+        if not record_ids:
+            return {}
+        seen = owners.condition(unplaced.c.owner_id)
+        statement = select(*_UNPLACED).where(among(unplaced.c.record_id, record_ids), ~unplaced.c.deleted, seen)
+        return {each.record_id: each.reason for each in await records(self._session, statement, UnplacedRecord)}
+
     async def totals(self, object_type: str, owners: Owners) -> list[AsideTotal]:
         """How many there are, by reason."""
         statement = (

@@ -52,8 +52,8 @@ class Activities:
         self._deciding = deciding
         self._repository = ActivityRepository(uow.session, uow.tenant_id)
 
-    async def take(self, events: Sequence[Received[ActivityObserved]]) -> None:
-        """Count these. A subject whose pipeline reads a fact that changed is decided on once."""
+    async def take(self, events: Sequence[Received[ActivityObserved]]) -> Sequence[Arrival]:
+        """Count these. A subject whose pipeline reads a fact that changed is decided on once; what was decided on."""
         heard = [Heard(read_activity(event.message), event) for event in events]
         known = await self._deciding.load([each.activity.subject_id for each in heard])
         early = ((each.cause, each.activity.subject_id) for each in heard if each.activity.subject_id not in known)
@@ -62,10 +62,10 @@ class Activities:
         held = await self._repository.held({each.activity.key for each in given})
         new = latest(held, [each.activity for each in given])
         if not new:
-            return
+            return []
         await self._repository.keep(new, changes_of(held, new))
         totals = await self._repository.totals({each.subject_id for each in new})
-        await self._decide(known, totals, given, await self._asked(known, held, new))
+        return await self._decide(known, totals, given, await self._asked(known, held, new))
 
     async def take_waiting(self, subject_ids: Collection[str]) -> None:
         """Count what waited for these subjects."""
@@ -93,7 +93,7 @@ class Activities:
         totals: Mapping[str, list[Total]],
         given: Sequence[Heard],
         asked: Mapping[str, Asked],
-    ) -> None:
+    ) -> Sequence[Arrival]:
         subjects = [known[each] for each in totals]
         rulesets = await self._rulesets.of({(each.pipeline_key, each.pipeline_version) for each in subjects})
         last = {each.activity.subject_id: each for each in given}
@@ -106,6 +106,7 @@ class Activities:
                 arrivals.append(Arrival(change, cause=last[subject.opportunity_id].cause))
         if arrivals:
             await self._deciding.decide(arrivals)
+        return arrivals
 
 
 def _change(

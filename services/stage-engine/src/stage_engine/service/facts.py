@@ -1,22 +1,43 @@
-"""Facts that programs report of opportunities."""
+"""Facts that programs report of subjects."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 
-from stage_engine.domain.facts import CRM, PERSON, FactInForce
+from stage_engine.domain.facts import CRM, PERSON, FactInForce, FactKind
 from stage_engine.domain.inputs import FactChange
 from stage_engine.domain.literals import literal_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.repository.pipelines import PipelineRepository
+from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.schemas.facts import FactAnswer, FactItem, FactOutcome
 from stage_engine.service.deciding import Arrival, Decided, Deciding
+from stage_engine.service.reassigning import Reassigning
 from stage_engine.service.rulesets import Rulesets
 
-OPPORTUNITY = "opportunity"
 _FACT_CODES = frozenset({"FACT_TYPE", "FACT_SOURCE", "FACT_FUTURE", "FACT_STALE"})
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What facts are reported of: subjects with their pipelines, by id; and the newest pipelines, of which another one
+    may come to apply."""
+
+    subjects: Mapping[str, Opportunity]
+    pipelines: Mapping[str, Pipeline]
+    newest: Collection[Pipeline]
+
+    def kind_of(self, item: FactItem) -> FactKind | None:
+        """The kind of a fact that the subject's pipeline reads, or that decides whether another one applies to it."""
+        own = self.pipelines[item.subject_id]
+        if item.name in own.reads:
+            return own.kind_of_fact(item.name)
+        others = (each for each in self.newest if each.object_type == own.object_type)
+        return next((each.kind_of_fact(item.name) for each in others if _places_by(each, item.name)), None)
 
 
 class FactReports:
@@ -25,40 +46,48 @@ class FactReports:
         self._owners = Owners.seen_by(caller)
         self._rulesets = Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
+        self._reassigning = Reassigning(self._rulesets, self._deciding)
+        self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
+        self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
 
     async def take(self, items: Sequence[FactItem]) -> list[FactAnswer]:
         """An answer for each item; those that a pipeline reads cost a decision each, in their order."""
-        known = await self._deciding.load([i.subject_id for i in items if i.object_type == OPPORTUNITY])
-        versions = {(each.pipeline_key, each.pipeline_version) for each in known.values()}
-        rulesets = await self._rulesets.of(versions)
-        pipelines = {
-            each: rulesets[opportunity.pipeline_key, opportunity.pipeline_version].pipeline
-            for each, opportunity in known.items()
-        }
-        read = [self._read(item, known, pipelines) for item in items]
-        changes = [each for each in read if isinstance(each, FactChange)]
-        decided = {
-            d.arrival.given.identity: d for d in await self._deciding.decide([Arrival(each) for each in changes])
-        }
+        # Before any subject is locked, as a publisher does.
+        await self._pipelines.lock_publication(shared=True)
+        known = await self._known({item.subject_id for item in items})
+        unplaced = await self._unplaced.reasons({i.subject_id for i in items} - known.subjects.keys(), self._owners)
+        read = [self._read(item, known, unplaced) for item in items]
+        arrivals = [Arrival(each) for each in read if isinstance(each, FactChange)]
+        decided = {d.arrival.given.identity: d for d in await self._deciding.decide(arrivals)}
+        await self._reassigning.after(arrivals)
         return [
             _answer(item, each, decided) if isinstance(each, FactChange) else each
             for item, each in zip(items, read, strict=True)
         ]
 
-    def _read(
-        self, item: FactItem, known: Mapping[str, Opportunity], pipelines: Mapping[str, Pipeline]
-    ) -> FactChange | FactAnswer:
-        opportunity = known.get(item.subject_id) if item.object_type == OPPORTUNITY else None
-        if opportunity is None or not self._owners.include(opportunity.owner_id):
+    async def _known(self, subject_ids: Collection[str]) -> _Known:
+        subjects = await self._deciding.load(sorted(subject_ids))
+        rulesets = await self._rulesets.of({(s.pipeline_key, s.pipeline_version) for s in subjects.values()})
+        pipelines = {id_: rulesets[s.pipeline_key, s.pipeline_version].pipeline for id_, s in subjects.items()}
+        newest = await self._rulesets.newest() if subjects else {}
+        return _Known(subjects, pipelines, [each.pipeline for each in newest.values()])
+
+    def _read(self, item: FactItem, known: _Known, unplaced: Mapping[str, str]) -> FactChange | FactAnswer:
+        subject = known.subjects.get(item.subject_id)
+        if item.subject_id in unplaced:
+            text = f"It is in no pipeline: {unplaced[item.subject_id]}. Report the fact again once one takes it."
+            return _refused(item, "SUBJECT_UNPLACED", text)
+        seen = subject is not None and self._owners.include(subject.owner_id)
+        if not seen or known.pipelines[item.subject_id].object_type != item.object_type:
             text = (
                 f"No {item.object_type} {item.subject_id!r} is known. Report it again once it was observed in the CRM."
             )
-            return _refused(item, "subject_not_found", text)
+            return _refused(item, "SUBJECT_NOT_FOUND", text)
         if item.source in (CRM, PERSON):
             return _refused(item, "FACT_SOURCE", f"{item.source} is not yours to speak for. Name a source of your own.")
-        pipeline = pipelines[item.subject_id]
-        kind = pipeline.kind_of_fact(item.name)
-        if kind is None or item.name not in pipeline.reads:
+        kind = known.kind_of(item)
+        if kind is None:
+            pipeline = known.pipelines[item.subject_id]
             text = f"Nothing in {pipeline.key}@{pipeline.version} reads {item.name}."
             return FactAnswer(idempotency_key=item.idempotency_key, outcome=FactOutcome.NOT_READ, detail=text)
         try:
@@ -67,6 +96,10 @@ class FactReports:
             return _refused(item, "FACT_TYPE", f"{item.name} is of type {kind.type}: {error}.")
         fact = FactInForce(item.name, value, item.source, item.observed_at)
         return FactChange(item.idempotency_key, item.subject_id, item.source, (fact,), self._caller.subject)
+
+
+def _places_by(pipeline: Pipeline, name: str) -> bool:
+    return any(each.fact == name for each in pipeline.applies_when)
 
 
 def _refused(item: FactItem, code: str, text: str) -> FactAnswer:

@@ -6,10 +6,7 @@ from typing import TypeVar
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, take
 from kit.events import Received
-from kit.ids import utc_now
 
-from stage_engine.domain.choosing import reassignment
-from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
 from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, SubmissionScored, read_submission
@@ -20,6 +17,7 @@ from stage_engine.service.activities import Activities
 from stage_engine.service.assigning import Assigning
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.placing import Placed, Placing
+from stage_engine.service.reassigning import Reassigning
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.service.waiting import let_wait
 
@@ -37,6 +35,7 @@ class Intake:
         self._deciding = Deciding(uow, self._rulesets)
         self._activities = Activities(uow, self._rulesets, self._deciding)
         self._assigning = Assigning(uow, self._rulesets, self._deciding)
+        self._reassigning = Reassigning(self._rulesets, self._deciding)
         self._placing = Placing(uow, self._rulesets)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
@@ -61,7 +60,7 @@ class Intake:
         of_known = [a for a in arrivals if a.given.opportunity_id in known]
         await self._decide(of_known, placed)
         # What came after the observation that placed a record may lead it on at once.
-        await self._reassign([*of_known, *placed.arrivals])
+        await self._reassigning.after([*of_known, *placed.arrivals])
         await self._assigning.new(placed.arrivals)
 
     async def place_page(self, size: int) -> bool:
@@ -109,44 +108,14 @@ class Intake:
 
     async def activities(self, events: Sequence[Received[ActivityObserved]]) -> None:
         """Count what people did about known subjects; about unknown ones it waits, up to a limit."""
-        await self._activities.take(events)
+        await self._pipelines.lock_publication(shared=True)
+        await self._reassigning.after(await self._activities.take(events))
 
     async def score_reach(self, found: Iterable[ReachRecord]) -> None:
         """Take over what scores the newest points of each assessment version can give."""
         by_age = sorted(found, key=lambda each: each.profile_version)
         newest = {(each.assessment_key, each.assessment_version): each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
-
-    async def _reassign(self, observed: Sequence[Arrival]) -> None:
-        """Take subjects to the pipeline that applies to what was last observed of them."""
-        newest = await self._rulesets.newest() if observed else {}
-        if len(newest) < 2:
-            return
-        pipelines, now = {key: ruleset.pipeline for key, ruleset in newest.items()}, utc_now()
-        subjects = await self._deciding.load([])
-        arrivals: list[Arrival] = []
-        for arrival in {a.given.opportunity_id: a for a in observed}.values():
-            given, subject = arrival.given, subjects[arrival.given.opportunity_id]
-            assert isinstance(given, Observation)
-            last = subject.last_observation
-            stale = last is not None and 0 < given.number < last.number
-            if stale or subject.deleted or not await self._is_open(subject):
-                continue
-            found = reassignment(subject, given, pipelines, now)
-            if found is not None:
-                arrivals.append(Arrival(found, cause=arrival.cause))
-        targets = {
-            each.given.opportunity_id: newest[each.given.to_pipeline]
-            for each in arrivals
-            if isinstance(each.given, Reassignment) and each.given.to_stage
-        }
-        if arrivals:
-            await self._deciding.decide(arrivals, targets)
-
-    async def _is_open(self, subject: Opportunity) -> bool:
-        version = subject.pipeline_key, subject.pipeline_version
-        pipeline = (await self._rulesets.of([version]))[version].pipeline
-        return not subject.stage_key or pipeline.is_open(subject.stage_key)
 
     async def _decide(self, of_known: Sequence[Arrival], placed: Placed) -> None:
         await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)
