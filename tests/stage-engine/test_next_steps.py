@@ -6,9 +6,12 @@ from typing import Any
 from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.criteria import criteria_now
 from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import FactChange, TimerFired
 from stage_engine.domain.next_steps import OpenTask, Step, StepKind, Supplies, next_steps
 from stage_engine.domain.opportunity import Opportunity, SyncError
 from stage_engine.domain.outlook import ways_on
+from stage_engine.domain.owed import Touch
+from stage_engine.domain.timers import OWED
 
 DAY = timedelta(days=1)
 
@@ -64,6 +67,26 @@ def test_what_the_evidence_supports_is_to_be_confirmed(world: Any) -> None:
     first = steps(world, after, rules)[0]
     assert (first.kind, first.to_stage, first.supplies) == (StepKind.PROPOSAL, "discovery", Supplies.PERSON)
     assert first.text == "The evidence supports Discovery: confirm the move."
+
+
+def test_what_is_owed_is_asked_for_until_it_is_met_and_late_first(world: Any) -> None:
+    call = {"key": "call", "name": "Call the customer", "within": "2d", "met_by": "activity.call.last_at"}
+    rules = world.ruleset(obligations=[call])
+    opened = world.decide(None, world.observation("prospecting"), rules).opportunity
+    (owed,) = (each for each in steps(world, opened, rules) if each.kind is StepKind.OBLIGATION)
+    assert (owed.text, owed.key, owed.supplies, owed.supplied_by) == (
+        "Call the customer", "call", Supplies.ACTIVITY, "activity.call.last_at",
+    )  # fmt: skip
+    assert (owed.due_at, owed.late) == (world.start + 2 * DAY, False)
+    assert owed.due_at is not None
+    fired = TimerFired("o1", OWED, opened.timers[OWED].set_by, owed.due_at)
+    missed = world.decide(opened, fired, rules, world.start + 3 * DAY).opportunity
+    first = steps(world, missed, rules)[0]
+    assert (first.kind, first.late) == (StepKind.OBLIGATION, True)
+    touch = Touch("a1", "call", False, world.start + 3 * DAY, "rita")
+    met = FactChange("c1", "o1", "crm", (), touches=(touch,))
+    after = world.decide(missed, met, rules, world.start + 3 * DAY).opportunity
+    assert not any(each.kind is StepKind.OBLIGATION for each in steps(world, after, rules))
 
 
 def test_what_the_crm_refused_is_in_the_way(world: Any) -> None:

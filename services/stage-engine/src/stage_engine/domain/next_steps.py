@@ -1,4 +1,5 @@
-"""What to do next about a subject: unmet criteria, what rules lack, what was asked for, and proposals, in one order."""
+"""What to do next about a subject: unmet criteria, what rules lack, what is owed and was asked for, and proposals, in
+one order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from stage_engine.domain.criteria import CriterionState
 from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way
+from stage_engine.domain.owed import OwedState
 from stage_engine.domain.pipeline import Need, Pipeline
 
 
@@ -19,6 +21,7 @@ class StepKind(StrEnum):
     SYNC_PROBLEM = "sync_problem"
     PROPOSAL = "proposal"
     TASK = "task"
+    OBLIGATION = "obligation"
     CRITERION = "criterion"
     RULE = "rule"
     ADVICE = "advice"
@@ -59,7 +62,7 @@ class OpenTask:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step in plain words. `supplied_by` is the assessment, question, field or person that gives it; `key` is that
-    of the criterion, rule or action."""
+    of the criterion, rule, obligation or action."""
 
     kind: StepKind
     text: str
@@ -90,6 +93,7 @@ def next_steps(
     ranked = [*_tasks(tasks, now)]
     if opportunity.stage_key and pipeline.is_open(opportunity.stage_key):
         ranked += _blocked(opportunity)
+        ranked += _owed(opportunity, pipeline)
         ranked += _proposals(opportunity, pipeline, ways)
         ranked += _criteria(criteria)
         ranked += _rules(pipeline, ways)
@@ -102,6 +106,22 @@ def _tasks(tasks: Sequence[OpenTask], now: datetime) -> Iterator[_Ranked]:
     for task in tasks:
         late = task.due_at is not None and task.due_at < now
         step = Step(StepKind.TASK, task.text, Supplies.PERSON, "", task.action_id, due_at=task.due_at, late=late)
+        yield _Ranked(_Order.LATE if late else _Order.OPEN, step)
+
+
+def _owed(opportunity: Opportunity, pipeline: Pipeline) -> Iterator[_Ranked]:
+    """What is still to be met, also late. Nothing is asked for while the subject is put off."""
+    if opportunity.hold is not None:
+        return
+    declared = {each.key: each for each in pipeline.obligations}
+    for key, series in opportunity.owing.items():
+        asked = (each for each in series.owed if each.met_at is None and each.until is None)
+        newest = max(asked, key=lambda each: each.due, default=None)
+        if key not in declared or newest is None:
+            continue
+        supplies, by = _supplied(declared[key].met_by)
+        late = newest.state is OwedState.MISSED
+        step = Step(StepKind.OBLIGATION, declared[key].name, supplies, by, key, due_at=newest.due, late=late)
         yield _Ranked(_Order.LATE if late else _Order.OPEN, step)
 
 
