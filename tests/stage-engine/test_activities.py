@@ -1,5 +1,6 @@
 """Activities become facts, whatever the order in which the CRM tells of them."""
 
+import asyncio
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,8 @@ from stage_engine.domain.activities import Activity, Change, Total, asked_of, ch
 from stage_engine.domain.facts import ACTIVITY_KINDS, kind_by_name
 from stage_engine.domain.inputs import FactChange, Occasion
 from stage_engine.domain.literals import type_of
+from stage_engine.service import activities
+from stage_engine.tasks import begin_some
 from stagecraft.crm.v1 import activity_observed_pb2 as pb
 from testing.service import eventually
 
@@ -195,6 +198,38 @@ class TestFacts:
         await told("b", minute=3)
         await world_of.decisions(4)
         assert await self.totals(world_of) == [("o1", "call", 1), ("o1", "email", 1)]
+
+    async def test_a_planned_meeting_counts_once_it_has_begun(
+        self, world_of: Tenant, admin: Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await self.pipeline(world_of, {"fact": "activity.meeting.count", "cell": ">= 1"})
+        for name in ("o1", "o2", "o3"):
+            await world_of.observe(name, "prospecting")
+        await world_of.decisions(3)
+        told, ahead = Told(world_of), int(timedelta(days=9999).total_seconds()) // 60
+        real = activities._change
+
+        def failing(subject: Any, pipeline: Any, totals: Any, *given: Any) -> Any:
+            if subject.opportunity_id == "o2" and totals[0].count:
+                raise ZeroDivisionError
+            return real(subject, pipeline, totals, *given)
+
+        monkeypatch.setattr(activities, "_change", failing)
+        for about, minute in (("o3", ahead), ("o2", 0), ("o1", 1)):
+            await told(f"m-{about}", about, minute, kind=pb.ACTIVITY_KIND_MEETING, done=False)
+
+        async def kept() -> None:
+            assert len(await self.totals(world_of)) == 3
+
+        await eventually(kept)
+
+        async def counted() -> None:
+            await begin_some(world_of.service.runtime, asyncio.Event())
+            assert [count for _, _, count in await self.totals(world_of)] == [1, 1, 0]
+
+        await eventually(counted)
+        stages = [(await admin.get(f"/v1/opportunities/{name}"))["claimed_stage"] for name in ("o1", "o2", "o3")]
+        assert stages == ["discovery", "prospecting", "prospecting"]
 
     async def test_what_no_rule_reads_costs_no_decision(self, world_of: Tenant) -> None:
         await self.pipeline(world_of, {"fact": "activity.meeting.count", "cell": ">= 1"})

@@ -288,6 +288,8 @@ class ActivityRow(Base, table=True):
               postgresql_where=text("done AND NOT withdrawn")),
         Index("activity_last_inbound", "tenant_id", "subject_id", "kind", "occurred_at",
               postgresql_where=text("done AND NOT withdrawn AND inbound")),
+        Index("activity_ahead", "occurred_at", "tenant_id",
+              postgresql_where=text("kind = 'meeting' AND NOT done AND NOT withdrawn")),
     )  # fmt: skip
 
     tenant_id: str = Field(primary_key=True)

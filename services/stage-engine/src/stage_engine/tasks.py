@@ -4,6 +4,7 @@ timers, and carry opportunities to other versions of their pipelines."""
 import asyncio
 import logging
 import random
+from datetime import datetime
 from uuid import UUID
 
 from kit.delivery.batch import passes_by_itself
@@ -14,6 +15,7 @@ from kit.runtime import Runtime
 from sqlalchemy import text
 
 from stage_engine import telemetry
+from stage_engine.repository.activities import tenants_with_meetings
 from stage_engine.repository.timers import due_tenants
 from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import MigrationStarted, carry_page
@@ -34,6 +36,8 @@ _TO_PLACE = text("SELECT tenant_id FROM placement ORDER BY started_at")
 _MIGRATION_SECONDS = 2.0
 # How late a timer may fire although nothing else is to be done.
 _TIMER_SECONDS = 1.0
+# How late a meeting may count that has begun.
+_MEETING_SECONDS = 5.0
 _UNDER_WAY = text("SELECT tenant_id, migration_id FROM migration WHERE finished_at IS NULL ORDER BY started_at")
 # A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
@@ -120,6 +124,40 @@ async def fire_some(runtime: Runtime, stop: asyncio.Event) -> int:
         total += fired
         await pause(stop, max(0.0, fired / rate - (loop.time() - began)))
     return total
+
+
+async def begin_meetings(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Count planned meetings once they have begun."""
+    while not stop.is_set():
+        await begin_some(runtime, stop)
+        await pause(stop, _MEETING_SECONDS)
+
+
+async def begin_some(runtime: Runtime, stop: asyncio.Event) -> None:
+    """A page of each tenant that has meetings which began; the rest of them follows at the next look."""
+    now = utc_now()
+    async with runtime.database.as_relay() as connection:
+        tenants = await tenants_with_meetings(connection, now)
+    for tenant_id in tenants:
+        if stop.is_set():
+            break
+        try:
+            await _begin(runtime, tenant_id, now)
+        except Exception:
+            # It holds up itself only.
+            log.exception("meetings of %s will be counted later", tenant_id)
+
+
+async def _begin(runtime: Runtime, tenant_id: str, now: datetime) -> None:
+    """A page, or only the first meeting where that fails. One that fails by itself is counted and not decided on."""
+    for size, decide in ((PAGE, True), (1, True), (1, False)):
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                return await Intake(uow).begin_meetings(now, size, decide=decide)
+        except Exception as error:
+            if passes_by_itself(error) or not decide:
+                raise
+            log.exception("%d meetings of %s cannot be decided on", size, tenant_id)
 
 
 async def carry_migrations(runtime: Runtime, stop: asyncio.Event) -> None:

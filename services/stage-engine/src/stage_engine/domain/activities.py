@@ -6,13 +6,15 @@ so the facts do not depend on the order in which states come.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 
 from stage_engine.domain.facts import ACTIVITY_COUNT, CRM, LAST_INBOUND, LAST_TOUCH, FactInForce
 from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.owed import Touch
+
+MEETING = "meeting"
 
 # A subject and an activity, or a subject and a kind.
 Key = tuple[str, str]
@@ -32,6 +34,11 @@ class Activity:
     occurred_at: datetime
     committed_at: datetime
     person_id: str = ""
+
+    def begun(self, now: datetime) -> "Activity | None":
+        """The meeting once it has begun: the CRM does not tell of it again. None for what counts already or never."""
+        ahead = self.kind == MEETING and not self.done and not self.withdrawn
+        return replace(self, done=True) if ahead and self.occurred_at <= now else None
 
     @property
     def touch(self) -> Touch:

@@ -6,8 +6,8 @@ from datetime import datetime
 from kit.database import bulk
 from kit.database.rows import columns, records
 from kit.database.sets import among
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from stage_engine.domain.activities import Activity, Change, Key, Total
 from stage_engine.models import activity, activity_total
@@ -27,6 +27,18 @@ _SINCE = """
     FROM activity
     WHERE tenant_id = $1 AND subject_id = ANY($2) AND done AND NOT withdrawn AND occurred_at >= $3
 """
+_BEGUN = """
+    SELECT subject_id, activity_id
+    FROM activity
+    WHERE tenant_id = $1 AND kind = 'meeting' AND NOT done AND NOT withdrawn AND occurred_at <= $2
+    ORDER BY occurred_at
+    LIMIT $3
+"""
+_TENANTS = text("""
+    SELECT DISTINCT tenant_id
+    FROM activity
+    WHERE kind = 'meeting' AND NOT done AND NOT withdrawn AND occurred_at <= :now
+""")
 # Each last moment is the end of an index: nothing is counted anew, however many activities there are.
 _ADD = """
     INSERT INTO activity_total (tenant_id, subject_id, kind, count, last_at, last_inbound_at, observed_at, changes)
@@ -49,6 +61,11 @@ _ADD = """
 """
 
 
+async def tenants_with_meetings(relay: AsyncConnection, now: datetime) -> list[str]:
+    """Tenants with meetings that have begun and do not count yet; seen with the relay's role."""
+    return list((await relay.execute(_TENANTS, {"now": now})).scalars())
+
+
 class ActivityRepository:
     """The activities of one tenant."""
 
@@ -67,6 +84,11 @@ class ActivityRepository:
         """All that count of these subjects and took place since then."""
         driver = await bulk.driver_of(self._session)
         return [Activity(*row) for row in await driver.fetch(_SINCE, self._tenant_id, list(subject_ids), since)]
+
+    async def begun(self, now: datetime, limit: int) -> list[Key]:
+        """Meetings that were planned and have begun, the earliest first."""
+        driver = await bulk.driver_of(self._session)
+        return [(row[0], row[1]) for row in await driver.fetch(_BEGUN, self._tenant_id, now, limit)]
 
     async def keep(self, activities: Sequence[Activity], changes: Sequence[Change]) -> None:
         """Keep the states, and what they change in the totals."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, take
@@ -34,10 +35,10 @@ ACTIVITY = "activity"
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """An activity, and the event that it came by."""
+    """An activity, and the event that it came by; a meeting that has begun comes by none."""
 
     activity: Activity
-    cause: Received[ActivityObserved]
+    cause: Received[ActivityObserved] | None = None
 
 
 _NOTHING = Asked()
@@ -56,14 +57,28 @@ class Activities:
         """Count these. A subject whose pipeline reads a fact that changed is decided on once; what was decided on."""
         heard = [Heard(read_activity(event.message), event) for event in events]
         known = await self._deciding.load([each.activity.subject_id for each in heard])
-        early = ((each.cause, each.activity.subject_id) for each in heard if each.activity.subject_id not in known)
+        early = ((e.cause, e.activity.subject_id) for e in heard if e.cause and e.activity.subject_id not in known)
         await let_wait(self._uow, ACTIVITY, early, "subject_unknown")
-        given = [each for each in heard if each.activity.subject_id in known]
+        return await self._count([each for each in heard if each.activity.subject_id in known])
+
+    async def begin(self, now: datetime, limit: int, *, decide: bool) -> Sequence[Arrival]:
+        """Count meetings that were planned and have begun, as many as the limit; what was decided on."""
+        keys = await self._repository.begun(now, limit)
+        await self._deciding.load([subject_id for subject_id, _ in keys])
+        # Anew, now that their subjects are locked.
+        held = await self._repository.held(set(keys))
+        begun = (each.begun(now) for each in held.values())
+        return await self._count([Heard(each) for each in begun if each is not None], decide=decide)
+
+    async def _count(self, given: Sequence[Heard], *, decide: bool = True) -> Sequence[Arrival]:
+        known = await self._deciding.load([])
         held = await self._repository.held({each.activity.key for each in given})
         new = latest(held, [each.activity for each in given])
         if not new:
             return []
         await self._repository.keep(new, changes_of(held, new))
+        if not decide:
+            return []
         totals = await self._repository.totals({each.subject_id for each in new})
         return await self._decide(known, totals, given, await self._asked(known, held, new))
 
@@ -123,7 +138,7 @@ def _change(
         return None
     # The number of all that was heard names the report: one activity may change without a stamp of its own.
     change_id = f"activity:{last.activity.activity_id}:{told[0].sequence}"
-    by = last.cause.message.person_id
+    by = last.activity.person_id
     return FactChange(change_id, subject.opportunity_id, CRM, facts, by, asked.touches, asked.withdrawn)
 
 

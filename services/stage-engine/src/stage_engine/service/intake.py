@@ -1,6 +1,7 @@
 """What other services report of opportunities: scores, observations in the CRM, what became of our writes."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
+from datetime import datetime
 from typing import TypeVar
 
 from kit.database.unit_of_work import UnitOfWork
@@ -110,6 +111,12 @@ class Intake:
         """Count what people did about known subjects; about unknown ones it waits, up to a limit."""
         await self._pipelines.lock_publication(shared=True)
         await self._reassigning.after(await self._activities.take(events))
+
+    async def begin_meetings(self, now: datetime, limit: int, *, decide: bool = True) -> None:
+        """Count planned meetings that have begun, which the CRM does not tell of again. What is only counted reaches
+        its subject with the next activity."""
+        await self._pipelines.lock_publication(shared=True)
+        await self._reassigning.after(await self._activities.begin(now, limit, decide=decide))
 
     async def score_reach(self, found: Iterable[ReachRecord]) -> None:
         """Take over what scores the newest points of each assessment version can give."""
