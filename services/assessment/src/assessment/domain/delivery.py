@@ -176,7 +176,9 @@ def _nothing_due(stage: Stage, standings: Sequence[Standing]) -> tuple[NextReaso
     if StandingKind.PENDING in kinds:
         return NextReason.WAITING_FOR_DECISION, "The answers are in; their decision is on its way."
     if kinds == {StandingKind.PASSED}:
-        return NextReason.ALL_PASSED, f"Every assessment of {stage.name} has passed in this visit."
+        return NextReason.ALL_PASSED, (
+            f"Every assessment of {stage.name} has passed in this visit. What else it asks for is among the next steps."
+        )
     return NextReason.NOT_PUBLISHED, f"What is left to answer in {stage.name} has no published version with points yet."
 
 
