@@ -6,7 +6,8 @@ import pytest
 from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.decision import Code, Outcome, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import MappedStage, Observation
+from stage_engine.domain.facts import FactInForce
+from stage_engine.domain.inputs import FactChange, MappedStage, Observation
 from stage_engine.domain.lint import lint
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import (
@@ -39,7 +40,7 @@ def seen(world: Any, record_type: str, shown: str = "discovery") -> Observation:
 
 def led(world: Any, before: Opportunity, given: Observation, rules: Ruleset, other: Ruleset) -> Any:
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    found = reassignment(before, given, newest, world.start)
+    found = reassignment(before, given, "opportunity", newest, world.start)
     if found is None:
         return None
     chosen = other if found.to_stage else rules
@@ -100,7 +101,7 @@ def test_it_does_not_go_to_and_fro(world: Any) -> None:
     there = after(led(world, world.opportunity("discovery", rules), seen(world, "renewal"), rules, other))
     assert led(world, there, seen(world, "renewal"), other, rules) is None
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    back = reassignment(there, seen(world, "new"), newest, world.start)
+    back = reassignment(there, seen(world, "new"), "opportunity", newest, world.start)
     assert back is not None
     assert (back.to_pipeline, back.to_stage) == ("field_example", "discovery")
 
@@ -111,3 +112,15 @@ def test_a_mapping_leads_to_open_stages_that_exist(world: Any) -> None:
     assert found["/reassign/sales/new"] == "stage_unknown"
     assert found["/reassign/sales/old"] == "reassign_closes"
     assert "/reassign/sales/mid" not in found
+
+
+def test_a_reported_fact_that_only_the_other_one_reads_counts_where_its_source_may_say_it(world: Any) -> None:
+    asked = {"name": "champion", "type": "boolean", "sources": ["survey"]}
+    other = world.pipeline(
+        key="other", is_default=False, facts=[asked], applies_when=[{"fact": "champion", "cell": "true"}]
+    )
+    newest = {pipeline.key: pipeline for pipeline in (world.pipeline(), other)}
+    for source, goes in (("survey", True), ("dialler", False)):
+        change = FactChange("c1", "o1", source, (FactInForce("champion", True, source, world.start),))
+        found = reassignment(world.opportunity(), change, "opportunity", newest, world.start)
+        assert (found is not None and found.to_pipeline == "other") is goes
