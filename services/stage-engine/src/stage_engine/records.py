@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -119,6 +119,13 @@ class OpportunityRecord:
     due_at: datetime | None
     stalled_at: datetime | None
     on_hold: bool
+    visit_opened_at: datetime
+    close_date: date | None
+    expected_at: datetime | None
+    rotten_at: datetime | None
+    forecast: str
+    earned_forecast: str
+    segment: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,8 @@ _NAMES = {
     "confirm_own": "own proposals may be confirmed",
     "reason_code": "reason",
     "evidence_max_age": "days for which evidence counts",
+    "segment_fact": "the fact that cuts figures into segments",
+    "win_probability": "percent that win from here",
     "assessment_max_age": "days for which evidence of single assessments counts",
 }
 # Said in words of their own, or not by people at all.

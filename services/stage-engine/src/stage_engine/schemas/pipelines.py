@@ -8,7 +8,15 @@ from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, OtherPipelinePolicy, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import (
+    Category,
+    CrmEditPolicy,
+    ForecastCategory,
+    Need,
+    OtherPipelinePolicy,
+    RuleMode,
+    SkipPolicy,
+)
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -86,6 +94,10 @@ class StageBody(_Strict):
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in this stage")
     expected_days: int | None = Field(None, ge=1, le=500, description="business days after which it takes too long")
     stalled_after_days: int | None = Field(None, ge=1, le=3650, description="days without a touch or new evidence")
+    forecast: ForecastCategory | None = Field(
+        None, description="how far it is counted on; null: pipeline while open, closed once won, else omitted"
+    )
+    win_probability: int | None = Field(None, ge=0, le=100, description="percent that win from here, as people say")
 
 
 class RuleBody(_Strict):
@@ -148,6 +160,9 @@ class DraftBody(_Strict):
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
+    segment_fact: str = Field(
+        "", max_length=140, description="the fact by which figures are cut", examples=["opportunity.type"]
+    )
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
