@@ -3,6 +3,7 @@
 from stage_engine.endpoints import (
     calendars,
     facts,
+    figures,
     holds,
     kpis,
     modes,
@@ -27,4 +28,5 @@ ROUTERS = (
     calendars.router,
     facts.router,
     kpis.router,
+    figures.router,
 )

@@ -50,9 +50,7 @@ class KeptRepository:
         )
         return {row.person_id: row.manager_id for row in await self._session.execute(statement)}
 
-    def keep(
-        self, visits: Sequence[Visit], standings: Sequence[Standing], evaluations: Sequence[Evaluation]
-    ) -> None:
+    def keep(self, visits: Sequence[Visit], standings: Sequence[Standing], evaluations: Sequence[Evaluation]) -> None:
         """Write them, with the commit."""
         bulk.defer(self._session, visit, visits, conflict=_REPLACE_VISIT)
         bulk.defer(self._session, standing, standings, conflict=_END_STANDING)

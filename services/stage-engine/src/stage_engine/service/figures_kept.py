@@ -109,5 +109,7 @@ def _may_stand(step: Step, rules: Ruleset) -> bool:
 
 
 def _owners(steps: Sequence[tuple[Step, Ruleset]]) -> set[str]:
-    found = {each.owner_id for step, _ in steps for each in (step.before, step.decision.opportunity) if each is not None}
+    found = {
+        each.owner_id for step, _ in steps for each in (step.before, step.decision.opportunity) if each is not None
+    }
     return found - {""}

@@ -172,9 +172,7 @@ def _is_forward(move: Transition, pipeline: Pipeline) -> bool:
 def _is_clocked(step: Step) -> bool:
     """Whether it is known since when an opportunity was in the stage in which it was seen first."""
     given = step.given
-    return isinstance(given, Observation) and (
-        given.in_stage_since is not None or given.occasion is Occasion.CREATED
-    )
+    return isinstance(given, Observation) and (given.in_stage_since is not None or given.occasion is Occasion.CREATED)
 
 
 def _created(step: Step, move: Transition) -> tuple[datetime, bool]:
