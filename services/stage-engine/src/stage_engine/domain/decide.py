@@ -8,16 +8,19 @@
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
     Reassignment another pipeline: the stage that its mapping names
+    Assignment   who was chosen for it, by rules or by a person
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
 
 from datetime import datetime
 
+from stage_engine.domain.acting import with_actions
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -29,6 +32,8 @@ from stage_engine.domain.inputs import (
     Submission,
     TimerFired,
 )
+from stage_engine.domain.obligations import with_obligations
+from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
@@ -38,6 +43,7 @@ from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
 
 
@@ -59,9 +65,10 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -69,8 +76,15 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_clocks(opportunity, _handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
+    ruling = with_owner_of_crm(opportunity, given, _handled(opportunity, given, rules, now, unblocked=lapsed))
+    ruling = with_actions(opportunity, ruling, pipeline, now)
+    ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
+
+
+def _timed(opportunity: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what is owed and the timers as they are to run after it."""
+    return with_clocks(opportunity, with_obligations(opportunity, given, ruling, pipeline, now), pipeline, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
@@ -82,6 +96,8 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_facts(opportunity, given, rules, now, unblocked=unblocked)
     if isinstance(given, TimerFired):
         return on_timer(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, Assignment):
+        return on_assignment(opportunity, given)
     if isinstance(given, HoldRequest):
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
@@ -101,7 +117,7 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Two dozen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -124,4 +140,8 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.actions,
+        ruling.lapsed,
+        ruling.owed,
+        ruling.assigned,
     )

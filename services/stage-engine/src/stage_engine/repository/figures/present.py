@@ -5,7 +5,7 @@ from typing import Any
 from kit.database.tables import person
 from sqlalchemy import Select, and_, func, select, text
 
-from stage_engine.models import IN_FORECAST, opportunity
+from stage_engine.models import LOAD, opportunity
 from stage_engine.repository.figures.sampling import Ask
 
 _o = opportunity.c
@@ -24,7 +24,7 @@ present = (
             person, and_(person.c.tenant_id == _o.tenant_id, person.c.person_id == _o.owner_id)
         )
     )
-    .where(text(f"opportunity.{IN_FORECAST.replace('NOT ', 'NOT opportunity.')}"), _o.stage_key != "")
+    .where(text(f"opportunity.{LOAD.replace('NOT ', 'NOT opportunity.')}"), _o.stage_key != "")
     .subquery("present")
 )  # fmt: skip
 
