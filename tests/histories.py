@@ -94,11 +94,11 @@ KINDS = ("edit", "edit", "edit", "create", "amount", "due", "owner", "score", "s
          "reassign")  # fmt: skip
 
 
-def at_random(random: Random, length: int, opportunities: int) -> list[Happening]:
-    """Some happenings."""
+def at_random(random: Random, length: int, opportunities: int, hours: int = 60) -> list[Happening]:
+    """Some happenings, each less than so many hours after the one before."""
     return [
         Happening(random.choice(KINDS), random.randrange(opportunities), random.randrange(10), random.randrange(10),
-                  random.randrange(60))
+                  random.randrange(hours))
         for _ in range(length)
     ]  # fmt: skip
 
@@ -162,8 +162,7 @@ def _input(  # noqa: PLR0911 - one for each kind
             return Command(f"m{number}", id_, target, revision, "mona", "manager", True, "WHY", "because",
                            each.kind == "override", each.y > 4, None)  # fmt: skip
         case "hold":
-            until = now + timedelta(days=each.x + 1) if each.y % 2 else None
-            return HoldRequest(f"h{number}", id_, revision, "mona", "later", until)
+            return HoldRequest(f"h{number}", id_, revision, "mona", "later")
         case "resume":
             return ResumeRequest(f"r{number}", id_, revision, "mona")
         case "type":

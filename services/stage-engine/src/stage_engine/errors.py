@@ -8,6 +8,7 @@ NotFoundProblem
 ├── CalendarNotFound
 ├── RuleNotFound
 ├── FigureNotFound
+├── PersonNotFound
 ├── ActionNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -57,6 +58,13 @@ class FigureNotFound(NotFoundProblem):
 
     def __init__(self, key: str, known: Sequence[str]) -> None:
         super().__init__(f"There is no figure {key!r}. There are {', '.join(known)}.")
+
+
+class PersonNotFound(NotFoundProblem):
+    code = "person_not_found"
+
+    def __init__(self, person_id: str) -> None:
+        super().__init__(f"There is no person {person_id!r} whose opportunities you see.")
 
 
 class GroupUnknown(InvalidProblem):

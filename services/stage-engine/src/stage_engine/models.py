@@ -298,6 +298,8 @@ class ActivityRow(Base, table=True):
         # Its end is the last moment of a kind, whatever was withdrawn before.
         Index("activity_last", "tenant_id", "subject_id", "kind", "occurred_at",
               postgresql_where=text("done AND NOT withdrawn")),
+        # What took place in a period.
+        Index("activity_done", "tenant_id", "occurred_at", postgresql_where=text("done AND NOT withdrawn")),
         Index("activity_last_inbound", "tenant_id", "subject_id", "kind", "occurred_at",
               postgresql_where=text("done AND NOT withdrawn AND inbound")),
     )  # fmt: skip

@@ -23,7 +23,7 @@ from stage_engine.service.figures import Counted, Figures, Question
 router = router("figures")
 
 _CSV = "text/csv"
-_AS_TABLE = {"content": {_CSV: {"schema": {"type": "string"}}}}
+AS_TABLE = {"content": {_CSV: {"schema": {"type": "string"}}}}
 _FILTERS = ["object_type", "pipeline", "person", "team", "segment"]
 Word = Annotated[str | None, Query(max_length=140)]
 From = Annotated[Moment | None, Query(alias="from", description="a year before `to` when left out; of days that are"
@@ -67,7 +67,7 @@ async def list_figures(_: Counting) -> schemas.FigureList:
     )
 
 
-@router.get("/figures/{key}", responses={200: {"model": schemas.FigureOut} | _AS_TABLE}, response_model=None)
+@router.get("/figures/{key}", responses={200: {"model": schemas.FigureOut} | AS_TABLE}, response_model=None)
 async def get_figure(
     key: str, uow: Uow, owners: Counting, asked: Asked, request: Request, group_by: GroupBy = None,
     format: Format = None,
@@ -80,7 +80,7 @@ async def get_figure(
 
 
 @router.get("/figures/{key}/records", dependencies=[requires("opportunities:read")], response_model=None,
-            responses={200: {"model": Page[schemas.CaseOut]} | _AS_TABLE})  # fmt: skip
+            responses={200: {"model": Page[schemas.CaseOut]} | AS_TABLE})  # fmt: skip
 async def list_figure_records(
     key: str, uow: Uow, caller: Caller, asked: Asked, paging: Paging, request: Request, group_by: GroupBy = None,
     group: Word = None,

@@ -43,7 +43,7 @@ class KeptRepository:
         return await records(self._session, statement, Standing)
 
     async def teams(self, owner_ids: Collection[str]) -> dict[str, str]:
-        """To whom these people report; those who report to nobody are left out."""
+        """To whom these people report; those of whom that is not known are left out."""
         of = person.c
         statement = select(of.person_id, of.manager_id).where(
             of.tenant_id == self._tenant_id, among(of.person_id, sorted(owner_ids))

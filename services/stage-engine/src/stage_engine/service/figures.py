@@ -58,7 +58,7 @@ class Figures:
     async def count(self, key: str, asked: Question, group: Group | None) -> Counted:
         """A figure by group. FigureNotFound, GroupUnknown."""
         figure = _figure(key, group)
-        ask = await self._ask(figure, asked)
+        ask = await self.ask(figure, asked)
         tallies = await self._repository.tallies(figure, ask, group)
         rows = rows_of(figure.kind, tallies[:MOST_ROWS])
         return Counted(figure, ask.since, ask.until, ask.now, rows, len(tallies) > MOST_ROWS)
@@ -69,9 +69,10 @@ class Figures:
         """The cases behind a figure, or behind one group of it, of opportunities that are seen now: an opportunity that
         has another owner today counts for the one before, and is shown to neither but the new one."""
         figure = _figure(key, group[0] if group else None)
-        return await self._repository.cases(figure, await self._ask(figure, asked), group, after, limit, seen)
+        return await self._repository.cases(figure, await self.ask(figure, asked), group, after, limit, seen)
 
-    async def _ask(self, figure: Figure, asked: Question) -> Ask:
+    async def ask(self, figure: Figure, asked: Question) -> Ask:
+        """The question as queries take it, as of now."""
         now = utc_now()
         since, until = _period(figure, asked, now)
         return Ask(

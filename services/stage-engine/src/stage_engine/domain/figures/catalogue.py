@@ -7,6 +7,7 @@ from stage_engine.domain.figures.kinds import Group, Kind, Unit
 _WHO = frozenset({Group.PERSON, Group.TEAM, Group.PIPELINE, Group.SEGMENT})
 _WHERE = _WHO | {Group.STAGE}
 _TIMES = frozenset({Group.WEEK, Group.MONTH, Group.QUARTER, Group.YEAR})
+_OWED = _WHO | _TIMES | {Group.CATEGORY, Group.PATH, Group.HOUR}
 _YOUNG = "open for less than the horizon, and not there yet"
 _NONE = "nothing"
 _RETRACTED = "closings that were retracted by reopening or another outcome"
@@ -50,6 +51,7 @@ _ENTERED = "the stage was entered"
 _CLOSED = "the opportunity was closed"
 _CREATED = "the opportunity was created"
 _MOVED = "the move was made"
+_DONE = "the activity took place"
 _NOW = "nothing: it is as of now"
 _DUE = "the opportunity is due, in whole days of UTC"
 
@@ -160,11 +162,28 @@ FIGURES = (
     Figure("process_gap", "Process-reality gap", "the larger of |documented − actual| ÷ actual for the time in stages"
            " and for the share that wins; above 0.30 the process is not what is written", Kind.WIDEST_GAP, Unit.RATIO,
            _ENTERED, _YOUNG, "where nothing is documented", _WHERE | _TIMES, True),
+    Figure("activities", "Activities done", "calls, e-mails, meetings and tasks that took place in the period, each"
+           " once, by the person whose they are", Kind.SUM, Unit.COUNT, _DONE, _NONE, _NONE,
+           _WHO | _TIMES | {Group.CATEGORY}),
+    Figure("meetings", "Meetings held", "meetings that took place in the period, each once", Kind.SUM, Unit.COUNT,
+           _DONE, _NONE, _NONE, _WHO | _TIMES),
+    Figure("touch_compliance", "Touch compliance", "open records with a call within the horizon before now ÷ open"
+           " records; of customers, 90 days are asked for", Kind.SHARE, Unit.SHARE, _NOW, _NONE, _NONE, _WHERE, True),
+    Figure("obligations_in_time", "Met in time", "obligations met in time ÷ obligations due in the period; by category,"
+           " the key of the obligation: a first call, a call every 90 days, an assessment",
+           Kind.SHARE, Unit.SHARE, "the obligation was due", "still open", "cancelled", _OWED),
+    Figure("time_to_meet", "Speed to lead", "median of days from when an obligation was made to when it was met; by"
+           " category, the key of the obligation: of a first call, the speed to lead",
+           Kind.MEDIAN_DAYS, Unit.DAYS, "the obligation was made", "not met yet, or missed", "cancelled", _OWED),
+    Figure("business_time_to_meet", "Speed to lead, business hours", "as speed to lead, within the business hours of"
+           " the owner; in days of 24 of these hours", Kind.MEDIAN_DAYS, Unit.DAYS, "the obligation was made",
+           "not met yet, or missed", "cancelled", _OWED),
 )  # fmt: skip
 
 # What the literature knows and this system cannot say, and why.
 LEFT_OUT = {
     "coverage": "No quotas are kept here: open pipeline ÷ (quota − booked) has no divisor.",
+    "assessment_completion": "Where an obligation asks for an assessment, obligations_in_time says so by category.",
     "rule_recall": "Which durable advances a rule should have fired for is asked by a backtest.",
     "precision_tolerance": "Targets by third of the funnel belong to the approval of rules.",
     "recommender_quality": "GET /v1/model of the recommender says how good it is.",

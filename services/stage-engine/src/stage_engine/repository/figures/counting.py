@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from kit.database.rows import records
+from kit.database.tables import person
 from kit.http.ownership import Owners
 from sqlalchemy import ColumnElement, Numeric, Subquery, and_, cast, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,6 +35,15 @@ class Case:
     currency: str
     numerator: Decimal
     denominator: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PersonCount:
+    """Cases of a person in a period."""
+
+    person: str
+    period: str
+    cases: int
 
 
 Place = tuple[str, int, str]
@@ -83,6 +93,31 @@ class CountingRepository:
         places = name.label("group"), of.currency, of.part
         statement = select(*columns).group_by(*places).order_by(*places).limit(MOST_ROWS + 1)
         return await records(self._session, statement, Tally)
+
+    async def of_persons(self, figure: Figure, ask: Ask, period: Group) -> list[PersonCount]:
+        """How many cases were counted by person and period."""
+        case = SOURCES[figure.key](ask).subquery("cases")
+        of, name = case.c, _group(case, period)
+        columns = of.person.label("person"), name.label("period")
+        statement = (
+            select(*columns, func.count().label("cases"))
+            .where(of.state == COUNTED)
+            .group_by(*columns)
+            .order_by(*columns)
+            .limit(MOST_ROWS)
+        )
+        return await records(self._session, statement, PersonCount)
+
+    async def colleagues(self, person_id: str) -> set[str]:
+        """Those who report to whom this person reports to, the person included; the person alone where that is not
+        known."""
+        me, other = person.alias("me"), person.c
+        statement = (
+            select(other.person_id)
+            .join(me, and_(me.c.tenant_id == other.tenant_id, me.c.manager_id == other.manager_id))
+            .where(me.c.person_id == person_id, me.c.manager_id != "", other.active)
+        )
+        return {person_id, *(await self._session.execute(statement)).scalars()}
 
     async def cases(
         self, figure: Figure, ask: Ask, group: tuple[Group, str] | None, after: Place | None, limit: int, seen: Owners

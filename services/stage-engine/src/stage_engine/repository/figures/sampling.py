@@ -106,6 +106,7 @@ def sample(
         "path": "",
         "rule": "",
         "category": "",
+        "hour": "",
         "currency": "",
         "part": "",
     }

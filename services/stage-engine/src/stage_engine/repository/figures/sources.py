@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import SelectBase
 
-from stage_engine.repository.figures import closing, forecasting, getting_on, timing
+from stage_engine.repository.figures import closing, forecasting, getting_on, timing, working
 from stage_engine.repository.figures.sampling import Ask
 
 SOURCES: Mapping[str, Callable[[Ask], SelectBase]] = {
@@ -45,4 +45,10 @@ SOURCES: Mapping[str, Callable[[Ask], SelectBase]] = {
     "rule_fire_rate": getting_on.rule_fires,
     "rule_precision": getting_on.rule_precision,
     "process_gap": getting_on.process_gap,
+    "activities": working.activities,
+    "meetings": working.meetings,
+    "touch_compliance": working.touched,
+    "obligations_in_time": working.obligations_in_time,
+    "time_to_meet": working.time_to_meet,
+    "business_time_to_meet": working.business_time_to_meet,
 }
