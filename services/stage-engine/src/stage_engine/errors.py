@@ -7,6 +7,8 @@ NotFoundProblem
 ├── MigrationNotFound
 ├── CalendarNotFound
 ├── RuleNotFound
+├── FigureNotFound
+├── PersonNotFound
 ├── ActionNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -20,6 +22,7 @@ ConflictProblem
 InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
 ├── CalendarInvalid        its hours are none that people could work by
+├── GroupUnknown           the figure cannot be cut so
 ├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
@@ -48,6 +51,28 @@ class PipelineVersionNotFound(NotFoundProblem):
     def __init__(self, key: str, version: int) -> None:
         text = f"The pipeline {key!r} has no published version {version}."
         super().__init__(f"{text} GET /v1/pipelines/{key}/versions lists those that there are.")
+
+
+class FigureNotFound(NotFoundProblem):
+    code = "figure_not_found"
+
+    def __init__(self, key: str, known: Sequence[str]) -> None:
+        super().__init__(f"There is no figure {key!r}. There are {', '.join(known)}.")
+
+
+class PersonNotFound(NotFoundProblem):
+    code = "person_not_found"
+
+    def __init__(self, person_id: str) -> None:
+        super().__init__(f"There is no person {person_id!r} whose opportunities you see.")
+
+
+class GroupUnknown(InvalidProblem):
+    code = "group_unknown"
+
+    def __init__(self, key: str, group: str, known: Sequence[str]) -> None:
+        detail = f"{key} cannot be cut by {group}. Cut it by {', '.join(known)}."
+        super().__init__(detail, errors=[FieldError("/query/group_by", "group_unknown", detail)])
 
 
 class TemplateNotFound(NotFoundProblem):

@@ -3,7 +3,7 @@
 """The tables. `pipeline_version`, `mode_switching`, `decision` and `transition` are append-only; `score_reach` is a
 replica of what the scoring service published; what waits for an opportunity is in the kit's `parked`."""
 
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -62,6 +62,8 @@ class PipelineVersionRow(Base, table=True):
 
 
 LOAD = "category = 'open' AND NOT deleted"
+# Visits that a later move may still change.
+KEPT = "is_first OR left_at IS NULL"
 TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
 
@@ -91,6 +93,8 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_on_hold", "tenant_id", "opportunity_id", postgresql_where=text("on_hold")),
         # Those that wait for a person to confirm what the evidence has earned.
         Index("opportunity_to_confirm", "tenant_id", "opportunity_id", postgresql_where=text(TO_CONFIRM)),
+        # What is due to close.
+        Index("opportunity_closing", "tenant_id", "close_date", postgresql_where=text(LOAD)),
         Index("opportunity_quarantined", "updated_at", postgresql_where=text("quarantined AND NOT deleted")),
         # Written again and again in place: with room in its page a row keeps its index entries.
         {"postgresql_with": {"fillfactor": 70}},
@@ -121,6 +125,14 @@ class OpportunityRow(Base, table=True):
     due_at: datetime | None = _moment(nullable=True)
     stalled_at: datetime | None = _moment(nullable=True)
     on_hold: bool = Field(sa_column_kwargs={"server_default": "false"})
+    visit_opened_at: datetime = _moment()
+    close_date: date | None
+    # When its visit has lasted as long as expected, and half as much again.
+    expected_at: datetime | None = _moment(nullable=True)
+    rotten_at: datetime | None = _moment(nullable=True)
+    forecast: str
+    earned_forecast: str
+    segment: str
 
 
 class UnplacedRow(Base, table=True):
@@ -286,6 +298,8 @@ class ActivityRow(Base, table=True):
         # Its end is the last moment of a kind, whatever was withdrawn before.
         Index("activity_last", "tenant_id", "subject_id", "kind", "occurred_at",
               postgresql_where=text("done AND NOT withdrawn")),
+        # What took place in a period.
+        Index("activity_done", "tenant_id", "occurred_at", postgresql_where=text("done AND NOT withdrawn")),
         Index("activity_last_inbound", "tenant_id", "subject_id", "kind", "occurred_at",
               postgresql_where=text("done AND NOT withdrawn AND inbound")),
         Index("activity_ahead", "occurred_at", "tenant_id",
@@ -356,6 +370,118 @@ class ActionRow(Base, table=True):
     record_id: str
     settled_at: datetime | None = _moment(nullable=True)
     settled_by: str
+
+
+class VisitRow(Base, table=True):
+    """A visit as figures count it: see `domain/figures/visits.py`. A visit in a closed stage is the closing."""
+
+    __tablename__ = "visit"
+    __table_args__ = (
+        Index("visit_entered", "tenant_id", "entered_at"),
+        Index("visit_left", "tenant_id", "left_at", postgresql_where=text("left_at IS NOT NULL")),
+        Index("visit_created", "tenant_id", "created_at", postgresql_where=text("visit_no = 1")),
+        Index("visit_kept", "tenant_id", "opportunity_id", postgresql_where=text(KEPT)),
+        # Written again in place: with room in its page a row keeps its index entries.
+        {"postgresql_with": {"fillfactor": 70}},
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    revision: int = Field(primary_key=True, sa_type=BigInteger)
+    object_type: str
+    pipeline_key: str
+    pipeline_version: int
+    stage_key: str
+    category: str
+    rank: int
+    earned_rank: int
+    owner_id: str
+    team_id: str
+    segment: str
+    amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    currency: str
+    visit_no: int
+    cycle_no: int
+    kind: str
+    cause: str
+    from_stage: str
+    skipped: int
+    is_forward: bool
+    is_override: bool
+    lacking: bool | None
+    rule_id: str
+    entered_at: datetime = _moment()
+    is_clocked: bool
+    created_at: datetime = _moment()
+    is_created_known: bool
+    cycle_started_at: datetime = _moment()
+    win_probability: int | None
+    expected_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+    is_first: bool
+    is_migrated: bool
+    is_gone: bool
+    left_at: datetime | None = _moment(nullable=True)
+    left_kind: str
+    held_seconds: int = _count()
+    wall_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+    business_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+    reached_at: datetime | None = _moment(nullable=True)
+    reached_next: bool
+    closed_at: datetime | None = _moment(nullable=True)
+    outcome: str
+    closed_next: bool
+
+
+class StandingRow(Base, table=True):
+    """How an open opportunity stood in the forecast between two moments: any day of the past can be looked at again."""
+
+    __tablename__ = "standing"
+    __table_args__ = (
+        Index("standing_due", "tenant_id", "due", "since"),
+        Index("standing_kept", "tenant_id", "opportunity_id", postgresql_where=text("until IS NULL")),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    decision_no: int = Field(primary_key=True, sa_type=BigInteger)
+    since: datetime = _moment()
+    until: datetime | None = _moment(nullable=True)
+    object_type: str
+    pipeline_key: str
+    stage_key: str
+    forecast: str
+    earned_forecast: str
+    rank: int
+    earned_rank: int
+    due: date | None
+    amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
+    currency: str
+    owner_id: str
+    team_id: str
+    segment: str
+
+
+class EvaluationRow(Base, table=True):
+    """A decision in which rules that may act were asked."""
+
+    __tablename__ = "evaluation"
+    __table_args__ = (Index("evaluation_decided", "tenant_id", "decided_at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    decision_no: int = Field(primary_key=True, sa_type=BigInteger)
+    decided_at: datetime = _moment()
+    object_type: str
+    pipeline_key: str
+    pipeline_version: int
+    stage_key: str
+    owner_id: str
+    team_id: str
+    segment: str
+    outcome: str
+    asked: list[str] = Field(sa_type=JSONB)
+    fired: str
 
 
 class CalendarRow(Base, table=True):
@@ -464,3 +590,4 @@ assignment_rules, assignment = (Base.metadata.tables[name] for name in ("assignm
 obligation = Base.metadata.tables["obligation"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
 unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))
+visit, standing, evaluation = (Base.metadata.tables[name] for name in ("visit", "standing", "evaluation"))

@@ -122,6 +122,13 @@ class OpportunityRecord:
     due_at: datetime | None
     stalled_at: datetime | None
     on_hold: bool
+    visit_opened_at: datetime
+    close_date: date | None
+    expected_at: datetime | None
+    rotten_at: datetime | None
+    forecast: str
+    earned_forecast: str
+    segment: str
 
 
 @dataclass(frozen=True, slots=True)

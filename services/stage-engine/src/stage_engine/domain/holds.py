@@ -78,11 +78,24 @@ def staleness_of(opportunity: Opportunity, pipeline: Pipeline) -> Staleness:
     stage = pipeline.stage(stage_key)
     rotting = stalled = None
     if stage.expected_days:
-        expected = stage.expected_days * pipeline.calendar.day + opportunity.held.visit_business
-        rotting = add_business(pipeline.calendar, opportunity.visit_opened_at, expected)
+        rotting = _after(opportunity, pipeline, stage.expected_days * pipeline.calendar.day)
     if stage.stalled_after_days:
         stalled = min(last_sign_of_life(opportunity), LATEST) + timedelta(days=stage.stalled_after_days)
     return Staleness(rotting, stalled)
+
+
+def rotten_at(opportunity: Opportunity, pipeline: Pipeline) -> datetime | None:
+    """From when on it has been in its stage for half as long again as expected; None where that does not apply."""
+    stage_key = opportunity.stage_key
+    if not stage_key or opportunity.hold is not None or opportunity.deleted or not pipeline.is_open(stage_key):
+        return None
+    days = pipeline.stage(stage_key).expected_days
+    return _after(opportunity, pipeline, days * pipeline.calendar.day * 3 / 2) if days else None
+
+
+def _after(opportunity: Opportunity, pipeline: Pipeline, expected: timedelta) -> datetime:
+    """When so much business time has passed in the stage."""
+    return add_business(pipeline.calendar, opportunity.visit_opened_at, expected + opportunity.held.visit_business)
 
 
 def last_sign_of_life(opportunity: Opportunity) -> datetime:

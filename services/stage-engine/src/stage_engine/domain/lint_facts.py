@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kit.record_ids import full_record_id
 
-from stage_engine.domain.facts import NAME, NAMES, assessment_of, kind_by_name
+from stage_engine.domain.facts import NAME, NAMES, WORKED_OUT, assessment_of, kind_by_name
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.grammar import Among, Blank, Cell, CellError, Is, OneOf, Presence, Range, Scale, parse
 from stage_engine.domain.literals import DAY, FactType
@@ -37,6 +37,11 @@ def declaration_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
             yield error("fact_built_in", pointer, f"{fact.name} is built in and needs no declaration")
         if names[fact.name] > 1:
             yield error("fact_duplicate", pointer, f"{fact.name} is declared more than once")
+    name = pipeline.segment_fact
+    kind = pipeline.kind_of_fact(name) if name else None
+    if name and (kind is None or kind.type is not FactType.TEXT or name in WORKED_OUT):
+        text = f"{name!r} cuts nothing into segments: name a text that the CRM or a program supplies"
+        yield error("segment_fact_invalid", "/segment_fact", text)
 
 
 def condition_findings(

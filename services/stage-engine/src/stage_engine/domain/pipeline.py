@@ -34,6 +34,24 @@ class Category(StrEnum):
     ABANDONED = "abandoned"
 
 
+class ForecastCategory(StrEnum):
+    """How far a stage is counted on when the close of a period is foretold."""
+
+    PIPELINE = "pipeline"
+    BEST_CASE = "best_case"
+    COMMIT = "commit"
+    OMITTED = "omitted"
+    CLOSED = "closed"
+
+
+_FORECAST = {
+    Category.OPEN: ForecastCategory.PIPELINE,
+    Category.WON: ForecastCategory.CLOSED,
+    Category.LOST: ForecastCategory.OMITTED,
+    Category.ABANDONED: ForecastCategory.OMITTED,
+}
+
+
 class RuleMode(StrEnum):
     """How far a rule may go: unread, recorded, asking a person, acting."""
 
@@ -124,6 +142,9 @@ class Stage:
     timers: tuple[Timer, ...] = ()
     expected_days: int | None = None
     stalled_after_days: int | None = None
+    # None: by its category. The probability of a win is in percent, as people state it.
+    forecast: ForecastCategory | None = None
+    win_probability: int | None = None
     # What is asked for when a subject comes, goes, or is closed from here.
     on_entry: tuple[Action, ...] = ()
     on_exit: tuple[Action, ...] = ()
@@ -190,6 +211,8 @@ class Pipeline:
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
+    # The fact by which figures are cut into segments; empty for none.
+    segment_fact: str = ""
     # What is asked for when a subject is seen for the first time, unless it is imported.
     on_first_sight: tuple[Action, ...] = ()
     # When it is put off, and when it goes on.
@@ -249,7 +272,9 @@ class Pipeline:
         reads |= {timer.fact for timer in self._timers.values() if timer.fact}
         reads |= {each.met_by for each in self.obligations}
         reads |= {self.source_fact} if self.obligations else set()
-        reads |= {CREATED} if AGE in reads else set()
+        # Figures count from when an opportunity was created, and by segment.
+        reads |= {CREATED} if self.object_type == OPPORTUNITY or AGE in reads else set()
+        reads |= {self.segment_fact} if self.segment_fact else set()
         reads |= {LAST_TOUCH} if self.reassign_after or any(s.stalled_after_days for s in self.stages) else set()
         object.__setattr__(self, "reads", frozenset(reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
@@ -336,6 +361,11 @@ class Pipeline:
         """Who may write a fact, the first before the others; empty: any source may."""
         declared = self._declared.get(name)
         return () if declared is None else declared.sources
+
+    def forecast_of(self, key: str) -> ForecastCategory:
+        """How far the stage is counted on: as it says, or by its category."""
+        stage = self._by_key[key]
+        return stage.forecast or _FORECAST[stage.category]
 
     def first_stage(self) -> str:
         """Where an opportunity starts that has proved nothing."""

@@ -43,6 +43,8 @@ _NAMES = {
     "reason_code": "reason",
     "reassign_after": "time without a touch after which another owner is chosen",
     "evidence_max_age": "days for which evidence counts",
+    "segment_fact": "the fact that cuts figures into segments",
+    "win_probability": "percent that win from here",
     "assessment_max_age": "days for which evidence of single assessments counts",
 }
 # Said in words of their own, or not by people at all.

@@ -10,9 +10,11 @@ from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRe
 from stage_engine.repository.locks import lock
 
 _STATES = """
-    SELECT opportunity.opportunity_id, opportunity.state, opportunity.pipeline_key, pipeline.modes_revision
+    SELECT opportunity.opportunity_id, opportunity.state, opportunity.pipeline_key, pipeline.modes_revision,
+        opportunity.owner_id, coalesce(person.manager_id, '')
     FROM opportunity
     JOIN pipeline USING (tenant_id, pipeline_key)
+    LEFT JOIN person ON person.tenant_id = opportunity.tenant_id AND person.person_id = opportunity.owner_id
     WHERE opportunity.tenant_id = $1 AND opportunity.opportunity_id = ANY($2)
     ORDER BY opportunity.opportunity_id
     FOR UPDATE OF opportunity
@@ -35,26 +37,29 @@ class OpportunityRepository:
         self._session = session
         self._tenant_id = tenant_id
 
-    async def states(self, opportunity_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
-        """The opportunities' states by id, locked until the transaction ends, and the revisions of what is switched in
-        their pipelines.
+    async def states(self, opportunity_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int], dict[str, str]]:
+        """The opportunities' states by id, locked until the transaction ends, the revisions of what is switched in
+        their pipelines, and to whom their owners report.
 
         All transactions take locks in the order of ids, so that batches and commands never deadlock. An opportunity
         that does not exist is locked by its name: of two transactions that bring the opportunity and its first score
         at the same time, the second sees what the first did.
         """
-        found, modes = await self._locked_states(opportunity_ids)
+        found, modes, teams = await self._locked_states(opportunity_ids)
         missing = set(opportunity_ids) - found.keys()
         if missing:
             await lock(self._session, self._tenant_id, [f"opportunity:{each}" for each in missing])
-            others, other_modes = await self._locked_states(missing)
-            return found | others, modes | other_modes
-        return found, modes
+            others, other_modes, other_teams = await self._locked_states(missing)
+            return found | others, modes | other_modes, teams | other_teams
+        return found, modes, teams
 
-    async def _locked_states(self, opportunity_ids: Collection[str]) -> tuple[dict[str, str], dict[str, int]]:
+    async def _locked_states(
+        self, opportunity_ids: Collection[str]
+    ) -> tuple[dict[str, str], dict[str, int], dict[str, str]]:
         driver = await bulk.driver_of(self._session)
         found = await driver.fetch(_STATES, self._tenant_id, sorted(opportunity_ids))
-        return {row[0]: row[1] for row in found}, {row[2]: row[3] for row in found}
+        states, modes = {row[0]: row[1] for row in found}, {row[2]: row[3] for row in found}
+        return states, modes, {row[4]: row[5] for row in found}
 
     async def decided(self, inputs: Collection[tuple[str, str]]) -> dict[str, set[str]]:
         """Of these inputs, each an opportunity's id and an identity, those that had their decision before: identities

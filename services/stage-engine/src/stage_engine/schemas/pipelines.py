@@ -9,7 +9,15 @@ from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Category, CrmEditPolicy, Need, OtherPipelinePolicy, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import (
+    Category,
+    CrmEditPolicy,
+    ForecastCategory,
+    Need,
+    OtherPipelinePolicy,
+    RuleMode,
+    SkipPolicy,
+)
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -128,6 +136,10 @@ class StageBody(_Strict):
     on_close: list[ActionBody] = Field(default=[], max_length=20, description="asked for when it is closed from here")
     expected_days: int | None = Field(None, ge=1, le=500, description="business days after which it takes too long")
     stalled_after_days: int | None = Field(None, ge=1, le=3650, description="days without a touch or new evidence")
+    forecast: ForecastCategory | None = Field(
+        None, description="how far it is counted on; null: pipeline while open, closed once won, else omitted"
+    )
+    win_probability: int | None = Field(None, ge=0, le=100, description="percent that win from here, as people say")
 
 
 class RuleBody(_Strict):
@@ -192,6 +204,9 @@ class DraftBody(_Strict):
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
+    segment_fact: str = Field(
+        "", max_length=140, description="the fact by which figures are cut", examples=["opportunity.type"]
+    )
     on_first_sight: list[ActionBody] = Field(
         default=[], max_length=20, description="asked for when a subject is first seen, unless it is imported"
     )

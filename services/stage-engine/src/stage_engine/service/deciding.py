@@ -33,6 +33,7 @@ from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
+from stage_engine.service.figures_kept import FiguresKept
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired
 from stage_engine.service.recording_duty import assignment_records, obligation_records
@@ -67,6 +68,7 @@ class Deciding:
         self._uow = uow
         self._rulesets = rulesets
         self._repository = OpportunityRepository(uow.session, uow.tenant_id)
+        self._figures = FiguresKept(uow)
         self._actions = ActionRepository(uow.session, uow.tenant_id)
         self._assignments = AssignmentRepository(uow.session, uow.tenant_id)
         self._obligations = ObligationRepository(uow.session, uow.tenant_id)
@@ -78,7 +80,8 @@ class Deciding:
         """Every opportunity that exists, locked; also those loaded before."""
         wanted = sorted(set(opportunity_ids) - self._states.keys())
         if wanted:
-            states, modes = await self._repository.states(wanted)
+            states, modes, teams = await self._repository.states(wanted)
+            self._figures.note_teams(teams)
             self._rulesets.note_modes(modes)
             for opportunity_id, state in states.items():
                 self._states[opportunity_id] = state
@@ -98,6 +101,7 @@ class Deciding:
         calendars = await self._calendars(arrivals, {**rulesets, **(given_rulesets or {})}.values())
         now = utc_now()
         made: list[Decided] = []
+        steps: list[tuple[Step, Ruleset]] = []
         for arrival in arrivals:
             opportunity_id = arrival.given.opportunity_id
             opportunity = self._opportunities.get(opportunity_id)
@@ -109,6 +113,7 @@ class Deciding:
                 ruleset = ruleset.in_calendar(calendars[_owner(arrival.given, opportunity)])
             for step in fold(opportunity, (arrival.given,), ruleset, now, known.setdefault(opportunity_id, set())):
                 made.append(self._record(arrival, step, ruleset))
+                steps.append((step, ruleset))
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]
         self._repository.add_decisions([each.record for each in made], transitions)
@@ -125,6 +130,7 @@ class Deciding:
                 )
             ]
         )
+        await self._figures.follow(steps)
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
         return made

@@ -8,9 +8,11 @@ from kit.ids import utc_now
 from stage_engine import telemetry
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.figures.visits import segment_of
 from stage_engine.domain.fold import Step
-from stage_engine.domain.holds import staleness_of
+from stage_engine.domain.holds import rotten_at, staleness_of
 from stage_engine.domain.inputs import Input, Observation, Submission, TimerFired
+from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import encode_decision, encode_input
 from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
@@ -21,6 +23,7 @@ _ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
 def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, at: datetime) -> OpportunityRecord:
     """The opportunity as it is now; `state` is its JSON."""
     pipeline, stage_key = ruleset.pipeline, opportunity.stage_key
+    stale = staleness_of(opportunity, pipeline)
     return OpportunityRecord(
         opportunity_id=opportunity.opportunity_id,
         object_type=pipeline.object_type,
@@ -43,8 +46,15 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         state=state,
         updated_at=at,
         due_at=opportunity.due_at,
-        stalled_at=staleness_of(opportunity, pipeline).first,
+        stalled_at=stale.first,
         on_hold=opportunity.hold is not None,
+        visit_opened_at=opportunity.visit_opened_at,
+        close_date=date_of(opportunity.close_date),
+        expected_at=stale.rotting_at,
+        rotten_at=rotten_at(opportunity, pipeline),
+        forecast=pipeline.forecast_of(stage_key).value if stage_key else "",
+        earned_forecast=pipeline.forecast_of(opportunity.earned_stage).value,
+        segment=segment_of(opportunity, pipeline),
     )
 
 
