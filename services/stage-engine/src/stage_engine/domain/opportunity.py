@@ -89,6 +89,15 @@ class Retracted:
     visit_no: int
 
 
+@value
+class Tug:
+    """A stage that the opportunity was brought to, when, and by whom: a user of the CRM, or a rule of ours."""
+
+    stage_key: str
+    at: datetime
+    by: str
+
+
 @dataclass(frozen=True)
 class Opportunity:
     """One opportunity in its pipeline version.
@@ -144,6 +153,15 @@ class Opportunity:
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
     held: Held = NEVER_HELD
+    # Since when the conditions of rules that must last have held in this visit, by rule.
+    lasting: Mapping[str, datetime] = field(default_factory=dict)
+    # Submissions that count no more.
+    voided: tuple[str, ...] = ()
+    # The open stage that it was closed in.
+    last_open: str = ""
+    # The latest moves by rules and by the CRM. Once they go to and fro too often it is `contested`: quarantined.
+    tugs: tuple[Tug, ...] = ()
+    contested: bool = False
 
     @property
     def due_at(self) -> datetime | None:
@@ -162,6 +180,8 @@ class Opportunity:
         """Why it is quarantined; empty when it is not."""
         if not self.quarantined:
             return ""
+        if self.contested:
+            return "CONTESTED"
         return "OTHER_PIPELINE" if self.other_pipeline else "UNMAPPED_STAGE"
 
     def changed(self, **changes: Any) -> "Opportunity":

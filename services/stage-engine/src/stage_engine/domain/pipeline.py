@@ -66,6 +66,14 @@ class OtherPipelinePolicy(StrEnum):
     QUARANTINE = "quarantine"
 
 
+class VoidedEvidencePolicy(StrEnum):
+    """What becomes of a stage that rested on evidence which a person has voided: it stays, and the decision says that
+    it is no longer supported; it goes back to the last stage that the rest supports."""
+
+    KEEP = "keep"
+    REGRESS = "regress"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A fact such as `prospecting.score` and the cell it has to meet."""
@@ -140,7 +148,7 @@ class DeclaredFact:
 class Rule:
     """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
     A smaller priority goes first; `reason_code` is what its moves give as reason. `back` says that it leads to an
-    earlier stage on purpose."""
+    earlier stage on purpose, and `lasting` for how long, such as `3d`, its conditions must have held by then."""
 
     rule_id: str
     from_stage: str | None
@@ -150,6 +158,7 @@ class Rule:
     priority: int = 0
     reason_code: str = ""
     back: bool = False
+    lasting: str = ""
 
 
 @dataclass(frozen=True)
@@ -183,6 +192,11 @@ class Pipeline:
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
+    # Moves that may follow one another from one input.
+    cascade_at_most: int = 1
+    voided_evidence: VoidedEvidencePolicy = VoidedEvidencePolicy.KEEP
+    # How often within an hour a subject may go to and fro between two stages before it is quarantined.
+    alternations_at_most: int = 3
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -241,6 +255,7 @@ class Pipeline:
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
         object.__setattr__(self, "is_clocked", bool(timers) or expires)
         in_business = any("b" in t.after + t.repeats for t in timers.values())
+        in_business = in_business or any("b" in rule.lasting for rule in self.rules)
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
         object.__setattr__(self, "uses_calendar", in_business or aged)
 
@@ -249,6 +264,10 @@ class Pipeline:
         found = copy(self)
         object.__setattr__(found, "calendar", calendar)
         return found
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """The rule of this id."""
+        return next((each for each in self.rules if each.rule_id == rule_id), None)
 
     def timer(self, key: str) -> Timer | None:
         """The timer of this key."""

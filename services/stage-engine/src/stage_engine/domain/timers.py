@@ -15,6 +15,7 @@ from stage_engine.domain.facts import CLOSE_DATE
 from stage_engine.domain.holds import resumed
 from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.lasting import LASTING
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 
@@ -51,7 +52,7 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
         return ruling
     override = after.override
     ends = override is not None and override.expires_at is not None
-    if not (pipeline.is_clocked or after.timers or after.hold or ends) and after.held == NEVER_HELD:
+    if not (pipeline.is_clocked or after.timers or after.lasting or after.hold or ends) and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
         after = resumed(after, pipeline, now)
@@ -89,6 +90,11 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
     if not pipeline.is_open(after.stage_key):
         return
+    for rule_id, since in after.lasting.items():
+        rule = pipeline.rule(rule_id)
+        if rule is not None and rule.lasting:
+            counting = Timer(LASTING + rule_id, rule.lasting, Starts.AFTER_FACT)
+            yield _Wanted(counting.key, since, after.visit_no, counting)
     # What is seen for the first time may have been in its stage for long: its timers run from now on.
     entered = after.visit_opened_at if before.stage_key else now
     for timer in pipeline.stage(after.stage_key).timers:
