@@ -7,6 +7,7 @@ NotFoundProblem
 ├── MigrationNotFound
 ├── CalendarNotFound
 ├── RuleNotFound
+├── EvidenceNotFound       no decision on the subject rests on the submission
 └── DecisionNotFound
 ConflictProblem
 ├── PipelineExists
@@ -84,6 +85,16 @@ class DecisionNotFound(NotFoundProblem):
 
     def __init__(self, decision_id: UUID) -> None:
         super().__init__(f"There is no decision {decision_id}.")
+
+
+class EvidenceNotFound(NotFoundProblem):
+    code = "evidence_not_found"
+
+    def __init__(self, record_id: str, submission_id: str) -> None:
+        super().__init__(
+            f"No decision on {record_id!r} was made on a submission {submission_id!r}. Its `scores` and its decisions "
+            "name those that there are."
+        )
 
 
 class PipelineNotPublished(NotFoundProblem):
@@ -219,8 +230,8 @@ class PipelineInvalid(InvalidProblem):
 class StageUnknown(InvalidProblem):
     code = "stage_unknown"
 
-    def __init__(self, pipeline_key: str, stage_key: str) -> None:
-        detail = f"The pipeline {pipeline_key!r} has no stage {stage_key!r}."
+    def __init__(self, pipeline_key: str, stage_key: str, kind: str = "") -> None:
+        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 

@@ -167,6 +167,8 @@ class Command:
     skip: bool
     expires_at: datetime | None
     facts: tuple[FactInForce, ...] = ()
+    # It is meant for a closed opportunity only.
+    reopens: bool = False
     kind: Literal["command"] = "command"
 
     @property

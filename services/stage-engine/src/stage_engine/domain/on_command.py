@@ -97,9 +97,11 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: d
     if general is not None:
         return (general,)
     pipeline, source, target = rules.pipeline, opportunity.stage_key, given.to_stage
-    if source == target:
+    if source == target and not given.reopens:
         return ()
     category = pipeline.stage(target).category
+    if given.reopens and pipeline.is_open(source):
+        return (Reason(Code.FAILED, "command.reopen", None, f"it is open, in {source}: there is nothing to reopen"),)
     if not pipeline.is_open(source):
         if category is not Category.OPEN:
             return (Reason(Code.TERMINAL, "", None, f"the opportunity is closed in {source}; reopen it first"),)

@@ -47,6 +47,7 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         override=None,
         quarantined=False,
         contested=False,
+        last_open="",
         tugs=(),
         sync_error=None,
         in_flight=((revision, given.to_stage),) if write else (),

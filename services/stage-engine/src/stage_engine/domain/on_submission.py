@@ -38,7 +38,7 @@ def _on_evidence(
     objection = _general_objection(opportunity, given, rules.pipeline)
     if objection is not None or given.score is None:
         return Ruling(Outcome.REJECTED, opportunity, (objection or _incomplete(given),))
-    score = _score(given, given.score)
+    score = score_of(given, given.score)
     reason = _not_current(opportunity, given, rules.pipeline)
     previous = opportunity.scores.get(given.assessment_key)
     if _is_of_no_visit(opportunity, given) or (previous is not None and score.order < previous.order):
@@ -100,7 +100,8 @@ def _is_of_no_visit(opportunity: Opportunity, given: Submission) -> bool:
     return given.visit_no >= opportunity.visit_no and not current
 
 
-def _score(given: Submission, score: Decimal) -> Score:
+def score_of(given: Submission, score: Decimal) -> Score:
+    """The evidence that a submission with this score is."""
     return Score(
         score,
         given.submission_id,

@@ -10,6 +10,7 @@ from stage_engine.endpoints import (
     partner_feeds,
     pipelines,
     releases,
+    reversals,
     unplaced,
     versions,
 )
@@ -24,6 +25,7 @@ ROUTERS = (
     opportunities.decisions,
     unplaced.router,
     *holds.HOLDS,
+    *reversals.REVERSALS,
     calendars.router,
     facts.router,
     kpis.router,

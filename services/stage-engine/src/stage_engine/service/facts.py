@@ -1,6 +1,7 @@
 """Facts that programs report of opportunities."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
@@ -15,7 +16,6 @@ from stage_engine.schemas.facts import FactAnswer, FactItem, FactOutcome
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
 
-OPPORTUNITY = "opportunity"
 _FACT_CODES = frozenset({"FACT_TYPE", "FACT_SOURCE", "FACT_FUTURE", "FACT_STALE"})
 
 
@@ -28,7 +28,7 @@ class FactReports:
 
     async def take(self, items: Sequence[FactItem]) -> list[FactAnswer]:
         """An answer for each item; those that a pipeline reads cost a decision each, in their order."""
-        known = await self._deciding.load([i.subject_id for i in items if i.object_type == OPPORTUNITY])
+        known = await self._deciding.load([item.subject_id for item in items])
         versions = {(each.pipeline_key, each.pipeline_version) for each in known.values()}
         rulesets = await self._rulesets.of(versions)
         pipelines = {
@@ -48,8 +48,9 @@ class FactReports:
     def _read(
         self, item: FactItem, known: Mapping[str, Opportunity], pipelines: Mapping[str, Pipeline]
     ) -> FactChange | FactAnswer:
-        opportunity = known.get(item.subject_id) if item.object_type == OPPORTUNITY else None
-        if opportunity is None or not self._owners.include(opportunity.owner_id):
+        opportunity = known.get(item.subject_id)
+        of_its_type = opportunity is not None and pipelines[item.subject_id].object_type == item.object_type
+        if opportunity is None or not of_its_type or not self._owners.include(opportunity.owner_id):
             text = (
                 f"No {item.object_type} {item.subject_id!r} is known. Report it again once it was observed in the CRM."
             )
@@ -66,7 +67,8 @@ class FactReports:
         except ValueError as error:
             return _refused(item, "FACT_TYPE", f"{item.name} is of type {kind.type}: {error}.")
         fact = FactInForce(item.name, value, item.source, item.observed_at)
-        return FactChange(item.idempotency_key, item.subject_id, item.source, (fact,), self._caller.subject)
+        change = FactChange(item.idempotency_key, item.subject_id, item.source, (fact,), self._caller.subject)
+        return replace(change, hops=item.hops) if item.hops else change
 
 
 def _refused(item: FactItem, code: str, text: str) -> FactAnswer:
