@@ -1,6 +1,7 @@
 """Taking back over HTTP, on a real database and broker: outcomes, evidence, quarantines; and moves that lead on."""
 
 from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -130,11 +131,8 @@ class TestVoiding:
         seen = await admin.get("/v1/opportunities/o1")
         assert seen["scores"]["discovery"]["submission_id"] == first.submission_id
         made = await admin.post(self.path(first), body)
-        assert (made["transition"]["kind"], made["to_stage"], made["earned_stage"]) == (
-            "regress",
-            "discovery",
-            "discovery",
-        )
+        assert (made["transition"]["kind"], made["to_stage"]) == ("regress", "discovery")
+        assert made["earned_stage"] == "discovery"
         assert [r["code"] for r in made["reasons"]] == ["VOIDED", "NO_LONGER_SUPPORTED"]
         assert made["crm_target_stage"] == "discovery"
         replay = await admin.post(f"/v1/decisions/{made['decision_id']}/replay", expect=200)
@@ -152,11 +150,8 @@ class TestVoiding:
             made = await admin.post(self.path(message), {"reason": "The wrong buyer."})
         assert (made["transition"], made["to_stage"], made["earned_stage"]) == (None, "demo", "discovery")
         seen = await admin.get("/v1/opportunities/o1")
-        assert (seen["claimed_stage"], seen["support"], seen["scores"].keys()) == (
-            "demo",
-            "no_evidence",
-            {"prospecting"},
-        )
+        assert (seen["claimed_stage"], seen["support"]) == ("demo", "no_evidence")
+        assert seen["scores"].keys() == {"prospecting"}
 
     async def test_it_takes_a_manager_and_evidence_of_the_subject(
         self, world_of: Tenant, admin: Client, engine: ServiceUnderTest, tenant: str
@@ -199,7 +194,7 @@ class TestCascades:
         rules = [
             {"rule_id": f"to_{target}", "from_stage": source, "to_stage": target, "mode": "auto",
              "conditions": [{"fact": "account.size", "cell": "> 10"}]}
-            for source, target in zip(stages, stages[1:], strict=False)
+            for source, target in pairwise(stages)
         ]  # fmt: skip
         facts = [{"name": "account.size", "type": "decimal"}]
         await world_of.publish_pipeline(rules=rules, facts=facts, cascade_at_most=2)
@@ -225,10 +220,8 @@ class TestCascades:
         self, world_of: Tenant, admin: Client, engine: ServiceUnderTest, tenant: str
     ) -> None:
         """An account whose rules read the stage of its opportunity, and an opportunity that reads the account's."""
-        sides = {
-            "account": ("deal", "'prospecting'", "'discovery'"),
-            "opportunity": ("firm", "'discovery'", "'prospecting'"),
-        }
+        low, high = "'prospecting'", "'discovery'"
+        sides = {"account": ("deal", low, high), "opportunity": ("firm", high, low)}
         for side, (other, on, off) in sides.items():
             rules = [
                 {"rule_id": "on", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",
@@ -242,7 +235,7 @@ class TestCascades:
             )
             await world_of.observe(side, "prospecting", object_type=side)
         await world_of.changes(2)
-        stage, hops, moves = "prospecting", 0, 0
+        stage, hops, moves, seen = "prospecting", 0, 0, []
         for turn in range(40):
             side = ["account", "opportunity"][turn % 2]
             item = {
@@ -251,8 +244,9 @@ class TestCascades:
             }  # fmt: skip
             (answer,) = (await admin.post("/v1/facts", {"items": [item]}, 200))["items"]
             decision = await admin.get(f"/v1/decisions/{answer['decision_id']}")
+            seen = [reason["code"] for reason in decision["reasons"]]
             if decision["transition"] is None:
                 break
             stage, hops, moves = decision["to_stage"], decision["transition"]["hops"], moves + 1
         assert moves == hops == 10
-        assert "HOP_LIMIT" in [reason["code"] for reason in decision["reasons"]]
+        assert "HOP_LIMIT" in seen
