@@ -143,3 +143,21 @@ def test_business_days_count_by_the_calendar(world: Any) -> None:
     story.now = datetime.fromisoformat("2026-03-06T17:00:00+00:00")  # a Friday
     story.health(2)
     assert story.due is not None and story.due.isoformat() == "2026-03-10T17:00:00+00:00"
+
+
+def test_what_a_stage_asks_for_once_in_a_cycle_is_not_asked_for_when_it_comes_back(world: Any) -> None:
+    stages = world.document()["stages"]
+    stages[1]["on_entry"] = [
+        {"key": "welcome", "kind": "task", "text": "Welcome", "once_per_cycle": True},
+        {"key": "look", "kind": "task", "text": "Look into it"},
+    ]
+    story = Story(world, rules_of(world, stages=stages))
+    story.take(world.command(story.opportunity, "prospecting", reason_code="X"))
+    story.take(world.command(story.opportunity, "discovery", override=True, reason_code="X", text="On."))
+    story.opportunity = story.opportunity.changed(override=None)
+    story.health(7)
+    assert story.opportunity.stage_key == "demo"
+    story.health(2)
+    back = story.after(3 * DAY)
+    assert back is not None and back.to_stage == "discovery"
+    assert [each.key for each in back.actions] == ["look"]

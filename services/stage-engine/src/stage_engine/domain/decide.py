@@ -11,16 +11,19 @@
     Hop          a move by a rule, where the pipeline lets a move lead to the next
     VoidRequest  a person: a submission must not count
     ReleaseRequest   a person: the quarantine of a contested stage ends
+    Assignment   who was chosen for it, by rules or by a person
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
 
 from datetime import datetime
 
+from stage_engine.domain.acting import with_actions
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -36,6 +39,8 @@ from stage_engine.domain.inputs import (
     VoidRequest,
 )
 from stage_engine.domain.lasting import with_lasting
+from stage_engine.domain.obligations import with_obligations
+from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
@@ -48,6 +53,7 @@ from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.on_void import on_void
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
 from stage_engine.domain.tugs import with_tugs
 
@@ -70,9 +76,10 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -82,8 +89,14 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
         opportunity = opportunity.changed(override=None)
     handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
     handled = with_lasting(opportunity, with_tugs(opportunity, given, handled, pipeline, now), rules, now)
-    ruling = with_clocks(opportunity, handled, pipeline, now)
+    ruling = with_actions(opportunity, with_owner_of_crm(opportunity, given, handled), pipeline, now)
+    ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
+
+
+def _timed(opportunity: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what is owed and the timers as they are to run after it."""
+    return with_clocks(opportunity, with_obligations(opportunity, given, ruling, pipeline, now), pipeline, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
@@ -95,6 +108,8 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_facts(opportunity, given, rules, now, unblocked=unblocked)
     if isinstance(given, TimerFired):
         return on_timer(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, Assignment):
+        return on_assignment(opportunity, given)
     if isinstance(given, HoldRequest):
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
@@ -120,7 +135,7 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Two dozen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -143,4 +158,8 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.actions,
+        ruling.lapsed,
+        ruling.owed,
+        ruling.assigned,
     )

@@ -7,9 +7,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.opportunity import Score
+from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
 from stage_engine.domain.value import value
 
@@ -189,6 +191,9 @@ class FactChange:
     source: str
     facts: tuple[FactInForce, ...]
     reported_by: str = ""
+    # Activities behind the facts that obligations ask for: that took place, and ids of those that count no more.
+    touches: tuple[Touch, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     # How many moves of subjects led to this report, one after the other.
     hops: int = 0
     kind: Literal["facts"] = "facts"
@@ -404,6 +409,27 @@ class ReleaseRequest:
         return self.command_id
 
 
+@value
+class Assignment:
+    """Who was chosen for the subject, each for a role: by a version of the rules for its type, or by a person, who is
+    the `actor`; then `rules_version` is 0."""
+
+    assignment_id: str
+    opportunity_id: str
+    rules_version: int
+    choices: tuple[Assigned, ...]
+    actor: str = ""
+    kind: Literal["assignment"] = "assignment"
+
+    @property
+    def identity(self) -> str:
+        return f"assignment:{self.assignment_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.assignment_id
+
+
 Input = (
     Submission
     | Observation
@@ -417,6 +443,7 @@ Input = (
     | Hop
     | VoidRequest
     | ReleaseRequest
+    | Assignment
 )
 
 

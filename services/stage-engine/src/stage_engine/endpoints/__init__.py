@@ -1,11 +1,14 @@
 """The HTTP edge, by the use it serves."""
 
 from stage_engine.endpoints import (
+    actions,
+    assignment,
     calendars,
     facts,
     holds,
     kpis,
     modes,
+    obligations,
     opportunities,
     partner_feeds,
     pipelines,
@@ -23,10 +26,15 @@ ROUTERS = (
     partner_feeds.router,
     *opportunities.SUBJECTS,
     opportunities.decisions,
+    *actions.ACTIONS,
+    actions.actions,
     unplaced.router,
     *holds.HOLDS,
     *reversals.REVERSALS,
     calendars.router,
     facts.router,
     kpis.router,
+    assignment.router,
+    *assignment.ASSIGNING,
+    obligations.router,
 )

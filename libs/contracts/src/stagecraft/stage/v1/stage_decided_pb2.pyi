@@ -33,6 +33,7 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_HOLD: _ClassVar[InputKind]
     INPUT_KIND_RESUME: _ClassVar[InputKind]
     INPUT_KIND_REASSIGNMENT: _ClassVar[InputKind]
+    INPUT_KIND_ASSIGNMENT: _ClassVar[InputKind]
     INPUT_KIND_HOP: _ClassVar[InputKind]
     INPUT_KIND_VOID: _ClassVar[InputKind]
     INPUT_KIND_RELEASE: _ClassVar[InputKind]
@@ -51,6 +52,7 @@ INPUT_KIND_TIMER: InputKind
 INPUT_KIND_HOLD: InputKind
 INPUT_KIND_RESUME: InputKind
 INPUT_KIND_REASSIGNMENT: InputKind
+INPUT_KIND_ASSIGNMENT: InputKind
 INPUT_KIND_HOP: InputKind
 INPUT_KIND_VOID: InputKind
 INPUT_KIND_RELEASE: InputKind
