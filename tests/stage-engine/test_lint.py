@@ -236,8 +236,8 @@ class TestWaysBack:
             {"rule_id": "on", "to_stage": "demo", **base, **on},
             {"rule_id": "back", "from_stage": "demo", "to_stage": "discovery", "back": True, **base, **back},
         ]
-        facts = [{"name": "account.health", "type": "decimal"}]
-        return errors(check(world.document(rules=rules, facts=facts, **changes)))
+        given = {"facts": [{"name": "account.health", "type": "decimal"}], "rules": rules}
+        return errors(check(world.document(**(given | changes))))
 
     def cell(self, cell: str) -> dict[str, Any]:
         return {"conditions": [{"fact": "account.health", "cell": cell}]}
@@ -248,6 +248,15 @@ class TestWaysBack:
         self, world: Any, source: str | None, back: str, circular: bool
     ) -> None:
         found = self.of(world, {**self.cell(back), "lasting": "3d"}, {**self.cell("> 5"), "from_stage": source})
+        assert found == (["rules_circular"] if circular else [])
+
+    @pytest.mark.parametrize(
+        ("on", "circular"), [("discovery.score", False), ("discovery.answers.budget", False), ("account.size", True)]
+    )
+    def test_need_not_exclude_a_way_on_that_takes_new_answers(self, world: Any, on: str, circular: bool) -> None:
+        facts = [{"name": name, "type": "decimal"} for name in ("account.health", "account.size")]
+        on_rule = {"from_stage": "discovery", "conditions": [{"fact": on, "cell": "> 5"}]}
+        found = self.of(world, self.cell("< 3"), on_rule, facts=facts)
         assert found == (["rules_circular"] if circular else [])
 
     @pytest.mark.parametrize(("lasting", "code"), [("3 days", "duration_invalid"), ("2bd", None)])

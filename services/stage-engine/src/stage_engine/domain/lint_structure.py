@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from stage_engine.domain.boxes import intersect
 from stage_engine.domain.clocks import duration_of
+from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Cell, CellError
-from stage_engine.domain.parsed import read_cell
+from stage_engine.domain.parsed import read_cell, read_condition
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, SkipPolicy
 
 
@@ -145,8 +146,8 @@ def _sources(rule: Rule, pipeline: Pipeline) -> list[str]:
 
 
 def _undoes(rule: Rule, pipeline: Pipeline) -> bool:
-    """Whether a rule leads back on what excludes every automatic rule that leads on from there: then neither follows
-    the other on the same facts."""
+    """Whether no automatic rule that leads on from there follows a rule that leads back: on the same facts it does not
+    hold, or it needs answers of the new visit that the way back does not rest on."""
     if not rule.back:
         return False
     onward = [
@@ -156,7 +157,19 @@ def _undoes(rule: Rule, pipeline: Pipeline) -> bool:
         # A closed stage is the end of every way.
         if r.to_stage in pipeline and pipeline.is_open(r.to_stage)
     ]
-    return all(_exclude(rule, other, pipeline) for other in onward)
+    return all(_exclude(rule, other, pipeline) or _needs_answers(other, rule, pipeline) for other in onward)
+
+
+def _needs_answers(rule: Rule, besides: Rule, pipeline: Pipeline) -> bool:
+    """Whether a rule cannot hold without answers that the other does not read: those of before are stale."""
+    read = {condition.fact for condition in besides.conditions}
+    try:
+        return any(
+            assessment_of(c.fact) is not None and c.fact not in read and not read_condition(c, pipeline).holds(None)
+            for c in rule.conditions
+        )
+    except CellError:
+        return False
 
 
 def _exclude(rule: Rule, other: Rule, pipeline: Pipeline) -> bool:
