@@ -19,6 +19,7 @@ from crm_connector.domain.observation import (
     ObservationKind,
     fold,
     fold_record,
+    hides_stage,
     is_echo,
     is_other,
     needs_read,
@@ -149,6 +150,11 @@ class TestNeedsRead:
 
     def test_of_what_belongs_to_another_account_now(self) -> None:
         assert needs_read(KNOWN, replace(change(), incomplete=True))
+
+    def test_of_our_write_of_a_stage_that_came_back_without_it(self) -> None:
+        assert hides_stage(change(write_id="w1", amount=amount(1)), "Discovery")
+        assert not hides_stage(change(write_id="w1", stage="Discovery"), "Discovery")
+        assert not hides_stage(change(write_id="w1", amount=amount(1)), None)
 
     def test_not_of_what_is_known(self) -> None:
         assert not needs_read(KNOWN, change(amount=amount(1)))

@@ -508,3 +508,47 @@ def _visit_known(rep, manager, deal):
     visit = rep.get("assessment", f"/v1/opportunities/{deal}/next-assessment")["visit"]
     assert visit["visit_no"] == stage_of(manager, deal)["visit_no"]
     return visit
+
+
+@pytest.fixture(scope="module")
+def reverting(system):
+    """The number of a version that lets stages be set here only."""
+    admin, path = system.person("admin"), "/v1/pipelines/field_example"
+    found = admin.call("GET", "stage-engine", path)
+    content = {name: each for name, each in found.json()["draft"].items() if name not in ("key", "version")}
+    admin.do("PUT", "stage-engine", f"{path}/draft", {**content, "crm_edit_policy": "revert"},
+             If_Match=found.headers["etag"])  # fmt: skip
+    return admin.do("POST", "stage-engine", f"{path}/publish").json()["version"]
+
+
+@pytest.mark.parametrize("before_save", [False, True])
+def test_a_flow_in_salesforce_that_fights_back_is_stopped_and_explained(system, reverting, before_save):
+    """Each write of ours sets a flow off that undoes it. The third time nothing is written until a person says so."""
+    manager, deal = system.person("manager"), new_opportunity(system, reverting)
+    flows = f"{system.org_url}/_sim/flows"
+    flow = {"on": "Prospecting", "sets": "Demo", "before_save": before_save}
+    system.http.put(flows, json=[flow]).raise_for_status()
+    system.edit_in_org(deal, StageName="Demo")
+
+    def stopped():
+        found = stage_of(manager, deal)
+        assert (found["quarantine_code"], found["sync"]["state"]) == ("CONTESTED", "quarantined"), found
+        return found
+
+    found = system.eventually(stopped)
+    words = found["sync"]["reason"]
+    assert "its stage went to and fro 3 times" in words
+    assert (words.count("set demo at"), words.count("Stagecraft set prospecting at")) == (3, 3)
+    assert found["claimed_stage"] == "prospecting"
+    assert system.org(deal)["StageName"] == "Demo"
+    listed = manager.all("stage-engine", "/v1/opportunities?quarantined=true")
+    assert deal in [each["opportunity_id"] for each in listed]
+    writes = manager.all("stage-engine", f"/v1/opportunities/{deal}/decisions")
+    assert len([each for each in writes if each["crm_target_stage"]]) == 2
+
+    system.http.put(flows, json=[]).raise_for_status()
+    body = {"reason": "The flow is off.", "keep": "engine"}
+    path = f"/v1/opportunities/{deal}/release"
+    released = manager.do("POST", "stage-engine", path, body, If_Match=etag(manager, deal)).json()
+    assert (released["outcome"], released["crm_target_stage"]) == ("accepted", "prospecting")
+    written(system, deal, "Prospecting")

@@ -132,7 +132,8 @@ def machine_of(world: Any, policy: str, edits: str) -> type[RuleBasedStateMachin
             transition = decision.transition
             assert transition is not None and transition.to_stage == after.stage_key
             assert before is None or transition.from_stage == before.stage_key
-            assert (decision.crm_target_stage == "") == (transition.cause in (Cause.CRM, Cause.IMPORT))
+            unwritten = transition.cause in (Cause.CRM, Cause.IMPORT) or after.contested
+            assert (decision.crm_target_stage == "") == unwritten
             if before is not None and before.stage_key and transition.cause is Cause.RULE:
                 self.check_automation(step)
 
@@ -322,7 +323,7 @@ def machine_of(world: Any, policy: str, edits: str) -> type[RuleBasedStateMachin
                 return
             assert self.opportunity.stage_key in self.ruleset.pipeline
             assert self.opportunity.base_revision <= self.opportunity.revision
-            if self.opportunity.base_stage != self.opportunity.stage_key:
+            if self.opportunity.base_stage != self.opportunity.stage_key and not self.opportunity.contested:
                 assert self.opportunity.in_flight or self.opportunity.sync_error
 
     return Opportunity

@@ -227,6 +227,56 @@ class TestCriteria:
         assert "rule_not_back" in of("< 20", back=True, to_stage="demo")
 
 
+class TestWaysBack:
+    """Rules that lead back, on facts that rules lead on by."""
+
+    def of(self, world: Any, back: dict[str, Any], on: dict[str, Any], **changes: Any) -> list[str]:
+        base = {"mode": "auto", "reason_code": "X"}
+        rules = [
+            {"rule_id": "on", "to_stage": "demo", **base, **on},
+            {"rule_id": "back", "from_stage": "demo", "to_stage": "discovery", "back": True, **base, **back},
+        ]
+        given = {"facts": [{"name": "account.health", "type": "decimal"}], "rules": rules}
+        return errors(check(world.document(**(given | changes))))
+
+    def cell(self, cell: str) -> dict[str, Any]:
+        return {"conditions": [{"fact": "account.health", "cell": cell}]}
+
+    @pytest.mark.parametrize("source", ["discovery", None])
+    @pytest.mark.parametrize(("back", "circular"), [("< 3", False), ("<= 5", False), ("< 6", True)])
+    def test_that_hold_where_a_way_on_does_would_go_round(
+        self, world: Any, source: str | None, back: str, circular: bool
+    ) -> None:
+        found = self.of(world, {**self.cell(back), "lasting": "3d"}, {**self.cell("> 5"), "from_stage": source})
+        assert found == (["rules_circular"] if circular else [])
+
+    @pytest.mark.parametrize(
+        ("on", "circular"), [("discovery.score", False), ("discovery.answers.budget", False), ("account.size", True)]
+    )
+    def test_need_not_exclude_a_way_on_that_takes_new_answers(self, world: Any, on: str, circular: bool) -> None:
+        facts = [{"name": name, "type": "decimal"} for name in ("account.health", "account.size")]
+        on_rule = {"from_stage": "discovery", "conditions": [{"fact": on, "cell": "> 5"}]}
+        found = self.of(world, self.cell("< 3"), on_rule, facts=facts)
+        assert found == (["rules_circular"] if circular else [])
+
+    @pytest.mark.parametrize(("lasting", "code"), [("3 days", "duration_invalid"), ("2bd", None)])
+    def test_name_a_duration(self, world: Any, lasting: str, code: str | None) -> None:
+        found = self.of(
+            world, {**self.cell("< 3"), "lasting": lasting}, {**self.cell("> 5"), "from_stage": "discovery"}
+        )
+        assert found == ([code] if code else [])
+
+    @pytest.mark.parametrize("source", ["discovery", None])
+    def test_alone_wait_until_it_lasts(self, world: Any, source: str | None) -> None:
+        on = {**self.cell("> 5"), "from_stage": source, "lasting": "3d"}
+        assert self.of(world, self.cell("< 3"), on) == ["lasting_not_back"]
+
+    @pytest.mark.parametrize(("at_most", "codes"), [(1, []), (6, []), (7, ["cascade_too_long"])])
+    def test_a_cascade_has_no_more_moves_than_stages(self, world: Any, at_most: int, codes: list[str]) -> None:
+        on = {**self.cell("> 5"), "from_stage": "discovery"}
+        assert self.of(world, self.cell("< 3"), on, cascade_at_most=at_most) == codes
+
+
 class TestGaps:
     def with_rule(self, world: Any, **rule: Any) -> list[LintFinding]:
         base = {"rule_id": "zz", "from_stage": "demo", "to_stage": "closed_lost", "reason_code": "X", "priority": 1}

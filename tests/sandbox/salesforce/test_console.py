@@ -192,3 +192,29 @@ class TestAdministration:
         assert (await own_api.patch(f"/sobjects/Opportunity/{key}", json=stale)).status_code == 400
         await sim(own_org, "rule", {"active": False})
         assert (await own_api.patch(f"/sobjects/Opportunity/{key}", json=stale)).status_code == 204
+
+
+class TestFlows:
+    async def moved(self, org: RunningOrg, record_id: str, stage: str) -> list[tuple[str, str]]:
+        """What the org's history shows once a person has set the stage: each stage and who set it."""
+        await sim(org, "edit", {"id": record_id, "fields": {"StageName": stage}, "user": "rita@x"})
+        (found,) = (await sim(org, f"opportunities?id={record_id}", method="GET"))["opportunities"]
+        return [(row["StageName"], row["CreatedById"]) for row in found["history"]]
+
+    async def test_a_flow_sets_the_stage_after_or_before_it_is_saved(self, own_org: RunningOrg) -> None:
+        rita = make_id("005", 70_001)
+        rows = {
+            "users": [{"Id": rita, "Username": "rita@x", "LastName": "Rep", "Email": "r@x"}],
+            "opportunities": [{"Name": "One", "StageName": "Prospecting", "CloseDate": "2027-03-01"}],
+        }
+        (record_id,) = (await sim(own_org, "load", rows))["opportunities"]
+        flow = {"on": "Demo", "sets": "Discovery"}
+        await sim(own_org, "flows", [flow], "PUT")
+        first, edited, flown = await self.moved(own_org, record_id, "Demo")
+        assert (edited, flown[0]) == (("Demo", rita), "Discovery")
+        assert flown[1] != rita
+        await sim(own_org, "flows", [{**flow, "before_save": True, "sets": "Negotiation"}], "PUT")
+        assert (await self.moved(own_org, record_id, "Demo"))[3:] == [("Negotiation", rita)]
+        await sim(own_org, "flows", [], "PUT")
+        assert (await self.moved(own_org, record_id, "Demo"))[4:] == [("Demo", rita)]
+        assert first[0] == "Prospecting"

@@ -13,6 +13,7 @@ from sandbox.salesforce.access import Access
 from sandbox.salesforce.errors import ApiError, NotFound
 from sandbox.salesforce.events import OVERFLOW_ID, EventWriter
 from sandbox.salesforce.faults import Fault, Faults
+from sandbox.salesforce.flows import Flow
 from sandbox.salesforce.founding import ADMIN_USERNAME, load, user_named
 from sandbox.salesforce.ids import full_id
 from sandbox.salesforce.journal import Entry
@@ -76,6 +77,17 @@ class Rule(BaseModel):
     object: Literal["Opportunity", "Lead", "Account"] = "Opportunity"
 
 
+class FlowBody(BaseModel):
+    """A flow on opportunities: coming to the stage `on` it sets `sets`, before it is saved or as `user` afterwards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    on: str
+    sets: str
+    user: str = ADMIN_USERNAME
+    before_save: bool = False
+
+
 class Purge(BaseModel):
     """A record to delete for good."""
 
@@ -118,6 +130,12 @@ def console_router(console: Console) -> APIRouter:
     async def set_validation_rules(rules: list[ValidationRule]) -> list[ValidationRule]:
         org.validation_rules = rules
         return rules
+
+    @router.put("/flows", status_code=204)
+    async def set_flows(flows: list[FlowBody]) -> None:
+        if any(flow.on == other.sets for flow in flows for other in flows):
+            raise ApiError("INVALID_INPUT", "a flow would set off another, without end")
+        org.flows = [Flow(flow.on, flow.sets, person(flow.user), flow.before_save) for flow in flows]
 
     @router.post("/tokens/expire")
     async def expire_tokens() -> dict[str, int]:

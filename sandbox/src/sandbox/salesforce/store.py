@@ -13,6 +13,7 @@ from sandbox.salesforce.access import Access
 from sandbox.salesforce.clock import Clock, wire_time
 from sandbox.salesforce.errors import ApiError, InvalidField, NotFound
 from sandbox.salesforce.events import SELECTED, Change, EventWriter
+from sandbox.salesforce.flows import Flow, triggered
 from sandbox.salesforce.ids import MalformedId, full_id, make_id, number_of
 from sandbox.salesforce.journal import Entry, Journal
 from sandbox.salesforce.rules import (
@@ -39,6 +40,7 @@ class Org:
         self.tables: dict[str, dict[str, Record]] = {o.name: {} for o in schema.OBJECTS}
         self.stages: dict[str, Record] = {}
         self.validation_rules: list[ValidationRule] = []
+        self.flows: list[Flow] = []
         # What the operator takes from the integration user, and whether the packaged rule is active.
         self.access = Access()
         # Objects whose packaged rule is switched off.
@@ -93,10 +95,14 @@ class Org:
             return
         entry = Entry()
         changes: list[Change] = []
+        set_off: list[tuple[Flow, str]] = []
         for record_id, (obj, after) in transaction.written.items():
             before = self.tables[obj.name].get(record_id)
             self._put(obj, after)
             entry.records.append((record_id, obj.name, after))
+            if obj is schema.OPPORTUNITY and before is not None:
+                flow = triggered(self.flows, before, after, before_save=False)
+                set_off += [(flow, record_id)] if flow else []
             if obj.name in SELECTED and transaction.emits:
                 changes.append(Change(obj.name, before, after))
         if changes:
@@ -104,6 +110,10 @@ class Org:
                 changes, origin=transaction.origin, user=transaction.user, now=transaction.moment
             )
         self.journal.submit(entry)
+        for flow, record_id in set_off:
+            own = Transaction(self, user=flow.user_id, origin="")
+            own.update(schema.OPPORTUNITY, record_id, {"StageName": flow.sets})
+            self.commit(own)
 
     def purge(self, obj: SObject, record_id: str) -> None:
         """Deletes a record for good, past the recycle bin and without an event."""
@@ -229,6 +239,9 @@ class Transaction:
         check_required(obj, after)
         self._check_keys(obj, after)
         if obj is schema.OPPORTUNITY:
+            flow = triggered(self.org.flows, before, after, before_save=True)
+            if flow is not None:
+                after["StageName"] = given["StageName"] = flow.sets
             settle_opportunity(before, after, given, self.org.stages, self.now)
         if obj.name not in self.org.rules_off:
             check_stage_conflict(obj, before, after)

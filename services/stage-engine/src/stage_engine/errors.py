@@ -9,6 +9,7 @@ NotFoundProblem
 ├── RuleNotFound
 ├── FigureNotFound
 ├── PersonNotFound
+├── EvidenceNotFound       no decision on the subject rests on the submission
 ├── ActionNotFound
 └── DecisionNotFound
 ConflictProblem
@@ -111,6 +112,16 @@ class DecisionNotFound(NotFoundProblem):
 
     def __init__(self, decision_id: UUID) -> None:
         super().__init__(f"There is no decision {decision_id}.")
+
+
+class EvidenceNotFound(NotFoundProblem):
+    code = "evidence_not_found"
+
+    def __init__(self, record_id: str, submission_id: str) -> None:
+        super().__init__(
+            f"No decision on {record_id!r} was made on a submission {submission_id!r}. Its `scores` and its decisions "
+            "name those that there are."
+        )
 
 
 class ActionNotFound(NotFoundProblem):
@@ -261,8 +272,8 @@ class PipelineInvalid(InvalidProblem):
 class StageUnknown(InvalidProblem):
     code = "stage_unknown"
 
-    def __init__(self, pipeline_key: str, stage_key: str) -> None:
-        detail = f"The pipeline {pipeline_key!r} has no stage {stage_key!r}."
+    def __init__(self, pipeline_key: str, stage_key: str, kind: str = "") -> None:
+        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 

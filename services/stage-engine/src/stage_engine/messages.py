@@ -32,7 +32,7 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.activities import Activity
-from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
+from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TakenBack, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
@@ -40,17 +40,20 @@ from stage_engine.domain.inputs import (
     Command,
     FactChange,
     HoldRequest,
+    Hop,
     Input,
     MappedStage,
     Migration,
     Observation,
     Occasion,
     Reassignment,
+    ReleaseRequest,
     RequestedMove,
     ResumeRequest,
     Submission,
     SuppliedFact,
     TimerFired,
+    VoidRequest,
 )
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
@@ -107,6 +110,9 @@ _INPUT_KINDS = {
     HoldRequest: decided.INPUT_KIND_HOLD,
     ResumeRequest: decided.INPUT_KIND_RESUME,
     Reassignment: decided.INPUT_KIND_REASSIGNMENT,
+    Hop: decided.INPUT_KIND_HOP,
+    VoidRequest: decided.INPUT_KIND_VOID,
+    ReleaseRequest: decided.INPUT_KIND_RELEASE,
     Assignment: decided.INPUT_KIND_ASSIGNMENT,
 }
 _CATEGORIES = {
@@ -366,7 +372,16 @@ def stage_changed(decision: Decision, transition_id: UUID, decision_id: UUID, pi
         earned_stage=opportunity.earned_stage,
         changed_at=move.changed_at,
         object_type=pipeline.object_type,
+        taken_back=_taken_back(move.taken_back),
+        hops=move.hops,
     )
+
+
+def _taken_back(outcome: TakenBack | None) -> changed.TakenBack | None:
+    if outcome is None:
+        return None
+    category = _CATEGORIES[Category(outcome.category)]
+    return changed.TakenBack(category=category, revision=outcome.revision, cycle_no=outcome.cycle_no)
 
 
 def stage_decided(

@@ -170,6 +170,12 @@ def needs_read(known: Known, change: CrmChange) -> bool:
     return change.kind is ChangeKind.UPDATED and (known.facts is None or known.deleted)
 
 
+def hides_stage(change: CrmChange, sent_stage: str | None) -> bool:
+    """Whether our write of a stage came back without it: a flow may have put the stage back before it was saved, which
+    only the record shows."""
+    return bool(sent_stage) and change.kind is ChangeKind.UPDATED and STAGE not in change.facts
+
+
 def fold(known: Known, change: CrmChange, sent: Mapping[str, object] | None) -> Effect:
     """The change's effect on what we know. Only for changes that need no read."""
     known = _echoed(known, change.write_id)

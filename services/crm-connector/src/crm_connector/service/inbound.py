@@ -10,6 +10,7 @@ from kit.database.unit_of_work import UnitOfWork
 
 from crm_connector.crm import ChangeBatch
 from crm_connector.domain.observation import (
+    STAGE,
     ChangeKind,
     CrmChange,
     CrmRecord,
@@ -20,6 +21,7 @@ from crm_connector.domain.observation import (
     StageClock,
     fold,
     fold_record,
+    hides_stage,
     needs_read,
     since_written,
 )
@@ -43,6 +45,8 @@ _READ_AFTER = {ChangeKind.UNDELETED: ObservationKind.UNDELETED, ChangeKind.CREAT
 async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str]:
     """Opportunities whose changes leave the facts unknown."""
     rows = await OpportunityRepository(uow.session, uow.tenant_id).read(c.record_id for c in changes)
+    written = {change.write_id for change in changes if change.write_id and STAGE not in change.facts}
+    attempts = await SettledRepository(uow.session, uow.tenant_id).ledger(written) if written else {}
     created: set[str] = set()
     wanted: dict[str, None] = {}
     for change in changes:
@@ -52,7 +56,9 @@ async def ids_to_read(uow: UnitOfWork, changes: Sequence[CrmChange]) -> list[str
         known = rows[key].known if key in rows else Known()
         gap = change.kind in (ChangeKind.GAP, ChangeKind.UNDELETED)
         anyway = gap or change.incomplete or key not in created
-        if change.kind is not ChangeKind.OVERFLOW and anyway and needs_read(known, change):
+        attempt = attempts.get(change.write_id)
+        unknown = needs_read(known, change) or hides_stage(change, attempt.stage if attempt else None)
+        if change.kind is not ChangeKind.OVERFLOW and anyway and unknown:
             wanted[key] = None
     return list(wanted)
 
@@ -159,7 +165,9 @@ class _Intake:
         """Fold a change; `record` is its opportunity as it was read, if it had to be."""
         known = self.rows[change.record_id].known
         attempt = self.attempts.get(change.write_id)
-        if needs_read(known, change):
+        if needs_read(known, change) or (
+            record is not None and hides_stage(change, attempt.stage if attempt else None)
+        ):
             effect = _effect_of_read(known, record, change)
         else:
             effect = fold(known, change, attempt.sent if attempt else None)

@@ -9,14 +9,17 @@ from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts
 from stage_engine.domain.explain import facts_read, near_misses_of, reasons_of, shadows_of, smallest_margin
 from stage_engine.domain.facts import Facts, assessment_of
 from stage_engine.domain.holds import ends_hold, resumed
-from stage_engine.domain.inputs import Input, Submission
+from stage_engine.domain.inputs import FactChange, Hop, Input, Submission
 from stage_engine.domain.known_facts import facts_in_force, facts_of
+from stage_engine.domain.lasting import has_lasted, not_yet
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
 from stage_engine.domain.pipeline import Pipeline, RuleMode, SkipPolicy
 
 _acts = attrgetter("acts")
+# So many moves may lead to one another through the facts that subjects give each other.
+HOPS_LIMIT = 10
 
 
 def all_facts(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> frozenset[str]:
@@ -43,17 +46,19 @@ def by_rules(opportunity: Opportunity, rules: Ruleset, now: datetime, triggers: 
     asked = rules.asked(opportunity.stage_key, triggers)
     try:
         every = rules.hits(opportunity.stage_key, facts)
-        hits = [p for p in every if p in asked.rules] if every else every
+        hits = [p for p in every if p in asked.rules and has_lasted(opportunity, p)] if every else every
         winning = next(filter(_acts, hits), None) if hits else None
         if winning is not None:
             return _won(opportunity, rules, now, findings_of(winning, facts), facts, shadows_of(hits), given)
     except EngineFault as fault:
         return engine_fault(opportunity, fault)
     missed = [findings_of(p, facts) for p in asked.acting]
+    counting = [p for p in every if p in asked.rules] if opportunity.lasting else []
+    waiting = tuple(reason for p in counting if (reason := not_yet(opportunity, p)) is not None)
     return Ruling(
         Outcome.REJECTED if missed else Outcome.NO_OP,
         opportunity,
-        reasons_of(missed) + shadows_of(hits) if hits else reasons_of(missed),
+        reasons_of(missed) + waiting + (shadows_of(hits) if hits else ()),
         Explanation(
             hits[0].rule.rule_id if hits else "",
             smallest_margin(missed),
@@ -83,7 +88,8 @@ def _won(
     criteria = gate(opportunity, rules, opportunity.stage_key, target, now)
     if criteria:
         return Ruling(Outcome.REJECTED, opportunity, criteria + shadows, explanation)
-    refusal = _refusal(opportunity, rules, winner, now)
+    hops = given.hops if isinstance(given, FactChange | Hop) else 0
+    refusal = _too_far(hops) or _refusal(opportunity, rules, winner, now)
     if refusal:
         return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), refusal + shadows, explanation)
     if rule.mode is RuleMode.PROPOSE:
@@ -101,6 +107,7 @@ def _won(
         rule_id=rule.rule_id,
         submission_id=given.submission_id if isinstance(given, Submission) else "",
         reason_code=rule.reason_code,
+        hops=hops + 1,
     )
     after, transition = moved(earning_on(opportunity, pipeline), pipeline, move)
     return Ruling(Outcome.ACCEPTED, after, shadows, explanation, transition=transition, write=True)
@@ -139,6 +146,14 @@ def earning_on(opportunity: Opportunity, pipeline: Pipeline) -> Opportunity:
     if stage_key == pipeline.first_stage() or stage_key in opportunity.earned_from or not pipeline.is_open(stage_key):
         return opportunity
     return opportunity.changed(earned_from=(*opportunity.earned_from, stage_key))
+
+
+def _too_far(hops: int) -> tuple[Reason, ...]:
+    """Subjects that react to one another come to rest: what so many moves led to moves nothing by itself."""
+    if hops < HOPS_LIMIT:
+        return ()
+    text = f"{hops} moves led to these facts, one after the other: subjects that react to each other stop here"
+    return (Reason(Code.HOP_LIMIT, "", None, text),)
 
 
 def _refusal(opportunity: Opportunity, rules: Ruleset, winner: RuleResult, now: datetime) -> tuple[Reason, ...]:

@@ -8,6 +8,9 @@
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
     Reassignment another pipeline: the stage that its mapping names
+    Hop          a move by a rule, where the pipeline lets a move lead to the next
+    VoidRequest  a person: a submission must not count
+    ReleaseRequest   a person: the quarantine of a contested stage ends
     Assignment   who was chosen for it, by rules or by a person
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
@@ -24,27 +27,35 @@ from stage_engine.domain.inputs import (
     Command,
     FactChange,
     HoldRequest,
+    Hop,
     Input,
     Migration,
     Observation,
     Reassignment,
+    ReleaseRequest,
     ResumeRequest,
     Submission,
     TimerFired,
+    VoidRequest,
 )
+from stage_engine.domain.lasting import with_lasting
 from stage_engine.domain.obligations import with_obligations
 from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
+from stage_engine.domain.on_hop import on_hop
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
 from stage_engine.domain.on_reassignment import on_reassignment
+from stage_engine.domain.on_release import on_release
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
+from stage_engine.domain.on_void import on_void
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
+from stage_engine.domain.tugs import with_tugs
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -76,8 +87,9 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_owner_of_crm(opportunity, given, _handled(opportunity, given, rules, now, unblocked=lapsed))
-    ruling = with_actions(opportunity, ruling, pipeline, now)
+    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    handled = with_lasting(opportunity, with_tugs(opportunity, given, handled, pipeline, now), rules, now)
+    ruling = with_actions(opportunity, with_owner_of_crm(opportunity, given, handled), pipeline, now)
     ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
 
@@ -102,6 +114,12 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
         return on_resume(opportunity, given, rules, now)
+    if isinstance(given, Hop):
+        return on_hop(opportunity, given, rules, now)
+    if isinstance(given, VoidRequest):
+        return on_void(opportunity, given, rules, now)
+    if isinstance(given, ReleaseRequest):
+        return on_release(opportunity, given, rules, now)
     assert isinstance(given, Command)
     return on_command(opportunity, given, rules, now)
 

@@ -50,6 +50,10 @@ class Code(StrEnum):
     EDIT_REVERTED = "EDIT_REVERTED"
     NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     AUTOMATION_OFF = "AUTOMATION_OFF"
+    VOIDED = "VOIDED"
+    CONTESTED = "CONTESTED"
+    HOP_LIMIT = "HOP_LIMIT"
+    NOT_LASTING = "NOT_LASTING"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -106,6 +110,15 @@ class Cause(StrEnum):
 
 
 @value
+class TakenBack:
+    """An outcome that a move takes back: the end it was, and the revision that had brought it."""
+
+    category: str
+    revision: int
+    cycle_no: int
+
+
+@value
 class Transition:
     """One move of one opportunity; it opens the visit `visit_no` and makes the revision `revision`."""
 
@@ -122,6 +135,10 @@ class Transition:
     actor: str
     reason_code: str
     changed_at: datetime
+    # The outcome that does not count any more: it was left for this stage.
+    taken_back: TakenBack | None = None
+    # How many moves of subjects led to this one, one after the other.
+    hops: int = 1
 
 
 @value

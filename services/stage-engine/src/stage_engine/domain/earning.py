@@ -34,7 +34,8 @@ def with_support(before: Opportunity, given: Input, ruling: Ruling, rules: Rules
     if earned == after.earned_stage == before.earned_stage:
         return ruling
     pipeline, reasons = rules.pipeline, ruling.reasons
-    if pipeline.rank(earned) < pipeline.rank(before.earned_stage) and after.retracted is before.retracted:
+    taken_back = ruling.transition is not None and ruling.transition.taken_back is not None
+    if pipeline.rank(earned) < pipeline.rank(before.earned_stage) and not taken_back:
         text = f"the evidence in force supports {earned} and no longer {before.earned_stage}"
         reasons = (*reasons, Reason(Code.NO_LONGER_SUPPORTED, "", None, text))
     return replace(ruling, opportunity=after.changed(earned_stage=earned), reasons=reasons)

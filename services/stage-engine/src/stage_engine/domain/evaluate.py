@@ -144,6 +144,9 @@ class Ruleset:
         # What it takes to keep, in rules and their conditions, once for each stage.
         self.size = sum(1 + len(p.conditions) for table in every.values() for p in table)
         self._leading: dict[str, tuple[ParsedRule, ...]] = {}
+        # Those of each stage that act once they have held for a while.
+        lasting = {key: tuple(p for p in self._possible[key] if p.rule.lasting) for key in self.tables}
+        self.lasting = {key: table for key, table in lasting.items() if table}
         self.alone = self._alone()
         # Whether what holds depends on when it is asked.
         ages = pipeline.evidence_max_age is not None or bool(pipeline.assessment_max_age)

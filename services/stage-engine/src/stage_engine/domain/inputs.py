@@ -10,6 +10,7 @@ from typing import Literal
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.opportunity import Score
 from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
 from stage_engine.domain.value import value
@@ -168,6 +169,8 @@ class Command:
     skip: bool
     expires_at: datetime | None
     facts: tuple[FactInForce, ...] = ()
+    # It is meant for a closed opportunity only.
+    reopens: bool = False
     kind: Literal["command"] = "command"
 
     @property
@@ -191,6 +194,8 @@ class FactChange:
     # Activities behind the facts that obligations ask for: that took place, and ids of those that count no more.
     touches: tuple[Touch, ...] = ()
     withdrawn: tuple[str, ...] = ()
+    # How many moves of subjects led to this report, one after the other.
+    hops: int = 0
     kind: Literal["facts"] = "facts"
 
     @property
@@ -327,6 +332,84 @@ class Reassignment:
 
 
 @value
+class Hop:
+    """A rule has moved the opportunity, and its pipeline lets a move lead to the next: rules are asked about all that
+    is known in its new stage. `cause` is the identity of the input that began it, `number` counts from 1."""
+
+    cause: str
+    opportunity_id: str
+    number: int
+    hops: int = 0
+    kind: Literal["hop"] = "hop"
+
+    @property
+    def identity(self) -> str:
+        return f"{self.cause}:hop:{self.number}"
+
+    @property
+    def input_id(self) -> str:
+        return self.cause
+
+    @property
+    def actor(self) -> str:
+        return ""
+
+
+@value
+class VoidRequest:
+    """A person says that a submission must not count. `assessment_key` and `remaining` are what it answered, and the
+    latest other evidence of that assessment, which comes into force again."""
+
+    command_id: str
+    opportunity_id: str
+    submission_id: str
+    assessment_key: str
+    remaining: Score | None
+    actor: str
+    role: str
+    may_void: bool
+    reason: str
+    kind: Literal["void"] = "void"
+
+    @property
+    def identity(self) -> str:
+        return f"void:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.submission_id
+
+
+class Keep(StrEnum):
+    """Whose stage counts where the engine and the CRM contested it."""
+
+    CRM = "crm"
+    ENGINE = "engine"
+
+
+@value
+class ReleaseRequest:
+    """A person ends the quarantine of an opportunity whose stage was contested, and says whose stage counts."""
+
+    command_id: str
+    opportunity_id: str
+    expected_revision: int
+    actor: str
+    may_release: bool
+    keep: Keep
+    reason: str
+    kind: Literal["release"] = "release"
+
+    @property
+    def identity(self) -> str:
+        return f"release:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
+@value
 class Assignment:
     """Who was chosen for the subject, each for a role: by a version of the rules for its type, or by a person, who is
     the `actor`; then `rules_version` is 0."""
@@ -357,6 +440,9 @@ Input = (
     | TimerFired
     | HoldRequest
     | ResumeRequest
+    | Hop
+    | VoidRequest
+    | ReleaseRequest
     | Assignment
 )
 

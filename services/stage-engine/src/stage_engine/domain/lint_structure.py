@@ -4,9 +4,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from stage_engine.domain.boxes import intersect
+from stage_engine.domain.clocks import duration_of
+from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Cell, CellError
-from stage_engine.domain.parsed import read_cell
+from stage_engine.domain.parsed import read_cell, read_condition
 from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, SkipPolicy
 
 
@@ -28,6 +30,7 @@ def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
             if key is not None and key not in pipeline
         ]
         yield from unknown or _direction_findings(pointer, rule, pipeline)
+    yield from _cascade_findings(pipeline)
     yield from _cycles(pipeline)
     yield from _unled_stages(pipeline)
 
@@ -65,6 +68,7 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
     if target.category in (Category.LOST, Category.ABANDONED) and rule.mode is RuleMode.AUTO and not rule.reason_code:
         text = f"{rule.rule_id} gives opportunities up by itself, so it needs a reason_code"
         yield error("rule_without_reason", f"{pointer}/reason_code", text)
+    yield from _lasting_findings(pointer, rule)
     if rule.from_stage is None:
         if rule.back:
             text = f"{rule.rule_id} leads back, so it has to name the stage it leaves"
@@ -91,12 +95,31 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
             yield error("rule_skips", f"{pointer}/to_stage", text)
 
 
+def _lasting_findings(pointer: str, rule: Rule) -> Iterator[LintFinding]:
+    if not rule.lasting:
+        return
+    if not rule.back:
+        text = f"{rule.rule_id} leads on: only a rule that leads back waits until its conditions have lasted"
+        yield error("lasting_not_back", f"{pointer}/lasting", text)
+    try:
+        duration_of(rule.lasting)
+    except ValueError as fault:
+        yield error("duration_invalid", f"{pointer}/lasting", str(fault))
+
+
+def _cascade_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    if pipeline.cascade_at_most > len(pipeline.stages):
+        text = f"at most {len(pipeline.stages)} moves can follow one another: there are no more stages"
+        yield error("cascade_too_long", "/cascade_at_most", text)
+
+
 def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
     """Circles among rules that act by themselves; each is reported once, at the rule that closes it."""
     follows: dict[str, list[tuple[int, Rule]]] = {}
     for index, rule in enumerate(pipeline.rules):
-        if rule.mode is RuleMode.AUTO and rule.from_stage is not None and not _undoes(rule, pipeline):
-            follows.setdefault(rule.from_stage, []).append((index, rule))
+        if rule.mode is RuleMode.AUTO and not _undoes(rule, pipeline):
+            for source in _sources(rule, pipeline):
+                follows.setdefault(source, []).append((index, rule))
     finished: set[str] = set()
 
     def walk(stage: str, path: list[str]) -> Iterator[LintFinding]:
@@ -113,13 +136,40 @@ def _cycles(pipeline: Pipeline) -> Iterator[LintFinding]:
             yield from walk(stage, [stage])
 
 
+def _sources(rule: Rule, pipeline: Pipeline) -> list[str]:
+    """The open stages that a rule leaves; one that names none leads on only."""
+    if rule.from_stage is not None:
+        return [rule.from_stage]
+    if rule.to_stage not in pipeline:
+        return []
+    return [s.key for s in pipeline.stages[: pipeline.rank(rule.to_stage)] if pipeline.is_open(s.key)]
+
+
 def _undoes(rule: Rule, pipeline: Pipeline) -> bool:
-    """Whether a rule leads back on what excludes every automatic rule that leads on from there: then neither follows
-    the other on the same facts."""
+    """Whether no automatic rule that leads on from there follows a rule that leads back: on the same facts it does not
+    hold, or it needs answers of the new visit that the way back does not rest on."""
     if not rule.back:
         return False
-    onward = [r for r in pipeline.rules if r.mode is RuleMode.AUTO and r.from_stage == rule.to_stage and not r.back]
-    return all(_exclude(rule, other, pipeline) for other in onward)
+    onward = [
+        r
+        for r in pipeline.rules
+        if r.mode is RuleMode.AUTO and not r.back and rule.to_stage in _sources(r, pipeline)
+        # A closed stage is the end of every way.
+        if r.to_stage in pipeline and pipeline.is_open(r.to_stage)
+    ]
+    return all(_exclude(rule, other, pipeline) or _needs_answers(other, rule, pipeline) for other in onward)
+
+
+def _needs_answers(rule: Rule, besides: Rule, pipeline: Pipeline) -> bool:
+    """Whether a rule cannot hold without answers that the other does not read: those of before are stale."""
+    read = {condition.fact for condition in besides.conditions}
+    try:
+        return any(
+            assessment_of(c.fact) is not None and c.fact not in read and not read_condition(c, pipeline).holds(None)
+            for c in rule.conditions
+        )
+    except CellError:
+        return False
 
 
 def _exclude(rule: Rule, other: Rule, pipeline: Pipeline) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from stage_engine.domain.decision import Cause, Transition, TransitionKind
+from stage_engine.domain.decision import Cause, TakenBack, Transition, TransitionKind
 from stage_engine.domain.opportunity import Opportunity, Override, Retracted
 from stage_engine.domain.pipeline import Category, Pipeline
 
@@ -31,6 +31,7 @@ class Move:
     actor: str = ""
     reason_code: str = ""
     override: Override | None = None
+    hops: int = 1
 
 
 def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind:
@@ -47,21 +48,23 @@ def kind_of_move(pipeline: Pipeline, source: str, target: str) -> TransitionKind
 
 
 def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opportunity, Transition]:
-    """The opportunity in its new stage, and the transition. The new visit makes all earlier evidence stale; a reopened
-    opportunity starts a new cycle in which it has not earned more than the stage it returns to; one whose outcome is
-    replaced by another has not earned the first."""
+    """The opportunity in its new stage, and the transition. The new visit makes all earlier evidence stale. A reopened
+    opportunity starts a new cycle in which it has not earned more than the stage it returns to, and one that a rule
+    leads back has lost what it had earned further on; one whose outcome is replaced has not earned the first."""
     source, target = opportunity.stage_key, move.to_stage
     kind = kind_of_move(pipeline, source, target)
     reopened = kind is TransitionKind.REOPEN
+    led_back = kind is TransitionKind.REGRESS and move.cause is Cause.RULE
+    ended = bool(source) and not pipeline.is_open(source)
     revision = opportunity.revision + 1
     # A CRM's clock may lag: visits must not end before they began.
     opened_at = max(move.at, opportunity.visit_opened_at) if source else move.at
     earned = move.earned_stage or opportunity.earned_stage
     retracted = opportunity.retracted
-    if reopened and pipeline.rank(earned) > pipeline.rank(target):
+    if (reopened or led_back) and pipeline.rank(earned) > pipeline.rank(target):
         earned = target
         retracted = Retracted(target, opportunity.visit_no + 1)
-    elif source and not pipeline.is_open(source) and not pipeline.is_open(earned) and target != earned:
+    elif ended and not pipeline.is_open(earned) and target != earned:
         # The outcome is retracted, and with it whatever was earned on the way to it.
         earned = pipeline.first_stage()
         retracted = Retracted(earned, opportunity.visit_no + 1)
@@ -78,6 +81,7 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
         revision=revision,
         override=move.override,
         visit_keys=(),
+        last_open=source if source and not ended else opportunity.last_open,
         in_flight=() if by_crm else (*opportunity.in_flight, (revision, target))[-IN_FLIGHT_LIMIT:],
         sync_error=None if by_crm else opportunity.sync_error,
     )
@@ -95,8 +99,15 @@ def moved(opportunity: Opportunity, pipeline: Pipeline, move: Move) -> tuple[Opp
         actor=move.actor,
         reason_code=move.reason_code,
         changed_at=opened_at,
+        taken_back=_taken_back(opportunity, pipeline) if ended else None,
+        hops=move.hops,
     )
     return after, transition
+
+
+def _taken_back(opportunity: Opportunity, pipeline: Pipeline) -> TakenBack:
+    category = pipeline.stage(opportunity.stage_key).category
+    return TakenBack(category.value, opportunity.revision, opportunity.cycle_no)
 
 
 def is_against_evidence(opportunity: Opportunity, pipeline: Pipeline, target: str) -> bool:

@@ -12,6 +12,7 @@ from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.pipeline import Category
 from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
 from stage_engine.domain.taking import taken
+from stage_engine.domain.tugs import why_quarantined
 
 _FAULTS = (Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT)
 
@@ -84,7 +85,7 @@ def _general_objection(opportunity: Opportunity, given: Command, rules: Ruleset)
     if opportunity.deleted:
         return Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
     if not opportunity.stage_key or opportunity.quarantined:
-        return Reason(Code.UNMAPPED_STAGE, "", None, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+        return why_quarantined(opportunity)
     if given.to_stage not in rules.pipeline:
         text = f"{rules.pipeline.key} has no stage {given.to_stage!r}"
         return Reason(Code.UNMAPPED_STAGE, "command.to_stage", None, text)
@@ -96,9 +97,11 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: d
     if general is not None:
         return (general,)
     pipeline, source, target = rules.pipeline, opportunity.stage_key, given.to_stage
-    if source == target:
+    if source == target and not given.reopens:
         return ()
     category = pipeline.stage(target).category
+    if given.reopens and pipeline.is_open(source):
+        return (Reason(Code.FAILED, "command.reopen", None, f"it is open, in {source}: there is nothing to reopen"),)
     if not pipeline.is_open(source):
         if category is not Category.OPEN:
             return (Reason(Code.TERMINAL, "", None, f"the opportunity is closed in {source}; reopen it first"),)

@@ -9,6 +9,7 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import FactChange
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.taking import taken
+from stage_engine.domain.tugs import why_quarantined
 
 
 def on_facts(
@@ -41,7 +42,7 @@ def objection_to_rules(opportunity: Opportunity, rules: Ruleset) -> Reason | Non
     if opportunity.deleted:
         return Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
     if not opportunity.stage_key or opportunity.quarantined:
-        return Reason(Code.UNMAPPED_STAGE, "", None, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+        return why_quarantined(opportunity)
     if not rules.pipeline.is_open(opportunity.stage_key):
         return Reason(Code.TERMINAL, "", None, f"the opportunity is closed in {opportunity.stage_key}")
     return None

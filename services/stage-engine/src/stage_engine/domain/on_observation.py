@@ -14,6 +14,7 @@ from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
 from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
 from stage_engine.domain.taking import taken
+from stage_engine.domain.tugs import contested
 
 CRM_EDIT = "CRM_EDIT"
 
@@ -102,6 +103,7 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
     last = before.last_observation
     if given.number:
         last = LastObservation(given.number, given.stage_key, given.crm_stage, given.changed_by, given.committed_at)
+    elsewhere = bool(before.other_pipeline) and pipeline.on_other_pipeline is OtherPipelinePolicy.QUARANTINE
     return before.changed(
         observed_stage=given.crm_stage,
         amount=given.amount,
@@ -110,7 +112,7 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
         close_date=given.close_date,
         owner_id=given.owner_id,
         deleted=False,
-        quarantined=bool(before.other_pipeline) and pipeline.on_other_pipeline is OtherPipelinePolicy.QUARANTINE,
+        quarantined=before.contested or elsewhere,
         last_observation=last,
     )
 
@@ -120,6 +122,9 @@ def _reconciled(
     unblocked: bool, was: Opportunity,
 ) -> Ruling:  # fmt: skip
     pipeline, ours, theirs = rules.pipeline, observed.stage_key, given.stage_key
+    if observed.contested:
+        after = observed.changed(base_stage=theirs) if theirs in pipeline else observed
+        return Ruling(Outcome.REJECTED, after, (contested(after),))
     if theirs not in pipeline:
         text = f"the CRM's stage {given.crm_stage!r} is not mapped to a stage of {pipeline.key}"
         reason = Reason(Code.UNMAPPED_STAGE, "", None, text)

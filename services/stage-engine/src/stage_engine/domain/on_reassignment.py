@@ -19,7 +19,8 @@ def on_reassignment(opportunity: Opportunity, given: Reassignment, pipeline: Pip
         return _moved(opportunity, given, pipeline, now)
     stays = pipeline.on_other_pipeline is OtherPipelinePolicy.STAY
     if given.to_pipeline == opportunity.pipeline_key:
-        after = opportunity.changed(other_pipeline="", quarantined=opportunity.quarantined and stays)
+        quarantined = opportunity.contested or (opportunity.quarantined and stays)
+        after = opportunity.changed(other_pipeline="", quarantined=quarantined)
         return Ruling(Outcome.NO_OP, after)
     what = "stays" if stays else "is quarantined"
     text = f"{given.to_pipeline} applies to its facts, and says no place for {opportunity.stage_key or 'it'}: it {what}"
@@ -45,6 +46,9 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         retracted=None,
         override=None,
         quarantined=False,
+        contested=False,
+        last_open="",
+        tugs=(),
         sync_error=None,
         in_flight=((revision, given.to_stage),) if write else (),
         facts=kept,

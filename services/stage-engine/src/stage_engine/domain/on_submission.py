@@ -13,6 +13,7 @@ from stage_engine.domain.inputs import Submission
 from stage_engine.domain.known_facts import facts_of, has_expired
 from stage_engine.domain.opportunity import Opportunity, Score, is_current
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.tugs import why_quarantined
 from stage_engine.domain.with_move import with_move
 
 DELETED = "the opportunity was deleted in the CRM"
@@ -37,7 +38,7 @@ def _on_evidence(
     objection = _general_objection(opportunity, given, rules.pipeline)
     if objection is not None or given.score is None:
         return Ruling(Outcome.REJECTED, opportunity, (objection or _incomplete(given),))
-    score = _score(given, given.score)
+    score = score_of(given, given.score)
     reason = _not_current(opportunity, given, rules.pipeline)
     previous = opportunity.scores.get(given.assessment_key)
     if _is_of_no_visit(opportunity, given) or (previous is not None and score.order < previous.order):
@@ -47,7 +48,7 @@ def _on_evidence(
     if opportunity.deleted:
         return Ruling(Outcome.REJECTED, after, (_reason(Code.TERMINAL, given, DELETED),))
     if opportunity.quarantined:
-        reason = _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
+        reason = replace(why_quarantined(opportunity), fact=score_fact(given.assessment_key))
     if has_expired(score, rules.pipeline, given.assessment_key, now):
         days = rules.pipeline.max_age_of(given.assessment_key)
         reason = reason or _reason(Code.EXPIRED, given, f"it was captured more than {days} days ago")
@@ -69,6 +70,8 @@ def _general_objection(opportunity: Opportunity, given: Submission, pipeline: Pi
     """Why no evidence at all can be used on the opportunity."""
     if not given.entitled and given.submitted_by != opportunity.owner_id:
         return _reason(Code.NOT_OWNER, given, f"{given.submitted_by} does not own the opportunity")
+    if given.submission_id in opportunity.voided:
+        return _reason(Code.VOIDED, given, f"{given.submission_id} was voided, so it counts no more")
     if not opportunity.stage_key:
         return _reason(Code.UNMAPPED_STAGE, given, f"the CRM's stage {opportunity.observed_stage!r} is not mapped")
     if not pipeline.is_open(opportunity.stage_key):
@@ -97,7 +100,8 @@ def _is_of_no_visit(opportunity: Opportunity, given: Submission) -> bool:
     return given.visit_no >= opportunity.visit_no and not current
 
 
-def _score(given: Submission, score: Decimal) -> Score:
+def score_of(given: Submission, score: Decimal) -> Score:
+    """The evidence that a submission with this score is."""
     return Score(
         score,
         given.submission_id,

@@ -9,6 +9,7 @@ from stage_engine.domain.decision import Code, Lapsed, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.holds import resumed
 from stage_engine.domain.inputs import TimerFired
+from stage_engine.domain.lasting import rule_of_timer
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import HOLD, OVERRIDE, after_firing
@@ -32,6 +33,9 @@ def on_timer(
     fired = after_firing(running, timer, pipeline, opportunity.decision_no, now)
     after = opportunity.changed(timers={**opportunity.timers, given.key: fired})
     triggers = frozenset() if timer is None else frozenset({timer.reads})
+    lasted = pipeline.rule(rule_of_timer(given.key) or "")
+    if lasted is not None:
+        triggers = frozenset(condition.fact for condition in lasted.conditions)
     if given.key == OVERRIDE:
         after, unblocked = after.changed(override=None), True
     elif given.key == HOLD:

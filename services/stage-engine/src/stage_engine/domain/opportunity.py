@@ -92,6 +92,15 @@ class Retracted:
 
 
 @value
+class Tug:
+    """A stage that the opportunity was brought to, when, and by whom: a user of the CRM, or a rule of ours."""
+
+    stage_key: str
+    at: datetime
+    by: str
+
+
+@value
 class OpenAction:
     """An action that was asked for at this revision and is not settled; it counts until it expires."""
 
@@ -155,6 +164,15 @@ class Opportunity:
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
     held: Held = NEVER_HELD
+    # Since when the conditions of rules that must last have held in this visit, by rule.
+    lasting: Mapping[str, datetime] = field(default_factory=dict)
+    # Submissions that count no more.
+    voided: tuple[str, ...] = ()
+    # The open stage that it was closed in.
+    last_open: str = ""
+    # The latest moves by rules and by the CRM. Once they go to and fro too often it is `contested`: quarantined.
+    tugs: tuple[Tug, ...] = ()
+    contested: bool = False
     # By their keys; and of those that are asked for once in a cycle, the cycle in which they last were.
     open_actions: Mapping[str, OpenAction] = field(default_factory=dict)
     asked_in_cycle: Mapping[str, int] = field(default_factory=dict)
@@ -186,6 +204,8 @@ class Opportunity:
         """Why it is quarantined; empty when it is not."""
         if not self.quarantined:
             return ""
+        if self.contested:
+            return "CONTESTED"
         return "OTHER_PIPELINE" if self.other_pipeline else "UNMAPPED_STAGE"
 
     def changed(self, **changes: Any) -> "Opportunity":

@@ -7,6 +7,7 @@ from stage_engine.domain.decision import NearMiss, Reason
 from stage_engine.domain.evaluate import Ruleset, findings_of
 from stage_engine.domain.explain import near_misses_of, reasons_of
 from stage_engine.domain.known_facts import facts_of
+from stage_engine.domain.lasting import not_yet
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import RuleMode
 
@@ -33,5 +34,8 @@ def ways_on(opportunity: Opportunity, rules: Ruleset, now: datetime) -> tuple[Wa
         if parsed.acts and parsed.possible:
             rule, result = parsed.rule, (findings_of(parsed, facts),)
             missing, near_misses = reasons_of(result), near_misses_of(opportunity, result)
+            if not missing and rule.lasting:
+                wait = not_yet(opportunity, parsed)
+                missing = () if wait is None else (wait,)
             ways.append(Way(rule.rule_id, rule.to_stage, rule.mode, missing, near_misses))
     return tuple(ways)

@@ -85,6 +85,14 @@ class OtherPipelinePolicy(StrEnum):
     QUARANTINE = "quarantine"
 
 
+class VoidedEvidencePolicy(StrEnum):
+    """What becomes of a stage that rested on evidence which a person has voided: it stays, and the decision says that
+    it is no longer supported; it goes back to the last stage that the rest supports."""
+
+    KEEP = "keep"
+    REGRESS = "regress"
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """A fact such as `prospecting.score` and the cell it has to meet."""
@@ -166,7 +174,7 @@ class DeclaredFact:
 class Rule:
     """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
     A smaller priority goes first; `reason_code` is what its moves give as reason. `back` says that it leads to an
-    earlier stage on purpose."""
+    earlier stage on purpose, and `lasting` for how long, such as `3d`, its conditions must have held by then."""
 
     rule_id: str
     from_stage: str | None
@@ -176,6 +184,7 @@ class Rule:
     priority: int = 0
     reason_code: str = ""
     back: bool = False
+    lasting: str = ""
     # What its moves ask for.
     actions: tuple[Action, ...] = ()
 
@@ -213,6 +222,11 @@ class Pipeline:
     timers: tuple[Timer, ...] = ()
     # The fact by which figures are cut into segments; empty for none.
     segment_fact: str = ""
+    # Moves that may follow one another from one input.
+    cascade_at_most: int = 1
+    voided_evidence: VoidedEvidencePolicy = VoidedEvidencePolicy.KEEP
+    # How often within an hour a subject may go to and fro between two stages before it is quarantined.
+    alternations_at_most: int = 3
     # What is asked for when a subject is seen for the first time, unless it is imported.
     on_first_sight: tuple[Action, ...] = ()
     # When it is put off, and when it goes on.
@@ -293,6 +307,7 @@ class Pipeline:
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
         object.__setattr__(self, "is_clocked", bool(timers or self.obligations or self.reassign_after) or expires)
         in_business = any("b" in t.after + t.repeats for t in timers.values())
+        in_business = in_business or any("b" in rule.lasting for rule in self.rules)
         in_business |= any("b" in a.due_after + a.expires_after for a in self.actions)
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
         object.__setattr__(
@@ -309,6 +324,10 @@ class Pipeline:
         found = copy(self)
         object.__setattr__(found, "calendar", calendar)
         return found
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """The rule of this id."""
+        return next((each for each in self.rules if each.rule_id == rule_id), None)
 
     def timer(self, key: str) -> Timer | None:
         """The timer of this key."""

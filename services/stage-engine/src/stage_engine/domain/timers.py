@@ -18,6 +18,7 @@ from stage_engine.domain.facts import CLOSE_DATE
 from stage_engine.domain.holds import last_sign_of_life, resumed
 from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.lasting import LASTING
 from stage_engine.domain.obligations import next_moment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
@@ -57,7 +58,7 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
         return ruling
     override = after.override
     ends = override is not None and override.expires_at is not None
-    clocked = pipeline.is_clocked or after.timers or after.hold or after.open_actions or ends
+    clocked = pipeline.is_clocked or after.timers or after.hold or after.lasting or after.open_actions or ends
     if not clocked and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
@@ -98,6 +99,11 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
     if not pipeline.is_open(after.stage_key):
         return
+    for rule_id, since in after.lasting.items():
+        rule = pipeline.rule(rule_id)
+        if rule is not None and rule.lasting:
+            counting = Timer(LASTING + rule_id, rule.lasting, Starts.AFTER_FACT)
+            yield _Wanted(counting.key, since, after.visit_no, counting)
     owed = next_moment(after)
     if owed is not None:
         yield _Wanted(OWED, owed, 0)

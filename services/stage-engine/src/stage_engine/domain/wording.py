@@ -35,6 +35,10 @@ class Change:
 
 
 _NAMES = {
+    "cascade_at_most": "moves that may follow one another",
+    "alternations_at_most": "times it may go to and fro within an hour",
+    "voided_evidence": "a stage whose evidence was voided",
+    "lasting": "how long it must have held",
     "assessment_keys": "assessments",
     "from_stage": "its first stage",
     "to_stage": "its target",

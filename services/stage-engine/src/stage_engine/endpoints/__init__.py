@@ -15,6 +15,7 @@ from stage_engine.endpoints import (
     partner_feeds,
     pipelines,
     releases,
+    reversals,
     unplaced,
     versions,
 )
@@ -31,6 +32,7 @@ ROUTERS = (
     actions.actions,
     unplaced.router,
     *holds.HOLDS,
+    *reversals.REVERSALS,
     calendars.router,
     facts.router,
     kpis.router,

@@ -23,14 +23,14 @@ def holds(object_type: str, plural: str) -> APIRouter:
     ) -> DecisionOut:
         """Put the subject off. Its stage stays; rules do not move it, its timers rest, and its age leaves out the time
         on hold. What comes meanwhile counts when it goes on. The reply is the decision: look at `outcome`."""
-        return _reply(await Holding(uow, caller, object_type).hold(record_id, body, expected), response)
+        return reply(await Holding(uow, caller, object_type).hold(record_id, body, expected), response)
 
     @api.post(f"/{plural}/{{record_id}}/resume", name=f"resume_{object_type}", status_code=201)
     async def resume(
         record_id: SubjectId, body: ResumeBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
     ) -> DecisionOut:
         """Go on with a subject on hold. Rules are asked about all that came in the meantime."""
-        return _reply(await Holding(uow, caller, object_type).resume(record_id, body, expected), response)
+        return reply(await Holding(uow, caller, object_type).resume(record_id, body, expected), response)
 
     return api
 
@@ -38,7 +38,8 @@ def holds(object_type: str, plural: str) -> APIRouter:
 HOLDS = [holds(object_type, plural) for object_type, plural in PLURALS.items()]
 
 
-def _reply(decided: Decided, response: Response) -> DecisionOut:
+def reply(decided: Decided, response: Response) -> DecisionOut:
+    """The decision, with the revision and the address that it has."""
     response.headers["ETag"] = etag(decided.opportunity.revision)
     response.headers["Location"] = f"/v1/decisions/{decided.record.decision_id}"
     return shown_decision(decided.record)

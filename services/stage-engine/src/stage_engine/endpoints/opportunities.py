@@ -22,6 +22,7 @@ from stage_engine.domain.literals import known, shown
 from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
+from stage_engine.domain.tugs import contested
 from stage_engine.errors import PLURALS
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
@@ -230,9 +231,10 @@ def _timer(key: str, running: Running) -> TimerOut:
 
 def _sync(opportunity: Opportunity) -> schemas.SyncOut:
     error = opportunity.sync_error
-    state = "agreed"
+    state, code, reason = "agreed", error.code if error else "", error.reason if error else ""
     if opportunity.quarantined:
-        state = "quarantined"
+        state, code = "quarantined", opportunity.quarantine_code
+        reason = contested(opportunity).message if opportunity.contested else ""
     elif error is not None:
         state = "blocked"
     elif opportunity.base_stage != opportunity.stage_key:
@@ -241,8 +243,8 @@ def _sync(opportunity: Opportunity) -> schemas.SyncOut:
         state=state,
         base_stage=opportunity.base_stage,
         observed_crm_stage=opportunity.observed_stage,
-        code=error.code if error else "",
-        reason=error.reason if error else "",
+        code=code,
+        reason=reason,
     )
 
 

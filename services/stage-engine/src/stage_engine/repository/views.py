@@ -83,6 +83,12 @@ class ViewRepository:
         )
         return await records(self._session, statement, DecisionRecord)
 
+    async def submissions(self, opportunity_id: str) -> list[str]:
+        """The submissions that decisions on an opportunity were made on, as JSON."""
+        of = decision.c
+        statement = select(of.given).where(of.opportunity_id == opportunity_id, of.identity.like("submission:%"))
+        return list((await self._session.execute(statement.order_by(of.decision_no))).scalars())
+
     async def owner_of(self, opportunity_id: str) -> str | None:
         """The owner of an opportunity."""
         statement = select(opportunity.c.owner_id).where(opportunity.c.opportunity_id == opportunity_id)

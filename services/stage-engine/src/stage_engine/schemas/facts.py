@@ -19,12 +19,18 @@ class FactItem(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     idempotency_key: str = Field(min_length=1, max_length=200, description="names this report once for its source")
-    object_type: str = Field("opportunity", max_length=64, examples=["opportunity"])
+    object_type: str = Field("opportunity", max_length=64, examples=["opportunity", "account"])
     subject_id: Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
     name: str = Field(max_length=140, examples=["contacts.decision_makers"])
     value: FactValue | None = Field(description="numbers, dates and instants as texts; null: it is unknown now")
     observed_at: Moment
     source: str = Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["dialler"])
+    hops: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="of the move that led to this report, so that subjects come to rest",
+    )
 
 
 class FactReport(BaseModel):

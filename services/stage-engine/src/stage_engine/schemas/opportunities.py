@@ -111,6 +111,14 @@ class NearMissOut(BaseModel):
     unit: str = Field("", description="of the margin", examples=["points", "days", "EUR"])
 
 
+class TakenBackOut(BaseModel):
+    """An outcome that counts no more: what it was, and the revision that had brought it."""
+
+    category: Category
+    revision: int
+    cycle_no: int
+
+
 class TransitionOut(BaseModel):
     """The move a decision made."""
 
@@ -127,6 +135,8 @@ class TransitionOut(BaseModel):
     actor: str
     reason_code: str
     changed_at: datetime
+    taken_back: TakenBackOut | None
+    hops: int = Field(description="how many moves of subjects led to it, one after the other")
 
 
 class MoveOutcomeOut(BaseModel):
@@ -211,7 +221,7 @@ class WayOut(BaseModel):
 
 class SyncOut(BaseModel):
     """How the opportunity compares with the CRM: `agreed`, `pending`, `blocked` (the CRM refused) or `quarantined`
-    (its stage is not mapped)."""
+    (then `code` and `reason` say why)."""
 
     state: str = Field(examples=["agreed"])
     base_stage: str

@@ -17,6 +17,7 @@ from stage_engine.domain.pipeline import (
     OtherPipelinePolicy,
     RuleMode,
     SkipPolicy,
+    VoidedEvidencePolicy,
 )
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
@@ -153,6 +154,9 @@ class RuleBody(_Strict):
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
     reason_code: str = Field("", max_length=64, description="needed to close as lost or abandoned by itself")
     back: bool = Field(False, description="it leads to an earlier stage on purpose")
+    lasting: str = Field(
+        "", max_length=8, examples=["3d", "2bd"], description="of one that leads back: how long it must have held"
+    )
     actions: list[ActionBody] = Field(default=[], max_length=20, description="what its moves ask for")
 
 
@@ -217,6 +221,15 @@ class DraftBody(_Strict):
     )
     obligations: list[ObligationBody] = Field(default=[], max_length=20, description="what owners owe by a time")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
+    cascade_at_most: int = Field(
+        1, ge=1, le=50, description="moves by rules that may follow one another from one input"
+    )
+    voided_evidence: VoidedEvidencePolicy = Field(
+        VoidedEvidencePolicy.KEEP, description="what becomes of a stage whose evidence a person voids"
+    )
+    alternations_at_most: int = Field(
+        3, ge=1, le=20, description="how often within an hour it may go to and fro before it is quarantined"
+    )
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
     @model_validator(mode="after")

@@ -26,6 +26,11 @@ KNOWN_FACTS = 20
 _ROLES = ("admin", "manager", "rep")
 
 
+def strongest_role(caller: Principal) -> str:
+    """The role that is put on record with what a caller does."""
+    return next((role for role in _ROLES if role in caller.roles), "")
+
+
 class Commanding:
     def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
         self._uow = uow
@@ -46,7 +51,7 @@ class Commanding:
         command = self._command(opportunity_id, request, expected_revision)
         if request.facts:
             command = replace(command, facts=_supplied(pipeline, request))
-        (decided,) = await self._deciding.decide([Arrival(command)])
+        decided = (await self._deciding.decide([Arrival(command)]))[0]
         for reason in decided.decision.reasons:
             if reason.code is Code.STALE_REVISION:
                 check_revision(expected_revision, opportunity.revision)
@@ -68,7 +73,7 @@ class Commanding:
             to_stage=request.to_stage,
             expected_revision=expected_revision,
             actor=self._caller.person_id,
-            role=next((role for role in _ROLES if role in self._caller.roles), ""),
+            role=strongest_role(self._caller),
             may_override=self._caller.may(OVERRIDE),
             reason_code=request.reason_code,
             text=request.text,

@@ -16,7 +16,7 @@ from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import HoldRequest, Input, Observation
+from stage_engine.domain.inputs import HoldRequest, Hop, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import (
@@ -112,7 +112,9 @@ class Deciding:
             if calendars:
                 ruleset = ruleset.in_calendar(calendars[_owner(arrival.given, opportunity)])
             for step in fold(opportunity, (arrival.given,), ruleset, now, known.setdefault(opportunity_id, set())):
-                made.append(self._record(arrival, step, ruleset))
+                # The moves that it led on to came by the same event, and not with its evidence.
+                of = Arrival(step.given, cause=arrival.cause) if isinstance(step.given, Hop) else arrival
+                made.append(self._record(of, step, ruleset))
                 steps.append((step, ruleset))
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]

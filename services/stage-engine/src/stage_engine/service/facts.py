@@ -1,7 +1,7 @@
 """Facts that programs report of subjects."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
@@ -95,7 +95,8 @@ class FactReports:
         except ValueError as error:
             return _refused(item, "FACT_TYPE", f"{item.name} is of type {kind.type}: {error}.")
         fact = FactInForce(item.name, value, item.source, item.observed_at)
-        return FactChange(item.idempotency_key, item.subject_id, item.source, (fact,), self._caller.subject)
+        change = FactChange(item.idempotency_key, item.subject_id, item.source, (fact,), self._caller.subject)
+        return replace(change, hops=item.hops) if item.hops else change
 
 
 def _places_by(pipeline: Pipeline, name: str) -> bool:

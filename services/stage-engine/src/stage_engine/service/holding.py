@@ -47,7 +47,7 @@ class Holding:
         opportunity_id = given.opportunity_id
         opportunity, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, opportunity_id)
         check_revision(given.expected_revision, opportunity.revision)
-        (decided,) = await self._deciding.decide([Arrival(given)])
+        decided = (await self._deciding.decide([Arrival(given)]))[0]
         outcome = decided.decision.outcome.value
         detail = {"decision_id": str(decided.record.decision_id), "outcome": outcome}
         await record(self._uow, self._caller, action, opportunity_id, **detail)

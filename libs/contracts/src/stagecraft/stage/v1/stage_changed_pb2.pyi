@@ -51,7 +51,7 @@ CAUSE_CRM: Cause
 CAUSE_IMPORT: Cause
 
 class StageChanged(_message.Message):
-    __slots__ = ("transition_id", "opportunity_id", "pipeline_key", "pipeline_version", "revision", "kind", "from_stage", "to_stage", "to_category", "skipped_stages", "visit_no", "cycle_no", "cause", "rule_id", "submission_id", "decision_id", "actor", "reason_code", "earned_stage", "changed_at", "object_type")
+    __slots__ = ("transition_id", "opportunity_id", "pipeline_key", "pipeline_version", "revision", "kind", "from_stage", "to_stage", "to_category", "skipped_stages", "visit_no", "cycle_no", "cause", "rule_id", "submission_id", "decision_id", "actor", "reason_code", "earned_stage", "changed_at", "object_type", "taken_back", "hops")
     TRANSITION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -73,6 +73,8 @@ class StageChanged(_message.Message):
     EARNED_STAGE_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_BACK_FIELD_NUMBER: _ClassVar[int]
+    HOPS_FIELD_NUMBER: _ClassVar[int]
     transition_id: str
     opportunity_id: str
     pipeline_key: str
@@ -94,4 +96,16 @@ class StageChanged(_message.Message):
     earned_stage: str
     changed_at: _timestamp_pb2.Timestamp
     object_type: str
-    def __init__(self, transition_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., revision: _Optional[int] = ..., kind: _Optional[_Union[TransitionKind, str]] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., to_category: _Optional[_Union[_pipeline_published_pb2.Category, str]] = ..., skipped_stages: _Optional[_Iterable[str]] = ..., visit_no: _Optional[int] = ..., cycle_no: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., rule_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., decision_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason_code: _Optional[str] = ..., earned_stage: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., object_type: _Optional[str] = ...) -> None: ...
+    taken_back: TakenBack
+    hops: int
+    def __init__(self, transition_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., revision: _Optional[int] = ..., kind: _Optional[_Union[TransitionKind, str]] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., to_category: _Optional[_Union[_pipeline_published_pb2.Category, str]] = ..., skipped_stages: _Optional[_Iterable[str]] = ..., visit_no: _Optional[int] = ..., cycle_no: _Optional[int] = ..., cause: _Optional[_Union[Cause, str]] = ..., rule_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., decision_id: _Optional[str] = ..., actor: _Optional[str] = ..., reason_code: _Optional[str] = ..., earned_stage: _Optional[str] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., object_type: _Optional[str] = ..., taken_back: _Optional[_Union[TakenBack, _Mapping]] = ..., hops: _Optional[int] = ...) -> None: ...
+
+class TakenBack(_message.Message):
+    __slots__ = ("category", "revision", "cycle_no")
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    CYCLE_NO_FIELD_NUMBER: _ClassVar[int]
+    category: _pipeline_published_pb2.Category
+    revision: int
+    cycle_no: int
+    def __init__(self, category: _Optional[_Union[_pipeline_published_pb2.Category, str]] = ..., revision: _Optional[int] = ..., cycle_no: _Optional[int] = ...) -> None: ...

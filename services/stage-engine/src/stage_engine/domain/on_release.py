@@ -1,0 +1,50 @@
+"""Deciding on the end of a quarantine: a person says whose stage counts where the engine and the CRM contested it."""
+
+from datetime import datetime
+
+from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Keep, ReleaseRequest
+from stage_engine.domain.move import IN_FLIGHT_LIMIT, Move, is_against_evidence, moved
+from stage_engine.domain.opportunity import Opportunity, Override
+
+REASON = "RELEASED"
+
+
+def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, now: datetime) -> Ruling:
+    """Keeping the CRM's stage writes nothing, so that nothing there is set off; keeping the engine's brings the CRM to
+    it. Rules are asked again at the next input."""
+    objection = _objection(opportunity, given)
+    if objection is not None:
+        return Ruling(Outcome.REJECTED, opportunity, (objection,))
+    ours, theirs = opportunity.stage_key, opportunity.base_stage
+    freed = opportunity.changed(contested=False, quarantined=False, tugs=())
+    if theirs == ours or theirs not in rules.pipeline:
+        return Ruling(Outcome.ACCEPTED, freed)
+    if given.keep is Keep.ENGINE:
+        write = (opportunity.revision, ours)
+        in_flight = (*(w for w in freed.in_flight if w != write), write)[-IN_FLIGHT_LIMIT:]
+        return Ruling(Outcome.ACCEPTED, freed.changed(in_flight=in_flight), write=True)
+    override = None
+    if is_against_evidence(freed, rules.pipeline, theirs):
+        override = Override(theirs, now, given.actor, "", REASON, given.reason, None)
+    move = Move(theirs, Cause.PERSON, now, actor=given.actor, reason_code=REASON, override=override)
+    after, transition = moved(freed, rules.pipeline, move)
+    # The CRM holds it already.
+    after = after.changed(base_stage=theirs, base_revision=after.revision, in_flight=(), sync_error=None)
+    return Ruling(Outcome.ACCEPTED, after, transition=transition)
+
+
+def _objection(opportunity: Opportunity, given: ReleaseRequest) -> Reason | None:
+    if given.expected_revision != opportunity.revision:
+        text = f"it is at revision {opportunity.revision}, the command was meant for {given.expected_revision}"
+        return Reason(Code.STALE_REVISION, "", None, text)
+    if not opportunity.contested:
+        text = "its stage is not contested: there is nothing to release"
+        return Reason(Code.FAILED, "command.release", None, text)
+    if not given.may_release:
+        text = "releasing it takes a command of a role that may override"
+        return Reason(Code.FAILED, "command.role", None, text)
+    if not given.reason.strip():
+        return Reason(Code.MISSING, "command.reason", None, "releasing it needs a reason")
+    return None

@@ -1,0 +1,127 @@
+"""A person takes something back: an outcome, evidence, a quarantine."""
+
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.audit import record
+from kit.http.auth import Principal
+from kit.http.etag import check_revision
+from kit.ids import uuid7
+
+from stage_engine.domain.inputs import Command, Input, ReleaseRequest, Submission, VoidRequest
+from stage_engine.domain.on_submission import score_of
+from stage_engine.domain.opportunity import Opportunity, Score
+from stage_engine.domain.replay import decode_input
+from stage_engine.errors import EvidenceNotFound, StageUnknown
+from stage_engine.repository.views import ViewRepository
+from stage_engine.schemas.reversals import ReleaseBody, ReopenBody, VoidBody
+from stage_engine.service.commanding import OVERRIDE, strongest_role
+from stage_engine.service.deciding import Arrival, Decided, Deciding
+from stage_engine.service.rulesets import Rulesets
+from stage_engine.service.subjects import demanded
+
+
+class Reversing:
+    """The decision on the wish, also when it is a refusal. PreconditionFailedProblem when the subject has moved on:
+    then nothing is logged."""
+
+    def __init__(self, uow: UnitOfWork, caller: Principal, object_type: str) -> None:
+        self._uow = uow
+        self._caller = caller
+        self._object_type = object_type
+        self._rulesets = Rulesets(uow)
+        self._deciding = Deciding(uow, self._rulesets)
+        self._views = ViewRepository(uow.session)
+
+    async def reopen(self, record_id: str, body: ReopenBody, expected_revision: int) -> Decided:
+        """Back into the open stage that it was closed in, unless another is named. StageUnknown where neither is
+        known."""
+        self._caller.demand(OVERRIDE)
+        subject = await self._subject(record_id, expected_revision)
+        pipeline = (await self._rulesets.of([(subject.pipeline_key, subject.pipeline_version)])).popitem()[1].pipeline
+        target = body.to_stage or (subject.last_open if subject.last_open in pipeline else pipeline.first)
+        if target not in pipeline or not pipeline.is_open(target):
+            raise StageUnknown(pipeline.key, target, "open ")
+        given = Command(
+            command_id=str(uuid7()),
+            opportunity_id=record_id,
+            to_stage=target,
+            expected_revision=expected_revision,
+            actor=self._caller.person_id,
+            role=strongest_role(self._caller),
+            may_override=True,
+            reason_code=body.reason_code,
+            text=body.text,
+            override=False,
+            skip=False,
+            expires_at=None,
+            reopens=True,
+        )
+        return await self._decide(given, "opportunity.reopen_requested", to_stage=target)
+
+    async def void(self, record_id: str, submission_id: str, body: VoidBody) -> Decided:
+        """The submission counts no more; the latest other answers to the same assessment do again. EvidenceNotFound for
+        a submission that no decision on the subject rests on."""
+        self._caller.demand(OVERRIDE)
+        subject, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, record_id)
+        evidence = await self._evidence(record_id)
+        voided = next((each for each in evidence if each.submission_id == submission_id), None)
+        if voided is None:
+            raise EvidenceNotFound(record_id, submission_id)
+        given = VoidRequest(
+            command_id=str(uuid7()),
+            opportunity_id=record_id,
+            submission_id=submission_id,
+            assessment_key=voided.assessment_key,
+            remaining=_remaining(subject, evidence, voided),
+            actor=self._caller.person_id,
+            role=strongest_role(self._caller),
+            may_void=True,
+            reason=body.reason,
+        )
+        return await self._decide(given, "opportunity.evidence_voided", submission_id=submission_id)
+
+    async def release(self, record_id: str, body: ReleaseBody, expected_revision: int) -> Decided:
+        """The quarantine of a contested stage ends."""
+        self._caller.demand(OVERRIDE)
+        await self._subject(record_id, expected_revision)
+        given = ReleaseRequest(
+            command_id=str(uuid7()),
+            opportunity_id=record_id,
+            expected_revision=expected_revision,
+            actor=self._caller.person_id,
+            may_release=True,
+            keep=body.keep,
+            reason=body.reason,
+        )
+        return await self._decide(given, "opportunity.release_requested", keep=body.keep.value)
+
+    async def _subject(self, record_id: str, expected_revision: int) -> Opportunity:
+        subject, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, record_id)
+        check_revision(expected_revision, subject.revision)
+        return subject
+
+    async def _evidence(self, record_id: str) -> list[Submission]:
+        found = [decode_input(text) for text in await self._views.submissions(record_id)]
+        return [each for each in found if isinstance(each, Submission)]
+
+    async def _decide(self, given: Input, action: str, **detail: str) -> Decided:
+        decided = (await self._deciding.decide([Arrival(given)]))[0]
+        outcome = decided.decision.outcome.value
+        decision_id = str(decided.record.decision_id)
+        await record(
+            self._uow, self._caller, action, given.opportunity_id, decision_id=decision_id, outcome=outcome, **detail
+        )
+        return decided
+
+
+def _remaining(subject: Opportunity, evidence: list[Submission], voided: Submission) -> Score | None:
+    """The latest score of the assessment that could count, without what is voided."""
+    gone = {*subject.voided, voided.submission_id}
+    scores = [
+        score_of(each, each.score)
+        for each in evidence
+        if each.assessment_key == voided.assessment_key
+        and each.submission_id not in gone
+        and each.score is not None
+        and (each.entitled or each.submitted_by == subject.owner_id)
+    ]
+    return max(scores, key=lambda score: score.order, default=None)
