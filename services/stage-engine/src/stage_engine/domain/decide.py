@@ -8,6 +8,7 @@
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
     Reassignment another pipeline: the stage that its mapping names
+    ApprovalAnswer, ProposalAnswer   a person: yes or no to a move that waits for it, or that a rule proposes
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -18,27 +19,32 @@ from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
+    ApprovalAnswer,
     Command,
     FactChange,
     HoldRequest,
     Input,
     Migration,
     Observation,
+    ProposalAnswer,
     Reassignment,
     ResumeRequest,
     Submission,
     TimerFired,
 )
+from stage_engine.domain.on_approval import on_approval
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
+from stage_engine.domain.on_proposal import on_proposal
 from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import with_clocks
+from stage_engine.domain.with_pending import carried_over, with_pending
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -59,9 +65,11 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return with_clocks(opportunity, on_migration(opportunity, given, pipeline, now), pipeline, now)
+        ruling = carried_over(given, on_migration(opportunity, given, pipeline, now), pipeline)
+        return with_clocks(opportunity, ruling, pipeline, now)
     if isinstance(given, Reassignment):
-        return with_clocks(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_pending(opportunity, on_reassignment(opportunity, given, pipeline, now), rules, now)
+        return with_clocks(opportunity, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -69,7 +77,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    ruling = with_clocks(opportunity, _handled(opportunity, given, rules, now, unblocked=lapsed), pipeline, now)
+    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = with_clocks(opportunity, with_pending(opportunity, handled, rules, now), pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
 
 
@@ -86,6 +95,10 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
         return on_resume(opportunity, given, rules, now)
+    if isinstance(given, ApprovalAnswer):
+        return on_approval(opportunity, given, rules, now)
+    if isinstance(given, ProposalAnswer):
+        return on_proposal(opportunity, given, rules, now)
     assert isinstance(given, Command)
     return on_command(opportunity, given, rules, now)
 
@@ -124,4 +137,6 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.ended_requests,
+        ruling.ended_proposals,
     )

@@ -5,6 +5,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Proposal, ProposalState
 from stage_engine.domain.value import value
 
 
@@ -47,6 +48,9 @@ class Code(StrEnum):
     EDIT_REVERTED = "EDIT_REVERTED"
     NO_LONGER_SUPPORTED = "NO_LONGER_SUPPORTED"
     AUTOMATION_OFF = "AUTOMATION_OFF"
+    APPROVAL_PENDING = "APPROVAL_PENDING"
+    NOT_APPROVER = "NOT_APPROVER"
+    BREAKER_OPEN = "BREAKER_OPEN"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -100,6 +104,8 @@ class Cause(StrEnum):
     PERSON = "person"
     CRM = "crm"
     IMPORT = "import"
+    # A person accepted what a rule proposed.
+    PROPOSAL = "proposal"
 
 
 @value
@@ -144,6 +150,28 @@ class MoveOutcome:
 
 
 @value
+class EndedRequest:
+    """A move that is not waited for any more: how that came, by whom, and what it lacks now."""
+
+    request: ApprovalRequest
+    state: ApprovalState
+    by: str = ""
+    text: str = ""
+    missing: tuple[Reason, ...] = ()
+
+
+@value
+class EndedProposal:
+    """A proposal that is not open any more: how that came, by whom, and what it lacks now."""
+
+    proposal: Proposal
+    state: ProposalState
+    by: str = ""
+    text: str = ""
+    missing: tuple[Reason, ...] = ()
+
+
+@value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
     `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
@@ -157,6 +185,8 @@ class Ruling:
     write: bool = False
     stuck: bool = False
     move: MoveOutcome | None = None
+    ended_requests: tuple[EndedRequest, ...] = ()
+    ended_proposals: tuple[EndedProposal, ...] = ()
 
 
 @value
@@ -188,3 +218,5 @@ class Decision:
     # Whose business hours were in force, empty of those that are built in.
     calendar: str = ""
     move: MoveOutcome | None = None
+    ended_requests: tuple[EndedRequest, ...] = ()
+    ended_proposals: tuple[EndedProposal, ...] = ()

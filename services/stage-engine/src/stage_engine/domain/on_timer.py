@@ -10,6 +10,7 @@ from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import HOLD, OVERRIDE, after_firing
+from stage_engine.domain.with_pending import expired
 
 
 def on_timer(
@@ -23,6 +24,9 @@ def on_timer(
         return Ruling(Outcome.NO_OP, opportunity, (Reason(Code.SUPERSEDED, "", None, text),))
     timer = pipeline.timer(given.key)
     fired = after_firing(running, timer, pipeline, opportunity.decision_no, now)
+    over = expired(opportunity, given.key)
+    if over is not None:
+        return over
     after = opportunity.changed(timers={**opportunity.timers, given.key: fired})
     triggers = frozenset() if timer is None else frozenset({timer.reads})
     if given.key == OVERRIDE:

@@ -9,6 +9,7 @@ from typing import Any
 from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.pending import ApprovalRequest, Proposal
 from stage_engine.domain.value import value
 
 
@@ -144,6 +145,9 @@ class Opportunity:
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
     held: Held = NEVER_HELD
+    # The move that waits for approval, and what rules propose, by the rule.
+    approval_request: ApprovalRequest | None = None
+    proposals: Mapping[str, Proposal] = field(default_factory=dict)
 
     @property
     def due_at(self) -> datetime | None:

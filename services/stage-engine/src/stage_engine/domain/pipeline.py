@@ -5,6 +5,7 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stage_engine.domain.approval import Approval
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.clocks import Timer
 from stage_engine.domain.facts import (
@@ -123,6 +124,8 @@ class Stage:
     timers: tuple[Timer, ...] = ()
     expected_days: int | None = None
     stalled_after_days: int | None = None
+    # Asked of what comes here, but for a way back.
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +153,8 @@ class Rule:
     priority: int = 0
     reason_code: str = ""
     back: bool = False
+    # Asked of this step in place of what its target asks, whoever makes it.
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,10 @@ class Pipeline:
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
+    # How long what rules propose is waited for.
+    proposals_expire_after: str = "30d"
+    # Whether any move has to be approved.
+    asks_approval: bool = field(init=False, repr=False, compare=False)
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -240,7 +249,10 @@ class Pipeline:
         object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
         object.__setattr__(self, "is_clocked", bool(timers) or expires)
+        approvals = [each.approval.expires_after for each in (*self.stages, *self.rules) if each.approval is not None]
+        object.__setattr__(self, "asks_approval", bool(approvals))
         in_business = any("b" in t.after + t.repeats for t in timers.values())
+        in_business |= any("b" in text for text in (*approvals, self.proposals_expire_after))
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
         object.__setattr__(self, "uses_calendar", in_business or aged)
 

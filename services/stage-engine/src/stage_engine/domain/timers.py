@@ -1,7 +1,8 @@
 """The timers of an opportunity: set, kept, paused and ended with whatever changes it.
 
 A timer is fenced by its visit and by the decision that set it: what fires later than it was cancelled changes nothing.
-The engine keeps its own beside those of the pipeline: for the end of an override and of a hold, and of evidence.
+The engine keeps its own beside those of the pipeline: for the end of an override and of a hold, of
+evidence, and of what waits for people.
 """
 
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.with_pending import moments
 
 OVERRIDE = "@override"
 HOLD = "@hold"
@@ -51,7 +53,8 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
         return ruling
     override = after.override
     ends = override is not None and override.expires_at is not None
-    if not (pipeline.is_clocked or after.timers or after.hold or ends) and after.held == NEVER_HELD:
+    waits = after.approval_request is not None or bool(after.proposals)
+    if not (pipeline.is_clocked or after.timers or after.hold or ends or waits) and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
         after = resumed(after, pipeline, now)
@@ -83,6 +86,8 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         yield _Wanted(OVERRIDE, override.expires_at, 0)
     if hold is not None and hold.until is not None:
         yield _Wanted(HOLD, hold.until, 0)
+    for key, at in moments(after):
+        yield _Wanted(key, at, 0)
     for key, score in after.scores.items():
         days = pipeline.max_age_of(key)
         if days is not None:
