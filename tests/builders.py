@@ -24,6 +24,7 @@ from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, As
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.common.v1.visit_pb2 import Visit
+from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_DONE, ActionSettled
 from stagecraft.crm.v1.activity_observed_pb2 import ACTIVITY_KIND_CALL, DIRECTION_INBOUND, ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -32,6 +33,7 @@ from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_IMPORTED, Map
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
+from stagecraft.stage.v1.action_requested_pb2 import ACTION_KIND_TASK, ActionRequested
 from stagecraft.stage.v1.pipeline_published_pb2 import (
     CATEGORY_LOST,
     CATEGORY_OPEN,
@@ -269,6 +271,36 @@ def crm_write_parked(**changes: Any) -> CrmWriteParked:
     return CrmWriteParked(**_write() | {"code": "FIELD", "reason": "no", "parked_at": MOMENT} | changes)
 
 
+def action_requested(**changes: Any) -> ActionRequested:
+    """A decision asks for a call."""
+    fields = {
+        "action_id": str(uuid4()),
+        "opportunity_id": OPPORTUNITY,
+        "object_type": "opportunity",
+        "decision_id": str(uuid4()),
+        "revision": 1,
+        "action_key": "call",
+        "kind": ACTION_KIND_TASK,
+        "text": "Call the customer",
+        "person_id": "005000000000001AAA",
+        "requested_at": MOMENT,
+        "expires_at": datetime(2999, 1, 1, tzinfo=UTC),
+    }
+    return ActionRequested(**fields | changes)
+
+
+def action_settled(**changes: Any) -> ActionSettled:
+    """The CRM holds what was asked for."""
+    fields = {
+        "action_id": str(uuid4()),
+        "opportunity_id": OPPORTUNITY,
+        "settlement": SETTLEMENT_DONE,
+        "record_id": "00T000000000001AAA",
+        "settled_at": MOMENT,
+    }
+    return ActionSettled(**fields | changes)
+
+
 def stage_recommended(**changes: Any) -> StageRecommended:
     """A recommendation to move on to discovery."""
     fields = {
@@ -320,4 +352,6 @@ _BUILDERS: Mapping[str, Callable[..., Message]] = {
     "CrmWriteConfirmed": crm_write_confirmed,
     "CrmWriteParked": crm_write_parked,
     "StageRecommended": stage_recommended,
+    "ActionRequested": action_requested,
+    "ActionSettled": action_settled,
 }

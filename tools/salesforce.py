@@ -22,6 +22,9 @@ TARGET = ROOT / "deploy" / "salesforce"
 API_VERSION = "67.0"
 SUBJECTS = (schema.OPPORTUNITY, schema.LEAD, schema.ACCOUNT)
 OBJECTS = (*SUBJECTS, schema.ASSESSMENT, schema.ANSWER)
+# Tasks and meetings have their custom fields in common.
+ACTIVITY = "Activity"
+ACTIVITIES = (schema.TASK, schema.EVENT)
 # Read for facts; a user who may see an opportunity may see its contact roles.
 READ_ONLY = (schema.CONTACT, schema.CAMPAIGN)
 # Change events come only to a user who may see all records.
@@ -63,6 +66,8 @@ def files(account_stage: str = schema.STAGE_FIELDS["Account"]) -> dict[str, str]
     for obj in SUBJECTS:
         path = f"{_BASE}/objects/{obj.name}/validationRules/Stagecraft_Stage_Conflict.validationRule-meta.xml"
         found[path] = _document("ValidationRule", rule(obj, account_stage))
+    for field in custom(schema.TASK):
+        found[f"{_BASE}/objects/{ACTIVITY}/fields/{field.name}.field-meta.xml"] = _field(schema.TASK, field)
     for obj in OBJECTS:
         folder = f"{_BASE}/objects/{obj.name}"
         if obj.name.endswith("__c"):
@@ -147,7 +152,7 @@ def _object(obj: SObject) -> str:
 
 def _permissions() -> str:
     body = "\n"
-    for obj in OBJECTS:
+    for obj in (*OBJECTS, *ACTIVITIES):
         # Required and master-detail fields cannot be named: whoever may edit the object may edit them.
         for field in (each for each in custom(obj) if not each.required):
             body += _section("fieldPermissions", editable="true", field=f"{obj.name}.{field.name}", readable="true")
@@ -165,7 +170,10 @@ def _permissions() -> str:
             object=obj.name,
             viewAllRecords=str(obj in SEEN_WHOLE).lower(),
         )
-    body += "".join(_section("userPermissions", enabled="true", name=name) for name in ("ApiEnabled", "ViewAllUsers"))
+    body += "".join(
+        _section("userPermissions", enabled="true", name=name)
+        for name in ("ApiEnabled", "EditEvent", "EditTask", "ViewAllUsers")
+    )
     return _document("PermissionSet", body)
 
 
@@ -177,7 +185,10 @@ def _all_data() -> str:
 
 def _manifest() -> str:
     kinds = {
-        "CustomField": [f"{obj.name}.{field.name}" for obj in OBJECTS for field in custom(obj)],
+        "CustomField": [
+            *(f"{ACTIVITY}.{field.name}" for field in custom(schema.TASK)),
+            *(f"{obj.name}.{field.name}" for obj in OBJECTS for field in custom(obj)),
+        ],
         "CustomObject": [obj.name for obj in OBJECTS if obj.name.endswith("__c")],
         "PermissionSet": ["Stagecraft_Activities", "Stagecraft_Integration"],
         "PlatformEventChannelMember": list(_MEMBERS),

@@ -25,7 +25,7 @@ MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID = UUID(int=7)
 
 IDS = {
-    "change_id", "decision_id", "input_id", "intent_id", "profile_id", "recommendation_id", "score_id",
+    "action_id", "change_id", "decision_id", "input_id", "intent_id", "profile_id", "recommendation_id", "score_id",
     "submission_id", "transition_id", "write_id",
 }  # fmt: skip
 DECIMALS = {
@@ -35,6 +35,9 @@ DECIMALS = {
 DATES = {"date"}
 
 MAY_BE_EMPTY = {
+    "ActionField": {"value"},
+    "ActionRequested": {"text", "details", "person_id", "target", "fields", "due_at", "object_type"},
+    "ActionSettled": {"code", "words", "record_id"},
     "ActivityObserved": {"direction", "person_id", "outcome"},
     "AssessmentPublished": {"description"},
     "AssessmentSubmitted": {"answers", "visible_questions", "visit", "move"},
@@ -284,7 +287,9 @@ def readers(service: str) -> dict[str, list[Callable[[Any], object]]]:
             continue
         first, *others = get_type_hints(function).items()
         kind = get_args(first[1])[0] if get_origin(first[1]) is Received else first[1]
-        given = {parameter: {str: "x", int: 1}[hint] for parameter, hint in others if parameter != "return"}
+        given = {
+            parameter: {str: "x", int: 1, datetime: MOMENT}[hint] for parameter, hint in others if parameter != "return"
+        }
         wrap = received if get_origin(first[1]) is Received else lambda message: message
 
         def read(message: Any, function: Any = function, wrap: Any = wrap, given: Any = given) -> object:

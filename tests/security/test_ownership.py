@@ -34,6 +34,7 @@ ALLOWED = {
         "diff_pipeline_versions": _DEFINITIONS,
         "get_modes": _DEFINITIONS,
         "get_calendar": "when people work",
+        "get_assignment_rules": _DEFINITIONS,
         "list_migrations": _DEFINITIONS,
         "get_migration": _DEFINITIONS,
         "list_worklist": _OWN,
@@ -41,7 +42,9 @@ ALLOWED = {
         "list_leads": _OWN,
         "list_accounts": _OWN,
         "list_unplaced": _OWN,
+        "list_obligations": _OWN,
         "list_changes": _OWN,
+        "list_actions": _OWN,
         "list_recommendations": _OWN,
         "submit_batch": "taken in, and held for a manager",
         "preview_recommendation": _AGGREGATES,
@@ -56,6 +59,7 @@ ALLOWED = {
         "get_assessment_template": "shipped",
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",
+        "simulate_assignment_rules": "tried out on what they have, which is nothing",
     },
 }
 # A manager of another team, and the one above this team who has left, see no more of it than a rep does.
@@ -64,6 +68,8 @@ ALLOWED["manager"] = ALLOWED["left"] = {
     "list_held_submissions": _OWN,
     "get_funnel": "counts of what they see, which is nothing",
     "get_optimism_gap": "counts of what they see, which is nothing",
+    "get_not_report": "counts of what they see, which is nothing",
+    "get_speed_to_lead": "counts of what they see, which is nothing",
 }
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},

@@ -1,17 +1,19 @@
 """Activities become facts, whatever the order in which the CRM tells of them."""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from kit.ids import uuid7
-from stage_engine.domain.activities import Activity, Change, Total, changes_of, facts_of, latest
+from stage_engine.domain.activities import Activity, Change, Total, asked_of, changes_of, facts_of, latest, withdrawn_of
 from stage_engine.domain.facts import ACTIVITY_KINDS, kind_by_name
+from stage_engine.domain.inputs import FactChange, Occasion
 from stage_engine.domain.literals import type_of
 from stagecraft.crm.v1 import activity_observed_pb2 as pb
 from testing.service import eventually
@@ -96,6 +98,48 @@ class TestDomain:
             assert kind is not None, fact.name
             assert fact.value is not None
             assert type_of(fact.value) is kind.type
+
+
+OBLIGATION = {
+    "key": "call", "name": "Call", "within": "3h", "met_by": "activity.call.last_at", "starts": "on_first_sight",
+}  # fmt: skip
+
+
+class TestAsked:
+    """What obligations are told of activities leads to one result, in whatever order these are heard of."""
+
+    def owed(self, world: Any, batches: list[list[Activity]]) -> Any:
+        rules, now = world.ruleset(obligations=[OBLIGATION]), START + timedelta(hours=9)
+        held: dict[tuple[str, str], Activity] = {}
+        seen = world.observation("prospecting", occasion=Occasion.CREATED)
+        subject = world.decide(None, seen, rules).opportunity
+        for batch in batches:
+            new = latest(held, batch)
+            withdrawn = withdrawn_of(held, new)
+            held |= {each.key: each for each in new}
+            others = [each for each in held.values() if withdrawn and each.subject_id == "o1"]
+            asked = asked_of(new, withdrawn, others).get("o1")
+            if asked is not None:
+                change = FactChange(str(uuid7()), "o1", "crm", (), "", asked.touches, asked.withdrawn)
+                subject = world.decide(subject, change, rules, now).opportunity
+        met = [a.occurred_at for a in held.values() if a.counts and a.kind == "call"]
+        last = world.decide(subject, FactChange("end", "o1", "crm", ()), rules, now).opportunity
+        return min(met, default=None), last.owing["call"].owed[-1]
+
+    @settings(max_examples=60)
+    @given(st.lists(STATES, max_size=10), st.randoms(use_true_random=False), st.integers(1, 4))
+    def test_the_first_call_that_counts_meets_it(
+        self, world: Any, states: list[Activity], chance: Any, size: int
+    ) -> None:
+        mine = [replace(each, subject_id="o1") for each in states]
+        again = mine + (chance.choices(mine, k=len(mine)) if mine else [])
+        chance.shuffle(again)
+        first, owed = self.owed(world, [mine])
+        other, same = self.owed(world, [again[n : n + size] for n in range(0, len(again), size)])
+        assert (other, same) == (first, owed)
+        assert owed.met_at == first
+        late = first is not None and first > START + timedelta(hours=3)
+        assert owed.state == ("missed" if first is None else "late" if late else "met")
 
 
 CALLED = {"fact": "activity.call.count", "cell": ">= 2"}

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -39,7 +40,7 @@ st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=F
 class TestBytes:
     @given(
         st.builds(Submission) | st.builds(Observation) | st.builds(Command) | st.builds(FactChange)
-        | st.builds(TimerFired) | st.builds(HoldRequest) | st.builds(ResumeRequest)
+        | st.builds(TimerFired) | st.builds(HoldRequest) | st.builds(ResumeRequest) | st.builds(Assignment)
     )  # fmt: skip
     def test_an_input_reads_as_it_was_written(self, value: Input) -> None:
         document = encode_input(value)

@@ -126,3 +126,30 @@ def test_nothing_differs_silently(world: Any, field: str, number: int) -> None:
     told = {each.key for each in differences(world.pipeline(), other)}
     assert told == ({other.rules[number].rule_id} if other != world.pipeline() else set())
     assert differences(other, other) == []
+
+
+def test_actions_come_change_and_go(world: Any) -> None:
+    stages = world.document()["stages"]
+    call = {"key": "call", "kind": "task", "text": "Call"}
+    stages[0]["on_entry"] = [call]
+    with_call = world.pipeline(stages=stages, rule_0={"actions": [{**call, "key": "again"}]})
+    assert [each.text for each in differences(world.pipeline(), with_call)] == [
+        "Prospecting, entry action call is new, task: Call.",
+        "Prospecting → Discovery, action again is new, task: Call.",
+    ]
+    stages[0]["on_entry"] = [{**call, "text": "Write"}]
+    changed = world.pipeline(stages=stages)
+    assert [each.text for each in differences(with_call, changed)] == [
+        "Prospecting, entry action call: text Call becomes Write.",
+        "Prospecting → Discovery, action again is dropped: task: Call.",
+    ]
+
+
+def test_what_is_owed_reads_as_a_person_says_it(world: Any) -> None:
+    call = {"key": "call", "name": "Call the customer", "within": "90d", "repeats": "90d", "starts": "on_first_sight",
+            "met_by": "activity.call.last_at"}  # fmt: skip
+    assert texts(world, obligations=[call], reassign_after="14d") == [
+        "The pipeline: obligations none becomes “Call the customer” within 90d on_first_sight, again each 90d, met by"
+        " activity.call.last_at.",
+        "The pipeline: time without a touch after which another owner is chosen none becomes 14d.",
+    ]

@@ -11,6 +11,7 @@ from kit.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
 from stage_engine.errors import PLURALS
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED
 from testing.service import ServiceUnderTest, eventually
 
 from tests.builders import person_observed, sample
@@ -113,7 +114,8 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
 async def _stage_engine(owner: Owner) -> dict[str, Any]:
     await owner.call("POST", "/pipelines", BODIES["create_pipeline"])
     await owner.call("POST", "/pipelines/field_example/publish")
-    await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
+    created = {"owner_id": REP, "kind": OBSERVATION_KIND_CREATED}
+    await owner.tell("RecordObserved", amount=AMOUNT, **created)
     await owner.one(f"/opportunities/{DEAL}/decisions")
     await owner.tell("SubmissionScored", submission_id=SUBMISSION, score=SCORE)
 
@@ -125,6 +127,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
     decision = await eventually(decided)
     first = {**owner.headers, "If-Match": '"0"'}
     await owner.call_as(first, "PUT", "/calendars/tenant", BODIES["put_calendar"])
+    await owner.call_as(first, "PUT", "/assignment-rules/lead", BODIES["put_assignment_rules"])
     migration = await owner.call("POST", "/pipelines/field_example/versions/1/migrations", {})
     for object_type, plural in PLURALS.items():
         if object_type != "opportunity":
@@ -132,7 +135,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
             await owner.call("POST", "/pipelines", draft)
             await owner.call("POST", f"/pipelines/{plural}/publish")
             record = {"opportunity_id": f"{DEAL}-{object_type}", "object_type": object_type, "pipelines": (plural,)}
-            await owner.tell("RecordObserved", owner_id=REP, amount="", close_date="", **record)
+            await owner.tell("RecordObserved", amount="", close_date="", **created, **record)
             await owner.one(f"/{plural}/{DEAL}-{object_type}/decisions")
     return {
         "key": "field_example",
@@ -141,6 +144,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
         "scope": "tenant",
+        "object_type": "lead",
     }
 
 

@@ -66,7 +66,9 @@ _QUESTIONS = [
     {"key": "note", "text": "Note", "type": "text"},
 ]
 _FORM = {"title": "Fit", "questions": _QUESTIONS}
-_PIPELINE = dict(templates()["field_example"])
+# Asked for when a subject is created, so that its owner has an action to see.
+_CALL = {"key": "call", "kind": "task", "text": "Call"}
+_PIPELINE = {**templates()["field_example"], "on_first_sight": [_CALL]}
 _DRAFT = {name: value for name, value in _PIPELINE.items() if name != "key"}
 _PROFILE = profile_templates()["prospecting"].profile
 _SUBMISSION = {
@@ -98,6 +100,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "create_pipeline": _PIPELINE,
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
+    "settle_action": {"state": "done"},
     "transition_opportunity": {"to_stage": "discovery", "reason_code": "X"},
     "hold_opportunity": {"reason": "an attack"},
     "resume_opportunity": {},
@@ -106,6 +109,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "hold_account": {"reason": "an attack"},
     "resume_account": {},
     "put_calendar": {"zone": "UTC", "hours": [{"weekday": "monday", "opens": "09:00", "closes": "17:00"}]},
+    "put_assignment_rules": {"rules": []},
+    "simulate_assignment_rules": {"rules": []},
+    "assign_opportunity": {"person_id": "eve", "reason": "an attack"},
+    "assign_lead": {"person_id": "eve", "reason": "an attack"},
+    "assign_account": {"person_id": "eve", "reason": "an attack"},
     "transition_lead": {"to_stage": "discovery", "reason_code": "X"},
     "transition_account": {"to_stage": "discovery", "reason_code": "X"},
     "report_facts": {
@@ -133,7 +141,7 @@ async def call(service: ServiceUnderTest, operation: Operation, given: dict[str,
     for object_type in ("lead", "account"):
         if operation.path.startswith(f"/v1/{object_type}s/"):
             given = {**given, "record_id": f"{given['record_id']}-{object_type}"}
-    query = {"stage": "prospecting", "opportunity_id": "006A"}
+    query = {"stage": "prospecting", "opportunity_id": "006A", "key": "first_call"}
     params = {name: query[name] for name in operation.query()}
     return await service.client.request(
         operation.method, operation.url(given), params=params, headers=headers | {"If-Match": etag(1)}, **options

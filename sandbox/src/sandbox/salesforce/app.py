@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from sandbox.salesforce.clock import Clock
 from sandbox.salesforce.console import Console, console_router
+from sandbox.salesforce.conversion import conversion_router
 from sandbox.salesforce.errors import ApiError
 from sandbox.salesforce.events import SELECTED, EventLog, EventWriter
 from sandbox.salesforce.faults import Faults
@@ -64,11 +65,13 @@ def open_org(data_dir: Path, credentials_dir: Path, *, instance_url: str, keepal
     app = FastAPI(title="Simulated Salesforce org", openapi_url=None)
     app.add_middleware(Gate, faults=faults, limits=limits)
     app.state.sessions = sessions
+    app.state.org = org
     _handle_errors(app)
     tokens = TokenEndpoint(client, sessions, instance_url)
     api = Api(org, Queries(org, clock), limits, sessions, tokens, client, clock.now(), faults)
     app.include_router(oauth_router(api))
     app.include_router(data_router(api))
+    app.include_router(conversion_router(org, sessions))
     app.include_router(console_router(Console(org, faults, limits, sessions, events)))
     app.include_router(pages_router(org))
 

@@ -6,6 +6,7 @@ from sandbox.salesforce.fields import (
     STAMPS,
     Field,
     SObject,
+    key,
     long_text,
     lookup,
     picklist,
@@ -114,6 +115,9 @@ LEAD_STATUS = SObject(
 _WHO = lookup("WhoId", "Contact", "Who", "Activities", or_to=("Lead",), cascade=True)
 _WHAT = lookup("WhatId", "Opportunity", "What", "Activities", or_to=("Account",), cascade=True)
 
+# The action that asked for it.
+_ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
+
 TASK = SObject(
     "Task", "00T", "Task", "Tasks",
     (
@@ -132,6 +136,7 @@ TASK = SObject(
         Field("CallDurationInSeconds", "int", precision=8),
         text("CallDisposition"),
         long_text("Description", 32000),
+        _ACTION,
         _OWNER,
         *STAMPS,
         *HIDDEN_STAMPS,
@@ -151,7 +156,19 @@ EVENT = SObject(
         Field("DurationInMinutes", "int", precision=8),
         text("Location"),
         long_text("Description", 32000),
+        _ACTION,
         _OWNER,
+        *STAMPS,
+        *HIDDEN_STAMPS,
+    ),
+)  # fmt: skip
+
+FEED_ITEM = SObject(
+    "FeedItem", "0D5", "Feed Item", "Feed Items",
+    (
+        IDENTITY,
+        lookup("ParentId", "Opportunity", "Parent", or_to=("Lead", "Account"), cascade=True),
+        long_text("Body", 10000),
         *STAMPS,
         *HIDDEN_STAMPS,
     ),

@@ -28,6 +28,7 @@ from sandbox.salesforce.sales_objects import (
     CONTACT,
     CONTACT_ROLE,
     EVENT,
+    FEED_ITEM,
     LEAD,
     LEAD_STATUS,
     RECORD_TYPE,
@@ -222,7 +223,7 @@ ORGANIZATION = SObject(
 
 OBJECTS = (
     OPPORTUNITY, ASSESSMENT, ANSWER, ACCOUNT, USER, STAGE, HISTORY, ORGANIZATION, RECORD_TYPE, CAMPAIGN, CONTACT,
-    CONTACT_ROLE, LEAD, LEAD_STATUS, TASK, EVENT,
+    CONTACT_ROLE, LEAD, LEAD_STATUS, TASK, EVENT, FEED_ITEM,
 )  # fmt: skip
 # Those whose changes become events, as the package selects them.
 FOLLOWED = (OPPORTUNITY, USER, ACCOUNT, LEAD, TASK, EVENT, CONTACT_ROLE)

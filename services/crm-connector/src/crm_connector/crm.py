@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from crm_connector.domain.actions import Carried, CrmAction
 from crm_connector.domain.activities import Activity
 from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import Reply
@@ -186,6 +187,14 @@ class Crm(Protocol):
     async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         """Carry out each write whole or not at all, in one call; a reply to each, in order. Faults become replies
         too."""
+        ...
+
+    async def carry_out(self, action: CrmAction) -> Carried:
+        """Do what a decision asks for. Faults become replies too."""
+        ...
+
+    async def carried_out(self, action: CrmAction) -> Carried:
+        """By reading: CONFIRMED where an attempt of unknown outcome did it, AGAIN where it did nothing."""
         ...
 
     def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:

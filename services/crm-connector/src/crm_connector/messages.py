@@ -11,6 +11,7 @@ from kit.events import Received
 from kit.facts import OPPORTUNITY, fact_of
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer
+from stagecraft.crm.v1.action_settled_pb2 import ActionSettled
 from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
@@ -24,10 +25,13 @@ from stagecraft.crm.v1.record_observed_pb2 import (
 )
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import action_requested_pb2 as requests
+from stagecraft.stage.v1.action_requested_pb2 import ActionRequested
 from stagecraft.stage.v1.pipeline_published_pb2 import Category as StageCategory
 from stagecraft.stage.v1.pipeline_published_pb2 import PipelinePublished
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from crm_connector.domain.actions import ActionKind, ActionState, QueuedAction, Settled
 from crm_connector.domain.activities import Activity, Subject
 from crm_connector.domain.fields import OWNER, STAGE, currency_of, value_of
 from crm_connector.domain.observation import ClockSource, Effect, Facts, Occasion
@@ -36,7 +40,7 @@ from crm_connector.domain.stages import Category, PipelineStage
 from crm_connector.domain.writes import AnswerLine, AnswerType, Evidence, QuestionText
 from crm_connector.records import AssessmentTextRecord, OpportunityRecord, PipelineVersion, QueuedWrite
 
-__all__ = ["AssessmentPublished", "PipelinePublished", "StageDecided"]
+__all__ = ["ActionRequested", "AssessmentPublished", "PipelinePublished", "StageDecided"]
 
 _ZERO = Decimal(0)
 # The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
@@ -100,6 +104,53 @@ def read_decision(event: Received[StageDecided]) -> Decided:
         assessment_key=scored.assessment_key if scored is not None else "",
         assessment_version=scored.assessment_version if scored is not None else 0,
         traceparent=event.traceparent,
+    )
+
+
+def read_action(event: Received[ActionRequested], now: datetime) -> QueuedAction | None:
+    """What is to be done in the CRM; None for a kind that is done elsewhere."""
+    message = event.message
+    action_id = wire.uuid(message.action_id, "action_id")
+    kind = wire.word(requests.ActionKind, message.kind, "kind")
+    opportunity_id = wire.required(message.opportunity_id, "opportunity_id")
+    expires_at = wire.moment(message.expires_at, "expires_at")
+    requested_at = wire.moment(message.requested_at, "requested_at")
+    due_on = wire.moment(message.due_at, "due_at") if message.HasField("due_at") else None
+    if kind not in set(ActionKind):
+        return None
+    return QueuedAction(
+        action_id=action_id,
+        object_type=message.object_type or OPPORTUNITY,
+        opportunity_id=opportunity_id,
+        kind=ActionKind(kind),
+        text=message.text,
+        details=message.details,
+        person_id=message.person_id,
+        target=message.target,
+        fields={wire.required(field.name, "name"): field.value for field in message.fields},
+        due_on=due_on,
+        expires_at=expires_at,
+        requested_at=requested_at,
+        state=ActionState.NEW,
+        attempts=0,
+        due_at=now,
+        code="",
+        reason="",
+        traceparent=event.traceparent,
+        created_at=now,
+    )
+
+
+def action_settled(settled: Settled, now: datetime) -> ActionSettled:
+    """What became of an action."""
+    return ActionSettled(
+        action_id=str(settled.action.action_id),
+        opportunity_id=settled.action.opportunity_id,
+        settlement=f"SETTLEMENT_{settled.settlement.name}",
+        code=settled.code,
+        words=settled.words[:_LONGEST_REASON],
+        record_id=settled.record_id,
+        settled_at=now,
     )
 
 

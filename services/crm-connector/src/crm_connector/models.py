@@ -312,7 +312,37 @@ class AssessmentText(Base, table=True):
     created_at: datetime = _now()
 
 
+class ActionQueue(Base, table=True):
+    """What decisions ask the CRM to do, until it is settled. `due_on` is until when a task is to be done, `due_at` when
+    to send the action, or to find out what became of it."""
+
+    __tablename__ = "action_queue"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (Index("action_queue_due", "tenant_id", "due_at"),)
+
+    tenant_id: str = Field(primary_key=True)
+    action_id: UUID = Field(primary_key=True)
+    object_type: str
+    opportunity_id: str
+    kind: str
+    text: str
+    details: str
+    person_id: str
+    target: str
+    fields: dict[str, str] = Field(sa_type=JSONB)
+    due_on: datetime | None = _moment(nullable=True)
+    expires_at: datetime = _moment()
+    requested_at: datetime = _moment()
+    state: str
+    attempts: int
+    due_at: datetime = _moment()
+    code: str
+    reason: str
+    traceparent: str
+    created_at: datetime = _now()
+
+
 _tables = Base.metadata.tables
+action_queue = _tables["action_queue"]
 write_queue = _tables["write_queue"]
 write_intent = _tables["write_intent"]
 write_attempt = _tables["write_attempt"]

@@ -33,7 +33,7 @@ async def follow_people(
     while not stop.is_set():
         pause = _PAUSE_SECONDS
         try:
-            if await following.is_our_org():
+            if await is_our_org(database, tenant_id, crm):
                 await following.follow(stop)
             pause = poll_seconds
         except CrmFault as fault:
@@ -44,6 +44,13 @@ async def follow_people(
         await first_of(stop, seconds=pause)
 
 
+async def is_our_org(database: Database, tenant_id: str, crm: Crm) -> bool:
+    """Whether the receiver has found the organisation to be the one that was imported."""
+    async with database.unit_of_work(tenant_id) as uow:
+        known = await ConnectionRepository(uow.session, tenant_id).get()
+    return known.adapter == crm.name and known.org_id == await crm.connect()
+
+
 class Following:
     """The users of one tenant's CRM."""
 
@@ -52,12 +59,6 @@ class Following:
         self._tenant_id = tenant_id
         self._crm = crm
         self._signals = signals
-
-    async def is_our_org(self) -> bool:
-        """Whether the receiver has found the organisation to be the one that was imported."""
-        async with self._database.unit_of_work(self._tenant_id) as uow:
-            known = await ConnectionRepository(uow.session, self._tenant_id).get()
-        return known.adapter == self._crm.name and known.org_id == await self._crm.connect()
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Read at every sign of a change; where the CRM gives no signs, once a minute."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 from crm_connector.crm import Adopted, ChangeBatch, Lack, Related, Usage
+from crm_connector.domain.actions import Carried, CrmAction
 from crm_connector.domain.activities import Activity
 from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.intents import Reply, Verdict
@@ -83,6 +84,12 @@ class RecordingCrm:
 
     async def write(self, writes: Sequence[CrmWrite]) -> list[Reply]:
         return [Reply(write.write_id, Verdict.CONFIRMED) for write in writes]
+
+    async def carry_out(self, action: CrmAction) -> Carried:
+        return Carried(Reply(str(action.action_id), Verdict.CONFIRMED))
+
+    async def carried_out(self, action: CrmAction) -> Carried:
+        return Carried(Reply(str(action.action_id), Verdict.CONFIRMED))
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         await asyncio.Event().wait()

@@ -11,6 +11,7 @@ from kit.database.waiting import show_waiting
 from kit.delivery.lease import Lease, LeaseLost
 from kit.ids import utc_now
 
+from crm_connector.carrier import Carrier
 from crm_connector.domain.intents import IN_LINE, IntentState
 from crm_connector.opening import Link
 from crm_connector.people import follow_people
@@ -41,6 +42,7 @@ async def synchronise(runtime: Runtime, stop: asyncio.Event) -> None:
             async with asyncio.TaskGroup() as group:
                 group.create_task(Sender(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(Receiver(database, tenant_id, crm, signals, poll).run(stop))
+                group.create_task(Carrier(database, tenant_id, crm, signals, poll).run(stop))
                 group.create_task(keep_mapped(database, tenant_id, signals, poll, stop))
                 group.create_task(follow_people(database, tenant_id, crm, signals, poll, stop))
                 group.create_task(_watch(runtime, tenant_id, renew, stop))

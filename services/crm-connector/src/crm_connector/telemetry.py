@@ -30,11 +30,11 @@ API_CALLS_ALLOWED = Gauge("crm_api_calls_allowed", "Calls that the CRM allows in
 POSITION_LOST = Counter(
     "crm_position_lost_total", "Times that the stream could not be resumed and records were read again"
 )
-LOOP_FAILURES = Counter("crm_loop_failures_total", "Times that the sender, the receiver or the reader of people failed by a fault of its own and went on after a pause; a rise means a defect: see the log", ["loop"])  # fmt: skip  # noqa: E501
+LOOP_FAILURES = Counter("crm_loop_failures_total", "Times that the sender, the receiver, the reader of people or the carrier of actions failed by a fault of its own and went on after a pause; a rise means a defect: see the log", ["loop"])  # fmt: skip  # noqa: E501
 WRITES_HELD = Gauge("crm_writes_held", "What of the CRM refuses writes, so that they are held back: 1 for an object, or for all of it; /v1/connection says why")  # fmt: skip  # noqa: E501
 
 
-for _loop in ("receiver", "sender", "people"):
+for _loop in ("receiver", "sender", "people", "carrier"):
     LOOP_FAILURES.labels(_loop)
 for _verdict in Verdict:
     WRITES.labels(_verdict.value)

@@ -1,4 +1,5 @@
-"""Pipelines, opportunities, decisions, transitions, score replicas, migrations, calendars and partner feeds."""
+"""Pipelines, opportunities, decisions, transitions, score replicas, migrations, calendars, obligations,
+assignments and partner feeds."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
 from stage_engine.models import Base, migration, opportunity, placement
@@ -9,7 +10,8 @@ down_revision = None
 
 def upgrade() -> None:
     create_kit_tables("stage_engine")
-    append_only = ("decision", "transition", "pipeline_version", "mode_switching", "calendar")
+    append_only = ("decision", "transition", "pipeline_version", "mode_switching", "calendar", "assignment_rules",
+                   "assignment")  # fmt: skip
     create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank", "tenant_id", "due_at")
     let_relay_count("stage_engine", opportunity, *seen)

@@ -11,6 +11,7 @@ from stage_engine import messages as m
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.impact import Impact
 from stage_engine.service.intake import Intake
+from stage_engine.service.settling import Settling
 
 
 async def decide_on_submissions(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
@@ -30,6 +31,10 @@ async def note_parked_writes(uow: UnitOfWork, events: Sequence[Received[m.CrmWri
     await Intake(uow).refusals([m.read_refusal(e.message) for e in events])
 
 
+async def settle_actions(uow: UnitOfWork, events: Sequence[Received[m.ActionSettled]]) -> None:
+    await Settling(uow).take([m.read_settlement(e.message) for e in events])
+
+
 async def count_activities(uow: UnitOfWork, events: Sequence[Received[m.ActivityObserved]]) -> None:
     await Intake(uow).activities(events)
 
@@ -46,6 +51,7 @@ HANDLERS: Handlers = {
     m.ActivityObserved: count_activities,
     m.CrmWriteConfirmed: agree_on_confirmed_writes,
     m.CrmWriteParked: note_parked_writes,
+    m.ActionSettled: settle_actions,
     m.ScoringProfilePublished: keep_score_reach,
     PersonObserved: observe_people,
 }

@@ -7,8 +7,10 @@ NotFoundProblem
 ├── MigrationNotFound
 ├── CalendarNotFound
 ├── RuleNotFound
+├── ActionNotFound
 └── DecisionNotFound
 ConflictProblem
+├── ActionSettledBefore    something else became of the action
 ├── PipelineExists
 ├── PlanIncomplete         the plan of a migration has no place for live opportunities
 ├── MigrationUnderWay      another migration of the pipeline is not finished
@@ -30,7 +32,7 @@ from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFo
 
 from stage_engine.domain.finding import LintFinding
 from stage_engine.domain.versions import Orphans
-from stage_engine.records import MigrationRecord
+from stage_engine.records import ActionRecord, MigrationRecord
 
 
 class PipelineNotFound(NotFoundProblem):
@@ -84,6 +86,21 @@ class DecisionNotFound(NotFoundProblem):
 
     def __init__(self, decision_id: UUID) -> None:
         super().__init__(f"There is no decision {decision_id}.")
+
+
+class ActionNotFound(NotFoundProblem):
+    code = "action_not_found"
+
+    def __init__(self, action_id: UUID) -> None:
+        super().__init__(f"There is no action {action_id}.")
+
+
+class ActionSettledBefore(ConflictProblem):
+    code = "action_settled"
+
+    def __init__(self, action: ActionRecord) -> None:
+        text = f"The action is {action.state} since {action.settled_at:%Y-%m-%dT%H:%M:%SZ}"
+        super().__init__(f"{text}, as {action.settled_by} said: the first word counts.")
 
 
 class PipelineNotPublished(NotFoundProblem):
@@ -222,6 +239,41 @@ class StageUnknown(InvalidProblem):
     def __init__(self, pipeline_key: str, stage_key: str) -> None:
         detail = f"The pipeline {pipeline_key!r} has no stage {stage_key!r}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
+
+
+class AssignmentRulesNotFound(NotFoundProblem):
+    code = "assignment_rules_not_found"
+
+    def __init__(self, object_type: str) -> None:
+        super().__init__(
+            f"No rules assign records of type {object_type!r}: each stays with the owner that the CRM shows. "
+            'Put the first ones with If-Match "0".'
+        )
+
+
+class AssignmentRulesInvalid(InvalidProblem):
+    code = "assignment_rules_invalid"
+
+    def __init__(self, findings: Sequence[LintFinding]) -> None:
+        errors = [FieldError(each.pointer, each.code, each.message) for each in findings]
+        number = f"{len(errors)} errors" if len(errors) > 1 else "an error"
+        super().__init__(f"The assignment rules have {number}.", errors=errors)
+
+
+class PersonUnknown(InvalidProblem):
+    code = "person_unknown"
+
+    def __init__(self, person_id: str) -> None:
+        detail = f"The CRM has no active user {person_id!r}. Name one who is there."
+        super().__init__(detail, errors=[FieldError("/person_id", self.code, detail)])
+
+
+class ZoneUnknown(InvalidProblem):
+    code = "zone_unknown"
+
+    def __init__(self, zone: str) -> None:
+        detail = f"There is no time zone {zone!r}. Name one such as Europe/Berlin."
+        super().__init__(detail, errors=[FieldError("/query/zone", self.code, detail)])
 
 
 class FactInvalid(InvalidProblem):

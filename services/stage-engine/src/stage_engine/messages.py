@@ -13,17 +13,21 @@ from kit.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from kit.numbers import plain
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.move_pb2 import Move
+from stagecraft.crm.v1 import action_settled_pb2 as settlements
 from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.crm.v1.action_settled_pb2 import ActionSettled
 from stagecraft.crm.v1.activity_observed_pb2 import ActivityObserved
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_PERCENT, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
+from stagecraft.stage.v1 import action_requested_pb2 as requests
 from stagecraft.stage.v1 import pipeline_published_pb2 as pb
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
+from stagecraft.stage.v1.action_requested_pb2 import ActionRequested
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
@@ -32,6 +36,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Out
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -50,9 +55,11 @@ from stage_engine.domain.inputs import (
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
-from stage_engine.records import ReachRecord
+from stage_engine.records import ActionRecord, ReachRecord, SettledAction
 
 __all__ = [
+    "ActionRequested",
+    "ActionSettled",
     "ActivityObserved",
     "CrmWriteConfirmed",
     "CrmWriteParked",
@@ -100,6 +107,7 @@ _INPUT_KINDS = {
     HoldRequest: decided.INPUT_KIND_HOLD,
     ResumeRequest: decided.INPUT_KIND_RESUME,
     Reassignment: decided.INPUT_KIND_REASSIGNMENT,
+    Assignment: decided.INPUT_KIND_ASSIGNMENT,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -268,6 +276,41 @@ def read_activity(message: ActivityObserved) -> Activity:
         inbound=directed and wire.word(activities.Direction, message.direction, "direction") == "inbound",
         occurred_at=wire.moment(message.occurred_at, "occurred_at"),
         committed_at=wire.moment(message.committed_at, "committed_at"),
+        person_id=message.person_id,
+    )
+
+
+def read_settlement(message: ActionSettled) -> SettledAction:
+    """What the connector to the CRM says of an action."""
+    return SettledAction(
+        action_id=wire.uuid(message.action_id, "action_id"),
+        state=wire.word(settlements.Settlement, message.settlement, "settlement"),
+        code=message.code,
+        words=message.words,
+        record_id=message.record_id,
+        settled_at=wire.moment(message.settled_at, "settled_at"),
+        settled_by="crm-connector",
+    )
+
+
+def action_requested(action: ActionRecord) -> ActionRequested:
+    """What is to be done."""
+    return ActionRequested(
+        action_id=str(action.action_id),
+        opportunity_id=action.opportunity_id,
+        object_type=action.object_type,
+        decision_id=str(action.decision_id),
+        revision=action.revision,
+        action_key=action.action_key,
+        kind=f"ACTION_KIND_{action.kind.upper()}",
+        text=action.text,
+        details=action.details,
+        person_id=action.addressee,
+        target=action.target,
+        fields=[requests.ActionField(name=name, value=value) for name, value in action.fields.items()],
+        due_at=action.due_at,
+        expires_at=action.expires_at,
+        requested_at=action.requested_at,
     )
 
 

@@ -61,6 +61,7 @@ class PipelineVersionRow(Base, table=True):
     published_by: str
 
 
+LOAD = "category = 'open' AND NOT deleted"
 TO_CONFIRM = "earned_rank > stage_rank AND category = 'open' AND NOT deleted"
 
 
@@ -75,6 +76,9 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_stage", "tenant_id", "stage_key", "opportunity_id"),
         Index("opportunity_pipeline", "tenant_id", "pipeline_key", "category"),
         Index("opportunity_owner", "tenant_id", "owner_id", "opportunity_id"),
+        # What a person has to do; what came lately.
+        Index("opportunity_assignee", "tenant_id", "assignee_id", "object_type", postgresql_where=text(LOAD)),
+        Index("opportunity_created", "tenant_id", "object_type", "created_at"),
         # Those with a timer that runs; those that will be stalled; those on hold.
         Index("opportunity_due", "tenant_id", "due_at", postgresql_where=text("due_at IS NOT NULL")),
         Index(
@@ -105,6 +109,7 @@ class OpportunityRow(Base, table=True):
     amount: Decimal | None = Field(sa_type=Numeric, nullable=True)
     currency: str
     owner_id: str
+    assignee_id: str
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -294,6 +299,7 @@ class ActivityRow(Base, table=True):
     inbound: bool
     occurred_at: datetime = _moment()
     committed_at: datetime = _moment()
+    person_id: str
     created_at: datetime = _created()
 
 
@@ -315,6 +321,41 @@ class ActivityTotalRow(Base, table=True):
     created_at: datetime = _created()
 
 
+class ActionRow(Base, table=True):
+    """What a decision asked for, and what became of it. `addressee` is whom it is for; `state` is open until it is
+    settled, once."""
+
+    __tablename__ = "action"
+    __table_args__ = (
+        Index("action_subject", "tenant_id", "opportunity_id", "action_id"),
+        Index("action_state", "tenant_id", "state", "action_id"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    action_id: UUID = Field(primary_key=True)
+    opportunity_id: str
+    object_type: str
+    decision_id: UUID
+    revision: int = _count()
+    action_key: str
+    kind: str
+    phase: str
+    text: str
+    details: str
+    addressee: str
+    target: str
+    fields: dict[str, str] = Field(sa_type=JSONB)
+    due_at: datetime | None = _moment(nullable=True)
+    expires_at: datetime = _moment()
+    requested_at: datetime = _moment()
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime | None = _moment(nullable=True)
+    settled_by: str
+
+
 class CalendarRow(Base, table=True):
     """A revision of the business hours of the tenant, a team or a person: decisions name the one they rest on."""
 
@@ -326,6 +367,75 @@ class CalendarRow(Base, table=True):
     calendar: dict[str, Any] = Field(sa_type=JSONB)
     changed_at: datetime = _created()
     changed_by: str
+
+
+class ObligationRow(Base, table=True):
+    """What the owner of an opportunity owed, or owes, by a time: the ledger that reports ask, never the activities. It
+    is written with the decision that makes, settles or cancels it. `source` is where the subject came from, `hour` that
+    of the day, by the owner's clock, in which it was made; both seconds count from then until it was met."""
+
+    __tablename__ = "obligation"
+    __table_args__ = (
+        Index("obligation_due", "tenant_id", "due", "opportunity_id", "key", "made_at"),
+        Index("obligation_of_owner", "tenant_id", "owner_id", "due"),
+        Index("obligation_of_key", "tenant_id", "key", "due"),
+        Index("obligation_open", "tenant_id", "due", postgresql_where=text("state = 'open'")),
+        Index("obligation_made", "tenant_id", "key", "made_at"),
+        {"postgresql_with": {"fillfactor": 80}},
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    opportunity_id: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    made_at: datetime = Field(sa_type=DateTime(timezone=True), primary_key=True)  # pyright: ignore[reportArgumentType]
+    object_type: str
+    pipeline_key: str
+    due: datetime = _moment()
+    owner_id: str
+    state: str
+    met_at: datetime | None = _moment(nullable=True)
+    by: str
+    source: str
+    hour: int
+    wall_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+    business_seconds: int | None = Field(sa_type=BigInteger, nullable=True)
+
+
+class AssignmentRulesRow(Base, table=True):
+    """A version of the rules by which subjects of one type are assigned: assignments name the one they rest on."""
+
+    __tablename__ = "assignment_rules"
+
+    tenant_id: str = Field(primary_key=True)
+    object_type: str = Field(primary_key=True)
+    version: int = Field(primary_key=True)
+    document: dict[str, Any] = Field(sa_type=JSONB)
+    changed_at: datetime = _created()
+    changed_by: str
+
+
+class AssignmentRow(Base, table=True):
+    """Who got a role of a subject, when, by which rule and why: written with the decision."""
+
+    __tablename__ = "assignment"
+    __table_args__ = (
+        # Its end is when a person had the last turn.
+        Index("assignment_turn", "tenant_id", "object_type", "person_id", "assigned_at"),
+        Index("assignment_subject", "tenant_id", "opportunity_id", "assigned_at"),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    decision_id: UUID = Field(primary_key=True)
+    role: str = Field(primary_key=True)
+    opportunity_id: str
+    object_type: str
+    person_id: str
+    rules_version: int
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    assigned_at: datetime = _moment()
 
 
 class PartnerFeedRow(Base, table=True):
@@ -347,5 +457,8 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
+action = Base.metadata.tables["action"]
+assignment_rules, assignment = (Base.metadata.tables[name] for name in ("assignment_rules", "assignment"))
+obligation = Base.metadata.tables["obligation"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))
 unplaced, placement = (Base.metadata.tables[name] for name in ("unplaced", "placement"))

@@ -1,13 +1,15 @@
 """Rows as values: what the repositories take and give. Their fields are columns of the tables in `models.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from stage_engine.domain.assignment import AssignmentRules
 from stage_engine.domain.calendar import Calendar
+from stage_engine.domain.owed import OwedState
 from stage_engine.domain.versions import Plan
 
 
@@ -109,6 +111,7 @@ class OpportunityRecord:
     amount: Decimal | None
     currency: str
     owner_id: str
+    assignee_id: str
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -198,6 +201,47 @@ class ChangeRecord(TransitionRecord):
 
 
 @dataclass(frozen=True, slots=True)
+class ActionRecord:
+    """What a decision asked for, and what became of it."""
+
+    action_id: UUID
+    opportunity_id: str
+    object_type: str
+    decision_id: UUID
+    revision: int
+    action_key: str
+    kind: str
+    phase: str
+    text: str
+    details: str
+    addressee: str
+    target: str
+    fields: Mapping[str, str]
+    due_at: datetime | None
+    expires_at: datetime
+    requested_at: datetime
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime | None
+    settled_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettledAction:
+    """What became of an action: columns of its row."""
+
+    action_id: UUID
+    state: str
+    code: str
+    words: str
+    record_id: str
+    settled_at: datetime
+    settled_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class MigrationRecord:
     """Opportunities on their way to another version; `left` are those that the plan had no place for when their turn
     came. `undoes` is the migration that this one takes back."""
@@ -230,6 +274,106 @@ class OwnersCalendar(CalendarRecord):
     """The calendar in force for an owner."""
 
     owner_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ObligationRecord:
+    """What an owner owes or owed, as the ledger has it."""
+
+    opportunity_id: str
+    key: str
+    made_at: datetime
+    object_type: str
+    pipeline_key: str
+    due: datetime
+    owner_id: str
+    state: OwedState
+    met_at: datetime | None
+    by: str
+    source: str
+    hour: int
+    wall_seconds: int | None
+    business_seconds: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRulesRecord:
+    """A version of the rules by which subjects of one type are assigned."""
+
+    object_type: str
+    version: int
+    document: AssignmentRules
+    changed_at: datetime
+    changed_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentRecord:
+    """Who got a role of a subject, and why."""
+
+    decision_id: UUID
+    role: str
+    opportunity_id: str
+    object_type: str
+    person_id: str
+    rules_version: int
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    assigned_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    """A person as the bench has them."""
+
+    person_id: str
+    active: bool
+    load: int
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSeen:
+    """A subject as it was when it was first decided on: `given` is the input as JSON."""
+
+    opportunity_id: str
+    given: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OwedTotal:
+    """What came due in a period under one key, of a person or of all who report to one: `not_in_time` are subjects of
+    which it was late or missed, the longest due first."""
+
+    who: str
+    period: date
+    key: str
+    owed: int
+    met: int
+    late: int
+    missed: int
+    open: int
+    not_in_time: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LeadTime:
+    """How long it took to meet obligations of one group: `judged` are those whose time is over or that were met,
+    `censored` those that are open. Seconds are of those whose time is over,
+    None where half, or a tenth, was never met."""
+
+    group: str
+    judged: int
+    met: int
+    in_time: int
+    censored: int
+    wall_median: int | None
+    wall_p90: int | None
+    business_median: int | None
+    business_p90: int | None
 
 
 @dataclass(frozen=True, slots=True)

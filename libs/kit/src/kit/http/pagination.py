@@ -21,6 +21,7 @@ R = TypeVar("R")
 K1 = TypeVar("K1", str, int, UUID, datetime)
 K2 = TypeVar("K2", str, int, UUID, datetime)
 K3 = TypeVar("K3", str, int, UUID, datetime)
+K4 = TypeVar("K4", str, int, UUID, datetime)
 MAX_LIMIT = 200
 _CHECK_BYTES = 16
 
@@ -46,6 +47,10 @@ class PageRequest:
     def after(self, kind: type[K1], second: type[K2], /) -> tuple[K1, K2] | None: ...
     @overload
     def after(self, kind: type[K1], second: type[K2], third: type[K3], /) -> tuple[K1, K2, K3] | None: ...
+    @overload
+    def after(
+        self, kind: type[K1], second: type[K2], third: type[K3], fourth: type[K4], /
+    ) -> tuple[K1, K2, K3, K4] | None: ...
     def after(self, *kinds: type[Any]) -> Any:
         """The key of the last row of the page before, of these kinds: str, int, UUID or datetime. None on the first
         page. InvalidProblem `invalid_cursor` when the cursor holds something else."""

@@ -21,6 +21,7 @@ from crm_connector.crm import (
     UnreadChange,
     Usage,
 )
+from crm_connector.domain.actions import Carried, CrmAction
 from crm_connector.domain.activities import Activity
 from crm_connector.domain.fields import CrmField, FieldMapping
 from crm_connector.domain.holds import Refusal, Scope
@@ -29,7 +30,7 @@ from crm_connector.domain.observation import CrmChange, CrmRecord, StageClock
 from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
-from crm_connector.salesforce import activities, graph, people, plan, preflight, query
+from crm_connector.salesforce import actions, activities, graph, people, plan, preflight, query
 from crm_connector.salesforce.auth import Sessions
 from crm_connector.salesforce.changes import CONTACT_ROLE, Unreadable, changes_of
 from crm_connector.salesforce.errors import (
@@ -200,10 +201,28 @@ class SalesforceCrm:
             return graph.replies(writes, await self._rest.post(path, body, graph.REPLIES), self._objects)
         except ApiRefusal:
             raise
-        except (NotReached, LimitExceeded, CrmRefused) as fault:
-            return _all(writes, Verdict.AGAIN, fault)
-        except CrmUnavailable as fault:
-            return _all(writes, Verdict.UNKNOWN, fault)
+        except (CrmRefused, CrmUnavailable) as fault:
+            return _all(writes, _verdict(fault), fault)
+
+    async def carry_out(self, action: CrmAction) -> Carried:
+        write_id = str(action.action_id)
+        try:
+            record_id = await actions.carry_out(self._rest, self._objects, action)
+        except ApiRefusal as refusal:
+            return Carried(reply_of(write_id, refusal, action.target))
+        except CrmFault as fault:
+            return Carried(_of_fault(write_id, _verdict(fault), fault))
+        return Carried(Reply(write_id, Verdict.CONFIRMED), record_id)
+
+    async def carried_out(self, action: CrmAction) -> Carried:
+        write_id = str(action.action_id)
+        try:
+            record_id = await actions.carried_out(self._rest, self._objects, action)
+        except CrmFault as fault:
+            # What cannot be read now stays unknown.
+            return Carried(_of_fault(write_id, Verdict.UNKNOWN, fault))
+        verdict = Verdict.AGAIN if record_id is None else Verdict.CONFIRMED
+        return Carried(Reply(write_id, verdict), record_id or "")
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         async with aclosing(self._pubsub.subscribe(TOPIC, position)) as stream:
@@ -231,12 +250,21 @@ def _batch(fetched: Fetched, following: plan.Plan) -> ChangeBatch:
 
 
 def _all(writes: Sequence[CrmWrite], verdict: Verdict, fault: CrmFault) -> list[Reply]:
+    return [_of_fault(write.write_id, verdict, fault) for write in writes]
+
+
+def _verdict(fault: CrmFault) -> Verdict:
+    """Whether a call that failed certainly did nothing."""
+    return Verdict.AGAIN if isinstance(fault, NotReached | LimitExceeded | CrmRefused) else Verdict.UNKNOWN
+
+
+def _of_fault(write_id: str, verdict: Verdict, fault: CrmFault) -> Reply:
     code, wait, refusal = type(fault).__name__, timedelta(), None
     if isinstance(fault, StillWorking):
         wait = _STILL_WORKING
     elif isinstance(fault, CrmRefused | LimitExceeded):
         wait, refusal = _REFUSED_PAUSE, Refusal(Scope.ORG, "", (), code, str(fault))
-    return [Reply(write.write_id, verdict, code, str(fault), wait, came=False, refusal=refusal) for write in writes]
+    return Reply(write_id, verdict, code, str(fault), wait, came=False, refusal=refusal)
 
 
 def _of_a_call(reply: Reply) -> Reply:

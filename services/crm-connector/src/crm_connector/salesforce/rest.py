@@ -61,6 +61,14 @@ class Rest:
         """As `get`, of a call whose repetition is not harmless: a lost reply is OutcomeUnknown."""
         return read(kind, (await self._send("POST", path, body=body)).content)
 
+    async def patch(self, path: str, body: Any, kind: TypeAdapter[K]) -> K:
+        """As `post`, of a record that is created or changed by a key of its own."""
+        return read(kind, (await self._send("PATCH", path, body=body)).content)
+
+    async def change(self, path: str, body: Any) -> None:
+        """Change a record by its id: the org's reply is empty."""
+        await self._send("PATCH", path, body=body)
+
     async def _send(self, method: str, path: str, params: dict[str, str] | None = None, body: Any = None) -> Exchanged:
         session = await self._sessions.current()
         reply = await self._once(method, session.instance_url + path, session.token, params, body)

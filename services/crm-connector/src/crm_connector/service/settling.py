@@ -84,12 +84,12 @@ def _after(write: QueuedWrite, reply: Reply, now: datetime) -> QueuedWrite:
     settlement = settle(reply, write.attempts, random())  # noqa: S311
     left_out = _left_out(write, reply, settlement)
     if left_out is not None:
-        return write.moved(Move.REPEAT, code=_storable(reply.code), left_out=left_out, due_at=now)
+        return write.moved(Move.REPEAT, code=storable(reply.code), left_out=left_out, due_at=now)
     return write.moved(
         settlement.move,
         write_id=reply.write_id,
-        code=_storable(reply.code),
-        reason=_storable(reply.reason),
+        code=storable(reply.code),
+        reason=storable(reply.reason),
         due_at=now + settlement.wait,
     )
 
@@ -102,11 +102,11 @@ def _left_out(write: QueuedWrite, reply: Reply, settlement: Settlement) -> Mappi
     if write.intent_id == intent_id(write.decision_id, _REFUSED_ANSWERS):
         return None
     questions = (line.question_key for line in unpack_evidence(write.evidence).answers)
-    reply = replace(reply, code=_storable(reply.code), reason=_storable(reply.reason))
+    reply = replace(reply, code=storable(reply.code), reason=storable(reply.reason))
     return left_out_after(reply, settlement, write.left_out, questions)
 
 
-def _storable(words: str) -> str:
+def storable(words: str) -> str:
     """The CRM's words as the database and an event can hold them."""
     return words.replace("\0", "\ufffd").encode(errors="replace").decode()[:_MOST_WORDS]
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 
 from stage_engine.domain.facts import ACTIVITY_COUNT, CRM, LAST_INBOUND, LAST_TOUCH, FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.owed import Touch
 
 # A subject and an activity, or a subject and a kind.
 Key = tuple[str, str]
@@ -19,7 +20,8 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """An activity about a subject, as it was at `committed_at`. One that is planned or `withdrawn` does not count."""
+    """An activity about a subject, as it was at `committed_at`. One that is planned or `withdrawn` does not count.
+    `person_id` is whose it is, empty where that is not known."""
 
     subject_id: str
     activity_id: str
@@ -29,6 +31,12 @@ class Activity:
     inbound: bool
     occurred_at: datetime
     committed_at: datetime
+    person_id: str = ""
+
+    @property
+    def touch(self) -> Touch:
+        """As obligations ask for it."""
+        return Touch(self.activity_id, self.kind, self.inbound, self.occurred_at, self.person_id)
 
     @property
     def counts(self) -> bool:
@@ -39,9 +47,17 @@ class Activity:
         return self.subject_id, self.activity_id
 
     @property
-    def order(self) -> tuple[datetime, bool, bool, str, bool, datetime]:
+    def order(self) -> tuple[datetime, bool, bool, str, bool, datetime, str]:
         """Greater is later. A meeting that has begun is done without having been changed; what is gone stays gone."""
-        return self.committed_at, self.withdrawn, self.done, self.kind, self.inbound, self.occurred_at
+        return self.committed_at, self.withdrawn, self.done, self.kind, self.inbound, self.occurred_at, self.person_id
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What obligations ask of activities: those that took place, and ids of those that count no more."""
+
+    touches: tuple[Touch, ...] = ()
+    withdrawn: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +92,28 @@ def latest(held: Mapping[Key, Activity], given: Iterable[Activity]) -> list[Acti
         if before is None or each.order > before.order:
             found[each.key] = each
     return list(found.values())
+
+
+def withdrawn_of(held: Mapping[Key, Activity], new: Iterable[Activity]) -> dict[str, list[str]]:
+    """Activities that counted and do so no more, or as another one, by subject: what they met is open again."""
+    found: dict[str, list[str]] = {}
+    for after in new:
+        before = held.get(after.key)
+        if before is not None and before.counts and not (after.counts and before.touch == after.touch):
+            found.setdefault(after.subject_id, []).append(after.activity_id)
+    return found
+
+
+def asked_of(
+    new: Sequence[Activity], withdrawn: Mapping[str, Sequence[str]], others: Iterable[Activity]
+) -> dict[str, Asked]:
+    """What obligations ask of new states, by subject; `others` are those that may take the place of what was
+    withdrawn."""
+    touches: dict[str, dict[str, Touch]] = {each.subject_id: {} for each in new}
+    for each in (*others, *new):
+        if each.counts:
+            touches[each.subject_id][each.activity_id] = each.touch
+    return {id_: Asked(tuple(found.values()), tuple(withdrawn.get(id_, ()))) for id_, found in touches.items()}
 
 
 def changes_of(held: Mapping[Key, Activity], new: Iterable[Activity]) -> list[Change]:

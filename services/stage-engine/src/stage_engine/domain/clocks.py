@@ -86,6 +86,22 @@ class Timer:
         return f"timers.{self.key}.fired"
 
 
+@dataclass(frozen=True, slots=True)
+class Obligation:
+    """What the owner owes `within` a time: met once `met_by`, a fact such as `activity.call.last_at`, meets `cell`. The
+    time runs from the entry into `stage_key`, or any stage, or from the first sight, and again after each `repeats`."""
+
+    key: str
+    name: str
+    within: str
+    met_by: str
+    cell: str = "known"
+    starts: Starts = Starts.ON_ENTRY
+    # Of `on_entry`; empty: every open stage.
+    stage_key: str = ""
+    repeats: str = ""
+
+
 @value
 class Running:
     """A timer of an opportunity. `anchor` is the moment that it counts from, `set_by` the number of the decision that

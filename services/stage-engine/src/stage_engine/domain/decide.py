@@ -8,6 +8,7 @@
     TimerFired   a moment that was set: rules that read the timer may move the opportunity
     HoldRequest, ResumeRequest   a person: put it off, go on with it
     Reassignment another pipeline: the stage that its mapping names
+    Assignment   who was chosen for it, by rules or by a person
     ApprovalAnswer, ProposalAnswer   a person: yes or no to a move that waits for it, or that a rule proposes
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
@@ -15,11 +16,13 @@ Every input costs exactly one decision, also when nothing moves; at most one tra
 
 from datetime import datetime
 
+from stage_engine.domain.acting import with_actions
 from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
     ApprovalAnswer,
+    Assignment,
     Command,
     FactChange,
     HoldRequest,
@@ -32,7 +35,9 @@ from stage_engine.domain.inputs import (
     Submission,
     TimerFired,
 )
+from stage_engine.domain.obligations import with_obligations
 from stage_engine.domain.on_approval import on_approval
+from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
 from stage_engine.domain.on_hold import on_hold, on_resume
@@ -43,6 +48,7 @@ from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_submission import on_submission
 from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
 from stage_engine.domain.with_pending import carried_over, with_pending
 
@@ -66,10 +72,11 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     pipeline = rules.pipeline
     if isinstance(given, Migration):
         ruling = carried_over(given, on_migration(opportunity, given, pipeline, now), pipeline)
-        return with_clocks(opportunity, ruling, pipeline, now)
+        return _timed(opportunity, given, ruling, pipeline, now)
     if isinstance(given, Reassignment):
         ruling = with_pending(opportunity, on_reassignment(opportunity, given, pipeline, now), rules, now)
-        return with_clocks(opportunity, ruling, pipeline, now)
+        ruling = with_actions(opportunity, ruling, pipeline, now)
+        return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.VERSION_MISMATCH, "", None, text),))
@@ -77,9 +84,16 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
-    ruling = with_clocks(opportunity, with_pending(opportunity, handled, rules, now), pipeline, now)
+    ruling = with_owner_of_crm(opportunity, given, _handled(opportunity, given, rules, now, unblocked=lapsed))
+    ruling = with_pending(opportunity, ruling, rules, now)
+    ruling = with_actions(opportunity, ruling, pipeline, now)
+    ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
+
+
+def _timed(opportunity: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what is owed and the timers as they are to run after it."""
+    return with_clocks(opportunity, with_obligations(opportunity, given, ruling, pipeline, now), pipeline, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:
@@ -91,6 +105,8 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_facts(opportunity, given, rules, now, unblocked=unblocked)
     if isinstance(given, TimerFired):
         return on_timer(opportunity, given, rules, now, unblocked=unblocked)
+    if isinstance(given, Assignment):
+        return on_assignment(opportunity, given)
     if isinstance(given, HoldRequest):
         return on_hold(opportunity, given, rules, now)
     if isinstance(given, ResumeRequest):
@@ -114,7 +130,7 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         if after.sync_error is not None:
             text = f"the CRM refused {after.sync_error.stage_key}: {after.sync_error.code}"
             reasons = (*reasons, Reason(Code.SYNC_BLOCKED, "", None, text))
-    # Nineteen names cost a call more than all that it does with the values: they are in the order of the declaration.
+    # Two dozen names cost a call more than all that it does with the values: they are in the order of the declaration.
     return Decision(
         ruling.outcome,
         reasons,
@@ -137,6 +153,10 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         rules.modes_revision,
         pipeline.calendar.name,
         ruling.move,
+        ruling.actions,
+        ruling.lapsed,
+        ruling.owed,
+        ruling.assigned,
         ruling.ended_requests,
         ruling.ended_proposals,
     )

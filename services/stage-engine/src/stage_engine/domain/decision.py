@@ -4,7 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from stage_engine.domain.actions import ActionKind, Phase
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import Owed
 from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Proposal, ProposalState
 from stage_engine.domain.value import value
 
@@ -150,6 +153,33 @@ class MoveOutcome:
 
 
 @value
+class Asked:
+    """An action that a decision asks for, with its texts filled in: `to` is whom it is for, `due_at` until when it is
+    to be done, `expires_at` until when it counts."""
+
+    key: str
+    kind: ActionKind
+    phase: Phase
+    text: str
+    details: str
+    to: str
+    target: str
+    fields: tuple[tuple[str, str], ...]
+    due_at: datetime | None
+    expires_at: datetime
+
+
+@value
+class Lapsed:
+    """An action of this revision that is not waited for any more, and why."""
+
+    key: str
+    revision: int
+    asked_at: datetime
+    words: str
+
+
+@value
 class EndedRequest:
     """A move that is not waited for any more: how that came, by whom, and what it lacks now."""
 
@@ -185,6 +215,10 @@ class Ruling:
     write: bool = False
     stuck: bool = False
     move: MoveOutcome | None = None
+    actions: tuple[Asked, ...] = ()
+    lapsed: tuple[Lapsed, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    assigned: tuple[Assigned, ...] = ()
     ended_requests: tuple[EndedRequest, ...] = ()
     ended_proposals: tuple[EndedProposal, ...] = ()
 
@@ -218,5 +252,11 @@ class Decision:
     # Whose business hours were in force, empty of those that are built in.
     calendar: str = ""
     move: MoveOutcome | None = None
+    actions: tuple[Asked, ...] = ()
+    lapsed: tuple[Lapsed, ...] = ()
+    # Obligations that were made, or whose state changed.
+    owed: tuple[Owed, ...] = ()
+    # Who got a role by this decision.
+    assigned: tuple[Assigned, ...] = ()
     ended_requests: tuple[EndedRequest, ...] = ()
     ended_proposals: tuple[EndedProposal, ...] = ()

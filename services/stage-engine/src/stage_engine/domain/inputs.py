@@ -7,8 +7,10 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
 from stage_engine.domain.value import value
 
@@ -186,6 +188,9 @@ class FactChange:
     source: str
     facts: tuple[FactInForce, ...]
     reported_by: str = ""
+    # Activities behind the facts that obligations ask for: that took place, and ids of those that count no more.
+    touches: tuple[Touch, ...] = ()
+    withdrawn: tuple[str, ...] = ()
     kind: Literal["facts"] = "facts"
 
     @property
@@ -322,6 +327,27 @@ class Reassignment:
         return self.cause
 
 
+@value
+class Assignment:
+    """Who was chosen for the subject, each for a role: by a version of the rules for its type, or by a person, who is
+    the `actor`; then `rules_version` is 0."""
+
+    assignment_id: str
+    opportunity_id: str
+    rules_version: int
+    choices: tuple[Assigned, ...]
+    actor: str = ""
+    kind: Literal["assignment"] = "assignment"
+
+    @property
+    def identity(self) -> str:
+        return f"assignment:{self.assignment_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.assignment_id
+
+
 class Answer(StrEnum):
     """What a person says of a move that waits for approval."""
 
@@ -388,6 +414,7 @@ Input = (
     | TimerFired
     | HoldRequest
     | ResumeRequest
+    | Assignment
     | ApprovalAnswer
     | ProposalAnswer
 )

@@ -15,9 +15,11 @@ from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range
+from stage_engine.domain.lint_actions import action_findings
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_gaps import gap_findings
+from stage_engine.domain.lint_obligations import obligation_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
 from stage_engine.domain.lint_timers import timer_findings
@@ -36,6 +38,8 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
         findings += condition_findings(f"/rules/{index}/conditions", rule.conditions, pipeline, engine_objects)
     findings += criteria_findings(pipeline, engine_objects)
     findings += timer_findings(pipeline)
+    findings += action_findings(pipeline)
+    findings += obligation_findings(pipeline, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
         findings += stage_findings(pipeline)
         for index, rule in enumerate(pipeline.rules):

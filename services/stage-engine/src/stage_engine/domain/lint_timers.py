@@ -16,6 +16,11 @@ def timer_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
         placed += [(f"/stages/{i}/timers/{j}", timer) for j, timer in enumerate(stage.timers)]
         if stage.timers and stage.category is not Category.OPEN:
             yield error("timer_in_closed_stage", f"/stages/{i}/timers", f"no timer runs in {stage.key}: it is closed")
+    if pipeline.reassign_after:
+        try:
+            duration_of(pipeline.reassign_after)
+        except ValueError as fault:
+            yield error("duration_invalid", "/reassign_after", str(fault))
     keys = Counter(timer.key for _, timer in placed)
     for pointer, timer in placed:
         if keys[timer.key] > 1:

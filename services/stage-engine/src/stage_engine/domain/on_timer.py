@@ -1,9 +1,11 @@
 """Deciding on a timer that fires."""
 
+from dataclasses import replace
 from datetime import datetime
 
+from stage_engine.domain.acting import IN_TIME, action_of_timer, settled
 from stage_engine.domain.by_rules import all_facts, by_rules
-from stage_engine.domain.decision import Code, Outcome, Reason, Ruling
+from stage_engine.domain.decision import Code, Lapsed, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.holds import resumed
 from stage_engine.domain.inputs import TimerFired
@@ -22,20 +24,33 @@ def on_timer(
     if running is None or running.due is None or running.set_by != given.number:
         text = f"the timer {given.key} was cancelled or set anew before it fired"
         return Ruling(Outcome.NO_OP, opportunity, (Reason(Code.SUPERSEDED, "", None, text),))
-    timer = pipeline.timer(given.key)
+    action, timer = action_of_timer(given.key), pipeline.timer(given.key)
+    if action is not None:
+        asked = opportunity.open_actions[action]
+        lapsed = Lapsed(action, asked.revision, asked.asked_at, IN_TIME)
+        ruling = _asked(settled(opportunity, action, lapsed.revision), frozenset(), given, rules, now, unblocked)
+        return replace(ruling, lapsed=(lapsed, *ruling.lapsed))
     fired = after_firing(running, timer, pipeline, opportunity.decision_no, now)
     over = expired(opportunity, given.key)
-    if over is not None:
-        return over
+    if over is not None and over.opportunity is not None:
+        ruling = _asked(over.opportunity, frozenset(), given, rules, now, unblocked)
+        ended = {"ended_requests": over.ended_requests, "ended_proposals": over.ended_proposals}
+        return replace(ruling, reasons=(*over.reasons, *ruling.reasons), **ended)
     after = opportunity.changed(timers={**opportunity.timers, given.key: fired})
     triggers = frozenset() if timer is None else frozenset({timer.reads})
     if given.key == OVERRIDE:
         after, unblocked = after.changed(override=None), True
     elif given.key == HOLD:
         after, unblocked = resumed(after, pipeline, now), True
+    return _asked(after, triggers, given, rules, now, unblocked)
+
+
+def _asked(
+    after: Opportunity, triggers: frozenset[str], given: TimerFired, rules: Ruleset, now: datetime, unblocked: bool
+) -> Ruling:
     objection = objection_to_rules(after, rules)
     if objection is not None:
         return Ruling(Outcome.NO_OP, after, (objection,))
     if unblocked:
-        triggers |= all_facts(after, pipeline, now)
+        triggers |= all_facts(after, rules.pipeline, now)
     return asked_meanwhile(by_rules(after, rules, now, triggers, given)) if triggers else Ruling(Outcome.NO_OP, after)

@@ -6,9 +6,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
+from stage_engine.domain.owed import Owing
 from stage_engine.domain.pending import ApprovalRequest, Proposal
 from stage_engine.domain.value import value
 
@@ -90,6 +92,15 @@ class Retracted:
     visit_no: int
 
 
+@value
+class OpenAction:
+    """An action that was asked for at this revision and is not settled; it counts until it expires."""
+
+    revision: int
+    asked_at: datetime
+    expires_at: datetime
+
+
 @dataclass(frozen=True)
 class Opportunity:
     """One opportunity in its pipeline version.
@@ -145,6 +156,13 @@ class Opportunity:
     timers: Mapping[str, Running] = field(default_factory=dict)
     hold: Hold | None = None
     held: Held = NEVER_HELD
+    # By their keys; and of those that are asked for once in a cycle, the cycle in which they last were.
+    open_actions: Mapping[str, OpenAction] = field(default_factory=dict)
+    asked_in_cycle: Mapping[str, int] = field(default_factory=dict)
+    # What is owed, by the keys of obligations.
+    owing: Mapping[str, Owing] = field(default_factory=dict)
+    # Who was chosen, by role.
+    assigned: Mapping[str, Assigned] = field(default_factory=dict)
     # The move that waits for approval, and what rules propose, by the rule.
     approval_request: ApprovalRequest | None = None
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
@@ -155,6 +173,12 @@ class Opportunity:
         if not self.timers or self.deleted or self.quarantined:
             return None
         return min((each.due for each in self.timers.values() if each.due is not None), default=None)
+
+    @property
+    def assignee_id(self) -> str:
+        """Whose it is or is about to be: who was chosen as the owner, also while the CRM does not show it yet."""
+        chosen = self.assigned.get(OWNER_ROLE)
+        return self.owner_id if chosen is None else chosen.person_id
 
     @property
     def base_version(self) -> int:

@@ -5,9 +5,10 @@ from copy import copy
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from stage_engine.domain.actions import Action
 from stage_engine.domain.approval import Approval
 from stage_engine.domain.calendar import DEFAULT, Calendar
-from stage_engine.domain.clocks import Timer
+from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.facts import (
     AGE,
     BUSINESS_AGE,
@@ -124,6 +125,10 @@ class Stage:
     timers: tuple[Timer, ...] = ()
     expected_days: int | None = None
     stalled_after_days: int | None = None
+    # What is asked for when a subject comes, goes, or is closed from here.
+    on_entry: tuple[Action, ...] = ()
+    on_exit: tuple[Action, ...] = ()
+    on_close: tuple[Action, ...] = ()
     # Asked of what comes here, but for a way back.
     approval: Approval | None = None
 
@@ -153,6 +158,8 @@ class Rule:
     priority: int = 0
     reason_code: str = ""
     back: bool = False
+    # What its moves ask for.
+    actions: tuple[Action, ...] = ()
     # Asked of this step in place of what its target asks, whoever makes it.
     approval: Approval | None = None
 
@@ -188,6 +195,16 @@ class Pipeline:
     exempt_roles: tuple[str, ...] = ()
     # Those that run in every open stage.
     timers: tuple[Timer, ...] = ()
+    # What is asked for when a subject is seen for the first time, unless it is imported.
+    on_first_sight: tuple[Action, ...] = ()
+    # When it is put off, and when it goes on.
+    on_hold: tuple[Action, ...] = ()
+    on_resume: tuple[Action, ...] = ()
+    # All that it declares, wherever.
+    actions: tuple[Action, ...] = field(init=False, repr=False, compare=False)
+    obligations: tuple[Obligation, ...] = ()
+    # A duration without a touch after which a subject that rules assigned goes to another owner; empty: never.
+    reassign_after: str = ""
     # How long what rules propose is waited for.
     proposals_expire_after: str = "30d"
     # Whether any move has to be approved.
@@ -235,26 +252,44 @@ class Pipeline:
         object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))
         keys = dict.fromkeys(key for stage in self.stages for key in stage.assessment_keys)
         object.__setattr__(self, "assessment_keys", tuple(keys))
+        self._set_actions()
         self._set_clocks(reads)
+        reads |= {fact for action in self.actions for fact in action.reads()}
         reads |= {timer.fact for timer in self._timers.values() if timer.fact}
+        reads |= {each.met_by for each in self.obligations}
+        reads |= {self.source_fact} if self.obligations else set()
         reads |= {CREATED} if AGE in reads else set()
-        reads |= {LAST_TOUCH} if any(s.stalled_after_days for s in self.stages) else set()
+        reads |= {LAST_TOUCH} if self.reassign_after or any(s.stalled_after_days for s in self.stages) else set()
         object.__setattr__(self, "reads", frozenset(reads))
         object.__setattr__(self, "_open", frozenset(s.key for s in self.stages if s.category is Category.OPEN))
         object.__setattr__(self, "_given_up", frozenset(s.key for s in self.stages if s.category in given_up))
+
+    def _set_actions(self) -> None:
+        lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
+        for stage in self.stages:
+            lists += (stage.on_entry, stage.on_exit, stage.on_close)
+        object.__setattr__(self, "actions", tuple(action for each in lists for action in each))
 
     def _set_clocks(self, reads: set[str]) -> None:
         timers = {t.key: t for t in (*self.timers, *(t for s in self.stages for t in s.timers))}
         object.__setattr__(self, "_timers", timers)
         object.__setattr__(self, "timer_facts", tuple((t.reads, t) for t in timers.values() if t.reads in reads))
         expires = self.evidence_max_age is not None or bool(self.assessment_max_age)
-        object.__setattr__(self, "is_clocked", bool(timers) or expires)
+        object.__setattr__(self, "is_clocked", bool(timers or self.obligations or self.reassign_after) or expires)
+        in_business = any("b" in t.after + t.repeats for t in timers.values())
+        in_business |= any("b" in a.due_after + a.expires_after for a in self.actions)
         approvals = [each.approval.expires_after for each in (*self.stages, *self.rules) if each.approval is not None]
         object.__setattr__(self, "asks_approval", bool(approvals))
-        in_business = any("b" in t.after + t.repeats for t in timers.values())
         in_business |= any("b" in text for text in (*approvals, self.proposals_expire_after))
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
-        object.__setattr__(self, "uses_calendar", in_business or aged)
+        object.__setattr__(
+            self, "uses_calendar", in_business or aged or bool(self.obligations) or "b" in self.reassign_after
+        )
+
+    @property
+    def source_fact(self) -> str:
+        """The fact that says where a subject came from."""
+        return f"{self.object_type}.lead_source"
 
     def in_calendar(self, calendar: Calendar) -> "Pipeline":
         """The version where these business hours are in force."""

@@ -1,26 +1,31 @@
 """The timers of an opportunity: set, kept, paused and ended with whatever changes it.
 
 A timer is fenced by its visit and by the decision that set it: what fires later than it was cancelled changes nothing.
-The engine keeps its own beside those of the pipeline: for the end of an override and of a hold, of
-evidence, and of what waits for people.
+The engine keeps its own beside those of the pipeline: for the end of an override, of a hold, of evidence, and
+of the time in which an action is to be settled, or people are to decide.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
+from stage_engine.domain.acting import timer_of_action
+from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME
 from stage_engine.domain.clocks import NEVER_HELD, SHORTEST_REPEAT, Running, Starts, Timer, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import CLOSE_DATE
-from stage_engine.domain.holds import resumed
+from stage_engine.domain.holds import last_sign_of_life, resumed
 from stage_engine.domain.inputs import TimerFired
 from stage_engine.domain.known_facts import date_of
+from stage_engine.domain.obligations import next_moment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.with_pending import moments
 
 OVERRIDE = "@override"
+OWED = "@owed"
+IDLE = "@idle"
 HOLD = "@hold"
 EVIDENCE = "@evidence/"
 _TICK = timedelta(microseconds=1)
@@ -54,7 +59,8 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
     override = after.override
     ends = override is not None and override.expires_at is not None
     waits = after.approval_request is not None or bool(after.proposals)
-    if not (pipeline.is_clocked or after.timers or after.hold or ends or waits) and after.held == NEVER_HELD:
+    clocked = pipeline.is_clocked or after.timers or after.hold or after.open_actions or ends or waits
+    if not clocked and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
         after = resumed(after, pipeline, now)
@@ -86,6 +92,8 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         yield _Wanted(OVERRIDE, override.expires_at, 0)
     if hold is not None and hold.until is not None:
         yield _Wanted(HOLD, hold.until, 0)
+    for key, action in after.open_actions.items():
+        yield _Wanted(timer_of_action(key), action.expires_at, 0)
     for key, at in moments(after):
         yield _Wanted(key, at, 0)
     for key, score in after.scores.items():
@@ -94,6 +102,13 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
     if not pipeline.is_open(after.stage_key):
         return
+    owed = next_moment(after)
+    if owed is not None:
+        yield _Wanted(OWED, owed, 0)
+    chosen = after.assigned.get(OWNER_ROLE)
+    if pipeline.reassign_after and chosen is not None and not chosen.by_person:
+        idle = Timer(IDLE, pipeline.reassign_after, Starts.AFTER_FACT)
+        yield _Wanted(IDLE, max(chosen.at, last_sign_of_life(after)), 0, idle)
     # What is seen for the first time may have been in its stage for long: its timers run from now on.
     entered = after.visit_opened_at if before.stage_key else now
     for timer in pipeline.stage(after.stage_key).timers:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Any
 
+from stage_engine.domain.actions import Action, ActionField
+from stage_engine.domain.clocks import Obligation
 from stage_engine.domain.pipeline import Condition, Criterion, DeclaredFact, Milestone, Pipeline, Rule, Stage
 
 # What belongs to a stage or a pipeline by a key or name of its own.
-Member = Criterion | Milestone | DeclaredFact
+Member = Criterion | Milestone | DeclaredFact | Action
 
 
 class ChangeKind(StrEnum):
@@ -39,18 +41,23 @@ _NAMES = {
     "is_default": "default pipeline",
     "confirm_own": "own proposals may be confirmed",
     "reason_code": "reason",
+    "reassign_after": "time without a touch after which another owner is chosen",
     "evidence_max_age": "days for which evidence counts",
     "assessment_max_age": "days for which evidence of single assessments counts",
 }
 # Said in words of their own, or not by people at all.
 _OF_ITS_OWN = {
     "key", "version", "stages", "rules", "name", "conditions", "rule_id", "entry", "exit", "milestones", "facts",
+    "on_entry", "on_exit", "on_close", "on_first_sight", "on_hold", "on_resume", "actions",
 }  # fmt: skip
 
 
 def differences(old: Pipeline, new: Pipeline) -> list[Change]:
     """Everything that differs: first the pipeline, then its stages, then its rules, in the order of the new version."""
     texts = _named(old, new, "The pipeline") + _members(old.facts, new.facts, "The pipeline", "fact")
+    texts += _members(old.on_first_sight, new.on_first_sight, "The pipeline", "action on first sight")
+    texts += _members(old.on_hold, new.on_hold, "The pipeline", "action on hold")
+    texts += _members(old.on_resume, new.on_resume, "The pipeline", "action on resume")
     found = [Change(ChangeKind.PIPELINE, "", text) for text in texts]
     found += _stages(old, new)
     return found + list(_rules(old, new))
@@ -80,6 +87,9 @@ def _stage(old: Stage, new: Stage) -> list[str]:
         *_members(old.entry, new.entry, new.name, "entry criterion"),
         *_members(old.exit, new.exit, new.name, "exit criterion"),
         *_members(old.milestones, new.milestones, new.name, "milestone"),
+        *_members(old.on_entry, new.on_entry, new.name, "entry action"),
+        *_members(old.on_exit, new.on_exit, new.name, "exit action"),
+        *_members(old.on_close, new.on_close, new.name, "closing action"),
     ]
 
 
@@ -94,7 +104,7 @@ def _members(old: Sequence[Member], new: Sequence[Member], subject: str, kind: s
             continue
         if was.name != each.name:
             texts.append(f"{subject}, {kind} {_word(was.name)} is now called {_word(each.name)}.")
-        if not isinstance(was, DeclaredFact) and not isinstance(each, DeclaredFact):
+        if isinstance(was, Criterion | Milestone) and isinstance(each, Criterion | Milestone):
             texts += _conditions(was, each, way)
         texts += [f"{way}: {text}." for text in _others(was, each)]
     texts += [
@@ -117,6 +127,8 @@ def _asked(member: Member) -> str:
     match member:
         case DeclaredFact():
             return f"of type {member.type}"
+        case Action():
+            return f"{member.kind}: {_word(member.text or member.target or member.key)}"
         case Criterion():
             return f"{member.need}: {_all(member)}"
         case Milestone():
@@ -140,6 +152,7 @@ def _rules(old: Pipeline, new: Pipeline) -> Iterator[Change]:
         if (was.from_stage, was.to_stage) != (rule.from_stage, rule.to_stage):
             texts.append(f"{_way(was, old)} becomes {way}.")
         texts += [f"{way}: {text}." for text in _others(was, rule, without={"from_stage", "to_stage"})]
+        texts += _members(was.actions, rule.actions, way, "action")
         for text in texts:
             yield Change(ChangeKind.RULE_CHANGED, rule_id, text)
     for rule_id, rule in before.items():
@@ -207,6 +220,13 @@ def _word(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, Condition):
         return f"“{_condition(value)}”"
+    if isinstance(value, ActionField):
+        return f"{value.name} = “{value.value}”"
+    if isinstance(value, Obligation):
+        again = f", again each {value.repeats}" if value.repeats else ""
+        cell = "" if value.cell == "known" else f" {value.cell}"
+        where = f" of {value.stage_key}" if value.stage_key else ""
+        return f"“{value.name}” within {value.within} {value.starts}{where}{again}, met by {value.met_by}{cell}"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {_word(each)}" for key, each in value.items()) or "none"
     if isinstance(value, str) or not isinstance(value, Sequence):

@@ -1,11 +1,14 @@
 """The HTTP edge, by the use it serves."""
 
 from stage_engine.endpoints import (
+    actions,
+    assignment,
     calendars,
     facts,
     holds,
     kpis,
     modes,
+    obligations,
     opportunities,
     partner_feeds,
     pipelines,
@@ -22,9 +25,14 @@ ROUTERS = (
     partner_feeds.router,
     *opportunities.SUBJECTS,
     opportunities.decisions,
+    *actions.ACTIONS,
+    actions.actions,
     unplaced.router,
     *holds.HOLDS,
     calendars.router,
     facts.router,
     kpis.router,
+    assignment.router,
+    *assignment.ASSIGNING,
+    obligations.router,
 )

@@ -25,7 +25,9 @@ from stage_engine.domain.replay import StoredDecision, decode_decision, decode_o
 from stage_engine.errors import PLURALS
 from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
+from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
+from stage_engine.schemas.obligations import OwedOut
 from stage_engine.schemas.pipelines import ConditionBody
 from stage_engine.service.commanding import Commanding
 from stage_engine.service.viewing import OpportunityView, Viewing, Wanted
@@ -180,6 +182,12 @@ def _whole(view: OpportunityView) -> schemas.OpportunityOut:
         sync=_sync(opportunity),
         hold=_hold(opportunity.hold),
         timers=[_timer(key, each) for key, each in sorted(opportunity.timers.items())],
+        assigned=[AssignedOut.model_validate(each, from_attributes=True) for each in opportunity.assigned.values()],
+        obligations=[
+            OwedOut.model_validate(each, from_attributes=True)
+            for series in opportunity.owing.values()
+            for each in series.owed
+        ],
         age_business_days=int(view.business_age),
         rotting_at=view.stale.rotting_at,
         inactive_at=view.stale.stalled_at,
@@ -247,6 +255,7 @@ def shown_decision(record: DecisionRecord) -> schemas.DecisionOut:
         "opportunity_id": record.opportunity_id,
         "decision_no": record.decision_no,
         "facts": dict(decision.facts),
+        "actions": [asked.key for asked in decision.actions],
         "earned_stage": after.earned_stage,
         "revision": after.revision,
         "input": from_json(record.given),

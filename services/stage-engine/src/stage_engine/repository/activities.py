@@ -1,6 +1,7 @@
 """Activities and their totals: set-based, for whole batches. The subjects are locked."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from kit.database import bulk
 from kit.database.rows import columns, records
@@ -15,10 +16,16 @@ _REPLACE = bulk.replace(
     activity, *(name for name in bulk.column_names(Activity) if name not in ("subject_id", "activity_id"))
 )
 _HELD = """
-    SELECT activity.subject_id, activity.activity_id, kind, done, withdrawn, inbound, occurred_at, committed_at
+    SELECT activity.subject_id, activity.activity_id, kind, done, withdrawn, inbound, occurred_at, committed_at,
+           person_id
     FROM unnest($2::varchar[], $3::varchar[]) AS given (subject_id, activity_id)
     JOIN activity USING (subject_id, activity_id)
     WHERE activity.tenant_id = $1
+"""
+_SINCE = """
+    SELECT subject_id, activity_id, kind, done, withdrawn, inbound, occurred_at, committed_at, person_id
+    FROM activity
+    WHERE tenant_id = $1 AND subject_id = ANY($2) AND done AND NOT withdrawn AND occurred_at >= $3
 """
 # Each last moment is the end of an index: nothing is counted anew, however many activities there are.
 _ADD = """
@@ -55,6 +62,11 @@ class ActivityRepository:
         subjects, ids = zip(*keys, strict=True) if keys else ((), ())
         found = [Activity(*row) for row in await driver.fetch(_HELD, self._tenant_id, subjects, ids)]
         return {each.key: each for each in found}
+
+    async def counting(self, subject_ids: Collection[str], since: datetime) -> list[Activity]:
+        """All that count of these subjects and took place since then."""
+        driver = await bulk.driver_of(self._session)
+        return [Activity(*row) for row in await driver.fetch(_SINCE, self._tenant_id, list(subject_ids), since)]
 
     async def keep(self, activities: Sequence[Activity], changes: Sequence[Change]) -> None:
         """Keep the states, and what they change in the totals."""

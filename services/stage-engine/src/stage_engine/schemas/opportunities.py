@@ -11,8 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.earning import Support
 from stage_engine.domain.pipeline import Category, Need, RuleMode
+from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.moments import Moment
+from stage_engine.schemas.obligations import OwedOut
 
 FactValue = Annotated[str, Field(max_length=2000)] | bool | Annotated[list[str], Field(max_length=200)]
 OpportunityId = Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
@@ -159,6 +161,9 @@ class DecisionOut(BaseModel):
     actor: str
     decided_at: datetime
     move: MoveOutcomeOut | None
+    actions: list[str] = Field(description="keys of the actions that it asks for")
+    assigned: list[AssignedOut] = Field(description="who got a role by it, and why")
+    owed: list[OwedOut] = Field(description="obligations that it made, or whose state it changed")
     input: dict[str, Any]
 
 
@@ -255,6 +260,8 @@ class OpportunityOut(OpportunitySummary):
     sync: SyncOut
     hold: HoldOut | None
     timers: list[TimerOut]
+    assigned: list[AssignedOut] = Field(description="who was chosen, for each role")
+    obligations: list[OwedOut] = Field(description="the newest of each key, and the one before")
     age_business_days: int = Field(description="whole business days in its stage, without the time on hold")
     rotting_at: datetime | None = Field(description="when it has been in its stage for longer than expected")
     inactive_at: datetime | None = Field(description="when it has been without a touch or new evidence for too long")

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
+from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
@@ -72,6 +73,44 @@ class TimerBody(_Strict):
     repeats: str = Field("", max_length=8, description="how long between firings; empty: it fires once")
 
 
+class ActionFieldBody(_Strict):
+    """A field of the CRM, or a parameter of another program; its value is a text over facts."""
+
+    name: str = Field(min_length=1, max_length=100, examples=["NextStep"])
+    value: str = Field(max_length=2000, examples=["Agree on {opportunity.amount|the amount}"])
+
+
+class ActionBody(_Strict):
+    """What another service is asked to do. Texts name facts in braces: `{opportunity.amount}`, or with words for a fact
+    that is unknown: `{opportunity.amount|not known}`."""
+
+    key: Key
+    kind: ActionKind
+    text: str = Field("", max_length=2000, examples=["Call the customer about {opportunity.amount|the offer}"])
+    details: str = Field("", max_length=2000)
+    to: str = Field("", max_length=200, description="whom it is for, a person of the CRM; empty: the owner")
+    target: str = Field(
+        "", max_length=100, description="the object to create, the template, the list or the receiver of a webhook"
+    )
+    fields: list[ActionFieldBody] = Field(default=[], max_length=50)
+    due_after: str = Field("", max_length=8, examples=["2bd"], description="until when a task is to be done")
+    expires_after: str = Field("30d", max_length=8, description="until when it is to be settled")
+    once_per_cycle: bool = Field(False, description="a way back does not ask for it again")
+
+
+class ObligationBody(_Strict):
+    """What the owner owes within a time: a call every 90 days, a first call within two hours of business."""
+
+    key: Key
+    name: str = Field(min_length=1, max_length=200, examples=["Call the customer"])
+    within: str = Field(max_length=8, examples=["2bh", "90d"])
+    met_by: str = Field(max_length=140, description="a fact", examples=["activity.call.last_at"])
+    cell: str = Field("known", max_length=500, description="of a fact that is not the last moment of activities")
+    starts: Starts = Field(Starts.ON_ENTRY, description="on_entry or on_first_sight")
+    stage_key: str = Field("", max_length=64, description="of on_entry; empty: each open stage")
+    repeats: str = Field("", max_length=8, description="owed again each time this has passed; empty: once")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -84,6 +123,9 @@ class StageBody(_Strict):
     exit: list[CriterionBody] = Field(default=[], max_length=20, description="asked of what goes on")
     milestones: list[MilestoneBody] = Field(default=[], max_length=20)
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in this stage")
+    on_entry: list[ActionBody] = Field(default=[], max_length=20, description="asked for when a subject comes")
+    on_exit: list[ActionBody] = Field(default=[], max_length=20, description="asked for when a subject goes")
+    on_close: list[ActionBody] = Field(default=[], max_length=20, description="asked for when it is closed from here")
     expected_days: int | None = Field(None, ge=1, le=500, description="business days after which it takes too long")
     stalled_after_days: int | None = Field(None, ge=1, le=3650, description="days without a touch or new evidence")
 
@@ -99,11 +141,13 @@ class RuleBody(_Strict):
     priority: int = Field(0, ge=-1000, le=1000, description="a smaller number goes first")
     reason_code: str = Field("", max_length=64, description="needed to close as lost or abandoned by itself")
     back: bool = Field(False, description="it leads to an earlier stage on purpose")
+    actions: list[ActionBody] = Field(default=[], max_length=20, description="what its moves ask for")
 
 
 # Together with 200 rules these bound what the check of a pipeline and its compiled form may cost.
 MAX_CONDITIONS = 1000
 MAX_CELL_CHARACTERS = 50_000
+MAX_ACTIONS = 200
 
 
 class DeclaredFactBody(_Strict):
@@ -118,8 +162,8 @@ class DeclaredFactBody(_Strict):
 
 
 class DraftBody(_Strict):
-    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters. A draft may have errors;
-    publishing refuses them."""
+    """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft
+    may have errors; publishing refuses them."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
@@ -148,6 +192,15 @@ class DraftBody(_Strict):
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
+    on_first_sight: list[ActionBody] = Field(
+        default=[], max_length=20, description="asked for when a subject is first seen, unless it is imported"
+    )
+    on_hold: list[ActionBody] = Field(default=[], max_length=20, description="asked for when a subject is put off")
+    on_resume: list[ActionBody] = Field(default=[], max_length=20, description="asked for when it goes on")
+    reassign_after: str = Field(
+        "", max_length=8, description="without a touch: what rules assigned goes to another owner", examples=["14d"]
+    )
+    obligations: list[ObligationBody] = Field(default=[], max_length=20, description="what owners owe by a time")
     exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
 
@@ -159,6 +212,11 @@ class DraftBody(_Strict):
         cells = [condition.cell for each in read for condition in each.conditions]
         if len(cells) > MAX_CONDITIONS:
             raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
+        lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
+        for stage in self.stages:
+            lists += (stage.on_entry, stage.on_exit, stage.on_close)
+        if (actions := sum(map(len, lists))) > MAX_ACTIONS:
+            raise ValueError(f"a pipeline has at most {MAX_ACTIONS} actions, this one has {actions}")
         if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:
             raise ValueError(f"cells have together at most {MAX_CELL_CHARACTERS} characters, these have {characters}")
         return self

@@ -7,9 +7,20 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.parking import AT_ONCE, take
 from kit.events import Received
 
-from stage_engine.domain.activities import Activity, Total, changes_of, facts_of, latest
+from stage_engine.domain.activities import (
+    Activity,
+    Asked,
+    Key,
+    Total,
+    asked_of,
+    changes_of,
+    facts_of,
+    latest,
+    withdrawn_of,
+)
 from stage_engine.domain.facts import CRM
 from stage_engine.domain.inputs import FactChange
+from stage_engine.domain.obligations import is_touch
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.messages import ActivityObserved, read_activity
@@ -27,6 +38,9 @@ class Heard:
 
     activity: Activity
     cause: Received[ActivityObserved]
+
+
+_NOTHING = Asked()
 
 
 class Activities:
@@ -50,15 +64,35 @@ class Activities:
         if not new:
             return
         await self._repository.keep(new, changes_of(held, new))
-        await self._decide(known, await self._repository.totals({each.subject_id for each in new}), given)
+        totals = await self._repository.totals({each.subject_id for each in new})
+        await self._decide(known, totals, given, await self._asked(known, held, new))
 
     async def take_waiting(self, subject_ids: Collection[str]) -> None:
         """Count what waited for these subjects."""
         while events := await take(self._uow, ACTIVITY, subject_ids, AT_ONCE):
             await self.take(events)
 
+    async def _asked(
+        self, known: Mapping[str, Opportunity], held: Mapping[Key, Activity], new: Sequence[Activity]
+    ) -> dict[str, Asked]:
+        """What obligations ask for, by subject. What met one and does so no more leaves its place to the others."""
+        withdrawn = withdrawn_of(held, new)
+        counting: list[Activity] = []
+        owing = {
+            subject_id: min(owed.made_at for series in known[subject_id].owing.values() for owed in series.owed)
+            for subject_id in withdrawn
+            if known[subject_id].owing
+        }
+        if owing:
+            counting = await self._repository.counting(owing, min(owing.values()))
+        return asked_of(new, withdrawn, counting)
+
     async def _decide(
-        self, known: Mapping[str, Opportunity], totals: Mapping[str, list[Total]], given: Sequence[Heard]
+        self,
+        known: Mapping[str, Opportunity],
+        totals: Mapping[str, list[Total]],
+        given: Sequence[Heard],
+        asked: Mapping[str, Asked],
     ) -> None:
         subjects = [known[each] for each in totals]
         rulesets = await self._rulesets.of({(each.pipeline_key, each.pipeline_version) for each in subjects})
@@ -66,23 +100,30 @@ class Activities:
         arrivals: list[Arrival] = []
         for subject in subjects:
             pipeline = rulesets[subject.pipeline_key, subject.pipeline_version].pipeline
-            change = _change(subject, pipeline, totals[subject.opportunity_id], last[subject.opportunity_id])
+            id_ = subject.opportunity_id
+            change = _change(subject, pipeline, totals[id_], last[id_], asked[id_])
             if change is not None:
                 arrivals.append(Arrival(change, cause=last[subject.opportunity_id].cause))
         if arrivals:
             await self._deciding.decide(arrivals)
 
 
-def _change(subject: Opportunity, pipeline: Pipeline, totals: Sequence[Total], last: Heard) -> FactChange | None:
-    """The facts that the pipeline version reads and that changed, if any did."""
-    facts = tuple(fact for fact in facts_of(totals) if fact.name in pipeline.reads and _may_say(pipeline, fact.name))
+def _change(
+    subject: Opportunity, pipeline: Pipeline, totals: Sequence[Total], last: Heard, asked: Asked
+) -> FactChange | None:
+    """The facts that the pipeline version reads and that changed, and what obligations ask for, if there is any."""
+    told = facts_of(totals)
+    facts = tuple(fact for fact in told if fact.name in pipeline.reads and _may_say(pipeline, fact.name))
+    if not any(is_touch(each.met_by) for each in pipeline.obligations):
+        asked = _NOTHING
     held = {name: fact.value for name, fact in subject.facts.items() if fact.source == CRM}
     held |= {fact.name: fact.value for fact in subject.other_facts if fact.source == CRM}
-    if all(held.get(fact.name) == fact.value for fact in facts):
+    if asked == _NOTHING and all(held.get(fact.name) == fact.value for fact in facts):
         return None
     # The number of all that was heard names the report: one activity may change without a stamp of its own.
-    change_id = f"activity:{last.activity.activity_id}:{facts[0].sequence}"
-    return FactChange(change_id, subject.opportunity_id, CRM, facts, last.cause.message.person_id)
+    change_id = f"activity:{last.activity.activity_id}:{told[0].sequence}"
+    by = last.cause.message.person_id
+    return FactChange(change_id, subject.opportunity_id, CRM, facts, by, asked.touches, asked.withdrawn)
 
 
 def _may_say(pipeline: Pipeline, name: str) -> bool:

@@ -1,7 +1,7 @@
 """From inputs to decisions, opportunities, history and events, for a whole batch at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -19,11 +19,23 @@ from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.inputs import HoldRequest, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
-from stage_engine.records import DecisionRecord, FeedRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records import (
+    ActionRecord,
+    DecisionRecord,
+    FeedRecord,
+    OpportunityRecord,
+    SettledAction,
+    TransitionRecord,
+)
+from stage_engine.repository.actions import ActionRepository
+from stage_engine.repository.assignments import AssignmentRepository
+from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
+from stage_engine.service.recording_actions import action_records, expired
+from stage_engine.service.recording_duty import assignment_records, obligation_records
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -55,6 +67,9 @@ class Deciding:
         self._uow = uow
         self._rulesets = rulesets
         self._repository = OpportunityRepository(uow.session, uow.tenant_id)
+        self._actions = ActionRepository(uow.session, uow.tenant_id)
+        self._assignments = AssignmentRepository(uow.session, uow.tenant_id)
+        self._obligations = ObligationRepository(uow.session, uow.tenant_id)
         self._feeds = PartnerFeedRepository(uow.session, uow.tenant_id)
         self._states: dict[str, str] = {}
         self._opportunities: dict[str, Opportunity] = {}
@@ -97,6 +112,19 @@ class Deciding:
         feeds = await self._feeds.all() if any(each.decision.transition for each in made) else []
         transitions = [move for each in made if (move := self._announce(each, feeds)) is not None]
         self._repository.add_decisions([each.record for each in made], transitions)
+        await self._ask(made)
+        self._obligations.keep(
+            [row for each in made for row in obligation_records(each.decision, each.opportunity, each.ruleset.pipeline)]
+        )
+        self._assignments.keep(
+            [
+                row
+                for each in made
+                for row in assignment_records(
+                    each.decision, each.arrival.given, each.record.decision_id, each.ruleset.pipeline.object_type
+                )
+            ]
+        )
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
         return made
@@ -109,6 +137,26 @@ class Deciding:
         rulesets = await self._rulesets.of([_version(each) for each in changed])
         now = utc_now()
         self._repository.save([self._as_it_is(each, rulesets[_version(each)], now) for each in changed])
+
+    async def _ask(self, made: Sequence[Decided]) -> None:
+        """Write down and announce what decisions ask for, and that other actions are not waited for any more."""
+        tenant_id = self._uow.tenant_id
+        asked: dict[UUID, ActionRecord] = {}
+        lapsed: list[SettledAction] = []
+        for each in made:
+            decision, object_type = each.decision, each.ruleset.pipeline.object_type
+            for found in action_records(decision, tenant_id, each.record.decision_id, object_type):
+                asked[found.action_id] = found
+                message = messages.action_requested(found)
+                self._publish(message, each.opportunity.decision_no, each.arrival, id=found.action_id)
+            subject_id, at = each.opportunity.opportunity_id, decision.decided_at
+            lapsed += (expired(over, tenant_id, subject_id, at) for over in decision.lapsed)
+        # What was asked for by a decision before, of the same batch, is not written yet.
+        for each in lapsed:
+            if each.action_id in asked:
+                asked[each.action_id] = replace(asked[each.action_id], **asdict(each))
+        self._actions.add(list(asked.values()))
+        await self._actions.settle([each for each in lapsed if each.action_id not in asked])
 
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)

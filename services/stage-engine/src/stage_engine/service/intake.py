@@ -17,6 +17,7 @@ from stage_engine.records import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.activities import Activities
+from stage_engine.service.assigning import Assigning
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.placing import Placed, Placing
 from stage_engine.service.rulesets import Rulesets
@@ -35,6 +36,7 @@ class Intake:
         self._rulesets = rulesets or Rulesets(uow)
         self._deciding = Deciding(uow, self._rulesets)
         self._activities = Activities(uow, self._rulesets, self._deciding)
+        self._assigning = Assigning(uow, self._rulesets, self._deciding)
         self._placing = Placing(uow, self._rulesets)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
 
@@ -60,6 +62,7 @@ class Intake:
         await self._decide(of_known, placed)
         # What came after the observation that placed a record may lead it on at once.
         await self._reassign([*of_known, *placed.arrivals])
+        await self._assigning.new(placed.arrivals)
 
     async def place_page(self, size: int) -> bool:
         """Look at the next unplaced records again; whether there may be more."""
@@ -74,6 +77,7 @@ class Intake:
         await self._decide([], placed)
         more = len(page) == size
         await unplaced.went_on(page[-1] if more else None)
+        await self._assigning.new(placed.arrivals)
         return more
 
     async def pass_over(self) -> None:

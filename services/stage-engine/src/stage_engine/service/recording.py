@@ -34,6 +34,7 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         amount=opportunity.amount,
         currency=opportunity.currency,
         owner_id=opportunity.owner_id,
+        assignee_id=opportunity.assignee_id,
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,
         quarantine_code=opportunity.quarantine_code,

@@ -9,6 +9,7 @@ from kit.ids import utc_now
 
 from stage_engine.domain.timers import first_due
 from stage_engine.repository.timers import TimerRepository
+from stage_engine.service.assigning import Assigning
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets
 
@@ -38,12 +39,14 @@ async def fire_page(database: Database, tenant_id: str, limit: int = PAGE) -> in
 
 
 async def _fire(uow: UnitOfWork, opportunity_ids: Sequence[str], now: datetime) -> None:
-    deciding = Deciding(uow, Rulesets(uow))
+    rulesets = Rulesets(uow)
+    deciding = Deciding(uow, rulesets)
     known = await deciding.load(opportunity_ids)
     due = (first_due(known[each], now) for each in opportunity_ids if each in known)
     arrivals = [Arrival(given) for given in due if given is not None]
     if arrivals:
         await deciding.decide(arrivals)
+        await Assigning(uow, rulesets, deciding).again(arrivals)
 
 
 async def _fire_alone(database: Database, tenant_id: str, opportunity_id: str) -> None:

@@ -9,19 +9,26 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
 from kit.ids import utc_now
 
+from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.criteria import CriterionState, criteria_now
 from stage_engine.domain.earning import Support, support_of
 from stage_engine.domain.holds import Staleness, business_age, staleness_of
+from stage_engine.domain.next_steps import OpenTask, Step, next_steps
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
 from stage_engine.errors import DecisionNotFound, OpportunityNotFound
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.records import ActionRecord, ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.repository.actions import ActionRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.repository.views import ViewRepository, Wanted
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.service.subjects import demand_subject
+
+# Open actions that are looked at for next steps: more would hide the rest.
+_MOST_TASKS = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +42,8 @@ class OpportunityView:
     support: Support
     stale: Staleness
     business_age: Decimal
+    pipeline: Pipeline
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ class Viewing:
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ViewRepository(uow.session)
+        self._actions = ActionRepository(uow.session, uow.tenant_id)
         self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
         self._rulesets = Rulesets(uow)
         self._calendars = Calendars(uow)
@@ -74,6 +84,8 @@ class Viewing:
             support_of(opportunity, rules, now),
             staleness_of(opportunity, rules.pipeline),
             business_age(opportunity, rules.pipeline, now),
+            rules.pipeline,
+            now,
         )
 
     async def opportunities(self, wanted: Wanted, after: str, limit: int) -> list[OpportunityRecord]:
@@ -89,6 +101,24 @@ class Viewing:
     async def decisions(self, object_type: str, record_id: str, after: int, limit: int) -> list[DecisionRecord]:
         await self._one(object_type, record_id)
         return await self._repository.decisions(record_id, after, limit)
+
+    async def actions_of(self, object_type: str, record_id: str, after: UUID, limit: int) -> list[ActionRecord]:
+        await self._one(object_type, record_id)
+        return await self._actions.of(record_id, after, limit)
+
+    async def next_steps(self, object_type: str, record_id: str) -> tuple[Step, ...]:
+        """What to do next about a subject, what goes first in front."""
+        view = await self.opportunity(object_type, record_id)
+        found = await self._actions.open_of(record_id, _MOST_TASKS)
+        tasks = [
+            OpenTask(str(a.action_id), ActionKind(a.kind), a.text or a.action_key, a.due_at)
+            for a in found
+            if a.kind == ActionKind.TASK
+        ]
+        return next_steps(view.opportunity, view.pipeline, view.criteria, view.ways_on, tasks, view.at)
+
+    async def actions(self, state: str | None, kind: str | None, after: UUID, limit: int) -> list[ActionRecord]:
+        return await self._actions.many(state, kind, self._owners, after, limit)
 
     async def decision(self, decision_id: UUID) -> DecisionRecord:
         found = await self._repository.decision(decision_id)

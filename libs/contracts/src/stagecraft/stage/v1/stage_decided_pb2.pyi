@@ -33,6 +33,7 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_HOLD: _ClassVar[InputKind]
     INPUT_KIND_RESUME: _ClassVar[InputKind]
     INPUT_KIND_REASSIGNMENT: _ClassVar[InputKind]
+    INPUT_KIND_ASSIGNMENT: _ClassVar[InputKind]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ACCEPTED: Outcome
 OUTCOME_PROPOSED: Outcome
@@ -48,6 +49,7 @@ INPUT_KIND_TIMER: InputKind
 INPUT_KIND_HOLD: InputKind
 INPUT_KIND_RESUME: InputKind
 INPUT_KIND_REASSIGNMENT: InputKind
+INPUT_KIND_ASSIGNMENT: InputKind
 
 class StageDecided(_message.Message):
     __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move")

@@ -1,0 +1,148 @@
+"""Actions in the org. Tasks and new records carry the action's id in a field of their own, so that a repetition finds
+them; posts are found by their words, updates by their values, and a lead says itself that it was converted."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from pydantic import Field, TypeAdapter
+
+from crm_connector.domain.actions import ActionKind, CrmAction
+from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
+from crm_connector.salesforce.objects import LEAD, OWN_FIELDS, Objects, SubjectObject
+from crm_connector.salesforce.rest import Rest
+
+# What a record that an action created is found by.
+ACTION_ID = "Stagecraft_Action_Id__c"
+# The package brings it: the REST API of an org converts no leads by itself.
+CONVERT = "/services/apexrest/stagecraft/convert"
+_SUBJECT, _BODY, _DESCRIPTION = 255, 10_000, 32_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Created:
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    id: Annotated[str, Field(alias="Id")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Post:
+    id: Annotated[str, Field(alias="Id")]
+    body: Annotated[str | None, Field(alias="Body")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Posts:
+    records: list[_Post]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lead:
+    converted: Annotated[bool, Field(alias="IsConverted")]
+    opportunity_id: Annotated[str | None, Field(alias="ConvertedOpportunityId")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Conversion:
+    opportunity_id: Annotated[str | None, Field(alias="opportunityId")] = None
+
+
+_CREATED, _FOUND, _POSTS = TypeAdapter(_Created), TypeAdapter(_Found), TypeAdapter(_Posts)
+_LEAD, _CONVERSION = TypeAdapter(_Lead), TypeAdapter(_Conversion)
+_ROW: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
+
+
+async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
+    """Do it; the id of the record that was created, empty where none was. ApiRefusal and the CrmUnavailable errors."""
+    match action.kind:
+        case ActionKind.TASK:
+            return (await rest.patch(_by_action(rest, "Task", action), _task(action), _CREATED)).id
+        case ActionKind.CREATE_RECORD:
+            _refuse_own(action, OWN_FIELDS)
+            return (await rest.patch(_by_action(rest, action.target, action), dict(action.fields), _CREATED)).id
+        case ActionKind.NOTIFICATION:
+            body = {"ParentId": action.opportunity_id, "Body": action.text[:_BODY]}
+            return (await rest.post(f"{rest.base}/sobjects/FeedItem", body, _CREATED)).id
+        case ActionKind.FIELD_UPDATE:
+            _refuse_own(action, OWN_FIELDS | {_about(objects, action).stage})
+            await rest.change(_subject(rest, objects, action), dict(action.fields))
+            return ""
+        case ActionKind.CONVERT_LEAD:
+            body = {"leadId": action.opportunity_id, "opportunityName": action.text, "ownerId": action.person_id}
+            return (await rest.post(CONVERT, body, _CONVERSION)).opportunity_id or ""
+
+
+async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | None:
+    """What a reading says: the id of the record that was created, empty where none is; None: it was not done."""
+    match action.kind:
+        case ActionKind.TASK | ActionKind.CREATE_RECORD:
+            name = "Task" if action.kind is ActionKind.TASK else action.target
+            return await _record(rest, name, action)
+        case ActionKind.NOTIFICATION:
+            return await _post(rest, action)
+        case ActionKind.FIELD_UPDATE:
+            names = {"fields": ",".join(action.fields)}
+            row = await rest.get(_subject(rest, objects, action), _ROW, names)
+            return "" if all(str(row.get(name)) == value for name, value in action.fields.items()) else None
+        case ActionKind.CONVERT_LEAD:
+            names = {"fields": "IsConverted,ConvertedOpportunityId"}
+            lead = await rest.get(_subject(rest, objects, action), _LEAD, names)
+            return (lead.opportunity_id or "") if lead.converted else None
+
+
+def _by_action(rest: Rest, name: str, action: CrmAction) -> str:
+    return f"{rest.base}/sobjects/{quote(name, safe='')}/{ACTION_ID}/{action.action_id}"
+
+
+def _subject(rest: Rest, objects: Objects, action: CrmAction) -> str:
+    return f"{rest.base}/sobjects/{_about(objects, action).name}/{quote(action.opportunity_id, safe='')}"
+
+
+def _about(objects: Objects, action: CrmAction) -> SubjectObject:
+    found = objects.get(action.object_type)
+    if found is None:
+        words = f"No object of the org is known for records of type {action.object_type}."
+        raise LastingRefusal(400, "OBJECT_UNKNOWN", words)
+    return found
+
+
+def _task(action: CrmAction) -> dict[str, Any]:
+    about = "WhoId" if action.object_type == LEAD else "WhatId"
+    fields = {
+        about: action.opportunity_id,
+        "Subject": action.text[:_SUBJECT],
+        "Description": action.details[:_DESCRIPTION],
+        "OwnerId": action.person_id,
+        "ActivityDate": action.due_on.date().isoformat() if action.due_on else "",
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _refuse_own(action: CrmAction, protected: frozenset[str]) -> None:
+    """A second way to set a stage, or what we write beside it, would be one past every decision."""
+    for name in action.fields:
+        if name in protected:
+            words = f"An action may not set {name}: stages are moved by decisions. Take it out of the action."
+            raise LastingRefusal(400, "FIELD_PROTECTED", words)
+
+
+async def _record(rest: Rest, name: str, action: CrmAction) -> str | None:
+    try:
+        return (await rest.get(_by_action(rest, name, action), _FOUND, {"fields": "Id"})).id
+    except ApiRefusal as refusal:
+        if refusal.status == 404:
+            return None
+        raise
+
+
+async def _post(rest: Rest, action: CrmAction) -> str | None:
+    since = f"{action.requested_at:%Y-%m-%dT%H:%M:%SZ}"
+    parent = quote(action.opportunity_id, safe="")
+    # A long text is in no condition of a query, so the words are compared here.
+    query = f"SELECT Id, Body FROM FeedItem WHERE ParentId = '{parent}' AND CreatedDate >= {since}"  # noqa: S608
+    posts = await rest.get(f"{rest.base}/query", _POSTS, {"q": query})
+    return next((post.id for post in posts.records if post.body == action.text[:_BODY]), None)

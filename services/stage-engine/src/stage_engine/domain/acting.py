@@ -1,0 +1,144 @@
+"""What a decision asks other services to do. The engine never calls out: it writes down what is asked for, and is told
+what became of it. What fails moves nothing back."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from stage_engine.domain.actions import (
+    MOVE_FROM,
+    MOVE_REASON,
+    MOVE_TO,
+    SUBJECT_ID,
+    Action,
+    Phase,
+    rendered,
+)
+from stage_engine.domain.clocks import duration_of
+from stage_engine.domain.decision import Asked, Cause, Lapsed, Ruling, Transition, TransitionKind
+from stage_engine.domain.known_facts import facts_in_force
+from stage_engine.domain.literals import shown
+from stage_engine.domain.opportunity import OpenAction, Opportunity
+from stage_engine.domain.pipeline import Pipeline
+
+_ASKED_AGAIN = "It was asked for again before it was settled."
+IN_TIME = "It was not settled in time."
+
+
+def with_actions(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
+    """The ruling with what its move asks for, or the beginning or end of a hold, in the order of the phases. An import
+    and a migration ask for nothing. What is asked for again before it was settled takes the place of the first."""
+    move, after = ruling.transition, ruling.opportunity
+    if after is None or not pipeline.actions:
+        return ruling
+    turned = (before.hold is None) is not (after.hold is None)
+    if not turned and (move is None or _is_silent(move)):
+        return ruling
+    values = _values(after, pipeline, move, now)
+    asked: list[Asked] = []
+    lapsed: list[Lapsed] = []
+    open_actions, cycles = dict(after.open_actions), dict(after.asked_in_cycle)
+    for phase, action in _of(before, after, pipeline, move):
+        if action.once_per_cycle:
+            if cycles.get(action.key) == after.cycle_no:
+                continue
+            cycles[action.key] = after.cycle_no
+        found = _asked(action, phase, after, pipeline, values, now)
+        first = open_actions.get(action.key)
+        if first is not None:
+            lapsed.append(Lapsed(action.key, first.revision, first.asked_at, _ASKED_AGAIN))
+        open_actions[action.key] = OpenAction(after.revision, now, found.expires_at)
+        asked.append(found)
+    if not asked:
+        return ruling
+    after = after.changed(open_actions=open_actions, asked_in_cycle=cycles)
+    return replace(ruling, opportunity=after, actions=tuple(asked), lapsed=(*ruling.lapsed, *lapsed))
+
+
+def _is_silent(move: Transition) -> bool:
+    return move.cause is Cause.IMPORT or move.kind is TransitionKind.MIGRATE
+
+
+def _of(
+    before: Opportunity, after: Opportunity, pipeline: Pipeline, move: Transition | None
+) -> Iterator[tuple[Phase, Action]]:
+    if before.hold is None and after.hold is not None:
+        yield from ((Phase.HOLD, each) for each in pipeline.on_hold)
+    if before.hold is not None and after.hold is None:
+        yield from ((Phase.RESUME, each) for each in pipeline.on_resume)
+    if move is not None and not _is_silent(move):
+        yield from _of_move(pipeline, move)
+
+
+def _of_move(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Action]]:
+    arrives = pipeline.stage(move.to_stage)
+    # A stage of another pipeline may have the same key; a closed one asks for nothing when it is left.
+    leaves = pipeline.is_open(move.from_stage) and move.kind is not TransitionKind.REASSIGN
+    if not move.from_stage:
+        yield from ((Phase.FIRST_SIGHT, each) for each in pipeline.on_first_sight)
+    if leaves:
+        yield from ((Phase.EXIT, each) for each in pipeline.stage(move.from_stage).on_exit)
+    if move.rule_id:
+        rule = next((each for each in pipeline.rules if each.rule_id == move.rule_id), None)
+        yield from ((Phase.TRANSITION, each) for each in (rule.actions if rule else ()))
+    yield from ((Phase.ENTRY, each) for each in arrives.on_entry)
+    if leaves and not pipeline.is_open(move.to_stage):
+        yield from ((Phase.CLOSE, each) for each in pipeline.stage(move.from_stage).on_close)
+
+
+def _values(after: Opportunity, pipeline: Pipeline, move: Transition | None, now: datetime) -> Mapping[str, str]:
+    found = {name: shown(fact) for name, fact in facts_in_force(after, pipeline, now).items()}
+    source, target = (move.from_stage, move.to_stage) if move is not None else (after.stage_key, after.stage_key)
+    reason = after.hold.reason if after.hold is not None else move.reason_code if move is not None else ""
+    names = {stage.key: stage.name for stage in pipeline.stages}
+    return found | {
+        SUBJECT_ID: after.opportunity_id,
+        MOVE_FROM: names.get(source, source),
+        MOVE_TO: names.get(target, target),
+        MOVE_REASON: reason,
+    }
+
+
+def _asked(
+    action: Action, phase: Phase, after: Opportunity, pipeline: Pipeline, values: Mapping[str, str], now: datetime
+) -> Asked:
+    """The action with its texts filled in. A field whose value is unknown is left alone."""
+    fields = ((field.name, rendered(field.value, values)) for field in action.fields)
+    to = rendered(action.to, values)
+    due = duration_of(action.due_after).after(now, pipeline.calendar) if action.due_after else None
+    return Asked(
+        key=action.key,
+        kind=action.kind,
+        phase=phase,
+        text=rendered(action.text, values).text,
+        details=rendered(action.details, values).text,
+        to=to.text if action.to and to.complete else after.owner_id,
+        target=action.target,
+        fields=tuple((name, value.text) for name, value in fields if value.complete),
+        due_at=due,
+        expires_at=duration_of(action.expires_after).after(now, pipeline.calendar),
+    )
+
+
+def settled(opportunity: Opportunity, key: str, revision: int) -> Opportunity:
+    """The opportunity once an action was settled. Its stage stays, whatever became of the action; one that was settled
+    before, or asked for again, changes nothing."""
+    found = opportunity.open_actions.get(key)
+    if found is None or found.revision != revision:
+        return opportunity
+    open_actions = {name: each for name, each in opportunity.open_actions.items() if name != key}
+    timers = {name: each for name, each in opportunity.timers.items() if name != timer_of_action(key)}
+    return opportunity.changed(open_actions=open_actions, timers=timers)
+
+
+_TIMER = "@action/"
+
+
+def timer_of_action(key: str) -> str:
+    """The engine's own timer at which the action expires."""
+    return _TIMER + key
+
+
+def action_of_timer(timer_key: str) -> str | None:
+    """The action that expires with this timer; None of another timer."""
+    return timer_key.removeprefix(_TIMER) if timer_key.startswith(_TIMER) else None

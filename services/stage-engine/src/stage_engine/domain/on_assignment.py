@@ -1,0 +1,45 @@
+"""Deciding on who was chosen for a subject, and what a person's choice means for the rules'."""
+
+from dataclasses import replace
+
+from stage_engine.domain.assigned import OWNER_ROLE, Assigned
+from stage_engine.domain.decision import Code, Outcome, Reason, Ruling
+from stage_engine.domain.inputs import Assignment, Input, Observation
+from stage_engine.domain.opportunity import Opportunity
+
+
+def on_assignment(opportunity: Opportunity, given: Assignment) -> Ruling:
+    """Each role goes to who was chosen, with the reason; what a person chose stays. The stage does not change."""
+    if opportunity.deleted:
+        reason = Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
+        return Ruling(Outcome.NO_OP, opportunity, (reason,))
+    assigned, reasons = dict(opportunity.assigned), list[Reason]()
+    changed: list[Assigned] = []
+    for choice in given.choices:
+        fact, held = f"assignment.{choice.role}", assigned.get(choice.role)
+        if held is not None and held.by_person and not choice.by_person:
+            text = f"{held.person_id} was chosen by a person, and stays {choice.role}"
+            reasons.append(Reason(Code.OVERRIDE_ACTIVE, fact, None, text))
+        elif not choice.person_id:
+            reasons.append(Reason(Code.MISSING, fact, None, f"there is no {choice.role}: {choice.reason}"))
+        elif held is None or (held.person_id, held.by_person) != (choice.person_id, choice.by_person):
+            assigned[choice.role] = choice
+            changed.append(choice)
+    if not changed:
+        return Ruling(Outcome.NO_OP, opportunity, tuple(reasons))
+    after = opportunity.changed(assigned=assigned)
+    return Ruling(Outcome.ACCEPTED, after, tuple(reasons), assigned=tuple(changed))
+
+
+def with_owner_of_crm(before: Opportunity, given: Input, ruling: Ruling) -> Ruling:
+    """The ruling where a person gave the subject another owner in the CRM: this choice stays. The owner that rules
+    chose, as it comes back from the CRM, is none."""
+    after = ruling.opportunity
+    if after is None or not after.assigned or not isinstance(given, Observation):
+        return ruling
+    held = after.assigned.get(OWNER_ROLE)
+    if held is None or after.owner_id in ("", held.person_id, before.owner_id):
+        return ruling
+    reason = f"{given.changed_by or 'a person'} chose {after.owner_id} in the CRM"
+    chosen = Assigned(OWNER_ROLE, after.owner_id, "", "", reason, given.committed_at, by_person=True)
+    return replace(ruling, opportunity=after.changed(assigned={**after.assigned, OWNER_ROLE: chosen}))

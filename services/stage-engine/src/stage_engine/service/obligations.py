@@ -1,0 +1,47 @@
+"""What owners owe: the ledger in pages, the report of who did not, and how fast leads were called."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from kit.database.unit_of_work import UnitOfWork
+from kit.http.ownership import Owners
+
+from stage_engine.records import LeadTime, ObligationRecord, OwedTotal
+from stage_engine.repository.obligations import ObligationRepository, Period, Place, Wanted, Window
+
+
+@dataclass(frozen=True, slots=True)
+class SpeedToLead:
+    """How long it took in all, and by who owed it, in which hour it was made, and where the lead came from."""
+
+    overall: LeadTime
+    by_owner: Sequence[LeadTime]
+    by_hour: Sequence[LeadTime]
+    by_source: Sequence[LeadTime]
+
+
+class Obligations:
+    """Those of these owners."""
+
+    def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
+        self._repository = ObligationRepository(uow.session, uow.tenant_id)
+        self._owners = owners
+
+    async def many(self, wanted: Wanted, after: Place | None, limit: int) -> list[ObligationRecord]:
+        """By the time they are due."""
+        return await self._repository.many(wanted, self._owners, after, limit)
+
+    async def totals(self, window: Window, period: Period, by: Literal["person", "team"]) -> list[OwedTotal]:
+        """What came due in a time, by person or team and period."""
+        return await self._repository.totals(window, period, self._owners, by_team=by == "team")
+
+    async def speed_to_lead(self, window: Window) -> SpeedToLead:
+        """How long it took to meet what was made in a time."""
+        [overall] = await self._repository.lead_times(window, self._owners, None)
+        return SpeedToLead(
+            overall,
+            await self._repository.lead_times(window, self._owners, "owner_id"),
+            sorted(await self._repository.lead_times(window, self._owners, "hour"), key=lambda each: int(each.group)),
+            await self._repository.lead_times(window, self._owners, "source"),
+        )

@@ -1,0 +1,55 @@
+"""What is stored of the actions that a decision asks for."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from kit.ids import derived
+
+from stage_engine.domain.actions import ActionState
+from stage_engine.domain.decision import Decision, Lapsed
+from stage_engine.records import ActionRecord, SettledAction
+
+
+def action_id(tenant_id: str, opportunity_id: str, revision: int, key: str, asked_at: datetime) -> UUID:
+    """The id of an action, the same whenever it is made: a decision asks for each action once. Ids of actions that are
+    asked for one after the other are neighbours."""
+    moment = UUID(int=int(asked_at.timestamp() * 1000) << 80)
+    return derived(moment, f"action {(tenant_id, opportunity_id, revision, key)}")
+
+
+def action_records(decision: Decision, tenant_id: str, decision_id: UUID, object_type: str) -> Iterator[ActionRecord]:
+    """What the decision asks for."""
+    opportunity, at = decision.opportunity, decision.decided_at
+    assert opportunity is not None
+    for asked in decision.actions:
+        yield ActionRecord(
+            action_id=action_id(tenant_id, opportunity.opportunity_id, opportunity.revision, asked.key, at),
+            opportunity_id=opportunity.opportunity_id,
+            object_type=object_type,
+            decision_id=decision_id,
+            revision=opportunity.revision,
+            action_key=asked.key,
+            kind=asked.kind.value,
+            phase=asked.phase.value,
+            text=asked.text,
+            details=asked.details,
+            addressee=asked.to,
+            target=asked.target,
+            fields=dict(asked.fields),
+            due_at=asked.due_at,
+            expires_at=asked.expires_at,
+            requested_at=at,
+            state=ActionState.OPEN.value,
+            code="",
+            words="",
+            record_id="",
+            settled_at=None,
+            settled_by="",
+        )
+
+
+def expired(lapsed: Lapsed, tenant_id: str, opportunity_id: str, at: datetime) -> SettledAction:
+    """That an action is not waited for any more."""
+    id_ = action_id(tenant_id, opportunity_id, lapsed.revision, lapsed.key, lapsed.asked_at)
+    return SettledAction(id_, ActionState.EXPIRED.value, "", lapsed.words, "", at, "stage-engine")

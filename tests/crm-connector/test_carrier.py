@@ -1,0 +1,89 @@
+"""Actions from the event that asks for them to the one that settles them, through a real org process."""
+
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from crm_connector.domain.actions import ActionState
+from crm_connector.messages import read_action
+from crm_connector.repository.actions import ActionRepository
+from crm_connector.signals import Signals
+from kit.ids import utc_now
+from stagecraft.crm.v1.action_settled_pb2 import (
+    SETTLEMENT_DONE,
+    SETTLEMENT_EXPIRED,
+    SETTLEMENT_REFUSED,
+    ActionSettled,
+)
+from stagecraft.stage.v1 import action_requested_pb2 as requests
+from testing.service import eventually
+
+from tests.builders import MOMENT, action_requested, received
+
+pytestmark = pytest.mark.stack
+
+
+async def ask(linked: Any, opportunity_id: str, **given: Any) -> str:
+    action_id = str(uuid4())
+    message = action_requested(action_id=action_id, opportunity_id=opportunity_id, **{"person_id": "", **given})
+    await linked.service.publish(message, tenant=linked.tenant)
+    return action_id
+
+
+async def settled(linked: Any, action_id: str) -> ActionSettled:
+    async def found() -> ActionSettled:
+        events = await linked.service.events(ActionSettled, tenant=linked.tenant, count=1)
+        (only,) = [e.message for e in events if e.message.action_id == action_id]
+        return only
+
+    return await eventually(found)
+
+
+async def rows(linked: Any, soql: str) -> list[dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {linked.org.token()}"}
+    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+        return (await client.get("/services/data/v67.0/query", params={"q": soql})).json()["records"]
+
+
+@pytest.mark.capability(98)
+async def test_a_task_reaches_the_org_and_its_id_comes_back(linked: Any) -> None:
+    deal = await linked.created()
+    action_id = await ask(linked, deal)
+    done = await settled(linked, action_id)
+    assert done.settlement == SETTLEMENT_DONE
+    (task,) = await rows(linked, f"SELECT Id, Subject FROM Task WHERE WhatId = '{deal}'")
+    assert (task["Id"], task["Subject"]) == (done.record_id, "Call the customer")
+
+
+async def test_a_refusal_comes_back_in_the_orgs_words(linked: Any) -> None:
+    deal = await linked.created()
+    fields = [requests.ActionField(name="NextStep", value="x" * 300)]
+    refused = await settled(linked, await ask(linked, deal, kind=requests.ACTION_KIND_FIELD_UPDATE, fields=fields))
+    assert (refused.settlement, refused.code) == (SETTLEMENT_REFUSED, "STRING_TOO_LONG")
+
+
+async def test_what_is_asked_for_too_late_expires(linked: Any) -> None:
+    deal = await linked.created()
+    expired = await settled(linked, await ask(linked, deal, expires_at=MOMENT))
+    assert expired.settlement == SETTLEMENT_EXPIRED
+    assert await rows(linked, f"SELECT Id FROM Task WHERE WhatId = '{deal}'") == []
+
+
+async def test_what_was_left_on_its_way_is_read_before_it_is_sent_again(linked: Any) -> None:
+    """The process died between the call and its settlement: the task is there, the row says SENT."""
+    deal, action_id = await linked.created(), uuid4()
+    headers = {"Authorization": f"Bearer {linked.org.token()}"}
+    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+        path = f"/services/data/v67.0/sobjects/Task/Stagecraft_Action_Id__c/{action_id}"
+        reply = await client.patch(path, json={"WhatId": deal, "Subject": "Done before"})
+    message = action_requested(action_id=str(action_id), opportunity_id=deal)
+    action = read_action(received(message), utc_now())
+    assert action is not None
+    async with linked.service.database.unit_of_work(linked.tenant) as uow:
+        ActionRepository(uow.session, linked.tenant).add([action.changed(state=ActionState.SENT, attempts=1)])
+    linked.service.runtime.resources.get(Signals).actions.set()
+    done = await settled(linked, str(action_id))
+    assert (done.settlement, done.record_id) == (SETTLEMENT_DONE, reply.json()["id"])
+    (task,) = await rows(linked, f"SELECT Id, Subject FROM Task WHERE WhatId = '{deal}'")
+    assert task["Subject"] == "Done before"

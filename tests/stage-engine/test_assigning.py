@@ -1,0 +1,124 @@
+"""New subjects get an owner by themselves, in turn and with the reason; a person's choice stays."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from kit.ids import utc_now
+from stagecraft.common.v1.fact_pb2 import Fact
+from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.stage.v1 import stage_decided_pb2 as decided
+from testing.service import eventually
+
+from tests.builders import person_observed
+from tests.stage_engine import Client, Tenant
+
+pytestmark = pytest.mark.stack
+
+PATH = "/v1/assignment-rules/opportunity"
+LOG = "SELECT opportunity_id, person_id, rule_id, by_person FROM assignment ORDER BY assigned_at, opportunity_id"
+
+
+def rules(**changes: Any) -> dict[str, Any]:
+    return {
+        "rules": [
+            {"rule_id": "web", "conditions": [{"fact": "opportunity.lead_source", "cell": "'Web'"}],
+             "to": {"pool": "inside"}},
+            {"rule_id": "large", "conditions": [{"fact": "opportunity.amount", "cell": "> 50000"}],
+             "to": {"person": "mona"}},
+        ],
+        "pools": [{"key": "inside", "people": ["rita", "ron"], "turn": "round_robin"}],
+        "fallback": {"owner": {"person": "desk"}},
+        **changes,
+    }  # fmt: skip
+
+
+async def people(world_of: Tenant, *names: str) -> None:
+    for each in names:
+        observed = person_observed(each, world_of.tenant, manager_id="")
+        await world_of.service.publish(observed, tenant=world_of.tenant)
+
+    async def known() -> None:
+        assert await world_of.rows("SELECT count(*) FROM person") == [(len(names),)]
+
+    await eventually(known)
+
+
+async def created(world_of: Tenant, id_: str, source: str = "Web", **given: Any) -> None:
+    facts = [Fact(name="opportunity.lead_source", text=source)]
+    fields = {"kind": crm.OBSERVATION_KIND_CREATED, "facts": facts, "owner_id": "integration", **given}
+    await world_of.observe(id_, "prospecting", **fields)
+
+
+class TestAssigning:
+    @pytest.mark.capability(29, 60)
+    async def test_who_gets_a_new_one_and_why(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        await world_of.publish_pipeline()
+        assert (await admin.call("GET", PATH, 404))["code"] == "assignment_rules_not_found"
+        put = await admin.call("PUT", PATH, 200, rules(), match=0)
+        assert (put["version"], put["findings"]) == (1, [])
+        await created(world_of, "o1")
+        await created(world_of, "o2")
+        await created(world_of, "o3", source="Fair", amount="90000")
+        await created(world_of, "o4", source="Fair")
+        await world_of.observe("o5", "prospecting", kind=crm.OBSERVATION_KIND_IMPORTED)
+        # Two decisions of each that is new, one of what was imported.
+        made = [d for d in await world_of.decisions(9) if d.input_kind == decided.INPUT_KIND_ASSIGNMENT]
+        assert len(made) == 4
+        log = {row[0]: row[1:] for row in await world_of.rows(LOG)}
+        assert {log["o1"][0], log["o2"][0]} == {"rita", "ron"}
+        assert (log["o3"], log["o4"]) == (("mona", "large", False), ("desk", "", False))
+        for each in made:
+            replayed = await admin.post(f"/v1/decisions/{each.decision_id}/replay", expect=200)
+            assert replayed["identical"] is True
+
+    @pytest.mark.capability(61)
+    async def test_a_persons_choice_stays(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        await world_of.publish_pipeline()
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1", source="Fair")
+        await world_of.decisions(2)
+        path = "/v1/opportunities/o1/assign"
+        unknown = await admin.post(path, {"person_id": "zoe", "reason": "x"}, expect=422)
+        assert unknown["code"] == "person_unknown"
+        reply = await admin.post(path, {"person_id": "ron", "reason": "Ron knows them."})
+        assert reply["outcome"] == "accepted"
+        assert (await world_of.rows(LOG))[-1] == ("o1", "ron", "", True)
+        assert await world_of.rows("SELECT assignee_id FROM opportunity") == [("ron",)]
+
+    @pytest.mark.capability(106)
+    async def test_what_is_left_alone_goes_to_another(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        await world_of.publish_pipeline(reassign_after="14d")
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1")
+        await world_of.decisions(2)
+        [(_, first, _, _)] = await world_of.rows(LOG)
+        await world_of.rows(
+            "UPDATE opportunity SET due_at = now() - interval '1 day',"
+            " state = jsonb_set(state::jsonb, '{timers,@idle,due}', to_jsonb(now() - interval '1 day'))::text"
+        )
+        await world_of.decisions(4)
+        second = (await world_of.rows(LOG))[-1][1]
+        assert {first, second} == {"rita", "ron"}
+
+    async def test_rules_are_refused_and_tried_out(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        source = {"fact": "opportunity.lead_source", "cell": "known"}
+        await world_of.publish_pipeline(applies_when=[source])
+        for number in range(4):
+            await created(world_of, f"o{number}", source="Web" if number else "Fair")
+        await world_of.decisions(4)
+        refused = await admin.call("PUT", PATH, 422, rules(pools=[]), match=0)
+        assert refused["errors"][0]["pointer"] == "/rules/0/to/pool"
+        tried = await admin.call("POST", f"{PATH}/simulate", 200, rules())
+        assert {each["name"]: each["subjects"] for each in tried["by_rule"]} == {"web": 3, "": 1}
+        assert sorted(each["subjects"] for each in tried["by_owner"]) == [1, 1, 2]
+        assert "opportunity.lead_source is 'Web'" in tried["items"][-1]["choices"][0]["reason"]
+        assert await world_of.rows(LOG) == []
+        since = (utc_now() + timedelta(days=1)).isoformat()
+        assert (await admin.call("POST", f"{PATH}/simulate", 200, rules(since=since)))["items"] == []
+        rep = Client(world_of.service, world_of.tenant, "rep", "rita")
+        await rep.call("PUT", PATH, 403, rules(), match=0)

@@ -1,0 +1,80 @@
+"""What to do next: in order, in words, with what supplies each."""
+
+from datetime import timedelta
+from typing import Any
+
+from stage_engine.domain.actions import ActionKind
+from stage_engine.domain.criteria import criteria_now
+from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.next_steps import OpenTask, Step, StepKind, Supplies, next_steps
+from stage_engine.domain.opportunity import Opportunity, SyncError
+from stage_engine.domain.outlook import ways_on
+
+DAY = timedelta(days=1)
+
+
+def with_criteria(world: Any) -> Ruleset:
+    stages = world.document()["stages"]
+    buyer = {"fact": "contacts.decision_makers", "cell": "> 0"}
+    talk = {"fact": "activity.call.count", "cell": "> 0"}
+    stages[0]["exit"] = [
+        {"key": "talk", "name": "A call was made", "conditions": [talk], "need": "advisory"},
+        {"key": "buyer", "name": "The buyer is known", "conditions": [buyer], "supplied_by": "Contact roles"},
+    ]
+    return world.ruleset(stages=stages)
+
+
+def steps(world: Any, opportunity: Opportunity, rules: Ruleset, *tasks: OpenTask) -> tuple[Step, ...]:
+    criteria, ways = criteria_now(opportunity, rules, world.start), ways_on(opportunity, rules, world.start)
+    return next_steps(opportunity, rules.pipeline, criteria, ways, tasks, world.start)
+
+
+def test_what_is_missing_comes_before_what_is_only_advised(world: Any) -> None:
+    rules = with_criteria(world)
+    late = OpenTask("a1", ActionKind.TASK, "Call back", world.start - DAY)
+    due = OpenTask("a2", ActionKind.TASK, "Send the offer", world.start + DAY)
+    found = steps(world, world.opportunity(rules=rules), rules, due, late)
+    assert [(each.kind, each.late) for each in found] == [
+        (StepKind.TASK, True),
+        (StepKind.CRITERION, False),
+        (StepKind.TASK, False),
+        (StepKind.RULE, False),
+        (StepKind.ADVICE, False),
+    ]
+    _, buyer, _, score, talk = found
+    assert (buyer.supplies, buyer.supplied_by) == (Supplies.FACT, "Contact roles")
+    assert (score.supplies, score.supplied_by, score.to_stage) == (Supplies.ASSESSMENT, "prospecting", "discovery")
+    assert talk.supplies is Supplies.ACTIVITY
+    assert buyer.text == "The buyer is known: contacts.decision_makers is not known; needed: > 0."
+
+
+def test_a_near_miss_names_the_questions_that_could_give_it(world: Any) -> None:
+    opportunity = world.opportunity()
+    given = world.submission("prospecting", "50", opportunity, lost=(("hours", 30),))
+    after = world.decide(opportunity, given).opportunity
+    (step,) = steps(world, after, world.rules)
+    assert step.supplied_by == "hours"
+    assert step.text.startswith("For Discovery: prospecting.score is 50")
+
+
+def test_what_the_evidence_supports_is_to_be_confirmed(world: Any) -> None:
+    rules = world.ruleset(rule_0={"mode": "propose"})
+    opportunity = world.opportunity(rules=rules)
+    after = world.decide(opportunity, world.submission("prospecting", "70", opportunity), rules).opportunity
+    first = steps(world, after, rules)[0]
+    assert (first.kind, first.to_stage, first.supplies) == (StepKind.PROPOSAL, "discovery", Supplies.PERSON)
+    assert first.text == "The evidence supports Discovery: confirm the move."
+
+
+def test_what_the_crm_refused_is_in_the_way(world: Any) -> None:
+    error = SyncError(1, "discovery", "FIELD", "no", world.start)
+    first = steps(world, world.opportunity().changed(sync_error=error), world.rules)[0]
+    assert first.kind is StepKind.SYNC_PROBLEM
+    assert first.text == "The CRM refused the stage discovery: no. Resolve it there."
+
+
+def test_a_closed_one_keeps_its_open_tasks_only(world: Any) -> None:
+    closed = world.opportunity("closed_lost")
+    task = OpenTask("a1", ActionKind.TASK, "Say farewell", None)
+    assert [each.kind for each in steps(world, closed, world.rules, task)] == [StepKind.TASK]
+    assert steps(world, closed, world.rules) == ()
