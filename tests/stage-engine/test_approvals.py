@@ -129,6 +129,7 @@ class TestAsking:
         assert request is not None and request.asked_by == "carl"
         made = world.decide(after(edited), answer(after(edited), "mona"), rules)
         made = world.decide(after(made), answer(after(made), "max"), rules)
+        assert made.transition is not None
         assert (made.to_stage, made.transition.actor, made.crm_target_stage) == ("discovery", "carl", "discovery")
         named = gated(world, crm_edit_policy="propose_back")
         adopted = world.decide(first, world.observation("discovery"), named)
@@ -149,8 +150,9 @@ class TestAnswering:
         assert (twice.outcome, after(twice).approval_request) == (Outcome.NO_OP, after(one).approval_request)
         two = world.decide(after(one), answer(after(one), "olga"), rules)
         assert (two.outcome, two.to_stage, ends(two)) == (Outcome.ACCEPTED, "discovery", [ApprovalState.APPROVED])
-        assert two.transition is not None and after(two).override is not None
-        assert (two.transition.actor, two.transition.cause, after(two).override.actor) == ("mona", Cause.PERSON, "mona")
+        override = after(two).override
+        assert two.transition is not None and override is not None
+        assert (two.transition.actor, two.transition.cause, override.actor) == ("mona", Cause.PERSON, "mona")
         late = world.decide(after(two), answer(waiting, "pia"), rules)
         assert (late.outcome, codes(late)) == (Outcome.REJECTED, [Code.SUPERSEDED])
 

@@ -59,6 +59,20 @@ def is_approved(request: ApprovalRequest, approvals: tuple[Approval, ...]) -> bo
     return all(sum(may_vote(v, each, request.asked_by) for v in request.votes) >= each.needed for each in approvals)
 
 
+def approver_names(request: ApprovalRequest, approvals: tuple[Approval, ...]) -> frozenset[str]:
+    """Who may still decide, as names to look for: `role:`, `person:` and `team:` with whom, `manager_of_owner`, and
+    `barred:` with those who may not, or have."""
+    of = [each.approvers for each in approvals]
+    names = {f"role:{role}" for each in of for role in each.roles}
+    names |= {f"person:{person}" for each in of for person in each.people}
+    names |= {f"team:{person}" for each in of for person in each.teams}
+    names |= {"manager_of_owner"} if any(each.manager_of_owner for each in of) else set()
+    barred = {vote.actor for vote in request.votes}
+    if request.asked_by and not any(each.own for each in approvals):
+        barred.add(request.asked_by)
+    return frozenset(names | {f"barred:{person}" for person in barred})
+
+
 def asked_for(
     opportunity: Opportunity, wanted: ApprovalRequest, approvals: tuple[Approval, ...], pipeline: Pipeline
 ) -> Ruling:
@@ -70,7 +84,7 @@ def asked_for(
         proposed = first.to_stage if outcome is Outcome.PROPOSED else ""
         return Ruling(outcome, opportunity, (_pending(first, approvals, pipeline),), proposed_stage=proposed)
     until = min(duration_of(each.expires_after).after(wanted.asked_at, pipeline.calendar) for each in approvals)
-    request = replace(wanted, expires_at=until)
+    request = replace(wanted, expires_at=until, needed=max(each.needed for each in approvals))
     ended: tuple[EndedRequest, ...] = ()
     if first is not None:
         ended = (

@@ -40,7 +40,7 @@ def on_approval(opportunity: Opportunity, given: ApprovalAnswer, rules: Ruleset,
         return Ruling(Outcome.NO_OP, opportunity, (Reason(Code.APPROVAL_PENDING, "", None, text),))
     voted = replace(request, votes=(*request.votes, vote))
     if not is_approved(voted, approvals):
-        text = f"{len(voted.votes)} of those who are needed agree"
+        text = f"{len(voted.votes)} of {request.needed} who are needed agree"
         pending = (Reason(Code.APPROVAL_PENDING, "", None, text),)
         return Ruling(Outcome.ACCEPTED, opportunity.changed(approval_request=voted), pending)
     return _made(opportunity, voted, rules, now)

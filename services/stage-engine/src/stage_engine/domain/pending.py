@@ -56,6 +56,8 @@ class ApprovalRequest:
     rule_id: str = ""
     command: Command | None = None
     accepted: bool = False
+    # How many have to agree.
+    needed: int = 1
     votes: tuple[Vote, ...] = ()
 
     @property

@@ -64,9 +64,10 @@ def carried_over(given: Migration, ruling: Ruling, pipeline: Pipeline) -> Ruling
     ended: tuple[EndedRequest, ...] = ()
     if request is not None:
         source, target = plan.target(request.from_stage), plan.target(request.to_stage)
-        is_kept = not given.cancel_approval and target in pipeline and bool(approvals_of(pipeline, source, target))
-        ended = () if is_kept else (EndedRequest(request, ApprovalState.SUPERSEDED, given.actor, _LEFT),)
-        request = replace(request, from_stage=source, to_stage=target) if is_kept else None
+        asked = approvals_of(pipeline, source, target) if target in pipeline and not given.cancel_approval else ()
+        ended = () if asked else (EndedRequest(request, ApprovalState.SUPERSEDED, given.actor, _LEFT),)
+        needed = max((each.needed for each in asked), default=0)
+        request = replace(request, from_stage=source, to_stage=target, needed=needed) if asked else None
     rules = {rule.rule_id: rule for rule in pipeline.rules if rule.mode is not RuleMode.OFF}
     kept = {
         key: replace(each, from_stage=plan.target(each.from_stage), to_stage=plan.target(each.to_stage))

@@ -11,6 +11,7 @@ from stage_engine.endpoints import (
     obligations,
     opportunities,
     partner_feeds,
+    pending,
     pipelines,
     releases,
     unplaced,
@@ -35,4 +36,6 @@ ROUTERS = (
     assignment.router,
     *assignment.ASSIGNING,
     obligations.router,
+    pending.approvals,
+    pending.proposals,
 )

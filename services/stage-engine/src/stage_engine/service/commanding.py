@@ -26,6 +26,11 @@ KNOWN_FACTS = 20
 _ROLES = ("admin", "manager", "rep")
 
 
+def role_on_record(caller: Principal) -> str:
+    """The strongest role that the caller holds."""
+    return next((role for role in _ROLES if role in caller.roles), "")
+
+
 class Commanding:
     def __init__(self, uow: UnitOfWork, caller: Principal) -> None:
         self._uow = uow
@@ -68,7 +73,7 @@ class Commanding:
             to_stage=request.to_stage,
             expected_revision=expected_revision,
             actor=self._caller.person_id,
-            role=next((role for role in _ROLES if role in self._caller.roles), ""),
+            role=role_on_record(self._caller),
             may_override=self._caller.may(OVERRIDE),
             reason_code=request.reason_code,
             text=request.text,
