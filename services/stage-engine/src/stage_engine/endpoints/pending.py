@@ -52,7 +52,9 @@ async def get_approval(approval_id: UUID, uow: Uow, caller: Caller) -> ApprovalO
 
 
 @approvals.post("/approvals/{approval_id}/approve", status_code=201, dependencies=[_WRITE])
-async def approve(approval_id: UUID, body: ConsentBody, uow: Uow, caller: Caller, response: Response) -> DecisionOut:
+async def approve_approval(
+    approval_id: UUID, body: ConsentBody, uow: Uow, caller: Caller, response: Response
+) -> DecisionOut:
     """Agree. With the last who is needed the move is made, if it may be made as things are now. The reply is the
     decision: look at `outcome` and `transition`."""
     return _reply(await Answering(uow, caller).answer(approval_id, Answer.APPROVE, body.text), response)

@@ -11,9 +11,10 @@ from kit.ids import uuid7
 from stage_engine.domain.inputs import Answer, ApprovalAnswer, ProposalAnswer
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
-from stage_engine.errors import ApprovalEnded, ApprovalNotFound, ProposalEnded, ProposalNotFound
+from stage_engine.errors import ApprovalEnded, ApprovalNotFound, PipelineNotFound, ProposalEnded, ProposalNotFound
 from stage_engine.records import ApprovalRecord, ProposalRecord, ProposalTotal
 from stage_engine.repository.pending import Decider, PendingRepository
+from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.commanding import role_on_record
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
@@ -81,7 +82,9 @@ class Answering:
         return await self._repository.proposals(state, self._owners, after, limit)
 
     async def proposal_totals(self, pipeline_key: str) -> list[ProposalTotal]:
-        """What became of all that the rules of a pipeline proposed."""
+        """What became of all that the rules of a pipeline proposed. PipelineNotFound."""
+        if await PipelineRepository(self._uow.session, self._uow.tenant_id).one(pipeline_key) is None:
+            raise PipelineNotFound(pipeline_key)
         return await self._repository.proposal_totals(pipeline_key, self._owners)
 
     async def proposal(self, proposal_id: UUID) -> ProposalRecord:
