@@ -429,8 +429,16 @@ def stage_decided(
     )
 
 
-def add_waiting(message: StageDecided, opportunity: Opportunity, approval_id: str, proposal_ids: Iterable[str]) -> None:
+def add_waiting(
+    message: StageDecided,
+    before: Opportunity | None,
+    opportunity: Opportunity,
+    approval_id: str,
+    proposal_ids: Iterable[str],
+) -> None:
     """What waits for people after the decision; `proposal_ids` in the order of the proposals."""
+    was = (None, {}) if before is None else (before.approval_request, before.proposals)
+    message.waiting_changed = was != (opportunity.approval_request, opportunity.proposals)
     request = opportunity.approval_request
     if request is not None:
         message.waiting.CopyFrom(

@@ -224,12 +224,12 @@ class Deciding:
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
         given, object_type = arrival.given, ruleset.pipeline.object_type
         message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
-        if opportunity.approval_request is not None or opportunity.proposals:
+        asked, before = opportunity.approval_request, decided.before
+        if asked is not None or opportunity.proposals or (before and (before.approval_request or before.proposals)):
             of = self._uow.tenant_id, opportunity.opportunity_id
-            asked = opportunity.approval_request
             waiting = "" if asked is None else str(approval_id(*of, asked))
             proposed = [str(proposal_id(*of, each)) for each in opportunity.proposals.values()]
-            messages.add_waiting(message, opportunity, waiting, proposed)
+            messages.add_waiting(message, before, opportunity, waiting, proposed)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)
