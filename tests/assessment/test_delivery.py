@@ -6,7 +6,15 @@ import pytest
 from kit.ids import uuid7
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, OBSERVATION_KIND_UNDELETED
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageProbability, StageRecommended
-from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_ACCEPTED, OUTCOME_PROPOSED, NearMiss
+from stagecraft.stage.v1.stage_decided_pb2 import (
+    OUTCOME_ACCEPTED,
+    OUTCOME_PROPOSED,
+    NearMiss,
+    ProposedMove,
+    WaitingMove,
+)
+
+from tests.builders import MOMENT, stage_decided
 
 pytestmark = pytest.mark.stack
 
@@ -207,6 +215,26 @@ class TestWorklist:
         assert item["last_outcome"]["missing"][0]["short_by"] == "4"
         assert item["recommendation"]["recommended_stage"] == "discovery"
         assert item["recommendation"]["probability"] == 0.75
+
+    async def test_shows_what_waits_for_people_by_the_newest_decision(self, world: Any) -> None:
+        await world.at_prospecting()
+
+        async def told(number: int, **given: Any) -> None:
+            message = stage_decided(opportunity_id="006A", decision_no=number, waiting_changed=True, **given)
+            await world.service.publish(message, tenant=world.tenant)
+
+        async def shows(approval: str | None, rules: list[str]) -> None:
+            [item] = (await world.call("GET", "/worklist")).json()["items"]
+            waits = item["approval"] and item["approval"]["to_stage"]
+            assert (waits, [each["rule_id"] for each in item["proposals"]]) == (approval, rules)
+
+        waiting = WaitingMove(approval_id="a1", to_stage="demo", asked_by="ann", needed=2, expires_at=MOMENT)
+        proposed = ProposedMove(proposal_id="p1", rule_id="on", to_stage="demo", expires_at=MOMENT)
+        await told(3, waiting=waiting, proposed=[proposed])
+        await world.eventually(lambda: shows("demo", ["on"]))
+        await told(5)
+        await told(4, waiting=waiting)
+        await world.eventually(lambda: shows(None, []))
 
     async def test_is_empty_for_a_new_rep(self, world: Any) -> None:
         answer = await world.call("GET", "/worklist", subject="newcomer")

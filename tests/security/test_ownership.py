@@ -45,6 +45,8 @@ ALLOWED = {
         "list_obligations": _OWN,
         "list_changes": _OWN,
         "list_actions": _OWN,
+        "list_approvals": _OWN,
+        "list_proposals": _OWN,
         "list_recommendations": _OWN,
         "submit_batch": "taken in, and held for a manager",
         "preview_recommendation": _AGGREGATES,
@@ -68,13 +70,23 @@ ALLOWED["manager"] = ALLOWED["left"] = {
     "list_held_submissions": _OWN,
     "get_funnel": "counts of what they see, which is nothing",
     "get_optimism_gap": "counts of what they see, which is nothing",
+    "get_proposal_totals": "counts of what they see, which is nothing",
     "get_not_report": "counts of what they see, which is nothing",
     "get_speed_to_lead": "counts of what they see, which is nothing",
 }
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
     "scoring": {"get_submission_score", "list_scores"},
-    "stage_engine": {"get_opportunity", "list_opportunity_decisions", "get_decision", "replay_decision"},
+    "stage_engine": {
+        "get_opportunity",
+        "get_approval",
+        "list_approvals",
+        "get_proposal",
+        "list_proposals",
+        "list_opportunity_decisions",
+        "get_decision",
+        "replay_decision",
+    },
     "crm_connector": {"get_opportunity"},
     "recommender": {"get_recommendation"},
 }

@@ -12,6 +12,7 @@ from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.grammar import Cell
 from stage_engine.domain.lint import lint
+from stage_engine.domain.lint_approvals import approval_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.engine import cell_fault, compiled
@@ -432,3 +433,44 @@ class TestTimers:
         document["stages"][-1] = {**document["stages"][-1], "timers": [{"key": "late", "after": "1d"}]}
         codes = [f.code for f in check(document)]
         assert (codes.count("timer_duplicate"), codes.count("timer_in_closed_stage")) == (2, 1)
+
+
+def _approvals(approval: dict[str, Any], **of: Any) -> dict[str, Any]:
+    return {"approvers": {"roles": ["manager"]}, **approval, **of}
+
+
+class TestApprovals:
+    @pytest.mark.parametrize(
+        ("approval", "code", "pointer"),
+        [
+            ({"approvers": {}}, "approval_without_approvers", "approvers"),
+            ({"approvers": {"roles": ["boss"]}}, "approver_unknown", "approvers/roles/0"),
+            ({"approvers": {"people": ["cfo", "gone"]}}, "approver_unknown", "approvers/people/1"),
+            ({"approvers": {"teams": ["gone"]}}, "approver_unknown", "approvers/teams/0"),
+            ({"approvers": {"people": ["cfo"]}, "needed": 2}, "approval_needs_more", "needed"),
+            ({"approvers": {"people": ["cfo", "cfo"]}, "needed": 2}, "approval_needs_more", "needed"),
+            ({"approvers": {"people": ["cfo"]}}, "approval_needs_all", "needed"),
+            ({"needed": 0}, "approval_needs_no_one", "needed"),
+            ({"expires_after": "soon"}, "duration_invalid", "expires_after"),
+        ],
+    )
+    def test_one_that_no_one_can_give(self, world: Any, approval: dict[str, Any], code: str, pointer: str) -> None:
+        stages = [dict(s) for s in world.document()["stages"]]
+        stages[1]["approval"] = _approvals(approval)
+        pipeline = world.pipeline(stages=stages)
+        found = [(f.code, f.pointer) for f in approval_findings(pipeline, frozenset({"cfo"}))]
+        assert found == [(code, f"/stages/1/approval/{pointer}")]
+
+    def test_one_that_is_hardly_asked_for(self, world: Any) -> None:
+        stages = [{**s, "approval": _approvals({})} for s in world.document()["stages"]]
+        found = [(f.code, f.pointer) for f in approval_findings(world.pipeline(stages=stages), None)]
+        assert found == [("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)]
+
+    def test_one_step_asks_for_one(self, world: Any) -> None:
+        rules = world.document()["rules"]
+        twin = {**rules[0], "rule_id": "twin", "approval": _approvals({}, needed=2)}
+        rules[0]["approval"] = _approvals({})
+        findings = list(approval_findings(world.pipeline(rules=[*rules, twin], proposals_expire_after="x"), None))
+        assert [(f.code, f.pointer) for f in findings] == [
+            ("approval_ambiguous", f"/rules/{len(rules)}/approval"), ("duration_invalid", "/proposals_expire_after"),
+        ]  # fmt: skip

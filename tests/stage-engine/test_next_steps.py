@@ -13,6 +13,8 @@ from stage_engine.domain.outlook import ways_on
 from stage_engine.domain.owed import Touch
 from stage_engine.domain.timers import OWED
 
+from tests.approvals import gated, passed
+
 DAY = timedelta(days=1)
 
 
@@ -66,7 +68,9 @@ def test_what_the_evidence_supports_is_to_be_confirmed(world: Any) -> None:
     after = world.decide(opportunity, world.submission("prospecting", "70", opportunity), rules).opportunity
     first = steps(world, after, rules)[0]
     assert (first.kind, first.to_stage, first.supplies) == (StepKind.PROPOSAL, "discovery", Supplies.PERSON)
-    assert first.text == "The evidence supports Discovery: confirm the move."
+    assert first.text.startswith("The rule prospecting_to_discovery proposes Discovery: accept it")
+    alone = steps(world, after.changed(proposals={}), rules)[0]
+    assert alone.text == "The evidence supports Discovery: confirm the move."
 
 
 def test_what_is_owed_is_asked_for_until_it_is_met_and_late_first(world: Any) -> None:
@@ -101,3 +105,11 @@ def test_a_closed_one_keeps_its_open_tasks_only(world: Any) -> None:
     task = OpenTask("a1", ActionKind.TASK, "Say farewell", None)
     assert [each.kind for each in steps(world, closed, world.rules, task)] == [StepKind.TASK]
     assert steps(world, closed, world.rules) == ()
+
+
+def test_what_waits_for_approval_is_said_once(world: Any) -> None:
+    rules = gated(world)
+    after = passed(world, world.opportunity(rules=rules), rules).opportunity
+    found = steps(world, after, rules)
+    assert [each.kind for each in found] == [StepKind.APPROVAL]
+    assert found[0].text == "The move to Discovery waits for approval, 0 of 2 agree: remind the approvers."

@@ -6,7 +6,8 @@ import pytest
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.inputs import VoidRequest
 from stage_engine.domain.on_void import REASON
-from stage_engine.domain.opportunity import Opportunity, Score
+from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.score import Score
 
 
 def after(decision: Decision) -> Opportunity:

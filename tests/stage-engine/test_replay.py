@@ -20,7 +20,7 @@ from stage_engine.domain.inputs import (
     Submission,
     TimerFired,
 )
-from stage_engine.domain.opportunity import Opportunity, Score
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import (
     StoredDecision,
     decode_decision,
@@ -31,6 +31,7 @@ from stage_engine.domain.replay import (
     encode_opportunity,
     run_again,
 )
+from stage_engine.domain.score import Score
 
 _zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-8))])
 st.register_type_strategy(datetime, st.datetimes(timezones=_zones))

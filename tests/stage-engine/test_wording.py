@@ -153,3 +153,16 @@ def test_what_is_owed_reads_as_a_person_says_it(world: Any) -> None:
         " activity.call.last_at.",
         "The pipeline: time without a touch after which another owner is chosen none becomes 14d.",
     ]
+
+
+def test_who_has_to_approve_is_said(world: Any) -> None:
+    two = {"approvers": {"roles": ["manager"], "people": ["cfo"]}, "needed": 2}
+    stages = [{**s, "approval": two} if s["key"] == "demo" else s for s in world.document()["stages"]]
+    assert texts(world, stages=stages, proposals_expire_after="2w") == [
+        "The pipeline: time for which proposals are waited for 30d becomes 2w.",
+        "Demo: approval none becomes “2 of role manager or person cfo, within 72h”.",
+    ]
+    late = {"key": "late", "name": "Late", "category": "open", "approval": {"approvers": {"manager_of_owner": True}}}
+    assert texts(world, stages=[*world.document()["stages"][:4], late, *world.document()["stages"][4:]]) == [
+        "Late is a new stage, open, after Negotiation, with the approval of 1 of a manager of the owner, within 72h."
+    ]

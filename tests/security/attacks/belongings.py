@@ -111,8 +111,17 @@ async def _scoring(owner: Owner) -> dict[str, Any]:
     return {**ids, "profile_id": draft["profile_id"]}
 
 
+def _waiting() -> dict[str, Any]:
+    """The pipeline, where the score makes a proposal and a lost opportunity has to be approved."""
+    given = BODIES["create_pipeline"]
+    approval = {"approvers": {"roles": ["manager"]}}
+    stages = [{**s, "approval": approval} if s["key"] == "closed_lost" else s for s in given["stages"]]
+    first = {**given["rules"][0], "mode": "propose", "conditions": [{"fact": "prospecting.score", "cell": "> 40"}]}
+    return {**given, "stages": stages, "rules": [first, *given["rules"][1:]]}
+
+
 async def _stage_engine(owner: Owner) -> dict[str, Any]:
-    await owner.call("POST", "/pipelines", BODIES["create_pipeline"])
+    await owner.call("POST", "/pipelines", _waiting())
     await owner.call("POST", "/pipelines/field_example/publish")
     created = {"owner_id": REP, "kind": OBSERVATION_KIND_CREATED}
     await owner.tell("RecordObserved", amount=AMOUNT, **created)
@@ -125,6 +134,9 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         return found[1]
 
     decision = await eventually(decided)
+    lost = {"to_stage": "closed_lost", "reason_code": "X", "text": NOTE}
+    await owner.call_as({**owner.headers, "If-Match": '"1"'}, "POST", f"/opportunities/{DEAL}/transitions", lost)
+    subject = await owner.call("GET", f"/opportunities/{DEAL}")
     first = {**owner.headers, "If-Match": '"0"'}
     await owner.call_as(first, "PUT", "/calendars/tenant", BODIES["put_calendar"])
     await owner.call_as(first, "PUT", "/assignment-rules/lead", BODIES["put_assignment_rules"])
@@ -141,6 +153,8 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "key": "field_example",
         "record_id": DEAL,
         "decision_id": decision["decision_id"],
+        "approval_id": subject["approval"]["approval_id"],
+        "proposal_id": subject["proposals"][0]["proposal_id"],
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
         "scope": "tenant",

@@ -32,7 +32,8 @@ async def replicate_scores(uow: UnitOfWork, events: Sequence[Received[m.Submissi
 
 
 async def replicate_decisions(uow: UnitOfWork, events: Sequence[Received[m.StageDecided]]) -> None:
-    Replicas(uow).decide([m.read_decision(event) for event in events])
+    waiting = [m.read_waiting(event.message) for event in events if event.message.waiting_changed]
+    Replicas(uow).decide([m.read_decision(event) for event in events], waiting)
 
 
 async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[m.StageRecommended]]) -> None:

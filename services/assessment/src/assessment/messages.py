@@ -26,7 +26,7 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from assessment.domain.admission import Admitted
 from assessment.domain.capture import Channel
-from assessment.domain.delivery import Stage
+from assessment.domain.delivery import ProposedMove, Stage, Waiting, WaitingMove
 from assessment.domain.move import FactValue, Move
 from assessment.domain.outcome import Criterion, MoveOutcome, NearMiss, Reason
 from assessment.records import (
@@ -39,6 +39,7 @@ from assessment.records import (
     ScoreRecord,
     StageRecord,
     VersionRecord,
+    WaitingRecord,
 )
 
 __all__ = [
@@ -188,6 +189,32 @@ def read_decision(event: Received[StageDecided]) -> DecisionRecord:
         actor=message.actor,
         decided_at=wire.moment(message.decided_at, "decided_at"),
         move=_move_outcome(message.move) if message.HasField("move") else None,
+    )
+
+
+def read_waiting(message: StageDecided) -> WaitingRecord:
+    """What waits for people after a decision."""
+    move = message.waiting
+    approval = (
+        WaitingMove(
+            wire.required(move.approval_id, "approval_id"),
+            move.to_stage,
+            move.asked_by,
+            move.needed,
+            tuple(move.approved_by),
+            wire.moment(move.expires_at, "expires_at"),
+        )
+        if message.HasField("waiting")
+        else None
+    )
+    proposals = (
+        ProposedMove(each.proposal_id, each.rule_id, each.to_stage, wire.moment(each.expires_at, "expires_at"))
+        for each in message.proposed
+    )
+    return WaitingRecord(
+        opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+        waiting_no=message.decision_no,
+        waiting=Waiting(approval, tuple(proposals)),
     )
 
 

@@ -171,6 +171,9 @@ class Opportunity(Base, table=True):
     probability: float | None
     support: int | None = Field(sa_type=BigInteger)
     recommended_at: datetime | None = _moment(nullable=True)
+    # What waits for people there, by the number of the decision.
+    waiting: dict[str, Any] | None = Field(default=None, sa_type=JSONB(none_as_null=True), nullable=True)
+    waiting_no: int = Field(default=0, sa_type=BigInteger, sa_column_kwargs={"server_default": "0"})
     created_at: datetime = _created()
     updated_at: datetime = _created()
 

@@ -15,7 +15,7 @@ from forms.definition import Form, Question
 from forms.lint import Finding
 
 from assessment.domain.capture import Visit, visit_of
-from assessment.domain.delivery import Stage
+from assessment.domain.delivery import Stage, Waiting
 from assessment.domain.holding import HeldOutcome, HoldReason
 from assessment.domain.outcome import MoveOutcome, NearMiss, Reason
 
@@ -203,6 +203,19 @@ class RecommendationRecord:
     observed_no: int = -1
     deleted: bool = False
     revision: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRecord:
+    """What waits for people in the stage engine, in the order of `waiting_no`."""
+
+    opportunity_id: str
+    waiting_no: int
+    waiting: Waiting
+    observed_no: int = -1
+    deleted: bool = False
+    revision: int = 0
+    recommendation_no: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ NotFoundProblem
 ├── OpportunityNotFound
 ├── PartnerFeedNotFound
 ├── MigrationNotFound
+├── ApprovalNotFound, ProposalNotFound
 ├── CalendarNotFound
 ├── RuleNotFound
 ├── FigureNotFound
@@ -17,6 +18,7 @@ ConflictProblem
 ├── PipelineExists
 ├── PlanIncomplete         the plan of a migration has no place for live opportunities
 ├── MigrationUnderWay      another migration of the pipeline is not finished
+├── ApprovalEnded, ProposalEnded   people have decided, or it is overtaken
 ├── MigrationNotInvertible two stages went into one, or it is a way back itself
 ├── DefaultTaken           another pipeline is the default
 └── PartnerFeedExists
@@ -36,7 +38,7 @@ from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFo
 
 from stage_engine.domain.finding import LintFinding
 from stage_engine.domain.versions import Orphans
-from stage_engine.records import ActionRecord, MigrationRecord
+from stage_engine.records import ActionRecord, ApprovalRecord, MigrationRecord, ProposalRecord
 
 
 class PipelineNotFound(NotFoundProblem):
@@ -215,6 +217,34 @@ class MigrationNotFound(NotFoundProblem):
 
     def __init__(self, migration_id: UUID) -> None:
         super().__init__(f"There is no migration {migration_id}.")
+
+
+class ApprovalNotFound(NotFoundProblem):
+    code = "approval_not_found"
+
+    def __init__(self, approval_id: UUID) -> None:
+        super().__init__(f"There is no approval {approval_id}.")
+
+
+class ApprovalEnded(ConflictProblem):
+    code = "approval_ended"
+
+    def __init__(self, approval: ApprovalRecord) -> None:
+        super().__init__(f"The move does not wait for approval any more: it is {approval.state.replace('_', ' ')}.")
+
+
+class ProposalNotFound(NotFoundProblem):
+    code = "proposal_not_found"
+
+    def __init__(self, proposal_id: UUID) -> None:
+        super().__init__(f"There is no proposal {proposal_id}.")
+
+
+class ProposalEnded(ConflictProblem):
+    code = "proposal_ended"
+
+    def __init__(self, proposal: ProposalRecord) -> None:
+        super().__init__(f"The proposal is not open any more: it is {proposal.state.replace('_', ' ')}.")
 
 
 class MigrationUnderWay(ConflictProblem):

@@ -36,6 +36,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Out
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
+    ApprovalAnswer,
     Assignment,
     Command,
     FactChange,
@@ -46,6 +47,7 @@ from stage_engine.domain.inputs import (
     Migration,
     Observation,
     Occasion,
+    ProposalAnswer,
     Reassignment,
     ReleaseRequest,
     RequestedMove,
@@ -56,6 +58,7 @@ from stage_engine.domain.inputs import (
     VoidRequest,
 )
 from stage_engine.domain.literals import Literal, exact_number
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ActionRecord, ReachRecord, SettledAction
@@ -99,6 +102,7 @@ _CAUSES = {
     Cause.PERSON: changed.CAUSE_PERSON,
     Cause.CRM: changed.CAUSE_CRM,
     Cause.IMPORT: changed.CAUSE_IMPORT,
+    Cause.PROPOSAL: changed.CAUSE_PROPOSAL,
 }
 _INPUT_KINDS = {
     Submission: decided.INPUT_KIND_SUBMISSION,
@@ -114,6 +118,8 @@ _INPUT_KINDS = {
     VoidRequest: decided.INPUT_KIND_VOID,
     ReleaseRequest: decided.INPUT_KIND_RELEASE,
     Assignment: decided.INPUT_KIND_ASSIGNMENT,
+    ApprovalAnswer: decided.INPUT_KIND_APPROVAL,
+    ProposalAnswer: decided.INPUT_KIND_PROPOSAL,
 }
 _CATEGORIES = {
     Category.OPEN: pb.CATEGORY_OPEN,
@@ -436,6 +442,37 @@ def stage_decided(
         object_type=object_type,
         move=_move_outcome(decision.move),
     )
+
+
+def add_waiting(
+    message: StageDecided,
+    before: Opportunity | None,
+    opportunity: Opportunity,
+    approval_id: str,
+    proposal_ids: Iterable[str],
+) -> None:
+    """What waits for people after the decision; `proposal_ids` in the order of the proposals."""
+    was = (None, {}) if before is None else (before.approval_request, before.proposals)
+    message.waiting_changed = was != (opportunity.approval_request, opportunity.proposals)
+    request = opportunity.approval_request
+    if request is not None:
+        message.waiting.CopyFrom(
+            decided.WaitingMove(
+                approval_id=approval_id,
+                to_stage=request.to_stage,
+                asked_by=request.asked_by,
+                rule_id=request.rule_id,
+                needed=request.needed,
+                approved_by=[vote.actor for vote in request.votes],
+                expires_at=request.expires_at,
+            )
+        )
+    for id_, each in zip(proposal_ids, opportunity.proposals.values(), strict=True):
+        message.proposed.append(
+            decided.ProposedMove(
+                proposal_id=id_, rule_id=each.rule_id, to_stage=each.to_stage, expires_at=each.expires_at
+            )
+        )
 
 
 def _reasons(reasons: Iterable[Reason]) -> list[decided.Reason]:

@@ -59,6 +59,36 @@ class Available:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingMove:
+    """A move that waits for approval."""
+
+    approval_id: str
+    to_stage: str
+    asked_by: str
+    needed: int
+    approved_by: tuple[str, ...]
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedMove:
+    """A move that a rule proposes."""
+
+    proposal_id: str
+    rule_id: str
+    to_stage: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for people: a move that has to be approved, and what rules propose."""
+
+    approval: WaitingMove | None = None
+    proposals: tuple[ProposedMove, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Opportunity:
     """What the replica holds of an opportunity: the CRM's side, the stage engine's and the recommender's. Each side is
     empty until its service has spoken."""
@@ -77,6 +107,7 @@ class Opportunity:
     probability: float | None = None
     support: int | None = None
     recommended_at: datetime | None = None
+    waiting: Waiting | None = None
 
     @property
     def visit(self) -> Visit | None:

@@ -14,7 +14,7 @@ from kit.http.web import Uow, router
 from kit.ids import fingerprint
 from pydantic import TypeAdapter
 
-from assessment.domain.delivery import Due, Opportunity
+from assessment.domain.delivery import Due, Opportunity, Waiting
 from assessment.domain.outcome import Attempt, Criterion, Standing, missing_for_move, missing_of, outcome_in_words
 from assessment.records import TimelineRecord
 from assessment.schemas import delivery as schemas
@@ -28,6 +28,8 @@ _VISIT = TypeAdapter(VisitBody | None)
 _STAGE = TypeAdapter(schemas.StageOut | None)
 _MISSING = TypeAdapter(list[schemas.MissingOut])
 _SCORE = TypeAdapter(schemas.ScoreOut | None)
+_WAITING = TypeAdapter(schemas.WaitingMoveOut | None)
+_PROPOSED = TypeAdapter(list[schemas.ProposedMoveOut])
 OpportunityId = Annotated[RecordId, Path(max_length=128, examples=["006Qy00000AbCdEIAV"])]
 
 
@@ -154,6 +156,7 @@ def _worklist_item(work: Work) -> schemas.WorklistItem:
     assert visit is not None, "only opportunities in an open stage are on a worklist"
     assert opportunity.owner_id is not None, "a worklist is of one owner"
     name = work.stage_names.get(visit.stage_key, visit.stage_key)
+    waiting = opportunity.waiting or Waiting()
     return schemas.WorklistItem(
         opportunity_id=opportunity.opportunity_id,
         owner_id=opportunity.owner_id,
@@ -165,6 +168,8 @@ def _worklist_item(work: Work) -> schemas.WorklistItem:
         next_assessment=_due(work.next.due),
         last_outcome=_last_outcome(work),
         recommendation=_recommendation(opportunity),
+        approval=_WAITING.validate_python(waiting.approval, from_attributes=True),
+        proposals=_PROPOSED.validate_python(waiting.proposals, from_attributes=True),
     )
 
 

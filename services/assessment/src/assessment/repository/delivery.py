@@ -54,7 +54,8 @@ _OPPORTUNITIES = """
         opportunity.abstention_code,
         opportunity.probability,
         opportunity.support,
-        opportunity.recommended_at
+        opportunity.recommended_at,
+        opportunity.waiting
     FROM opportunity
     WHERE opportunity.tenant_id = :tenant_id
 """

@@ -24,6 +24,7 @@ from assessment.records import (
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
+    WaitingRecord,
 )
 
 _OBSERVED = bulk.replace(opportunity, "owner_id", "amount", "deleted", "observed_no", newer="observed_no")
@@ -51,6 +52,8 @@ _RECOMMENDED = bulk.replace(
     "recommended_at",
     newer="recommendation_no",
 )
+
+_WAITING = bulk.replace(opportunity, "waiting", "waiting_no", newer="waiting_no")
 
 
 class ReplicaRepository:
@@ -88,6 +91,10 @@ class ReplicaRepository:
     def recommend(self, values: Sequence[RecommendationRecord]) -> None:
         """The newest recommendation per opportunity."""
         self._keep(opportunity, values, _RECOMMENDED)
+
+    def wait(self, values: Sequence[WaitingRecord]) -> None:
+        """What waits for people of each opportunity, by its newest decision."""
+        self._keep(opportunity, values, _WAITING)
 
     def _keep(self, table: Table, values: Rows, conflict: str = "DO NOTHING") -> None:
         bulk.defer(self._session, table, values, conflict=conflict)

@@ -89,6 +89,26 @@ class LastOutcomeOut(BaseModel):
     at: datetime
 
 
+class WaitingMoveOut(BaseModel):
+    """A move that waits for approval: decide at `/v1/approvals/{approval_id}` of the stage engine."""
+
+    approval_id: str
+    to_stage: str
+    asked_by: str
+    needed: int
+    approved_by: list[str]
+    expires_at: datetime
+
+
+class ProposedMoveOut(BaseModel):
+    """A move that a rule proposes: decide at `/v1/proposals/{proposal_id}` of the stage engine."""
+
+    proposal_id: str
+    rule_id: str
+    to_stage: str
+    expires_at: datetime
+
+
 class WorklistItem(BaseModel):
     """One open opportunity and what to do about it."""
 
@@ -102,6 +122,8 @@ class WorklistItem(BaseModel):
     next_assessment: DueOut | None
     last_outcome: LastOutcomeOut | None
     recommendation: RecommendationOut | None
+    approval: WaitingMoveOut | None = Field(description="the move that waits for approval")
+    proposals: list[ProposedMoveOut] = Field(description="what rules propose")
 
 
 class TimelineItem(BaseModel):

@@ -14,10 +14,11 @@ from assessment.records import (
     RecommendationRecord,
     ScoreRecord,
     StageRecord,
+    WaitingRecord,
 )
 from assessment.repository.replica import ReplicaRepository
 
-Side = TypeVar("Side", ObservationRecord, StageRecord, RecommendationRecord)
+Side = TypeVar("Side", ObservationRecord, StageRecord, RecommendationRecord, WaitingRecord)
 
 
 class Replicas:
@@ -46,9 +47,10 @@ class Replicas:
         """Scores of submissions."""
         self._repository.score(scores)
 
-    def decide(self, decisions: Sequence[DecisionRecord]) -> None:
-        """Decisions with what they say is missing."""
+    def decide(self, decisions: Sequence[DecisionRecord], waiting: Sequence[WaitingRecord]) -> None:
+        """Decisions with what they say is missing, and what waits for people since."""
         self._repository.decide(decisions)
+        self._repository.wait(_newest(waiting, lambda each: each.waiting_no))
 
     def recommend(self, recommendations: Sequence[RecommendationRecord]) -> None:
         """The newest recommendation of each opportunity, or abstention."""

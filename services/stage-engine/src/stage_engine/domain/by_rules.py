@@ -1,8 +1,10 @@
 """Letting the rules decide on changed facts of an opportunity."""
 
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
+from stage_engine.domain.approving import approvals_of, asked_for, wish
 from stage_engine.domain.criteria import gate, with_milestones
 from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts_read_by, findings_of
@@ -15,7 +17,7 @@ from stage_engine.domain.lasting import has_lasted, not_yet
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
-from stage_engine.domain.pipeline import Pipeline, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline, Rule, RuleMode, SkipPolicy
 
 _acts = attrgetter("acts")
 # So many moves may lead to one another through the facts that subjects give each other.
@@ -99,18 +101,56 @@ def _won(
         text = f"{rule.rule_id} holds, and automation of {pipeline.key} is switched off"
         withheld = (Reason(Code.AUTOMATION_OFF, "", None, text),)
         return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), withheld + shadows, explanation)
+    approvals = approvals_of(pipeline, opportunity.stage_key, target)
+    if approvals:
+        wanted = wish(opportunity, target, given.actor, now, rule.rule_id)
+        ruling = asked_for(with_earned(opportunity, pipeline, winner), wanted, approvals, pipeline)
+        return replace(ruling, reasons=ruling.reasons + shadows, explanation=explanation)
+    return replace(carried_out(opportunity, pipeline, rule, now, explanation, given), reasons=shadows)
+
+
+def carried_out(
+    opportunity: Opportunity,
+    pipeline: Pipeline,
+    rule: Rule,
+    now: datetime,
+    explanation: Explanation,
+    given: Input | None,
+    *,
+    accepted_by: str | None = None,
+    reason_code: str = "",
+) -> Ruling:
+    """The move of a rule that holds, by itself on what was given, or because a person accepted it."""
     move = Move(
-        target,
-        Cause.RULE,
+        rule.to_stage,
+        Cause.RULE if accepted_by is None else Cause.PROPOSAL,
         now,
-        earned_stage=pipeline.further(opportunity.earned_stage, target),
+        earned_stage=pipeline.further(opportunity.earned_stage, rule.to_stage),
         rule_id=rule.rule_id,
         submission_id=given.submission_id if isinstance(given, Submission) else "",
-        reason_code=rule.reason_code,
-        hops=hops + 1,
+        actor=accepted_by or "",
+        reason_code=rule.reason_code or reason_code,
+        hops=(given.hops if isinstance(given, FactChange | Hop) else 0) + 1,
     )
     after, transition = moved(earning_on(opportunity, pipeline), pipeline, move)
-    return Ruling(Outcome.ACCEPTED, after, shadows, explanation, transition=transition, write=True)
+    return Ruling(Outcome.ACCEPTED, after, (), explanation, transition=transition, write=True)
+
+
+def judged_again(opportunity: Opportunity, rules: Ruleset, rule_id: str, now: datetime) -> Ruling:
+    """Whether a rule still leads on from here, in the mode that is in force now: ACCEPTED without a move where it does,
+    else what it lacks. EngineFault when the two evaluators disagree."""
+    stage_key = opportunity.stage_key
+    parsed = next((p for p in rules.tables.get(stage_key, ()) if p.rule.rule_id == rule_id), None)
+    if parsed is None or not parsed.acts:
+        text = f"{rule_id} moves nothing out of {stage_key} any more, and proposes nothing"
+        return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.RULE_SHADOW, "", None, text),))
+    facts = facts_of(opportunity, rules.pipeline, stage_key, now)
+    result = findings_of(parsed, facts)
+    explanation = Explanation(rule_id, smallest_margin((result,)), facts_read(facts_read_by((parsed,)), facts))
+    missing = () if parsed in rules.hits(stage_key, facts) else reasons_of([result])
+    missing = missing or gate(opportunity, rules, stage_key, parsed.rule.to_stage, now)
+    missing = missing or _refusal(opportunity, rules, result, now)
+    return Ruling(Outcome.REJECTED if missing else Outcome.ACCEPTED, opportunity, missing, explanation)
 
 
 def _captured_before_override(opportunity: Opportunity, winner: RuleResult) -> bool:

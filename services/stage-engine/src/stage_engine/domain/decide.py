@@ -12,6 +12,7 @@
     VoidRequest  a person: a submission must not count
     ReleaseRequest   a person: the quarantine of a contested stage ends
     Assignment   who was chosen for it, by rules or by a person
+    ApprovalAnswer, ProposalAnswer   a person: yes or no to a move that waits for it, or that a rule proposes
 
 Every input costs exactly one decision, also when nothing moves; at most one transition follows from it.
 """
@@ -23,6 +24,7 @@ from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
+    ApprovalAnswer,
     Assignment,
     Command,
     FactChange,
@@ -31,6 +33,7 @@ from stage_engine.domain.inputs import (
     Input,
     Migration,
     Observation,
+    ProposalAnswer,
     Reassignment,
     ReleaseRequest,
     ResumeRequest,
@@ -40,6 +43,7 @@ from stage_engine.domain.inputs import (
 )
 from stage_engine.domain.lasting import with_lasting
 from stage_engine.domain.obligations import with_obligations
+from stage_engine.domain.on_approval import on_approval
 from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
@@ -47,6 +51,7 @@ from stage_engine.domain.on_hold import on_hold, on_resume
 from stage_engine.domain.on_hop import on_hop
 from stage_engine.domain.on_migration import on_migration
 from stage_engine.domain.on_observation import on_observation, unplaced
+from stage_engine.domain.on_proposal import on_proposal
 from stage_engine.domain.on_reassignment import on_reassignment
 from stage_engine.domain.on_release import on_release
 from stage_engine.domain.on_submission import on_submission
@@ -56,6 +61,7 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.timers import with_clocks
 from stage_engine.domain.tugs import with_tugs
+from stage_engine.domain.with_pending import carried_over, with_pending
 
 
 def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: datetime) -> Decision:
@@ -76,9 +82,11 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        return _timed(opportunity, given, on_migration(opportunity, given, pipeline, now), pipeline, now)
+        ruling = carried_over(given, on_migration(opportunity, given, pipeline, now), pipeline)
+        return _timed(opportunity, given, ruling, pipeline, now)
     if isinstance(given, Reassignment):
-        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = with_pending(opportunity, on_reassignment(opportunity, given, pipeline, now), rules, now)
+        ruling = with_actions(opportunity, ruling, pipeline, now)
         return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
@@ -89,7 +97,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
         opportunity = opportunity.changed(override=None)
     handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
     handled = with_lasting(opportunity, with_tugs(opportunity, given, handled, pipeline, now), rules, now)
-    ruling = with_actions(opportunity, with_owner_of_crm(opportunity, given, handled), pipeline, now)
+    ruling = with_pending(opportunity, with_owner_of_crm(opportunity, given, handled), rules, now)
+    ruling = with_actions(opportunity, ruling, pipeline, now)
     ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
 
@@ -120,6 +129,10 @@ def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: dateti
         return on_void(opportunity, given, rules, now)
     if isinstance(given, ReleaseRequest):
         return on_release(opportunity, given, rules, now)
+    if isinstance(given, ApprovalAnswer):
+        return on_approval(opportunity, given, rules, now)
+    if isinstance(given, ProposalAnswer):
+        return on_proposal(opportunity, given, rules, now)
     assert isinstance(given, Command)
     return on_command(opportunity, given, rules, now)
 
@@ -162,4 +175,6 @@ def _completed(ruling: Ruling, before: Opportunity | None, given: Input, rules: 
         ruling.lapsed,
         ruling.owed,
         ruling.assigned,
+        ruling.ended_requests,
+        ruling.ended_proposals,
     )

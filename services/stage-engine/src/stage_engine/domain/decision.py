@@ -8,6 +8,7 @@ from stage_engine.domain.actions import ActionKind, Phase
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
+from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Proposal, ProposalState
 from stage_engine.domain.value import value
 
 
@@ -54,6 +55,9 @@ class Code(StrEnum):
     CONTESTED = "CONTESTED"
     HOP_LIMIT = "HOP_LIMIT"
     NOT_LASTING = "NOT_LASTING"
+    APPROVAL_PENDING = "APPROVAL_PENDING"
+    NOT_APPROVER = "NOT_APPROVER"
+    BREAKER_OPEN = "BREAKER_OPEN"
     ENGINE_FAULT = "ENGINE_FAULT"
     ENGINE_DISAGREEMENT = "ENGINE_DISAGREEMENT"
 
@@ -107,6 +111,8 @@ class Cause(StrEnum):
     PERSON = "person"
     CRM = "crm"
     IMPORT = "import"
+    # A person accepted what a rule proposed.
+    PROPOSAL = "proposal"
 
 
 @value
@@ -191,6 +197,28 @@ class Lapsed:
 
 
 @value
+class EndedRequest:
+    """A move that is not waited for any more: how that came, by whom, and what it lacks now."""
+
+    request: ApprovalRequest
+    state: ApprovalState
+    by: str = ""
+    text: str = ""
+    missing: tuple[Reason, ...] = ()
+
+
+@value
+class EndedProposal:
+    """A proposal that is not open any more: how that came, by whom, and what it lacks now."""
+
+    proposal: Proposal
+    state: ProposalState
+    by: str = ""
+    text: str = ""
+    missing: tuple[Reason, ...] = ()
+
+
+@value
 class Ruling:
     """What the handler of an input decides; `decide` completes it to a decision. `opportunity` is how it is afterwards,
     `write` asks for the CRM to be brought to the stage it is in then; `stuck` says that no rule leads on from there."""
@@ -208,6 +236,8 @@ class Ruling:
     lapsed: tuple[Lapsed, ...] = ()
     owed: tuple[Owed, ...] = ()
     assigned: tuple[Assigned, ...] = ()
+    ended_requests: tuple[EndedRequest, ...] = ()
+    ended_proposals: tuple[EndedProposal, ...] = ()
 
 
 @value
@@ -245,3 +275,5 @@ class Decision:
     owed: tuple[Owed, ...] = ()
     # Who got a role by this decision.
     assigned: tuple[Assigned, ...] = ()
+    ended_requests: tuple[EndedRequest, ...] = ()
+    ended_proposals: tuple[EndedProposal, ...] = ()

@@ -10,9 +10,9 @@ from typing import Literal
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
-from stage_engine.domain.opportunity import Score
 from stage_engine.domain.owed import Touch
 from stage_engine.domain.pipeline import OPPORTUNITY, Pipeline
+from stage_engine.domain.score import Score
 from stage_engine.domain.value import value
 
 
@@ -224,6 +224,7 @@ class Migration:
     end_override: bool
     withdraw_proposal: bool
     actor: str
+    cancel_approval: bool = False
     kind: Literal["migration"] = "migration"
 
     @property
@@ -430,6 +431,62 @@ class Assignment:
         return self.assignment_id
 
 
+class Answer(StrEnum):
+    """What a person says of a move that waits for approval."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    WITHDRAW = "withdraw"
+
+
+@value
+class ApprovalAnswer:
+    """A person approves a move, rejects it, or takes back the own wish. `number` is that of the request; `roles` are
+    those of the person that count for the subject, `teams` whom the person reports to."""
+
+    command_id: str
+    opportunity_id: str
+    number: int
+    answer: Answer
+    actor: str
+    roles: tuple[str, ...]
+    teams: tuple[str, ...]
+    manages_owner: bool
+    reason: str = ""
+    kind: Literal["approval_answer"] = "approval_answer"
+
+    @property
+    def identity(self) -> str:
+        return f"approval:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
+@value
+class ProposalAnswer:
+    """A person accepts what a rule proposed, or rejects it. `number` is that of the proposal."""
+
+    command_id: str
+    opportunity_id: str
+    rule_id: str
+    number: int
+    accepted: bool
+    actor: str
+    role: str
+    reason: str = ""
+    kind: Literal["proposal_answer"] = "proposal_answer"
+
+    @property
+    def identity(self) -> str:
+        return f"proposal:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
 Input = (
     Submission
     | Observation
@@ -444,6 +501,8 @@ Input = (
     | VoidRequest
     | ReleaseRequest
     | Assignment
+    | ApprovalAnswer
+    | ProposalAnswer
 )
 
 

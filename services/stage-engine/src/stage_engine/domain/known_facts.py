@@ -20,8 +20,9 @@ from stage_engine.domain.facts import (
 )
 from stage_engine.domain.holds import age, business_age, stage_age, staleness_of
 from stage_engine.domain.literals import Known, known
-from stage_engine.domain.opportunity import Opportunity, Score
+from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.score import Score
 
 _TIMED = frozenset({CLOSE_DATE, *AGES})
 

@@ -16,6 +16,7 @@ from stage_engine.domain.facts import assessment_of, score_fact
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity, error, info, warning
 from stage_engine.domain.grammar import Blank, Cell, OneOf, Presence, Range
 from stage_engine.domain.lint_actions import action_findings
+from stage_engine.domain.lint_approvals import approval_findings
 from stage_engine.domain.lint_criteria import criteria_findings, stage_findings
 from stage_engine.domain.lint_facts import CellCheck, condition_findings, declaration_findings
 from stage_engine.domain.lint_gaps import gap_findings
@@ -29,8 +30,11 @@ from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
 Reach = Mapping[str, ScoreReach]
 
 
-def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[LintFinding]:
-    """Every finding, errors first. `reach` holds the assessments known, by key."""
+def lint(
+    pipeline: Pipeline, reach: Reach, engine_objects: CellCheck, people: frozenset[str] | None = None
+) -> list[LintFinding]:
+    """Every finding, errors first. `reach` holds the assessments known, by key; `people` are the active ones of those
+    that are named, None where that is not known."""
     findings = list(structure_findings(pipeline))
     findings += _assessment_findings(pipeline, reach)
     findings += declaration_findings(pipeline)
@@ -39,6 +43,7 @@ def lint(pipeline: Pipeline, reach: Reach, engine_objects: CellCheck) -> list[Li
     findings += criteria_findings(pipeline, engine_objects)
     findings += timer_findings(pipeline)
     findings += action_findings(pipeline)
+    findings += approval_findings(pipeline, people)
     findings += obligation_findings(pipeline, engine_objects)
     if not any(f.severity is Severity.ERROR for f in findings):
         findings += stage_findings(pipeline)

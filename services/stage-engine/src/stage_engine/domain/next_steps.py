@@ -20,6 +20,7 @@ class StepKind(StrEnum):
 
     SYNC_PROBLEM = "sync_problem"
     PROPOSAL = "proposal"
+    APPROVAL = "approval"
     TASK = "task"
     OBLIGATION = "obligation"
     CRITERION = "criterion"
@@ -94,6 +95,7 @@ def next_steps(
     if opportunity.stage_key and pipeline.is_open(opportunity.stage_key):
         ranked += _blocked(opportunity)
         ranked += _owed(opportunity, pipeline)
+        ranked += _approvals(opportunity, pipeline)
         ranked += _proposals(opportunity, pipeline, ways)
         ranked += _criteria(criteria)
         ranked += _rules(pipeline, ways)
@@ -132,11 +134,30 @@ def _blocked(opportunity: Opportunity) -> Iterator[_Ranked]:
         yield _Ranked(_Order.BLOCKED, Step(StepKind.SYNC_PROBLEM, text, Supplies.PERSON, "crm"))
 
 
+def _approvals(opportunity: Opportunity, pipeline: Pipeline) -> Iterator[_Ranked]:
+    request = opportunity.approval_request
+    if request is not None:
+        name, count = pipeline.stage(request.to_stage).name, len(request.votes)
+        text = f"The move to {name} waits for approval, {count} of {request.needed} agree: remind the approvers."
+        step = Step(
+            StepKind.APPROVAL, text, Supplies.PERSON, "", request.rule_id, request.to_stage, due_at=request.expires_at
+        )
+        yield _Ranked(_Order.READY, step)
+
+
 def _proposals(opportunity: Opportunity, pipeline: Pipeline, ways: Sequence[Way]) -> Iterator[_Ranked]:
     earned, claimed = opportunity.earned_stage, opportunity.stage_key
+    for each in opportunity.proposals.values():
+        name = pipeline.stage(each.to_stage).name
+        text = f"The rule {each.rule_id} proposes {name}: accept it, or reject it with a reason."
+        step = Step(StepKind.PROPOSAL, text, Supplies.PERSON, "", each.rule_id, each.to_stage, due_at=each.expires_at)
+        yield _Ranked(_Order.READY, step)
+    waits = opportunity.approval_request
+    asked = {each.to_stage for each in opportunity.proposals.values()} | ({waits.to_stage} if waits else set())
     ready = {way.to_stage: way.rule_id for way in ways if not way.missing}
     if pipeline.further(claimed, earned) != claimed:
         ready.setdefault(earned, "")
+    ready = {stage_key: rule_id for stage_key, rule_id in ready.items() if stage_key not in asked}
     for stage_key, rule_id in ready.items():
         text = f"The evidence supports {pipeline.stage(stage_key).name}: confirm the move."
         yield _Ranked(_Order.READY, Step(StepKind.PROPOSAL, text, Supplies.PERSON, "", rule_id, to_stage=stage_key))

@@ -1,7 +1,9 @@
 """Deciding on a person's command."""
 
+from dataclasses import replace
 from datetime import datetime
 
+from stage_engine.domain.approving import approvals_of, asked_for, is_exempt, wish
 from stage_engine.domain.by_rules import by_rules, engine_fault, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.earning import earned_stage
@@ -18,10 +20,17 @@ _FAULTS = (Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT)
 
 
 def on_command(
-    opportunity: Opportunity, given: Command, rules: Ruleset, now: datetime, *, triggers: frozenset[str] = frozenset()
+    opportunity: Opportunity,
+    given: Command,
+    rules: Ruleset,
+    now: datetime,
+    *,
+    triggers: frozenset[str] = frozenset(),
+    approved: bool = False,
 ) -> Ruling:
     """A person moves freely backwards and out, with a reason; forwards on evidence, or by an override. Facts that the
-    person adds count for the move, and are kept only with it. `triggers` are those that answers have just changed."""
+    person adds count for the move, and are kept only with it. `triggers` are those that answers have just changed. What
+    has to be `approved` waits for that, unless it is."""
     before = opportunity
     try:
         opportunity, reasons = _informed(opportunity, given, rules, now, triggers)
@@ -32,6 +41,11 @@ def on_command(
         return Ruling(Outcome.REJECTED, before, reasons)
     if given.to_stage == opportunity.stage_key:
         return Ruling(Outcome.NO_OP, opportunity)
+    pipeline = rules.pipeline
+    approvals = approvals_of(pipeline, opportunity.stage_key, given.to_stage)
+    if approvals and not approved and not is_exempt(pipeline, given.actor, (given.role,)):
+        wanted = replace(wish(before, given.to_stage, given.actor, now), command=given)
+        return asked_for(before, wanted, approvals, pipeline)
     override = None
     if is_against_evidence(opportunity, rules.pipeline, given.to_stage):
         override = Override(

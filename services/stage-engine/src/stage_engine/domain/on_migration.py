@@ -10,7 +10,7 @@ from stage_engine.domain.inputs import Migration
 from stage_engine.domain.move import IN_FLIGHT_LIMIT
 from stage_engine.domain.opportunity import Opportunity, Override, Retracted
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.versions import OverridePolicy, Plan, ProposalPolicy, has_place
+from stage_engine.domain.versions import ApprovalPolicy, OverridePolicy, Plan, ProposalPolicy, has_place
 
 REASON = "MIGRATION"
 
@@ -25,6 +25,7 @@ def input_of(plan: Plan, migration_id: str, opportunity_id: str, to_version: int
         end_override=plan.overrides is OverridePolicy.END,
         withdraw_proposal=plan.proposals is ProposalPolicy.WITHDRAW,
         actor=actor,
+        cancel_approval=plan.approvals is ApprovalPolicy.CANCEL,
     )
 
 

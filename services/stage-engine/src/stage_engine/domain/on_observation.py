@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from stage_engine.domain.by_rules import all_facts, by_rules
-from stage_engine.domain.crm_edits import verdict, written_back
+from stage_engine.domain.crm_edits import CRM_EDIT, verdict, written_back
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
@@ -15,8 +15,6 @@ from stage_engine.domain.opportunity import LastObservation, Opportunity, Overri
 from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
 from stage_engine.domain.taking import taken
 from stage_engine.domain.tugs import contested
-
-CRM_EDIT = "CRM_EDIT"
 
 
 def unplaced(given: Observation, pipeline: Pipeline) -> Opportunity:
@@ -74,16 +72,7 @@ def on_observation(
     warnings = (*_warnings(given, rules.pipeline), *found.reasons)
     if not warnings:
         return ruling
-    reasons = (*ruling.reasons, *warnings)
-    return Ruling(
-        ruling.outcome,
-        ruling.opportunity,
-        reasons,
-        ruling.explanation,
-        ruling.proposed_stage,
-        ruling.transition,
-        ruling.write,
-    )
+    return replace(ruling, reasons=(*ruling.reasons, *warnings))
 
 
 def _warnings(given: Observation, pipeline: Pipeline) -> tuple[Reason, ...]:
@@ -147,7 +136,7 @@ def _reconciled(
         return _resumed(_agreed(observed, theirs, max(own)), given, rules, now, triggers, rewrite=True)
     found = verdict(observed, given, rules, now)
     if not found.adopted:
-        return written_back(observed, given, found)
+        return written_back(observed, given, found, pipeline, now)
     ruling = _adopted(observed, given, pipeline, now)
     if not found.reasons:
         return ruling

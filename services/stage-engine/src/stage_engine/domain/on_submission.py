@@ -11,8 +11,9 @@ from stage_engine.domain.explain import facts_read, near_misses_of, smallest_mar
 from stage_engine.domain.facts import score_fact
 from stage_engine.domain.inputs import Submission
 from stage_engine.domain.known_facts import facts_of, has_expired
-from stage_engine.domain.opportunity import Opportunity, Score, is_current
+from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.score import Score
 from stage_engine.domain.tugs import why_quarantined
 from stage_engine.domain.with_move import with_move
 

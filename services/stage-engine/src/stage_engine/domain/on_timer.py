@@ -13,6 +13,7 @@ from stage_engine.domain.lasting import rule_of_timer
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import HOLD, OVERRIDE, after_firing
+from stage_engine.domain.with_pending import expired
 
 
 def on_timer(
@@ -31,6 +32,11 @@ def on_timer(
         ruling = _asked(settled(opportunity, action, lapsed.revision), frozenset(), given, rules, now, unblocked)
         return replace(ruling, lapsed=(lapsed, *ruling.lapsed))
     fired = after_firing(running, timer, pipeline, opportunity.decision_no, now)
+    over = expired(opportunity, given.key)
+    if over is not None and over.opportunity is not None:
+        ruling = _asked(over.opportunity, frozenset(), given, rules, now, unblocked)
+        ended = {"ended_requests": over.ended_requests, "ended_proposals": over.ended_proposals}
+        return replace(ruling, reasons=(*over.reasons, *ruling.reasons), **ended)
     after = opportunity.changed(timers={**opportunity.timers, given.key: fired})
     triggers = frozenset() if timer is None else frozenset({timer.reads})
     lasted = pipeline.rule(rule_of_timer(given.key) or "")

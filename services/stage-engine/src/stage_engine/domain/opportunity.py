@@ -9,33 +9,10 @@ from typing import Any
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.literals import StoredLiteral
 from stage_engine.domain.owed import Owing
+from stage_engine.domain.pending import ApprovalRequest, Proposal
+from stage_engine.domain.score import Score
 from stage_engine.domain.value import value
-
-
-@value
-class Score:
-    """The evidence in force of one assessment. `lost` are the questions that lost points, most first."""
-
-    score: Decimal
-    submission_id: str
-    stage_key: str
-    visit_no: int
-    attempt_no: int
-    received_at: datetime
-    profile_version: int
-    captured_at: datetime
-    submitted_by: str
-    lost: tuple[tuple[str, Decimal], ...]
-    # Its sections and answers that the pipeline reads, by the rest of their facts' names: `answers.budget`.
-    details: tuple[tuple[str, StoredLiteral], ...] = ()
-
-    @property
-    def order(self) -> tuple[int, int, datetime, int]:
-        """Later evidence is greater: a later visit, then the attempt, then when it arrived, then a newer scoring of
-        the same answers. Device clocks have no say."""
-        return (self.visit_no, self.attempt_no, self.received_at, self.profile_version)
 
 
 @value
@@ -180,6 +157,9 @@ class Opportunity:
     owing: Mapping[str, Owing] = field(default_factory=dict)
     # Who was chosen, by role.
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
+    # The move that waits for approval, and what rules propose, by the rule.
+    approval_request: ApprovalRequest | None = None
+    proposals: Mapping[str, Proposal] = field(default_factory=dict)
 
     @property
     def due_at(self) -> datetime | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from stage_engine.domain.actions import Action
+from stage_engine.domain.approval import Approval
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.facts import (
@@ -157,6 +158,8 @@ class Stage:
     on_entry: tuple[Action, ...] = ()
     on_exit: tuple[Action, ...] = ()
     on_close: tuple[Action, ...] = ()
+    # Asked of what comes here, but for a way back.
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,8 @@ class Rule:
     lasting: str = ""
     # What its moves ask for.
     actions: tuple[Action, ...] = ()
+    # Asked of this step in place of what its target asks, whoever makes it.
+    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -237,6 +242,10 @@ class Pipeline:
     obligations: tuple[Obligation, ...] = ()
     # A duration without a touch after which a subject that rules assigned goes to another owner; empty: never.
     reassign_after: str = ""
+    # How long what rules propose is waited for.
+    proposals_expire_after: str = "30d"
+    # Whether any move has to be approved.
+    asks_approval: bool = field(init=False, repr=False, compare=False)
     # The business hours in force where a decision is made: not part of the version.
     calendar: Calendar = field(init=False, repr=False, compare=False, default=DEFAULT)
     uses_calendar: bool = field(init=False, repr=False, compare=False)
@@ -309,6 +318,9 @@ class Pipeline:
         in_business = any("b" in t.after + t.repeats for t in timers.values())
         in_business = in_business or any("b" in rule.lasting for rule in self.rules)
         in_business |= any("b" in a.due_after + a.expires_after for a in self.actions)
+        approvals = [each.approval.expires_after for each in (*self.stages, *self.rules) if each.approval is not None]
+        object.__setattr__(self, "asks_approval", bool(approvals))
+        in_business |= any("b" in text for text in (*approvals, self.proposals_expire_after))
         aged = BUSINESS_AGE in reads or any(s.expected_days for s in self.stages)
         object.__setattr__(
             self, "uses_calendar", in_business or aged or bool(self.obligations) or "b" in self.reassign_after

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 
+from stage_engine.domain.approving import steps_of
 from stage_engine.domain.by_rules import guard
 from stage_engine.domain.criteria import gate
 from stage_engine.domain.decision import Code, Reason
@@ -31,9 +32,7 @@ def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime
 
 def hops_of(rules: Ruleset, source: str, target: str) -> tuple[tuple[str, str], ...]:
     """The single steps of a move, which is held to what each of them asks."""
-    pipeline = rules.pipeline
-    skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
-    return tuple(zip((source, *skipped), (*skipped, target), strict=True))
+    return steps_of(rules.pipeline, source, target)
 
 
 def forbidden_skip(rules: Ruleset, source: str, target: str) -> tuple[Reason, ...]:

@@ -2,7 +2,7 @@
 
 A timer is fenced by its visit and by the decision that set it: what fires later than it was cancelled changes nothing.
 The engine keeps its own beside those of the pipeline: for the end of an override, of a hold, of evidence, and
-of the time in which an action is to be settled.
+of the time in which an action is to be settled, or people are to decide.
 """
 
 from collections.abc import Iterator
@@ -22,6 +22,7 @@ from stage_engine.domain.lasting import LASTING
 from stage_engine.domain.obligations import next_moment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.with_pending import moments
 
 OVERRIDE = "@override"
 OWED = "@owed"
@@ -58,7 +59,8 @@ def with_clocks(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: da
         return ruling
     override = after.override
     ends = override is not None and override.expires_at is not None
-    clocked = pipeline.is_clocked or after.timers or after.hold or after.lasting or after.open_actions or ends
+    waits = after.approval_request is not None or bool(after.proposals)
+    clocked = pipeline.is_clocked or after.timers or after.hold or after.lasting or after.open_actions or ends or waits
     if not clocked and after.held == NEVER_HELD:
         return ruling
     if after.hold is not None and not pipeline.is_open(after.stage_key):
@@ -93,12 +95,17 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
         yield _Wanted(HOLD, hold.until, 0)
     for key, action in after.open_actions.items():
         yield _Wanted(timer_of_action(key), action.expires_at, 0)
+    for key, at in moments(after):
+        yield _Wanted(key, at, 0)
     for key, score in after.scores.items():
         days = pipeline.max_age_of(key)
         if days is not None:
             yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
-    if not pipeline.is_open(after.stage_key):
-        return
+    if pipeline.is_open(after.stage_key):
+        yield from _wanted_while_open(before, after, pipeline, now)
+
+
+def _wanted_while_open(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: datetime) -> Iterator[_Wanted]:
     for rule_id, since in after.lasting.items():
         rule = pipeline.rule(rule_id)
         if rule is not None and rule.lasting:

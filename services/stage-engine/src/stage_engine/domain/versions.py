@@ -15,10 +15,17 @@ class OverridePolicy(StrEnum):
 
 
 class ProposalPolicy(StrEnum):
-    """What becomes of stages that are earned and wait for a person to confirm them."""
+    """What becomes of stages that are earned and wait for a person to confirm them, and of what rules propose."""
 
     KEEP = "keep"
     WITHDRAW = "withdraw"
+
+
+class ApprovalPolicy(StrEnum):
+    """What becomes of moves that wait for approval."""
+
+    KEEP = "keep"
+    CANCEL = "cancel"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,7 @@ class Plan:
     stages: Mapping[str, str]
     overrides: OverridePolicy = OverridePolicy.KEEP
     proposals: ProposalPolicy = ProposalPolicy.KEEP
+    approvals: ApprovalPolicy = ApprovalPolicy.KEEP
 
     def target(self, stage_key: str) -> str:
         """The stage of the new version for this one."""

@@ -23,8 +23,10 @@ def with_move(
     triggers: frozenset[str],
 ) -> Ruling:
     """The move as a command that is held to what every command is, on the opportunity that has the answers already. If
-    it is refused, its facts are dropped and rules decide on the answers alone."""
+    it is refused, its facts are dropped and rules decide on the answers alone; so they do while it has to be
+    approved."""
     facts, refused = _typed(move, rules.pipeline, given.captured_at)
+    waiting: Ruling | None = None
     if not refused:
         ruling = on_command(opportunity, _command(opportunity, given, move, facts), rules, now, triggers=triggers)
         if ruling.transition is not None:
@@ -34,9 +36,17 @@ def with_move(
             # It is there already: what came along counts, and rules may lead on.
             opportunity, triggers = ruling.opportunity, triggers | {fact.name for fact in facts}
         refused = ruling.reasons
-    ruling = by_rules(opportunity, rules, now, triggers, given)
+        waiting = ruling if ruling.outcome is Outcome.PROPOSED else None
+    after = opportunity if waiting is None or waiting.opportunity is None else waiting.opportunity
+    ruling = by_rules(after, rules, now, triggers, given)
     reasons = tuple(dict.fromkeys((*ruling.reasons, *refused)))
-    return replace(ruling, reasons=reasons, move=MoveOutcome(move.to_stage, refused))
+    ruling = replace(ruling, reasons=reasons, move=MoveOutcome(move.to_stage, refused))
+    if waiting is None:
+        return ruling
+    ruling = replace(ruling, ended_requests=waiting.ended_requests + ruling.ended_requests)
+    if ruling.outcome in (Outcome.ACCEPTED, Outcome.PROPOSED):
+        return ruling
+    return replace(ruling, outcome=Outcome.PROPOSED, proposed_stage=waiting.proposed_stage)
 
 
 def _command(

@@ -45,6 +45,7 @@ _NAMES = {
     "is_default": "default pipeline",
     "confirm_own": "own proposals may be confirmed",
     "reason_code": "reason",
+    "proposals_expire_after": "time for which proposals are waited for",
     "reassign_after": "time without a touch after which another owner is chosen",
     "evidence_max_age": "days for which evidence counts",
     "segment_fact": "the fact that cuts figures into segments",
@@ -72,7 +73,7 @@ def differences(old: Pipeline, new: Pipeline) -> list[Change]:
 def _stages(old: Pipeline, new: Pipeline) -> Iterator[Change]:
     for stage in new.stages:
         if stage.key not in old:
-            text = f"{stage.name} is a new stage, {stage.category}, {_place(new, stage)}."
+            text = f"{stage.name} is a new stage, {stage.category}, {_place(new, stage)}{_approved(stage)}."
             yield Change(ChangeKind.STAGE_ADDED, stage.key, text)
             continue
         for text in _stage(old.stage(stage.key), stage):
@@ -141,6 +142,10 @@ def _asked(member: Member) -> str:
             return f"reached by {_all(member)}"
 
 
+def _approved(of: Stage | Rule) -> str:
+    return "" if of.approval is None else f", with the approval of {of.approval}"
+
+
 def _place(pipeline: Pipeline, stage: Stage) -> str:
     rank = pipeline.rank(stage.key)
     return f"after {pipeline.stages[rank - 1].name}" if rank else "at the beginning"
@@ -150,7 +155,7 @@ def _rules(old: Pipeline, new: Pipeline) -> Iterator[Change]:
     before, after = _by_id(old.rules), _by_id(new.rules)
     for rule_id, rule in after.items():
         if rule_id not in before:
-            text = f"{_way(rule, new)} is a new rule, {rule.mode}: {_all(rule)}."
+            text = f"{_way(rule, new)} is a new rule, {rule.mode}: {_all(rule)}{_approved(rule)}."
             yield Change(ChangeKind.RULE_ADDED, rule_id, text)
             continue
         was, way = before[rule_id], _way(rule, new)

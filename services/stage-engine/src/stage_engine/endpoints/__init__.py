@@ -13,6 +13,7 @@ from stage_engine.endpoints import (
     obligations,
     opportunities,
     partner_feeds,
+    pending,
     pipelines,
     releases,
     reversals,
@@ -41,4 +42,6 @@ ROUTERS = (
     assignment.router,
     *assignment.ASSIGNING,
     obligations.router,
+    pending.approvals,
+    pending.proposals,
 )

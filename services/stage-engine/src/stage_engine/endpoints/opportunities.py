@@ -21,6 +21,7 @@ from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import known, shown
 from stage_engine.domain.opportunity import Opportunity, is_current
 from stage_engine.domain.outlook import Way
+from stage_engine.domain.pending import Proposal
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
 from stage_engine.domain.tugs import contested
 from stage_engine.errors import PLURALS
@@ -30,7 +31,9 @@ from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.obligations import OwedOut
 from stage_engine.schemas.pipelines import ConditionBody
+from stage_engine.schemas.waiting import ProposedOut, WaitingOut
 from stage_engine.service.commanding import Commanding
+from stage_engine.service.recording_pending import approval_id, proposal_id
 from stage_engine.service.viewing import OpportunityView, Viewing, Wanted
 
 SubjectId = Annotated[RecordId, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
@@ -182,6 +185,8 @@ def _whole(view: OpportunityView) -> schemas.OpportunityOut:
         facts={key: _fact(each) for key, each in opportunity.facts.items()},
         sync=_sync(opportunity),
         hold=_hold(opportunity.hold),
+        approval=_waiting(view),
+        proposals=[_proposed(view, each) for each in opportunity.proposals.values()],
         timers=[_timer(key, each) for key, each in sorted(opportunity.timers.items())],
         assigned=[AssignedOut.model_validate(each, from_attributes=True) for each in opportunity.assigned.values()],
         obligations=[
@@ -227,6 +232,33 @@ def _hold(hold: Hold | None) -> HoldOut | None:
 
 def _timer(key: str, running: Running) -> TimerOut:
     return TimerOut(key=key, due=running.due, paused=running.left is not None, fired=running.fired)
+
+
+def _waiting(view: OpportunityView) -> WaitingOut | None:
+    request, opportunity_id = view.opportunity.approval_request, view.opportunity.opportunity_id
+    if request is None:
+        return None
+    return WaitingOut(
+        approval_id=approval_id(view.tenant_id, opportunity_id, request),
+        to_stage=request.to_stage,
+        asked_by=request.asked_by,
+        rule_id=request.rule_id,
+        needed=request.needed,
+        approved_by=[vote.actor for vote in request.votes],
+        asked_at=request.asked_at,
+        expires_at=request.expires_at,
+    )
+
+
+def _proposed(view: OpportunityView, proposal: Proposal) -> ProposedOut:
+    return ProposedOut(
+        proposal_id=proposal_id(view.tenant_id, view.opportunity.opportunity_id, proposal),
+        rule_id=proposal.rule_id,
+        to_stage=proposal.to_stage,
+        why=dict(proposal.facts),
+        made_at=proposal.made_at,
+        expires_at=proposal.expires_at,
+    )
 
 
 def _sync(opportunity: Opportunity) -> schemas.SyncOut:

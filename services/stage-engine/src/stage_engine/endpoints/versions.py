@@ -94,6 +94,7 @@ async def plan_migration(
         flows=[schemas.FlowOut.model_validate(each, from_attributes=True) for each in found.flows],
         without_target=[schemas.OrphansOut.model_validate(each, from_attributes=True) for each in found.nowhere],
         can_be_undone=found.is_injective,
+        pending_approvals=found.pending_approvals,
     )
 
 
@@ -137,7 +138,10 @@ async def undo_migration(
 
 def migration_out(found: MigrationRecord) -> schemas.MigrationOut:
     plan = schemas.PlanBody(
-        stages=dict(found.plan.stages), overrides=found.plan.overrides, proposals=found.plan.proposals
+        stages=dict(found.plan.stages),
+        overrides=found.plan.overrides,
+        proposals=found.plan.proposals,
+        approvals=found.plan.approvals,
     )
     return schemas.MigrationOut(
         migration_id=found.migration_id,

@@ -15,6 +15,7 @@ from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.moments import Moment
 from stage_engine.schemas.obligations import OwedOut
+from stage_engine.schemas.waiting import ProposedOut, WaitingOut
 
 FactValue = Annotated[str, Field(max_length=2000)] | bool | Annotated[list[str], Field(max_length=200)]
 OpportunityId = Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
@@ -269,6 +270,8 @@ class OpportunityOut(OpportunitySummary):
     facts: dict[str, FactOut]
     sync: SyncOut
     hold: HoldOut | None
+    approval: WaitingOut | None = Field(description="the move that waits for approval")
+    proposals: list[ProposedOut] = Field(description="what rules propose")
     timers: list[TimerOut]
     assigned: list[AssignedOut] = Field(description="who was chosen, for each role")
     obligations: list[OwedOut] = Field(description="the newest of each key, and the one before")

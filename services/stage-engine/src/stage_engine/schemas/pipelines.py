@@ -1,7 +1,7 @@
 """Pipelines and findings."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
@@ -120,6 +120,27 @@ class ObligationBody(_Strict):
     repeats: str = Field("", max_length=8, description="owed again each time this has passed; empty: once")
 
 
+PersonIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+
+
+class ApproversBody(_Strict):
+    """Who may decide. A role counts for those who see the subject."""
+
+    roles: list[Literal["rep", "manager", "admin"]] = Field(default=[], max_length=3)
+    people: PersonIds = Field(default=[], examples=[["005Qy00000AbCdEIAV"]])
+    teams: PersonIds = Field(default=[], description="all who report to these people, directly or through others")
+    manager_of_owner: bool = Field(False, description="whoever the owner reports to, directly or through others")
+
+
+class ApprovalBody(_Strict):
+    """How many people have to agree before a move is made."""
+
+    approvers: ApproversBody
+    needed: int = Field(1, ge=1, le=20)
+    own: bool = Field(False, description="let the person who asks be one of them")
+    expires_after: str = Field("72h", max_length=8, examples=["72h", "3bd"], description="bh and bd: in business time")
+
+
 class StageBody(_Strict):
     """A stage; their order is the order of progress."""
 
@@ -141,6 +162,7 @@ class StageBody(_Strict):
         None, description="how far it is counted on; null: pipeline while open, closed once won, else omitted"
     )
     win_probability: int | None = Field(None, ge=0, le=100, description="percent that win from here, as people say")
+    approval: ApprovalBody | None = Field(None, description="of moves to this stage, but for a way back")
 
 
 class RuleBody(_Strict):
@@ -156,6 +178,9 @@ class RuleBody(_Strict):
     back: bool = Field(False, description="it leads to an earlier stage on purpose")
     lasting: str = Field(
         "", max_length=8, examples=["3d", "2bd"], description="of one that leads back: how long it must have held"
+    )
+    approval: ApprovalBody | None = Field(
+        None, description="of this step, whoever makes it; in place of what the stage asks"
     )
     actions: list[ActionBody] = Field(default=[], max_length=20, description="what its moves ask for")
 
@@ -205,6 +230,7 @@ class DraftBody(_Strict):
     on_other_pipeline: OtherPipelinePolicy = Field(
         OtherPipelinePolicy.STAY, description="when another pipeline applies that says no place for the stage"
     )
+    proposals_expire_after: str = Field("30d", max_length=8, description="how long what rules propose is waited for")
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")

@@ -6,7 +6,7 @@ from uuid import UUID
 from kit.http.pagination import Page
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
-from stage_engine.domain.versions import OverridePolicy, Plan, ProposalPolicy
+from stage_engine.domain.versions import ApprovalPolicy, OverridePolicy, Plan, ProposalPolicy
 from stage_engine.domain.wording import ChangeKind
 from stage_engine.schemas.pipelines import FindingOut, Key, VersionOut
 
@@ -19,11 +19,17 @@ class PlanBody(BaseModel):
     stages: dict[Key, Key] = Field(default={}, max_length=200, examples=[{"demo": "presentation"}])
     overrides: OverridePolicy = Field(OverridePolicy.KEEP, description="what becomes of overrides")
     proposals: ProposalPolicy = Field(
-        ProposalPolicy.KEEP, description="what becomes of earned stages that wait for a person to confirm them"
+        ProposalPolicy.KEEP,
+        description="what becomes of earned stages to confirm, and of what rules propose",
+    )
+
+    approvals: ApprovalPolicy = Field(
+        ApprovalPolicy.KEEP,
+        description="what becomes of moves that wait for approval, where they still have to",
     )
 
     def plan(self) -> Plan:
-        return Plan(self.stages, self.overrides, self.proposals)
+        return Plan(self.stages, self.overrides, self.proposals, self.approvals)
 
 
 class Publication(BaseModel):
@@ -91,6 +97,7 @@ class DryRunOut(Page[MoverOut]):
     flows: list[FlowOut]
     without_target: list[OrphansOut] = Field(description="empty: the plan can be carried out")
     can_be_undone: bool = Field(description="no two stages go into one")
+    pending_approvals: int = Field(description="moves of the pipeline that wait for approval now")
 
 
 class MigrationOut(BaseModel):

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from kit.database.people import people_of
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.audit import record
 from kit.http.auth import Principal
@@ -15,6 +16,7 @@ from stage_engine.domain.document import from_document, to_document
 from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.lint import Reach, lint
+from stage_engine.domain.lint_approvals import named_in
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.versions import Plan
 from stage_engine.engine import cell_fault
@@ -44,10 +46,11 @@ class Question:
     pipeline: Pipeline
     reach: Reach
     offload: Offload
+    people: frozenset[str] | None = None
 
     async def findings(self) -> list[LintFinding]:
         """What publishing the pipeline would say."""
-        return await self.offload.run(lint, self.pipeline, self.reach, cell_fault, deadline=LINT_SECONDS)
+        return await self.offload.run(lint, self.pipeline, self.reach, cell_fault, self.people, deadline=LINT_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,4 +196,7 @@ class Authoring:
             each.assessment_key: ScoreReach(each.minimum, each.maximum, each.scores)
             for each in await self._repository.reach(sorted(keys), pipeline.assessment_versions)
         }
-        return Question(pipeline, reach, self._uow.resources.get(Offload))
+        named = sorted(named_in(pipeline))
+        known = await people_of(self._uow, named) if named else {}
+        active = frozenset(each.person_id for each in known.values() if each.active)
+        return Question(pipeline, reach, self._uow.resources.get(Offload), active)

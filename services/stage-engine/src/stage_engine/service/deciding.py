@@ -21,9 +21,12 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import (
     ActionRecord,
+    ApprovalRecord,
+    ApproverRecord,
     DecisionRecord,
     FeedRecord,
     OpportunityRecord,
+    ProposalRecord,
     SettledAction,
     TransitionRecord,
 )
@@ -32,11 +35,19 @@ from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
+from stage_engine.repository.pending import PendingRepository
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.figures_kept import FiguresKept
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired
 from stage_engine.service.recording_duty import assignment_records, obligation_records
+from stage_engine.service.recording_pending import (
+    approval_id,
+    approval_records,
+    approver_records,
+    proposal_id,
+    proposal_records,
+)
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -59,6 +70,7 @@ class Decided:
     decision: Decision
     opportunity: Opportunity
     ruleset: Ruleset
+    before: Opportunity | None = None
 
 
 class Deciding:
@@ -72,6 +84,7 @@ class Deciding:
         self._actions = ActionRepository(uow.session, uow.tenant_id)
         self._assignments = AssignmentRepository(uow.session, uow.tenant_id)
         self._obligations = ObligationRepository(uow.session, uow.tenant_id)
+        self._pending = PendingRepository(uow.session, uow.tenant_id)
         self._feeds = PartnerFeedRepository(uow.session, uow.tenant_id)
         self._states: dict[str, str] = {}
         self._opportunities: dict[str, Opportunity] = {}
@@ -133,6 +146,7 @@ class Deciding:
             ]
         )
         await self._figures.follow(steps)
+        await self._wait(made)
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
         return made
@@ -166,6 +180,23 @@ class Deciding:
         self._actions.add(list(asked.values()))
         await self._actions.settle([each for each in lapsed if each.action_id not in asked])
 
+    async def _wait(self, made: Sequence[Decided]) -> None:
+        """Write down what decisions changed of the moves that wait for people."""
+        tenant_id = self._uow.tenant_id
+        approvals: dict[UUID, ApprovalRecord] = {}
+        proposals: dict[UUID, ProposalRecord] = {}
+        approvers: dict[UUID, list[ApproverRecord]] = {}
+        for each in made:
+            pipeline = each.ruleset.pipeline
+            for found in approval_records(tenant_id, each.before, each.decision, pipeline):
+                approvals[found.approval_id] = found
+                approvers[found.approval_id] = approver_records(found, each.opportunity, pipeline)
+            for found in proposal_records(tenant_id, each.before, each.decision, pipeline):
+                proposals[found.proposal_id] = found
+        names = [name for of_one in approvers.values() for name in of_one]
+        await self._pending.keep_approvals(list(approvals.values()), names)
+        self._pending.keep_proposals(list(proposals.values()))
+
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)
         return await self._rulesets.of([_version(each) for each in found if each is not None])
@@ -187,7 +218,7 @@ class Deciding:
         after = self._states[opportunity_id] = encode_opportunity(opportunity)
         self._opportunities[opportunity_id] = opportunity
         record = decision_record(step, opportunity, uuid7(), before, after)
-        return Decided(arrival, record, step.decision, opportunity, ruleset)
+        return Decided(arrival, record, step.decision, opportunity, ruleset, step.before)
 
     def _announce(self, decided: Decided, feeds: Sequence[FeedRecord]) -> TransitionRecord | None:
         """Queue the events of one decision; its transition when it made a move."""
@@ -201,6 +232,12 @@ class Deciding:
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
         given, object_type = arrival.given, ruleset.pipeline.object_type
         message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
+        asked, before = opportunity.approval_request, decided.before
+        if asked is not None or opportunity.proposals or (before and (before.approval_request or before.proposals)):
+            of = self._uow.tenant_id, opportunity.opportunity_id
+            waiting = "" if asked is None else str(approval_id(*of, asked))
+            proposed = [str(proposal_id(*of, each)) for each in opportunity.proposals.values()]
+            messages.add_waiting(message, before, opportunity, waiting, proposed)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)

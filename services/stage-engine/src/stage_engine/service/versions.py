@@ -17,6 +17,7 @@ from stage_engine.domain.versions import Orphans, Plan, orphans, used_stages
 from stage_engine.engine import compiled
 from stage_engine.records import OpportunityState
 from stage_engine.repository.migrations import MigrationRepository
+from stage_engine.repository.pending import PendingRepository
 from stage_engine.service.migrating import check_names
 
 
@@ -53,6 +54,7 @@ class DryRun:
     nowhere: list[Orphans]
     is_injective: bool
     movers: list[Mover]
+    pending_approvals: int
 
 
 class Versions:
@@ -85,6 +87,7 @@ class Versions:
             nowhere,
             whole.is_injective,
             [_mover(each, whole, rules) for each in page],
+            await PendingRepository(self._uow.session, self._uow.tenant_id).pending_of(target.key),
         )
 
 

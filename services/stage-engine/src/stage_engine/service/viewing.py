@@ -44,6 +44,7 @@ class OpportunityView:
     business_age: Decimal
     pipeline: Pipeline
     at: datetime
+    tenant_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Viewing:
     """On behalf of a caller who sees the opportunities of these owners; all others count as absent."""
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
+        self._tenant_id = uow.tenant_id
         self._repository = ViewRepository(uow.session)
         self._actions = ActionRepository(uow.session, uow.tenant_id)
         self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
@@ -86,6 +88,7 @@ class Viewing:
             business_age(opportunity, rules.pipeline, now),
             rules.pipeline,
             now,
+            self._tenant_id,
         )
 
     async def opportunities(self, wanted: Wanted, after: str, limit: int) -> list[OpportunityRecord]:

@@ -33,6 +33,7 @@ class Cause(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CAUSE_PERSON: _ClassVar[Cause]
     CAUSE_CRM: _ClassVar[Cause]
     CAUSE_IMPORT: _ClassVar[Cause]
+    CAUSE_PROPOSAL: _ClassVar[Cause]
 TRANSITION_KIND_UNSPECIFIED: TransitionKind
 TRANSITION_KIND_ADVANCE: TransitionKind
 TRANSITION_KIND_SKIP: TransitionKind
@@ -49,6 +50,7 @@ CAUSE_RULE: Cause
 CAUSE_PERSON: Cause
 CAUSE_CRM: Cause
 CAUSE_IMPORT: Cause
+CAUSE_PROPOSAL: Cause
 
 class StageChanged(_message.Message):
     __slots__ = ("transition_id", "opportunity_id", "pipeline_key", "pipeline_version", "revision", "kind", "from_stage", "to_stage", "to_category", "skipped_stages", "visit_no", "cycle_no", "cause", "rule_id", "submission_id", "decision_id", "actor", "reason_code", "earned_stage", "changed_at", "object_type", "taken_back", "hops")

@@ -37,6 +37,8 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_HOP: _ClassVar[InputKind]
     INPUT_KIND_VOID: _ClassVar[InputKind]
     INPUT_KIND_RELEASE: _ClassVar[InputKind]
+    INPUT_KIND_APPROVAL: _ClassVar[InputKind]
+    INPUT_KIND_PROPOSAL: _ClassVar[InputKind]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ACCEPTED: Outcome
 OUTCOME_PROPOSED: Outcome
@@ -56,9 +58,11 @@ INPUT_KIND_ASSIGNMENT: InputKind
 INPUT_KIND_HOP: InputKind
 INPUT_KIND_VOID: InputKind
 INPUT_KIND_RELEASE: InputKind
+INPUT_KIND_APPROVAL: InputKind
+INPUT_KIND_PROPOSAL: InputKind
 
 class StageDecided(_message.Message):
-    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move")
+    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move", "waiting_changed", "waiting", "proposed")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -85,6 +89,9 @@ class StageDecided(_message.Message):
     CRM_EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
+    WAITING_CHANGED_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    PROPOSED_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     opportunity_id: str
     pipeline_key: str
@@ -111,7 +118,40 @@ class StageDecided(_message.Message):
     crm_expected_version: int
     object_type: str
     move: MoveOutcome
-    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ...) -> None: ...
+    waiting_changed: bool
+    waiting: WaitingMove
+    proposed: _containers.RepeatedCompositeFieldContainer[ProposedMove]
+    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ..., waiting_changed: _Optional[bool] = ..., waiting: _Optional[_Union[WaitingMove, _Mapping]] = ..., proposed: _Optional[_Iterable[_Union[ProposedMove, _Mapping]]] = ...) -> None: ...
+
+class WaitingMove(_message.Message):
+    __slots__ = ("approval_id", "to_stage", "asked_by", "rule_id", "needed", "approved_by", "expires_at")
+    APPROVAL_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    ASKED_BY_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    NEEDED_FIELD_NUMBER: _ClassVar[int]
+    APPROVED_BY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    approval_id: str
+    to_stage: str
+    asked_by: str
+    rule_id: str
+    needed: int
+    approved_by: _containers.RepeatedScalarFieldContainer[str]
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, approval_id: _Optional[str] = ..., to_stage: _Optional[str] = ..., asked_by: _Optional[str] = ..., rule_id: _Optional[str] = ..., needed: _Optional[int] = ..., approved_by: _Optional[_Iterable[str]] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class ProposedMove(_message.Message):
+    __slots__ = ("proposal_id", "rule_id", "to_stage", "expires_at")
+    PROPOSAL_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    TO_STAGE_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    proposal_id: str
+    rule_id: str
+    to_stage: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, proposal_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., to_stage: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class MoveOutcome(_message.Message):
     __slots__ = ("to_stage", "refused")
