@@ -39,7 +39,7 @@ def seen(world: Any, record_type: str, shown: str = "discovery") -> Observation:
 
 def led(world: Any, before: Opportunity, given: Observation, rules: Ruleset, other: Ruleset) -> Any:
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    found = reassignment(before, given, newest, world.start)
+    found = reassignment(before, given, newest[before.pipeline_key], newest, world.start)
     if found is None:
         return None
     chosen = other if found.to_stage else rules
@@ -100,7 +100,7 @@ def test_it_does_not_go_to_and_fro(world: Any) -> None:
     there = after(led(world, world.opportunity("discovery", rules), seen(world, "renewal"), rules, other))
     assert led(world, there, seen(world, "renewal"), other, rules) is None
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    back = reassignment(there, seen(world, "new"), newest, world.start)
+    back = reassignment(there, seen(world, "new"), newest[there.pipeline_key], newest, world.start)
     assert back is not None
     assert (back.to_pipeline, back.to_stage) == ("field_example", "discovery")
 

@@ -40,8 +40,10 @@ class ActionState(StrEnum):
 
 
 class Phase(StrEnum):
-    """When an action is asked for, in this order: a subject is put off, goes on, is seen for the first time, leaves a
-    stage, is moved by a rule, comes into a stage, is closed."""
+    """When an action is asked for, in this order: a timer fires, a subject is put off, goes on, is seen for the first
+    time, leaves a stage, is moved by a rule, comes into a stage, is closed."""
+
+    TIMER = "timer"
 
     HOLD = "hold"
     RESUME = "resume"

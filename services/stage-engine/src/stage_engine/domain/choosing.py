@@ -87,10 +87,10 @@ def _failing(pipeline: Pipeline, facts: Facts) -> str:
 
 
 def reassignment(
-    opportunity: Opportunity, given: Observation, newest: Mapping[str, Pipeline], now: datetime
+    opportunity: Opportunity, given: Observation, pinned: Pipeline, newest: Mapping[str, Pipeline], now: datetime
 ) -> Reassignment | None:
-    """What follows from an observation for the pipeline of an open subject: another applies now, or its own does
-    again. None when nothing changes."""
+    """What follows from an observation for the pipeline of an open subject, `pinned`: another applies now, or its own
+    does again. None when nothing changes."""
     own = opportunity.pipeline_key
     kept = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
     chosen = choose(newest.values(), given.object_type, kept | dict(observed_facts(given, now))).pipeline
@@ -106,4 +106,5 @@ def reassignment(
         shown_stage=(given.stage_in(chosen) or "") if to_stage else "",
         facts=given.facts,
         actor=given.changed_by,
+        left=pinned.stage(opportunity.stage_key).on_exit if to_stage else (),
     )

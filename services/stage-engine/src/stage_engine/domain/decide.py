@@ -67,7 +67,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if isinstance(given, Migration):
         return _timed(opportunity, given, on_migration(opportunity, given, pipeline, now), pipeline, now)
     if isinstance(given, Reassignment):
-        ruling = with_actions(opportunity, on_reassignment(opportunity, given, pipeline, now), pipeline, now)
+        ruling = on_reassignment(opportunity, given, pipeline, now)
+        ruling = with_actions(opportunity, ruling, pipeline, now, given.left)
         return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"

@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from stage_engine.domain.actions import ActionKind, Phase
+from stage_engine.domain.actions import Action, ActionKind, Phase
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
@@ -191,6 +191,8 @@ class Ruling:
     lapsed: tuple[Lapsed, ...] = ()
     owed: tuple[Owed, ...] = ()
     assigned: tuple[Assigned, ...] = ()
+    # What the timer that fired asks for.
+    timed: tuple[Action, ...] = ()
 
 
 @value

@@ -61,10 +61,12 @@ def _placed(pipeline: Pipeline) -> Iterator[tuple[str, Action]]:
         ("on_resume", pipeline.on_resume),
     )
     lists = [(f"/{name}", actions) for name, actions in of_all]
+    lists += ((f"/timers/{i}/actions", timer.actions) for i, timer in enumerate(pipeline.timers))
     lists += ((f"/rules/{i}/actions", rule.actions) for i, rule in enumerate(pipeline.rules))
     for i, stage in enumerate(pipeline.stages):
         of_stage = (("on_entry", stage.on_entry), ("on_exit", stage.on_exit), ("on_close", stage.on_close))
         lists += ((f"/stages/{i}/{name}", actions) for name, actions in of_stage)
+        lists += ((f"/stages/{i}/timers/{j}/actions", timer.actions) for j, timer in enumerate(stage.timers))
     return ((f"{pointer}/{j}", action) for pointer, actions in lists for j, action in enumerate(actions))
 
 

@@ -11,6 +11,7 @@ from kit.ids import utc_now
 from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.inputs import Observation, Reassignment
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
 from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, SubmissionScored, read_submission
 from stage_engine.records import ReachRecord
@@ -130,9 +131,11 @@ class Intake:
             assert isinstance(given, Observation)
             last = subject.last_observation
             stale = last is not None and 0 < given.number < last.number
-            if stale or subject.deleted or not await self._is_open(subject):
+            pinned = await self._pinned(subject)
+            is_open = not subject.stage_key or pinned.is_open(subject.stage_key)
+            if stale or subject.deleted or not is_open:
                 continue
-            found = reassignment(subject, given, pipelines, now)
+            found = reassignment(subject, given, pinned, pipelines, now)
             if found is not None:
                 arrivals.append(Arrival(found, cause=arrival.cause))
         targets = {
@@ -143,10 +146,9 @@ class Intake:
         if arrivals:
             await self._deciding.decide(arrivals, targets)
 
-    async def _is_open(self, subject: Opportunity) -> bool:
+    async def _pinned(self, subject: Opportunity) -> Pipeline:
         version = subject.pipeline_key, subject.pipeline_version
-        pipeline = (await self._rulesets.of([version]))[version].pipeline
-        return not subject.stage_key or pipeline.is_open(subject.stage_key)
+        return (await self._rulesets.of([version]))[version].pipeline
 
     async def _decide(self, of_known: Sequence[Arrival], placed: Placed) -> None:
         await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)
