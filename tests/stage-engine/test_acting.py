@@ -350,6 +350,8 @@ class TestLint:
             ({"kind": "field_update"}, "action_incomplete", "fields"),
             ({"kind": "webhook", "target": "crm", "due_after": "1d"}, "action_part_unused", "due_after"),
             ({"kind": "convert_lead"}, "action_not_of_type", "kind"),
+            ({"kind": "assign"}, "action_incomplete", "to"),
+            ({"kind": "assign", "to": "a", "target": "The Owner"}, "action_role_invalid", "target"),
             ({"kind": "task", "text": "{account.none}"}, "fact_unknown", "text"),
             ({"kind": "task", "text": "{"}, "text_invalid", "text"),
             ({"kind": "task", "text": "a", "due_after": "soon"}, "duration_invalid", "due_after"),

@@ -11,6 +11,7 @@ from stage_engine.domain.actions import (
     MOVE_TO,
     SUBJECT_ID,
     Action,
+    ActionKind,
     Phase,
     rendered,
 )
@@ -123,6 +124,8 @@ def _asked(
     """The action with its texts filled in. A field whose value is unknown is left alone."""
     fields = ((field.name, rendered(field.value, values)) for field in action.fields)
     to = rendered(action.to, values)
+    # Of an assignment it is who gets the role: no one where that is unknown.
+    otherwise = "" if action.kind is ActionKind.ASSIGN else after.owner_id
     due = duration_of(action.due_after).after(now, pipeline.calendar) if action.due_after else None
     return Asked(
         key=action.key,
@@ -130,7 +133,7 @@ def _asked(
         phase=phase,
         text=rendered(action.text, values).text,
         details=rendered(action.details, values).text,
-        to=to.text if action.to and to.complete else after.owner_id,
+        to=to.text if action.to and to.complete else otherwise,
         target=action.target,
         fields=tuple((name, value.text) for name, value in fields if value.complete),
         due_at=due,

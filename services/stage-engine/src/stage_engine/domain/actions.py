@@ -16,7 +16,8 @@ LONGEST_TEXT = 4000
 
 
 class ActionKind(StrEnum):
-    """What is asked for. The CRM's connector carries out what changes the CRM; other programs do the rest."""
+    """What is asked for. The CRM's connector carries out what changes the CRM, the engine itself assigns, and other
+    programs do the rest."""
 
     TASK = "task"
     NOTIFICATION = "notification"
@@ -65,8 +66,9 @@ class ActionField:
 @dataclass(frozen=True, slots=True)
 class Action:
     """What is asked for. `text`, `details`, `to` and the values of `fields` are texts over facts. `to` is whom it is
-    for, empty: the owner. `target` names the object to create, the template to send, the list, or the receiver of a
-    webhook. It expires when it is not settled in time; with `once_per_cycle` a way back does not ask for it again."""
+    for, empty: the owner; of `assign`, who gets the role. `target` names the object to create, the template to send,
+    the list, the receiver of a webhook, or the role to give, empty: the owner's. It expires when it is not settled in
+    time; with `once_per_cycle` a way back does not ask for it again."""
 
     key: str
     kind: ActionKind

@@ -331,14 +331,16 @@ class Reassignment:
 
 @value
 class Assignment:
-    """Who was chosen for the subject, each for a role: by a version of the rules for its type, or by a person, who is
-    the `actor`; then `rules_version` is 0."""
+    """Who was chosen for the subject, each for a role: by a version of the rules for its type, by a person, who is the
+    `actor`, or by an action of the pipeline, which is settled with it; then `rules_version` is 0."""
 
     assignment_id: str
     opportunity_id: str
     rules_version: int
     choices: tuple[Assigned, ...]
     actor: str = ""
+    # The key and the revision of the action.
+    action: tuple[str, int] | None = None
     kind: Literal["assignment"] = "assignment"
 
     @property

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from stage_engine.domain.acting import settled
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.decision import Code, Outcome, Reason, Ruling
 from stage_engine.domain.inputs import Assignment, Input, Observation
@@ -9,7 +10,10 @@ from stage_engine.domain.opportunity import Opportunity
 
 
 def on_assignment(opportunity: Opportunity, given: Assignment) -> Ruling:
-    """Each role goes to who was chosen, with the reason; what a person chose stays. The stage does not change."""
+    """Each role goes to who was chosen, with the reason; what a person chose stays. The stage does not change. Whatever
+    comes of it, the action that asked for it is over."""
+    if given.action is not None:
+        opportunity = settled(opportunity, *given.action)
     if opportunity.deleted:
         reason = Reason(Code.TERMINAL, "", None, "the opportunity was deleted in the CRM")
         return Ruling(Outcome.NO_OP, opportunity, (reason,))

@@ -78,9 +78,13 @@ class ActionBody(_Strict):
     kind: ActionKind
     text: str = Field("", max_length=2000, examples=["Call the customer about {opportunity.amount|the offer}"])
     details: str = Field("", max_length=2000)
-    to: str = Field("", max_length=200, description="whom it is for, a person of the CRM; empty: the owner")
+    to: str = Field(
+        "", max_length=200, description="whom it is for, a person of the CRM; empty: the owner. Of assign: who gets it"
+    )
     target: str = Field(
-        "", max_length=100, description="the object to create, the template, the list or the receiver of a webhook"
+        "",
+        max_length=100,
+        description="the object to create, the template, the list, the receiver of a webhook, or the role to assign",
     )
     fields: list[ActionFieldBody] = Field(default=[], max_length=50)
     due_after: str = Field("", max_length=8, examples=["2bd"], description="until when a task is to be done")

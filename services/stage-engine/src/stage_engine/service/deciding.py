@@ -12,6 +12,7 @@ from kit.events import Received
 from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages
+from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
@@ -33,6 +34,7 @@ from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
+from stage_engine.service.own_actions import assignments_asked_for, settled_by
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired
 from stage_engine.service.recording_duty import assignment_records, obligation_records
@@ -127,6 +129,7 @@ class Deciding:
         )
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
+        await self._assign(made, now)
         return made
 
     async def correct(self, changed: Sequence[Opportunity]) -> None:
@@ -147,6 +150,8 @@ class Deciding:
             decision, object_type = each.decision, each.ruleset.pipeline.object_type
             for found in action_records(decision, tenant_id, each.record.decision_id, object_type):
                 asked[found.action_id] = found
+                if found.kind == ActionKind.ASSIGN:
+                    continue
                 message = messages.action_requested(found)
                 self._publish(message, each.opportunity.decision_no, each.arrival, id=found.action_id)
             subject_id, at = each.opportunity.opportunity_id, decision.decided_at
@@ -157,6 +162,21 @@ class Deciding:
                 asked[each.action_id] = replace(asked[each.action_id], **asdict(each))
         self._actions.add(list(asked.values()))
         await self._actions.settle([each for each in lapsed if each.action_id not in asked])
+
+    async def _assign(self, made: Sequence[Decided], now: datetime) -> None:
+        """Carry out the assignments that decisions ask for: each is decided on in turn, and settled by what comes of
+        it."""
+        wishes = [wish for each in made for wish in assignments_asked_for(each.decision)]
+        if not wishes:
+            return
+        people = await self._assignments.active({each.asked.to for each in wishes})
+        causes = {each.opportunity.opportunity_id: each.arrival.cause for each in made}
+        arrivals = [
+            Arrival(each.given(self._uow.tenant_id, people, now), cause=causes[each.opportunity_id]) for each in wishes
+        ]
+        done = await self.decide(arrivals)
+        await self._uow.flush()
+        await self._actions.settle([settled_by(each.decision, each.arrival.given, now) for each in done])
 
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)
