@@ -7,10 +7,11 @@ import pytest
 from kit.ids import utc_now
 from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_REFUSED
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from testing.service import eventually
 
-from tests.builders import person_observed
+from tests.builders import action_settled, person_observed
 from tests.stage_engine import Client, Tenant, draft
 
 pytestmark = pytest.mark.stack
@@ -82,6 +83,40 @@ class TestAssigning:
             replayed = await admin.post(f"/v1/decisions/{each.decision_id}/replay", expect=200)
             assert replayed["identical"] is True
 
+    async def test_the_crm_is_asked_for_the_owner_and_its_word_is_no_persons_choice(
+        self, world_of: Tenant, admin: Client
+    ) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        owed = {"key": "call", "name": "Call", "within": "2h", "met_by": "activity.call.last_at"}
+        await world_of.publish_pipeline(obligations=[{**owed, "starts": "on_first_sight"}])
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1", source="Fair")
+        first, second = await world_of.decisions(2)
+        assert [(each.key, each.state, each.owner_id) for each in first.owed] == [
+            ("call", decided.OWED_STATE_OPEN, "integration")
+        ]
+        [chosen] = second.assigned
+        assert (chosen.role, chosen.person_id, chosen.by_person) == ("owner", "desk", False)
+        asked = (await settled_actions(admin, "o1"))["@owner"]
+        assert (asked["action_id"], asked["to"], asked["state"]) == (chosen.action_id, "desk", "open")
+        # A person chooses another before the CRM shows the first: each comes back, and neither is an edit.
+        await admin.post("/v1/opportunities/o1/assign", {"person_id": "ron", "reason": "Ron knows them."})
+        for owner in ("desk", "ron"):
+            await world_of.observe("o1", "prospecting", owner_id=owner, changed_by="integration")
+        await world_of.decisions(5)
+        assert await world_of.rows("SELECT owner_id, assignee_id FROM opportunity") == [("ron", "ron")]
+        done = action_settled(action_id=chosen.action_id, opportunity_id="o1", settlement=SETTLEMENT_REFUSED)
+        await world_of.service.publish(done, tenant=world_of.tenant)
+
+        async def told() -> None:
+            states = await world_of.rows("SELECT state FROM action WHERE addressee = 'desk'")
+            assert states == [("refused",)]
+
+        await eventually(told)
+        # The same owner again is shown already: nothing is asked for.
+        await admin.post("/v1/opportunities/o1/assign", {"person_id": "ron", "reason": "Again."})
+        assert await world_of.rows("SELECT count(*) FROM action") == [(2,)]
+
     @pytest.mark.capability(61)
     async def test_a_persons_choice_stays(self, world_of: Tenant, admin: Client) -> None:
         await people(world_of, "rita", "ron", "mona", "desk")
@@ -115,6 +150,7 @@ class TestAssigning:
         await world_of.decisions(5)
         assert sorted(row[1:3] for row in await world_of.rows(LOG)) == [("mona", ""), ("ron", "")]
         listed = await settled_actions(admin, "o1")
+        assert listed.pop("@owner")["to"] == "ron"
         assert {key: each["state"] for key, each in listed.items()} == {
             "hand_on": "done", "advise": "done", "gone": "refused", "none": "refused",
         }  # fmt: skip

@@ -317,7 +317,10 @@ class ActionQueue(Base, table=True):
     to send the action, or to find out what became of it."""
 
     __tablename__ = "action_queue"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index("action_queue_due", "tenant_id", "due_at"),)
+    __table_args__ = (
+        Index("action_queue_due", "tenant_id", "due_at"),
+        Index("action_queue_owner", "tenant_id", "opportunity_id", postgresql_where=text("kind = 'owner'")),
+    )
 
     tenant_id: str = Field(primary_key=True)
     action_id: UUID = Field(primary_key=True)

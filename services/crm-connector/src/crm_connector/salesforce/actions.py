@@ -16,6 +16,7 @@ from crm_connector.salesforce.rest import Rest
 ACTION_ID = "Stagecraft_Action_Id__c"
 # The package brings it: the REST API of an org converts no leads by itself.
 CONVERT = "/services/apexrest/stagecraft/convert"
+_OWNER = "OwnerId"
 _SUBJECT, _BODY, _DESCRIPTION = 255, 10_000, 32_000
 
 
@@ -71,6 +72,9 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
             _refuse_own(action, OWN_FIELDS | {_about(objects, action).stage})
             await rest.change(_subject(rest, objects, action), dict(action.fields))
             return ""
+        case ActionKind.OWNER:
+            await rest.change(_subject(rest, objects, action), {_OWNER: action.person_id})
+            return ""
         case ActionKind.CONVERT_LEAD:
             body = {"leadId": action.opportunity_id, "opportunityName": action.text, "ownerId": action.person_id}
             return (await rest.post(CONVERT, body, _CONVERSION)).opportunity_id or ""
@@ -88,6 +92,9 @@ async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | 
             names = {"fields": ",".join(action.fields)}
             row = await rest.get(_subject(rest, objects, action), _ROW, names)
             return "" if all(str(row.get(name)) == value for name, value in action.fields.items()) else None
+        case ActionKind.OWNER:
+            row = await rest.get(_subject(rest, objects, action), _ROW, {"fields": _OWNER})
+            return "" if row.get(_OWNER) == action.person_id else None
         case ActionKind.CONVERT_LEAD:
             names = {"fields": "IsConverted,ConvertedOpportunityId"}
             lead = await rest.get(_subject(rest, objects, action), _LEAD, names)

@@ -87,6 +87,14 @@ async def _blind(connection: ConnectionRepository, now: datetime) -> dict[str, A
     return {"sweep_since": min(since, known.sweep_since or since), **NEW_SWEEP}
 
 
+async def apply_shown(uow: UnitOfWork, changes: Sequence[CrmChange], now: datetime) -> None:
+    """Apply changes of our own making that the CRM does not show by itself."""
+    intake = await _Intake.open(uow, changes, now)
+    for change in changes:
+        intake.take_change(change, None)
+    await intake.save()
+
+
 async def apply_records(uow: UnitOfWork, page: Sequence[CrmRecord], kind: ObservationKind, now: datetime) -> int:
     """Take over records as they were read; the number of them that were news."""
     intake = await _Intake.open(uow, page, now)

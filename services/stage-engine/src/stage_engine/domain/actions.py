@@ -42,7 +42,7 @@ class ActionState(StrEnum):
 
 class Phase(StrEnum):
     """When an action is asked for, in this order: a timer fires, a subject is put off, goes on, is seen for the first
-    time, leaves a stage, is moved by a rule, comes into a stage, is closed."""
+    time, leaves a stage, is moved by a rule, comes into a stage, is closed. By itself: its owner is to be another."""
 
     TIMER = "timer"
 
@@ -53,6 +53,7 @@ class Phase(StrEnum):
     TRANSITION = "transition"
     ENTRY = "entry"
     CLOSE = "close"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,8 @@ class Opportunity:
     owing: Mapping[str, Owing] = field(default_factory=dict)
     # Who was chosen, by role.
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
+    # Owners that the CRM is asked for, the newest last, until it shows them.
+    owners_asked_for: tuple[str, ...] = ()
 
     @property
     def due_at(self) -> datetime | None:

@@ -36,7 +36,7 @@ from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.own_actions import assignments_asked_for, settled_by
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
-from stage_engine.service.recording_actions import action_records, expired
+from stage_engine.service.recording_actions import action_records, expired, owner_action
 from stage_engine.service.recording_duty import assignment_records, obligation_records
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
@@ -148,6 +148,9 @@ class Deciding:
         lapsed: list[SettledAction] = []
         for each in made:
             decision, object_type = each.decision, each.ruleset.pipeline.object_type
+            owner = owner_action(decision, each.record.decision_id, object_type)
+            if owner is not None:
+                asked[owner.action_id] = owner
             for found in action_records(decision, tenant_id, each.record.decision_id, object_type):
                 asked[found.action_id] = found
                 if found.kind == ActionKind.ASSIGN:
@@ -212,7 +215,8 @@ class Deciding:
             change = messages.stage_changed(decision, transition_id, decision_id, ruleset.pipeline)
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
         given, object_type = arrival.given, ruleset.pipeline.object_type
-        message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
+        owner = owner_action(decision, decision_id, object_type)
+        message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type, owner)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)

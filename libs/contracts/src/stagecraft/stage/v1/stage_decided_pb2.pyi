@@ -13,6 +13,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class OwedState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OWED_STATE_UNSPECIFIED: _ClassVar[OwedState]
+    OWED_STATE_OPEN: _ClassVar[OwedState]
+    OWED_STATE_MET: _ClassVar[OwedState]
+    OWED_STATE_LATE: _ClassVar[OwedState]
+    OWED_STATE_MISSED: _ClassVar[OwedState]
+    OWED_STATE_CANCELLED: _ClassVar[OwedState]
+
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
@@ -34,6 +43,12 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_RESUME: _ClassVar[InputKind]
     INPUT_KIND_REASSIGNMENT: _ClassVar[InputKind]
     INPUT_KIND_ASSIGNMENT: _ClassVar[InputKind]
+OWED_STATE_UNSPECIFIED: OwedState
+OWED_STATE_OPEN: OwedState
+OWED_STATE_MET: OwedState
+OWED_STATE_LATE: OwedState
+OWED_STATE_MISSED: OwedState
+OWED_STATE_CANCELLED: OwedState
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ACCEPTED: Outcome
 OUTCOME_PROPOSED: Outcome
@@ -52,7 +67,7 @@ INPUT_KIND_REASSIGNMENT: InputKind
 INPUT_KIND_ASSIGNMENT: InputKind
 
 class StageDecided(_message.Message):
-    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move")
+    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move", "assigned", "owed")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -79,6 +94,8 @@ class StageDecided(_message.Message):
     CRM_EXPECTED_VERSION_FIELD_NUMBER: _ClassVar[int]
     OBJECT_TYPE_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    OWED_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     opportunity_id: str
     pipeline_key: str
@@ -105,7 +122,45 @@ class StageDecided(_message.Message):
     crm_expected_version: int
     object_type: str
     move: MoveOutcome
-    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ...) -> None: ...
+    assigned: _containers.RepeatedCompositeFieldContainer[Assigned]
+    owed: _containers.RepeatedCompositeFieldContainer[Owed]
+    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ..., assigned: _Optional[_Iterable[_Union[Assigned, _Mapping]]] = ..., owed: _Optional[_Iterable[_Union[Owed, _Mapping]]] = ...) -> None: ...
+
+class Assigned(_message.Message):
+    __slots__ = ("role", "person_id", "rule_id", "pool", "reason", "by_person", "action_id")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_PERSON_FIELD_NUMBER: _ClassVar[int]
+    ACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    person_id: str
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    action_id: str
+    def __init__(self, role: _Optional[str] = ..., person_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., by_person: _Optional[bool] = ..., action_id: _Optional[str] = ...) -> None: ...
+
+class Owed(_message.Message):
+    __slots__ = ("key", "made_at", "due_at", "owner_id", "state", "met_at", "met_by")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MET_AT_FIELD_NUMBER: _ClassVar[int]
+    MET_BY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    made_at: _timestamp_pb2.Timestamp
+    due_at: _timestamp_pb2.Timestamp
+    owner_id: str
+    state: OwedState
+    met_at: _timestamp_pb2.Timestamp
+    met_by: str
+    def __init__(self, key: _Optional[str] = ..., made_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner_id: _Optional[str] = ..., state: _Optional[_Union[OwedState, str]] = ..., met_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., met_by: _Optional[str] = ...) -> None: ...
 
 class MoveOutcome(_message.Message):
     __slots__ = ("to_stage", "refused")
