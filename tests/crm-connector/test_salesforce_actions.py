@@ -107,6 +107,10 @@ async def given_kinds(desk: Desk) -> dict[ActionKind, tuple[CrmAction, str]]:
         ActionKind.NOTIFICATION: (action(deal, ActionKind.NOTIFICATION), "FeedItem"),
         ActionKind.FIELD_UPDATE: (action(deal, ActionKind.FIELD_UPDATE, fields={"NextStep": "Call"}), ""),
         ActionKind.CREATE_RECORD: (action(deal, ActionKind.CREATE_RECORD, target="Event", fields=meeting), "Event"),
+        ActionKind.LEAD: (
+            action("", ActionKind.LEAD, object_type="lead", text="Ada Lee", fields={"company": "Acme"}),
+            "Lead",
+        ),
         ActionKind.OWNER: (action(deal, ActionKind.OWNER, person_id=person), ""),
         ActionKind.CONVERT_LEAD: (
             action(lead, ActionKind.CONVERT_LEAD, object_type="lead", text="New deal"),

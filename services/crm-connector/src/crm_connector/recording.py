@@ -8,7 +8,7 @@ from datetime import datetime
 from crm_connector.crm import Adopted, ChangeBatch, Lack, Related, Usage
 from crm_connector.domain.actions import ActionKind, Carried, CrmAction
 from crm_connector.domain.activities import Activity
-from crm_connector.domain.fields import CrmField, FieldMapping
+from crm_connector.domain.fields import CrmField, FactType, FieldMapping, kept
 from crm_connector.domain.intents import Reply, Verdict
 from crm_connector.domain.observation import ChangeKind, CrmChange, CrmRecord, FactChanges, StageClock
 from crm_connector.domain.people import CrmPerson
@@ -104,4 +104,10 @@ def _change_of(action: CrmAction) -> CrmChange | None:
     if action.kind is ActionKind.OWNER:
         kind, facts = ChangeKind.UPDATED, FactChanges(owner_id=action.person_id)
         return CrmChange(change_id, action.opportunity_id, kind, at, facts=facts, object_type=action.object_type)
+    if action.kind is ActionKind.LEAD:
+        mapped = {
+            f"lead.{name}": kept(action.fields.get(name), FactType.TEXT) for name in ("company", "source", "kind")
+        }
+        kind, id_ = ChangeKind.CREATED, f"lead-{action.action_id}"
+        return CrmChange(change_id, id_, kind, at, mapped=mapped, object_type=action.object_type)
     return None

@@ -22,6 +22,8 @@ class ActionKind(StrEnum):
     CONVERT_LEAD = "convert_lead"
     # Not asked for as an action: it follows from who was chosen by a decision.
     OWNER = "owner"
+    # Nor is this: a lead that another program handed in.
+    LEAD = "lead"
 
 
 class ActionState(StrEnum):

@@ -13,6 +13,7 @@ from crm_connector.domain.observation import CrmChange
 from crm_connector.messages import ActionRequested, StageDecided, action_settled, owner_actions, read_action
 from crm_connector.repository.actions import ActionRepository
 from crm_connector.service.inbound import apply_shown
+from crm_connector.service.leads import settle_leads
 from crm_connector.service.settling import storable
 from crm_connector.signals import Signals
 
@@ -52,10 +53,15 @@ async def settle_actions(uow: UnitOfWork, found: Sequence[Settled], now: datetim
     # An action is settled once, so it has no version to count: the time orders those of a record.
     sequence = (now - _EPOCH) // timedelta(microseconds=1)
     shown: list[CrmChange] = []
+    leads: list[Settled] = []
     for place, each in enumerate({each.action.action_id: each for each in found}.values()):
         if each.action.action_id in done:
             shown += [each.change] if each.change else []
+            if each.action.kind is ActionKind.LEAD:
+                leads.append(each)
+                continue
             readable = replace(each, code=storable(each.code), words=storable(each.words))
             uow.publish(action_settled(readable, now), sequence=sequence + place)
+    await settle_leads(uow, leads, now)
     if shown:
         await apply_shown(uow, shown, now)

@@ -14,6 +14,7 @@ from crm_connector.domain.observation import (
     CrmChange,
     CrmRecord,
     Effect,
+    FactChanges,
     Known,
     ObservationKind,
     Occasion,
@@ -91,7 +92,11 @@ async def apply_shown(uow: UnitOfWork, changes: Sequence[CrmChange], now: dateti
     """Apply changes of our own making that the CRM does not show by itself."""
     intake = await _Intake.open(uow, changes, now)
     for change in changes:
-        intake.take_change(change, None)
+        # What has no stage of its own begins.
+        facts = change.facts
+        if change.kind is ChangeKind.CREATED:
+            facts = FactChanges(stage=intake.maps.first_stage(change.object_type), owner_id="") | facts
+        intake.take_change(replace(change, facts=facts), None)
     await intake.save()
 
 
