@@ -112,7 +112,7 @@ class TestMessages:
             if number
         }
         kinds = {action.kind for action in found.values() if action is not None}
-        assert kinds == set(ActionKind)
+        assert kinds == set(ActionKind) - {ActionKind.OWNER, ActionKind.LEAD}
         assert found[KindOnTheWire.Value("ACTION_KIND_EMAIL")] is None
 
     def test_all_that_is_asked_for_comes_along(self) -> None:

@@ -100,12 +100,18 @@ def action(record_id: str, kind: ActionKind, **given: Any) -> CrmAction:
 async def given_kinds(desk: Desk) -> dict[ActionKind, tuple[CrmAction, str]]:
     """An action of each kind, and the object whose records it makes."""
     deal, lead = await desk.opportunity(), await desk.lead()
+    person = await desk.created("User", Username="ron@acme.org", LastName="Ron", Email="ron@acme.org")
     meeting = {"Subject": "Demo", "StartDateTime": "2026-03-05T09:00:00Z", "WhatId": deal}
     return {
         ActionKind.TASK: (action(deal, ActionKind.TASK), "Task"),
         ActionKind.NOTIFICATION: (action(deal, ActionKind.NOTIFICATION), "FeedItem"),
         ActionKind.FIELD_UPDATE: (action(deal, ActionKind.FIELD_UPDATE, fields={"NextStep": "Call"}), ""),
         ActionKind.CREATE_RECORD: (action(deal, ActionKind.CREATE_RECORD, target="Event", fields=meeting), "Event"),
+        ActionKind.LEAD: (
+            action("", ActionKind.LEAD, object_type="lead", text="Ada Lee", fields={"company": "Acme"}),
+            "Lead",
+        ),
+        ActionKind.OWNER: (action(deal, ActionKind.OWNER, person_id=person), ""),
         ActionKind.CONVERT_LEAD: (
             action(lead, ActionKind.CONVERT_LEAD, object_type="lead", text="New deal"),
             "Opportunity",

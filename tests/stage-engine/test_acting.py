@@ -10,14 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 from stage_engine.domain.acting import settled
-from stage_engine.domain.actions import TextError, parse_text, rendered
+from stage_engine.domain.actions import Action, ActionKind, TextError, parse_text, rendered
 from stage_engine.domain.decision import Decision, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import HoldRequest, Migration, Occasion, Reassignment, ResumeRequest
 from stage_engine.domain.lint import lint
+from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
 from stage_engine.domain.timers import first_due
+from stage_engine.engine import compiled
 from stage_engine.schemas.pipelines import DraftBody
 
 DAY = timedelta(days=1)
@@ -129,6 +131,24 @@ class TestKindsOfTransition:
         given = Reassignment("c1", "o1", rules.pipeline.key, 1, "discovery", "prospecting", (), "carl")
         assert keys(world.decide(before, given, rules)) == ["enter_discovery", "once_discovery"]
 
+    def test_a_reassignment_leaves_the_stage_of_the_other_pipeline_too(self, world: Any) -> None:
+        rules = acting(world)
+        city = world.fact("account.town", "Bonn")
+        before = there(world, rules).changed(pipeline_key="another", facts={"account.town": city})
+        # The town is read by the other pipeline only, and both have an action of the second key.
+        left = (Action("leave_there", ActionKind.TASK, "{account.town}"), Action("leave_demo", ActionKind.TASK, "a"))
+        given = Reassignment("c1", "o1", rules.pipeline.key, 1, "discovery", "prospecting", (), "carl", left)
+        decision = world.decide(before, given, rules)
+        assert keys(decision) == ["leave_there", "another/leave_demo", "enter_discovery", "once_discovery"]
+        assert [(a.phase, a.text) for a in decision.actions[:2]] == [("exit", "Bonn"), ("exit", "a")]
+        again = StoredDecision(
+            encode_opportunity(before), encode_input(given), encode_decision(decision),
+            encode_opportunity(decision.opportunity),
+        )  # fmt: skip
+        assert run_again(again, rules, world.start)[1]
+        stays = Reassignment("c2", "o1", "none", 1, "", "", (), "carl", left)
+        assert keys(world.decide(there(world, rules), stays, rules)) == []
+
     def test_a_hold_and_its_end_ask_for_theirs(self, world: Any) -> None:
         away = [task("away", text="{move.reason} in {move.to}")]
         rules = acting(world, on_hold=away, on_resume=[task("back")])
@@ -152,6 +172,70 @@ class TestKindsOfTransition:
         held = world.decide(before, HoldRequest("h1", "o1", before.revision, "mona", "budget"), rules)
         refused = world.decide(before, world.command(before, "demo"), rules)
         assert [keys(each) for each in (low, held, refused)] == [[], [], []]
+
+
+class TestTimers:
+    """A timer asks for its actions each time it fires, whatever rules make of it."""
+
+    def timed(self, world: Any, *, repeats: str = "", **changes: Any) -> Ruleset:
+        timer = {"key": "quiet", "after": "90d", "repeats": repeats, "actions": [task("call", text="In {move.to}")]}
+        return world.ruleset(timers=[timer], **changes)
+
+    def test_one_that_moves_nothing_asks_for_its_actions(self, world: Any) -> None:
+        rules = self.timed(world)
+        before = there(world, rules)
+        at = world.start + 90 * DAY
+        assert first_due(before, at - timedelta(seconds=1)) is None
+        decision = world.decide(before, first_due(before, at), rules, at)
+        assert [(a.key, a.phase, a.text) for a in decision.actions] == [("call", "timer", "In Prospecting")]
+        assert (decision.outcome, decision.transition, decision.opportunity.revision) == ("no_op", None, 1)
+        assert first_due(decision.opportunity, at + 29 * DAY) is None
+
+    def test_one_that_repeats_asks_again_and_each_is_settled_once(self, world: Any) -> None:
+        rules = self.timed(world, repeats="1d")
+        opportunity, asked, over = there(world, rules), [], []
+        at = world.start + 90 * DAY
+        for day in range(3):
+            now = at + day * DAY
+            decision = world.decide(opportunity, first_due(opportunity, now), rules, now)
+            opportunity = decision.opportunity
+            asked += [now for _ in decision.actions]
+            over += [each.asked_at for each in decision.lapsed]
+        assert (asked, over) == ([at, at + DAY, at + 2 * DAY], asked[:2])
+
+    def test_with_a_move_the_timer_comes_first(self, world: Any) -> None:
+        rule = {"rule_id": "on", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",
+                "conditions": [{"fact": "timers.quiet.fired", "cell": "true"}]}  # fmt: skip
+        stages = world.document()["stages"]
+        next(s for s in stages if s["key"] == "discovery")["on_entry"] = [task("enter")]
+        rules = self.timed(world, rules=[rule], stages=stages)
+        before, at = there(world, rules), world.start + 90 * DAY
+        decision = world.decide(before, first_due(before, at), rules, at)
+        assert [(a.key, a.phase) for a in decision.actions] == [("call", "timer"), ("enter", "entry")]
+
+    @pytest.mark.parametrize("stage", ["closed_won", "closed_lost"])
+    def test_a_closed_or_deleted_subject_asks_for_nothing(self, world: Any, stage: str) -> None:
+        rules = self.timed(world)
+        before, at = there(world, rules), world.start + 90 * DAY
+        assert first_due(world.decide(before, world.observation(stage), rules).opportunity, at) is None
+        gone = before.changed(deleted=True)
+        assert keys(world.decide(gone, first_due(before, at), rules, at)) == []
+
+    def test_the_kill_switch_holds_for_timers_too(self, world: Any) -> None:
+        rules = self.timed(world)
+        before, at = there(world, rules), world.start + 90 * DAY
+        off = Modes(1, {}, automation=False)
+        decision = world.decide(before, first_due(before, at), compiled(rules.pipeline, off), at)
+        assert (keys(decision), [r.code for r in decision.reasons]) == ([], ["AUTOMATION_OFF"])
+
+    def test_only_one_that_nothing_comes_of_is_warned_of(self, world: Any) -> None:
+        for actions, codes in (([], ["timer_unread"]), ([task("call")], [])):
+            pipeline = world.pipeline(timers=[{"key": "quiet", "after": "90d", "actions": actions}])
+            found = lint(pipeline, {}, lambda _: None)
+            assert [f.code for f in found if f.pointer.startswith("/timers")] == codes
+        broken = world.pipeline(timers=[{"key": "quiet", "after": "90d", "actions": [task("call", text="{")]}])
+        pointers = [f.pointer for f in lint(broken, {}, lambda _: None) if f.severity == "error"]
+        assert pointers == ["/timers/0/actions/0/text"]
 
 
 class TestTexts:
@@ -266,6 +350,8 @@ class TestLint:
             ({"kind": "field_update"}, "action_incomplete", "fields"),
             ({"kind": "webhook", "target": "crm", "due_after": "1d"}, "action_part_unused", "due_after"),
             ({"kind": "convert_lead"}, "action_not_of_type", "kind"),
+            ({"kind": "assign"}, "action_incomplete", "to"),
+            ({"kind": "assign", "to": "a", "target": "The Owner"}, "action_role_invalid", "target"),
             ({"kind": "task", "text": "{account.none}"}, "fact_unknown", "text"),
             ({"kind": "task", "text": "{"}, "text_invalid", "text"),
             ({"kind": "task", "text": "a", "due_after": "soon"}, "duration_invalid", "due_after"),

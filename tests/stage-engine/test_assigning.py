@@ -7,11 +7,12 @@ import pytest
 from kit.ids import utc_now
 from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_REFUSED
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from testing.service import eventually
 
-from tests.builders import person_observed
-from tests.stage_engine import Client, Tenant
+from tests.builders import action_settled, person_observed
+from tests.stage_engine import Client, Tenant, draft
 
 pytestmark = pytest.mark.stack
 
@@ -50,6 +51,15 @@ async def created(world_of: Tenant, id_: str, source: str = "Web", **given: Any)
     await world_of.observe(id_, "prospecting", **fields)
 
 
+def assign(key: str, to: str, **given: Any) -> dict[str, Any]:
+    return {"key": key, "kind": "assign", "to": to, **given}
+
+
+async def settled_actions(admin: Client, opportunity_id: str) -> dict[str, Any]:
+    items = (await admin.get(f"/v1/opportunities/{opportunity_id}/actions"))["items"]
+    return {each["action_key"]: each for each in items}
+
+
 class TestAssigning:
     @pytest.mark.capability(29, 60)
     async def test_who_gets_a_new_one_and_why(self, world_of: Tenant, admin: Client) -> None:
@@ -73,6 +83,40 @@ class TestAssigning:
             replayed = await admin.post(f"/v1/decisions/{each.decision_id}/replay", expect=200)
             assert replayed["identical"] is True
 
+    async def test_the_crm_is_asked_for_the_owner_and_its_word_is_no_persons_choice(
+        self, world_of: Tenant, admin: Client
+    ) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        owed = {"key": "call", "name": "Call", "within": "2h", "met_by": "activity.call.last_at"}
+        await world_of.publish_pipeline(obligations=[{**owed, "starts": "on_first_sight"}])
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1", source="Fair")
+        first, second = await world_of.decisions(2)
+        assert [(each.key, each.state, each.owner_id) for each in first.owed] == [
+            ("call", decided.OWED_STATE_OPEN, "integration")
+        ]
+        [chosen] = second.assigned
+        assert (chosen.role, chosen.person_id, chosen.by_person) == ("owner", "desk", False)
+        asked = (await settled_actions(admin, "o1"))["@owner"]
+        assert (asked["action_id"], asked["to"], asked["state"]) == (chosen.action_id, "desk", "open")
+        # A person chooses another before the CRM shows the first: each comes back, and neither is an edit.
+        await admin.post("/v1/opportunities/o1/assign", {"person_id": "ron", "reason": "Ron knows them."})
+        for owner in ("desk", "ron"):
+            await world_of.observe("o1", "prospecting", owner_id=owner, changed_by="integration")
+        await world_of.decisions(5)
+        assert await world_of.rows("SELECT owner_id, assignee_id FROM opportunity") == [("ron", "ron")]
+        done = action_settled(action_id=chosen.action_id, opportunity_id="o1", settlement=SETTLEMENT_REFUSED)
+        await world_of.service.publish(done, tenant=world_of.tenant)
+
+        async def told() -> None:
+            states = await world_of.rows("SELECT state FROM action WHERE addressee = 'desk'")
+            assert states == [("refused",)]
+
+        await eventually(told)
+        # The same owner again is shown already: nothing is asked for.
+        await admin.post("/v1/opportunities/o1/assign", {"person_id": "ron", "reason": "Again."})
+        assert await world_of.rows("SELECT count(*) FROM action") == [(2,)]
+
     @pytest.mark.capability(61)
     async def test_a_persons_choice_stays(self, world_of: Tenant, admin: Client) -> None:
         await people(world_of, "rita", "ron", "mona", "desk")
@@ -87,6 +131,46 @@ class TestAssigning:
         assert reply["outcome"] == "accepted"
         assert (await world_of.rows(LOG))[-1] == ("o1", "ron", "", True)
         assert await world_of.rows("SELECT assignee_id FROM opportunity") == [("ron",)]
+
+    async def test_an_action_gives_a_role_by_the_same_decision(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        # The CRM has no zoe, and the lead source names no person.
+        entry = [
+            assign("hand_on", "ron", text="Ron takes what is new."),
+            assign("advise", "mona", target="adviser"),
+            assign("gone", "zoe", target="backup"),
+            assign("none", "{opportunity.next_owner}", target="other"),
+        ]
+        stages = [dict(stage) for stage in draft()["stages"]]
+        stages[0]["on_entry"], stages[1]["on_entry"] = entry, [assign("again", "rita")]
+        await world_of.publish_pipeline(stages=stages, facts=[{"name": "opportunity.next_owner", "type": "text"}])
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1")
+        # The rules have nothing left to give.
+        await world_of.decisions(5)
+        assert sorted(row[1:3] for row in await world_of.rows(LOG)) == [("mona", ""), ("ron", "")]
+        listed = await settled_actions(admin, "o1")
+        assert listed.pop("@owner")["to"] == "ron"
+        assert {key: each["state"] for key, each in listed.items()} == {
+            "hand_on": "done", "advise": "done", "gone": "refused", "none": "refused",
+        }  # fmt: skip
+        assert (
+            listed["gone"]["words"]
+            == "The role is not given: there is no backup: zoe has left, or is no user of the CRM."
+        )
+        shown = await admin.get("/v1/opportunities/o1")
+        assert [timer["key"] for timer in shown["timers"]] == []
+        # A person's choice stays, and the action says so.
+        await admin.post("/v1/opportunities/o1/assign", {"person_id": "desk", "reason": "The desk has time."})
+        await world_of.observe("o1", "discovery", owner_id="integration")
+        await world_of.decisions(8)
+        again = (await settled_actions(admin, "o1"))["again"]
+        assert (again["state"], again["code"]) == ("refused", "OVERRIDE_ACTIVE")
+        assert again["words"] == "The role is not given: desk was chosen by a person, and stays owner."
+        # No other service is asked for it.
+        assert await world_of.rows("SELECT count(*) FROM outbox WHERE topic LIKE '%action%'") == [(0,)]
+        for each in (await admin.get("/v1/opportunities/o1/decisions"))["items"]:
+            assert (await admin.post(f"/v1/decisions/{each['decision_id']}/replay", expect=200))["identical"] is True
 
     @pytest.mark.capability(106)
     async def test_what_is_left_alone_goes_to_another(self, world_of: Tenant, admin: Client) -> None:

@@ -40,7 +40,7 @@ def seen(world: Any, record_type: str, shown: str = "discovery") -> Observation:
 
 def led(world: Any, before: Opportunity, given: Observation, rules: Ruleset, other: Ruleset) -> Any:
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    found = reassignment(before, given, "opportunity", newest, world.start)
+    found = reassignment(before, given, newest[before.pipeline_key], newest, world.start)
     if found is None:
         return None
     chosen = other if found.to_stage else rules
@@ -101,7 +101,7 @@ def test_it_does_not_go_to_and_fro(world: Any) -> None:
     there = after(led(world, world.opportunity("discovery", rules), seen(world, "renewal"), rules, other))
     assert led(world, there, seen(world, "renewal"), other, rules) is None
     newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
-    back = reassignment(there, seen(world, "new"), "opportunity", newest, world.start)
+    back = reassignment(there, seen(world, "new"), newest[there.pipeline_key], newest, world.start)
     assert back is not None
     assert (back.to_pipeline, back.to_stage) == ("field_example", "discovery")
 
@@ -122,5 +122,5 @@ def test_a_reported_fact_that_only_the_other_one_reads_counts_where_its_source_m
     newest = {pipeline.key: pipeline for pipeline in (world.pipeline(), other)}
     for source, goes in (("survey", True), ("dialler", False)):
         change = FactChange("c1", "o1", source, (FactInForce("champion", True, source, world.start),))
-        found = reassignment(world.opportunity(), change, "opportunity", newest, world.start)
+        found = reassignment(world.opportunity(), change, world.pipeline(), newest, world.start)
         assert (found is not None and found.to_pipeline == "other") is goes

@@ -18,6 +18,9 @@ from sandbox.salesforce.fields import (
 _PERSON = (text("FirstName", 40), text("LastName", 80, required=True), Field("Name", length=121, writable=False))
 _OWNER = lookup("OwnerId", "User", "Owner")
 
+# The action that asked for it.
+_ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
+
 RECORD_TYPE = SObject(
     "RecordType", "012", "Record Type", "Record Types",
     (
@@ -84,6 +87,8 @@ LEAD = SObject(
         text("City", 40),
         text("Country", 80),
         long_text("Description", 32000),
+        text("Stagecraft_Lead_Kind__c", 255),
+        _ACTION,
         system("IsConverted", "boolean"),
         system("ConvertedDate", "date"),
         lookup("ConvertedAccountId", "Account", "ConvertedAccount"),
@@ -114,9 +119,6 @@ LEAD_STATUS = SObject(
 # People, and what an activity is about.
 _WHO = lookup("WhoId", "Contact", "Who", "Activities", or_to=("Lead",), cascade=True)
 _WHAT = lookup("WhatId", "Opportunity", "What", "Activities", or_to=("Account",), cascade=True)
-
-# The action that asked for it.
-_ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
 
 TASK = SObject(
     "Task", "00T", "Task", "Tasks",

@@ -214,6 +214,8 @@ class Transaction:
         settle_name(obj, record)
         if obj is schema.TASK:
             settle_task(record, self.now)
+        if obj is schema.LEAD and "Status" not in record:
+            record["Status"] = next(s["ApiName"] for s in self.org.tables["LeadStatus"].values() if s["IsDefault"])
         check_required(obj, record)
         self._check_keys(obj, record)
         if obj is schema.OPPORTUNITY:

@@ -80,7 +80,7 @@ async def refresh_stages(uow: Uow, caller: Annotated[Principal, requires("connec
 
 
 async def _ask(uow: Uow, caller: Principal, action: str, **wanted: datetime) -> schemas.Asked:
-    _check_connected(uow)
+    check_connected(uow)
     now = utc_now()
     await ConnectionRepository(uow.session, uow.tenant_id).note(now, **wanted)
     await audit.record(uow, caller, action, uow.tenant_id)
@@ -88,7 +88,8 @@ async def _ask(uow: Uow, caller: Principal, action: str, **wanted: datetime) -> 
     return schemas.Asked(asked_at=now)
 
 
-def _check_connected(uow: Uow) -> None:
+def check_connected(uow: Uow) -> None:
+    """TenantNotConnected where this deployment serves the CRM of another tenant."""
     if uow.resources.get(Settings).salesforce_tenant != uow.tenant_id:
         raise TenantNotConnected("No CRM of this tenant is connected to this deployment.")
 
@@ -99,7 +100,7 @@ async def start_import(
 ) -> schemas.Import:
     """Read all opportunities of the CRM; what differs from what is known is published. One that is under way goes
     on and is returned."""
-    _check_connected(uow)
+    check_connected(uow)
     run = await ConnectionRepository(uow.session, uow.tenant_id).start_import(uuid7(), caller.subject)
     await audit.record(uow, caller, "import.requested", str(run.import_id))
     uow.after_commit(uow.resources.get(Signals).attention.set)

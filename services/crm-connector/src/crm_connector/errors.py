@@ -4,9 +4,10 @@ Problem
 ├── ConflictProblem
 │   ├── IntentNotParked
 │   ├── TenantNotConnected
+│   ├── LeadKeyUsed
 │   └── CrmNotReached
 ├── NotFoundProblem
-│   ├── IntentNotFound, ImportNotFound, OpportunityNotFound, PipelineNotFound
+│   ├── IntentNotFound, ImportNotFound, OpportunityNotFound, PipelineNotFound, LeadNotFound
 └── InvalidProblem
     ├── MappingInvalid
     └── FieldMappingInvalid
@@ -32,8 +33,21 @@ class OpportunityNotFound(NotFoundProblem):
     code = "opportunity_not_found"
 
 
+class LeadNotFound(NotFoundProblem):
+    code = "lead_not_found"
+
+
 class PipelineNotFound(NotFoundProblem):
     code = "pipeline_not_found"
+
+
+class LeadKeyUsed(ConflictProblem):
+    """A key names one lead."""
+
+    code = "lead_key_used"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"The key {key!r} came with another lead before. Use another key for another lead.")
 
 
 class IntentNotParked(ConflictProblem):

@@ -3,7 +3,7 @@
 from fastapi import FastAPI
 from kit.app import create_app
 
-from crm_connector import consumers, endpoints, stage_endpoints
+from crm_connector import consumers, endpoints, lead_endpoints, stage_endpoints
 from crm_connector.settings import Settings
 from crm_connector.synchronise import synchronise
 
@@ -13,7 +13,7 @@ def create(settings: Settings | None = None) -> FastAPI:
     return create_app(
         settings or Settings.read(),
         description="Writes decisions into the CRM and observes what people change there",
-        routers=[endpoints.router, stage_endpoints.router],
+        routers=[endpoints.router, stage_endpoints.router, lead_endpoints.router],
         handlers=consumers.HANDLERS,
         tasks=[synchronise],
     )

@@ -1,8 +1,8 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
@@ -45,6 +45,8 @@ __all__ = ["ActionRequested", "AssessmentPublished", "PipelinePublished", "Stage
 _ZERO = Decimal(0)
 # The CRM's words are as long as it likes; an event has no room for a whole page of a proxy.
 _LONGEST_REASON = 2000
+# For so long it is tried to show an owner in the CRM.
+_OWNER_EXPIRES = timedelta(days=30)
 _CLOCK_SOURCES = {
     ClockSource.HISTORY: STAGE_CLOCK_SOURCE_HISTORY,
     ClockSource.STAGE_STAMP: STAGE_CLOCK_SOURCE_STAGE_STAMP,
@@ -139,6 +141,36 @@ def read_action(event: Received[ActionRequested], now: datetime) -> QueuedAction
         traceparent=event.traceparent,
         created_at=now,
     )
+
+
+def owner_actions(event: Received[StageDecided], now: datetime) -> Iterator[QueuedAction]:
+    """That the CRM is to show who was chosen as the owner, as an action."""
+    message = event.message
+    for each in message.assigned:
+        if not each.action_id:
+            continue
+        at = wire.moment(message.decided_at, "decided_at")
+        yield QueuedAction(
+            action_id=wire.uuid(each.action_id, "action_id"),
+            object_type=message.object_type or OPPORTUNITY,
+            opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
+            kind=ActionKind.OWNER,
+            text="",
+            details="",
+            person_id=wire.required(each.person_id, "person_id"),
+            target="",
+            fields={},
+            due_on=None,
+            expires_at=at + _OWNER_EXPIRES,
+            requested_at=at,
+            state=ActionState.NEW,
+            attempts=0,
+            due_at=now,
+            code="",
+            reason="",
+            traceparent=event.traceparent,
+            created_at=now,
+        )
 
 
 def action_settled(settled: Settled, now: datetime) -> ActionSettled:

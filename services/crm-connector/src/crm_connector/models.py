@@ -317,7 +317,10 @@ class ActionQueue(Base, table=True):
     to send the action, or to find out what became of it."""
 
     __tablename__ = "action_queue"  # pyright: ignore[reportAssignmentType]
-    __table_args__ = (Index("action_queue_due", "tenant_id", "due_at"),)
+    __table_args__ = (
+        Index("action_queue_due", "tenant_id", "due_at"),
+        Index("action_queue_owner", "tenant_id", "opportunity_id", postgresql_where=text("kind = 'owner'")),
+    )
 
     tenant_id: str = Field(primary_key=True)
     action_id: UUID = Field(primary_key=True)
@@ -341,7 +344,38 @@ class ActionQueue(Base, table=True):
     created_at: datetime = _now()
 
 
+class LeadIntake(Base, table=True):
+    """Leads that other programs handed in, without what they say: that is in the queue until the CRM has it. `key` and
+    `person`, a digest of the e-mail address, name one each; one that was refused may be handed in anew."""
+
+    __tablename__ = "lead_intake"  # pyright: ignore[reportAssignmentType]
+    __table_args__ = (
+        Index("lead_intake_key", "tenant_id", "key", unique=True),
+        Index(
+            "lead_intake_person",
+            "tenant_id",
+            "person",
+            unique=True,
+            postgresql_where=text("person <> '' AND state <> 'refused'"),
+        ),
+    )
+
+    tenant_id: str = Field(primary_key=True)
+    lead_id: UUID = Field(primary_key=True)
+    key: str
+    content: str
+    person: str
+    state: str
+    record_id: str
+    code: str
+    words: str
+    created_by: str
+    created_at: datetime = _moment()
+    settled_at: datetime | None = _moment(nullable=True)
+
+
 _tables = Base.metadata.tables
+lead_intake = _tables["lead_intake"]
 action_queue = _tables["action_queue"]
 write_queue = _tables["write_queue"]
 write_intent = _tables["write_intent"]

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime
 
 from crm_connector.crm import Adopted, ChangeBatch, Lack, Related, Usage
-from crm_connector.domain.actions import Carried, CrmAction
+from crm_connector.domain.actions import ActionKind, Carried, CrmAction
 from crm_connector.domain.activities import Activity
-from crm_connector.domain.fields import CrmField, FieldMapping
+from crm_connector.domain.fields import CrmField, FactType, FieldMapping, kept
 from crm_connector.domain.intents import Reply, Verdict
-from crm_connector.domain.observation import CrmRecord, StageClock
+from crm_connector.domain.observation import ChangeKind, CrmChange, CrmRecord, FactChanges, StageClock
 from crm_connector.domain.people import CrmPerson
 from crm_connector.domain.stages import CrmStage
 from crm_connector.domain.writes import CrmWrite, SentFields
@@ -86,11 +86,28 @@ class RecordingCrm:
         return [Reply(write.write_id, Verdict.CONFIRMED) for write in writes]
 
     async def carry_out(self, action: CrmAction) -> Carried:
-        return Carried(Reply(str(action.action_id), Verdict.CONFIRMED))
+        return await self.carried_out(action)
 
     async def carried_out(self, action: CrmAction) -> Carried:
-        return Carried(Reply(str(action.action_id), Verdict.CONFIRMED))
+        change = _change_of(action)
+        reply = Reply(str(action.action_id), Verdict.CONFIRMED)
+        return Carried(reply, change.record_id if change and change.kind is ChangeKind.CREATED else "", change)
 
     async def changes(self, position: bytes | None) -> AsyncGenerator[ChangeBatch, None]:
         await asyncio.Event().wait()
         yield ChangeBatch((), b"")
+
+
+def _change_of(action: CrmAction) -> CrmChange | None:
+    """What a CRM would show of it."""
+    change_id, at = f"action:{action.action_id}", action.requested_at
+    if action.kind is ActionKind.OWNER:
+        kind, facts = ChangeKind.UPDATED, FactChanges(owner_id=action.person_id)
+        return CrmChange(change_id, action.opportunity_id, kind, at, facts=facts, object_type=action.object_type)
+    if action.kind is ActionKind.LEAD:
+        mapped = {
+            f"lead.{name}": kept(action.fields.get(name), FactType.TEXT) for name in ("company", "source", "kind")
+        }
+        kind, id_ = ChangeKind.CREATED, f"lead-{action.action_id}"
+        return CrmChange(change_id, id_, kind, at, mapped=mapped, object_type=action.object_type)
+    return None

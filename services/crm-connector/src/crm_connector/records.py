@@ -8,6 +8,7 @@ from uuid import UUID
 
 from crm_connector.domain.fields import FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane, Move
+from crm_connector.domain.leads import LeadState
 from crm_connector.domain.observation import Known
 from crm_connector.domain.stages import MappedStage, PipelineStage
 from crm_connector.domain.writes import QuestionText, SentFields
@@ -341,3 +342,32 @@ class ParkedFilter:
     opportunity_id: str | None = None
     parked_since: datetime | None = None
     parked_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LeadRecord:
+    """A lead that was handed in."""
+
+    lead_id: UUID
+    key: str
+    content: str
+    person: str
+    state: LeadState
+    record_id: str
+    code: str
+    words: str
+    created_by: str
+    created_at: datetime
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettledLead:
+    """What became of it."""
+
+    lead_id: UUID
+    state: LeadState
+    record_id: str
+    code: str
+    words: str
+    settled_at: datetime

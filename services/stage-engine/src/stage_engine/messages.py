@@ -32,6 +32,7 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.activities import Activity
+from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TakenBack, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
@@ -397,9 +398,10 @@ def stage_decided(
     evidence: SubmissionScored | None,
     change: StageChanged | None,
     object_type: str,
+    owner: ActionRecord | None = None,
 ) -> StageDecided:
-    """The decision, with the evidence it rests on and the change it made. Answers of a person who has no right to the
-    opportunity are no evidence, and go no further."""
+    """The decision, with the evidence it rests on and the change it made; `owner` asks for the owner in the CRM.
+    Answers of a person who has no right to the opportunity are no evidence, and go no further."""
     opportunity = decision.opportunity
     foreign = any(reason.code is Code.NOT_OWNER for reason in decision.reasons)
     assert opportunity is not None
@@ -441,6 +443,30 @@ def stage_decided(
         crm_expected_version=decision.crm_expected_version,
         object_type=object_type,
         move=_move_outcome(decision.move),
+        assigned=[
+            decided.Assigned(
+                role=a.role,
+                person_id=a.person_id,
+                rule_id=a.rule_id,
+                pool=a.pool,
+                reason=a.reason,
+                by_person=a.by_person,
+                action_id=str(owner.action_id) if owner is not None and a.role == OWNER_ROLE else "",
+            )
+            for a in decision.assigned
+        ],
+        owed=[
+            decided.Owed(
+                key=o.key,
+                made_at=o.made_at,
+                due_at=o.due,
+                owner_id=o.owner_id,
+                state=f"OWED_STATE_{o.state.name}",
+                met_at=o.met_at,
+                met_by=o.by,
+            )
+            for o in decision.owed
+        ],
     )
 
 

@@ -60,13 +60,14 @@ SCOPES_OF: Mapping[str, frozenset[str]] = {
             "assessments:write", "submissions:write", "submissions:review", "profiles:read", "profiles:write",
             "pipelines:write", "transitions:write", "transitions:override", "connection:write", "intents:write",
             "partners:write", "people:read", "facts:write", "actions:settle",
+            "leads:write",
         }
     ),
     "sre": frozenset(_OPERATE | {"connection:write", "intents:write", "analytics:read"}),
     # On call for the whole platform: the dead letters of every tenant, and of none.
     "platform-sre": frozenset({"dead-letters:read", "dead-letters:write", "dead-letters:all"}),
     "partner": frozenset({"stages:read"}),
-    "service": frozenset(_READ | _ANY | {"submissions:write", "facts:write", "actions:settle"}),
+    "service": frozenset(_READ | _ANY | {"submissions:write", "facts:write", "actions:settle", "leads:write"}),
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from crm_connector.domain.holds import Scope
 from crm_connector.domain.intents import Move, Reply, Verdict, settle
+from crm_connector.domain.observation import CrmChange
 
 
 class ActionKind(StrEnum):
@@ -19,6 +20,10 @@ class ActionKind(StrEnum):
     FIELD_UPDATE = "field_update"
     CREATE_RECORD = "create_record"
     CONVERT_LEAD = "convert_lead"
+    # Not asked for as an action: it follows from who was chosen by a decision.
+    OWNER = "owner"
+    # Nor is this: a lead that another program handed in.
+    LEAD = "lead"
 
 
 class ActionState(StrEnum):
@@ -73,10 +78,12 @@ class QueuedAction(CrmAction):
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """The CRM's reply to an action, and the record that it created."""
+    """The CRM's reply to an action, and the record that it created. `change` is what it would show of it, where it
+    shows no changes by itself."""
 
     reply: Reply
     record_id: str = ""
+    change: CrmChange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +95,7 @@ class Settled:
     code: str = ""
     words: str = ""
     record_id: str = ""
+    change: CrmChange | None = None
 
 
 # While nothing can be read it is tried again this often.
@@ -116,7 +124,7 @@ def after_reply(action: QueuedAction, carried: Carried, now: datetime, chance: f
     settlement = settle(reply, action.attempts, chance)
     match settlement.move:
         case Move.CONFIRM:
-            return Settled(action, Settlement.DONE, record_id=carried.record_id)
+            return Settled(action, Settlement.DONE, record_id=carried.record_id, change=carried.change)
         case Move.REPEAT:
             due = now + settlement.wait
             return action.changed(state=ActionState.NEW, due_at=due, code=reply.code, reason=reply.reason)

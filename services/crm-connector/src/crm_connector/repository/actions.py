@@ -10,7 +10,7 @@ from kit.database.sets import among
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from crm_connector.domain.actions import ActionState, QueuedAction
+from crm_connector.domain.actions import ActionKind, ActionState, QueuedAction
 from crm_connector.models import action_queue
 
 _QUEUED = columns(action_queue, QueuedAction)
@@ -32,6 +32,11 @@ class ActionRepository:
         """Those to send or to find out about, the oldest first."""
         statement = select(*_QUEUED).where(_q.tenant_id == self._tenant_id, _q.due_at <= now)
         return await records(self._session, statement.order_by(_q.due_at).limit(limit), QueuedAction)
+
+    async def of_kind(self, kind: ActionKind, opportunity_ids: Collection[str]) -> list[QueuedAction]:
+        """Those about these records."""
+        statement = select(*_QUEUED).where(_q.tenant_id == self._tenant_id, _q.kind == kind)
+        return await records(self._session, statement.where(among(_q.opportunity_id, opportunity_ids)), QueuedAction)
 
     async def keep(self, actions: Sequence[QueuedAction]) -> None:
         """Write back how far these are."""

@@ -16,7 +16,12 @@ from crm_connector.salesforce.rest import Rest
 ACTION_ID = "Stagecraft_Action_Id__c"
 # The package brings it: the REST API of an org converts no leads by itself.
 CONVERT = "/services/apexrest/stagecraft/convert"
-_SUBJECT, _BODY, _DESCRIPTION = 255, 10_000, 32_000
+_OWNER = "OwnerId"
+_OBJECTS = {ActionKind.TASK: "Task", ActionKind.LEAD: "Lead"}
+# What a lead is about; the package brings the field.
+LEAD_KIND = "Stagecraft_Lead_Kind__c"
+_LEAD_FIELDS = {"company": "Company", "source": "LeadSource", "kind": LEAD_KIND, "email": "Email", "phone": "Phone"}
+_SUBJECT, _BODY, _DESCRIPTION, _FIRST_NAME = 255, 10_000, 32_000, 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +64,18 @@ _ROW: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
     """Do it; the id of the record that was created, empty where none was. ApiRefusal and the CrmUnavailable errors."""
     match action.kind:
-        case ActionKind.TASK:
-            return (await rest.patch(_by_action(rest, "Task", action), _task(action), _CREATED)).id
-        case ActionKind.CREATE_RECORD:
-            _refuse_own(action, OWN_FIELDS)
-            return (await rest.patch(_by_action(rest, action.target, action), dict(action.fields), _CREATED)).id
+        case ActionKind.TASK | ActionKind.CREATE_RECORD | ActionKind.LEAD:
+            name = _OBJECTS.get(action.kind, action.target)
+            return (await rest.patch(_by_action(rest, name, action), _new_fields(action), _CREATED)).id
         case ActionKind.NOTIFICATION:
             body = {"ParentId": action.opportunity_id, "Body": action.text[:_BODY]}
             return (await rest.post(f"{rest.base}/sobjects/FeedItem", body, _CREATED)).id
         case ActionKind.FIELD_UPDATE:
             _refuse_own(action, OWN_FIELDS | {_about(objects, action).stage})
             await rest.change(_subject(rest, objects, action), dict(action.fields))
+            return ""
+        case ActionKind.OWNER:
+            await rest.change(_subject(rest, objects, action), {_OWNER: action.person_id})
             return ""
         case ActionKind.CONVERT_LEAD:
             body = {"leadId": action.opportunity_id, "opportunityName": action.text, "ownerId": action.person_id}
@@ -79,8 +85,8 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
 async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | None:
     """What a reading says: the id of the record that was created, empty where none is; None: it was not done."""
     match action.kind:
-        case ActionKind.TASK | ActionKind.CREATE_RECORD:
-            name = "Task" if action.kind is ActionKind.TASK else action.target
+        case ActionKind.TASK | ActionKind.CREATE_RECORD | ActionKind.LEAD:
+            name = _OBJECTS.get(action.kind, action.target)
             return await _record(rest, name, action)
         case ActionKind.NOTIFICATION:
             return await _post(rest, action)
@@ -88,6 +94,9 @@ async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | 
             names = {"fields": ",".join(action.fields)}
             row = await rest.get(_subject(rest, objects, action), _ROW, names)
             return "" if all(str(row.get(name)) == value for name, value in action.fields.items()) else None
+        case ActionKind.OWNER:
+            row = await rest.get(_subject(rest, objects, action), _ROW, {"fields": _OWNER})
+            return "" if row.get(_OWNER) == action.person_id else None
         case ActionKind.CONVERT_LEAD:
             names = {"fields": "IsConverted,ConvertedOpportunityId"}
             lead = await rest.get(_subject(rest, objects, action), _LEAD, names)
@@ -110,6 +119,15 @@ def _about(objects: Objects, action: CrmAction) -> SubjectObject:
     return found
 
 
+def _new_fields(action: CrmAction) -> dict[str, Any]:
+    if action.kind is ActionKind.TASK:
+        return _task(action)
+    if action.kind is ActionKind.LEAD:
+        return _lead(action)
+    _refuse_own(action, OWN_FIELDS)
+    return dict(action.fields)
+
+
 def _task(action: CrmAction) -> dict[str, Any]:
     about = "WhoId" if action.object_type == LEAD else "WhatId"
     fields = {
@@ -120,6 +138,12 @@ def _task(action: CrmAction) -> dict[str, Any]:
         "ActivityDate": action.due_on.date().isoformat() if action.due_on else "",
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _lead(action: CrmAction) -> dict[str, Any]:
+    first, _, last = action.text.rpartition(" ")
+    fields = {_LEAD_FIELDS[name]: value for name, value in action.fields.items() if name in _LEAD_FIELDS}
+    return {**fields, "LastName": last, **({"FirstName": first[:_FIRST_NAME]} if first else {})}
 
 
 def _refuse_own(action: CrmAction, protected: frozenset[str]) -> None:

@@ -22,6 +22,7 @@ from crm_connector.domain.fields import (
     not_there,
     object_of,
 )
+from crm_connector.salesforce.actions import LEAD_KIND
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
 from crm_connector.salesforce.objects import STANDARD, WRITE_ID, Objects
 from crm_connector.salesforce.rest import Rest
@@ -43,7 +44,7 @@ _TYPES: Mapping[str, tuple[FactType, ...]] = {
 _TEXTS = ("id", "string", "textarea", "picklist", "combobox", "reference", "url", "email", "phone")
 CURRENCY = "CurrencyIsoCode"
 # Of the defaults these are missing in an org without record types, which is nothing to report.
-OPTIONAL = frozenset({"opportunity.record_type", "lead.record_type"})
+OPTIONAL = frozenset({"opportunity.record_type", "lead.record_type", "lead.kind"})
 DEFAULT = FieldMapping(
     {
         name: MappedField(at, kind)
@@ -67,6 +68,7 @@ DEFAULT = FieldMapping(
             ("lead.record_type", RECORD_TYPE, TEXT),
             ("lead.source", "LeadSource", TEXT),
             ("lead.industry", "Industry", TEXT),
+            ("lead.kind", LEAD_KIND, TEXT),
             ("lead.rating", "Rating", TEXT),
             ("lead.employees", "NumberOfEmployees", NUMBER),
             ("lead.converted", "IsConverted", FactType.BOOLEAN),

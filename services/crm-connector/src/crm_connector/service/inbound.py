@@ -15,6 +15,7 @@ from crm_connector.domain.observation import (
     CrmChange,
     CrmRecord,
     Effect,
+    FactChanges,
     Known,
     ObservationKind,
     Occasion,
@@ -91,6 +92,18 @@ async def _blind(connection: ConnectionRepository, now: datetime) -> dict[str, A
     known = await connection.get()
     since = (known.position_at or now) - OVERLAP
     return {"sweep_since": min(since, known.sweep_since or since), **NEW_SWEEP}
+
+
+async def apply_shown(uow: UnitOfWork, changes: Sequence[CrmChange], now: datetime) -> None:
+    """Apply changes of our own making that the CRM does not show by itself."""
+    intake = await _Intake.open(uow, changes, now)
+    for change in changes:
+        # What has no stage of its own begins.
+        facts = change.facts
+        if change.kind is ChangeKind.CREATED:
+            facts = FactChanges(stage=intake.maps.first_stage(change.object_type), owner_id="") | facts
+        intake.take_change(replace(change, facts=facts), None)
+    await intake.save()
 
 
 async def apply_records(uow: UnitOfWork, page: Sequence[CrmRecord], kind: ObservationKind, now: datetime) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
 
-from crm_connector.domain.stages import CrmStage, MappedStage, PipelineStage, StageMap, default_pairs
+from crm_connector.domain.stages import Category, CrmStage, MappedStage, PipelineStage, StageMap, default_pairs
 from crm_connector.records import OpportunityRecord, PipelineRecord, Reading
 from crm_connector.repository.connection import ConnectionRepository
 from crm_connector.repository.definitions import DefinitionRepository
@@ -52,6 +52,15 @@ class Maps:
     def stages(self, version: Version) -> Sequence[PipelineStage]:
         """The stages of a version, in their order."""
         return self.stages_of.get(version, ())
+
+    def first_stage(self, object_type: str) -> str:
+        """Where records of this type begin, by the CRM's name; empty where no pipeline takes them."""
+        for each in self.mapped(object_type, ("", 0), ""):
+            version = each.pipeline_key, each.version
+            first = next((stage for stage in self.stages(version) if stage.category is Category.OPEN), None)
+            if first is not None:
+                return self.crm_stage(version, first.key) or first.name
+        return ""
 
     def misread(self, was: Reading) -> bool:
         """Whether the mapping reads a stage differently from how it was last read."""

@@ -11,12 +11,13 @@ from stage_engine.domain.actions import (
     MOVE_TO,
     SUBJECT_ID,
     Action,
+    ActionKind,
     Phase,
     rendered,
 )
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Asked, Cause, Lapsed, Ruling, Transition, TransitionKind
-from stage_engine.domain.known_facts import facts_in_force
+from stage_engine.domain.known_facts import all_that_is_known, facts_in_force
 from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import OpenAction, Opportunity
 from stage_engine.domain.pipeline import Pipeline
@@ -25,20 +26,23 @@ _ASKED_AGAIN = "It was asked for again before it was settled."
 IN_TIME = "It was not settled in time."
 
 
-def with_actions(before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
-    """The ruling with what its move asks for, or the beginning or end of a hold, in the order of the phases. An import
-    and a migration ask for nothing. What is asked for again before it was settled takes the place of the first."""
+def with_actions(
+    before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: datetime, left: tuple[Action, ...] = ()
+) -> Ruling:
+    """The ruling with what its timer or its move asks for, or the beginning or end of a hold, in the order of the
+    phases; `left` is what the stage of another pipeline asks for where it is left. An import and a migration ask for
+    nothing. What is asked for again before it was settled takes the place of the first."""
     move, after = ruling.transition, ruling.opportunity
-    if after is None or not pipeline.actions:
+    if after is None or not (pipeline.actions or left):
         return ruling
     turned = (before.hold is None) is not (after.hold is None)
-    if not turned and (move is None or _is_silent(move)):
+    if not turned and not ruling.timed and (move is None or _is_silent(move)):
         return ruling
-    values = _values(after, pipeline, move, now)
+    values = _values(before, after, pipeline, move, now)
     asked: list[Asked] = []
     lapsed: list[Lapsed] = []
     open_actions, cycles = dict(after.open_actions), dict(after.asked_in_cycle)
-    for phase, action in _of(before, after, pipeline, move):
+    for phase, action in _of(before, ruling, pipeline, left):
         if action.once_per_cycle:
             if cycles.get(action.key) == after.cycle_no:
                 continue
@@ -60,22 +64,32 @@ def _is_silent(move: Transition) -> bool:
 
 
 def _of(
-    before: Opportunity, after: Opportunity, pipeline: Pipeline, move: Transition | None
+    before: Opportunity, ruling: Ruling, pipeline: Pipeline, left: tuple[Action, ...]
 ) -> Iterator[tuple[Phase, Action]]:
-    if before.hold is None and after.hold is not None:
+    after, move = ruling.opportunity, ruling.transition
+    yield from ((Phase.TIMER, each) for each in ruling.timed)
+    if after is not None and before.hold is None and after.hold is not None:
         yield from ((Phase.HOLD, each) for each in pipeline.on_hold)
-    if before.hold is not None and after.hold is None:
+    if after is not None and before.hold is not None and after.hold is None:
         yield from ((Phase.RESUME, each) for each in pipeline.on_resume)
     if move is not None and not _is_silent(move):
-        yield from _of_move(pipeline, move)
+        yield from _of_move(pipeline, move, _apart(left, before.pipeline_key, pipeline))
 
 
-def _of_move(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Action]]:
+def _apart(left: tuple[Action, ...], pipeline_key: str, pipeline: Pipeline) -> Iterator[Action]:
+    """What another pipeline asks for, under keys of its own where both use one."""
+    keys = {each.key for each in pipeline.actions}
+    for each in left:
+        yield replace(each, key=f"{pipeline_key}/{each.key}") if each.key in keys else each
+
+
+def _of_move(pipeline: Pipeline, move: Transition, left: Iterator[Action]) -> Iterator[tuple[Phase, Action]]:
     arrives = pipeline.stage(move.to_stage)
     # A stage of another pipeline may have the same key; a closed one asks for nothing when it is left.
     leaves = pipeline.is_open(move.from_stage) and move.kind is not TransitionKind.REASSIGN
     if not move.from_stage:
         yield from ((Phase.FIRST_SIGHT, each) for each in pipeline.on_first_sight)
+    yield from ((Phase.EXIT, each) for each in left)
     if leaves:
         yield from ((Phase.EXIT, each) for each in pipeline.stage(move.from_stage).on_exit)
     if move.rule_id:
@@ -86,8 +100,13 @@ def _of_move(pipeline: Pipeline, move: Transition) -> Iterator[tuple[Phase, Acti
         yield from ((Phase.CLOSE, each) for each in pipeline.stage(move.from_stage).on_close)
 
 
-def _values(after: Opportunity, pipeline: Pipeline, move: Transition | None, now: datetime) -> Mapping[str, str]:
+def _values(
+    before: Opportunity, after: Opportunity, pipeline: Pipeline, move: Transition | None, now: datetime
+) -> Mapping[str, str]:
     found = {name: shown(fact) for name, fact in facts_in_force(after, pipeline, now).items()}
+    if move is not None and move.kind is TransitionKind.REASSIGN:
+        # What only the other pipeline reads is gone by now, and known to what it asks for.
+        found = {name: shown(fact) for name, fact in all_that_is_known(before, pipeline, now).items()} | found
     source, target = (move.from_stage, move.to_stage) if move is not None else (after.stage_key, after.stage_key)
     reason = after.hold.reason if after.hold is not None else move.reason_code if move is not None else ""
     names = {stage.key: stage.name for stage in pipeline.stages}
@@ -105,6 +124,8 @@ def _asked(
     """The action with its texts filled in. A field whose value is unknown is left alone."""
     fields = ((field.name, rendered(field.value, values)) for field in action.fields)
     to = rendered(action.to, values)
+    # Of an assignment it is who gets the role: no one where that is unknown.
+    otherwise = "" if action.kind is ActionKind.ASSIGN else after.owner_id
     due = duration_of(action.due_after).after(now, pipeline.calendar) if action.due_after else None
     return Asked(
         key=action.key,
@@ -112,7 +133,7 @@ def _asked(
         phase=phase,
         text=rendered(action.text, values).text,
         details=rendered(action.details, values).text,
-        to=to.text if action.to and to.complete else after.owner_id,
+        to=to.text if action.to and to.complete else otherwise,
         target=action.target,
         fields=tuple((name, value.text) for name, value in fields if value.complete),
         due_at=due,

@@ -16,7 +16,8 @@ LONGEST_TEXT = 4000
 
 
 class ActionKind(StrEnum):
-    """What is asked for. The CRM's connector carries out what changes the CRM; other programs do the rest."""
+    """What is asked for. The CRM's connector carries out what changes the CRM, the engine itself assigns, and other
+    programs do the rest."""
 
     TASK = "task"
     NOTIFICATION = "notification"
@@ -40,8 +41,10 @@ class ActionState(StrEnum):
 
 
 class Phase(StrEnum):
-    """When an action is asked for, in this order: a subject is put off, goes on, is seen for the first time, leaves a
-    stage, is moved by a rule, comes into a stage, is closed."""
+    """When an action is asked for, in this order: a timer fires, a subject is put off, goes on, is seen for the first
+    time, leaves a stage, is moved by a rule, comes into a stage, is closed. By itself: its owner is to be another."""
+
+    TIMER = "timer"
 
     HOLD = "hold"
     RESUME = "resume"
@@ -50,6 +53,7 @@ class Phase(StrEnum):
     TRANSITION = "transition"
     ENTRY = "entry"
     CLOSE = "close"
+    OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,9 @@ class ActionField:
 @dataclass(frozen=True, slots=True)
 class Action:
     """What is asked for. `text`, `details`, `to` and the values of `fields` are texts over facts. `to` is whom it is
-    for, empty: the owner. `target` names the object to create, the template to send, the list, or the receiver of a
-    webhook. It expires when it is not settled in time; with `once_per_cycle` a way back does not ask for it again."""
+    for, empty: the owner; of `assign`, who gets the role. `target` names the object to create, the template to send,
+    the list, the receiver of a webhook, or the role to give, empty: the owner's. It expires when it is not settled in
+    time; with `once_per_cycle` a way back does not ask for it again."""
 
     key: str
     kind: ActionKind

@@ -90,21 +90,21 @@ def _failing(pipeline: Pipeline, facts: Facts) -> str:
 def reassignment(
     opportunity: Opportunity,
     given: Observation | FactChange,
-    object_type: str,
+    pinned: Pipeline,
     newest: Mapping[str, Pipeline],
     now: datetime,
 ) -> Reassignment | None:
-    """What follows from an observation, or from facts, for the pipeline of an open subject: another applies now, or its
-    own does again. None when nothing changes. Of reported facts its own pipeline reads, those in force count."""
+    """What follows from an observation, or from facts, for the pipeline of an open subject, `pinned`: another applies
+    now, or its own does again. None when nothing changes. Of reported facts that `pinned` reads, those in force count.
+    """
     own = opportunity.pipeline_key
     facts = {name: known(f.value, now) for name, f in opportunity.facts.items() if f.value is not None}
     if isinstance(given, Observation):
         facts |= observed_facts(given, now)
     else:
-        read = newest[own].reads if own in newest else frozenset()
-        said = [f for f in given.facts if f.name not in read and _may_be_said(f, newest.values(), now)]
+        said = [f for f in given.facts if f.name not in pinned.reads and _may_be_said(f, newest.values(), now)]
         facts |= {f.name: known(f.value, now) for f in said if f.value is not None}
-    chosen = choose(newest.values(), object_type, facts).pipeline
+    chosen = choose(newest.values(), pinned.object_type, facts).pipeline
     if chosen is None or chosen.key == (opportunity.other_pipeline or own):
         return None
     to_stage = chosen.reassign.get(own, {}).get(opportunity.stage_key, "")
@@ -118,6 +118,7 @@ def reassignment(
         shown_stage=(shown or "") if to_stage else "",
         facts=given.facts,
         actor=given.actor,
+        left=pinned.stage(opportunity.stage_key).on_exit if to_stage else (),
     )
 
 

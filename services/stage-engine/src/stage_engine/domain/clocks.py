@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 
+from stage_engine.domain.actions import Action
 from stage_engine.domain.calendar import NO_TIME, Calendar, add_business, business_between
 from stage_engine.domain.value import value
 
@@ -70,7 +71,8 @@ class Starts(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Timer:
-    """When it fires, `timers.<key>.fired` becomes true, or counts up where it repeats; rules that read it decide."""
+    """When it fires, `timers.<key>.fired` becomes true, or counts up where it repeats; rules that read it decide.
+    It moves nothing by itself."""
 
     key: str
     after: str
@@ -79,6 +81,12 @@ class Timer:
     fact: str = ""
     # A duration between firings; empty: it fires once.
     repeats: str = ""
+    # What it asks for each time it fires, whatever rules make of it.
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.key
 
     @property
     def reads(self) -> str:

@@ -86,7 +86,7 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
         return _timed(opportunity, given, ruling, pipeline, now)
     if isinstance(given, Reassignment):
         ruling = with_pending(opportunity, on_reassignment(opportunity, given, pipeline, now), rules, now)
-        ruling = with_actions(opportunity, ruling, pipeline, now)
+        ruling = with_actions(opportunity, ruling, pipeline, now, given.left)
         return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"

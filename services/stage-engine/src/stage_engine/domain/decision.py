@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from stage_engine.domain.actions import ActionKind, Phase
+from stage_engine.domain.actions import Action, ActionKind, Phase
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
@@ -238,6 +238,8 @@ class Ruling:
     assigned: tuple[Assigned, ...] = ()
     ended_requests: tuple[EndedRequest, ...] = ()
     ended_proposals: tuple[EndedProposal, ...] = ()
+    # What the timer that fired asks for.
+    timed: tuple[Action, ...] = ()
 
 
 @value

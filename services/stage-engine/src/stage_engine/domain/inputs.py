@@ -7,6 +7,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Literal
 
+from stage_engine.domain.actions import Action
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.facts import FactInForce
 from stage_engine.domain.literals import StoredLiteral
@@ -310,7 +311,8 @@ class ResumeRequest:
 class Reassignment:
     """Another pipeline applies to the facts of the subject now, or its own does again. `to_stage` is where the mapping
     of the other one leads, empty where it names no place; `shown_stage` is there what the CRM shows. `cause` is the
-    identity of the input that changed the facts, and `facts` what it said."""
+    identity of the input that changed the facts, and `facts` what it said; `left` is what the stage that it leaves asks
+    for."""
 
     cause: str
     opportunity_id: str
@@ -320,6 +322,7 @@ class Reassignment:
     shown_stage: str
     facts: tuple[FactInForce, ...]
     actor: str
+    left: tuple[Action, ...] = ()
     kind: Literal["reassignment"] = "reassignment"
 
     @property
@@ -412,14 +415,16 @@ class ReleaseRequest:
 
 @value
 class Assignment:
-    """Who was chosen for the subject, each for a role: by a version of the rules for its type, or by a person, who is
-    the `actor`; then `rules_version` is 0."""
+    """Who was chosen for the subject, each for a role: by a version of the rules for its type, by a person, who is the
+    `actor`, or by an action of the pipeline, which is settled with it; then `rules_version` is 0."""
 
     assignment_id: str
     opportunity_id: str
     rules_version: int
     choices: tuple[Assigned, ...]
     actor: str = ""
+    # The key and the revision of the action.
+    action: tuple[str, int] | None = None
     kind: Literal["assignment"] = "assignment"
 
     @property

@@ -45,6 +45,11 @@ def facts_in_force(opportunity: Opportunity, pipeline: Pipeline, now: datetime) 
     return _facts(opportunity, pipeline, pipeline.assessment_keys, now, 0)
 
 
+def all_that_is_known(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Facts:
+    """As above, with evidence that this pipeline does not ask for."""
+    return _facts(opportunity, pipeline, tuple(opportunity.scores), now, 0)
+
+
 def _facts(
     opportunity: Opportunity, pipeline: Pipeline, assessment_keys: tuple[str, ...], now: datetime, since: int
 ) -> Facts:

@@ -1,5 +1,6 @@
 """Checks of actions: whether each says all that its kind needs, can be asked for, and names facts that exist."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ _KINDS = {
     ActionKind.FIELD_UPDATE: _kind("fields"),
     ActionKind.CREATE_RECORD: _kind("target fields"),
     ActionKind.CONVERT_LEAD: _kind("", "text to"),
-    ActionKind.ASSIGN: _kind("to", "text"),
+    ActionKind.ASSIGN: _kind("to", "text target"),
     ActionKind.ENROL: _kind("target", "to fields"),
     ActionKind.UNENROL: _kind("target", "to"),
     ActionKind.WEBHOOK: _kind("target", "text fields"),
 }
+# As assignment rules write it.
+_ROLE = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _PARTS = ("text", "details", "to", "target", "fields", "due_after")
 
 
@@ -61,10 +64,12 @@ def _placed(pipeline: Pipeline) -> Iterator[tuple[str, Action]]:
         ("on_resume", pipeline.on_resume),
     )
     lists = [(f"/{name}", actions) for name, actions in of_all]
+    lists += ((f"/timers/{i}/actions", timer.actions) for i, timer in enumerate(pipeline.timers))
     lists += ((f"/rules/{i}/actions", rule.actions) for i, rule in enumerate(pipeline.rules))
     for i, stage in enumerate(pipeline.stages):
         of_stage = (("on_entry", stage.on_entry), ("on_exit", stage.on_exit), ("on_close", stage.on_close))
         lists += ((f"/stages/{i}/{name}", actions) for name, actions in of_stage)
+        lists += ((f"/stages/{i}/timers/{j}/actions", timer.actions) for j, timer in enumerate(stage.timers))
     return ((f"{pointer}/{j}", action) for pointer, actions in lists for j, action in enumerate(actions))
 
 
@@ -78,6 +83,9 @@ def _kind_findings(pointer: str, action: Action, pipeline: Pipeline) -> Iterator
     for i, field in enumerate(action.fields):
         if names[field.name] > 1:
             yield error("action_field_duplicate", f"{pointer}/fields/{i}/name", f"{field.name} is set more than once")
+    if action.kind is ActionKind.ASSIGN and action.target and not _ROLE.fullmatch(action.target):
+        text = f"{action.target!r} is no role; use small letters, digits and _, a letter first, or leave it out: owner"
+        yield error("action_role_invalid", f"{pointer}/target", text)
     if action.kind is ActionKind.CONVERT_LEAD and pipeline.object_type != "lead":
         text = f"only a lead can be converted, and {pipeline.key} takes records of type {pipeline.object_type}"
         yield error("action_not_of_type", f"{pointer}/kind", text)

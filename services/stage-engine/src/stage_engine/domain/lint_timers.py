@@ -25,8 +25,9 @@ def timer_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
     for pointer, timer in placed:
         if keys[timer.key] > 1:
             yield error("timer_duplicate", f"{pointer}/key", f"{timer.key!r} names more than one timer")
-        elif timer.reads not in pipeline.reads:
-            yield warning("timer_unread", pointer, f"nothing reads {timer.reads}, so nothing comes of it")
+        elif timer.reads not in pipeline.reads and not timer.actions:
+            text = f"nothing reads {timer.reads}, and it asks for nothing, so nothing comes of it"
+            yield warning("timer_unread", pointer, text)
         yield from _duration_findings(pointer, timer, pipeline)
         yield from _fact_findings(pointer, timer, pipeline)
 

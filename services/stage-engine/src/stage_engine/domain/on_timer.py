@@ -5,6 +5,7 @@ from datetime import datetime
 
 from stage_engine.domain.acting import IN_TIME, action_of_timer, settled
 from stage_engine.domain.by_rules import all_facts, by_rules
+from stage_engine.domain.clocks import Timer
 from stage_engine.domain.decision import Code, Lapsed, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.holds import resumed
@@ -46,7 +47,18 @@ def on_timer(
         after, unblocked = after.changed(override=None), True
     elif given.key == HOLD:
         after, unblocked = resumed(after, pipeline, now), True
-    return _asked(after, triggers, given, rules, now, unblocked)
+    ruling = _asked(after, triggers, given, rules, now, unblocked)
+    return ruling if timer is None or not timer.actions else _with_actions(ruling, timer, after, rules)
+
+
+def _with_actions(ruling: Ruling, timer: Timer, after: Opportunity, rules: Ruleset) -> Ruling:
+    """The ruling with what the timer itself asks for, unless nothing may act on the subject."""
+    if objection_to_rules(after, rules) is not None:
+        return ruling
+    if not rules.automation:
+        text = f"{timer.key} fired, and automation of {rules.pipeline.key} is switched off: it asks for nothing"
+        return replace(ruling, reasons=(*ruling.reasons, Reason(Code.AUTOMATION_OFF, "", None, text)))
+    return replace(ruling, timed=timer.actions)
 
 
 def _asked(

@@ -160,6 +160,8 @@ class Opportunity:
     # The move that waits for approval, and what rules propose, by the rule.
     approval_request: ApprovalRequest | None = None
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
+    # Owners that the CRM is asked for, the newest last, until it shows them.
+    owners_asked_for: tuple[str, ...] = ()
 
     @property
     def due_at(self) -> datetime | None:

@@ -305,8 +305,9 @@ class Pipeline:
 
     def _set_actions(self) -> None:
         lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
+        lists += (timer.actions for timer in self.timers)
         for stage in self.stages:
-            lists += (stage.on_entry, stage.on_exit, stage.on_close)
+            lists += (stage.on_entry, stage.on_exit, stage.on_close, *(timer.actions for timer in stage.timers))
         object.__setattr__(self, "actions", tuple(action for each in lists for action in each))
 
     def _set_clocks(self, reads: set[str]) -> None:

@@ -6,11 +6,11 @@ from enum import StrEnum
 from typing import Any
 
 from stage_engine.domain.actions import Action, ActionField
-from stage_engine.domain.clocks import Obligation
+from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.pipeline import Condition, Criterion, DeclaredFact, Milestone, Pipeline, Rule, Stage
 
 # What belongs to a stage or a pipeline by a key or name of its own.
-Member = Criterion | Milestone | DeclaredFact | Action
+Member = Criterion | Milestone | DeclaredFact | Action | Timer
 
 
 class ChangeKind(StrEnum):
@@ -55,13 +55,14 @@ _NAMES = {
 # Said in words of their own, or not by people at all.
 _OF_ITS_OWN = {
     "key", "version", "stages", "rules", "name", "conditions", "rule_id", "entry", "exit", "milestones", "facts",
-    "on_entry", "on_exit", "on_close", "on_first_sight", "on_hold", "on_resume", "actions",
+    "on_entry", "on_exit", "on_close", "on_first_sight", "on_hold", "on_resume", "actions", "timers",
 }  # fmt: skip
 
 
 def differences(old: Pipeline, new: Pipeline) -> list[Change]:
     """Everything that differs: first the pipeline, then its stages, then its rules, in the order of the new version."""
     texts = _named(old, new, "The pipeline") + _members(old.facts, new.facts, "The pipeline", "fact")
+    texts += _members(old.timers, new.timers, "The pipeline", "timer")
     texts += _members(old.on_first_sight, new.on_first_sight, "The pipeline", "action on first sight")
     texts += _members(old.on_hold, new.on_hold, "The pipeline", "action on hold")
     texts += _members(old.on_resume, new.on_resume, "The pipeline", "action on resume")
@@ -94,6 +95,7 @@ def _stage(old: Stage, new: Stage) -> list[str]:
         *_members(old.entry, new.entry, new.name, "entry criterion"),
         *_members(old.exit, new.exit, new.name, "exit criterion"),
         *_members(old.milestones, new.milestones, new.name, "milestone"),
+        *_members(old.timers, new.timers, new.name, "timer"),
         *_members(old.on_entry, new.on_entry, new.name, "entry action"),
         *_members(old.on_exit, new.on_exit, new.name, "exit action"),
         *_members(old.on_close, new.on_close, new.name, "closing action"),
@@ -113,6 +115,8 @@ def _members(old: Sequence[Member], new: Sequence[Member], subject: str, kind: s
             texts.append(f"{subject}, {kind} {_word(was.name)} is now called {_word(each.name)}.")
         if isinstance(was, Criterion | Milestone) and isinstance(each, Criterion | Milestone):
             texts += _conditions(was, each, way)
+        if isinstance(was, Timer) and isinstance(each, Timer):
+            texts += _members(was.actions, each.actions, way, "action")
         texts += [f"{way}: {text}." for text in _others(was, each)]
     texts += [
         f"{subject}, {kind} {_word(each.name)} is dropped: {_asked(each)}."
@@ -136,6 +140,11 @@ def _asked(member: Member) -> str:
             return f"of type {member.type}"
         case Action():
             return f"{member.kind}: {_word(member.text or member.target or member.key)}"
+        case Timer():
+            of = f" {member.fact}" if member.fact else ""
+            again = f", again each {member.repeats}" if member.repeats else ""
+            asks = "".join(f", asks for {_asked(each)}" for each in member.actions)
+            return f"{member.after} {member.starts}{of}{again}{asks}"
         case Criterion():
             return f"{member.need}: {_all(member)}"
         case Milestone():

@@ -6,6 +6,8 @@ from typing import Any
 
 from kit.database import bulk
 from kit.database.rows import columns, record, records
+from kit.database.sets import among
+from kit.database.tables import person
 from kit.http.ownership import Owners
 from pydantic import TypeAdapter
 from sqlalchemy import Select, insert, select
@@ -62,6 +64,11 @@ class AssignmentRepository:
         driver = await bulk.driver_of(self._session)
         found = await driver.fetch(_BENCH, self._tenant_id, sorted(person_ids), object_type)
         return [WorkerRecord(*row) for row in found]
+
+    async def active(self, person_ids: Collection[str]) -> set[str]:
+        """Those of these people who are users of the CRM now."""
+        statement = select(person.c.person_id).where(among(person.c.person_id, person_ids), person.c.active)
+        return set((await self._session.execute(statement)).scalars())
 
     async def first_seen(self, object_type: str, since: datetime, owners: Owners, limit: int) -> list[FirstSeen]:
         """Subjects that came since then, as they were first decided on, the newest first."""

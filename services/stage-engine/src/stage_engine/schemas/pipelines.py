@@ -72,16 +72,6 @@ class MilestoneBody(_Strict):
     repeatable: bool = Field(False, description="count how often, instead of whether")
 
 
-class TimerBody(_Strict):
-    """Fires once its time has come; rules that read `timers.<key>.fired` decide what follows."""
-
-    key: Key
-    after: str = Field(max_length=8, examples=["90d", "36h", "2bh", "3bd"], description="bh and bd: in business time")
-    starts: Starts = Starts.ON_ENTRY
-    fact: str = Field("", max_length=140, description="of after_fact", examples=["activity.last_touch_at"])
-    repeats: str = Field("", max_length=8, description="how long between firings; empty: it fires once")
-
-
 class ActionFieldBody(_Strict):
     """A field of the CRM, or a parameter of another program; its value is a text over facts."""
 
@@ -97,14 +87,29 @@ class ActionBody(_Strict):
     kind: ActionKind
     text: str = Field("", max_length=2000, examples=["Call the customer about {opportunity.amount|the offer}"])
     details: str = Field("", max_length=2000)
-    to: str = Field("", max_length=200, description="whom it is for, a person of the CRM; empty: the owner")
+    to: str = Field(
+        "", max_length=200, description="whom it is for, a person of the CRM; empty: the owner. Of assign: who gets it"
+    )
     target: str = Field(
-        "", max_length=100, description="the object to create, the template, the list or the receiver of a webhook"
+        "",
+        max_length=100,
+        description="the object to create, the template, the list, the receiver of a webhook, or the role to assign",
     )
     fields: list[ActionFieldBody] = Field(default=[], max_length=50)
     due_after: str = Field("", max_length=8, examples=["2bd"], description="until when a task is to be done")
     expires_after: str = Field("30d", max_length=8, description="until when it is to be settled")
     once_per_cycle: bool = Field(False, description="a way back does not ask for it again")
+
+
+class TimerBody(_Strict):
+    """Fires once its time has come; rules that read `timers.<key>.fired` decide on moves."""
+
+    key: Key
+    after: str = Field(max_length=8, examples=["90d", "36h", "2bh", "3bd"], description="bh and bd: in business time")
+    starts: Starts = Starts.ON_ENTRY
+    fact: str = Field("", max_length=140, description="of after_fact", examples=["activity.last_touch_at"])
+    repeats: str = Field("", max_length=8, description="how long between firings; empty: it fires once")
+    actions: list[ActionBody] = Field(default=[], max_length=20, description="asked for each time that it fires")
 
 
 class ObligationBody(_Strict):
@@ -267,8 +272,9 @@ class DraftBody(_Strict):
         if len(cells) > MAX_CONDITIONS:
             raise ValueError(f"a pipeline has at most {MAX_CONDITIONS} conditions, this one has {len(cells)}")
         lists = [self.on_first_sight, self.on_hold, self.on_resume, *(rule.actions for rule in self.rules)]
+        lists += (timer.actions for timer in self.timers)
         for stage in self.stages:
-            lists += (stage.on_entry, stage.on_exit, stage.on_close)
+            lists += (stage.on_entry, stage.on_exit, stage.on_close, *(timer.actions for timer in stage.timers))
         if (actions := sum(map(len, lists))) > MAX_ACTIONS:
             raise ValueError(f"a pipeline has at most {MAX_ACTIONS} actions, this one has {actions}")
         if (characters := sum(map(len, cells))) > MAX_CELL_CHARACTERS:

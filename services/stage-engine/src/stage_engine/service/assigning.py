@@ -32,6 +32,8 @@ class _Wish:
     arrival: Arrival
     besides: tuple[str, ...] = ()
     before: Mapping[str, Assigned] = field(default_factory=dict)
+    # Roles that an action of its pipeline has given already.
+    given: frozenset[str] = frozenset()
 
 
 class Assigning:
@@ -48,10 +50,13 @@ class Assigning:
         """Give those away that were created. What was imported has its owner."""
         now, wishes = utc_now(), dict[str, dict[str, _Wish]]()
         created = {a.given.opportunity_id for a in arrivals if _is_new(a)}
+        subjects = await self._deciding.load([])
         for arrival in arrivals:
             given = arrival.given
             if isinstance(given, Observation) and given.opportunity_id in created:
-                wish = _Wish(f"first:{given.opportunity_id}", given.opportunity_id, observed_facts(given, now), arrival)
+                facts, subject = observed_facts(given, now), subjects.get(given.opportunity_id)
+                roles = frozenset(subject.assigned) if subject is not None else frozenset[str]()
+                wish = _Wish(f"first:{given.opportunity_id}", given.opportunity_id, facts, arrival, given=roles)
                 wishes.setdefault(given.object_type, {})[given.opportunity_id] = wish
         for object_type, of_type in sorted(wishes.items()):
             await self._give(object_type, list(of_type.values()), now)
@@ -90,7 +95,10 @@ class Assigning:
         bench = await self._bench(object_type, rules, people)
         arrivals: list[Arrival] = []
         for wish in wishes:
-            choices = assign(rules, wish.facts, bench, now, besides=wish.besides, before=wish.before)
+            chosen = assign(rules, wish.facts, bench, now, besides=wish.besides, before=wish.before)
+            choices = tuple(each for each in chosen if each.role not in wish.given)
+            if not choices:
+                continue
             bench = taken(bench, choices, now)
             given = Assignment(wish.assignment_id, wish.opportunity_id, found.version, choices)
             arrivals.append(Arrival(given, cause=wish.arrival.cause))

@@ -12,6 +12,7 @@ from kit.events import Received
 from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages
+from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.decision import Decision
 from stage_engine.domain.evaluate import Ruleset
@@ -38,8 +39,9 @@ from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.repository.pending import PendingRepository
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.figures_kept import FiguresKept
+from stage_engine.service.own_actions import assignments_asked_for, settled_by
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
-from stage_engine.service.recording_actions import action_records, expired
+from stage_engine.service.recording_actions import action_records, expired, owner_action
 from stage_engine.service.recording_duty import assignment_records, obligation_records
 from stage_engine.service.recording_pending import (
     approval_id,
@@ -149,6 +151,7 @@ class Deciding:
         await self._wait(made)
         latest = {each.opportunity.opportunity_id: each for each in made}
         self._repository.save([self._as_it_is(each.opportunity, each.ruleset, now) for each in latest.values()])
+        await self._assign(made, now)
         return made
 
     async def correct(self, changed: Sequence[Opportunity]) -> None:
@@ -167,8 +170,13 @@ class Deciding:
         lapsed: list[SettledAction] = []
         for each in made:
             decision, object_type = each.decision, each.ruleset.pipeline.object_type
+            owner = owner_action(decision, each.record.decision_id, object_type)
+            if owner is not None:
+                asked[owner.action_id] = owner
             for found in action_records(decision, tenant_id, each.record.decision_id, object_type):
                 asked[found.action_id] = found
+                if found.kind == ActionKind.ASSIGN:
+                    continue
                 message = messages.action_requested(found)
                 self._publish(message, each.opportunity.decision_no, each.arrival, id=found.action_id)
             subject_id, at = each.opportunity.opportunity_id, decision.decided_at
@@ -196,6 +204,21 @@ class Deciding:
         names = [name for of_one in approvers.values() for name in of_one]
         await self._pending.keep_approvals(list(approvals.values()), names)
         self._pending.keep_proposals(list(proposals.values()))
+
+    async def _assign(self, made: Sequence[Decided], now: datetime) -> None:
+        """Carry out the assignments that decisions ask for: each is decided on in turn, and settled by what comes of
+        it."""
+        wishes = [wish for each in made for wish in assignments_asked_for(each.decision)]
+        if not wishes:
+            return
+        people = await self._assignments.active({each.asked.to for each in wishes})
+        causes = {each.opportunity.opportunity_id: each.arrival.cause for each in made}
+        arrivals = [
+            Arrival(each.given(self._uow.tenant_id, people, now), cause=causes[each.opportunity_id]) for each in wishes
+        ]
+        done = await self.decide(arrivals)
+        await self._uow.flush()
+        await self._actions.settle([settled_by(each.decision, each.arrival.given, now) for each in done])
 
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)
@@ -231,7 +254,8 @@ class Deciding:
             change = messages.stage_changed(decision, transition_id, decision_id, ruleset.pipeline)
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
         given, object_type = arrival.given, ruleset.pipeline.object_type
-        message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
+        owner = owner_action(decision, decision_id, object_type)
+        message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type, owner)
         asked, before = opportunity.approval_request, decided.before
         if asked is not None or opportunity.proposals or (before and (before.approval_request or before.proposals)):
             of = self._uow.tenant_id, opportunity.opportunity_id

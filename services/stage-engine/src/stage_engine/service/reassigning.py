@@ -35,7 +35,7 @@ class Reassigning:
             own = (await self._rulesets.of([version]))[version].pipeline
             if subject.stage_key and not own.is_open(subject.stage_key):
                 continue
-            change = reassignment(subject, given, own.object_type, pipelines, now)
+            change = reassignment(subject, given, own, pipelines, now)
             if change is not None:
                 found.append((Arrival(change, cause=arrival.cause), change))
         if found:

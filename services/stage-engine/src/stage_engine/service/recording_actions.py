@@ -1,14 +1,19 @@
 """What is stored of the actions that a decision asks for."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from kit.ids import derived
 
-from stage_engine.domain.actions import ActionState
+from stage_engine.domain.actions import LONGEST_TEXT, ActionKind, ActionState, Phase
+from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.decision import Decision, Lapsed
 from stage_engine.records import ActionRecord, SettledAction
+
+# The key of an action that no pipeline declares.
+OWNER_KEY = "@owner"
+_OWNER_EXPIRES = timedelta(days=30)
 
 
 def action_id(tenant_id: str, opportunity_id: str, revision: int, key: str, asked_at: datetime) -> UUID:
@@ -47,6 +52,41 @@ def action_records(decision: Decision, tenant_id: str, decision_id: UUID, object
             settled_at=None,
             settled_by="",
         )
+
+
+def owner_action(decision: Decision, decision_id: UUID, object_type: str) -> ActionRecord | None:
+    """That the CRM is to show the owner who was chosen; None where it shows that one. The connector takes it from the
+    decision itself."""
+    subject, at = decision.opportunity, decision.decided_at
+    assert subject is not None
+    chosen = next((each for each in decision.assigned if each.role == OWNER_ROLE), None)
+    if chosen is None or chosen.person_id not in subject.owners_asked_for:
+        return None
+    moment = UUID(int=int(at.timestamp() * 1000) << 80)
+    return ActionRecord(
+        action_id=derived(moment, f"owner by {decision_id}"),
+        opportunity_id=subject.opportunity_id,
+        object_type=object_type,
+        decision_id=decision_id,
+        revision=subject.revision,
+        action_key=OWNER_KEY,
+        kind=ActionKind.ASSIGN.value,
+        phase=Phase.OWNER.value,
+        text=chosen.reason[:LONGEST_TEXT],
+        details="",
+        addressee=chosen.person_id,
+        target="",
+        fields={},
+        due_at=None,
+        expires_at=at + _OWNER_EXPIRES,
+        requested_at=at,
+        state=ActionState.OPEN.value,
+        code="",
+        words="",
+        record_id="",
+        settled_at=None,
+        settled_by="",
+    )
 
 
 def expired(lapsed: Lapsed, tenant_id: str, opportunity_id: str, at: datetime) -> SettledAction:

@@ -13,6 +13,15 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class OwedState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    OWED_STATE_UNSPECIFIED: _ClassVar[OwedState]
+    OWED_STATE_OPEN: _ClassVar[OwedState]
+    OWED_STATE_MET: _ClassVar[OwedState]
+    OWED_STATE_LATE: _ClassVar[OwedState]
+    OWED_STATE_MISSED: _ClassVar[OwedState]
+    OWED_STATE_CANCELLED: _ClassVar[OwedState]
+
 class Outcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     OUTCOME_UNSPECIFIED: _ClassVar[Outcome]
@@ -39,6 +48,12 @@ class InputKind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     INPUT_KIND_RELEASE: _ClassVar[InputKind]
     INPUT_KIND_APPROVAL: _ClassVar[InputKind]
     INPUT_KIND_PROPOSAL: _ClassVar[InputKind]
+OWED_STATE_UNSPECIFIED: OwedState
+OWED_STATE_OPEN: OwedState
+OWED_STATE_MET: OwedState
+OWED_STATE_LATE: OwedState
+OWED_STATE_MISSED: OwedState
+OWED_STATE_CANCELLED: OwedState
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_ACCEPTED: Outcome
 OUTCOME_PROPOSED: Outcome
@@ -62,7 +77,7 @@ INPUT_KIND_APPROVAL: InputKind
 INPUT_KIND_PROPOSAL: InputKind
 
 class StageDecided(_message.Message):
-    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move", "waiting_changed", "waiting", "proposed")
+    __slots__ = ("decision_id", "opportunity_id", "pipeline_key", "pipeline_version", "decision_no", "outcome", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "revision", "margin", "near_misses", "input_kind", "input_id", "submission", "change", "decided_at", "actor", "crm_target_stage", "crm_expected_stage", "crm_expected_version", "object_type", "move", "waiting_changed", "waiting", "proposed", "assigned", "owed")
     DECISION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
     PIPELINE_KEY_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +107,8 @@ class StageDecided(_message.Message):
     WAITING_CHANGED_FIELD_NUMBER: _ClassVar[int]
     WAITING_FIELD_NUMBER: _ClassVar[int]
     PROPOSED_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_FIELD_NUMBER: _ClassVar[int]
+    OWED_FIELD_NUMBER: _ClassVar[int]
     decision_id: str
     opportunity_id: str
     pipeline_key: str
@@ -121,7 +138,9 @@ class StageDecided(_message.Message):
     waiting_changed: bool
     waiting: WaitingMove
     proposed: _containers.RepeatedCompositeFieldContainer[ProposedMove]
-    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ..., waiting_changed: _Optional[bool] = ..., waiting: _Optional[_Union[WaitingMove, _Mapping]] = ..., proposed: _Optional[_Iterable[_Union[ProposedMove, _Mapping]]] = ...) -> None: ...
+    assigned: _containers.RepeatedCompositeFieldContainer[Assigned]
+    owed: _containers.RepeatedCompositeFieldContainer[Owed]
+    def __init__(self, decision_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., pipeline_key: _Optional[str] = ..., pipeline_version: _Optional[int] = ..., decision_no: _Optional[int] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reasons: _Optional[_Iterable[_Union[Reason, _Mapping]]] = ..., rule_id: _Optional[str] = ..., from_stage: _Optional[str] = ..., to_stage: _Optional[str] = ..., proposed_stage: _Optional[str] = ..., earned_stage: _Optional[str] = ..., revision: _Optional[int] = ..., margin: _Optional[str] = ..., near_misses: _Optional[_Iterable[_Union[NearMiss, _Mapping]]] = ..., input_kind: _Optional[_Union[InputKind, str]] = ..., input_id: _Optional[str] = ..., submission: _Optional[_Union[_submission_scored_pb2.SubmissionScored, _Mapping]] = ..., change: _Optional[_Union[_stage_changed_pb2.StageChanged, _Mapping]] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., actor: _Optional[str] = ..., crm_target_stage: _Optional[str] = ..., crm_expected_stage: _Optional[str] = ..., crm_expected_version: _Optional[int] = ..., object_type: _Optional[str] = ..., move: _Optional[_Union[MoveOutcome, _Mapping]] = ..., waiting_changed: _Optional[bool] = ..., waiting: _Optional[_Union[WaitingMove, _Mapping]] = ..., proposed: _Optional[_Iterable[_Union[ProposedMove, _Mapping]]] = ..., assigned: _Optional[_Iterable[_Union[Assigned, _Mapping]]] = ..., owed: _Optional[_Iterable[_Union[Owed, _Mapping]]] = ...) -> None: ...
 
 class WaitingMove(_message.Message):
     __slots__ = ("approval_id", "to_stage", "asked_by", "rule_id", "needed", "approved_by", "expires_at")
@@ -152,6 +171,42 @@ class ProposedMove(_message.Message):
     to_stage: str
     expires_at: _timestamp_pb2.Timestamp
     def __init__(self, proposal_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., to_stage: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class Assigned(_message.Message):
+    __slots__ = ("role", "person_id", "rule_id", "pool", "reason", "by_person", "action_id")
+    ROLE_FIELD_NUMBER: _ClassVar[int]
+    PERSON_ID_FIELD_NUMBER: _ClassVar[int]
+    RULE_ID_FIELD_NUMBER: _ClassVar[int]
+    POOL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    BY_PERSON_FIELD_NUMBER: _ClassVar[int]
+    ACTION_ID_FIELD_NUMBER: _ClassVar[int]
+    role: str
+    person_id: str
+    rule_id: str
+    pool: str
+    reason: str
+    by_person: bool
+    action_id: str
+    def __init__(self, role: _Optional[str] = ..., person_id: _Optional[str] = ..., rule_id: _Optional[str] = ..., pool: _Optional[str] = ..., reason: _Optional[str] = ..., by_person: _Optional[bool] = ..., action_id: _Optional[str] = ...) -> None: ...
+
+class Owed(_message.Message):
+    __slots__ = ("key", "made_at", "due_at", "owner_id", "state", "met_at", "met_by")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    MADE_AT_FIELD_NUMBER: _ClassVar[int]
+    DUE_AT_FIELD_NUMBER: _ClassVar[int]
+    OWNER_ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MET_AT_FIELD_NUMBER: _ClassVar[int]
+    MET_BY_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    made_at: _timestamp_pb2.Timestamp
+    due_at: _timestamp_pb2.Timestamp
+    owner_id: str
+    state: OwedState
+    met_at: _timestamp_pb2.Timestamp
+    met_by: str
+    def __init__(self, key: _Optional[str] = ..., made_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., due_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., owner_id: _Optional[str] = ..., state: _Optional[_Union[OwedState, str]] = ..., met_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., met_by: _Optional[str] = ...) -> None: ...
 
 class MoveOutcome(_message.Message):
     __slots__ = ("to_stage", "refused")
