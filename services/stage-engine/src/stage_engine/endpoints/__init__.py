@@ -12,6 +12,7 @@ from stage_engine.endpoints import (
     opportunities,
     partner_feeds,
     pipelines,
+    processes,
     releases,
     unplaced,
     versions,
@@ -19,6 +20,7 @@ from stage_engine.endpoints import (
 
 ROUTERS = (
     pipelines.router,
+    processes.router,
     versions.router,
     releases.router,
     modes.router,
