@@ -20,6 +20,7 @@ from kit.events import Event, Received
 from kit.facts import AMOUNT, CLOSE_DATE, seen_facts
 from kit.ids import identity_digest
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
+from stagecraft.assessment.v1.assessment_refused_pb2 import AssessmentRefused
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.fact_pb2 import Fact
@@ -34,6 +35,7 @@ from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.scoring_profile_published_pb2 import SCALE_RAW, ScoringProfilePublished
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.action_requested_pb2 import ACTION_KIND_TASK, ActionRequested
+from stagecraft.stage.v1.assessment_requested_pb2 import AssessmentRequested
 from stagecraft.stage.v1.pipeline_published_pb2 import (
     CATEGORY_LOST,
     CATEGORY_OPEN,
@@ -301,6 +303,24 @@ def action_settled(**changes: Any) -> ActionSettled:
     return ActionSettled(**fields | changes)
 
 
+def assessment_requested(**changes: Any) -> AssessmentRequested:
+    """A process template needs the shipped prospecting assessment."""
+    fields = {
+        "request_id": str(uuid4()),
+        "assessment_key": "prospecting",
+        "template_key": "prospecting",
+        "requested_by": "ada",
+        "requested_at": MOMENT,
+    }
+    return AssessmentRequested(**fields | changes)
+
+
+def assessment_refused(**changes: Any) -> AssessmentRefused:
+    """The key of a shipped assessment belongs to another one."""
+    fields = {"request_id": str(uuid4()), "assessment_key": "bant", "detail": "It is taken.", "refused_at": MOMENT}
+    return AssessmentRefused(**fields | changes)
+
+
 def stage_recommended(**changes: Any) -> StageRecommended:
     """A recommendation to move on to discovery."""
     fields = {
@@ -340,6 +360,8 @@ def _write() -> dict[str, Any]:
 
 _BUILDERS: Mapping[str, Callable[..., Message]] = {
     "AssessmentPublished": assessment_published,
+    "AssessmentRequested": assessment_requested,
+    "AssessmentRefused": assessment_refused,
     "AssessmentSubmitted": assessment_submitted,
     "ScoringProfilePublished": scoring_profile_published,
     "SubmissionScored": submission_scored,

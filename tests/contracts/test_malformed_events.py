@@ -25,8 +25,8 @@ MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
 ID = UUID(int=7)
 
 IDS = {
-    "action_id", "change_id", "decision_id", "input_id", "intent_id", "profile_id", "recommendation_id", "score_id",
-    "submission_id", "transition_id", "write_id",
+    "action_id", "change_id", "decision_id", "input_id", "intent_id", "profile_id", "recommendation_id", "request_id",
+    "score_id", "submission_id", "transition_id", "write_id",
 }  # fmt: skip
 DECIMALS = {
     "decimal", "margin", "max_points", "maximum", "minimum", "number", "percent", "points", "raw_points",
@@ -39,7 +39,7 @@ MAY_BE_EMPTY = {
     "ActionRequested": {"text", "details", "person_id", "target", "fields", "due_at", "object_type"},
     "ActionSettled": {"code", "words", "record_id"},
     "ActivityObserved": {"direction", "person_id", "outcome"},
-    "AssessmentPublished": {"description"},
+    "AssessmentPublished": {"description", "template_key"},
     "AssessmentSubmitted": {"answers", "visible_questions", "visit", "move"},
     "ChoiceList": {"keys"},
     "Contribution": {"answer"},
@@ -58,7 +58,7 @@ MAY_BE_EMPTY = {
     "PipelinePublished": {"rules", "currency", "object_type", "assessment_versions"},
     "Question": {"text", "help_text", "section", "visible_if", "minimum", "maximum"},
     "Reason": {"fact", "margin", "message", "criterion"},
-    "ScoringProfilePublished": {"reachable_scores", "ceilings"},
+    "ScoringProfilePublished": {"reachable_scores", "ceilings", "template_key"},
     "Stage": {"description", "assessment_keys", "entry", "exit"},
     "StageChanged": {
         "from_stage", "skipped_stages", "rule_id", "submission_id", "decision_id", "actor", "reason_code",

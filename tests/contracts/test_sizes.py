@@ -205,7 +205,7 @@ def test_the_largest_profile_fits():
     reachable = replace(found.reachable, scores=(LONG_NUMBER,) * 5000)
     at, by = MOMENT, "a"
     record = ProfileRecord(uuid4(), form.key, 1, 1, "t", {}, 1, at, by, at, by, at, by)
-    check_size(profile_published(record, found.plan, reachable))
+    check_size(profile_published(record, found.plan, reachable, "prospecting"))
 
 
 def test_the_largest_pipeline_is_refused_with_its_limit():

@@ -5,13 +5,14 @@ import json
 import os
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 # A UUID like any other, equal to it, but made, written and hashed several times as fast.
 from asyncpg.pgproto.pgproto import UUID as DriversUUID
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _lock = threading.Lock()
 _last_ms = 0
 _counter = 0
@@ -44,6 +45,11 @@ def uuid7() -> UUID:
         milliseconds, counter = _last_ms, _counter
     random = int.from_bytes(os.urandom(8)) & ((1 << 62) - 1)
     return _of_number(milliseconds << 80 | 0x7 << 76 | counter << 64 | 0b10 << 62 | random)
+
+
+def microseconds(moment: datetime) -> int:
+    """A moment as a number that grows: the sequence of what is counted by its time."""
+    return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
 def derived(origin: UUID, name: str) -> UUID:

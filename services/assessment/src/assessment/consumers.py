@@ -1,4 +1,4 @@
-"""Which events this service handles, and how: all become replicas."""
+"""Which events this service handles, and how: all but requests become replicas."""
 
 from collections.abc import Sequence
 
@@ -8,6 +8,7 @@ from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from assessment import messages as m
+from assessment.service.authoring import ShippedAssessments
 from assessment.service.replicas import Replicas
 
 
@@ -40,6 +41,11 @@ async def replicate_recommendations(uow: UnitOfWork, events: Sequence[Received[m
     Replicas(uow).recommend([m.read_recommendation(event) for event in events])
 
 
+async def publish_shipped(uow: UnitOfWork, events: Sequence[Received[m.AssessmentRequested]]) -> None:
+    for event in events:
+        await ShippedAssessments(uow).publish(m.read_request(event))
+
+
 HANDLERS: Handlers = {
     m.RecordObserved: replicate_opportunities,
     m.StageChanged: replicate_stages,
@@ -48,5 +54,6 @@ HANDLERS: Handlers = {
     m.SubmissionScored: replicate_scores,
     m.StageDecided: replicate_decisions,
     m.StageRecommended: replicate_recommendations,
+    m.AssessmentRequested: publish_shipped,
     PersonObserved: observe_people,
 }

@@ -1,5 +1,7 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+from datetime import datetime
+
 from forms.messages import answers_to_proto, form_to_event_fields
 from kit import wire
 from kit.errors import InvalidEvent
@@ -11,6 +13,7 @@ from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_RETIRED,
     AssessmentPublished,
 )
+from stagecraft.assessment.v1.assessment_refused_pb2 import AssessmentRefused
 from stagecraft.assessment.v1.assessment_submitted_pb2 import CHANNEL_OFFLINE, CHANNEL_ONLINE, AssessmentSubmitted
 from stagecraft.common.v1 import move_pb2 as pb
 from stagecraft.common.v1.visit_pb2 import Visit
@@ -20,6 +23,7 @@ from stagecraft.scoring.v1.scoring_profile_published_pb2 import Scale, ScoringPr
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1 import pipeline_published_pb2 as published
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
+from stagecraft.stage.v1.assessment_requested_pb2 import AssessmentRequested
 from stagecraft.stage.v1.pipeline_published_pb2 import Category, PipelinePublished
 from stagecraft.stage.v1.stage_changed_pb2 import Cause, StageChanged, TransitionKind
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
@@ -30,6 +34,7 @@ from assessment.domain.delivery import ProposedMove, Stage, Waiting, WaitingMove
 from assessment.domain.move import FactValue, Move
 from assessment.domain.outcome import Criterion, MoveOutcome, NearMiss, Reason
 from assessment.records import (
+    AssessmentRequest,
     ChangeRecord,
     DecisionRecord,
     ObservationRecord,
@@ -44,6 +49,7 @@ from assessment.records import (
 
 __all__ = [
     "AssessmentPublished",
+    "AssessmentRequested",
     "AssessmentSubmitted",
     "PipelinePublished",
     "RecordObserved",
@@ -234,12 +240,32 @@ def read_recommendation(event: Received[StageRecommended]) -> RecommendationReco
     )
 
 
-def assessment_published(version: VersionRecord) -> AssessmentPublished:
-    """A version that is offered from now on, or no longer."""
+def read_request(event: Received[AssessmentRequested]) -> AssessmentRequest:
+    """A shipped assessment that is asked for."""
+    message = event.message
+    wire.moment(message.requested_at, "requested_at")
+    return AssessmentRequest(
+        request_id=wire.uuid(message.request_id, "request_id"),
+        assessment_key=wire.required(message.assessment_key, "assessment_key"),
+        template_key=wire.required(message.template_key, "template_key"),
+        requested_by=wire.required(message.requested_by, "requested_by"),
+    )
+
+
+def assessment_refused(request: AssessmentRequest, detail: str, at: datetime) -> AssessmentRefused:
+    """A shipped assessment cannot be published under the key that was asked for."""
+    return AssessmentRefused(
+        request_id=str(request.request_id), assessment_key=request.assessment_key, detail=detail, refused_at=at
+    )
+
+
+def assessment_published(version: VersionRecord, template_key: str = "") -> AssessmentPublished:
+    """A version that is offered from now on, or no longer; `template_key` where a process template asked for it."""
     return AssessmentPublished(
         **form_to_event_fields(version.form),
         status=ASSESSMENT_STATUS_PUBLISHED if version.retired_at is None else ASSESSMENT_STATUS_RETIRED,
         published_at=version.published_at,
+        template_key=template_key,
     )
 
 

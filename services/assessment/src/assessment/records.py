@@ -62,6 +62,16 @@ class DraftRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class AssessmentRequest:
+    """A shipped assessment that a process template asks for, under a key of its own."""
+
+    request_id: UUID
+    assessment_key: str
+    template_key: str
+    requested_by: str
+
+
+@dataclass(frozen=True, slots=True)
 class LintedDraft:
     """An assessment with its draft, and what publishing it would refuse or warn of."""
 

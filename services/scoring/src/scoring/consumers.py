@@ -11,18 +11,22 @@ from scoring.messages import (
     AssessmentPublished,
     AssessmentSubmitted,
     RecordObserved,
+    asked_points,
     read_assessment,
     read_owner,
 )
 from scoring.records import OwnerRecord
 from scoring.repository import ScoringRepository
+from scoring.service.profiles import ShippedPoints
 from scoring.service.submissions import Arrival, SubmissionService
 
 
 async def keep_assessments(uow: UnitOfWork, events: Sequence[Received[AssessmentPublished]]) -> None:
-    """Keep each published version; the last event of a batch about one version counts."""
+    """Keep each published version, and give shipped points to those that process templates asked for; the last event of
+    a batch about one version counts."""
     found = {(r.assessment_key, r.version): r for r in map(read_assessment, events)}
     await ScoringRepository(uow.session, uow.tenant_id).upsert_assessments(list(found.values()))
+    await ShippedPoints(uow).give(dict(filter(None, map(asked_points, events))))
 
 
 async def score_submissions(uow: UnitOfWork, events: Sequence[Received[AssessmentSubmitted]]) -> None:

@@ -9,7 +9,11 @@ from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import OPPORTUNITY
 from kit.numbers import plain
-from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
+from stagecraft.assessment.v1.assessment_published_pb2 import (
+    ASSESSMENT_STATUS_RETIRED,
+    AssessmentPublished,
+    AssessmentStatus,
+)
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.common.v1.move_pb2 import Move
 from stagecraft.common.v1.visit_pb2 import Visit
@@ -26,7 +30,7 @@ from scoring.domain.plan import ScoringPlan
 from scoring.domain.profile import Scale
 from scoring.domain.reach import Reachable
 from scoring.domain.score import Score
-from scoring.domain.submission import Submission
+from scoring.domain.submission import AssessmentVersion, Submission
 from scoring.records import AssessmentRecord, OwnerRecord, ProfileRecord, ScoreRecord
 
 __all__ = ["AssessmentPublished", "AssessmentSubmitted", "RecordObserved"]
@@ -48,6 +52,14 @@ def read_assessment(event: Received[AssessmentPublished]) -> AssessmentRecord:
     if errors:
         raise InvalidEvent("bad_definition", f"{errors[0].pointer}: {errors[0].message}")
     return AssessmentRecord(form.key, form.version, form_to_json(form), retired, event.sequence)
+
+
+def asked_points(event: Received[AssessmentPublished]) -> tuple[AssessmentVersion, str] | None:
+    """A version that is to get the points of this shipped profile; None of what gets its points from a person."""
+    message = event.message
+    if not message.template_key or message.status == ASSESSMENT_STATUS_RETIRED:
+        return None
+    return (message.assessment_key, message.version), message.template_key
 
 
 def read_owner(event: Received[RecordObserved]) -> OwnerRecord | None:
@@ -138,8 +150,10 @@ def submission_scored(form: Form, record: ScoreRecord, score: Score, move: Move 
     )
 
 
-def profile_published(record: ProfileRecord, plan: ScoringPlan, found: Reachable) -> ScoringProfilePublished:
-    """A profile that is in force from now on, with the totals it can give."""
+def profile_published(
+    record: ProfileRecord, plan: ScoringPlan, found: Reachable, template_key: str
+) -> ScoringProfilePublished:
+    """A profile that is in force from now on, with the totals it can give, and the shipped one that it is equal to."""
     return ScoringProfilePublished(
         profile_id=str(record.profile_id),
         assessment_key=record.assessment_key,
@@ -153,4 +167,5 @@ def profile_published(record: ProfileRecord, plan: ScoringPlan, found: Reachable
         ceilings=[
             QuestionCeiling(question_key=key, max_points=plain(scorer.maximum)) for key, scorer in plan.scorers.items()
         ],
+        template_key=template_key,
     )

@@ -11,7 +11,7 @@ down_revision = None
 def upgrade() -> None:
     create_kit_tables("stage_engine")
     append_only = ("decision", "transition", "pipeline_version", "mode_switching", "calendar", "assignment_rules",
-                   "assignment")  # fmt: skip
+                   "assignment", "install_refusal")  # fmt: skip
     create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank", "tenant_id", "due_at")
     let_relay_count("stage_engine", opportunity, *seen)

@@ -8,6 +8,7 @@ from kit.delivery.people import PersonObserved, observe_people
 from kit.events import Received
 
 from stage_engine import messages as m
+from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.impact import Impact
 from stage_engine.service.intake import Intake
@@ -45,6 +46,11 @@ async def keep_score_reach(uow: UnitOfWork, events: Sequence[Received[m.ScoringP
     await Impact(uow).of_points([each.assessment_key for each in found])
 
 
+async def note_refused_assessments(uow: UnitOfWork, events: Sequence[Received[m.AssessmentRefused]]) -> None:
+    found = [m.read_install_refusal(e.message) for e in events]
+    await PipelineRepository(uow.session, uow.tenant_id).keep_refusals(found)
+
+
 HANDLERS: Handlers = {
     m.SubmissionScored: decide_on_submissions,
     m.RecordObserved: reconcile_observations,
@@ -52,6 +58,7 @@ HANDLERS: Handlers = {
     m.CrmWriteConfirmed: agree_on_confirmed_writes,
     m.CrmWriteParked: note_parked_writes,
     m.ActionSettled: settle_actions,
+    m.AssessmentRefused: note_refused_assessments,
     m.ScoringProfilePublished: keep_score_reach,
     PersonObserved: observe_people,
 }

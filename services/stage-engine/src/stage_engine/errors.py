@@ -148,6 +148,29 @@ class PipelineNotPublished(NotFoundProblem):
         super().__init__(f"No pipeline {key!r} is published." if key else "No default pipeline is published.")
 
 
+class TemplateRefused(ConflictProblem):
+    """Something that a process template brings is there already, with another content."""
+
+    code = "template_refused"
+
+    def __init__(self, found: Sequence[tuple[str, str]]) -> None:
+        errors = [FieldError(pointer, self.code, words) for pointer, words in found]
+        detail = (
+            "Something of another content is there already, and stays as it is. "
+            "Install the template with another `as`, which begins all its keys."
+        )
+        super().__init__(detail, errors=errors)
+
+
+class PoolUnknown(InvalidProblem):
+    code = "pool_unknown"
+
+    def __init__(self, pools: Sequence[str], known: Sequence[str]) -> None:
+        errors = [FieldError(f"/people/{pool}", self.code, f"{pool!r} is no pool of the template.") for pool in pools]
+        there = f"It has {', '.join(known)}." if known else "It has none."
+        super().__init__(f"Only people of the template's pools can be named. {there}", errors=errors)
+
+
 class PipelineExists(ConflictProblem):
     code = "pipeline_exists"
 

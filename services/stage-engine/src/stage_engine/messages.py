@@ -11,6 +11,7 @@ from kit.errors import InvalidEvent
 from kit.events import Received
 from kit.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from kit.numbers import plain
+from stagecraft.assessment.v1.assessment_refused_pb2 import AssessmentRefused
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.move_pb2 import Move
 from stagecraft.crm.v1 import action_settled_pb2 as settlements
@@ -28,6 +29,7 @@ from stagecraft.stage.v1 import pipeline_published_pb2 as pb
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
 from stagecraft.stage.v1.action_requested_pb2 import ActionRequested
+from stagecraft.stage.v1.assessment_requested_pb2 import AssessmentRequested
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
@@ -62,12 +64,14 @@ from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
-from stage_engine.records import ActionRecord, ReachRecord, SettledAction
+from stage_engine.records import ActionRecord, InstallRefusal, ReachRecord, SettledAction
 
 __all__ = [
     "ActionRequested",
     "ActionSettled",
     "ActivityObserved",
+    "AssessmentRefused",
+    "AssessmentRequested",
     "CrmWriteConfirmed",
     "CrmWriteParked",
     "RecordObserved",
@@ -342,6 +346,24 @@ def read_reach(message: ScoringProfilePublished) -> ReachRecord:
         minimum=minimum,
         maximum=maximum,
         scores=tuple(sorted(_number(score, "reachable_scores") for score in message.reachable_scores)),
+        template_key=message.template_key,
+    )
+
+
+def assessment_requested(request_id: UUID, key: str, template_key: str, by: str, at: datetime) -> AssessmentRequested:
+    """A process template needs a shipped assessment under this key."""
+    return AssessmentRequested(
+        request_id=str(request_id), assessment_key=key, template_key=template_key, requested_by=by, requested_at=at
+    )
+
+
+def read_install_refusal(message: AssessmentRefused) -> InstallRefusal:
+    """An assessment that was asked for and is not to be had."""
+    return InstallRefusal(
+        request_id=wire.uuid(message.request_id, "request_id"),
+        assessment_key=wire.required(message.assessment_key, "assessment_key"),
+        detail=wire.required(message.detail, "detail"),
+        refused_at=wire.moment(message.refused_at, "refused_at"),
     )
 
 

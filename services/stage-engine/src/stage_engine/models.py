@@ -239,7 +239,21 @@ class ScoreReachRow(Base, table=True):
     minimum: Decimal | None = Field(sa_type=Numeric, nullable=True)
     maximum: Decimal | None = Field(sa_type=Numeric, nullable=True)
     scores: list[Decimal] = Field(sa_type=ARRAY(Numeric))  # pyright: ignore[reportArgumentType]
+    # The shipped profile that the points are equal to; empty when there is none.
+    template_key: str
     updated_at: datetime = _created()
+
+
+class InstallRefusalRow(Base, table=True):
+    """An assessment that the installation of a process template did not get, and why; one of each request."""
+
+    __tablename__ = "install_refusal"
+
+    tenant_id: str = Field(primary_key=True)
+    request_id: UUID = Field(primary_key=True)
+    assessment_key: str = Field(primary_key=True)
+    detail: str
+    refused_at: datetime = _moment()
 
 
 class ModeSwitchingRow(Base, table=True):
@@ -663,7 +677,7 @@ decision, transition, score_reach = (Base.metadata.tables[name] for name in ("de
 mode_switching, migration, partner_feed, calendar = (
     Base.metadata.tables[name] for name in ("mode_switching", "migration", "partner_feed", "calendar")
 )
-action = Base.metadata.tables["action"]
+action, install_refusal = (Base.metadata.tables[name] for name in ("action", "install_refusal"))
 assignment_rules, assignment = (Base.metadata.tables[name] for name in ("assignment_rules", "assignment"))
 obligation = Base.metadata.tables["obligation"]
 activity, activity_total = (Base.metadata.tables[name] for name in ("activity", "activity_total"))

@@ -85,6 +85,18 @@ class ReachRecord:
     minimum: Decimal | None
     maximum: Decimal | None
     scores: tuple[Decimal, ...]
+    # The shipped profile that these points are equal to; empty when there is none.
+    template_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRefusal:
+    """An assessment that the installation of a process template did not get, and why."""
+
+    request_id: UUID
+    assessment_key: str
+    detail: str
+    refused_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

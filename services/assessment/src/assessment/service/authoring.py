@@ -9,7 +9,7 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
-from kit.ids import utc_now
+from kit.ids import microseconds, utc_now
 from kit.offload import Offload
 from pydantic import TypeAdapter
 
@@ -21,10 +21,10 @@ from assessment.errors import (
     VersionAlreadyRetired,
     VersionNotFound,
 )
-from assessment.messages import assessment_published
-from assessment.records import DraftRecord, LintedDraft, Template, VersionRecord
+from assessment.messages import assessment_published, assessment_refused
+from assessment.records import AssessmentRequest, DraftRecord, LintedDraft, Template, VersionRecord
 from assessment.repository.authoring import AuthoringRepository
-from assessment.schemas.authoring import DraftBody, NewAssessment
+from assessment.schemas.authoring import DraftBody, NewAssessment, TemplateOut
 
 LINT_SECONDS = 10
 
@@ -59,7 +59,7 @@ class Authoring:
         )
         return await self._linted(draft)
 
-    async def publish(self, key: str) -> tuple[VersionRecord, list[Finding]]:
+    async def publish(self, key: str, *, template_key: str = "") -> tuple[VersionRecord, list[Finding]]:
         """A new immutable version of the draft, with the lint's findings. DefinitionInvalid when it has errors."""
         draft = await self._locked(key)
         findings = (await self._linted(draft)).findings
@@ -78,7 +78,7 @@ class Authoring:
             published_by=self._caller.subject,
         )
         await self._repository.insert_version(version)
-        await self._announce(version, latest_version=form.version)
+        await self._announce(version, form.version, template_key)
         await audit.record(self._uow, self._caller, "assessment.published", key, version=form.version)
         return version, findings
 
@@ -89,7 +89,7 @@ class Authoring:
         if version is None:
             await self.version(key, number)
             raise VersionAlreadyRetired(f"Version {number} of {key} is retired already.")
-        await self._announce(version, latest_version=draft.latest_version)
+        await self._announce(version, draft.latest_version)
         await audit.record(self._uow, self._caller, "assessment.retired", key, version=number)
         return version
 
@@ -131,9 +131,46 @@ class Authoring:
         # One author at a time, or two publications would take the same number.
         return await self.draft(key, for_update=True)
 
-    async def _announce(self, version: VersionRecord, latest_version: int) -> None:
+    async def announce_again(self, key: str, number: int, template_key: str) -> None:
+        """Say once more that a version is there, as what a process template asks for."""
+        await self._announce(await self.version(key, number), number, template_key)
+
+    async def _announce(self, version: VersionRecord, latest_version: int, template_key: str = "") -> None:
         sequence = await self._repository.count_event(version.assessment_key, latest_version)
-        self._uow.publish(assessment_published(version), sequence=sequence)
+        self._uow.publish(assessment_published(version, template_key), sequence=sequence)
+
+
+class ShippedAssessments:
+    """Publishes shipped assessments that process templates ask for."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._uow = uow
+        self._repository = AuthoringRepository(uow.session, uow.tenant_id)
+
+    async def publish(self, request: AssessmentRequest) -> None:
+        """Publish it under the key that is asked for. A version that is equal to it is announced again, so that it gets
+        its points if it has none; a key of another content is refused by an event."""
+        shipped = templates().get(request.template_key)
+        if shipped is None:
+            self._refuse(request, f"No assessment ships as {request.template_key}.")
+            return
+        caller = Principal(self._uow.tenant_id, request.requested_by, "", frozenset(), frozenset())
+        authoring, key = Authoring(self._uow, caller), request.assessment_key
+        draft = await self._repository.draft(key, for_update=True)
+        if draft is None:
+            content = TemplateOut.model_validate(shipped, from_attributes=True).model_dump()
+            await authoring.create(NewAssessment.model_validate({**content, "key": key}))
+        elif (draft.title, draft.questions) != (shipped.title, shipped.questions):
+            self._refuse(request, f"There is an assessment {key} of another content.")
+            return
+        if draft is not None and draft.latest_version:
+            await authoring.announce_again(key, draft.latest_version, request.template_key)
+        else:
+            await authoring.publish(key, template_key=request.template_key)
+
+    def _refuse(self, request: AssessmentRequest, detail: str) -> None:
+        now = utc_now()
+        self._uow.publish(assessment_refused(request, detail, now), sequence=microseconds(now))
 
 
 @lru_cache(1)

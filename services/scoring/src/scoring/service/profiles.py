@@ -23,12 +23,14 @@ from scoring.domain.plan import ScoringPlan, compile_plan
 from scoring.domain.profile import Profile, profile_from_json
 from scoring.domain.reach import Reachable
 from scoring.domain.score import Score, score
+from scoring.domain.submission import AssessmentVersion
 from scoring.errors import AnswersInvalid, AssessmentUnknown, ProfileAlreadyPublished, ProfileInvalid, ProfileNotFound
 from scoring.messages import profile_published
 from scoring.plans import AnalysisCache
 from scoring.records import NewProfile, ProfileRecord
 from scoring.repository import ScoringRepository
 from scoring.service.submissions import SubmissionService
+from scoring.templates import profile_templates
 
 # The largest assessments and profiles need a few.
 ANALYSIS_SECONDS = 10
@@ -151,7 +153,7 @@ class ProfileService:
             reachable_min=found.minimum,
             reachable_max=found.maximum,
         )
-        self._uow.publish(profile_published(published, plan, found), sequence=version)
+        self._uow.publish(profile_published(published, plan, found, _shipped_as(row)), sequence=version)
         parked = await SubmissionService(self._uow).score_parked(of)
         await self._audit("profile.published", profile_id, version=version, scored_parked=parked)
         return published
@@ -171,6 +173,33 @@ class ProfileService:
 
     async def _audit(self, action: str, profile_id: UUID, **detail: Any) -> None:
         await audit.record(self._uow, self._caller, action, str(profile_id), **detail)
+
+
+class ShippedPoints:
+    """Gives assessment versions that process templates asked for the points that ship for them."""
+
+    def __init__(self, uow: UnitOfWork) -> None:
+        self._profiles = ProfileService(uow, Principal(uow.tenant_id, "scoring", "", frozenset(), frozenset()))
+        self._repository = ScoringRepository(uow.session, uow.tenant_id)
+
+    async def give(self, asked: Mapping[AssessmentVersion, str]) -> None:
+        """Publish the shipped points, unless the version has points already."""
+        if not asked:
+            return
+        known = await self._repository.profiles_in_force(set(asked))
+        for (key, version), template_key in sorted(asked.items()):
+            shipped = profile_templates().get(template_key)
+            if shipped is None or (key, version) in known:
+                continue
+            made = await self._profiles.create(key, version, shipped.title, shipped.profile)
+            await self._profiles.publish(made.profile_id)
+
+
+def _shipped_as(row: ProfileRecord) -> str:
+    """The shipped profile whose points these are; empty when there is none."""
+    points = profile_from_json("", 1, row.points)
+    found = (each.key for each in profile_templates().values() if profile_from_json("", 1, each.profile) == points)
+    return next(found, "")
 
 
 def _value(question: Question | None, value: str | bool | Decimal | list[str]) -> Value:

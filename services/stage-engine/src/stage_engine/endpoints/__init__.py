@@ -15,6 +15,7 @@ from stage_engine.endpoints import (
     partner_feeds,
     pending,
     pipelines,
+    processes,
     releases,
     reversals,
     unplaced,
@@ -23,6 +24,7 @@ from stage_engine.endpoints import (
 
 ROUTERS = (
     pipelines.router,
+    processes.router,
     versions.router,
     releases.router,
     modes.router,

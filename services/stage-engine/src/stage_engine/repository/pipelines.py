@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+from uuid import UUID
 
 from kit.database.rows import columns, record, records
 from kit.database.sets import among, among_rows
@@ -11,8 +12,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import opportunity, pipeline, pipeline_version, score_reach
+from stage_engine.models import install_refusal, opportunity, pipeline, pipeline_version, score_reach
 from stage_engine.records import (
+    InstallRefusal,
     Newest,
     PipelineRecord,
     PipelineSummary,
@@ -170,12 +172,23 @@ class PipelineRepository:
                     "minimum": new.minimum,
                     "maximum": new.maximum,
                     "scores": new.scores,
+                    "template_key": new.template_key,
                     "updated_at": func.now(),
                 },
                 where=score_reach.c.profile_version < new.profile_version,
             ),
             [{"tenant_id": self._tenant_id, **asdict(each)} for each in found],
         )
+
+    async def keep_refusals(self, found: Sequence[InstallRefusal]) -> None:
+        """Note which assessments a process template does not get."""
+        rows = [{"tenant_id": self._tenant_id, **asdict(each)} for each in found]
+        await self._session.execute(upsert(install_refusal).on_conflict_do_nothing(), rows)
+
+    async def refusals(self, request_id: UUID) -> list[InstallRefusal]:
+        """What one request does not get."""
+        statement = select(*columns(install_refusal, InstallRefusal)).where(install_refusal.c.request_id == request_id)
+        return await records(self._session, statement.order_by(install_refusal.c.assessment_key), InstallRefusal)
 
     async def reach(self, assessment_keys: Sequence[str], pinned: Mapping[str, int]) -> list[ReachRecord]:
         """Of the pinned version of each of these assessments, or of the newest one that has points."""

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3stagecraft/assessment/v1/assessment_published.proto\x12\x18stagecraft.assessment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xda\x02\n\x13\x41ssessmentPublished\x12\x16\n\x0e\x61ssessment_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x35\n\tquestions\x18\x05 \x03(\x0b\x32\".stagecraft.assessment.v1.Question\x12:\n\x06status\x18\x06 \x01(\x0e\x32*.stagecraft.assessment.v1.AssessmentStatus\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x65\x66inition_hash\x18\x08 \x01(\t:8\xa2\xbb\x18\x34\n\"stagecraft.assessment.published.v1\x12\x0e\x61ssessment_key\"\xa3\x02\n\x08Question\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x34\n\x04type\x18\x03 \x01(\x0e\x32&.stagecraft.assessment.v1.QuestionType\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x11\n\thelp_text\x18\x05 \x01(\t\x12\x0f\n\x07section\x18\x06 \x01(\t\x12\x31\n\x07\x63hoices\x18\x07 \x03(\x0b\x32 .stagecraft.assessment.v1.Choice\x12\x12\n\nvisible_if\x18\x08 \x01(\t\x12\x0f\n\x07minimum\x18\t \x01(\t\x12\x0f\n\x07maximum\x18\n \x01(\t\x12\x13\n\x0bmax_choices\x18\x0b \x01(\x05\x12\x12\n\nmax_length\x18\x0c \x01(\x05\"6\n\x06\x43hoice\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\texclusive\x18\x03 \x01(\x08*u\n\x10\x41ssessmentStatus\x12!\n\x1d\x41SSESSMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41SSESSMENT_STATUS_PUBLISHED\x10\x01\x12\x1d\n\x19\x41SSESSMENT_STATUS_RETIRED\x10\x02*\xbe\x01\n\x0cQuestionType\x12\x1d\n\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bQUESTION_TYPE_SINGLE_CHOICE\x10\x01\x12!\n\x1dQUESTION_TYPE_MULTIPLE_CHOICE\x10\x02\x12\x18\n\x14QUESTION_TYPE_NUMBER\x10\x03\x12\x16\n\x12QUESTION_TYPE_TEXT\x10\x04\x12\x19\n\x15QUESTION_TYPE_BOOLEAN\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3stagecraft/assessment/v1/assessment_published.proto\x12\x18stagecraft.assessment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xf0\x02\n\x13\x41ssessmentPublished\x12\x16\n\x0e\x61ssessment_key\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x05\x12\r\n\x05title\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x35\n\tquestions\x18\x05 \x03(\x0b\x32\".stagecraft.assessment.v1.Question\x12:\n\x06status\x18\x06 \x01(\x0e\x32*.stagecraft.assessment.v1.AssessmentStatus\x12\x30\n\x0cpublished_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0f\x64\x65\x66inition_hash\x18\x08 \x01(\t\x12\x14\n\x0ctemplate_key\x18\t \x01(\t:8\xa2\xbb\x18\x34\n\"stagecraft.assessment.published.v1\x12\x0e\x61ssessment_key\"\xa3\x02\n\x08Question\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x34\n\x04type\x18\x03 \x01(\x0e\x32&.stagecraft.assessment.v1.QuestionType\x12\x10\n\x08required\x18\x04 \x01(\x08\x12\x11\n\thelp_text\x18\x05 \x01(\t\x12\x0f\n\x07section\x18\x06 \x01(\t\x12\x31\n\x07\x63hoices\x18\x07 \x03(\x0b\x32 .stagecraft.assessment.v1.Choice\x12\x12\n\nvisible_if\x18\x08 \x01(\t\x12\x0f\n\x07minimum\x18\t \x01(\t\x12\x0f\n\x07maximum\x18\n \x01(\t\x12\x13\n\x0bmax_choices\x18\x0b \x01(\x05\x12\x12\n\nmax_length\x18\x0c \x01(\x05\"6\n\x06\x43hoice\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x11\n\texclusive\x18\x03 \x01(\x08*u\n\x10\x41ssessmentStatus\x12!\n\x1d\x41SSESSMENT_STATUS_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x41SSESSMENT_STATUS_PUBLISHED\x10\x01\x12\x1d\n\x19\x41SSESSMENT_STATUS_RETIRED\x10\x02*\xbe\x01\n\x0cQuestionType\x12\x1d\n\x19QUESTION_TYPE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bQUESTION_TYPE_SINGLE_CHOICE\x10\x01\x12!\n\x1dQUESTION_TYPE_MULTIPLE_CHOICE\x10\x02\x12\x18\n\x14QUESTION_TYPE_NUMBER\x10\x03\x12\x16\n\x12QUESTION_TYPE_TEXT\x10\x04\x12\x19\n\x15QUESTION_TYPE_BOOLEAN\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,14 +35,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ASSESSMENTPUBLISHED']._loaded_options = None
   _globals['_ASSESSMENTPUBLISHED']._serialized_options = b'\242\273\0304\n\"stagecraft.assessment.published.v1\022\016assessment_key'
-  _globals['_ASSESSMENTSTATUS']._serialized_start=847
-  _globals['_ASSESSMENTSTATUS']._serialized_end=964
-  _globals['_QUESTIONTYPE']._serialized_start=967
-  _globals['_QUESTIONTYPE']._serialized_end=1157
+  _globals['_ASSESSMENTSTATUS']._serialized_start=869
+  _globals['_ASSESSMENTSTATUS']._serialized_end=986
+  _globals['_QUESTIONTYPE']._serialized_start=989
+  _globals['_QUESTIONTYPE']._serialized_end=1179
   _globals['_ASSESSMENTPUBLISHED']._serialized_start=149
-  _globals['_ASSESSMENTPUBLISHED']._serialized_end=495
-  _globals['_QUESTION']._serialized_start=498
-  _globals['_QUESTION']._serialized_end=789
-  _globals['_CHOICE']._serialized_start=791
-  _globals['_CHOICE']._serialized_end=845
+  _globals['_ASSESSMENTPUBLISHED']._serialized_end=517
+  _globals['_QUESTION']._serialized_start=520
+  _globals['_QUESTION']._serialized_end=811
+  _globals['_CHOICE']._serialized_start=813
+  _globals['_CHOICE']._serialized_end=867
 # @@protoc_insertion_point(module_scope)

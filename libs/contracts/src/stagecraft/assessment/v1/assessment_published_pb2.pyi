@@ -36,7 +36,7 @@ QUESTION_TYPE_TEXT: QuestionType
 QUESTION_TYPE_BOOLEAN: QuestionType
 
 class AssessmentPublished(_message.Message):
-    __slots__ = ("assessment_key", "version", "title", "description", "questions", "status", "published_at", "definition_hash")
+    __slots__ = ("assessment_key", "version", "title", "description", "questions", "status", "published_at", "definition_hash", "template_key")
     ASSESSMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
@@ -45,6 +45,7 @@ class AssessmentPublished(_message.Message):
     STATUS_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
     DEFINITION_HASH_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_KEY_FIELD_NUMBER: _ClassVar[int]
     assessment_key: str
     version: int
     title: str
@@ -53,7 +54,8 @@ class AssessmentPublished(_message.Message):
     status: AssessmentStatus
     published_at: _timestamp_pb2.Timestamp
     definition_hash: str
-    def __init__(self, assessment_key: _Optional[str] = ..., version: _Optional[int] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., questions: _Optional[_Iterable[_Union[Question, _Mapping]]] = ..., status: _Optional[_Union[AssessmentStatus, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., definition_hash: _Optional[str] = ...) -> None: ...
+    template_key: str
+    def __init__(self, assessment_key: _Optional[str] = ..., version: _Optional[int] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., questions: _Optional[_Iterable[_Union[Question, _Mapping]]] = ..., status: _Optional[_Union[AssessmentStatus, str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., definition_hash: _Optional[str] = ..., template_key: _Optional[str] = ...) -> None: ...
 
 class Question(_message.Message):
     __slots__ = ("key", "text", "type", "required", "help_text", "section", "choices", "visible_if", "minimum", "maximum", "max_choices", "max_length")

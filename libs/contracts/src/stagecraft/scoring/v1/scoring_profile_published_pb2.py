@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from stagecraft.common.v1 import event_pb2 as stagecraft_dot_common_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5stagecraft/scoring/v1/scoring_profile_published.proto\x12\x15stagecraft.scoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\x92\x03\n\x17ScoringProfilePublished\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x02 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12+\n\x05scale\x18\x05 \x01(\x0e\x32\x1c.stagecraft.scoring.v1.Scale\x12\x15\n\rreachable_min\x18\x06 \x01(\t\x12\x15\n\rreachable_max\x18\x07 \x01(\t\x12\x18\n\x10reachable_scores\x18\x08 \x03(\t\x12\x30\n\x0cpublished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08\x63\x65ilings\x18\n \x03(\x0b\x32&.stagecraft.scoring.v1.QuestionCeiling:=\xa2\xbb\x18\x39\n\'stagecraft.scoring.profile-published.v1\x12\x0e\x61ssessment_key\";\n\x0fQuestionCeiling\x12\x14\n\x0cquestion_key\x18\x01 \x01(\t\x12\x12\n\nmax_points\x18\x02 \x01(\t*@\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\r\n\tSCALE_RAW\x10\x01\x12\x11\n\rSCALE_PERCENT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n5stagecraft/scoring/v1/scoring_profile_published.proto\x12\x15stagecraft.scoring.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a stagecraft/common/v1/event.proto\"\xa8\x03\n\x17ScoringProfilePublished\x12\x12\n\nprofile_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61ssessment_key\x18\x02 \x01(\t\x12\x1a\n\x12\x61ssessment_version\x18\x03 \x01(\x05\x12\x0f\n\x07version\x18\x04 \x01(\x05\x12+\n\x05scale\x18\x05 \x01(\x0e\x32\x1c.stagecraft.scoring.v1.Scale\x12\x15\n\rreachable_min\x18\x06 \x01(\t\x12\x15\n\rreachable_max\x18\x07 \x01(\t\x12\x18\n\x10reachable_scores\x18\x08 \x03(\t\x12\x30\n\x0cpublished_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x38\n\x08\x63\x65ilings\x18\n \x03(\x0b\x32&.stagecraft.scoring.v1.QuestionCeiling\x12\x14\n\x0ctemplate_key\x18\x0b \x01(\t:=\xa2\xbb\x18\x39\n\'stagecraft.scoring.profile-published.v1\x12\x0e\x61ssessment_key\";\n\x0fQuestionCeiling\x12\x14\n\x0cquestion_key\x18\x01 \x01(\t\x12\x12\n\nmax_points\x18\x02 \x01(\t*@\n\x05Scale\x12\x15\n\x11SCALE_UNSPECIFIED\x10\x00\x12\r\n\tSCALE_RAW\x10\x01\x12\x11\n\rSCALE_PERCENT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,10 +35,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCORINGPROFILEPUBLISHED']._loaded_options = None
   _globals['_SCORINGPROFILEPUBLISHED']._serialized_options = b'\242\273\0309\n\'stagecraft.scoring.profile-published.v1\022\016assessment_key'
-  _globals['_SCALE']._serialized_start=613
-  _globals['_SCALE']._serialized_end=677
+  _globals['_SCALE']._serialized_start=635
+  _globals['_SCALE']._serialized_end=699
   _globals['_SCORINGPROFILEPUBLISHED']._serialized_start=148
-  _globals['_SCORINGPROFILEPUBLISHED']._serialized_end=550
-  _globals['_QUESTIONCEILING']._serialized_start=552
-  _globals['_QUESTIONCEILING']._serialized_end=611
+  _globals['_SCORINGPROFILEPUBLISHED']._serialized_end=572
+  _globals['_QUESTIONCEILING']._serialized_start=574
+  _globals['_QUESTIONCEILING']._serialized_end=633
 # @@protoc_insertion_point(module_scope)

@@ -21,7 +21,7 @@ SCALE_RAW: Scale
 SCALE_PERCENT: Scale
 
 class ScoringProfilePublished(_message.Message):
-    __slots__ = ("profile_id", "assessment_key", "assessment_version", "version", "scale", "reachable_min", "reachable_max", "reachable_scores", "published_at", "ceilings")
+    __slots__ = ("profile_id", "assessment_key", "assessment_version", "version", "scale", "reachable_min", "reachable_max", "reachable_scores", "published_at", "ceilings", "template_key")
     PROFILE_ID_FIELD_NUMBER: _ClassVar[int]
     ASSESSMENT_KEY_FIELD_NUMBER: _ClassVar[int]
     ASSESSMENT_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -32,6 +32,7 @@ class ScoringProfilePublished(_message.Message):
     REACHABLE_SCORES_FIELD_NUMBER: _ClassVar[int]
     PUBLISHED_AT_FIELD_NUMBER: _ClassVar[int]
     CEILINGS_FIELD_NUMBER: _ClassVar[int]
+    TEMPLATE_KEY_FIELD_NUMBER: _ClassVar[int]
     profile_id: str
     assessment_key: str
     assessment_version: int
@@ -42,7 +43,8 @@ class ScoringProfilePublished(_message.Message):
     reachable_scores: _containers.RepeatedScalarFieldContainer[str]
     published_at: _timestamp_pb2.Timestamp
     ceilings: _containers.RepeatedCompositeFieldContainer[QuestionCeiling]
-    def __init__(self, profile_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., version: _Optional[int] = ..., scale: _Optional[_Union[Scale, str]] = ..., reachable_min: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_scores: _Optional[_Iterable[str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ceilings: _Optional[_Iterable[_Union[QuestionCeiling, _Mapping]]] = ...) -> None: ...
+    template_key: str
+    def __init__(self, profile_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., version: _Optional[int] = ..., scale: _Optional[_Union[Scale, str]] = ..., reachable_min: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_scores: _Optional[_Iterable[str]] = ..., published_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., ceilings: _Optional[_Iterable[_Union[QuestionCeiling, _Mapping]]] = ..., template_key: _Optional[str] = ...) -> None: ...
 
 class QuestionCeiling(_message.Message):
     __slots__ = ("question_key", "max_points")
