@@ -7,7 +7,7 @@ from kit.errors import InvalidEvent
 from kit.events import Event, Record, decode, registry
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 
-storable = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1)
+storable = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=90)
 
 
 @given(storable, storable, st.integers(0, 2**60))

@@ -355,9 +355,9 @@ def test_any_sequence_of_any_inputs_keeps_every_promise(world: Any, policy: dict
 
 
 def test_the_machine_knows_every_kind_of_input() -> None:
-    """Assignment moves nothing, and has its own tests."""
+    """Assignment moves nothing, and has its own tests; what waits for people has a machine of its own."""
     kinds = {each.__dataclass_fields__["kind"].default for each in Input.__args__}  # pyright: ignore[reportAttributeAccessIssue]
     assert kinds == {
         "submission", "observation", "command", "facts", "migration", "reassignment", "timer", "hold", "resume", "hop",
-        "void", "release", "assignment",
+        "void", "release", "assignment", "approval_answer", "proposal_answer",
     }  # fmt: skip

@@ -204,7 +204,7 @@ def read_waiting(message: StageDecided) -> WaitingRecord:
     approval = (
         WaitingMove(
             wire.required(move.approval_id, "approval_id"),
-            move.to_stage,
+            wire.required(move.to_stage, "to_stage"),
             move.asked_by,
             move.needed,
             tuple(move.approved_by),
@@ -214,7 +214,12 @@ def read_waiting(message: StageDecided) -> WaitingRecord:
         else None
     )
     proposals = (
-        ProposedMove(each.proposal_id, each.rule_id, each.to_stage, wire.moment(each.expires_at, "expires_at"))
+        ProposedMove(
+            wire.required(each.proposal_id, "proposal_id"),
+            wire.required(each.rule_id, "rule_id"),
+            wire.required(each.to_stage, "to_stage"),
+            wire.moment(each.expires_at, "expires_at"),
+        )
         for each in message.proposed
     )
     return WaitingRecord(
