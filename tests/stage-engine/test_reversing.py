@@ -135,6 +135,9 @@ class TestVoiding:
         assert made["earned_stage"] == "discovery"
         assert [r["code"] for r in made["reasons"]] == ["VOIDED", "NO_LONGER_SUPPORTED"]
         assert made["crm_target_stage"] == "discovery"
+        # What the CRM is told.
+        told = (await world_of.decisions(6))[-1].submission
+        assert (told.submission_id, told.voided, len(told.contributions)) == (first.submission_id, True, 0)
         replay = await admin.post(f"/v1/decisions/{made['decision_id']}/replay", expect=200)
         assert replay["identical"] is True
         # Scored anew by later points, it counts no more than before.

@@ -396,6 +396,8 @@ def stage_decided(
     opportunity are no evidence, and go no further."""
     opportunity = decision.opportunity
     foreign = any(reason.code is Code.NOT_OWNER for reason in decision.reasons)
+    if isinstance(given, VoidRequest) and decision.outcome is Outcome.ACCEPTED:
+        evidence = _voided(given, decision.decided_at)
     assert opportunity is not None
     return StageDecided(
         decision_id=str(decision_id),
@@ -435,6 +437,17 @@ def stage_decided(
         crm_expected_version=decision.crm_expected_version,
         object_type=object_type,
         move=_move_outcome(decision.move),
+    )
+
+
+def _voided(given: VoidRequest, at: datetime) -> SubmissionScored:
+    """What the CRM has to know of a submission that counts no more."""
+    return SubmissionScored(
+        submission_id=given.submission_id,
+        opportunity_id=given.opportunity_id,
+        captured_at=at,
+        received_at=at,
+        voided=True,
     )
 
 
