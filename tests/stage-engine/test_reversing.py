@@ -181,7 +181,7 @@ class TestReleasing:
         assert (listed["opportunity_id"], listed["quarantine_code"]) == ("o1", "CONTESTED")
         sync = (await admin.get("/v1/opportunities/o1"))["sync"]
         assert (sync["state"], sync["code"]) == ("quarantined", "CONTESTED")
-        assert sync["reason"].startswith("its stage went to and fro 1 times: flow-user set demo at ")
+        assert sync["reason"].startswith("its stage went to and fro once: flow-user set demo at ")
         path, body = "/v1/opportunities/o1/release", {"reason": "The flow is off.", "keep": "engine"}
         await Client(engine, tenant, *REP).post(path, body, match=1, expect=403)
         released = await admin.post(path, body, match=1)
