@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CONFLICT
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 from tests.builders import fact, mapped
 
@@ -54,6 +55,23 @@ class TestWrite:
         assert (confirmed.attempts, confirmed.revision) == (1, 1)
         shown = (await linked.service.client.get("/metrics")).text
         assert re.search(r"crm_freshness_seconds_count [1-9]", shown)
+
+    async def test_what_is_voided_later_keeps_its_answers_and_says_so(self, linked: Any, make: SimpleNamespace) -> None:
+        opportunity = await linked.created()
+        submission = make.scored(opportunity)
+        first = make.decision(opportunity, target="discovery", expected="prospecting", submission=submission)
+        voided = SubmissionScored(submission_id=submission.submission_id, voided=True)
+        voided.captured_at.GetCurrentTime()
+        back = make.decision(opportunity, 2, target="prospecting", expected="discovery", submission=voided)
+        await linked.decide(first)
+        await linked.state_of(opportunity, "ECHOED")
+        await linked.decide(back)
+        await linked.state_of(opportunity, "ECHOED", "ECHOED")
+        record = linked.record(opportunity)
+        (assessment,) = record["assessments"]
+        assert (record["StageName"], assessment["Status__c"]) == ("Prospecting", "Voided")
+        assert (assessment["Score__c"], len(assessment["answers"])) == (70, 5)
+        assert (record["Stagecraft_Score__c"], record["Stagecraft_Last_Assessed__c"][:4]) == (70, "2026")
 
     async def test_the_echo_is_not_observed(self, linked: Any, make: SimpleNamespace) -> None:
         opportunity = await linked.created()

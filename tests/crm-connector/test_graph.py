@@ -13,8 +13,10 @@ from crm_connector.salesforce import graph
 from crm_connector.salesforce.objects import STANDARD, subject_objects
 from crm_connector.salesforce.preflight import EVIDENCE_FIELDS
 from crm_connector.salesforce.rows import record_fields
+from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
+from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 
 BASE = "/services/data/v67.0"
 
@@ -47,6 +49,15 @@ class TestGraph:
         }
         assert len({node["referenceId"] for node in nodes}) == len(nodes)
         assert nodes[2]["body"]["Assessment__r"] == {"External_Id__c": "s1"}
+
+    def test_of_what_was_voided_the_assessment_is_marked_and_nothing_else_changes(self) -> None:
+        at = Timestamp(seconds=1_800_000_000)
+        evidence = read_evidence(SubmissionScored(submission_id="s1", captured_at=at, voided=True))
+        (found,) = graph.payload([CrmWrite("w1", "006A", None, evidence, {})], BASE, STANDARD)["graphs"]
+        subject, assessment = found["compositeRequest"]
+        assert subject["body"] == {"Stagecraft_Expected_Stage__c": None, "Stagecraft_Write_Id__c": "w1"}
+        assert assessment["url"].endswith("Stagecraft_Assessment__c/External_Id__c/s1")
+        assert assessment["body"] == {"Opportunity__c": "006A", "Status__c": "Voided"}
 
     @pytest.mark.parametrize(
         ("object_type", "name", "field"), [("lead", "Lead", "Status"), ("account", "Account", "Type")]

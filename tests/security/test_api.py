@@ -81,7 +81,7 @@ async def test_changes_without_if_match_are_refused(service, operations, tenant)
         given = {"json": BODIES[operation.name], "headers": service.headers(tenant)}
         answer = await service.client.request(operation.method, operation.url({}), **given)
         assert complaints_of(answer, {428: "precondition_required"}, operation.name) == []
-    assert len(guarded) == {"recommender": 0, "stage-engine": 13, "crm-connector": 2}.get(service.settings.service, 1)
+    assert len(guarded) == {"recommender": 0, "stage-engine": 19, "crm-connector": 2}.get(service.settings.service, 1)
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)

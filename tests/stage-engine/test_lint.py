@@ -267,6 +267,17 @@ class TestWaysBack:
         )
         assert found == ([code] if code else [])
 
+    def test_at_once_are_warned_about(self, world: Any) -> None:
+        base = {"rule_id": "back", "from_stage": "demo", "to_stage": "discovery", "back": True, "reason_code": "X"}
+        rule = {**base, **self.cell("< 3"), "mode": "auto"}
+        facts = [{"name": "account.health", "type": "decimal"}]
+
+        def codes(**given: Any) -> list[str]:
+            found = check(world.document(rules=[*world.document()["rules"], {**rule, **given}], facts=facts))
+            return [each.code for each in found if each.pointer.endswith("/lasting")]
+
+        assert (codes(), codes(lasting="3d"), codes(mode="propose")) == (["back_at_once"], [], [])
+
     @pytest.mark.parametrize("source", ["discovery", None])
     def test_alone_wait_until_it_lasts(self, world: Any, source: str | None) -> None:
         on = {**self.cell("> 5"), "from_stage": source, "lasting": "3d"}

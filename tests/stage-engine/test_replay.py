@@ -14,11 +14,14 @@ from stage_engine.domain.inputs import (
     Command,
     FactChange,
     HoldRequest,
+    Hop,
     Input,
     Observation,
+    ReleaseRequest,
     ResumeRequest,
     Submission,
     TimerFired,
+    VoidRequest,
 )
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import (
@@ -41,7 +44,8 @@ st.register_type_strategy(Decimal, st.decimals(allow_nan=False, allow_infinity=F
 class TestBytes:
     @given(
         st.builds(Submission) | st.builds(Observation) | st.builds(Command) | st.builds(FactChange)
-        | st.builds(TimerFired) | st.builds(HoldRequest) | st.builds(ResumeRequest) | st.builds(Assignment)
+        | st.builds(TimerFired) | st.builds(HoldRequest) | st.builds(ResumeRequest)
+        | st.builds(Hop) | st.builds(VoidRequest) | st.builds(ReleaseRequest) | st.builds(Assignment)
     )  # fmt: skip
     def test_an_input_reads_as_it_was_written(self, value: Input) -> None:
         document = encode_input(value)

@@ -135,6 +135,9 @@ class TestVoiding:
         assert made["earned_stage"] == "discovery"
         assert [r["code"] for r in made["reasons"]] == ["VOIDED", "NO_LONGER_SUPPORTED"]
         assert made["crm_target_stage"] == "discovery"
+        # What the CRM is told.
+        told = (await world_of.decisions(6))[-1].submission
+        assert (told.submission_id, told.voided, len(told.contributions)) == (first.submission_id, True, 0)
         replay = await admin.post(f"/v1/decisions/{made['decision_id']}/replay", expect=200)
         assert replay["identical"] is True
         # Scored anew by later points, it counts no more than before.
@@ -178,7 +181,7 @@ class TestReleasing:
         assert (listed["opportunity_id"], listed["quarantine_code"]) == ("o1", "CONTESTED")
         sync = (await admin.get("/v1/opportunities/o1"))["sync"]
         assert (sync["state"], sync["code"]) == ("quarantined", "CONTESTED")
-        assert sync["reason"].startswith("its stage went to and fro 1 times: flow-user set demo at ")
+        assert sync["reason"].startswith("its stage went to and fro once: flow-user set demo at ")
         path, body = "/v1/opportunities/o1/release", {"reason": "The flow is off.", "keep": "engine"}
         await Client(engine, tenant, *REP).post(path, body, match=1, expect=403)
         released = await admin.post(path, body, match=1)

@@ -11,6 +11,8 @@ import pytest
 from kit.facts import fact_of
 from kit.ids import utc_now
 from stagecraft.crm.v1 import record_observed_pb2 as crm
+from stagecraft.stage.v1.action_requested_pb2 import ActionRequested
+from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_ABANDONED
 from testing.service import ServiceUnderTest, eventually
 
 from tests.stage_engine import Client, Tenant, draft
@@ -255,7 +257,7 @@ ROWS = [
         cycle=2, reason="CRM_EDIT", actions=("enter_demo",), taken_back="lost"),
     Row("reassign to another pipeline", "reassign", "crm", _other_pipeline, "demo", at="discovery",
         guard=lambda d: d.edited("discovery", facts=[fact_of("opportunity.record_type", "Other")]),
-        reason="OTHER_PIPELINE", entered=0),
+        reason="OTHER_PIPELINE", entered=0, actions=("leave_discovery",)),
     Row("migrate to another version", "migrate", "person", _migrate, "talk", at="discovery", reason="MIGRATION",
         visits=0, entered=0),
 ]  # fmt: skip
@@ -266,6 +268,7 @@ def deal(world_of: Tenant, admin: Client, engine: ServiceUnderTest, tenant: str)
     return Deal(world_of, admin, Client(engine, tenant, "rep", "rita"))
 
 
+@pytest.mark.capability(36)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 async def test_each_kind_of_transition(deal: Deal, row: Row) -> None:
     await deal.world.publish_pipeline(**content(**row.pipeline))
@@ -357,3 +360,25 @@ async def test_a_hold_pauses_and_going_on_continues(deal: Deal) -> None:
     (timer,) = [t for t in now["timers"] if t["key"] == "in_demo"]
     assert timedelta(days=4) < _left(timer["due"]) < timedelta(days=6)
     assert (now["claimed_stage"], now["on_hold"], await deal.entered("demo")) == ("demo", False, 1)
+
+
+@pytest.mark.capability(70)
+async def test_walking_away_is_no_loss_and_is_written_to_a_field(deal: Deal) -> None:
+    """From unwanted business: its own outcome, with the reason in a field of the record."""
+    stages = content()["stages"]
+    field = {"name": "Disqualified_Reason__c", "value": "{move.reason}"}
+    stages[-1]["on_entry"] = [{"key": "classify", "kind": "field_update", "fields": [field]}]
+    await deal.world.publish_pipeline(**content(stages=stages))
+    await deal.seen("prospecting")
+    await deal.refused("command.reason_code", to_stage="walked_away")
+    made = await deal.moves(to_stage="walked_away", reason_code="NO_FIT")
+    assert (made["transition"]["kind"], made["transition"]["reason_code"]) == ("walk_away", "NO_FIT")
+    change = (await deal.world.changes(2))[-1]
+    assert (change.to_category, change.reason_code) == (CATEGORY_ABANDONED, "NO_FIT")
+    (asked,) = [e.message for e in await deal.world.service.events(ActionRequested, tenant=deal.world.tenant, count=1)
+                if e.message.action_key == "classify"]  # fmt: skip
+    assert [(each.name, each.value) for each in asked.fields] == [("Disqualified_Reason__c", "NO_FIT")]
+    stages = {s["key"]: s["claimed"]["opportunities"] for s in (await deal.admin.get("/v1/funnel"))["stages"]}
+    assert (stages["walked_away"], stages["closed_lost"]) == (1, 0)
+    reopened = await deal.post("reopen", {"reason_code": "CHANGED"})
+    assert reopened["transition"]["taken_back"]["category"] == "abandoned"

@@ -221,6 +221,7 @@ def read_evidence(scored: SubmissionScored) -> Evidence:
         submitted_by=scored.submitted_by,
         captured_at=wire.moment(scored.captured_at, "captured_at"),
         answers=answers,
+        voided=scored.voided,
     )
 
 

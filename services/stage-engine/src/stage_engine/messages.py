@@ -426,6 +426,8 @@ def stage_decided(
     Answers of a person who has no right to the opportunity are no evidence, and go no further."""
     opportunity = decision.opportunity
     foreign = any(reason.code is Code.NOT_OWNER for reason in decision.reasons)
+    if isinstance(given, VoidRequest) and decision.outcome is Outcome.ACCEPTED:
+        evidence = _voided(given, decision.decided_at)
     assert opportunity is not None
     return StageDecided(
         decision_id=str(decision_id),
@@ -521,6 +523,17 @@ def add_waiting(
                 proposal_id=id_, rule_id=each.rule_id, to_stage=each.to_stage, expires_at=each.expires_at
             )
         )
+
+
+def _voided(given: VoidRequest, at: datetime) -> SubmissionScored:
+    """What the CRM has to know of a submission that counts no more."""
+    return SubmissionScored(
+        submission_id=given.submission_id,
+        opportunity_id=given.opportunity_id,
+        captured_at=at,
+        received_at=at,
+        voided=True,
+    )
 
 
 def _reasons(reasons: Iterable[Reason]) -> list[decided.Reason]:

@@ -33,7 +33,8 @@ class AnswerLine:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A scored submission. `score` and `score_max` are in the profile's scale; None when incomplete."""
+    """A scored submission. `score` and `score_max` are in the profile's scale; None when incomplete. One that is
+    `voided` says only that what was written of it counts no more."""
 
     submission_id: str
     assessment_key: str
@@ -46,6 +47,7 @@ class Evidence:
     submitted_by: str
     captured_at: datetime
     answers: tuple[AnswerLine, ...]
+    voided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

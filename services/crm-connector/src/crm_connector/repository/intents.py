@@ -90,7 +90,7 @@ _DUE = text("""
             AND p.pipeline_key = w.pipeline_key
             AND p.version = w.pipeline_version
       ))
-      AND (w.evidence IS NULL OR w.created_at < :texts_awaited_since OR EXISTS (
+      AND (w.evidence IS NULL OR w.assessment_key = '' OR w.created_at < :texts_awaited_since OR EXISTS (
           SELECT
           FROM assessment_text t
           WHERE t.tenant_id = w.tenant_id

@@ -39,7 +39,7 @@ def record_fields(write: CrmWrite, about: SubjectObject) -> Fields:
         }
     if stage or write.sync_error:
         fields[objects.SYNC_ERROR] = write.sync_error or None
-    if evidence:
+    if evidence and not evidence.voided:
         fields[objects.LAST_ASSESSED] = _moment(evidence.captured_at)
         if evidence.score is not None:
             fields[objects.SCORE] = evidence.score
@@ -84,7 +84,9 @@ def _id_within(width: TextWidth, given: str) -> str:
 
 
 def assessment_fields(write: CrmWrite, evidence: Evidence) -> Fields:
-    """The assessment's record."""
+    """The assessment's record. Of one that was voided its answers stay as they are."""
+    if evidence.voided:
+        return {"Opportunity__c": write.opportunity_id, "Status__c": "Voided"}
     fields: Fields = {
         "Opportunity__c": write.opportunity_id,
         "Template_Key__c": evidence.assessment_key,

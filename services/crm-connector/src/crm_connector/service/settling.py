@@ -115,7 +115,8 @@ def _confirmed(
     uow: UnitOfWork, row: OpportunityRecord, write: QueuedWrite, stage: str, now: datetime
 ) -> OpportunityRecord:
     after = confirm(uow, row, write, write.write_id, now)
-    if write.evidence is not None:
+    # What was voided has no assessment of its own, and was received long ago.
+    if write.evidence is not None and write.assessment_key:
         uow.after_commit(partial(_show_freshness, write.evidence))
     if not stage:
         return after

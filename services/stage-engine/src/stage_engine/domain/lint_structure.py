@@ -97,6 +97,9 @@ def _direction_findings(pointer: str, rule: Rule, pipeline: Pipeline) -> Iterato
 
 def _lasting_findings(pointer: str, rule: Rule) -> Iterator[LintFinding]:
     if not rule.lasting:
+        if rule.back and rule.mode is RuleMode.AUTO:
+            text = f"{rule.rule_id} leads back the moment it holds; with `lasting` it waits until that has lasted"
+            yield warning("back_at_once", f"{pointer}/lasting", text)
         return
     if not rule.back:
         text = f"{rule.rule_id} leads on: only a rule that leads back waits until its conditions have lasted"

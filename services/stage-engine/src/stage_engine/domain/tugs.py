@@ -60,7 +60,8 @@ def contested(opportunity: Opportunity) -> Reason:
         f"{tug.by or 'Stagecraft'} set {tug.stage_key} at {tug.at:%H:%M:%S} UTC" for tug in opportunity.tugs[1:]
     )
     times = (len(opportunity.tugs) - 1) // 2
-    text = f"its stage went to and fro {times} times: {row}. Nothing is written until a person releases it"
+    often = "once" if times == 1 else f"{times} times"
+    text = f"its stage went to and fro {often}: {row}. Nothing is written until a person releases it"
     return Reason(Code.CONTESTED, "", None, text)
 
 

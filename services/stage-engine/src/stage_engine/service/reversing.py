@@ -123,6 +123,7 @@ def _remaining(subject: Opportunity, evidence: list[Submission], voided: Submiss
         if each.assessment_key == voided.assessment_key
         and each.submission_id not in gone
         and each.score is not None
+        and each.visit_no <= subject.visit_no
         and (each.entitled or each.submitted_by == subject.owner_id)
     ]
     return max(scores, key=lambda score: score.order, default=None)

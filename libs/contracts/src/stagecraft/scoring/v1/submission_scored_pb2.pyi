@@ -15,7 +15,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class SubmissionScored(_message.Message):
-    __slots__ = ("score_id", "submission_id", "opportunity_id", "assessment_key", "assessment_version", "profile_id", "profile_version", "scale", "score", "raw_points", "reachable_max", "reachable_min", "percent", "complete", "sections", "contributions", "visit", "submitted_by", "captured_at", "received_at", "scored_at", "attempt_no", "entitled", "move")
+    __slots__ = ("score_id", "submission_id", "opportunity_id", "assessment_key", "assessment_version", "profile_id", "profile_version", "scale", "score", "raw_points", "reachable_max", "reachable_min", "percent", "complete", "sections", "contributions", "visit", "submitted_by", "captured_at", "received_at", "scored_at", "attempt_no", "entitled", "move", "voided")
     SCORE_ID_FIELD_NUMBER: _ClassVar[int]
     SUBMISSION_ID_FIELD_NUMBER: _ClassVar[int]
     OPPORTUNITY_ID_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class SubmissionScored(_message.Message):
     ATTEMPT_NO_FIELD_NUMBER: _ClassVar[int]
     ENTITLED_FIELD_NUMBER: _ClassVar[int]
     MOVE_FIELD_NUMBER: _ClassVar[int]
+    VOIDED_FIELD_NUMBER: _ClassVar[int]
     score_id: str
     submission_id: str
     opportunity_id: str
@@ -64,7 +65,8 @@ class SubmissionScored(_message.Message):
     attempt_no: int
     entitled: bool
     move: _move_pb2.Move
-    def __init__(self, score_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., profile_id: _Optional[str] = ..., profile_version: _Optional[int] = ..., scale: _Optional[_Union[_scoring_profile_published_pb2.Scale, str]] = ..., score: _Optional[str] = ..., raw_points: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_min: _Optional[str] = ..., percent: _Optional[str] = ..., complete: _Optional[bool] = ..., sections: _Optional[_Iterable[_Union[SectionScore, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., move: _Optional[_Union[_move_pb2.Move, _Mapping]] = ...) -> None: ...
+    voided: bool
+    def __init__(self, score_id: _Optional[str] = ..., submission_id: _Optional[str] = ..., opportunity_id: _Optional[str] = ..., assessment_key: _Optional[str] = ..., assessment_version: _Optional[int] = ..., profile_id: _Optional[str] = ..., profile_version: _Optional[int] = ..., scale: _Optional[_Union[_scoring_profile_published_pb2.Scale, str]] = ..., score: _Optional[str] = ..., raw_points: _Optional[str] = ..., reachable_max: _Optional[str] = ..., reachable_min: _Optional[str] = ..., percent: _Optional[str] = ..., complete: _Optional[bool] = ..., sections: _Optional[_Iterable[_Union[SectionScore, _Mapping]]] = ..., contributions: _Optional[_Iterable[_Union[Contribution, _Mapping]]] = ..., visit: _Optional[_Union[_visit_pb2.Visit, _Mapping]] = ..., submitted_by: _Optional[str] = ..., captured_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., received_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., scored_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., attempt_no: _Optional[int] = ..., entitled: _Optional[bool] = ..., move: _Optional[_Union[_move_pb2.Move, _Mapping]] = ..., voided: _Optional[bool] = ...) -> None: ...
 
 class SectionScore(_message.Message):
     __slots__ = ("section", "points", "max_points", "percent")
