@@ -9,7 +9,7 @@ from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
 from stage_engine.models import migration, opportunity
 from stage_engine.settings import Settings
-from stage_engine.tasks import carry_migrations, check_replays, fire_timers, measure_gap, place_unplaced
+from stage_engine.tasks import carry_migrations, check_replays, fire_timers, measure_gap, place_unplaced, watch_breakers
 
 
 def create(settings: Settings | None = None) -> FastAPI:
@@ -19,7 +19,7 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Moves opportunities through their stages on evidence, and explains every decision",
         routers=ROUTERS,
         handlers=consumers.HANDLERS,
-        tasks=[check_replays, measure_gap, carry_migrations, place_unplaced, fire_timers],
+        tasks=[check_replays, measure_gap, carry_migrations, place_unplaced, fire_timers, watch_breakers],
         waiting=[
             Waiting("parked_events", parked, "parked_at"),
             Waiting("migrations", migration, "started_at", "finished_at IS NULL"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stage_engine.domain.approval import ROLES, Approval
+from stage_engine.domain.breaker import length_of
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.pipeline import Pipeline
@@ -16,6 +17,7 @@ def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iter
     yield from _never_asked(pipeline)
     yield from _ambiguous(pipeline)
     yield from _duration("/proposals_expire_after", pipeline.proposals_expire_after)
+    yield from _breaker(pipeline)
 
 
 def named_in(pipeline: Pipeline) -> frozenset[str]:
@@ -86,3 +88,19 @@ def _duration(pointer: str, text: str) -> Iterator[LintFinding]:
         duration_of(text)
     except ValueError as fault:
         yield error("duration_invalid", pointer, str(fault))
+
+
+def _breaker(pipeline: Pipeline) -> Iterator[LintFinding]:
+    breaker = pipeline.breaker
+    if breaker is None:
+        return
+    faults = 0
+    for name, text in (("window", breaker.window), ("trailing", breaker.trailing)):
+        try:
+            length_of(text)
+        except ValueError as fault:
+            faults += 1
+            yield error("duration_invalid", f"/breaker/{name}", str(fault))
+    if not faults and length_of(breaker.trailing) < length_of(breaker.window):
+        text = f"{breaker.trailing} is shorter than the window, so nothing usual is known; look back further"
+        yield error("breaker_without_baseline", "/breaker/trailing", text)

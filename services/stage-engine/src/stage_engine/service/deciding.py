@@ -13,7 +13,7 @@ from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages
 from stage_engine.domain.calendar import Calendar
-from stage_engine.domain.decision import Decision
+from stage_engine.domain.decision import Cause, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.inputs import HoldRequest, Input, Observation
@@ -36,6 +36,7 @@ from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.repository.pending import PendingRepository
+from stage_engine.service.breaking import BreakerWatch
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired
@@ -244,6 +245,9 @@ class Deciding:
 
     def _count(self, decided: Decided) -> None:
         count(decided.arrival.given, decided.decision)
+        move, pipeline = decided.decision.transition, decided.ruleset.pipeline
+        if move is not None and move.cause is Cause.RULE and pipeline.breaker is not None:
+            self._uow.resources.get(BreakerWatch).note(self._uow.tenant_id, pipeline.key, pipeline.breaker)
         self._uow.resources.get(Tenants).add(self._uow.tenant_id)
 
     def _as_it_is(self, opportunity: Opportunity, ruleset: Ruleset, at: datetime) -> OpportunityRecord:
