@@ -67,11 +67,12 @@ MAY_BE_EMPTY = {
     "StageDecided": {
         "pipeline_key", "reasons", "rule_id", "from_stage", "to_stage", "proposed_stage", "earned_stage", "margin",
         "near_misses", "submission", "change", "actor", "crm_target_stage", "crm_expected_stage", "object_type",
-        "move",
+        "move", "waiting", "proposed",
     },
     "StageRecommended": {"recommended_stage", "abstention_code", "probabilities"},
     "SubmissionScored": {"score", "sections", "contributions", "visit", "move"},
     "Visit": {"stage_key"},
+    "WaitingMove": {"asked_by", "rule_id", "approved_by"},
 }  # fmt: skip
 
 _EVIDENCE = {

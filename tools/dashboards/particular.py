@@ -164,7 +164,7 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
         title="Breakers that opened",
         unit=Unit.EVENTS,
         means="Rules moved unusually many opportunities of a pipeline. They only propose until a person has looked.",
-        do="Find the pipeline by `GET /v1/pipelines/{key}/modes`, which says why, and close its breaker once it is right.",
+        do="`GET /v1/pipelines/{key}/modes` says which and why. Close its breaker once its rules are right.",
         runbook="TransitionsAbnormal",
         queries=(Query(of.rate("stage_breakers_opened_total"), "opened"),),
     )
