@@ -21,12 +21,9 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import (
     ActionRecord,
-    ApprovalRecord,
-    ApproverRecord,
     DecisionRecord,
     FeedRecord,
     OpportunityRecord,
-    ProposalRecord,
     SettledAction,
     TransitionRecord,
 )
@@ -41,13 +38,7 @@ from stage_engine.service.calendars import Calendars
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired
 from stage_engine.service.recording_duty import assignment_records, obligation_records
-from stage_engine.service.recording_pending import (
-    approval_id,
-    approval_records,
-    approver_records,
-    proposal_id,
-    proposal_records,
-)
+from stage_engine.service.recording_pending import add_waiting, changed_by
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -175,20 +166,10 @@ class Deciding:
 
     async def _wait(self, made: Sequence[Decided]) -> None:
         """Write down what decisions changed of the moves that wait for people."""
-        tenant_id = self._uow.tenant_id
-        approvals: dict[UUID, ApprovalRecord] = {}
-        proposals: dict[UUID, ProposalRecord] = {}
-        approvers: dict[UUID, list[ApproverRecord]] = {}
-        for each in made:
-            pipeline = each.ruleset.pipeline
-            for found in approval_records(tenant_id, each.before, each.decision, pipeline):
-                approvals[found.approval_id] = found
-                approvers[found.approval_id] = approver_records(found, each.opportunity, pipeline)
-            for found in proposal_records(tenant_id, each.before, each.decision, pipeline):
-                proposals[found.proposal_id] = found
-        names = [name for of_one in approvers.values() for name in of_one]
-        await self._pending.keep_approvals(list(approvals.values()), names)
-        self._pending.keep_proposals(list(proposals.values()))
+        steps = ((each.before, each.decision, each.ruleset.pipeline) for each in made)
+        found = changed_by(self._uow.tenant_id, steps)
+        await self._pending.keep_approvals(found.approvals, found.approvers)
+        self._pending.keep_proposals(found.proposals)
 
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)
@@ -225,12 +206,7 @@ class Deciding:
             record = transition_record(decision, opportunity, transition_id, decision_id, ruleset)
         given, object_type = arrival.given, ruleset.pipeline.object_type
         message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type)
-        asked, before = opportunity.approval_request, decided.before
-        if asked is not None or opportunity.proposals or (before and (before.approval_request or before.proposals)):
-            of = self._uow.tenant_id, opportunity.opportunity_id
-            waiting = "" if asked is None else str(approval_id(*of, asked))
-            proposed = [str(proposal_id(*of, each)) for each in opportunity.proposals.values()]
-            messages.add_waiting(message, before, opportunity, waiting, proposed)
+        add_waiting(message, self._uow.tenant_id, decided.before, opportunity)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)
