@@ -245,6 +245,43 @@ async def test_what_is_queued_is_judged_in_the_mode_that_is_in_force_then(
     await replays(who.mona)
 
 
+@pytest.mark.capability(25)
+async def test_a_milestone_is_kept_first_and_its_rule_goes_from_shadow_to_proposals_to_moves(
+    engine: ServiceUnderTest, world_of: Tenant, admin: Client
+) -> None:
+    budget = {"key": "budget", "name": "Budget", "conditions": [{"fact": "opportunity.amount", "cell": ">= 500"}]}
+    stages = [{**s, "milestones": [budget]} if s["key"] == "prospecting" else s for s in draft()["stages"]]
+    first = {**draft()["rules"][0], "conditions": [{"fact": "milestones.budget", "cell": "true"}], "mode": "off"}
+    who = await begun(engine, world_of, stages=stages, rules=[first, *draft()["rules"][1:]])
+    path = f"/v1/pipelines/field_example/rules/{RULE}/mode"
+
+    async def agreed(name: str, amount: str = "1000") -> dict[str, Any]:
+        """An opportunity whose budget is agreed a moment after it was seen, and the decision on that."""
+        for seen in ("100", amount):
+            await world_of.observe(name, "prospecting", amount=seen)
+
+        async def decided_on() -> Any:
+            found = (await admin.get(f"/v1/opportunities/{name}/decisions"))["items"]
+            assert len(found) >= 2
+            return found[1]
+
+        return await eventually(decided_on)
+
+    crawls = await agreed("o1")
+    assert (crawls["transition"], crawls["reasons"]) == (None, [])
+    assert (await admin.get("/v1/opportunities/o1"))["milestones"]["budget"]["count"] == 1
+    await admin.call("PUT", path, 200, {"mode": "shadow", "reason": "watch it"}, match=0)
+    shadow = await agreed("o2")
+    assert (shadow["transition"], shadow["reasons"][0]["code"]) == (None, "RULE_SHADOW")
+    await admin.call("PUT", path, 200, {"mode": "propose", "reason": "it was right"}, match=1)
+    assert (await agreed("o3"))["outcome"] == "proposed"
+    (proposal,) = (await who.mona.get("/v1/proposals?state=open"))["items"]
+    assert (proposal["opportunity_id"], proposal["why"]) == ("o3", {"milestones.budget": "true"})
+    assert (await who.mona.post(f"/v1/proposals/{proposal['proposal_id']}/accept", {}))["to_stage"] == "discovery"
+    await admin.call("PUT", path, 200, {"mode": "auto", "reason": "people agree with it"}, match=2)
+    assert (await agreed("o4"))["transition"]["to_stage"] == "discovery"
+
+
 async def test_an_approval_that_no_one_can_give_is_not_published(world_of: Tenant, admin: Client) -> None:
     await people(world_of)
     content = gated({"approvers": {"people": ["cfo", "gone"]}, "needed": 3})

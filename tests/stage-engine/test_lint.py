@@ -468,20 +468,27 @@ class TestApprovals:
     def test_one_that_no_one_can_give(self, world: Any, approval: dict[str, Any], code: str, pointer: str) -> None:
         stages = [dict(s) for s in world.document()["stages"]]
         stages[1]["approval"] = _approvals(approval)
-        pipeline = world.pipeline(stages=stages)
+        pipeline = world.pipeline(stages=stages, crm_edit_policy="validate_then_adopt")
         found = [(f.code, f.pointer) for f in approval_findings(pipeline, frozenset({"cfo"}))]
         assert found == [(code, f"/stages/1/approval/{pointer}")]
 
     def test_one_that_is_hardly_asked_for(self, world: Any) -> None:
         stages = [{**s, "approval": _approvals({})} for s in world.document()["stages"]]
         found = [(f.code, f.pointer) for f in approval_findings(world.pipeline(stages=stages), None)]
-        assert found == [("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)]
+        assert found == [
+            *(("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)),
+            ("approval_not_asked_in_crm", "/crm_edit_policy"),
+        ]
 
     def test_one_step_asks_for_one(self, world: Any) -> None:
         rules = world.document()["rules"]
         twin = {**rules[0], "rule_id": "twin", "approval": _approvals({}, needed=2)}
         rules[0]["approval"] = _approvals({})
-        findings = list(approval_findings(world.pipeline(rules=[*rules, twin], proposals_expire_after="x"), None))
+        findings = list(
+            approval_findings(
+                world.pipeline(rules=[*rules, twin], proposals_expire_after="x", crm_edit_policy="revert"), None
+            )
+        )
         assert [(f.code, f.pointer) for f in findings] == [
             ("approval_ambiguous", f"/rules/{len(rules)}/approval"), ("duration_invalid", "/proposals_expire_after"),
         ]  # fmt: skip

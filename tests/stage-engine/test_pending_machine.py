@@ -122,7 +122,8 @@ class Pending(RuleBasedStateMachine):
         self.attempt += 1
         stage = self.compiled.pipeline.stage(self.subject.stage_key)
         key = stage.assessment_keys[0] if stage.assessment_keys else "prospecting"
-        self.tell(self.world.submission(key, score, self.subject, attempt_no=self.attempt, submitted_by=who))
+        at = {"captured_at": self.now, "received_at": self.now, "attempt_no": self.attempt, "submitted_by": who}
+        self.tell(self.world.submission(key, score, self.subject, **at))
 
     @rule(to=st.sampled_from(STAGES), who=PEOPLE, override=st.booleans())
     def commanded(self, to: str, who: str, override: bool) -> None:

@@ -149,6 +149,7 @@ def test_what_is_accepted_still_has_to_be_approved(world: Any) -> None:
         Outcome.PROPOSED, "prospecting", [ProposalState.ACCEPTED],
     )  # fmt: skip
     asked = after(accepted)
+    assert asked.proposals == {}
     assert codes(world.decide(asked, answer(asked, "mona"), rules)) == [Code.NOT_APPROVER]
     assert world.decide(asked, answer(asked, "mona", Answer.WITHDRAW), rules).ended_requests[0].state is (
         ApprovalState.WITHDRAWN

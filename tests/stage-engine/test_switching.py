@@ -28,7 +28,7 @@ async def test_a_rule_is_switched_for_all_versions_at_the_next_decision(world_of
     await world_of.observe("o2", "prospecting")
     await world_of.decisions(2)
     assert (await admin.get(f"{PATH}/modes")) == {
-        "pipeline_key": "field_example", "revision": 0, "automation": True, "switched": [],
+        "pipeline_key": "field_example", "revision": 0, "automation": True, "breaker_open": False, "switched": [],
     }  # fmt: skip
     body = {"mode": "propose", "reason": "it moved too many"}
     now = await admin.call("PUT", RULE, 200, body, match=0)

@@ -160,6 +160,14 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
         queries=(Query(of.rate("stage_transitions_total", "cause"), "{{cause}}"),),
         stacked=True,
     )
+    breakers = Panel(
+        title="Breakers that opened",
+        unit=Unit.EVENTS,
+        means="Rules moved unusually many opportunities of a pipeline. They only propose until a person has looked.",
+        do="`GET /v1/pipelines/{key}/modes` says which and why. Close its breaker once its rules are right.",
+        runbook="TransitionsAbnormal",
+        queries=(Query(of.rate("stage_breakers_opened_total"), "opened"),),
+    )
     timers = Panel(
         title="Lateness of timers",
         unit=Unit.SECONDS,
@@ -172,7 +180,7 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
         ),
         limits=Limits(300, 3600),
     )
-    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves, timers)
+    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves, breakers, timers)
 
 
 def _crm_connector(of: Scope) -> tuple[Panel, ...]:

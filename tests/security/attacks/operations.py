@@ -93,6 +93,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "start_migration": {},
     "switch_rule": {"mode": "off", "reason": "an attack"},
     "switch_automation": {"enabled": False, "reason": "an attack"},
+    "switch_breaker": {"open": True, "reason": "an attack"},
     "check_stages": {"pipeline_key": "sales", "stages": [{"key": "demo", "name": "Demo", "category": "open"}]},
     "create_scoring_profile": {"assessment_key": "prospecting", "assessment_version": 1, "profile": _PROFILE},
     "replace_scoring_profile": {"title": "Points", "profile": _PROFILE},

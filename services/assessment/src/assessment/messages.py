@@ -200,19 +200,6 @@ def read_decision(event: Received[StageDecided]) -> DecisionRecord:
 
 def read_waiting(message: StageDecided) -> WaitingRecord:
     """What waits for people after a decision."""
-    move = message.waiting
-    approval = (
-        WaitingMove(
-            wire.required(move.approval_id, "approval_id"),
-            wire.required(move.to_stage, "to_stage"),
-            move.asked_by,
-            move.needed,
-            tuple(move.approved_by),
-            wire.moment(move.expires_at, "expires_at"),
-        )
-        if message.HasField("waiting")
-        else None
-    )
     proposals = (
         ProposedMove(
             wire.required(each.proposal_id, "proposal_id"),
@@ -222,10 +209,22 @@ def read_waiting(message: StageDecided) -> WaitingRecord:
         )
         for each in message.proposed
     )
+    approval = _waiting_move(message.waiting) if message.HasField("waiting") else None
     return WaitingRecord(
         opportunity_id=wire.required(message.opportunity_id, "opportunity_id"),
         waiting_no=message.decision_no,
         waiting=Waiting(approval, tuple(proposals)),
+    )
+
+
+def _waiting_move(move: decided.WaitingMove) -> WaitingMove:
+    return WaitingMove(
+        wire.required(move.approval_id, "approval_id"),
+        wire.required(move.to_stage, "to_stage"),
+        move.asked_by,
+        move.needed,
+        tuple(move.approved_by),
+        wire.moment(move.expires_at, "expires_at"),
     )
 
 

@@ -211,4 +211,5 @@ class ZenMatcher:
 def compiled(pipeline: Pipeline, modes: Modes = AS_PUBLISHED) -> Ruleset:
     """A pipeline version ready to decide with, its rules as they are in force."""
     as_switched = modes.applied(pipeline)
-    return Ruleset(as_switched, ZenMatcher(as_switched), modes.revision, automation=modes.automation)
+    matcher, opened = ZenMatcher(as_switched), modes.breaker_open
+    return Ruleset(as_switched, matcher, modes.revision, automation=modes.automation, breaker_open=opened)

@@ -16,6 +16,7 @@ from stage_engine.tasks import (
     fire_timers,
     measure_gap,
     place_unplaced,
+    watch_breakers,
 )
 
 
@@ -26,7 +27,15 @@ def create(settings: Settings | None = None) -> FastAPI:
         description="Moves opportunities through their stages on evidence, and explains every decision",
         routers=ROUTERS,
         handlers=consumers.HANDLERS,
-        tasks=[check_replays, measure_gap, carry_migrations, place_unplaced, fire_timers, begin_meetings],
+        tasks=[
+            check_replays,
+            measure_gap,
+            carry_migrations,
+            place_unplaced,
+            fire_timers,
+            begin_meetings,
+            watch_breakers,
+        ],
         waiting=[
             Waiting("parked_events", parked, "parked_at"),
             Waiting("migrations", migration, "started_at", "finished_at IS NULL"),

@@ -200,6 +200,7 @@ class TransitionRow(Base, table=True):
     __table_args__ = (
         Index("transition_revision", "tenant_id", "opportunity_id", "revision", unique=True),
         Index("transition_entry", "tenant_id", "pipeline_key", "to_stage", "changed_at"),
+        Index("transition_by_rule", "tenant_id", "pipeline_key", "changed_at", postgresql_where=text("cause = 'rule'")),
     )
 
     tenant_id: str = Field(primary_key=True)

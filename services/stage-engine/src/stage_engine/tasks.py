@@ -17,6 +17,7 @@ from sqlalchemy import text
 from stage_engine import telemetry
 from stage_engine.repository.activities import tenants_with_meetings
 from stage_engine.repository.timers import due_tenants
+from stage_engine.service.breaking import BreakerWatch, check
 from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import MigrationStarted, carry_page
 from stage_engine.service.placing import PipelinePublication
@@ -34,6 +35,7 @@ _PLACED_AT_ONCE = 200
 _TO_PLACE = text("SELECT tenant_id FROM placement ORDER BY started_at")
 # What another instance started, or left unfinished, is seen after this.
 _MIGRATION_SECONDS = 2.0
+_BREAKER_SECONDS = 1.0
 # How late a timer may fire although nothing else is to be done.
 _TIMER_SECONDS = 1.0
 # How late a meeting may count that has begun.
@@ -158,6 +160,20 @@ async def _begin(runtime: Runtime, tenant_id: str, now: datetime) -> None:
             if passes_by_itself(error) or not decide:
                 raise
             log.exception("%d meetings of %s cannot be decided on", size, tenant_id)
+
+
+async def watch_breakers(runtime: Runtime, stop: asyncio.Event) -> None:
+    """Look at the pipelines in which rules moved something, once a second at most."""
+    watch = runtime.resources.get(BreakerWatch)
+    while not stop.is_set():
+        for (tenant_id, key), breaker in watch.take().items():
+            try:
+                async with runtime.database.unit_of_work(tenant_id) as uow:
+                    await check(uow, key, breaker)
+            except Exception:
+                log.exception("the breaker of %s of %s will be looked at again", key, tenant_id)
+                watch.note(tenant_id, key, breaker)
+        await pause(stop, _BREAKER_SECONDS)
 
 
 async def carry_migrations(runtime: Runtime, stop: asyncio.Event) -> None:

@@ -101,6 +101,11 @@ def _won(
         text = f"{rule.rule_id} holds, and automation of {pipeline.key} is switched off"
         withheld = (Reason(Code.AUTOMATION_OFF, "", None, text),)
         return Ruling(Outcome.REJECTED, with_earned(opportunity, pipeline, winner), withheld + shadows, explanation)
+    if rules.breaker_open:
+        text = f"{rule.rule_id} holds, and rules of {pipeline.key} have moved unusually many: it only proposes"
+        held = (Reason(Code.BREAKER_OPEN, "", None, text),)
+        after = with_earned(opportunity, pipeline, winner)
+        return Ruling(Outcome.PROPOSED, after, held + shadows, explanation, proposed_stage=target)
     approvals = approvals_of(pipeline, opportunity.stage_key, target)
     if approvals:
         wanted = wish(opportunity, target, given.actor, now, rule.rule_id)

@@ -130,12 +130,20 @@ class Ruleset:
     """A pipeline version ready to decide with: its rules as we read them, and the engine."""
 
     def __init__(
-        self, pipeline: Pipeline, matcher: Matcher, modes_revision: int = 0, *, automation: bool = True
+        self,
+        pipeline: Pipeline,
+        matcher: Matcher,
+        modes_revision: int = 0,
+        *,
+        automation: bool = True,
+        breaker_open: bool = False,
     ) -> None:
         self.pipeline = pipeline
         self.modes_revision = modes_revision
         # Whether rules may move anything by themselves.
         self.automation = automation
+        # Whether those that would propose instead.
+        self.breaker_open = breaker_open
         self.tables = rules_by_stage(pipeline)
         # Criteria and milestones, by the names of their tables.
         self.demands = demands_by_stage(pipeline)

@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from stage_engine.domain.approval import ROLES, Approval
+from stage_engine.domain.breaker import length_of
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.finding import LintFinding, error, warning
-from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.pipeline import CrmEditPolicy, Pipeline
 
 
 def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iterator[LintFinding]:
@@ -14,8 +15,12 @@ def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iter
     for pointer, approval in _placed(pipeline):
         yield from _findings(pointer, approval, people)
     yield from _never_asked(pipeline)
+    if pipeline.asks_approval and pipeline.crm_edit_policy is CrmEditPolicy.ADOPT_AS_OVERRIDE:
+        text = "edits in the CRM count without approval; validate_then_adopt holds them to it as well"
+        yield warning("approval_not_asked_in_crm", "/crm_edit_policy", text)
     yield from _ambiguous(pipeline)
     yield from _duration("/proposals_expire_after", pipeline.proposals_expire_after)
+    yield from _breaker(pipeline)
 
 
 def named_in(pipeline: Pipeline) -> frozenset[str]:
@@ -86,3 +91,19 @@ def _duration(pointer: str, text: str) -> Iterator[LintFinding]:
         duration_of(text)
     except ValueError as fault:
         yield error("duration_invalid", pointer, str(fault))
+
+
+def _breaker(pipeline: Pipeline) -> Iterator[LintFinding]:
+    breaker = pipeline.breaker
+    if breaker is None:
+        return
+    faults = 0
+    for name, text in (("window", breaker.window), ("trailing", breaker.trailing)):
+        try:
+            length_of(text)
+        except ValueError as fault:
+            faults += 1
+            yield error("duration_invalid", f"/breaker/{name}", str(fault))
+    if not faults and length_of(breaker.trailing) < length_of(breaker.window):
+        text = f"{breaker.trailing} is shorter than the window, so nothing usual is known; look back further"
+        yield error("breaker_without_baseline", "/breaker/trailing", text)

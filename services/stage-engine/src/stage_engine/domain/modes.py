@@ -10,7 +10,7 @@ from stage_engine.domain.pipeline import Pipeline, RuleMode
 
 
 class Switch(StrEnum):
-    """What one switching sets: a rule's mode, or as its version says; automation as a whole."""
+    """What one switching sets: a rule's mode, or as its version says; automation as a whole; the breaker."""
 
     OFF = "off"
     SHADOW = "shadow"
@@ -19,6 +19,12 @@ class Switch(StrEnum):
     AS_PUBLISHED = "as_published"
     AUTOMATION_ON = "automation_on"
     AUTOMATION_OFF = "automation_off"
+    BREAKER_OPEN = "breaker_open"
+    BREAKER_CLOSED = "breaker_closed"
+
+
+# What the breaker is called where rules are called by their ids.
+BREAKER = "@breaker"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Modes:
     revision: int = 0
     rules: Mapping[str, RuleMode] = field(default_factory=dict)
     automation: bool = True
+    # Rules that would move by themselves propose instead.
+    breaker_open: bool = False
 
     def applied(self, pipeline: Pipeline) -> Pipeline:
         """The version with its rules as they are in force."""
@@ -57,6 +65,8 @@ class Modes:
                 yield warning("rule_mode_switched", f"/rules/{index}/mode", text)
         if not self.automation:
             yield warning("automation_off", "", "automation is switched off: no rule moves anything by itself")
+        if self.breaker_open:
+            yield warning("breaker_open", "", "the breaker is open: rules only propose until a person closes it")
 
 
 AS_PUBLISHED = Modes()
@@ -65,12 +75,13 @@ AS_PUBLISHED = Modes()
 def in_force(history: Sequence[Switching]) -> tuple[Switching, ...]:
     """The latest switching of each rule, and of automation, that differs from what versions say; by rule."""
     latest = {each.rule_id: each for each in sorted(history, key=lambda each: each.revision)}
-    usual = (Switch.AS_PUBLISHED, Switch.AUTOMATION_ON)
+    usual = (Switch.AS_PUBLISHED, Switch.AUTOMATION_ON, Switch.BREAKER_CLOSED)
     return tuple(each for _, each in sorted(latest.items()) if each.switch not in usual)
 
 
 def modes_at(revision: int, history: Sequence[Switching]) -> Modes:
     """What was in force at this revision."""
     found = in_force([each for each in history if each.revision <= revision])
-    rules = {each.rule_id: RuleMode(each.switch.value) for each in found if each.rule_id}
-    return Modes(revision, rules, automation=all(each.rule_id for each in found))
+    rules = {each.rule_id: RuleMode(each.switch.value) for each in found if each.rule_id not in ("", BREAKER)}
+    opened = any(each.rule_id == BREAKER for each in found)
+    return Modes(revision, rules, automation=all(each.rule_id for each in found), breaker_open=opened)

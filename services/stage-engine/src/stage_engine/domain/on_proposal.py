@@ -83,8 +83,7 @@ def _accepted(
     approvals = approvals_of(pipeline, opportunity.stage_key, rule.to_stage)
     if approvals and not is_exempt(pipeline, given.actor, (given.role,)):
         wanted = wish(free, rule.to_stage, given.actor, now, rule.rule_id, accepted=True)
-        asked = asked_for(free, wanted, approvals, pipeline)
-        return replace(asked, explanation=ruling.explanation, ended_proposals=(end,))
+        return replace(asked_for(free, wanted, approvals, pipeline), ended_proposals=(end,))
     why, by = ruling.explanation, given.actor
     made = carried_out(free, pipeline, rule, now, why, None, accepted_by=by, reason_code=ACCEPTED)
     return replace(made, ended_proposals=(end,))

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from stage_engine.domain.actions import Action
 from stage_engine.domain.approval import Approval
+from stage_engine.domain.breaker import Breaker
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.clocks import Obligation, Timer
 from stage_engine.domain.facts import (
@@ -244,6 +245,8 @@ class Pipeline:
     reassign_after: str = ""
     # How long what rules propose is waited for.
     proposals_expire_after: str = "30d"
+    # When rules are held back for moving too many; None: never.
+    breaker: Breaker | None = None
     # Whether any move has to be approved.
     asks_approval: bool = field(init=False, repr=False, compare=False)
     # The business hours in force where a decision is made: not part of the version.

@@ -37,7 +37,8 @@ def with_pending(before: Opportunity, ruling: Ruling, rules: Ruleset, now: datet
 def _is_proposed(ruling: Ruling, rules: Ruleset) -> bool:
     """Whether a rule proposes, rather than asks for approval."""
     rule_id = ruling.explanation.rule_id
-    return any(rule.rule_id == rule_id and rule.mode is RuleMode.PROPOSE for rule in rules.pipeline.rules)
+    mode = next((rule.mode for rule in rules.pipeline.rules if rule.rule_id == rule_id), RuleMode.OFF)
+    return mode is RuleMode.PROPOSE or (mode is RuleMode.AUTO and rules.breaker_open)
 
 
 def _overtaken(ruling: Ruling, after: Opportunity, text: str) -> Ruling:

@@ -48,11 +48,22 @@ async def switch_automation(
     return _modes(key, found, response)
 
 
+@router.put("/pipelines/{key}/breaker", dependencies=[requires("pipelines:write")])
+async def switch_breaker(
+    key: Key, body: schemas.BreakerSwitchBody, uow: Uow, caller: Caller, response: Response
+) -> schemas.ModesOut:
+    """Close the breaker of the pipeline, so that rules move subjects again, or open it by hand. While it is open they
+    propose with BREAKER_OPEN; people move what they like. What was moved before it was closed counts no more."""
+    found = await SwitchingModes(uow, caller).breaker(key, opened=body.open, reason=body.reason)
+    return _modes(key, found, response)
+
+
 def _modes(key: str, found: InForce, response: Response) -> schemas.ModesOut:
     response.headers["ETag"] = etag(found.revision)
     return schemas.ModesOut(
         pipeline_key=key,
         revision=found.revision,
         automation=found.automation,
+        breaker_open=found.breaker_open,
         switched=[schemas.SwitchedOut.model_validate(each, from_attributes=True) for each in found.switched],
     )

@@ -2,14 +2,15 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
+from datetime import datetime
 
 from kit.database.rows import columns, records
 from kit.database.sets import among
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.modes import Switching
-from stage_engine.models import mode_switching, pipeline
+from stage_engine.models import mode_switching, pipeline, transition
 
 
 class ModeRepository:
@@ -34,6 +35,14 @@ class ModeRepository:
             .order_by(mode_switching.c.revision)
         )
         return await records(self._session, statement, Switching)
+
+    async def moved_by_rules(self, key: str, since: datetime, until: datetime) -> int:
+        """How many subjects of a pipeline rules moved in a time."""
+        of = transition.c
+        statement = select(func.count()).where(
+            of.pipeline_key == key, of.cause == text("'rule'"), of.changed_at >= since, of.changed_at < until
+        )
+        return (await self._session.execute(statement)).scalar_one()
 
     async def revisions(self, keys: Collection[str]) -> dict[str, int]:
         """The revision in force in each of these pipelines."""

@@ -28,10 +28,19 @@ class AutomationBody(BaseModel):
     reason: str = _REASON
 
 
+class BreakerSwitchBody(BaseModel):
+    """Whether rules only propose, because they moved unusually many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    open: bool
+    reason: str = _REASON
+
+
 class SwitchedOut(BaseModel):
     """One thing that is switched."""
 
-    rule_id: str = Field(description="empty: automation as a whole")
+    rule_id: str = Field(description="empty: automation as a whole; @breaker: the breaker")
     switch: Switch
     reason: str
     changed_at: datetime
@@ -44,4 +53,5 @@ class ModesOut(BaseModel):
     pipeline_key: str
     revision: int
     automation: bool
+    breaker_open: bool = Field(description="rules only propose until a person closes the breaker")
     switched: list[SwitchedOut]

@@ -207,6 +207,15 @@ class DeclaredFactBody(_Strict):
     unit: str = Field("", max_length=20, description="of its numbers", examples=["seats"])
 
 
+class BreakerBody(_Strict):
+    """When rules are held back for moving unusually many subjects: they propose until a person closes the breaker."""
+
+    window: str = Field("1h", max_length=8, examples=["1h"])
+    trailing: str = Field("7d", max_length=8, description="the time before the window, for what is usual")
+    times: int = Field(5, ge=2, le=1000, description="how many times as many as usual")
+    at_least: int = Field(50, ge=1, le=1_000_000, description="below that it never opens")
+
+
 class DraftBody(_Strict):
     """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft
     may have errors; publishing refuses them."""
@@ -235,6 +244,7 @@ class DraftBody(_Strict):
     on_other_pipeline: OtherPipelinePolicy = Field(
         OtherPipelinePolicy.STAY, description="when another pipeline applies that says no place for the stage"
     )
+    breaker: BreakerBody | None = Field(None, description="null: rules are never held back for moving too many")
     proposals_expire_after: str = Field("30d", max_length=8, description="how long what rules propose is waited for")
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")

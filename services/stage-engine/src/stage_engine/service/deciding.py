@@ -14,7 +14,7 @@ from kit.ids import derived, utc_now, uuid7
 from stage_engine import messages
 from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.calendar import Calendar
-from stage_engine.domain.decision import Decision
+from stage_engine.domain.decision import Cause, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.inputs import HoldRequest, Hop, Input, Observation
@@ -22,12 +22,9 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.records import (
     ActionRecord,
-    ApprovalRecord,
-    ApproverRecord,
     DecisionRecord,
     FeedRecord,
     OpportunityRecord,
-    ProposalRecord,
     SettledAction,
     TransitionRecord,
 )
@@ -37,19 +34,14 @@ from stage_engine.repository.obligations import ObligationRepository
 from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 from stage_engine.repository.pending import PendingRepository
+from stage_engine.service.breaking import BreakerWatch
 from stage_engine.service.calendars import Calendars
 from stage_engine.service.figures_kept import FiguresKept
 from stage_engine.service.own_actions import assignments_asked_for, settled_by
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
 from stage_engine.service.recording_actions import action_records, expired, owner_action
 from stage_engine.service.recording_duty import assignment_records, obligation_records
-from stage_engine.service.recording_pending import (
-    approval_id,
-    approval_records,
-    approver_records,
-    proposal_id,
-    proposal_records,
-)
+from stage_engine.service.recording_pending import add_waiting, changed_by
 from stage_engine.service.rulesets import Rulesets, Version
 from stage_engine.tenants import Tenants
 
@@ -190,20 +182,10 @@ class Deciding:
 
     async def _wait(self, made: Sequence[Decided]) -> None:
         """Write down what decisions changed of the moves that wait for people."""
-        tenant_id = self._uow.tenant_id
-        approvals: dict[UUID, ApprovalRecord] = {}
-        proposals: dict[UUID, ProposalRecord] = {}
-        approvers: dict[UUID, list[ApproverRecord]] = {}
-        for each in made:
-            pipeline = each.ruleset.pipeline
-            for found in approval_records(tenant_id, each.before, each.decision, pipeline):
-                approvals[found.approval_id] = found
-                approvers[found.approval_id] = approver_records(found, each.opportunity, pipeline)
-            for found in proposal_records(tenant_id, each.before, each.decision, pipeline):
-                proposals[found.proposal_id] = found
-        names = [name for of_one in approvers.values() for name in of_one]
-        await self._pending.keep_approvals(list(approvals.values()), names)
-        self._pending.keep_proposals(list(proposals.values()))
+        steps = ((each.before, each.decision, each.ruleset.pipeline) for each in made)
+        found = changed_by(self._uow.tenant_id, steps)
+        await self._pending.keep_approvals(found.approvals, found.approvers)
+        self._pending.keep_proposals(found.proposals)
 
     async def _assign(self, made: Sequence[Decided], now: datetime) -> None:
         """Carry out the assignments that decisions ask for: each is decided on in turn, and settled by what comes of
@@ -256,12 +238,7 @@ class Deciding:
         given, object_type = arrival.given, ruleset.pipeline.object_type
         owner = owner_action(decision, decision_id, object_type)
         message = messages.stage_decided(decision, decision_id, given, arrival.evidence, change, object_type, owner)
-        asked, before = opportunity.approval_request, decided.before
-        if asked is not None or opportunity.proposals or (before and (before.approval_request or before.proposals)):
-            of = self._uow.tenant_id, opportunity.opportunity_id
-            waiting = "" if asked is None else str(approval_id(*of, asked))
-            proposed = [str(proposal_id(*of, each)) for each in opportunity.proposals.values()]
-            messages.add_waiting(message, before, opportunity, waiting, proposed)
+        add_waiting(message, self._uow.tenant_id, decided.before, opportunity)
         self._publish(message, opportunity.decision_no, arrival)
         if change is not None:
             self._publish(change, opportunity.revision, arrival)
@@ -276,6 +253,9 @@ class Deciding:
 
     def _count(self, decided: Decided) -> None:
         count(decided.arrival.given, decided.decision)
+        move, pipeline = decided.decision.transition, decided.ruleset.pipeline
+        if move is not None and move.cause is Cause.RULE and pipeline.breaker is not None:
+            self._uow.resources.get(BreakerWatch).note(self._uow.tenant_id, pipeline.key, pipeline.breaker)
         self._uow.resources.get(Tenants).add(self._uow.tenant_id)
 
     def _as_it_is(self, opportunity: Opportunity, ruleset: Ruleset, at: datetime) -> OpportunityRecord:

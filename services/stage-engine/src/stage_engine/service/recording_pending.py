@@ -1,11 +1,13 @@
 """What is stored of moves that wait for people, beside the state of the opportunity."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 from kit.ids import derived
 
+from stage_engine import messages
 from stage_engine.domain.approving import approvals_of, approver_names
 from stage_engine.domain.decision import Decision, EndedProposal, EndedRequest
 from stage_engine.domain.opportunity import Opportunity
@@ -29,6 +31,44 @@ def _id(tenant_id: str, opportunity_id: str, what: str, number: int, at: datetim
     return derived(moment, f"{what} {(tenant_id, opportunity_id, number)}")
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """What some decisions changed of the moves that wait for people, each as it is after them."""
+
+    approvals: list[ApprovalRecord]
+    approvers: list[ApproverRecord]
+    proposals: list[ProposalRecord]
+
+
+def changed_by(tenant_id: str, steps: Iterable[tuple[Opportunity | None, Decision, Pipeline]]) -> Changed:
+    """What decisions changed, each with the opportunity before it and the pipeline that it rests on."""
+    approvals: dict[UUID, ApprovalRecord] = {}
+    approvers: dict[UUID, list[ApproverRecord]] = {}
+    proposals: dict[UUID, ProposalRecord] = {}
+    for before, decision, pipeline in steps:
+        for approval in approval_records(tenant_id, before, decision, pipeline):
+            approvals[approval.approval_id] = approval
+            approvers[approval.approval_id] = approver_records(approval, decision, pipeline)
+        for proposal in proposal_records(tenant_id, before, decision, pipeline):
+            proposals[proposal.proposal_id] = proposal
+    names = [each for of_one in approvers.values() for each in of_one]
+    return Changed(list(approvals.values()), names, list(proposals.values()))
+
+
+def add_waiting(
+    message: messages.StageDecided, tenant_id: str, before: Opportunity | None, opportunity: Opportunity
+) -> None:
+    """Tell with a decision what waits for people after it, where anything does or did."""
+    request = opportunity.approval_request
+    waited = before is not None and (before.approval_request is not None or bool(before.proposals))
+    if request is None and not opportunity.proposals and not waited:
+        return
+    subject_id = opportunity.opportunity_id
+    waiting = "" if request is None else str(approval_id(tenant_id, subject_id, request))
+    proposed = [str(proposal_id(tenant_id, subject_id, each)) for each in opportunity.proposals.values()]
+    messages.add_waiting(message, before, opportunity, waiting, proposed)
+
+
 def approval_records(
     tenant_id: str, before: Opportunity | None, decision: Decision, pipeline: Pipeline
 ) -> Iterator[ApprovalRecord]:
@@ -42,9 +82,9 @@ def approval_records(
         yield _approval(tenant_id, after, pipeline, request)
 
 
-def approver_records(record: ApprovalRecord, opportunity: Opportunity, pipeline: Pipeline) -> list[ApproverRecord]:
-    """Who may decide on a request, while it waits."""
-    request = opportunity.approval_request
+def approver_records(record: ApprovalRecord, decision: Decision, pipeline: Pipeline) -> list[ApproverRecord]:
+    """Who may decide on a request after a decision, while it waits."""
+    request = None if decision.opportunity is None else decision.opportunity.approval_request
     if request is None or record.state is not ApprovalState.PENDING or request.number != record.number:
         return []
     approvals = approvals_of(pipeline, request.from_stage, request.to_stage)

@@ -10,7 +10,7 @@ from kit.ids import utc_now
 
 from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
-from stage_engine.domain.modes import Switch, Switching, in_force, modes_at
+from stage_engine.domain.modes import BREAKER, Switch, Switching, in_force, modes_at
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.errors import PipelineInvalid, RuleNotFound
 from stage_engine.records import PipelineRecord
@@ -31,6 +31,10 @@ class InForce:
     @property
     def automation(self) -> bool:
         return all(each.rule_id for each in self.switched)
+
+    @property
+    def breaker_open(self) -> bool:
+        return any(each.rule_id == BREAKER for each in self.switched)
 
 
 class SwitchingModes:
@@ -72,6 +76,13 @@ class SwitchingModes:
         switch = Switch.AUTOMATION_ON if enabled else Switch.AUTOMATION_OFF
         return await self._keep(key, history, self._switched(found, _AUTOMATION, switch, reason))
 
+    async def breaker(self, key: str, *, opened: bool, reason: str) -> InForce:
+        """Let rules move again after the breaker has opened, or hold them back as if it had. It takes no revision."""
+        found = await self._authoring.one(key, for_update=True)
+        history = await self._repository.history(key, found.modes_revision)
+        switch = Switch.BREAKER_OPEN if opened else Switch.BREAKER_CLOSED
+        return await self._keep(key, history, self._switched(found, BREAKER, switch, reason))
+
     async def _keep(self, key: str, history: list[Switching], switched: Switching) -> InForce:
         before = in_force(history)
         after = in_force([*history, switched])
@@ -79,7 +90,8 @@ class SwitchingModes:
             return InForce(switched.revision - 1, before)
         await self._repository.add(key, switched)
         detail = {"rule_id": switched.rule_id, "to": switched.switch.value, "reason": switched.reason}
-        action = "pipeline.rule_switched" if switched.rule_id else "pipeline.automation_switched"
+        what = {_AUTOMATION: "automation", BREAKER: "breaker"}.get(switched.rule_id, "rule")
+        action = f"pipeline.{what}_switched"
         await record(self._uow, self._caller, action, key, revision=switched.revision, **detail)
         return InForce(switched.revision, after)
 
