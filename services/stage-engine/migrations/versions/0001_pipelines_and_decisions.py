@@ -2,7 +2,7 @@
 assignments and partner feeds."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
-from stage_engine.models import Base, migration, opportunity, placement
+from stage_engine.models import Base, action, migration, opportunity, placement
 
 revision = "0001"
 down_revision = None
@@ -15,5 +15,6 @@ def upgrade() -> None:
     create_tables("stage_engine", *Base.metadata.sorted_tables, append_only=append_only)
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank", "tenant_id", "due_at")
     let_relay_count("stage_engine", opportunity, *seen)
+    let_relay_count("stage_engine", action, "state", "requested_at")
     let_relay_count("stage_engine", placement, "tenant_id", "started_at")
     let_relay_count("stage_engine", migration, "tenant_id", "migration_id", "started_at", "finished_at")

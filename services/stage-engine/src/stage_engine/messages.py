@@ -35,7 +35,7 @@ from stage_engine.domain.activities import Activity
 from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
+from stage_engine.domain.facts import ACCOUNT, ACCOUNT_TYPE, CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
     Assignment,
     Command,
@@ -233,11 +233,17 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
             if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
         ),
         object_type=wire.required(message.object_type, "object_type"),
+        account_id=_text_of(facts.get(ACCOUNT)),
+        account_type=_text_of(facts.get(ACCOUNT_TYPE)),
         mapped=tuple(
             MappedStage(wire.required(m.pipeline_key, "pipeline_key"), m.pipeline_version, m.stage_key)
             for m in message.mapped_stages
         ),
     )
+
+
+def _text_of(fact: SeenFact | None) -> str:
+    return fact.value if fact is not None and isinstance(fact.value, str) else ""
 
 
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:

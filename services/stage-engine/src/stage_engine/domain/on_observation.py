@@ -103,6 +103,8 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
     if given.number:
         last = LastObservation(given.number, given.stage_key, given.crm_stage, given.changed_by, given.committed_at)
     return before.changed(
+        account_id=given.account_id,
+        account_type=given.account_type,
         observed_stage=given.crm_stage,
         amount=given.amount,
         currency=given.currency,

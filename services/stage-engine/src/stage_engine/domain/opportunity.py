@@ -162,6 +162,9 @@ class Opportunity:
     owing: Mapping[str, Owing] = field(default_factory=dict)
     # Who was chosen, by role.
     assigned: Mapping[str, Assigned] = field(default_factory=dict)
+    # The account that it belongs to, and the type of account that it is or belongs to; empty where not known.
+    account_id: str = ""
+    account_type: str = ""
     # Owners that the CRM is asked for, the newest last, until it shows them.
     owners_asked_for: tuple[str, ...] = ()
 

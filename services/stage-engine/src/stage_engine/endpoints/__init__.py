@@ -12,6 +12,7 @@ from stage_engine.endpoints import (
     opportunities,
     partner_feeds,
     pipelines,
+    portfolio,
     releases,
     unplaced,
     versions,
@@ -23,6 +24,8 @@ ROUTERS = (
     releases.router,
     modes.router,
     partner_feeds.router,
+    # Before the accounts themselves: it is not the id of one.
+    portfolio.router,
     *opportunities.SUBJECTS,
     opportunities.decisions,
     *actions.ACTIONS,
