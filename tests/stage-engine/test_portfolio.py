@@ -83,7 +83,7 @@ async def test_accounts_by_type_stage_and_owner_with_what_is_open(world_of: Tena
     assert counted(await admin.get(f"{PATH}?by=owner&owner_id=ron&stage=discovery")).keys() == {"ron"}
     # One is put off, the next is too long in its stage.
     await admin.post(
-        "/v1/accounts/a1/hold", {"reason": "Budget freeze", "until": "2999-01-01T00:00:00Z"}, match=1, expect=200
+        "/v1/accounts/a1/hold", {"reason": "Budget freeze", "until": "2999-01-01T00:00:00Z"}, match=1, expect=201
     )
     await world_of.rows("UPDATE opportunity SET stalled_at = now() - interval '1 day' WHERE opportunity_id = 'a2'")
     [customers] = [each for each in (await admin.get(PATH))["groups"] if each["group"] == "Customer"]

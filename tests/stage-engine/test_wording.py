@@ -153,3 +153,21 @@ def test_what_is_owed_reads_as_a_person_says_it(world: Any) -> None:
         " activity.call.last_at.",
         "The pipeline: time without a touch after which another owner is chosen none becomes 14d.",
     ]
+
+
+def test_timers_come_change_and_go_with_what_they_ask_for(world: Any) -> None:
+    call = {"key": "call", "kind": "task", "text": "Call"}
+    quiet = {
+        "key": "quiet",
+        "after": "90d",
+        "starts": "after_fact",
+        "fact": "activity.last_touch_at",
+        "actions": [call],
+    }
+    one, two = (world.pipeline(timers=[each]) for each in (quiet, {**quiet, "after": "30d", "actions": []}))
+    new = "The pipeline, timer quiet is new, 90d after_fact activity.last_touch_at, asks for task: Call."
+    assert [each.text for each in differences(world.pipeline(), one)] == [new]
+    assert [each.text for each in differences(one, two)] == [
+        "The pipeline, timer quiet, action call is dropped: task: Call.",
+        "The pipeline, timer quiet: after 90d becomes 30d.",
+    ]
