@@ -21,7 +21,7 @@ from tests.stage_engine import Tenant
 pytestmark = pytest.mark.stack
 
 ROWS, AS_IF = 20_000, 1_000_000
-LARGE = ("opportunity", "obligation", "action", "activity_total", "decision")
+LARGE = ("opportunity", "obligation", "action", "decision")
 OWNERS = 500
 _COPIES = """
     INSERT INTO opportunity ({given}, {listed})
