@@ -62,8 +62,10 @@ async def publish_clocks(admin: Caller) -> None:
             key = stage["key"]
             call = {"key": f"call_{key}", "kind": "task", "text": "Call about {move.to}"}
             stage["timers"] = [{"key": f"due_{key}", "after": "0m", "actions": [call]}]
+    # One stays open until its stage is left, the other is missed at once: neither ends while a run is judged.
     document["obligations"] = [
-        {"key": "call", "name": "Call the customer", "within": "1m", "met_by": "activity.call.last_at"}
+        {"key": key, "name": "Call the customer", "within": within, "met_by": "activity.call.last_at"}
+        for key, within in (("call", "30d"), ("call_at_once", "0m"))
     ]
     await admin.post("stage-engine", "/v1/pipelines", document)
 
