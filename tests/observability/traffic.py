@@ -19,7 +19,7 @@ from tests.observability.live import SCRAPE_SECONDS, Observed, eventually
 
 SEED = 7
 STORY_OPPORTUNITIES = 150
-SPARE_OPPORTUNITIES = 144
+SPARE_OPPORTUNITIES = 148
 ROUNDS = 4
 PASS = {"hours": "over_5", "compliance": "yes"}
 
@@ -33,6 +33,7 @@ class Team:
     published: Published
     spare: list[str]
     user: str
+    colleague: str
 
     def take(self, count: int) -> list[str]:
         """Opportunities that nothing else uses."""
@@ -62,11 +63,11 @@ async def work(observed: Observed) -> Team:
     story = plan_story(invent_world(SEED, STORY_OPPORTUNITIES, utc_now().date()), SEED)
     console = OrgConsole(observed.http, observed.org_url)
     ids = await console.fill(story.world)
-    user = next(iter(ids.users.values()))
+    user, *_, colleague = ids.users.values()
     spare = await load_opportunities(observed, user, SPARE_OPPORTUNITIES)
     published = await publish_field_example(observed.admin)
     await import_opportunities(observed.admin)
-    team = Team(observed, console, published, spare, user)
+    team = Team(observed, console, published, spare, user, colleague)
     await _all_placed(observed, len(story.world.opportunities) + len(spare))
     observed.note("imported")
 
@@ -119,6 +120,7 @@ async def _ask_and_be_refused(team: Team) -> None:
     # Spread over some seconds: a rate is the difference of two scrapes.
     for _ in range(ROUNDS):
         await _put_off(team)
+        await _give_away(team)
         for url in observed.stack.urls.values():
             await _expect(observed, f"{url}/v1/audit-entries", 200)
             await _expect(observed, f"{url}/v1/audit-entries?limit=0", 422)
@@ -135,6 +137,13 @@ async def _put_off(team: Team) -> None:
     until = (utc_now() + timedelta(seconds=1)).isoformat()
     hold = {"reason": "The buyer is on the telephone.", "until": until}
     await team.observed.admin.post("stage-engine", f"{path}/hold", hold, if_match=found.headers["ETag"])
+
+
+async def _give_away(team: Team) -> None:
+    """An opportunity gets another owner by hand; the CRM is asked to show it."""
+    (opportunity,) = team.take(1)
+    body = {"person_id": team.colleague, "reason": "She knows the customer."}
+    await team.observed.admin.post("stage-engine", f"/v1/opportunities/{opportunity}/assign", body)
 
 
 async def _expect(observed: Observed, url: str, status: int, token: str = "") -> None:

@@ -41,6 +41,7 @@ ALLOWED = {
         "list_opportunities": _OWN,
         "list_leads": _OWN,
         "list_accounts": _OWN,
+        "get_portfolio": "counts of what they see, which is nothing",
         "list_unplaced": _OWN,
         "list_obligations": _OWN,
         "list_changes": _OWN,

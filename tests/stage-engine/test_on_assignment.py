@@ -5,7 +5,7 @@ from typing import Any
 
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.decision import Code, Outcome
-from stage_engine.domain.inputs import Assignment
+from stage_engine.domain.inputs import Assignment, Occasion
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import IDLE, first_due
 
@@ -56,6 +56,33 @@ class TestOnAssignment:
     def test_the_owner_of_before_that_is_seen_again_is_no_choice(self, world: Any) -> None:
         after = world.decide(assigned(world), world.observation("prospecting", owner_id="rita")).opportunity
         assert (after.assignee_id, after.assigned["owner"].by_person) == ("ron", False)
+
+    def test_whichever_owner_we_asked_for_comes_back_is_no_persons_choice(self, world: Any) -> None:
+        first = assigned(world)
+        second = world.decide(first, chosen(world, "zoe", id_="a2")).opportunity
+        assert second.owners_asked_for == ("ron", "zoe")
+        # The echo of the first comes when the second is chosen already.
+        echoed = world.decide(second, world.observation("prospecting", owner_id="ron")).opportunity
+        assert (echoed.owners_asked_for, echoed.assignee_id) == (("zoe",), "zoe")
+        both = world.decide(echoed, world.observation("prospecting", owner_id="zoe")).opportunity
+        assert (both.owners_asked_for, both.assigned["owner"].by_person) == ((), False)
+        # Nothing is on the way any more, so this is an edit.
+        edited = world.decide(both, world.observation("prospecting", owner_id="ron")).opportunity
+        assert (edited.assignee_id, edited.assigned["owner"].by_person) == ("ron", True)
+
+    def test_an_owner_whom_the_crm_shows_is_not_asked_for(self, world: Any) -> None:
+        assert assigned(world, "rita").owners_asked_for == ()
+
+    def test_an_action_is_over_whatever_comes_of_its_assignment(self, world: Any) -> None:
+        call = {"key": "give", "kind": "assign", "to": "zoe"}
+        rules = world.ruleset(on_first_sight=[call])
+        seen = world.decide(None, world.observation("prospecting", occasion=Occasion.CREATED), rules)
+        assert seen.opportunity.open_actions.keys() == {"give"}
+        for person_id in ("zoe", ""):
+            choice = Assigned("owner", person_id, "", "", "named", world.start)
+            given = Assignment("action:1", "o1", 0, (choice,), action=("give", 1))
+            after = world.decide(seen.opportunity, given, rules).opportunity
+            assert (after.open_actions, after.assigned.keys()) == ({}, {"owner"} if person_id else set())
 
     def test_what_is_left_alone_asks_for_another_owner_once(self, world: Any) -> None:
         rules = world.ruleset(reassign_after="14d")

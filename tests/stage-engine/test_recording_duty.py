@@ -5,11 +5,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import pytest
+from kit import wire
+from kit.ids import uuid7
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.calendar import DEFAULT
 from stage_engine.domain.inputs import Assignment, FactChange, Occasion
-from stage_engine.domain.owed import OwedState, Touch
+from stage_engine.domain.owed import Owed, OwedState, Touch
+from stage_engine.messages import stage_decided
+from stage_engine.service.recording_actions import owner_action
 from stage_engine.service.recording_duty import assignment_records, obligation_records
+from stagecraft.stage.v1.stage_decided_pb2 import OwedState as OwedOnTheWire
 
 OBLIGATION = {
     "key": "first_call", "name": "Call the lead", "within": "2bh", "met_by": "activity.call.last_at",
@@ -49,3 +55,23 @@ class TestAssignmentRecords:
         assert [(row.role, row.person_id, row.rules_version, row.object_type) for row in rows] == [
             ("owner", "ron", 7, "lead"), ("engineer", "ron", 7, "lead"),
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("state", list(OwedState))
+def test_a_decision_says_on_the_wire_who_was_chosen_and_what_is_owed(world: Any, state: OwedState) -> None:
+    seen = world.observation("prospecting", occasion=Occasion.CREATED)
+    made = world.decide(None, seen)
+    owed = Owed("call", world.start, world.at(120), "rita", state, world.at(5), "ron")
+    chosen = Assigned("owner", "ron", "web", "inside", "web holds", world.start)
+    subject = made.opportunity.changed(owners_asked_for=("ron",))
+    decision = replace(made, opportunity=subject, owed=(owed,), assigned=(chosen, replace(chosen, role="adviser")))
+    owner = owner_action(decision, uuid7(), "opportunity")
+    assert owner is not None
+    message = stage_decided(decision, uuid7(), seen, None, None, "opportunity", owner)
+    [told] = message.owed
+    assert wire.word(OwedOnTheWire, told.state, "state") == state
+    assert (told.key, told.owner_id, told.met_by) == ("call", "rita", "ron")
+    assert [(a.role, a.pool, a.action_id) for a in message.assigned] == [
+        ("owner", "inside", str(owner.action_id)), ("adviser", "inside", ""),
+    ]  # fmt: skip
+    assert owner_action(replace(decision, opportunity=made.opportunity), uuid7(), "opportunity") is None

@@ -90,6 +90,7 @@ class TestBackground:
 
         async def measured() -> None:
             assert await metric(own, "stage_open_opportunities") == 4
+            assert await metric(own, "stage_actions_open") == 0
 
         await eventually(measured)
         stop.set()

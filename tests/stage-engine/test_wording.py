@@ -166,3 +166,21 @@ def test_who_has_to_approve_is_said(world: Any) -> None:
     assert texts(world, stages=[*world.document()["stages"][:4], late, *world.document()["stages"][4:]]) == [
         "Late is a new stage, open, after Negotiation, with the approval of 1 of a manager of the owner, within 72h."
     ]
+
+
+def test_timers_come_change_and_go_with_what_they_ask_for(world: Any) -> None:
+    call = {"key": "call", "kind": "task", "text": "Call"}
+    quiet = {
+        "key": "quiet",
+        "after": "90d",
+        "starts": "after_fact",
+        "fact": "activity.last_touch_at",
+        "actions": [call],
+    }
+    one, two = (world.pipeline(timers=[each]) for each in (quiet, {**quiet, "after": "30d", "actions": []}))
+    new = "The pipeline, timer quiet is new, 90d after_fact activity.last_touch_at, asks for task: Call."
+    assert [each.text for each in differences(world.pipeline(), one)] == [new]
+    assert [each.text for each in differences(one, two)] == [
+        "The pipeline, timer quiet, action call is dropped: task: Call.",
+        "The pipeline, timer quiet: after 90d becomes 30d.",
+    ]

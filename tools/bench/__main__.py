@@ -19,6 +19,7 @@ from tools.bench.figures import FULL, QUICK, Size
 from tools.bench.growth import growth
 from tools.bench.report import FIGURES, NAMES, Report, say
 from tools.bench.system import System, system
+from tools.bench.timers import timers
 
 RESULTS = Path("bench/results.json")
 PAIRS = 3
@@ -35,6 +36,7 @@ ON_SYSTEM: dict[str, Callable[[Report, System, Size], None]] = {
     "pipeline_batch": figures.pipeline_batch,
     "pipeline_p99": figures.pipeline_p99,
     "cpu_per_change": figures.cpu_per_change,
+    "timers": lambda report, running, size: timers(report, running, size.opportunities),
     "http_submission": figures.http_submission,
 }
 

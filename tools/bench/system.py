@@ -40,6 +40,8 @@ BATCHES_AT_ONCE = 4
 PASSING = {"hours": "over_5", "compliance": "yes"}
 FAILING = {"hours": "two_to_four", "compliance": "yes"}
 CRM_ADAPTER = "STACK_CRM_ADAPTER"
+# How fast timers fire is measured, not bounded.
+UNBOUNDED = 1_000_000
 PATIENCE_SECONDS = 600.0
 POLL_SECONDS = 0.2
 # A write intent's time is its transaction's beginning; the reference stamps its rows when it inserts them.
@@ -243,16 +245,17 @@ def stack_of(run_dir: Path) -> Iterator[Stack]:
 
 def start(stack: Stack, crm_adapter: str = "recording") -> System:
     """Start it; it ends with this process, should that be killed."""
-    before = os.environ.get(CRM_ADAPTER)
-    # The supervisor, and with it the connector, inherits it.
-    os.environ[CRM_ADAPTER] = crm_adapter
+    given = {CRM_ADAPTER: crm_adapter, "TIMERS_PER_SECOND": str(UNBOUNDED)}
+    before = {name: os.environ.get(name) for name in given}
+    # The supervisor, and with it every service, inherits it.
+    os.environ.update(given)
     try:
         stack.up(owner_pid=os.getpid())
     finally:
-        if before is None:
-            del os.environ[CRM_ADAPTER]
-        else:
-            os.environ[CRM_ADAPTER] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
     return System(stack)
 
 

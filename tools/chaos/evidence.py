@@ -15,7 +15,9 @@ from sandbox.story.partner import TOPIC, Partner
 from sandbox.story.verify import EngineOpportunity, Evidence, Verdict, judge
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
+from tools.chaos.clocks import UNSETTLED, Owed, judge_clocks
 from tools.chaos.databases import Databases
 from tools.chaos.hostile import TENANT as HOSTILE
 from tools.chaos.poison import MARK
@@ -57,6 +59,7 @@ class Findings:
     doubled: int
     lost: int
     duplicates_seen: int
+    clocks: dict[str, int]
 
     @property
     def passed(self) -> bool:
@@ -82,6 +85,9 @@ class Outside:
         left |= await lags(self._kafka)
         if writes := await self._databases.value("crm-connector", OPEN_WRITES):
             left["writes to Salesforce"] = writes
+        for place, (service, query) in UNSETTLED.items():
+            if count := await self._databases.value(service, query):
+                left[place] = count
         engine, org = await self._engine(), await self._console.opportunities()
         judged = ((key, opportunity) for key, opportunity in engine.items() if key not in aside)
         different = sum(1 for key, opportunity in judged if CRM_STAGE.get(opportunity.stage_key) != org[key].stage_name)
@@ -91,7 +97,8 @@ class Outside:
 
     async def judge(self, journal: Journal) -> Findings:
         """Compare every side with every other."""
-        witness, partner, duplicates = await self._read_topics()
+        owed = Owed()
+        witness, partner, duplicates = await self._read_topics(owed)
         scores = await self._databases.counts("scoring", SCORES)
         decisions = await self._databases.counts("stage-engine", DECISIONS)
         verdict = judge(
@@ -114,8 +121,11 @@ class Outside:
             counts = await self._databases.counts(service, query)
             lost += [f"{service} has no {what} of {key}" for key in journal.accepted if not counts.get(key)]
             doubled += [f"{service} has {count} of {what} of {key}" for key, count in counts.items() if count > 1]
+        clocks = await judge_clocks(self._databases, self._console, owed)
+        lost += clocks.lost
+        doubled += clocks.doubled
         beyond = [*lost, *doubled, *journal.mistaken]
-        return Findings(verdict, tuple(beyond), len(doubled), len(lost), duplicates)
+        return Findings(verdict, tuple(beyond), len(doubled), len(lost), duplicates, clocks.figures)
 
     async def repeated_deliveries(self) -> int:
         """How many events are in their topic more than once."""
@@ -125,7 +135,7 @@ class Outside:
         rows = await self._databases.rows("stage-engine", OPPORTUNITIES)
         return {row[0]: EngineOpportunity(row[1], row[2], row[3], float(row[4] or 0)) for row in rows}
 
-    async def _read_topics(self) -> tuple[Witness, Partner, int]:
+    async def _read_topics(self, owed: Owed | None = None) -> tuple[Witness, Partner, int]:
         """What was published, what the partner got, and how many deliveries were repetitions."""
         witness, partner = Witness(), Partner()
         readers = {**witness.readers, TOPIC: partner.read}
@@ -139,7 +149,10 @@ class Outside:
             if (reader := readers.get(raw.topic)) is not None:
                 key = (raw.key or b"").decode()
                 record = Record(raw.topic, key, raw.value or b"", headers)
-                reader(decode(record, raw.partition, raw.offset), 0.0)
+                event = decode(record, raw.partition, raw.offset)
+                reader(event, 0.0)
+                if owed is not None and isinstance(event.message, StageDecided):
+                    owed.read(event.message)
         return witness, partner, sum(seen.values()) - len(seen)
 
 

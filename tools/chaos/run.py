@@ -24,6 +24,7 @@ from sandbox.story.world import Rep
 
 from tools.chaos.beside import Attack, slowed
 from tools.chaos.breaking import Breaker
+from tools.chaos.clocks import fired_in, publish_clocks
 from tools.chaos.databases import Databases
 from tools.chaos.disk import SmallDisk
 from tools.chaos.evidence import Findings, Outside
@@ -96,6 +97,7 @@ async def _prepare(plan: Plan, stack: Stack, disk: SmallDisk, http: AsyncClient,
     outside = Outside(kafka, databases, console)
     admin = Caller(http, stack.urls, stack.token(TENANT, "admin", "sales-ops"))
     ids = await console.fill(world)
+    await publish_clocks(admin)
     published = await publish_field_example(admin)
     await import_opportunities(admin)
 
@@ -212,6 +214,8 @@ class Run:
         found = await self.outside.judge(self.work.journal)
         outbox_left = await self.databases.outbox_left()
         self.faults += found.words
+        if not fired_in(found.clocks):
+            self.faults.append(f"no timer fired, or nothing came of it: {found.clocks}")
         figures = self._figures(found, outbox_left, time.monotonic() - began)
         figures["memory_mib"] = {name: [round(weight / 2**20, 1) for weight in seen] for name, seen in weights.items()}
         return Outcome(figures, self.faults)
@@ -237,6 +241,7 @@ class Run:
             "hostile_tenant": self.beside_hostile or dict(self.attack.answers),
             "salesforce_equal": found.verdict.salesforce_equal,
             "partner_exactly_once": found.verdict.partner_exactly_once,
+            "clocks": found.clocks,
             "full_disk": {"left_out": left_out} if left_out else {"writes_refused": breaker.writes_refused},
             "duration_s": round(seconds, 1),
             "faults": self.faults[:50],

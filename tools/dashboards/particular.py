@@ -180,7 +180,41 @@ def _stage_engine(of: Scope) -> tuple[Panel, ...]:
         ),
         limits=Limits(300, 3600),
     )
-    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves, breakers, timers)
+    return (outcomes, latency, faults, replays, *waiting, parked, quarantined, moves, breakers, timers, *_work(of))
+
+
+def _work(of: Scope) -> tuple[Panel, ...]:
+    """What decisions ask for, and what owners owe."""
+    actions = Panel(
+        title="Oldest open action",
+        unit=Unit.SECONDS,
+        means="How long the action that waits longest has waited. Each expires by itself in the time that its "
+        "pipeline gives it.",
+        do="List what is open with `/v1/actions?state=open` and see which kind no program carries out.",
+        runbook="WorkWaiting",
+        queries=(Query(of.wide("stage_actions_oldest_seconds"), "oldest"),),
+    )
+    waiting = Panel(
+        title="Open actions",
+        unit=Unit.COUNT,
+        means="Actions that decisions asked for and that are not settled.",
+        do="If it climbs, see whether the CRM connector or the program that carries them out is away.",
+        runbook="WorkWaiting",
+        queries=(Query(of.wide("stage_actions_open"), "open"),),
+    )
+    ended = Panel(
+        title="Actions and obligations by what became of them",
+        unit=Unit.EVENTS,
+        means="Actions that were settled, and obligations that were made or ended.",
+        do="If `refused` jumps, read the words of `/v1/actions?state=refused`; if `missed` jumps for all at once, see "
+        "whether activities still arrive from the CRM.",
+        runbook="WorkWaiting",
+        queries=(
+            Query(of.rate("stage_actions_settled_total", "state"), "action {{state}}"),
+            Query(of.rate("stage_obligations_total", "state"), "obligation {{state}}"),
+        ),
+    )
+    return (actions, waiting, ended)
 
 
 def _crm_connector(of: Scope) -> tuple[Panel, ...]:

@@ -166,6 +166,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
     await owner.tell("PipelinePublished")
     await owner.there("/stage-mappings/sales")
     run = await owner.call("POST", "/imports")
+    lead = await owner.call("POST", "/leads", BODIES["take_lead"])
     await owner.tell("StageDecided", decision_id=str(uuid4()), crm_target_stage="discovery")
     intent = await owner.one("/write-intents")
     async with owner.service.database.unit_of_work(OWNER) as uow:
@@ -176,6 +177,7 @@ async def _crm_connector(owner: Owner) -> dict[str, Any]:
     return {
         "pipeline_key": "sales",
         "import_id": run["import_id"],
+        "lead_id": lead["lead_id"],
         "opportunity_id": DEAL,
         "intent_id": intent["intent_id"],
     }

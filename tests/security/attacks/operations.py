@@ -137,6 +137,7 @@ BODIES: dict[str, dict[str, Any]] = {
             }
         ]
     },
+    "take_lead": {"idempotency_key": "k", "name": "Ada Lee", "company": "Acme Bank"},
     "create_partner_feed": {"partner_key": "n"},
     "put_field_mappings": {"facts": {"opportunity.lead_source": {"field": "LeadSource", "type": "text"}}},
     "put_stage_mapping": {"stages": {"prospecting": "Prospecting"}},

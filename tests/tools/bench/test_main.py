@@ -56,6 +56,6 @@ def test_every_figure_can_be_measured_and_leaves_nothing_behind(tmp_path, monkey
     results = {result["name"]: result for result in json.loads((tmp_path / "results.json").read_text())}
     assert sorted(results) == sorted(names)
     assert all(result["ours"] > 0 for result in results.values())
-    compared = {"pipeline_single", "pipeline_batch", "pipeline_p99", "http_submission"}
+    compared = {"pipeline_single", "pipeline_batch", "pipeline_p99", "timers", "http_submission"}
     assert {name for name, result in results.items() if result["ratio"]} == compared
     assert list(processes_of(str(tmp_path))) == []

@@ -116,6 +116,10 @@ class OrgConsole:
         page = await self._http.get(f"{self.url}/_sim/assessments", params={"offset": offset})
         return page.raise_for_status().json()
 
+    async def tasks(self) -> list[str]:
+        """The ids of the actions whose tasks the org holds, one entry for each task."""
+        return (await self._http.get(f"{self.url}/_sim/tasks")).raise_for_status().json()
+
     async def record(self, opportunity_id: str) -> dict[str, Any]:
         """One opportunity with its assessments, answers and history, by Salesforce's field names."""
         page = await self._http.get(f"{self.url}/_sim/opportunities", params={"id": opportunity_id})

@@ -2,7 +2,7 @@
 assignments and partner feeds."""
 
 from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
-from stage_engine.models import Base, activity, migration, opportunity, placement
+from stage_engine.models import Base, action, activity, migration, opportunity, placement
 
 revision = "0001"
 down_revision = None
@@ -16,5 +16,6 @@ def upgrade() -> None:
     seen = ("quarantined", "deleted", "updated_at", "category", "stage_rank", "earned_rank", "tenant_id", "due_at")
     let_relay_count("stage_engine", opportunity, *seen)
     let_relay_count("stage_engine", activity, "tenant_id", "kind", "done", "withdrawn", "occurred_at")
+    let_relay_count("stage_engine", action, "state", "requested_at")
     let_relay_count("stage_engine", placement, "tenant_id", "started_at")
     let_relay_count("stage_engine", migration, "tenant_id", "migration_id", "started_at", "finished_at")

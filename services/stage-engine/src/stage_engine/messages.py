@@ -34,10 +34,10 @@ from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 
 from stage_engine.domain.activities import Activity
-from stage_engine.domain.assigned import OWNER_ROLE
+from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TakenBack, TransitionKind
 from stage_engine.domain.explain import QUESTION_LIMIT
-from stage_engine.domain.facts import CRM, CURRENCY, FactInForce
+from stage_engine.domain.facts import ACCOUNT, ACCOUNT_TYPE, CRM, CURRENCY, FactInForce
 from stage_engine.domain.inputs import (
     ApprovalAnswer,
     Assignment,
@@ -62,6 +62,7 @@ from stage_engine.domain.inputs import (
 )
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import Owed
 from stage_engine.domain.pipeline import Category, Criterion, Need, Pipeline, RuleMode, SkipPolicy
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import ActionRecord, InstallRefusal, ReachRecord, SettledAction
@@ -249,11 +250,17 @@ def read_observation(event: Received[RecordObserved]) -> Observation:
             if fact.name not in (AMOUNT, CLOSE_DATE, CURRENCY)
         ),
         object_type=wire.required(message.object_type, "object_type"),
+        account_id=_text_of(facts.get(ACCOUNT)),
+        account_type=_text_of(facts.get(ACCOUNT_TYPE)),
         mapped=tuple(
             MappedStage(wire.required(m.pipeline_key, "pipeline_key"), m.pipeline_version, m.stage_key)
             for m in message.mapped_stages
         ),
     )
+
+
+def _text_of(fact: SeenFact | None) -> str:
+    return fact.value if fact is not None and isinstance(fact.value, str) else ""
 
 
 def read_confirmation(event: Received[CrmWriteConfirmed]) -> ConfirmedWrite:
@@ -467,30 +474,32 @@ def stage_decided(
         crm_expected_version=decision.crm_expected_version,
         object_type=object_type,
         move=_move_outcome(decision.move),
-        assigned=[
-            decided.Assigned(
-                role=a.role,
-                person_id=a.person_id,
-                rule_id=a.rule_id,
-                pool=a.pool,
-                reason=a.reason,
-                by_person=a.by_person,
-                action_id=str(owner.action_id) if owner is not None and a.role == OWNER_ROLE else "",
-            )
-            for a in decision.assigned
-        ],
-        owed=[
-            decided.Owed(
-                key=o.key,
-                made_at=o.made_at,
-                due_at=o.due,
-                owner_id=o.owner_id,
-                state=f"OWED_STATE_{o.state.name}",
-                met_at=o.met_at,
-                met_by=o.by,
-            )
-            for o in decision.owed
-        ],
+        assigned=[_assigned(each, owner) for each in decision.assigned],
+        owed=[_owed(each) for each in decision.owed],
+    )
+
+
+def _assigned(choice: Assigned, owner: ActionRecord | None) -> decided.Assigned:
+    return decided.Assigned(
+        role=choice.role,
+        person_id=choice.person_id,
+        rule_id=choice.rule_id,
+        pool=choice.pool,
+        reason=choice.reason,
+        by_person=choice.by_person,
+        action_id=str(owner.action_id) if owner is not None and choice.role == OWNER_ROLE else "",
+    )
+
+
+def _owed(owed: Owed) -> decided.Owed:
+    return decided.Owed(
+        key=owed.key,
+        made_at=owed.made_at,
+        due_at=owed.due,
+        owner_id=owed.owner_id,
+        state=f"OWED_STATE_{owed.state.name}",
+        met_at=owed.met_at,
+        met_by=owed.by,
     )
 
 

@@ -61,6 +61,7 @@ class PipelineVersionRow(Base, table=True):
     published_by: str
 
 
+OF_ACCOUNT = "account_id <> '' AND category = 'open' AND NOT deleted"
 LOAD = "category = 'open' AND NOT deleted"
 # Visits that a later move may still change.
 KEPT = "is_first OR left_at IS NULL"
@@ -95,6 +96,16 @@ class OpportunityRow(Base, table=True):
         Index("opportunity_to_confirm", "tenant_id", "opportunity_id", postgresql_where=text(TO_CONFIRM)),
         # What is due to close.
         Index("opportunity_closing", "tenant_id", "close_date", postgresql_where=text(LOAD)),
+        # The portfolio of accounts, and what is open with each.
+        Index(
+            "opportunity_accounts",
+            "tenant_id",
+            "owner_id",
+            "account_type",
+            "stage_key",
+            postgresql_where=text("object_type = 'account' AND NOT deleted"),
+        ),
+        Index("opportunity_of_account", "tenant_id", "account_id", postgresql_where=text(OF_ACCOUNT)),
         Index("opportunity_quarantined", "updated_at", postgresql_where=text("quarantined AND NOT deleted")),
         # Written again and again in place: with room in its page a row keeps its index entries.
         {"postgresql_with": {"fillfactor": 70}},
@@ -114,6 +125,8 @@ class OpportunityRow(Base, table=True):
     currency: str
     owner_id: str
     assignee_id: str
+    account_id: str = Field(sa_column_kwargs={"server_default": ""})
+    account_type: str = Field(sa_column_kwargs={"server_default": ""})
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -360,6 +373,8 @@ class ActionRow(Base, table=True):
     __table_args__ = (
         Index("action_subject", "tenant_id", "opportunity_id", "action_id"),
         Index("action_state", "tenant_id", "state", "action_id"),
+        # Those that are open, of all tenants.
+        Index("action_open", "requested_at", postgresql_where=text("state = 'open'")),
     )
 
     tenant_id: str = Field(primary_key=True)

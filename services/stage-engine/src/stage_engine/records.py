@@ -126,6 +126,8 @@ class OpportunityRecord:
     currency: str
     owner_id: str
     assignee_id: str
+    account_id: str
+    account_type: str
     deleted: bool
     quarantined: bool
     quarantine_code: str
@@ -511,3 +513,25 @@ class ProposalTotal:
     rule_id: str
     state: ProposalState
     proposals: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountGroup:
+    """Accounts of one type, stage or owner. `untouched` are those about which nothing was done that is known."""
+
+    group: str
+    accounts: int
+    on_hold: int
+    stalled: int
+    untouched: int
+    last_touch_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAmount:
+    """What is open with the accounts of a group, in one currency; `amount` None where none is known."""
+
+    group: str
+    currency: str
+    opportunities: int
+    amount: Decimal | None

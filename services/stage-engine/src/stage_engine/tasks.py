@@ -44,6 +44,7 @@ _UNDER_WAY = text("SELECT tenant_id, migration_id FROM migration WHERE finished_
 # A sample of so many pages shows the gap well enough, and costs the same however many opportunities there are.
 _SAMPLED_PAGES = 1000
 _PAGES = text("SELECT greatest(pg_relation_size('opportunity') / current_setting('block_size')::bigint, 1)")
+_ACTIONS = text("SELECT count(*), min(requested_at) FROM action WHERE state = 'open'")
 # The relay's role sees the columns of this statement for all tenants, and no others.
 _GAP = """
     SELECT count(*), count(*) FILTER (WHERE stage_rank > earned_rank)
@@ -83,7 +84,8 @@ async def check_one(runtime: Runtime, tenant_id: str, place: float) -> UUID | No
 
 
 async def measure_gap(runtime: Runtime, stop: asyncio.Event) -> None:
-    """Estimate once a minute how many opportunities are open, and how many are claimed further than they earned.
+    """Estimate once a minute how many opportunities are open, and how many are claimed further than they earned; and
+    count the actions that are open.
 
     Up to a thousand pages of the table are counted exactly; of a larger one, a sample of as many.
     """
@@ -91,6 +93,9 @@ async def measure_gap(runtime: Runtime, stop: asyncio.Event) -> None:
         async with runtime.database.as_relay() as connection:
             share = min(1.0, _SAMPLED_PAGES / (await connection.execute(_PAGES)).scalar_one())
             total, ahead = (await connection.execute(text(_GAP.format(percent=share * 100)))).one()
+            actions, oldest = (await connection.execute(_ACTIONS)).one()
+        telemetry.ACTIONS_OPEN.set(actions)
+        telemetry.ACTIONS_OLDEST.set(max(0.0, (utc_now() - oldest).total_seconds()) if oldest else 0)
         telemetry.OPEN.set(round(total / share))
         telemetry.OPEN_AHEAD.set(round(ahead / share))
         await pause(stop, _GAP_SECONDS)

@@ -18,7 +18,15 @@ OPEN = Gauge(
     "stage_open_opportunities", "Open opportunities of all tenants, estimated from a sample where there are many"
 )
 OPEN_AHEAD = Gauge("stage_open_opportunities_ahead", "Open opportunities claimed further than they earned: the optimism gap; a rise means that stages are set by hope")  # fmt: skip  # noqa: E501
+ACTIONS_OPEN = Gauge("stage_actions_open", "Actions that are not settled; a rise means that no program carries them out, or that the CRM is away")  # fmt: skip  # noqa: E501
+ACTIONS_OLDEST = Gauge("stage_actions_oldest_seconds", "How long the oldest open action has waited; a rise means that its kind has no program that carries it out")  # fmt: skip  # noqa: E501
+ACTIONS_SETTLED = Counter("stage_actions_settled_total", "Actions by what became of them; a rise of refused means that the CRM or a program does not take them, of expired that none carries them out", ["state"])  # fmt: skip  # noqa: E501
+OBLIGATIONS = Counter("stage_obligations_total", "Obligations as they were made and as they ended; a rise of missed means that people do not do what they owe, or that activities do not arrive", ["state"])  # fmt: skip  # noqa: E501
 
 # A series that first appears at 1 looks to Prometheus as if nothing had happened.
 for _outcome in ("same", "different", "failed"):
     REPLAYS.labels(_outcome)
+for _state in ("done", "refused", "expired"):
+    ACTIONS_SETTLED.labels(_state)
+for _state in ("open", "met", "late", "missed", "cancelled"):
+    OBLIGATIONS.labels(_state)

@@ -58,6 +58,7 @@ DEFAULT = FieldMapping(
             ("opportunity.probability", "Probability", NUMBER),
             ("opportunity.expected_revenue", "ExpectedRevenue", MONEY),
             ("opportunity.campaign", "CampaignId", TEXT),
+            ("opportunity.account_id", "AccountId", TEXT),
             ("opportunity.created_at", "CreatedDate", FactType.INSTANT),
             ("opportunity.last_activity_date", "LastActivityDate", DATE),
             ("account.industry", "Industry", TEXT),

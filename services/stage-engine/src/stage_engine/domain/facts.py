@@ -22,6 +22,8 @@ BUSINESS_AGE = "stage.age_business_days"
 ROTTING = "stage.rotting"
 STALLED = "stage.stalled"
 LAST_TOUCH = "activity.last_touch_at"
+# The account of an opportunity, and what kind of account one is.
+ACCOUNT, ACCOUNT_TYPE = "opportunity.account_id", "account.type"
 LAST_INBOUND = "activity.last_inbound_at"
 ACTIVITY_COUNT = "activity.count"
 ACTIVITY_KINDS = ("call", "email", "meeting", "task", "other")

@@ -127,6 +127,9 @@ class Observation:
     changed_by_roles: tuple[str, ...] = ()
     object_type: str = OPPORTUNITY
     mapped: tuple[MappedStage, ...] = ()
+    # The account of an opportunity, and the type of that, or of the account itself.
+    account_id: str = ""
+    account_type: str = ""
     kind: Literal["observation"] = "observation"
 
     def stage_in(self, pipeline: Pipeline) -> str | None:

@@ -94,6 +94,8 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
         last = LastObservation(given.number, given.stage_key, given.crm_stage, given.changed_by, given.committed_at)
     elsewhere = bool(before.other_pipeline) and pipeline.on_other_pipeline is OtherPipelinePolicy.QUARANTINE
     return before.changed(
+        account_id=given.account_id,
+        account_type=given.account_type,
         observed_stage=given.crm_stage,
         amount=given.amount,
         currency=given.currency,

@@ -160,6 +160,9 @@ class Opportunity:
     # The move that waits for approval, and what rules propose, by the rule.
     approval_request: ApprovalRequest | None = None
     proposals: Mapping[str, Proposal] = field(default_factory=dict)
+    # The account that it belongs to, and the type of account that it is or belongs to; empty where not known.
+    account_id: str = ""
+    account_type: str = ""
     # Owners that the CRM is asked for, the newest last, until it shows them.
     owners_asked_for: tuple[str, ...] = ()
 

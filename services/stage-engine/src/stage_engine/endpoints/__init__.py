@@ -15,6 +15,7 @@ from stage_engine.endpoints import (
     partner_feeds,
     pending,
     pipelines,
+    portfolio,
     processes,
     releases,
     reversals,
@@ -29,6 +30,8 @@ ROUTERS = (
     releases.router,
     modes.router,
     partner_feeds.router,
+    # Before the accounts themselves: it is not the id of one.
+    portfolio.router,
     *opportunities.SUBJECTS,
     opportunities.decisions,
     *actions.ACTIONS,

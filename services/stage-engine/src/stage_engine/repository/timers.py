@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 # From tenant to tenant along the index, however many timers each has.
-_TENANTS = text("""
+TENANTS = text("""
     WITH RECURSIVE tenant (tenant_id, due_at) AS (
         (
             SELECT tenant_id, due_at
@@ -52,7 +52,7 @@ class DueTenant:
 
 async def due_tenants(relay: AsyncConnection, now: datetime) -> Sequence[DueTenant]:
     """All of them, by how long the first has waited; seen with the relay's role."""
-    return [DueTenant(*row) for row in await relay.execute(_TENANTS, {"now": now})]
+    return [DueTenant(*row) for row in await relay.execute(TENANTS, {"now": now})]
 
 
 class TimerRepository:

@@ -39,7 +39,7 @@ from stage_engine.service.calendars import Calendars
 from stage_engine.service.figures_kept import FiguresKept
 from stage_engine.service.own_actions import assignments_asked_for, settled_by
 from stage_engine.service.recording import count, decision_record, opportunity_record, transition_record
-from stage_engine.service.recording_actions import action_records, expired, owner_action
+from stage_engine.service.recording_actions import action_records, count_settled, expired, owner_action
 from stage_engine.service.recording_duty import assignment_records, obligation_records
 from stage_engine.service.recording_pending import add_waiting, changed_by
 from stage_engine.service.rulesets import Rulesets, Version
@@ -178,7 +178,7 @@ class Deciding:
             if each.action_id in asked:
                 asked[each.action_id] = replace(asked[each.action_id], **asdict(each))
         self._actions.add(list(asked.values()))
-        await self._actions.settle([each for each in lapsed if each.action_id not in asked])
+        await self._settle([each for each in lapsed if each.action_id not in asked])
 
     async def _wait(self, made: Sequence[Decided]) -> None:
         """Write down what decisions changed of the moves that wait for people."""
@@ -200,7 +200,11 @@ class Deciding:
         ]
         done = await self.decide(arrivals)
         await self._uow.flush()
-        await self._actions.settle([settled_by(each.decision, each.arrival.given, now) for each in done])
+        await self._settle([settled_by(each.decision, each.arrival.given, now) for each in done])
+
+    async def _settle(self, found: Sequence[SettledAction]) -> None:
+        if found:
+            count_settled(self._uow, found, await self._actions.settle(found))
 
     async def _pinned(self, opportunity_ids: Sequence[str]) -> dict[Version, Ruleset]:
         found = (self._opportunities.get(each) for each in opportunity_ids)

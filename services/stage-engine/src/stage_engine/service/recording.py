@@ -38,6 +38,8 @@ def opportunity_record(opportunity: Opportunity, state: str, ruleset: Ruleset, a
         currency=opportunity.currency,
         owner_id=opportunity.owner_id,
         assignee_id=opportunity.assignee_id,
+        account_id=opportunity.account_id,
+        account_type=opportunity.account_type,
         deleted=opportunity.deleted,
         quarantined=opportunity.quarantined,
         quarantine_code=opportunity.quarantine_code,
@@ -121,6 +123,8 @@ def count(given: Input, decision: Decision) -> None:
         telemetry.TIMER_LATENESS.observe(max(0.0, (decision.decided_at - given.due).total_seconds()))
     if decision.transition is not None:
         telemetry.TRANSITIONS.labels(decision.transition.kind.value, decision.transition.cause.value).inc()
+    for owed in decision.owed:
+        telemetry.OBLIGATIONS.labels(owed.state.value).inc()
     codes = [reason.code for reason in decision.reasons]
     if isinstance(given, Observation) and Code.UNMAPPED_STAGE in codes:
         telemetry.QUARANTINED.inc()

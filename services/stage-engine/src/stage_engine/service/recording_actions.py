@@ -1,11 +1,14 @@
 """What is stored of the actions that a decision asks for."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from kit.database.unit_of_work import UnitOfWork
 from kit.ids import derived
 
+from stage_engine import telemetry
 from stage_engine.domain.actions import LONGEST_TEXT, ActionKind, ActionState, Phase
 from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.decision import Decision, Lapsed
@@ -87,6 +90,18 @@ def owner_action(decision: Decision, decision_id: UUID, object_type: str) -> Act
         settled_at=None,
         settled_by="",
     )
+
+
+def count_settled(uow: UnitOfWork, found: Iterable[SettledAction], done: Collection[UUID]) -> None:
+    """Count these, as far as they were open, once that is committed."""
+    states = Counter(each.state for each in found if each.action_id in done)
+
+    def count() -> None:
+        for state, number in states.items():
+            telemetry.ACTIONS_SETTLED.labels(state).inc(number)
+
+    if states:
+        uow.after_commit(count)
 
 
 def expired(lapsed: Lapsed, tenant_id: str, opportunity_id: str, at: datetime) -> SettledAction:

@@ -17,6 +17,7 @@ from stage_engine.records import ActionRecord, SettledAction
 from stage_engine.repository.actions import ActionRepository
 from stage_engine.schemas.actions import SettlementBody
 from stage_engine.service.deciding import Deciding
+from stage_engine.service.recording_actions import count_settled
 from stage_engine.service.rulesets import Rulesets
 
 
@@ -58,6 +59,7 @@ class Settling:
         """Opportunities are locked before their actions, as decisions lock them."""
         known = await self._deciding.load([each.opportunity_id for each in actions])
         done = await self._repository.settle(found)
+        count_settled(self._uow, found, done)
         changed: dict[str, Opportunity] = {}
         for action in actions:
             before = changed.get(action.opportunity_id) or known.get(action.opportunity_id)
