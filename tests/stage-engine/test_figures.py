@@ -2,17 +2,26 @@
 
 import csv
 import io
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from kit.ids import utc_now
-from sqlalchemy import text
 from stage_engine.domain.figures.catalogue import BY_KEY
 from stage_engine.endpoints.figures import safe_cell
+from testing.service import ServiceUnderTest
 
 from tests.builders import activity_observed, person_observed
 from tests.stage_engine import Client, Tenant, stamp
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
+    """A running engine in which managers see their team."""
+    yield await start_service("stage_engine", managers_see="team")
+
 
 LONG_AGO = utc_now() - timedelta(days=100)
 REPORTS = {"ann": "mona", "bob": "mona", "cat": "max"}
@@ -80,18 +89,16 @@ class TestFigures:
 
     @pytest.mark.capability(4)
     async def test_categories_are_uniform_and_amounts_are_kept_by_currency(
-        self, world_of: Tenant, admin: Client, engine: Any, tenant: str
+        self, world_of: Tenant, admin: Client
     ) -> None:
         await world_of.publish_pipeline(currency="EUR")
         due = (utc_now() + timedelta(days=5)).date().isoformat()
-        message: dict[str, Any] = {"owner_id": "ann"}
         for number, (stage, amount, currency) in enumerate(
             (("prospecting", "100", "EUR"), ("discovery", "50", "EUR"), ("prospecting", "7", "USD"))
         ):
-            await world_of.observe(f"d{number}", stage, amount=amount, currency=currency, **message)
+            given = {"owner_id": "ann", "amount": amount, "currency": currency, "close_date": due}
+            await world_of.observe(f"d{number}", stage, **given)
         await world_of.changes(3)
-        async with engine.database.unit_of_work(tenant) as uow:
-            await uow.session.execute(text("UPDATE opportunity SET close_date = CAST(:due AS date)"), {"due": due})
         since, until = utc_now().date().isoformat(), (utc_now() + timedelta(days=9)).date().isoformat()
         period = f"from={since}T00:00:00Z&to={until}T00:00:00Z"
         rows = (await admin.get(f"/v1/figures/forecast?group_by=category&{period}"))["rows"]

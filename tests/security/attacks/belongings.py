@@ -143,6 +143,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "decision_id": decision["decision_id"],
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
+        "figure_key": "optimism_gap",
         "scope": "tenant",
         "object_type": "lead",
     }
