@@ -50,7 +50,7 @@ async def told(world_of: Tenant) -> None:
 
 @pytest.mark.stack
 class TestFigures:
-    @pytest.mark.capability(75, 78)
+    @pytest.mark.capability(65, 75, 78)
     async def test_a_rep_sees_their_own_a_manager_the_team_and_all_with_formula_and_cases(
         self, engine: Any, world_of: Tenant, tenant: str
     ) -> None:
@@ -71,6 +71,13 @@ class TestFigures:
         assert (rows["ann"]["value"], rows["cat"]["value"]) == ("1", "0")
 
         admin = Client(engine, tenant)
+        # The step and its handler, and who converts best; defects are moves without what the pipeline asks for.
+        bob = await admin.get("/v1/opportunities/o1")
+        assert (bob["stage_key"], bob["owner_id"]) == ("discovery", "bob")
+        assert max(rows, key=lambda who: float(rows[who]["low"])) == "ann"
+        [by_crm] = (await admin.get("/v1/figures/adherence?group_by=path"))["rows"]
+        assert (by_crm["group"], by_crm["value"], by_crm["n"]) == ("crm", "0", 3)
+
         listed = await admin.get("/v1/figures")
         assert {each["key"] for each in listed["figures"]} == BY_KEY.keys()
         assert all(each["formula"] and each["censored"] and each["excluded"] for each in listed["figures"])
@@ -129,7 +136,7 @@ class TestFigures:
         assert problem["code"] == "group_unknown" and "person" in problem["detail"]
         assert (await admin.get("/v1/figures/win_rate"))["rows"] == []
 
-    @pytest.mark.capability(65, 79, 81)
+    @pytest.mark.capability(79, 81)
     async def test_people_are_coached_beside_their_team_and_the_funnel_goes_from_activities_to_wins(
         self, engine: Any, world_of: Tenant, tenant: str
     ) -> None:
