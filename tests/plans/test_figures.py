@@ -28,12 +28,13 @@ _OF_NOW = {"aging", "rotten_rate", "stalled_rate", "forecast", "forecast_earned"
            "business_time_to_meet"}  # fmt: skip
 _FILL = """
     INSERT INTO {table}
-    SELECT (jsonb_populate_record(one, jsonb_build_object(
+    SELECT (jsonb_populate_record(NULL::{table}, one.row || jsonb_build_object(
         'opportunity_id', 'x' || n, {number}, {times}
     ))).*
-    FROM (SELECT * FROM {table} WHERE tenant_id = '{tenant}' LIMIT 1) AS one, generate_series(1, {opportunities}) AS n,
-        generate_series(1, {visits}) AS k, LATERAL (SELECT now() - {days} * interval '1 day' +
-        ((n * 7 + k * 97) % {days}) * interval '1 day' AS at) AS moment
+    FROM (SELECT to_jsonb(t) AS row FROM {table} AS t WHERE tenant_id = '{tenant}' LIMIT 1) AS one,
+        generate_series(1, {opportunities}) AS n,
+        generate_series(1, {visits}) AS k,
+        LATERAL (SELECT now() - (1 + (n * 7 + k * 97) % {days}) * interval '1 day' AS at) AS moment
 """
 _TIMES = {
     "visit": ("'revision', k", "'entered_at', at, 'created_at', at, 'visit_no', k, 'is_first', k < 5,"

@@ -66,10 +66,11 @@ ALLOWED = {
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",
         "simulate_assignment_rules": "tried out on what they have, which is nothing",
+        "get_figure": "counts of their own tenant, which has nothing",
     },
 }
 # A manager of another team, and the one above this team who has left, see no more of it than a rep does.
-ALLOWED["manager"] = ALLOWED["left"] = {
+ALLOWED["manager"] = {
     **ALLOWED["rep"],
     "list_held_submissions": _OWN,
     "get_funnel": _NOTHING,
@@ -77,6 +78,8 @@ ALLOWED["manager"] = ALLOWED["left"] = {
     "get_not_report": "counts of what they see, which is nothing",
     "get_speed_to_lead": "counts of what they see, which is nothing",
 }
+# Who has left is a person of the CRM no more, and has no figures.
+ALLOWED["left"] = {name: why for name, why in ALLOWED["manager"].items() if name != "get_coaching"}
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
     "scoring": {"get_submission_score", "list_scores"},

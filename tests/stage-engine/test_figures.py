@@ -73,7 +73,7 @@ class TestFigures:
         admin = Client(engine, tenant)
         # The step and its handler, and who converts best; defects are moves without what the pipeline asks for.
         bob = await admin.get("/v1/opportunities/o1")
-        assert (bob["stage_key"], bob["owner_id"]) == ("discovery", "bob")
+        assert (bob["claimed_stage"], bob["owner_id"]) == ("discovery", "bob")
         assert max(rows, key=lambda who: float(rows[who]["low"])) == "ann"
         [by_crm] = (await admin.get("/v1/figures/adherence?group_by=path"))["rows"]
         assert (by_crm["group"], by_crm["value"], by_crm["n"]) == ("crm", "0", 3)
