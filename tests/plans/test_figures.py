@@ -28,13 +28,14 @@ _OF_NOW = {"aging", "rotten_rate", "stalled_rate", "forecast", "forecast_earned"
            "business_time_to_meet"}  # fmt: skip
 _FILL = """
     INSERT INTO {table}
-    SELECT (jsonb_populate_record(NULL::{table}, one.row || jsonb_build_object(
-        'opportunity_id', 'x' || n, {number}, {times}
-    ))).*
+    SELECT made.*
     FROM (SELECT to_jsonb(t) AS row FROM {table} AS t WHERE tenant_id = '{tenant}' LIMIT 1) AS one,
         generate_series(1, {opportunities}) AS n,
         generate_series(1, {visits}) AS k,
-        LATERAL (SELECT now() - (1 + (n * 7 + k * 97) % {days}) * interval '1 day' AS at) AS moment
+        LATERAL (SELECT now() - (1 + (n * 7 + k * 97) % {days}) * interval '1 day' AS at) AS moment,
+        LATERAL jsonb_populate_record(NULL::{table}, one.row || jsonb_build_object(
+            'opportunity_id', 'x' || n, {number}, {times}
+        )) AS made
 """
 _TIMES = {
     "visit": ("'revision', k", "'entered_at', at, 'created_at', at, 'visit_no', k, 'is_first', k < 5,"

@@ -134,6 +134,10 @@ class TestFigures:
         assert problem["code"] == "figure_not_found" and "win_rate" in problem["detail"]
         problem = await admin.get("/v1/figures/win_rate?group_by=rule", 422)
         assert problem["code"] == "group_unknown" and "person" in problem["detail"]
+        problem = await admin.get("/v1/figures/win_rate/records?group=ann", 422)
+        assert problem["code"] == "group_by_missing"
+        problem = await admin.get("/v1/figures/win_rate?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 422)
+        assert problem["code"] == "period_empty"
         assert (await admin.get("/v1/figures/win_rate"))["rows"] == []
 
     @pytest.mark.capability(79, 81)

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from stage_engine.domain.figures.catalogue import FIGURES, LEFT_OUT, Figure
 from stage_engine.domain.figures.kinds import Group
 from stage_engine.domain.pipeline import OPPORTUNITY
+from stage_engine.errors import GroupByMissing
 from stage_engine.repository.figures.counting import Case
 from stage_engine.schemas import figures as schemas
 from stage_engine.schemas.moments import Moment
@@ -89,6 +90,8 @@ async def list_figure_records(
     """The cases behind a figure, or behind its row `group` of `group_by`: counted, too young, left out. Opportunities
     that have gone to an owner whom the caller does not see still count for the one before, and are not listed."""
     seen = Owners.seen_by(caller)
+    if group is not None and group_by is None:
+        raise GroupByMissing
     place = None if group_by is None or group is None else (group_by, group)
     after = paging.after(str, int, str)
     found = await Figures(uow, seen).cases(figure_key, asked, place, after, paging.limit + 1, seen)
