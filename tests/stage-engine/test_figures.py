@@ -35,7 +35,7 @@ async def people(world_of: Tenant) -> None:
         pass
 
 
-async def told(world_of: Tenant) -> None:
+async def played(world_of: Tenant) -> None:
     """Three opportunities of three people: two advance, one of them is won, one is lost."""
     await world_of.publish_pipeline(currency="EUR", segment_fact="opportunity.type")
     await people(world_of)
@@ -54,7 +54,7 @@ class TestFigures:
     async def test_a_rep_sees_their_own_a_manager_the_team_and_all_with_formula_and_cases(
         self, engine: Any, world_of: Tenant, tenant: str
     ) -> None:
-        await told(world_of)
+        await played(world_of)
         path = "/v1/figures/conversion?group_by=person&horizon_days=30"
         seen = {
             (role, who): (await Client(engine, tenant, role, who).get(path))["rows"]
@@ -116,7 +116,7 @@ class TestFigures:
         assert [(row["currency"], row["value"]) for row in gap] == [("EUR", "0.3333"), ("USD", "0")]
 
     async def test_a_table_has_names_in_front_and_no_formulas(self, engine: Any, world_of: Tenant, tenant: str) -> None:
-        await told(world_of)
+        await played(world_of)
         headers = {**engine.headers(tenant), "Accept": "text/csv"}
         reply = await engine.client.get("/v1/figures/won_value?group_by=person", headers=headers)
         assert reply.headers["content-type"].startswith("text/csv")
@@ -144,7 +144,7 @@ class TestFigures:
     async def test_people_are_coached_beside_their_team_and_the_funnel_goes_from_activities_to_wins(
         self, engine: Any, world_of: Tenant, tenant: str
     ) -> None:
-        await told(world_of)
+        await played(world_of)
         for number, kind in enumerate((1, 3, 3)):
             message = activity_observed(
                 activity_id=f"a{number}", opportunity_id="o0", kind=kind, person_id="ann", occurred_at=LONG_AGO
