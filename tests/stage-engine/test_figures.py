@@ -128,6 +128,8 @@ class TestFigures:
         assert same.text == reply.text
         cases = await engine.client.get("/v1/figures/won_value/records", headers=headers)
         assert cases.text.splitlines()[1].startswith("o0,")
+        again = await engine.client.get("/v1/figures/won_value/records?format=csv", headers=engine.headers(tenant))
+        assert again.text == cases.text
 
     async def test_what_cannot_be_answered_is_refused_with_what_can(self, admin: Client) -> None:
         problem = await admin.get("/v1/figures/luck", 404)

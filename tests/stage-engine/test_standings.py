@@ -4,9 +4,17 @@ from datetime import timedelta
 
 import pytest
 from stage_engine.domain.document import from_document
-from stage_engine.domain.figures.standings import evaluation_of, may_stand_anew, standing_of, standings_after, stands
+from stage_engine.domain.figures.standings import (
+    evaluation_of,
+    is_in_forecast,
+    may_differ,
+    standing_of,
+    standings_after,
+)
 from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.lint_facts import declaration_findings
+
+from tests.decisions import after
 
 
 def test_a_stage_is_counted_on_as_it_says_or_by_its_category(world) -> None:
@@ -36,12 +44,12 @@ def test_the_same_standing_is_never_written_again_and_a_closed_one_ends(world) -
     before = world.opportunity()
     kept = standing_of(before, pipeline, "mona", at)
     [step] = fold(before, [world.observation("prospecting", amount=before.amount)], world.rules, world.at(1), set())
-    assert not may_stand_anew(before, step.decision.opportunity, pipeline)
+    assert not may_differ(before, after(step.decision), pipeline)
     assert standings_after(kept, step, pipeline, "mona") == (None, kept)
     [step] = fold(before, [world.observation("closed_lost")], world.rules, world.at(2), set())
     ended, lasts = standings_after(kept, step, pipeline, "mona")
     assert ended is not None and (ended.until, lasts) == (world.at(2), None)
-    assert not stands(step.decision.opportunity, pipeline)
+    assert not is_in_forecast(step.decision.opportunity, pipeline)
 
 
 def test_rules_that_were_asked_are_named_with_the_one_that_fired(world) -> None:

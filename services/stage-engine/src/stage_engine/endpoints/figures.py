@@ -56,8 +56,14 @@ def asked(
     return Question(object_type, since, until, horizon_days, pipeline, person, team, segment)
 
 
+def as_table(request: Request, format: Format = None) -> bool:
+    """Whether the reply is to be a table."""
+    return format == "csv" or (format is None and _CSV in request.headers.get("accept", ""))
+
+
 Counting = Annotated[Owners, Depends(counted_owners)]
 Asked = Annotated[Question, Depends(asked)]
+AsTable = Annotated[bool, Depends(as_table)]
 
 
 @router.get("/figures")
@@ -71,20 +77,19 @@ async def list_figures(_: Counting) -> schemas.FigureList:
 
 @router.get("/figures/{figure_key}", responses={200: {"model": schemas.FigureOut} | AS_TABLE}, response_model=None)
 async def get_figure(
-    figure_key: FigureKey, uow: Uow, owners: Counting, asked: Asked, request: Request, group_by: GroupBy = None,
-    format: Format = None,
+    figure_key: FigureKey, uow: Uow, owners: Counting, asked: Asked, in_table: AsTable, group_by: GroupBy = None
 ) -> Response | schemas.FigureOut:  # fmt: skip
     """A figure of a period by group, of what the caller sees: a rep their own, a manager the team's. Person and team
     are those of the time that is counted."""
     found = await Figures(uow, owners).count(figure_key, asked, group_by)
     shown = _shown(found, asked, group_by)
-    return table(schemas.FigureRow, shown.rows, figure_key) if wants_csv(request, format) else shown
+    return table(schemas.FigureRow, shown.rows, figure_key) if in_table else shown
 
 
 @router.get("/figures/{figure_key}/records", dependencies=[requires("opportunities:read")], response_model=None,
             responses={200: {"model": Page[schemas.CaseOut]} | AS_TABLE})  # fmt: skip
 async def list_figure_records(
-    figure_key: FigureKey, uow: Uow, caller: Caller, asked: Asked, paging: Paging, request: Request,
+    figure_key: FigureKey, uow: Uow, caller: Caller, asked: Asked, paging: Paging, in_table: AsTable,
     group_by: GroupBy = None, group: Word = None,
 ) -> Response | Page[schemas.CaseOut]:  # fmt: skip
     """The cases behind a figure, or behind its row `group` of `group_by`: counted, too young, left out. Opportunities
@@ -96,13 +101,7 @@ async def list_figure_records(
     after = paging.after(str, int, str)
     found = await Figures(uow, seen).cases(figure_key, asked, place, after, paging.limit + 1, seen)
     page = paging.page(found, lambda each: [each.opportunity_id, each.number, each.part], _case)
-    return table(schemas.CaseOut, page.items, figure_key, page.next_cursor) if wants_csv(request, None) else page
-
-
-def wants_csv(request: Request, format: str | None) -> bool:
-    """Whether the reply is to be a table."""
-    accepted = request.headers.get("accept", "")
-    return format == "csv" or (format is None and _CSV in accepted)
+    return table(schemas.CaseOut, page.items, figure_key, page.next_cursor) if in_table else page
 
 
 def table(kind: type[BaseModel], rows: Sequence[BaseModel], name: str, cursor: str | None = None) -> Response:
