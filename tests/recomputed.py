@@ -148,10 +148,12 @@ class Stay:
         """The place of its stage in the order that the version has by then."""
         rank, key = self.pipeline.rank(self.move.to_stage), self.move.to_stage
         for i, logged in enumerate(self.log[self.at + 1 : place + 1], self.at + 1):
-            migrated = isinstance(logged.step.given, Migration) and logged.decision.transition is not None
-            if not migrated or logged.rules.pipeline.key != self.pipeline.key:
+            given = logged.step.given
+            if not isinstance(given, Migration) or logged.decision.transition is None:
                 continue
-            target = dict(logged.step.given.stages).get(key, key)
+            if logged.rules.pipeline.key != self.pipeline.key:
+                continue
+            target = dict(given.stages).get(key, key)
             if self.end is None or i < self.end:
                 key = target
             if target in logged.rules.pipeline:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
-from stage_engine.domain.figures.standings import stands
+from stage_engine.domain.figures.standings import is_in_forecast
 from stage_engine.domain.holds import rotten_at, staleness_of
 from stage_engine.domain.inputs import FactChange, Submission
 from stage_engine.domain.known_facts import date_of
@@ -315,7 +315,7 @@ def process_gap(logs: Logs, w: Window) -> Cases:
 def _open_now(logs: Logs) -> Iterator[tuple[Logged, Opportunity, Pipeline]]:
     for log in logs:
         after, pipeline = log[-1].after, log[-1].rules.pipeline
-        if stands(after, pipeline):
+        if is_in_forecast(after, pipeline):
             yield log[-1], after, pipeline
 
 
@@ -393,7 +393,7 @@ def _at(log: Sequence[Logged], moment: datetime) -> Logged | None:
 def _due_at_first(logs: Logs, w: Window) -> Iterator[tuple[Sequence[Logged], Logged]]:
     for log in logs:
         first = None if log[-1].after.deleted else _at(log, w.since)
-        if first is not None and stands(first.after, first.rules.pipeline) and _is_due(first.after, w):
+        if first is not None and is_in_forecast(first.after, first.rules.pipeline) and _is_due(first.after, w):
             yield log, first
 
 
@@ -401,9 +401,9 @@ def slip_rate(logs: Logs, w: Window) -> Cases:
     end = min(w.until, w.now)
     for log, first in _due_at_first(logs, w):
         before = [each for each in log if each.decided_at < end]
-        open_ = [each for each in before if stands(each.after, each.rules.pipeline)]
+        open_ = [each for each in before if is_in_forecast(each.after, each.rules.pipeline)]
         slipped = not _is_due(open_[-1].after, w)
-        lasts = stands(before[-1].after, before[-1].rules.pipeline)
+        lasts = is_in_forecast(before[-1].after, before[-1].rules.pipeline)
         state = _verdict(False, slipped or not (w.until > w.now and lasts))
         pipeline = first.rules.pipeline
         yield replace(_now(first.after, pipeline, w, state, int(slipped),

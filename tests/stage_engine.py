@@ -57,7 +57,7 @@ class Tenant:
             "change_id": str(uuid7()),
             "committed_at": stamp(utc_now()),
         }
-        message = record_observed(opportunity_id=opportunity_id, close_date="", **{**fields, **given})
+        message = record_observed(opportunity_id=opportunity_id, **{"close_date": "", **fields, **given})
         await self.service.publish(message, tenant=self.tenant)
         return message
 

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.stack
 
 _DEFINITIONS = "reps read what they are asked and by which rules they move"
 _OWN = "lists what is theirs, which is nothing"
+_NOTHING = "counts of what they see, which is nothing"
 _AGGREGATES = "counts of all, of no opportunity"
 # What succeeds all the same, and why. Whatever it is, it holds none of the secrets.
 ALLOWED = {
@@ -49,6 +50,11 @@ ALLOWED = {
         "list_approvals": _OWN,
         "list_proposals": _OWN,
         "list_recommendations": _OWN,
+        "list_figures": "which figures there are, and their formulas",
+        "get_figure": _NOTHING,
+        "get_activity_funnel": _NOTHING,
+        "get_coaching": _NOTHING,
+        "list_figure_records": _OWN,
         "submit_batch": "taken in, and held for a manager",
         "preview_recommendation": _AGGREGATES,
         "get_model": _AGGREGATES,
@@ -63,18 +69,21 @@ ALLOWED = {
         "get_profile_template": "shipped",
         "get_pipeline_template": "shipped",
         "simulate_assignment_rules": "tried out on what they have, which is nothing",
+        "get_figure": "counts of their own tenant, which has nothing",
     },
 }
 # A manager of another team, and the one above this team who has left, see no more of it than a rep does.
-ALLOWED["manager"] = ALLOWED["left"] = {
+ALLOWED["manager"] = {
     **ALLOWED["rep"],
     "list_held_submissions": _OWN,
-    "get_funnel": "counts of what they see, which is nothing",
-    "get_optimism_gap": "counts of what they see, which is nothing",
-    "get_proposal_totals": "counts of what they see, which is nothing",
+    "get_funnel": _NOTHING,
+    "get_optimism_gap": _NOTHING,
+    "get_proposal_totals": _NOTHING,
     "get_not_report": "counts of what they see, which is nothing",
     "get_speed_to_lead": "counts of what they see, which is nothing",
 }
+# Who has left is a person of the CRM no more, and has no figures.
+ALLOWED["left"] = {name: why for name, why in ALLOWED["manager"].items() if name != "get_coaching"}
 SEEN_BY_ITS_OWNER = {
     "assessment": {"get_next_assessment", "list_timeline", "get_submission"},
     "scoring": {"get_submission_score", "list_scores"},
@@ -87,6 +96,7 @@ SEEN_BY_ITS_OWNER = {
         "list_opportunity_decisions",
         "get_decision",
         "replay_decision",
+        "list_figure_records",
     },
     "crm_connector": {"get_opportunity"},
     "recommender": {"get_recommendation"},

@@ -120,10 +120,10 @@ async def logged_decisions(uow: Any) -> list[list[Logged]]:
     for before, given, made, after in await uow.session.execute(statement):
         known = None if before is None else decode_opportunity(before)
         read = decode_decision(made)
-        complete = replace(read, opportunity=decode_opportunity(after))
-        step = Step(known, decode_input(given), complete)
+        opportunity = decode_opportunity(after)
+        step = Step(known, decode_input(given), replace(read, opportunity=opportunity))
         rules = RULES[read.pipeline_key, read.pipeline_version]
-        logs.setdefault(complete.opportunity.opportunity_id, []).append(Logged(read.decided_at, step, rules))
+        logs.setdefault(opportunity.opportunity_id, []).append(Logged(read.decided_at, step, rules))
     return list(logs.values())
 
 

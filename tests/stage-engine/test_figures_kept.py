@@ -49,7 +49,7 @@ def test_visits_and_standings_agree_with_the_log(happenings: list[Happening], pa
         for logged, following in zip(own, [*own[1:], None], strict=True):
             at = logged.decided_at
             now = [each for each in standings if each.since <= at and (each.until is None or each.until > at)]
-            stands(logged, now, following)
+            agree_on_standing(logged, now, following)
 
 
 def agree(visit, stay: Stay) -> None:
@@ -72,7 +72,7 @@ def agree(visit, stay: Stay) -> None:
     assert visit.lacking == (stay.lacked() if stay.is_forward else None)
 
 
-def stands(logged: Logged, now: list, following: Logged | None) -> None:
+def agree_on_standing(logged: Logged, now: list, following: Logged | None) -> None:
     after, pipeline = logged.after, logged.rules.pipeline
     if following is not None and following.decided_at - logged.decided_at <= timedelta(0):
         return

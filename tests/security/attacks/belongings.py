@@ -157,6 +157,7 @@ async def _stage_engine(owner: Owner) -> dict[str, Any]:
         "proposal_id": subject["proposals"][0]["proposal_id"],
         "migration_id": migration["migration_id"],
         "rule_id": "prospecting_to_discovery",
+        "figure_key": "optimism_gap",
         "scope": "tenant",
         "object_type": "lead",
     }

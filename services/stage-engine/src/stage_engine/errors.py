@@ -26,6 +26,8 @@ InvalidProblem
 ├── PipelineInvalid        publication refused: the pipeline has errors
 ├── CalendarInvalid        its hours are none that people could work by
 ├── GroupUnknown           the figure cannot be cut so
+├── GroupByMissing         a group is named, and not by what the figure is cut
+├── PeriodEmpty            the period ends before it begins
 ├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
@@ -75,7 +77,23 @@ class GroupUnknown(InvalidProblem):
 
     def __init__(self, key: str, group: str, known: Sequence[str]) -> None:
         detail = f"{key} cannot be cut by {group}. Cut it by {', '.join(known)}."
-        super().__init__(detail, errors=[FieldError("/query/group_by", "group_unknown", detail)])
+        super().__init__(detail, errors=[FieldError("/query/group_by", self.code, detail)])
+
+
+class GroupByMissing(InvalidProblem):
+    code = "group_by_missing"
+
+    def __init__(self) -> None:
+        detail = "A group is one of several: say by group_by what the figure is cut by."
+        super().__init__(detail, errors=[FieldError("/query/group_by", self.code, detail)])
+
+
+class PeriodEmpty(InvalidProblem):
+    code = "period_empty"
+
+    def __init__(self) -> None:
+        detail = "The period is empty: let `to` be later than `from`."
+        super().__init__(detail, errors=[FieldError("/query/to", self.code, detail)])
 
 
 class TemplateNotFound(NotFoundProblem):

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Annotated, Literal
 
-from fastapi import Depends, Query, Request, Response
+from fastapi import Depends, Path, Query, Request, Response
 from kit.http.auth import Caller, requires
 from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from stage_engine.domain.figures.catalogue import FIGURES, LEFT_OUT, Figure
 from stage_engine.domain.figures.kinds import Group
 from stage_engine.domain.pipeline import OPPORTUNITY
+from stage_engine.errors import GroupByMissing
 from stage_engine.repository.figures.counting import Case
 from stage_engine.schemas import figures as schemas
 from stage_engine.schemas.moments import Moment
@@ -29,6 +30,7 @@ Word = Annotated[str | None, Query(max_length=140)]
 From = Annotated[Moment | None, Query(alias="from", description="a year before `to` when left out; of days that are"
                                       " due, the current month")]  # fmt: skip
 To = Annotated[Moment | None, Query(alias="to", description="before here; now when left out")]
+FigureKey = Annotated[str, Path(max_length=64, examples=["win_rate"])]
 GroupBy = Annotated[Group | None, Query(description="a row for each; one for all when left out")]
 Format = Annotated[Literal["json", "csv"] | None, Query(description="the header Accept says so too")]
 
@@ -54,8 +56,14 @@ def asked(
     return Question(object_type, since, until, horizon_days, pipeline, person, team, segment)
 
 
+def as_table(request: Request, format: Format = None) -> bool:
+    """Whether the reply is to be a table."""
+    return format == "csv" or (format is None and _CSV in request.headers.get("accept", ""))
+
+
 Counting = Annotated[Owners, Depends(counted_owners)]
 Asked = Annotated[Question, Depends(asked)]
+AsTable = Annotated[bool, Depends(as_table)]
 
 
 @router.get("/figures")
@@ -67,38 +75,33 @@ async def list_figures(_: Counting) -> schemas.FigureList:
     )
 
 
-@router.get("/figures/{key}", responses={200: {"model": schemas.FigureOut} | AS_TABLE}, response_model=None)
+@router.get("/figures/{figure_key}", responses={200: {"model": schemas.FigureOut} | AS_TABLE}, response_model=None)
 async def get_figure(
-    key: str, uow: Uow, owners: Counting, asked: Asked, request: Request, group_by: GroupBy = None,
-    format: Format = None,
+    figure_key: FigureKey, uow: Uow, owners: Counting, asked: Asked, in_table: AsTable, group_by: GroupBy = None
 ) -> Response | schemas.FigureOut:  # fmt: skip
     """A figure of a period by group, of what the caller sees: a rep their own, a manager the team's. Person and team
     are those of the time that is counted."""
-    found = await Figures(uow, owners).count(key, asked, group_by)
+    found = await Figures(uow, owners).count(figure_key, asked, group_by)
     shown = _shown(found, asked, group_by)
-    return table(schemas.FigureRow, shown.rows, key) if wants_csv(request, format) else shown
+    return table(schemas.FigureRow, shown.rows, figure_key) if in_table else shown
 
 
-@router.get("/figures/{key}/records", dependencies=[requires("opportunities:read")], response_model=None,
+@router.get("/figures/{figure_key}/records", dependencies=[requires("opportunities:read")], response_model=None,
             responses={200: {"model": Page[schemas.CaseOut]} | AS_TABLE})  # fmt: skip
 async def list_figure_records(
-    key: str, uow: Uow, caller: Caller, asked: Asked, paging: Paging, request: Request, group_by: GroupBy = None,
-    group: Word = None,
+    figure_key: FigureKey, uow: Uow, caller: Caller, asked: Asked, paging: Paging, in_table: AsTable,
+    group_by: GroupBy = None, group: Word = None,
 ) -> Response | Page[schemas.CaseOut]:  # fmt: skip
     """The cases behind a figure, or behind its row `group` of `group_by`: counted, too young, left out. Opportunities
     that have gone to an owner whom the caller does not see still count for the one before, and are not listed."""
     seen = Owners.seen_by(caller)
+    if group is not None and group_by is None:
+        raise GroupByMissing
     place = None if group_by is None or group is None else (group_by, group)
     after = paging.after(str, int, str)
-    found = await Figures(uow, seen).cases(key, asked, place, after, paging.limit + 1, seen)
+    found = await Figures(uow, seen).cases(figure_key, asked, place, after, paging.limit + 1, seen)
     page = paging.page(found, lambda each: [each.opportunity_id, each.number, each.part], _case)
-    return table(schemas.CaseOut, page.items, key, page.next_cursor) if wants_csv(request, None) else page
-
-
-def wants_csv(request: Request, format: str | None) -> bool:
-    """Whether the reply is to be a table."""
-    accepted = request.headers.get("accept", "")
-    return format == "csv" or (format is None and _CSV in accepted)
+    return table(schemas.CaseOut, page.items, figure_key, page.next_cursor) if in_table else page
 
 
 def table(kind: type[BaseModel], rows: Sequence[BaseModel], name: str, cursor: str | None = None) -> Response:

@@ -85,5 +85,5 @@ class CaseOut(BaseModel):
     state: Literal["counted", "censored", "excluded"]
     group: str
     currency: str
-    numerator: PlainDecimal
+    numerator: PlainDecimal | None = Field(description="null of what never came")
     denominator: PlainDecimal

@@ -11,7 +11,7 @@ from kit.ids import utc_now
 from stage_engine.domain.figures.catalogue import BY_KEY, Figure
 from stage_engine.domain.figures.kinds import Group, Row, rows_of
 from stage_engine.domain.pipeline import Category
-from stage_engine.errors import FigureNotFound, GroupUnknown
+from stage_engine.errors import FigureNotFound, GroupUnknown, PeriodEmpty
 from stage_engine.repository.figures.counting import MOST_ROWS, Case, CountingRepository, Place
 from stage_engine.repository.figures.sampling import Ask
 from stage_engine.service.rulesets import Rulesets
@@ -72,9 +72,11 @@ class Figures:
         return await self._repository.cases(figure, await self.ask(figure, asked), group, after, limit, seen)
 
     async def ask(self, figure: Figure, asked: Question) -> Ask:
-        """The question as queries take it, as of now."""
+        """The question as queries take it, as of now. PeriodEmpty."""
         now = utc_now()
         since, until = _period(figure, asked, now)
+        if since >= until:
+            raise PeriodEmpty
         return Ask(
             owners=self._owners,
             object_type=asked.object_type,

@@ -10,7 +10,7 @@ from stage_engine.domain.figures.standings import (
     Evaluation,
     Standing,
     evaluation_of,
-    may_stand_anew,
+    may_differ,
     standings_after,
 )
 from stage_engine.domain.figures.visits import Kept, Visit, visits_after
@@ -40,15 +40,15 @@ class Ledger:
             found = self.visits[id_] = visits_after(before, step, rules, team_id)
             changed = {(id_, number): each for number, each in found.items() if before.get(number) != each}
             self.changed_visits.update(changed)
-        if may_stand_anew(step.before, after, rules.pipeline):
-            self._stand(step, rules, team_id)
+        if may_differ(step.before, after, rules.pipeline):
+            self._place(step, rules, team_id)
         # Before the input came, it was perhaps another person's.
         owner_id = after.owner_id if step.before is None else step.before.owner_id
         evaluation = evaluation_of(step, rules, self.teams.get(owner_id, ""))
         if evaluation is not None:
             self.evaluations.append(evaluation)
 
-    def _stand(self, step: Step, rules: Ruleset, team_id: str) -> None:
+    def _place(self, step: Step, rules: Ruleset, team_id: str) -> None:
         assert step.decision.opportunity is not None
         id_ = step.decision.opportunity.opportunity_id
         kept = self.standings.get(id_)
@@ -78,7 +78,7 @@ class FiguresKept:
             return
         ledger = Ledger()
         moved = {_id(step) for step, _ in steps if step.decision.transition is not None}
-        anew = {_id(step) for step, rules in steps if _may_stand(step, rules)}
+        anew = {_id(step) for step, rules in steps if _may_differ(step, rules)}
         if moved:
             for visit in await self._repository.visits(moved):
                 ledger.visits[visit.opportunity_id] = {
@@ -103,9 +103,9 @@ def _id(step: Step) -> str:
     return step.decision.opportunity.opportunity_id
 
 
-def _may_stand(step: Step, rules: Ruleset) -> bool:
+def _may_differ(step: Step, rules: Ruleset) -> bool:
     after = step.decision.opportunity
-    return after is not None and may_stand_anew(step.before, after, rules.pipeline)
+    return after is not None and may_differ(step.before, after, rules.pipeline)
 
 
 def _owners(steps: Sequence[tuple[Step, Ruleset]]) -> set[str]:

@@ -172,12 +172,12 @@ FIGURES = (
     Figure("obligations_in_time", "Met in time", "obligations met in time ÷ obligations due in the period; by category,"
            " the key of the obligation: a first call, a call every 90 days, an assessment",
            Kind.SHARE, Unit.SHARE, "the obligation was due", "still open", "cancelled", _OWED),
-    Figure("time_to_meet", "Speed to lead", "median of days from when an obligation was made to when it was met; by"
-           " category, the key of the obligation: of a first call, the speed to lead",
-           Kind.MEDIAN_DAYS, Unit.DAYS, "the obligation was made", "not met yet, or missed", "cancelled", _OWED),
+    Figure("time_to_meet", "Speed to lead", "median of days from when an obligation was made to when it was met; what"
+           " was never met took longer than anything; by category, the key of the obligation, such as a first call",
+           Kind.MEDIAN_DAYS, Unit.DAYS, "the obligation was made", "still open", "cancelled", _OWED),
     Figure("business_time_to_meet", "Speed to lead, business hours", "as speed to lead, within the business hours of"
            " the owner; in days of 24 of these hours", Kind.MEDIAN_DAYS, Unit.DAYS, "the obligation was made",
-           "not met yet, or missed", "cancelled", _OWED),
+           "still open", "cancelled", _OWED),
 )  # fmt: skip
 
 # What the literature knows and this system cannot say, and why.

@@ -58,7 +58,7 @@ class Evaluation:
     fired: str
 
 
-def stands(opportunity: Opportunity | None, pipeline: Pipeline) -> bool:
+def is_in_forecast(opportunity: Opportunity | None, pipeline: Pipeline) -> bool:
     """Whether an opportunity has a place in the forecast: placed, open and there."""
     return (
         opportunity is not None
@@ -70,7 +70,7 @@ def stands(opportunity: Opportunity | None, pipeline: Pipeline) -> bool:
 
 
 def standing_of(opportunity: Opportunity, pipeline: Pipeline, team_id: str, at: datetime) -> Standing:
-    """How it stands from now on."""
+    """Its place in the forecast from now on."""
     return Standing(
         opportunity_id=opportunity.opportunity_id,
         decision_no=opportunity.decision_no,
@@ -92,8 +92,8 @@ def standing_of(opportunity: Opportunity, pipeline: Pipeline, team_id: str, at: 
     )
 
 
-def may_stand_anew(before: Opportunity | None, after: Opportunity, pipeline: Pipeline) -> bool:
-    """Whether a decision changed how it stands: the one test that most decisions stop at."""
+def may_differ(before: Opportunity | None, after: Opportunity, pipeline: Pipeline) -> bool:
+    """Whether a decision may have changed its place in the forecast: most decisions stop at this test."""
     if before is None:
         return True
     return (
@@ -114,7 +114,7 @@ def standings_after(
     """The standing that ended with a decision, and the one that lasts after it; the same is never written again."""
     after, at = step.decision.opportunity, step.decision.decided_at
     assert after is not None
-    new = standing_of(after, pipeline, team_id, at) if stands(after, pipeline) else None
+    new = standing_of(after, pipeline, team_id, at) if is_in_forecast(after, pipeline) else None
     if kept is not None and new is not None:
         same = replace(new, decision_no=kept.decision_no, since=kept.since)
         if same == kept:

@@ -1,15 +1,12 @@
-"""Visits as figures count them, carried on by every move.
-
-A visit is opened by each move but a migration, which only goes on with it. The first visit of a stage also remembers
-how the opportunity got on from there. A visit in a closed stage is the closing: it is retracted when it is left.
-"""
+"""Visits as figures count them, carried on by every move. A migration opens none. The first visit of a stage remembers
+how the opportunity got on from there. One in a closed stage is the closing: it is retracted when it is left."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from stage_engine.domain.calendar import business_between
+from stage_engine.domain.calendar import NO_TIME, business_between
 from stage_engine.domain.decision import Cause, Transition, TransitionKind
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import CREATED
@@ -19,8 +16,6 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Category, Pipeline
 from stage_engine.domain.progress import lacking
 from stage_engine.domain.versions import Plan
-
-_NO_TIME = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +90,13 @@ def visits_after(kept: Kept, step: Step, rules: Ruleset, team_id: str) -> Kept:
     if move.kind is TransitionKind.MIGRATE:
         assert isinstance(step.given, Migration)
         return {number: _migrated(each, Plan(dict(step.given.stages)), rules.pipeline) for number, each in kept.items()}
-    last = _open(kept)
+    last = next((each for each in kept.values() if each.left_at is None), None)
     new = _opened(last, _first(kept, move, rules.pipeline), step, rules, team_id)
     found = {number: _got_on(each, move, new) for number, each in kept.items()}
     if last is not None and step.before is not None:
         found[last.revision] = _left(found[last.revision], step.before, move, rules.pipeline)
     found[new.revision] = new
     return found
-
-
-def _open(kept: Kept) -> Visit | None:
-    return next((each for each in kept.values() if each.left_at is None), None)
 
 
 def _first(kept: Kept, move: Transition, pipeline: Pipeline) -> bool:
@@ -228,10 +219,10 @@ def _left(visit: Visit, before: Opportunity, move: Transition, pipeline: Pipelin
     end, held, business = move.changed_at, before.held.visit, None
     since = None if before.hold is None else max(before.hold.since, visit.entered_at)
     if since is not None:
-        held += max(_NO_TIME, end - since)
+        held += max(NO_TIME, end - since)
     if pipeline.uses_calendar:
         passed = business_between(pipeline.calendar, visit.entered_at, end) - before.held.visit_business
-        resting = _NO_TIME if since is None else business_between(pipeline.calendar, since, end)
+        resting = NO_TIME if since is None else business_between(pipeline.calendar, since, end)
         business = _seconds(passed - resting)
     return replace(
         visit,

@@ -18,6 +18,8 @@ from stage_engine.repository.figures.sampling import CENSORED, COUNTED, EXCLUDED
 from stage_engine.repository.figures.sources import SOURCES
 
 _PERIODS = {Group.WEEK: 'IYYY-"W"IW', Group.MONTH: "YYYY-MM", Group.QUARTER: 'YYYY-"Q"Q', Group.YEAR: "YYYY"}
+# Longer than anything takes, in seconds.
+NEVER = 2**62
 # More groups than people could look at.
 MOST_ROWS = 2000
 
@@ -33,7 +35,7 @@ class Case:
     state: str
     group: str
     currency: str
-    numerator: Decimal
+    numerator: Decimal | None
     denominator: Decimal
 
 
@@ -57,6 +59,11 @@ def _group(case: Subquery, group: Group | None) -> ColumnElement[str]:
         # Periods begin at midnight of UTC.
         return func.to_char(func.timezone("UTC", case.c.at), pattern)
     return case.c[group.value]
+
+
+def _place(percent: int, numerator: ColumnElement[Any]) -> Any:
+    """The percentile by nearest rank; a case without a number lies behind all others."""
+    return func.percentile_disc(percent / 100).within_group(func.coalesce(numerator, NEVER))
 
 
 class CountingRepository:
@@ -87,8 +94,7 @@ class CountingRepository:
         ]
         if figure.kind.has_percentiles:
             columns += [
-                func.percentile_disc(p / 100).within_group(of.numerator).filter(counted).label(f"p{p}")
-                for p in (50, 75, 90)
+                func.nullif(_place(p, of.numerator).filter(counted), NEVER).label(f"p{p}") for p in (50, 75, 90)
             ]
         places = name.label("group"), of.currency, of.part
         statement = select(*columns).group_by(*places).order_by(*places).limit(MOST_ROWS + 1)

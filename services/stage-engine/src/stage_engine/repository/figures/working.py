@@ -31,9 +31,11 @@ owed = (
 )
 
 
-def _owed(state: Any, at: Any, numerator: Any) -> Select[Any]:
+def _owed(state: Any, at: Any, numerator: Any, denominator: Any = 1) -> Select[Any]:
     of = owed.c
-    return sample(owed, at, state, numerator, category=of.key, path=of.source, hour=cast(of.hour, Text), part="")
+    return sample(
+        owed, at, state, numerator, denominator, category=of.key, path=of.source, hour=cast(of.hour, Text)
+    )  # fmt: skip
 
 
 def obligations_in_time(ask: Ask) -> Select[Any]:
@@ -44,10 +46,12 @@ def obligations_in_time(ask: Ask) -> Select[Any]:
 
 
 def _taken(ask: Ask, time: Any) -> Select[Any]:
+    """Made in the period, and how long it took. What was never met took longer than anything: it has no number."""
     of = owed.c
-    out = and_(or_(of.state == "cancelled", and_(of.met_at.is_not(None), time.is_(None))))
-    state = case((out, EXCLUDED), (of.met_at.is_(None), CENSORED), else_=COUNTED)
-    return _owed(state, of.made_at, func.coalesce(time, 0)).where(ask.of(owed), ask.within(of.made_at))
+    out = or_(of.state == "cancelled", and_(of.met_at.is_not(None), time.is_(None)))
+    state = case((out, EXCLUDED), (of.state == "open", CENSORED), else_=COUNTED)
+    found = _owed(state, of.made_at, time, number(of.met_at.is_not(None)))
+    return found.where(ask.of(owed), ask.within(of.made_at))
 
 
 def time_to_meet(ask: Ask) -> Select[Any]:
