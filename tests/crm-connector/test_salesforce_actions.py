@@ -189,7 +189,8 @@ async def test_an_org_that_is_away_did_nothing(desk: Desk) -> None:
 
 async def test_a_record_type_is_named_by_its_developer_name(desk: Desk) -> None:
     deal = await desk.opportunity()
-    kind = await desk.insert("RecordType", Name="Expected", DeveloperName="Expected", SobjectType="Opportunity")
+    row = {"Name": "Expected", "DeveloperName": "Expected", "SobjectType": "Opportunity"}
+    [kind] = (await desk.http.post("/_sim/load", json={"record_types": [row]})).json()["record_types"]
     asked = action(deal, ActionKind.FIELD_UPDATE, fields={"RecordTypeId": "Expected"})
     for _ in range(2):
         carried = await desk.crm.carry_out(asked)

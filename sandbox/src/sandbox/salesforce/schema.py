@@ -128,7 +128,11 @@ ACCOUNT = SObject(
         IDENTITY,
         text("Name", 255, required=True),
         lookup("RecordTypeId", "RecordType", "RecordType"),
-        picklist("Type", "Prospect", "Customer", "Partner", "Other"),
+        # The first are those of every org, the others stages of shipped processes.
+        picklist(
+            "Type", "Prospect", "Customer", "Partner", "Other", "Target", "In Play", "Customer - Call Due",
+            "Former Customer",
+        ),
         picklist("Industry"),
         picklist("Rating", "Hot", "Warm", "Cold", restricted=True),
         Field("Website", "url", length=255),

@@ -18,7 +18,10 @@ from crm_connector.salesforce.rest import Rest
 ACTION_ID = "Stagecraft_Action_Id__c"
 # The package brings it: the REST API of an org converts no leads by itself.
 CONVERT = "/services/apexrest/stagecraft/convert"
-_RECORD_ID, _DEVELOPER_NAME = re.compile("012[A-Za-z0-9]{12}([A-Za-z0-9]{3})?"), re.compile("[A-Za-z][A-Za-z0-9_]{0,79}")
+_RECORD_ID, _DEVELOPER_NAME = (
+    re.compile("012[A-Za-z0-9]{12}([A-Za-z0-9]{3})?"),
+    re.compile("[A-Za-z][A-Za-z0-9_]{0,79}"),
+)
 _SUBJECT, _BODY, _DESCRIPTION = 255, 10_000, 32_000
 
 
