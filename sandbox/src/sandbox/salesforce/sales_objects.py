@@ -116,7 +116,7 @@ _WHO = lookup("WhoId", "Contact", "Who", "Activities", or_to=("Lead",), cascade=
 _WHAT = lookup("WhatId", "Opportunity", "What", "Activities", or_to=("Account",), cascade=True)
 
 # The action that asked for it.
-_ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
+ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
 
 TASK = SObject(
     "Task", "00T", "Task", "Tasks",
@@ -136,7 +136,7 @@ TASK = SObject(
         Field("CallDurationInSeconds", "int", precision=8),
         text("CallDisposition"),
         long_text("Description", 32000),
-        _ACTION,
+        ACTION,
         _OWNER,
         *STAMPS,
         *HIDDEN_STAMPS,
@@ -156,7 +156,7 @@ EVENT = SObject(
         Field("DurationInMinutes", "int", precision=8),
         text("Location"),
         long_text("Description", 32000),
-        _ACTION,
+        ACTION,
         _OWNER,
         *STAMPS,
         *HIDDEN_STAMPS,

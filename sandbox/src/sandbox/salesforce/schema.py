@@ -24,6 +24,7 @@ from sandbox.salesforce.fields import (
     written,
 )
 from sandbox.salesforce.sales_objects import (
+    ACTION,
     CAMPAIGN,
     CONTACT,
     CONTACT_ROLE,
@@ -69,6 +70,7 @@ OPPORTUNITY = SObject(
         text("Stagecraft_Recommended_Stage__c"),
         text("Stagecraft_Last_Writer__c", 80),
         key("Stagecraft_External_Id__c", 64, required=False),
+        ACTION,
         *HIDDEN_STAMPS,
     ),
 )  # fmt: skip

@@ -10,12 +10,10 @@ from pydantic import Field, TypeAdapter
 
 from crm_connector.domain.actions import ActionKind, CrmAction
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
-from crm_connector.salesforce.objects import LEAD, OWN_FIELDS, Objects, SubjectObject
+from crm_connector.salesforce.objects import ACTION_ID, LEAD, OWN_FIELDS, Objects, SubjectObject
 from crm_connector.salesforce.plan import RECORD_TYPE
 from crm_connector.salesforce.rest import Rest
 
-# What a record that an action created is found by.
-ACTION_ID = "Stagecraft_Action_Id__c"
 # The package brings it: the REST API of an org converts no leads by itself.
 CONVERT = "/services/apexrest/stagecraft/convert"
 _RECORD_ID, _DEVELOPER_NAME = (
