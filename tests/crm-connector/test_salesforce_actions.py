@@ -191,3 +191,34 @@ async def test_an_org_that_is_away_did_nothing(desk: Desk) -> None:
     asked = action(deal, ActionKind.TASK)
     assert (await desk.crm.carry_out(asked)).reply.verdict is Verdict.AGAIN
     assert (await desk.crm.carried_out(asked)).reply.verdict is Verdict.UNKNOWN
+
+
+async def test_a_record_type_is_named_by_its_developer_name(desk: Desk) -> None:
+    deal = await desk.opportunity()
+    row = {"Name": "Expected", "DeveloperName": "Expected", "SobjectType": "Opportunity"}
+    [kind] = (await desk.http.post("/_sim/load", json={"record_types": [row]})).json()["record_types"]
+    asked = action(deal, ActionKind.FIELD_UPDATE, fields={"RecordTypeId": "Expected"})
+    for _ in range(2):
+        carried = await desk.crm.carry_out(asked)
+        assert carried.reply.verdict is Verdict.CONFIRMED, carried
+    assert (await desk.crm.carried_out(asked)).reply.verdict is Verdict.CONFIRMED
+    assert next(row for row in desk.rows("Opportunity") if row["Id"] == deal)["RecordTypeId"] == kind
+    for name in ("Unknown", "x' OR Name != '"):
+        refused = await desk.crm.carry_out(action(deal, ActionKind.FIELD_UPDATE, fields={"RecordTypeId": name}))
+        assert (refused.reply.verdict, refused.reply.code) == (Verdict.REFUSED, "RECORD_TYPE_UNKNOWN")
+
+
+async def test_an_opportunity_is_made_with_its_record_type(desk: Desk) -> None:
+    row = {"Name": "Expected", "DeveloperName": "Expected", "SobjectType": "Opportunity"}
+    [kind] = (await desk.http.post("/_sim/load", json={"record_types": [row]})).json()["record_types"]
+    account = await desk.created("Account", Name="Initech")
+    fields = {"Name": "New", "StageName": "Prospecting", "CloseDate": "2027-03-31", "RecordTypeId": "Expected"}
+    asked = action(
+        account, ActionKind.CREATE_RECORD, object_type="account", target="Opportunity",
+        fields={**fields, "AccountId": account},
+    )  # fmt: skip
+    for _ in range(2):
+        carried = await desk.crm.carry_out(asked)
+        assert carried.reply.verdict is Verdict.CONFIRMED, carried
+    (made,) = desk.rows("Opportunity")
+    assert (made["Id"], made["AccountId"], made["RecordTypeId"]) == (carried.record_id, account, kind)

@@ -1,7 +1,8 @@
 """Plays shipped processes: assessment, scoring and the stage engine between them a broker, and what people do."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest_asyncio
@@ -16,6 +17,11 @@ from tests.stage_engine import Client, Tenant, stamp
 
 _KINDS = {"call": activities.ACTIVITY_KIND_CALL, "meeting": activities.ACTIVITY_KIND_MEETING}
 _PLURALS = {"opportunity": "opportunities", "lead": "leads", "account": "accounts"}
+
+
+class Assigned(NamedTuple):
+    person_id: str
+    rule_id: str
 
 
 class Company:
@@ -56,22 +62,22 @@ class Company:
         *,
         kind: Any = crm.OBSERVATION_KIND_UPDATED,
         at: datetime | None = None,
+        owner: str = "rita",
+        pipelines: Sequence[str] | None = None,
         **facts: Any,
     ) -> None:
-        """What the CRM shows of a record."""
+        """What the CRM shows of a record: its stage in these pipelines, or in all that are installed."""
         before = len(await self.decisions(id_, of, missing=True))
         named = [fact_of(f"{of}.{name}", value) for name, value in facts.items()]
-        await self._told.observe(
-            id_, stage, object_type=of, kind=kind, facts=named, committed_at=stamp(at or utc_now()), amount="1000"
-        )
-
-        async def decided() -> None:
-            assert len(await self.decisions(id_, of, missing=True)) > before
-
-        await eventually(decided)
+        given: dict[str, Any] = {"object_type": of, "kind": kind, "facts": named, "owner_id": owner}
+        if pipelines is not None:
+            given["pipelines"] = pipelines
+        await self._told.observe(id_, stage, committed_at=stamp(at or utc_now()), **given)
+        await self._decided(id_, of, before)
 
     async def touch(self, id_: str, kind: str = "call", of: str = "opportunity", ago: timedelta = timedelta()) -> None:
-        """Someone calls or meets them."""
+        """Someone calls or meets them, which the process reads."""
+        before = len(await self.decisions(id_, of))
         message = activities.ActivityObserved(
             activity_id=f"a-{uuid4().hex[:8]}", object_type=of, record_id=id_, kind=_KINDS[kind], person_id="rita",
             done=True, change_id=str(uuid7()),
@@ -79,6 +85,13 @@ class Company:
         message.occurred_at.CopyFrom(stamp(utc_now() - ago))
         message.committed_at.CopyFrom(stamp(utc_now()))
         await self.engine.publish(message, tenant=self.tenant)
+        await self._decided(id_, of, before)
+
+    async def _decided(self, id_: str, of: str, before: int) -> None:
+        async def more() -> None:
+            assert len(await self.decisions(id_, of, missing=True)) > before
+
+        await eventually(more, 30)
 
     async def report(self, id_: str, source: str, **facts: Any) -> None:
         """A program reports facts; `survey__wants` is `survey.wants`."""
@@ -96,7 +109,9 @@ class Company:
         answers = (await self.admin.post("/v1/facts", {"items": items}, expect=200))["items"]
         assert [each["outcome"] for each in answers] == ["decided"] * len(items), answers
 
-    async def submit(self, id_: str, assessment: str, answers: dict[str, Any], of: str = "opportunity") -> None:
+    async def submit(
+        self, id_: str, assessment: str, answers: dict[str, Any], of: str = "opportunity", *, refused: bool = False
+    ) -> None:
         """Their owner answers an assessment, in the stage where the record is now."""
         shown = await self.shown(id_, of)
         service = self.services["assessment"]
@@ -107,7 +122,7 @@ class Company:
         }  # fmt: skip
         headers = service.headers(self.tenant, "rep", shown["owner_id"])
         reply = await service.client.put(f"/v1/submissions/{uuid7()}", json=body, headers=headers)
-        assert reply.status_code in (200, 201), reply.text
+        assert reply.status_code == 422 if refused else reply.is_success, reply.text
 
     async def due(self, id_: str, timer: str) -> None:
         """Turn the clock: this timer was due a minute ago."""
@@ -126,6 +141,26 @@ class Company:
             f" state = jsonb_set(state::jsonb, '{due}', to_jsonb({past}))::text WHERE opportunity_id = '{id_}'"
         )
 
+    @staticmethod
+    def now() -> datetime:
+        return utc_now()
+
+    @staticmethod
+    async def until(check: Callable[[], Awaitable[None]]) -> None:
+        """Wait until the check holds."""
+        await eventually(check)
+
+    async def assigned(self, id_: str, role: str = "owner", besides: str = "") -> Assigned:
+        """Who got the role last, once somebody has, but for one person."""
+
+        async def found() -> Assigned:
+            where = f"WHERE opportunity_id = '{id_}' AND role = '{role}' ORDER BY assigned_at DESC LIMIT 1"
+            rows = await self.rows(f"SELECT person_id, rule_id FROM assignment {where}")
+            assert rows and rows[0][0] != besides, rows
+            return Assigned(*rows[0])
+
+        return await eventually(found, 30)
+
     async def shown(self, id_: str, of: str = "opportunity") -> Any:
         return await self.admin.get(f"/v1/{_PLURALS[of]}/{id_}")
 
@@ -137,7 +172,7 @@ class Company:
             assert {"claimed_stage": stage, **expected}.items() <= shown.items(), shown
             return shown
 
-        return await eventually(there)
+        return await eventually(there, 30)
 
     async def move(self, id_: str, stage: str, of: str = "opportunity", **given: Any) -> Any:
         """A person moves it."""
@@ -151,6 +186,25 @@ class Company:
         """What was asked for about it, by key."""
         items = (await self.admin.get(f"/v1/{_PLURALS[of]}/{id_}/actions?limit=100"))["items"]
         return {each["action_key"]: each for each in items}
+
+    async def judged(self, id_: str, of: str = "opportunity") -> list[Any]:
+        """What the newest submission lacked, once it was decided on."""
+
+        async def found() -> list[Any]:
+            newest = (await self.decisions(id_, of))[-1]
+            assert newest["input"]["kind"] == "submission", newest
+            return newest["reasons"]
+
+        return await eventually(found, 30)
+
+    async def to_confirm(self, id_: str, of: str = "opportunity") -> None:
+        """Wait until rules propose something that a person has to confirm."""
+
+        async def proposed() -> None:
+            found = (await self.admin.get(f"/v1/{_PLURALS[of]}?to_confirm=true"))["items"]
+            assert [each["opportunity_id"] for each in found] == [id_]
+
+        await eventually(proposed)
 
     async def decisions(self, id_: str, of: str = "opportunity", *, missing: bool = False) -> list[Any]:
         if missing and not await self._told.rows(f"SELECT 1 FROM opportunity WHERE opportunity_id = '{id_}'"):

@@ -25,6 +25,7 @@ ALLOWED = {
         "list_assessment_versions": _DEFINITIONS,
         "get_assessment_version": _DEFINITIONS,
         "list_pipeline_templates": _DEFINITIONS,
+        "list_process_templates": _DEFINITIONS,
         "get_pipeline_template": _DEFINITIONS,
         "list_stages": _DEFINITIONS,
         "list_pipelines": _DEFINITIONS,

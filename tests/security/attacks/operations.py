@@ -99,6 +99,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_scoring_profile": {"title": "Points", "profile": _PROFILE},
     "preview_score": {"answers": {"hours": "over_5", "compliance": "yes"}},
     "create_pipeline": _PIPELINE,
+    "install_process_template": {},
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "settle_action": {"state": "done"},

@@ -19,7 +19,7 @@ _PERSON = (text("FirstName", 40), text("LastName", 80, required=True), Field("Na
 _OWNER = lookup("OwnerId", "User", "Owner")
 
 # The action that asked for it.
-_ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
+ACTION = key("Stagecraft_Action_Id__c", 36, required=False)
 
 RECORD_TYPE = SObject(
     "RecordType", "012", "Record Type", "Record Types",
@@ -88,7 +88,7 @@ LEAD = SObject(
         text("Country", 80),
         long_text("Description", 32000),
         text("Stagecraft_Lead_Kind__c", 255),
-        _ACTION,
+        ACTION,
         system("IsConverted", "boolean"),
         system("ConvertedDate", "date"),
         lookup("ConvertedAccountId", "Account", "ConvertedAccount"),
@@ -138,7 +138,7 @@ TASK = SObject(
         Field("CallDurationInSeconds", "int", precision=8),
         text("CallDisposition"),
         long_text("Description", 32000),
-        _ACTION,
+        ACTION,
         _OWNER,
         *STAMPS,
         *HIDDEN_STAMPS,
@@ -158,7 +158,7 @@ EVENT = SObject(
         Field("DurationInMinutes", "int", precision=8),
         text("Location"),
         long_text("Description", 32000),
-        _ACTION,
+        ACTION,
         _OWNER,
         *STAMPS,
         *HIDDEN_STAMPS,

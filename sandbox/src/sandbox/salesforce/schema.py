@@ -24,6 +24,7 @@ from sandbox.salesforce.fields import (
     written,
 )
 from sandbox.salesforce.sales_objects import (
+    ACTION,
     CAMPAIGN,
     CONTACT,
     CONTACT_ROLE,
@@ -69,6 +70,7 @@ OPPORTUNITY = SObject(
         text("Stagecraft_Recommended_Stage__c"),
         text("Stagecraft_Last_Writer__c", 80),
         key("Stagecraft_External_Id__c", 64, required=False),
+        ACTION,
         *HIDDEN_STAMPS,
     ),
 )  # fmt: skip
@@ -128,7 +130,11 @@ ACCOUNT = SObject(
         IDENTITY,
         text("Name", 255, required=True),
         lookup("RecordTypeId", "RecordType", "RecordType"),
-        picklist("Type", "Prospect", "Customer", "Partner", "Other"),
+        # The first are those of every org, the others stages of shipped processes.
+        picklist(
+            "Type", "Prospect", "Customer", "Partner", "Other", "Target", "In Play", "Customer - Call Due",
+            "Former Customer",
+        ),
         picklist("Industry"),
         picklist("Rating", "Hot", "Warm", "Cold", restricted=True),
         Field("Website", "url", length=255),

@@ -1,6 +1,7 @@
 """Actions in the org. Tasks and new records carry the action's id in a field of their own, so that a repetition finds
 them; posts are found by their words, updates by their values, and a lead says itself that it was converted."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import quote
@@ -9,18 +10,19 @@ from pydantic import Field, TypeAdapter
 
 from crm_connector.domain.actions import ActionKind, CrmAction
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
-from crm_connector.salesforce.objects import LEAD, OWN_FIELDS, Objects, SubjectObject
+from crm_connector.salesforce.objects import ACTION_ID, LEAD, OWN_FIELDS, Objects, SubjectObject
+from crm_connector.salesforce.plan import LEAD_KIND, RECORD_TYPE
 from crm_connector.salesforce.rest import Rest
 
-# What a record that an action created is found by.
-ACTION_ID = "Stagecraft_Action_Id__c"
 # The package brings it: the REST API of an org converts no leads by itself.
 CONVERT = "/services/apexrest/stagecraft/convert"
 _OWNER = "OwnerId"
 _OBJECTS = {ActionKind.TASK: "Task", ActionKind.LEAD: "Lead"}
-# What a lead is about; the package brings the field.
-LEAD_KIND = "Stagecraft_Lead_Kind__c"
 _LEAD_FIELDS = {"company": "Company", "source": "LeadSource", "kind": LEAD_KIND, "email": "Email", "phone": "Phone"}
+_RECORD_ID, _DEVELOPER_NAME = (
+    re.compile("012[A-Za-z0-9]{12}([A-Za-z0-9]{3})?"),
+    re.compile("[A-Za-z][A-Za-z0-9_]{0,79}"),
+)
 _SUBJECT, _BODY, _DESCRIPTION, _FIRST_NAME = 255, 10_000, 32_000, 40
 
 
@@ -46,6 +48,11 @@ class _Posts:
 
 
 @dataclass(frozen=True, slots=True)
+class _RecordTypes:
+    records: list[_Found]
+
+
+@dataclass(frozen=True, slots=True)
 class _Lead:
     converted: Annotated[bool, Field(alias="IsConverted")]
     opportunity_id: Annotated[str | None, Field(alias="ConvertedOpportunityId")] = None
@@ -57,6 +64,7 @@ class _Conversion:
 
 
 _CREATED, _FOUND, _POSTS = TypeAdapter(_Created), TypeAdapter(_Found), TypeAdapter(_Posts)
+_RECORD_TYPES = TypeAdapter(_RecordTypes)
 _LEAD, _CONVERSION = TypeAdapter(_Lead), TypeAdapter(_Conversion)
 _ROW: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 
@@ -66,13 +74,16 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
     match action.kind:
         case ActionKind.TASK | ActionKind.CREATE_RECORD | ActionKind.LEAD:
             name = _OBJECTS.get(action.kind, action.target)
-            return (await rest.patch(_by_action(rest, name, action), _new_fields(action), _CREATED)).id
+            return (
+                await rest.patch(_by_action(rest, name, action), await _new_fields(rest, name, action), _CREATED)
+            ).id
         case ActionKind.NOTIFICATION:
             body = {"ParentId": action.opportunity_id, "Body": action.text[:_BODY]}
             return (await rest.post(f"{rest.base}/sobjects/FeedItem", body, _CREATED)).id
         case ActionKind.FIELD_UPDATE:
             _refuse_own(action, OWN_FIELDS | {_about(objects, action).stage})
-            await rest.change(_subject(rest, objects, action), dict(action.fields))
+            fields = await _fields(rest, _about(objects, action).name, action)
+            await rest.change(_subject(rest, objects, action), fields)
             return ""
         case ActionKind.OWNER:
             await rest.change(_subject(rest, objects, action), {_OWNER: action.person_id})
@@ -93,7 +104,8 @@ async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | 
         case ActionKind.FIELD_UPDATE:
             names = {"fields": ",".join(action.fields)}
             row = await rest.get(_subject(rest, objects, action), _ROW, names)
-            return "" if all(str(row.get(name)) == value for name, value in action.fields.items()) else None
+            fields = await _fields(rest, _about(objects, action).name, action)
+            return "" if all(str(row.get(name)) == value for name, value in fields.items()) else None
         case ActionKind.OWNER:
             row = await rest.get(_subject(rest, objects, action), _ROW, {"fields": _OWNER})
             return "" if row.get(_OWNER) == action.person_id else None
@@ -101,6 +113,22 @@ async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | 
             names = {"fields": "IsConverted,ConvertedOpportunityId"}
             lead = await rest.get(_subject(rest, objects, action), _LEAD, names)
             return (lead.opportunity_id or "") if lead.converted else None
+
+
+async def _fields(rest: Rest, name: str, action: CrmAction) -> dict[str, str]:
+    """The fields to set. A record type may be named by its developer name: its id differs from org to org."""
+    fields = dict(action.fields)
+    named = fields.get(RECORD_TYPE, "")
+    if not named or _RECORD_ID.fullmatch(named):
+        return fields
+    if not _DEVELOPER_NAME.fullmatch(named):
+        raise LastingRefusal(400, "RECORD_TYPE_UNKNOWN", f"{named!r} is no developer name of a record type.")
+    query = f"SELECT Id FROM RecordType WHERE SobjectType = '{name}' AND DeveloperName = '{named}'"  # noqa: S608
+    found = (await rest.get(f"{rest.base}/query", _RECORD_TYPES, {"q": query})).records
+    if not found:
+        words = f"{name} has no record type {named} in this org. Make it, or name another one in the action."
+        raise LastingRefusal(400, "RECORD_TYPE_UNKNOWN", words)
+    return {**fields, RECORD_TYPE: found[0].id}
 
 
 def _by_action(rest: Rest, name: str, action: CrmAction) -> str:
@@ -119,13 +147,13 @@ def _about(objects: Objects, action: CrmAction) -> SubjectObject:
     return found
 
 
-def _new_fields(action: CrmAction) -> dict[str, Any]:
+async def _new_fields(rest: Rest, name: str, action: CrmAction) -> dict[str, Any]:
     if action.kind is ActionKind.TASK:
         return _task(action)
     if action.kind is ActionKind.LEAD:
         return _lead(action)
     _refuse_own(action, OWN_FIELDS)
-    return dict(action.fields)
+    return await _fields(rest, name, action)
 
 
 def _task(action: CrmAction) -> dict[str, Any]:

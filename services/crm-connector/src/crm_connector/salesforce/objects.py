@@ -10,9 +10,11 @@ EARNED_STAGE, HEALTH = "Stagecraft_Earned_Stage__c", "Stagecraft_Health__c"
 OUTCOME, REASON = "Stagecraft_Outcome__c", "Stagecraft_Reason__c"
 SYNC_ERROR = "Stagecraft_Sync_Error__c"
 WRITTEN = (WRITE_ID, EXPECTED_STAGE, LAST_ASSESSED, SCORE, EARNED_STAGE, HEALTH, OUTCOME, REASON, SYNC_ERROR)
+# What a record that an action created is found by.
+ACTION_ID = "Stagecraft_Action_Id__c"
 # No change of another is ever about these.
 OWN_FIELDS = frozenset(
-    {*WRITTEN, "Stagecraft_Recommended_Stage__c", "Stagecraft_Last_Writer__c", "Stagecraft_External_Id__c"}
+    {*WRITTEN, "Stagecraft_Recommended_Stage__c", "Stagecraft_Last_Writer__c", "Stagecraft_External_Id__c", ACTION_ID}
 )
 
 

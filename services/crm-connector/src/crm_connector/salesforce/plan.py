@@ -22,7 +22,6 @@ from crm_connector.domain.fields import (
     not_there,
     object_of,
 )
-from crm_connector.salesforce.actions import LEAD_KIND
 from crm_connector.salesforce.errors import ApiRefusal, LastingRefusal
 from crm_connector.salesforce.objects import STANDARD, WRITE_ID, Objects
 from crm_connector.salesforce.rest import Rest
@@ -32,6 +31,8 @@ log = logging.getLogger(__name__)
 
 OBJECTS = {object_type: each.name for object_type, each in STANDARD.items()}
 PREFIXES = {each.prefix: object_type for object_type, each in STANDARD.items()}
+# What a lead is about; the package brings the field.
+LEAD_KIND = "Stagecraft_Lead_Kind__c"
 RECORD_TYPE = "RecordTypeId"
 NUMBER, MONEY, TEXT, DATE = FactType.NUMBER, FactType.MONEY, FactType.TEXT, FactType.DATE
 _TYPES: Mapping[str, tuple[FactType, ...]] = {

@@ -1,0 +1,141 @@
+"""Shipped processes with the simulated org at their other end: what is asked for is done there, and comes back."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+import pytest_asyncio
+from sandbox.salesforce.testing import RunningOrg, running_org
+from testing.service import ServiceUnderTest, StartService, eventually
+
+from tests.processes.conftest import Company
+
+pytestmark = pytest.mark.stack
+PACKAGES = ("assessment", "scoring", "stage_engine", "crm_connector")
+STAGES = ("Prospecting", "Discovery", "Demo", "Negotiation", "Appointment", "Validation", "Validated", "Solution",
+          "Proposal", "Closed Won", "Closed Lost")  # fmt: skip
+KINDS = ("Expected_Opportunity", "Qualified_Opportunity")
+STRONG = {"budget": "approved", "authority": "decides", "need": "urgent", "timing": "year"}
+
+
+@pytest.fixture(scope="module")
+def org(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningOrg]:
+    with running_org(tmp_path_factory.mktemp("org"), keepalive_seconds=3) as running:
+        yield running
+
+
+def _stage(name: str) -> dict[str, Any]:
+    shares = {"DefaultProbability": 10, "ForecastCategory": "Pipeline", "ForecastCategoryName": "Pipeline"}
+    return {"ApiName": name, "IsClosed": name.startswith("Closed"), "IsWon": name == "Closed Won", **shares}
+
+
+def _record_type(name: str) -> dict[str, Any]:
+    return {"Name": name, "DeveloperName": name, "SobjectType": "Opportunity"}
+
+
+class Desk(Company):
+    """A company whose records are in the org."""
+
+    def __init__(self, services: dict[str, ServiceUnderTest], tenant: str, org: RunningOrg) -> None:
+        super().__init__(services, tenant)
+        self.org = org
+
+    def query(self, soql: str) -> list[dict[str, Any]]:
+        headers = {"Authorization": f"Bearer {self.org.token()}"}
+        reply = httpx.get(f"{self.org.url}/services/data/v67.0/query", params={"q": soql}, headers=headers)
+        return reply.raise_for_status().json()["records"]
+
+    def create(self, name: str, **fields: Any) -> str:
+        headers = {"Authorization": f"Bearer {self.org.token()}"}
+        reply = httpx.post(f"{self.org.url}/services/data/v67.0/sobjects/{name}", json=fields, headers=headers)
+        assert reply.status_code == 201, reply.text
+        return reply.json()["id"]
+
+    def edit(self, id_: str, **fields: Any) -> None:
+        self.org.sim("edit", {"id": id_, "fields": fields})
+
+    def log(self, kind: str, **about: str) -> None:
+        """A person does something in the org, and says so there."""
+        (task,) = self.org.sim("load", {"tasks": [{"Type": kind, "Status": "Not Started", **about}]})["tasks"]
+        self.edit(task, Status="Completed")
+
+    async def settled(self, id_: str, key: str, of: str = "opportunity") -> Any:
+        """The action, once the org has done it."""
+
+        async def done() -> Any:
+            found = (await self.actions(id_, of))[key]
+            assert found["state"] == "done", found
+            return found
+
+        return await eventually(done, 30)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def desk(org: RunningOrg, start_service: StartService) -> Desk:
+    tenant, prefix = f"tenant-{uuid4().hex[:8]}", f"t{uuid4().hex[:8]}."
+    connector = {
+        "crm_adapter": "salesforce",
+        "salesforce_tenant": tenant,
+        "salesforce_login_url": org.url,
+        "salesforce_client_id": org.client["client_id"],
+        "salesforce_username": org.client["username"],
+        "salesforce_private_key_file": org.credentials_dir / "connector.key.pem",
+        "salesforce_pubsub_endpoint": f"http://{org.pubsub_target}",
+        "salesforce_account_stage_field": "Type",
+        "crm_poll_seconds": 0.2,
+    }
+    org.sim(
+        "load", {"stages": [_stage(name) for name in STAGES], "record_types": [_record_type(each) for each in KINDS]}
+    )
+    services = {
+        package: await start_service(package, topic_prefix=prefix, **(connector if package == "crm_connector" else {}))
+        for package in PACKAGES
+    }
+    return Desk(services, tenant, org)
+
+
+@pytest.mark.capability(45)
+async def test_a_complete_bant_makes_an_opportunity_of_the_lead(desk: Desk) -> None:
+    await desk.install("bant_lead")
+    await desk.install("field_example")
+    lead = desk.create("Lead", LastName="Lund", Company="Lund AB", Status="Open - Not Contacted")
+    await desk.at(lead, "new", "lead")
+    task = await desk.settled(lead, "first_call", "lead")
+    (row,) = desk.query(f"SELECT Id, Subject FROM Task WHERE WhoId = '{lead}'")
+    assert (row["Id"], row["Subject"]) == (task["record_id"], "Call Lund AB")
+    desk.log("Call", WhoId=lead)
+    await desk.at(lead, "working", "lead")
+    await desk.submit(lead, "bant", STRONG, "lead")
+    await desk.at(lead, "qualified", "lead")
+    convert = await desk.settled(lead, "convert", "lead")
+    (shown,) = desk.query(f"SELECT IsConverted, Status, ConvertedOpportunityId FROM Lead WHERE Id = '{lead}'")
+    assert (shown["IsConverted"], shown["ConvertedOpportunityId"]) == (True, convert["record_id"])
+    (deal,) = desk.query(f"SELECT Name FROM Opportunity WHERE Id = '{convert['record_id']}'")
+    assert deal["Name"] == "Lund AB"
+    # What it became is a subject of its own.
+    await desk.at(convert["record_id"], "prospecting", pipeline_key="field_example")
+
+
+@pytest.mark.capability(95, 96, 99)
+async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_qualified_one(desk: Desk) -> None:
+    await desk.install("expected_to_qualified")
+    account = desk.create("Account", Name="Initech", Type="Target")
+    await desk.at(account, "target", "account")
+    await desk.report(account, "cadence", account__appointment_on="2027-01-15")
+    await desk.report(account, "cadence", account__appointment_with="decision maker")
+    await desk.at(account, "in_play", "account")
+    deal = (await desk.settled(account, "expect", "account"))["record_id"]
+    await desk.at(deal, "appointment", pipeline_key="expected")
+    desk.log("Meeting", WhatId=deal)
+    await desk.at(deal, "validation")
+    desk.edit(deal, Amount=5000)
+    desk.edit(deal, NextStep="Agree on the pilot")
+    await desk.settled(deal, "qualify")
+    await desk.at(deal, "solution", pipeline_key="qualified")
+    (row,) = desk.query(f"SELECT RecordTypeId, StageName FROM Opportunity WHERE Id = '{deal}'")
+    (kind,) = desk.query("SELECT Id FROM RecordType WHERE DeveloperName = 'Qualified_Opportunity'")
+    assert row["RecordTypeId"] == kind["Id"]
+    given = {role: (await desk.assigned(deal, role)).person_id for role in ("account_executive", "associate")}
+    assert given == {"account_executive": "admin", "associate": "admin"}
