@@ -45,9 +45,7 @@ def test_a_prefix_begins_the_keys_that_must_not_meet_and_no_others() -> None:
     content: dict[str, Any] = templates()["field_example"] | {
         "assessment_max_age": {"demo": 30},
         "reassign": {"leads": {"prospecting": "discovery"}},
-        "on_first_sight": [
-            {"key": "a", "kind": "task", "text": "{demo.score|none} {demography.x} {opportunity.amount}"}
-        ],
+        "on_first_sight": [{"key": "a", "kind": "task", "text": "{demo.score|none} {demography.x}"}],
     }
     found = renamed(content, "emea", ["prospecting", "demo"])
     assert (found["key"], found["is_default"]) == ("emea_field_example", False)
