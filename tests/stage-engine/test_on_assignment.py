@@ -6,6 +6,7 @@ from typing import Any
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.inputs import Assignment, Occasion
+from stage_engine.domain.on_assignment import owner_refused
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.timers import IDLE, first_due
 
@@ -69,6 +70,11 @@ class TestOnAssignment:
         # Nothing is on the way any more, so this is an edit.
         edited = world.decide(both, world.observation("prospecting", owner_id="ron")).opportunity
         assert (edited.assignee_id, edited.assigned["owner"].by_person) == ("ron", True)
+
+    def test_an_owner_whom_the_crm_refused_is_not_waited_for(self, world: Any) -> None:
+        after = owner_refused(assigned(world), "ron")
+        assert after.owners_asked_for == ()
+        assert owner_refused(after, "ron") is after
 
     def test_an_owner_whom_the_crm_shows_is_not_asked_for(self, world: Any) -> None:
         assert assigned(world, "rita").owners_asked_for == ()

@@ -12,7 +12,7 @@ from stagecraft.stage.v1.action_requested_pb2 import ACTION_KIND_TASK, ActionReq
 from testing.service import eventually
 
 from tests.builders import action_settled
-from tests.stage_engine import Client, Tenant, draft
+from tests.stage_engine import Client, Tenant, draft, metric
 
 pytestmark = pytest.mark.stack
 
@@ -123,6 +123,7 @@ async def test_what_the_crm_refused_moves_nothing_back(world_of: Tenant, admin: 
 
     call = await eventually(settled)
     assert (call["state"], call["code"], call["words"]) == ("refused", "FIELD", "No.")
+    assert await metric(world_of.service, 'stage_actions_settled_total{state="refused"}') >= 1
     shown = await admin.get("/v1/opportunities/006Ref")
     assert (shown["claimed_stage"], shown["revision"]) == ("prospecting", 1)
     assert "@action/call" not in [timer["key"] for timer in shown["timers"]]

@@ -17,7 +17,7 @@ _WRITES = {"default_transaction_read_only": "off"}
 
 
 class Databases:
-    """A question is repeated while PostgreSQL is away."""
+    """A question is repeated while PostgreSQL is away, or has no room."""
 
     def __init__(self, admin_url: str) -> None:
         self._admin_url = admin_url
@@ -85,5 +85,6 @@ class Databases:
                         await connection.close(timeout=5)
                 except (OSError, TimeoutError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError):
                     await asyncio.sleep(PAUSE_SECONDS)
-                except (asyncpg.InterfaceError, asyncpg.ObjectNotInPrerequisiteStateError):
+                except (asyncpg.InterfaceError, asyncpg.ObjectNotInPrerequisiteStateError, asyncpg.DiskFullError):
+                    # Its disk is full for a while, too: so it writes down no setting.
                     await asyncio.sleep(PAUSE_SECONDS)

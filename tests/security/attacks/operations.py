@@ -150,7 +150,7 @@ async def call(service: ServiceUnderTest, operation: Operation, given: dict[str,
     """Carry out an operation on what is given, with a body that it accepts."""
     options = {"json": BODIES[operation.name]} if operation.name in BODIES else {}
     for object_type in ("lead", "account"):
-        if operation.path.startswith(f"/v1/{object_type}s/"):
+        if operation.path.startswith(f"/v1/{object_type}s/") and "record_id" in given:
             given = {**given, "record_id": f"{given['record_id']}-{object_type}"}
     query = {"stage": "prospecting", "opportunity_id": "006A", "key": "first_call"}
     params = {name: query[name] for name in operation.query()}

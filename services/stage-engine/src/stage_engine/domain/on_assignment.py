@@ -49,6 +49,12 @@ def _with_owner_asked_for(opportunity: Opportunity, changed: Sequence[Assigned])
     return opportunity.changed(owners_asked_for=(*asked_for, chosen)[-_MOST_ASKED_FOR:])
 
 
+def owner_refused(opportunity: Opportunity, person_id: str) -> Opportunity:
+    """The opportunity whose CRM does not take this owner, so that it will not show them on our word."""
+    left = tuple(each for each in opportunity.owners_asked_for if each != person_id)
+    return opportunity if left == opportunity.owners_asked_for else opportunity.changed(owners_asked_for=left)
+
+
 def with_owner_of_crm(before: Opportunity, given: Input, ruling: Ruling) -> Ruling:
     """The ruling where a person gave the subject another owner in the CRM: this choice stays. An owner that we asked
     for, as it comes back from the CRM, is none, also when another was chosen meanwhile."""

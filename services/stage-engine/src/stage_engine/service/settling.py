@@ -11,13 +11,14 @@ from kit.ids import utc_now
 
 from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import ActionState
+from stage_engine.domain.on_assignment import owner_refused
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.errors import ActionNotFound, ActionSettledBefore
 from stage_engine.records import ActionRecord, SettledAction
 from stage_engine.repository.actions import ActionRepository
 from stage_engine.schemas.actions import SettlementBody
 from stage_engine.service.deciding import Deciding
-from stage_engine.service.recording_actions import count_settled
+from stage_engine.service.recording_actions import OWNER_KEY, count_settled
 from stage_engine.service.rulesets import Rulesets
 
 
@@ -61,10 +62,13 @@ class Settling:
         done = await self._repository.settle(found)
         count_settled(self._uow, found, done)
         changed: dict[str, Opportunity] = {}
+        states = {each.action_id: each.state for each in found}
         for action in actions:
             before = changed.get(action.opportunity_id) or known.get(action.opportunity_id)
             if action.action_id in done and before is not None:
                 after = settled(before, action.action_key, action.revision)
+                if action.action_key == OWNER_KEY and states[action.action_id] == ActionState.REFUSED:
+                    after = owner_refused(after, action.addressee)
                 if after is not before:
                     changed[action.opportunity_id] = after
         if changed:
