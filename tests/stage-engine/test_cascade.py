@@ -63,10 +63,10 @@ def test_a_hop_that_proposes_is_logged_and_ends_it(world: Any) -> None:
 
 def test_the_same_input_again_costs_nothing(world: Any) -> None:
     rules, decided = rules_of(world, 6), set[str]()
-    told = world.facts(world.fact("account.size", 40))
-    steps = fold(world.opportunity(rules=rules), [told, told], rules, world.start, decided)
+    report = world.facts(world.fact("account.size", 40))
+    steps = fold(world.opportunity(rules=rules), [report, report], rules, world.start, decided)
     assert len(steps) == 3
-    assert fold(steps[-1].decision.opportunity, [told], rules, world.start, decided) == []
+    assert fold(steps[-1].decision.opportunity, [report], rules, world.start, decided) == []
 
 
 def test_a_person_s_move_leads_nowhere_by_itself(world: Any) -> None:
@@ -125,16 +125,16 @@ class TestSubjectsThatReactToEachOther:
     def test_they_come_to_rest(self, world: Any) -> None:
         sides = ["account", "opportunity"]
         rules = {
-            "account": self.rules(world, "account", "deal"),
+            "account": self.rules(world, "account", "sale"),
             "opportunity": self.rules(world, "opportunity", "firm"),
         }
-        names = {"account": "deal.stage", "opportunity": "firm.stage"}
+        names = {"account": "sale.stage", "opportunity": "firm.stage"}
         subjects = {side: world.opportunity("prospecting", rules[side]) for side in sides}
         hops, moves, stage = 0, 0, "prospecting"
         for turn in range(100):
             side = sides[turn % 2]
-            told = FactChange(f"t{turn}", "o1", "bridge", (world.fact(names[side], stage, "bridge"),), hops=hops)
-            made = world.decide(subjects[side], told, rules[side])
+            report = FactChange(f"t{turn}", "o1", "bridge", (world.fact(names[side], stage, "bridge"),), hops=hops)
+            made = world.decide(subjects[side], report, rules[side])
             assert made.opportunity is not None
             subjects[side] = made.opportunity
             if made.transition is None:

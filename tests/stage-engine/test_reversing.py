@@ -135,9 +135,9 @@ class TestVoiding:
         assert made["earned_stage"] == "discovery"
         assert [r["code"] for r in made["reasons"]] == ["VOIDED", "NO_LONGER_SUPPORTED"]
         assert made["crm_target_stage"] == "discovery"
-        # What the CRM is told.
-        told = (await world_of.decisions(6))[-1].submission
-        assert (told.submission_id, told.voided, len(told.contributions)) == (first.submission_id, True, 0)
+        # What the CRM gets to know.
+        said = (await world_of.decisions(6))[-1].submission
+        assert (said.submission_id, said.voided, len(said.contributions)) == (first.submission_id, True, 0)
         replay = await admin.post(f"/v1/decisions/{made['decision_id']}/replay", expect=200)
         assert replay["identical"] is True
         # Scored anew by later points, it counts no more than before.
@@ -224,7 +224,7 @@ class TestCascades:
     ) -> None:
         """An account whose rules read the stage of its opportunity, and an opportunity that reads the account's."""
         low, high = "'prospecting'", "'discovery'"
-        sides = {"account": ("deal", low, high), "opportunity": ("firm", high, low)}
+        sides = {"account": ("sale", low, high), "opportunity": ("firm", high, low)}
         for side, (other, on, off) in sides.items():
             rules = [
                 {"rule_id": "on", "from_stage": "prospecting", "to_stage": "discovery", "mode": "auto",

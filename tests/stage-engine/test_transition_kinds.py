@@ -56,7 +56,7 @@ def content(**changes: Any) -> dict[str, Any]:
 
 
 @dataclass
-class Deal:
+class Journey:
     """One opportunity, seen through the API, and what people and the CRM do to it."""
 
     world: Tenant
@@ -106,7 +106,7 @@ class Deal:
         await self.decided(known + 1)
         return message.submission_id
 
-    async def told(self, name: str, value: str) -> dict[str, Any]:
+    async def reports(self, name: str, value: str) -> dict[str, Any]:
         self.numbers += 1
         item = {"idempotency_key": f"k{self.numbers}", "subject_id": "o1", "name": name, "value": value,
                 "source": "erp", "observed_at": utc_now().isoformat()}  # fmt: skip
@@ -135,10 +135,10 @@ class Deal:
         return stages[stage]["entered"]
 
 
-Doing = Callable[[Deal], Awaitable[Any]]
+Doing = Callable[[Journey], Awaitable[Any]]
 
 
-async def nothing(deal: Deal) -> None:
+async def nothing(journey: Journey) -> None:
     """No guard: whatever triggers it may."""
 
 
@@ -171,50 +171,50 @@ def on(source: str, target: str) -> tuple[str, ...]:
     return f"leave_{source}", f"enter_{target}"
 
 
-async def _void(deal: Deal) -> None:
-    scores = (await deal.now())["scores"]
+async def _void(journey: Journey) -> None:
+    scores = (await journey.now())["scores"]
     submission_id = scores["prospecting"]["submission_id"]
-    path = f"{deal.path}/evidence/{submission_id}/void"
-    await deal.rep.post(path, {"reason": "Wrong."}, expect=403)
-    await deal.admin.post(path, {"reason": ""}, expect=422)
-    made = await deal.admin.post(path, {"reason": "The wrong buyer."})
+    path = f"{journey.path}/evidence/{submission_id}/void"
+    await journey.rep.post(path, {"reason": "Wrong."}, expect=403)
+    await journey.admin.post(path, {"reason": ""}, expect=422)
+    made = await journey.admin.post(path, {"reason": "The wrong buyer."})
     assert "VOIDED" in [r["code"] for r in made["reasons"]]
 
 
-async def _ill(deal: Deal) -> None:
-    waiting = await deal.told("account.health", "2")
+async def _ill(journey: Journey) -> None:
+    waiting = await journey.reports("account.health", "2")
     assert [r["code"] for r in waiting["reasons"]] == ["NOT_LASTING"]
-    await deal.turn("@lasting/ill")
+    await journey.turn("@lasting/ill")
 
 
-async def _other_pipeline(deal: Deal) -> None:
+async def _other_pipeline(journey: Journey) -> None:
     mapping = {"field_example": {"discovery": "demo"}}
-    await deal.world.publish_pipeline(key="qualified", is_default=False, applies_when=QUALIFIED, reassign=mapping)
-    known = len(await deal.decisions())
-    await deal.edited("discovery", facts=[fact_of("opportunity.record_type", "Qualified")])
-    await deal.decided(known + 2)
+    await journey.world.publish_pipeline(key="qualified", is_default=False, applies_when=QUALIFIED, reassign=mapping)
+    known = len(await journey.decisions())
+    await journey.edited("discovery", facts=[fact_of("opportunity.record_type", "Qualified")])
+    await journey.decided(known + 2)
 
 
-async def _migrate(deal: Deal) -> None:
+async def _migrate(journey: Journey) -> None:
     path, stages = "/v1/pipelines/field_example", [dict(stage) for stage in content()["stages"]]
     stages[1] |= {"key": "talk", "timers": [{"key": "in_discovery", "after": "5d"}]}
     rules = [r for r in content()["rules"] if "discovery" not in (r["from_stage"], r["to_stage"])]
     body = {k: v for k, v in {**draft(), **content(), "stages": stages, "rules": rules}.items() if k != "key"}
-    found = await deal.admin.get(path)
-    await deal.admin.call("PUT", f"{path}/draft", 200, body, match=found["revision"])
-    refused = await deal.admin.post(f"{path}/publish", {"migrate": {"stages": {}}}, expect=409)
+    found = await journey.admin.get(path)
+    await journey.admin.call("PUT", f"{path}/draft", 200, body, match=found["revision"])
+    refused = await journey.admin.post(f"{path}/publish", {"migrate": {"stages": {}}}, expect=409)
     assert refused["code"] == "plan_incomplete"
-    known = len(await deal.decisions())
-    await deal.admin.post(f"{path}/publish", {"migrate": {"stages": {"discovery": "talk"}}})
-    await deal.decided(known + 1)
+    known = len(await journey.decisions())
+    await journey.admin.post(f"{path}/publish", {"migrate": {"stages": {"discovery": "talk"}}})
+    await journey.decided(known + 1)
 
 
-WON: Doing = lambda deal: deal.moves(**SIGNED)  # noqa: E731
+WON: Doing = lambda journey: journey.moves(**SIGNED)  # noqa: E731
 ROWS = [
     Row("advance by a score", "advance", "rule", lambda d: d.scored("prospecting", "70"), "discovery",
         guard=lambda d: d.scored("prospecting", "50"), actions=on("prospecting", "discovery")),
-    Row("advance by a fact", "advance", "rule", lambda d: d.told("account.size", "21"), "demo", at="discovery",
-        guard=lambda d: d.told("account.size", "20"), actions=on("discovery", "demo")),
+    Row("advance by a fact", "advance", "rule", lambda d: d.reports("account.size", "21"), "demo", at="discovery",
+        guard=lambda d: d.reports("account.size", "20"), actions=on("discovery", "demo")),
     Row("advance by a person", "advance", "person",
         lambda d: d.moves(to_stage="discovery", override=True, reason_code="X", text="They called."), "discovery",
         guard=lambda d: d.refused("prospecting.score", to_stage="discovery"), actions=on("prospecting", "discovery"),
@@ -225,15 +225,15 @@ ROWS = [
         lambda d: d.moves(to_stage="demo", override=True, skip=True, reason_code="X", text="They know us."), "demo",
         guard=lambda d: d.refused(code="SKIP_FORBIDDEN", to_stage="demo", override=True, reason_code="X", text="Y"),
         actions=on("prospecting", "demo"), skipped=("discovery",), reason="X"),
-    Row("skip by a rule where the guards between hold", "skip", "rule", lambda d: d.told("account.size", "21"), "demo",
-        guard=lambda d: d.told("account.size", "15"), actions=on("prospecting", "demo"), skipped=("discovery",)),
+    Row("skip by a rule where guards between hold", "skip", "rule", lambda d: d.reports("account.size", "21"), "demo",
+        guard=lambda d: d.reports("account.size", "15"), actions=on("prospecting", "demo"), skipped=("discovery",)),
     Row("regress by a person", "regress", "person", lambda d: d.moves(to_stage="discovery", reason_code="X"),
         "discovery", at="demo", guard=lambda d: d.refused("command.reason_code", to_stage="discovery"),
         actions=on("demo", "discovery"), reason="X"),
     Row("regress by an edit in the CRM", "regress", "crm", lambda d: d.edited("discovery"), "discovery", at="demo",
         actions=on("demo", "discovery"), reason="CRM_EDIT"),
     Row("regress by a rule that has held for long enough", "regress", "rule", _ill, "discovery", at="demo",
-        guard=lambda d: d.told("account.health", "3"), actions=on("demo", "discovery"), reason="ILL"),
+        guard=lambda d: d.reports("account.health", "3"), actions=on("demo", "discovery"), reason="ILL"),
     Row("regress by voided evidence", "regress", "person", _void, "prospecting",
         first=lambda d: d.scored("prospecting", "70"), actions=on("discovery", "prospecting"),
         reason="EVIDENCE_VOIDED", pipeline={"voided_evidence": "regress"}),
@@ -264,24 +264,24 @@ ROWS = [
 
 
 @pytest.fixture
-def deal(world_of: Tenant, admin: Client, engine: ServiceUnderTest, tenant: str) -> Deal:
-    return Deal(world_of, admin, Client(engine, tenant, "rep", "rita"))
+def journey(world_of: Tenant, admin: Client, engine: ServiceUnderTest, tenant: str) -> Journey:
+    return Journey(world_of, admin, Client(engine, tenant, "rep", "rita"))
 
 
 @pytest.mark.capability(36)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_each_kind_of_transition(deal: Deal, row: Row) -> None:
-    await deal.world.publish_pipeline(**content(**row.pipeline))
-    await deal.seen(row.at)
-    await row.first(deal)
-    before = await deal.now()
-    await row.guard(deal)
-    guarded = await deal.now()
+async def test_each_kind_of_transition(journey: Journey, row: Row) -> None:
+    await journey.world.publish_pipeline(**content(**row.pipeline))
+    await journey.seen(row.at)
+    await row.first(journey)
+    before = await journey.now()
+    await row.guard(journey)
+    guarded = await journey.now()
     assert (guarded["claimed_stage"], guarded["revision"]) == (before["claimed_stage"], before["revision"])
 
-    await row.act(deal)
-    decision = next(d for d in reversed(await deal.decisions()) if d["transition"])
-    move, now = decision["transition"], await deal.now()
+    await row.act(journey)
+    decision = next(d for d in reversed(await journey.decisions()) if d["transition"])
+    move, now = decision["transition"], await journey.now()
     assert (move["kind"], move["cause"], move["to_stage"]) == (row.kind, row.cause, row.to)
     assert (move["from_stage"], move["reason_code"]) == (before["claimed_stage"], row.reason)
     assert tuple(move["skipped"]) == row.skipped
@@ -299,12 +299,12 @@ async def test_each_kind_of_transition(deal: Deal, row: Row) -> None:
         assert timers.keys() == ({f"in_{row.to}"} if row.to in OPEN else set())
         assert all(_left(due) > timedelta(days=4) for due in timers.values())
     if row.kind == "reassign":
-        funnel = await deal.admin.get("/v1/funnel?pipeline=qualified")
+        funnel = await journey.admin.get("/v1/funnel?pipeline=qualified")
         assert (funnel["reassigned"], [s["entered"] for s in funnel["stages"]]) == (1, [0] * len(funnel["stages"]))
     else:
         # A stage that it comes back to was entered before: figures count an opportunity once.
-        assert await deal.entered(row.to) == row.entered
-    replay = await deal.admin.post(f"/v1/decisions/{decision['decision_id']}/replay", expect=200)
+        assert await journey.entered(row.to) == row.entered
+    replay = await journey.admin.post(f"/v1/decisions/{decision['decision_id']}/replay", expect=200)
     assert replay["identical"] is True
 
 
@@ -319,66 +319,66 @@ def _left(due: str) -> timedelta:
         (crm.OBSERVATION_KIND_CREATED, "crm", ["enter_demo"]),
     ],
 )
-async def test_adopting_what_is_seen_first(deal: Deal, kind: Any, cause: str, actions: list[str]) -> None:
-    await deal.world.publish_pipeline(**content())
-    await deal.seen("demo", kind)
-    (decision,), now = await deal.decisions(), await deal.now()
+async def test_adopting_what_is_seen_first(journey: Journey, kind: Any, cause: str, actions: list[str]) -> None:
+    await journey.world.publish_pipeline(**content())
+    await journey.seen("demo", kind)
+    (decision,), now = await journey.decisions(), await journey.now()
     move = decision["transition"]
     assert (move["kind"], move["cause"], move["visit_no"], decision["actions"]) == ("adopt", cause, 1, actions)
     assert (now["claimed_stage"], now["earned_stage"], decision["crm_target_stage"]) == ("demo", "prospecting", "")
     assert [t["key"] for t in now["timers"] if t["key"].startswith("in_")] == ["in_demo"]
-    assert await deal.entered("demo") == 1
+    assert await journey.entered("demo") == 1
 
 
-async def test_a_rule_closes_as_won_by_a_proposal_only(deal: Deal) -> None:
+async def test_a_rule_closes_as_won_by_a_proposal_only(journey: Journey) -> None:
     """Unless its mode says otherwise."""
     rules = [{name: each for name, each in rule.items() if name != "mode"} for rule in content()["rules"]]
-    await deal.world.publish_pipeline(**content(rules=rules))
-    await deal.seen("negotiation")
+    await journey.world.publish_pipeline(**content(rules=rules))
+    await journey.seen("negotiation")
     keys = draft()["stages"][3]["assessment_keys"]
-    await deal.scored(keys[0], "100")
-    decision = (await deal.decisions())[-1]
+    await journey.scored(keys[0], "100")
+    decision = (await journey.decisions())[-1]
     assert (decision["outcome"], decision["proposed_stage"], decision["transition"]) == ("proposed", "closed_won", None)
-    assert (await deal.now())["claimed_stage"] == "negotiation"
+    assert (await journey.now())["claimed_stage"] == "negotiation"
 
 
-async def test_a_hold_pauses_and_going_on_continues(deal: Deal) -> None:
-    await deal.world.publish_pipeline(**content())
-    await deal.seen("demo")
-    revision = (await deal.now())["revision"]
-    await deal.post("hold", {"reason": ""}, expect=422)
-    held = await deal.post("hold", {"reason": "Next year."})
+async def test_a_hold_pauses_and_going_on_continues(journey: Journey) -> None:
+    await journey.world.publish_pipeline(**content())
+    await journey.seen("demo")
+    revision = (await journey.now())["revision"]
+    await journey.post("hold", {"reason": ""}, expect=422)
+    held = await journey.post("hold", {"reason": "Next year."})
     assert (held["outcome"], held["transition"], held["actions"]) == ("accepted", None, ["put_off"])
-    now = await deal.now()
+    now = await journey.now()
     (timer,) = [t for t in now["timers"] if t["key"] == "in_demo"]
     assert (timer["due"], timer["paused"], now["on_hold"], now["revision"]) == (None, True, True, revision)
-    await deal.told("account.health", "2")
-    assert (await deal.now())["claimed_stage"] == "demo"
-    resumed = await deal.post("resume", {})
+    await journey.reports("account.health", "2")
+    assert (await journey.now())["claimed_stage"] == "demo"
+    resumed = await journey.post("resume", {})
     assert resumed["actions"] == ["go_on"]
-    now = await deal.now()
+    now = await journey.now()
     (timer,) = [t for t in now["timers"] if t["key"] == "in_demo"]
     assert timedelta(days=4) < _left(timer["due"]) < timedelta(days=6)
-    assert (now["claimed_stage"], now["on_hold"], await deal.entered("demo")) == ("demo", False, 1)
+    assert (now["claimed_stage"], now["on_hold"], await journey.entered("demo")) == ("demo", False, 1)
 
 
 @pytest.mark.capability(70)
-async def test_walking_away_is_no_loss_and_is_written_to_a_field(deal: Deal) -> None:
+async def test_walking_away_is_no_loss_and_is_written_to_a_field(journey: Journey) -> None:
     """From unwanted business: its own outcome, with the reason in a field of the record."""
     stages = content()["stages"]
     field = {"name": "Disqualified_Reason__c", "value": "{move.reason}"}
     stages[-1]["on_entry"] = [{"key": "classify", "kind": "field_update", "fields": [field]}]
-    await deal.world.publish_pipeline(**content(stages=stages))
-    await deal.seen("prospecting")
-    await deal.refused("command.reason_code", to_stage="walked_away")
-    made = await deal.moves(to_stage="walked_away", reason_code="NO_FIT")
+    await journey.world.publish_pipeline(**content(stages=stages))
+    await journey.seen("prospecting")
+    await journey.refused("command.reason_code", to_stage="walked_away")
+    made = await journey.moves(to_stage="walked_away", reason_code="NO_FIT")
     assert (made["transition"]["kind"], made["transition"]["reason_code"]) == ("walk_away", "NO_FIT")
-    change = (await deal.world.changes(2))[-1]
+    change = (await journey.world.changes(2))[-1]
     assert (change.to_category, change.reason_code) == (CATEGORY_ABANDONED, "NO_FIT")
-    (asked,) = [e.message for e in await deal.world.service.events(ActionRequested, tenant=deal.world.tenant, count=1)
-                if e.message.action_key == "classify"]  # fmt: skip
+    events = await journey.world.service.events(ActionRequested, tenant=journey.world.tenant, count=1)
+    (asked,) = [e.message for e in events if e.message.action_key == "classify"]
     assert [(each.name, each.value) for each in asked.fields] == [("Disqualified_Reason__c", "NO_FIT")]
-    stages = {s["key"]: s["claimed"]["opportunities"] for s in (await deal.admin.get("/v1/funnel"))["stages"]}
+    stages = {s["key"]: s["claimed"]["opportunities"] for s in (await journey.admin.get("/v1/funnel"))["stages"]}
     assert (stages["walked_away"], stages["closed_lost"]) == (1, 0)
-    reopened = await deal.post("reopen", {"reason_code": "CHANGED"})
+    reopened = await journey.post("reopen", {"reason_code": "CHANGED"})
     assert reopened["transition"]["taken_back"]["category"] == "abandoned"
