@@ -30,11 +30,11 @@ _OF_NOW = {"aging", "rotten_rate", "stalled_rate", "forecast", "forecast_earned"
 _FILL = """
     INSERT INTO {table}
     SELECT made.*
-    FROM (SELECT to_jsonb(t) AS row FROM {table} AS t WHERE tenant_id = '{tenant}' LIMIT 1) AS one,
+    FROM (SELECT to_jsonb(t) AS doc FROM {table} AS t WHERE tenant_id = '{tenant}' LIMIT 1) AS one,
         generate_series(1, {opportunities}) AS n,
         generate_series(1, {visits}) AS k,
         LATERAL (SELECT now() - (1 + (n * 7 + k * 97) % {days}) * interval '1 day' AS at) AS moment,
-        LATERAL jsonb_populate_record(NULL::{table}, one.row || jsonb_build_object(
+        LATERAL jsonb_populate_record(NULL::{table}, one.doc || jsonb_build_object(
             'opportunity_id', 'x' || n, {number}, {times}
         )) AS made
 """
