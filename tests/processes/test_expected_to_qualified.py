@@ -9,7 +9,7 @@ EXPECTED, QUALIFIED = "Expected_Opportunity", "Qualified_Opportunity"
 TEAM = {"account_executives": ["ann"], "sales_engineers": ["sid"], "associates": ["abe"]}
 
 
-@pytest.mark.capability(67, 82, 97, 100)
+@pytest.mark.capability(67, 82, 95, 96, 97, 99, 100)
 async def test_from_the_appointment_to_the_win_by_milestones(company: Company) -> None:
     await company.staff("ann", "sid", "abe")
     await company.install("expected_to_qualified", people=TEAM)

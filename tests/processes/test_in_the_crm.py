@@ -119,7 +119,6 @@ async def test_a_complete_bant_makes_an_opportunity_of_the_lead(desk: Desk) -> N
     await desk.at(convert["record_id"], "prospecting", pipeline_key="field_example")
 
 
-@pytest.mark.capability(95, 96, 99)
 async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_qualified_one(desk: Desk) -> None:
     ann = desk.query("SELECT Id FROM User LIMIT 1")[0]["Id"]
     await desk.install("expected_to_qualified", people={pool: [ann] for pool in POOLS})

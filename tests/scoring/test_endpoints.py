@@ -255,7 +255,7 @@ class TestTemplates:
     ) -> None:
         listed = (await scoring.client.get("/v1/profile-templates", headers=headers)).json()
         keys = [item["key"] for item in listed["items"]]
-        assert keys == ["demo", "discovery", "prospecting", "sales_feedback"]
+        assert keys == ["bant", "demo", "discovery", "meddic", "prospecting", "sales_feedback"]
         for key in keys:
             template = (await scoring.client.get(f"/v1/profile-templates/{key}", headers=headers)).json()
             draft = {"assessment_key": key, "assessment_version": 1, "profile": template["profile"]}

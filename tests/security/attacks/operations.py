@@ -99,7 +99,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "replace_scoring_profile": {"title": "Points", "profile": _PROFILE},
     "preview_score": {"answers": {"hours": "over_5", "compliance": "yes"}},
     "create_pipeline": _PIPELINE,
-    "install_process_template": {},
+    # Refused: whoever installs what is shipped has pipelines of their own afterwards.
+    "install_process_template": {"people": {"nobodys": ["eve"]}},
     "change_pipeline_draft": _DRAFT,
     "lint_pipeline": _DRAFT,
     "settle_action": {"state": "done"},

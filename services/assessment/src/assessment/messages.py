@@ -1,5 +1,6 @@
 """Every event in and out, as pure functions: the only module that knows the generated contracts."""
 
+import re
 from datetime import datetime
 
 from forms.messages import answers_to_proto, form_to_event_fields
@@ -60,6 +61,7 @@ __all__ = [
     "SubmissionScored",
 ]
 
+_KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
 
 
@@ -250,10 +252,17 @@ def read_request(event: Received[AssessmentRequested]) -> AssessmentRequest:
     wire.moment(message.requested_at, "requested_at")
     return AssessmentRequest(
         request_id=wire.uuid(message.request_id, "request_id"),
-        assessment_key=wire.required(message.assessment_key, "assessment_key"),
+        assessment_key=_key(message.assessment_key),
         template_key=wire.required(message.template_key, "template_key"),
         requested_by=wire.required(message.requested_by, "requested_by"),
     )
+
+
+def _key(text: str) -> str:
+    """The key that a new assessment may have."""
+    if not _KEY.fullmatch(wire.required(text, "assessment_key")):
+        raise InvalidEvent("bad_text", f"assessment_key is {text!r}, which is no key of an assessment")
+    return text
 
 
 def assessment_refused(request: AssessmentRequest, detail: str, at: datetime) -> AssessmentRefused:
