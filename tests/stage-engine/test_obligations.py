@@ -16,10 +16,12 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import FactChange, HoldRequest, Occasion, ResumeRequest
 from stage_engine.domain.lint import lint
 from stage_engine.domain.obligations import next_moment
+from stage_engine.domain.on_migration import input_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Touch
 from stage_engine.domain.timers import first_due
-from stage_engine.engine import cell_fault
+from stage_engine.domain.versions import Plan
+from stage_engine.engine import cell_fault, compiled
 from stage_engine.repository.obligations import Wanted, page_of
 from stagecraft.crm.v1 import activity_observed_pb2 as pb
 from stagecraft.crm.v1 import record_observed_pb2 as crm
@@ -179,6 +181,29 @@ class TestObligations:
         resume = ResumeRequest("r1", "o1", held.revision, "mona")
         after = world.decide(held, resume, rules, world.start + 100 * DAY).opportunity
         assert (the(after).due, the(after).state) == (world.start + 106 * DAY, OwedState.OPEN)
+
+    @pytest.mark.parametrize("starts", ["on_first_sight", "on_entry"])
+    def test_a_version_in_which_it_is_owed_once_ends_the_row(self, world: Any, starts: str) -> None:
+        """Also where it rests on hold, and whatever it counts from there."""
+        rules = owing(world, {**CADENCE, "within": "10d"})
+        opportunity = created(world, rules)
+        hold = HoldRequest("h1", "o1", opportunity.revision, "mona", "budget")
+        held = world.decide(opportunity, hold, rules, world.start + 4 * DAY).opportunity
+        once = compiled(world.pipeline(obligations=[{**CADENCE, "repeats": "", "within": "10d", "starts": starts}]))
+        once = compiled(replace(once.pipeline, version=2))
+        moved = world.decide(held, input_of(Plan({}), "1", "o1", 2, "olga"), once, world.start + 5 * DAY).opportunity
+        resume = ResumeRequest("r1", "o1", moved.revision, "mona")
+        after = world.decide(moved, resume, once, world.start + 100 * DAY).opportunity
+        series = after.owing["cadence"]
+        assert (series.next_at, len(series.owed)) == (None, 1)
+
+    def test_of_very_many_that_came_due_unseen_the_last_are_made(self, world: Any) -> None:
+        rules = owing(world, {**CADENCE, "within": "1h", "repeats": "1h"})
+        first = world.observation("prospecting", occasion=Occasion.CREATED, committed_at=datetime(1, 1, 1, tzinfo=UTC))
+        decision = world.decide(None, first, rules)
+        assert len(decision.owed) == 502
+        assert [each.made_at for each in decision.owed[-2:]] == [world.start - HOUR, world.start]
+        assert decision.opportunity.owing["cadence"].next_at == world.start + HOUR
 
     def test_the_owner_of_the_time_owes_it(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)

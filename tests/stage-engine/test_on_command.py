@@ -160,7 +160,8 @@ class TestOwnProposals:
         back = world.command(overridden, "prospecting", reason_code="X", actor="rita", role="rep")
         opportunity = after(world.decide(overridden, back, now=world.at(60)))
         # Refused, for it was captured before a person set the stage; yet the rule holds.
-        refused = world.decide(opportunity, world.submission("prospecting", "70", opportunity))
+        given = world.submission("prospecting", "70", opportunity, captured_at=world.start)
+        refused = world.decide(opportunity, given)
         assert codes(refused) == [Code.OVERRIDE_ACTIVE]
         command = world.command(after(refused), "discovery", actor="rita", role="rep")
         assert world.decide(after(refused), command).outcome is Outcome.ACCEPTED

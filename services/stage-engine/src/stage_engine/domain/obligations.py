@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from stage_engine.domain.calendar import EARLIEST
 from stage_engine.domain.clocks import Obligation, Starts, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import LAST_INBOUND, LAST_TOUCH
@@ -21,6 +22,8 @@ from stage_engine.domain.pipeline import Condition, Pipeline
 
 # The newest, and the one before.
 _KEPT = 2
+# So many that came due while nothing was decided are made at once: those of the last time.
+_MOST_AT_ONCE = 500
 
 
 def with_obligations(before: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
@@ -79,6 +82,9 @@ def _in_force(
     none."""
     asked = obligation is not None and _is_asked(obligation, after, pipeline)
     series = held
+    if series is not None and obligation is not None and not obligation.repeats:
+        # In the version before it was owed again and again.
+        series = replace(series, next_at=None)
     if series is not None and not series.ended and not (asked and _is_of(series, obligation, after)):
         if obligation is not None and series.rests_since is not None:
             series = _resumed(series, series.rests_since, obligation, pipeline, now)
@@ -117,7 +123,7 @@ def _anchor(before: Opportunity, after: Opportunity, given: Input, now: datetime
     """From when it counts: what was created is owed from its creation, what is imported or only now declared from
     now on."""
     if not before.stage_key and isinstance(given, Observation) and given.occasion is Occasion.CREATED:
-        return min(now, given.committed_at)
+        return max(EARLIEST, min(now, given.committed_at))
     return after.visit_opened_at if before.stage_key and before.visit_no != after.visit_no else now
 
 
@@ -172,8 +178,14 @@ def _rested(owed: Owed, since: datetime) -> bool:
 
 
 def _rolled(series: Owing, obligation: Obligation, after: Opportunity, pipeline: Pipeline, now: datetime) -> Owing:
-    """With all that is to be made by now, one for each time that has passed."""
-    while series.next_at is not None and series.next_at <= now and series.rests_since is None and obligation.repeats:
+    """With all that is to be made by now, one for each time that has passed, of very many the last."""
+    if series.next_at is None or series.next_at > now or series.rests_since is not None or not obligation.repeats:
+        return series
+    each, calendar = duration_of(obligation.repeats), pipeline.calendar
+    passed = each.passed(series.next_at, now, calendar) // each.length(calendar)
+    if passed > _MOST_AT_ONCE:
+        series = replace(series, next_at=each.after(series.next_at, calendar, passed - _MOST_AT_ONCE))
+    while series.next_at is not None and series.next_at <= now:
         series = _with_next(series, obligation, after, pipeline)
     return series
 
