@@ -15,7 +15,7 @@ from sqlalchemy.dialects import postgresql
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import FactChange, HoldRequest, Occasion, ResumeRequest
 from stage_engine.domain.lint import lint
-from stage_engine.domain.obligations import next_moment
+from stage_engine.domain.obligations import next_moment, owed_since
 from stage_engine.domain.on_migration import input_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Touch
@@ -181,6 +181,14 @@ class TestObligations:
         resume = ResumeRequest("r1", "o1", held.revision, "mona")
         after = world.decide(held, resume, rules, world.start + 100 * DAY).opportunity
         assert (the(after).due, the(after).state) == (world.start + 106 * DAY, OwedState.OPEN)
+
+    def test_activities_count_from_the_first_that_was_made_if_one_was(self, world: Any) -> None:
+        """What is imported owes nothing that is owed once: its row is empty."""
+        rules = owing(world, FIRST_CALL)
+        imported = world.opportunity(rules=rules)
+        assert imported.owing["first_call"].owed == ()
+        assert owed_since(imported) is None
+        assert owed_since(created(world, rules)) == world.start
 
     @pytest.mark.parametrize("starts", ["on_first_sight", "on_entry"])
     def test_a_version_in_which_it_is_owed_once_ends_the_row(self, world: Any, starts: str) -> None:
@@ -383,6 +391,16 @@ class TestLedger:
         # One of three was never called: the median is the slower call, and the p90 is not known.
         assert (overall["wall_median"], overall["wall_p90"], overall["share_in_time"]) == (5 * 3600, None, "0.3333")
         assert [(each["group"], each["judged"]) for each in speed["by_owner"]] == [("rita", 2), ("ron", 1)]
+
+    async def test_a_call_about_what_was_imported_may_be_withdrawn(self, world_of: Tenant) -> None:
+        await world_of.publish_pipeline(obligations=[FIRST_CALL])
+        await world_of.observe("o1", "prospecting", kind=crm.OBSERVATION_KIND_IMPORTED)
+        await world_of.decisions(1)
+        at = utc_now() - HOUR
+        await called(world_of, "o1", at)
+        await world_of.decisions(2)
+        await called(world_of, "o1", at, withdrawn=True)
+        assert len(await world_of.decisions(3)) == 3
 
     @pytest.mark.capability(26)
     async def test_a_call_that_is_withdrawn_leaves_its_place_to_the_next(self, world_of: Tenant) -> None:

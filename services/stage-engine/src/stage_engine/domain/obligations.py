@@ -60,6 +60,11 @@ def next_moment(opportunity: Opportunity) -> datetime | None:
     return min(_moments(opportunity), default=None)
 
 
+def owed_since(opportunity: Opportunity) -> datetime | None:
+    """When the first of what is kept was made: an earlier activity meets nothing. None where nothing was made."""
+    return min((each.made_at for series in opportunity.owing.values() for each in series.owed), default=None)
+
+
 def _moments(opportunity: Opportunity) -> Iterator[datetime]:
     for series in opportunity.owing.values():
         if series.ended or series.rests_since is not None:
