@@ -205,6 +205,13 @@ class TestObligations:
         series = after.owing["cadence"]
         assert (series.next_at, len(series.owed)) == (None, 1)
 
+    def test_a_clock_of_the_crm_at_the_beginning_of_the_calendar_is_none_too_early(self, world: Any) -> None:
+        rules = owing(world, {**FIRST_CALL, "within": "2bh", "starts": "on_entry"})
+        early = {"committed_at": datetime.min.replace(tzinfo=UTC)}
+        first = created(world, rules, **early)
+        moved = world.decide(first, world.observation("discovery", **early), rules).opportunity
+        assert (moved.stage_key, moved.owing["first_call"].owed[-1].due.year) == ("discovery", 2006)
+
     def test_of_very_many_that_came_due_unseen_the_last_are_made(self, world: Any) -> None:
         rules = owing(world, {**CADENCE, "within": "1h", "repeats": "1h"})
         first = world.observation("prospecting", occasion=Occasion.CREATED, committed_at=datetime(1, 1, 1, tzinfo=UTC))

@@ -1,15 +1,18 @@
 """Opportunities that are put off, and what time means for one: its age leaves out how long it was on hold."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME, add_business, business_between, business_days
+from stage_engine.domain.calendar import LATEST, NO_TIME, add_business, business_between, business_days
 from stage_engine.domain.clocks import Held
 from stage_engine.domain.facts import LAST_TOUCH, Facts
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_condition
 from stage_engine.domain.pipeline import Condition, Pipeline
+
+# Business time is counted from here at the earliest.
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def rotten_at(opportunity: Opportunity, pipeline: Pipeline) -> datetime | None:
 
 def _opened(opportunity: Opportunity) -> datetime:
     """When the stage was entered, as far back as business time is counted: a CRM may name any year."""
-    return max(opportunity.visit_opened_at, EARLIEST)
+    return max(opportunity.visit_opened_at, _FIRST)
 
 
 def _after(opportunity: Opportunity, pipeline: Pipeline, expected: timedelta) -> datetime:

@@ -7,9 +7,8 @@ right what was missed, and one that is withdrawn meets nothing.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from stage_engine.domain.calendar import EARLIEST
 from stage_engine.domain.clocks import Obligation, Starts, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import LAST_INBOUND, LAST_TOUCH
@@ -24,6 +23,8 @@ from stage_engine.domain.pipeline import Condition, Pipeline
 _KEPT = 2
 # So many that came due while nothing was decided are made at once: those of the last time.
 _MOST_AT_ONCE = 500
+# Nothing is owed from longer ago: a CRM may name any year.
+_FAR = timedelta(days=20 * 365)
 
 
 def with_obligations(before: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
@@ -100,7 +101,7 @@ def _in_force(
         owed = () if series is None else series.owed
         series = Owing(_visit(obligation, after), owed)
         if obligation.repeats or _is_fresh(before, after, given):
-            anchor = _anchor(before, after, given, now)
+            anchor = max(now - _FAR, _anchor(before, after, given, now))
             series = _with_next(replace(series, next_at=anchor), obligation, after, pipeline)
     series = _at_rest(series, obligation, after, pipeline, now)
     return _rolled(series, obligation, after, pipeline, now)
@@ -128,7 +129,7 @@ def _anchor(before: Opportunity, after: Opportunity, given: Input, now: datetime
     """From when it counts: what was created is owed from its creation, what is imported or only now declared from
     now on."""
     if not before.stage_key and isinstance(given, Observation) and given.occasion is Occasion.CREATED:
-        return max(EARLIEST, min(now, given.committed_at))
+        return min(now, given.committed_at)
     return after.visit_opened_at if before.stage_key and before.visit_no != after.visit_no else now
 
 
