@@ -72,7 +72,8 @@ def test_zero_stays_zero():
     assert wire.decimal("0E+3", "field") == 0
 
 
-@pytest.mark.parametrize("text", ["1234567890123456", "1e15", "nan", "Infinity", "12,5", "0.0000000000001", "9" * 300])
+@pytest.mark.parametrize("text", ["1234567890123456", "1e15", "nan", "Infinity", "12,5", "0.0000000000001", "9" * 300,
+                                  "1.00000000000000000000000000000000001"])  # fmt: skip
 def test_an_amount_that_cannot_be_held_exactly_is_unknown(text: str) -> None:
     assert wire.amount(text) is None
 

@@ -63,6 +63,7 @@ def test_the_last_word_counts(world: Any) -> None:
         ({}, []),
         ({"window": "2bh"}, [("duration_invalid", "/breaker/window")]),
         ({"trailing": "soon"}, [("duration_invalid", "/breaker/trailing")]),
+        ({"window": "0m", "trailing": "0m"}, [("duration_invalid", f"/breaker/{n}") for n in ("window", "trailing")]),
         ({"window": "8d"}, [("breaker_without_baseline", "/breaker/trailing")]),
     ],
 )

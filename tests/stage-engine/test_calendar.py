@@ -65,6 +65,14 @@ class TestBusinessTime:
         cairo = Calendar("Africa/Cairo", DEFAULT.hours)
         assert start_of(cairo, date(2026, 4, 24)) == at("2026-04-24T01:00", "Africa/Cairo")
 
+    @pytest.mark.parametrize("year", [2026, 8999])
+    def test_what_was_left_by_other_hours_ends_within_the_calendar(self, year: int) -> None:
+        """A subject that rests may get an owner who works an hour a week."""
+        least = Calendar("Europe/Berlin", (Hours(0, 600, 660),), frozenset({date(2026, 5, 4)}))
+        start = datetime(year, 1, 1, tzinfo=UTC)
+        assert add_business(least, start, 2000 * HOUR).year == year + 38
+        assert add_business(least, start, timedelta(days=20 * 365)).year == year + 59
+
     @given(calendars(), moments, durations)
     def test_adding_and_measuring_are_inverse(self, calendar: Calendar, start: datetime, duration: timedelta) -> None:
         assert business_between(calendar, start, add_business(calendar, start, duration)) == duration

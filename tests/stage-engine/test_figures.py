@@ -170,7 +170,20 @@ class TestFigures:
 
 @pytest.mark.parametrize(
     ("value", "cell"),
-    [("=1+1", "'=1+1"), ("@x", "'@x"), ("-1.5", "-1.5"), ("+49", "'+49"), (None, ""), (3, "3"), ("-a", "'-a")],
+    [
+        ("=1+1", "'=1+1"),
+        ("@x", "'@x"),
+        ("-1.5", "-1.5"),
+        ("+49", "'+49"),
+        (None, ""),
+        (3, "3"),
+        ("-a", "'-a"),
+        ("", ""),
+        (" =1", "' =1"),
+        ("\n=1", "'\n=1"),
+        ("\uff1d1", "'\uff1d1"),
+        ("a=1", "a=1"),
+    ],
 )
 def test_a_text_that_begins_as_a_formula_stays_a_text(value: object, cell: str) -> None:
     assert safe_cell(value) == cell

@@ -165,6 +165,16 @@ class TestStaleness:
         touched = world.decide(world.opportunity(rules=rules), world.facts(touch), rules).opportunity
         assert staleness_of(touched, rules.pipeline).stalled_at == datetime(9000, 1, 8, tzinfo=UTC)
 
+    def test_business_time_is_counted_since_1970_at_the_earliest(self, world: Any) -> None:
+        """A CRM may name any year; months without end would hold up all others."""
+        rules = self.limited(world)
+        ages = [
+            business_age(world.opportunity(rules=rules, committed_at=datetime(year, 1, 1, tzinfo=UTC)), rules.pipeline,
+                         world.start)
+            for year in (1, 1899, 1970)
+        ]  # fmt: skip
+        assert ages[0] == ages[1] == ages[2]
+
     def test_an_opportunity_on_hold_is_not_stale_and_going_on_is_a_sign_of_life(self, world: Any) -> None:
         rules = self.limited(world)
         opportunity = world.opportunity(rules=rules)

@@ -422,7 +422,8 @@ class TestTimers:
         [
             ({"after": "soon"}, "duration_invalid", "/stages/0/timers/0/after"),
             ({"after": "501bd"}, "duration_invalid", "/stages/0/timers/0/after"),
-            ({"repeats": "0h"}, "timer_repeats_too_often", "/stages/0/timers/0/repeats"),
+            ({"after": "0m"}, "duration_invalid", "/stages/0/timers/0/after"),
+            ({"repeats": "0h"}, "duration_invalid", "/stages/0/timers/0/repeats"),
             ({"starts": "after_fact"}, "timer_fact_missing", "/stages/0/timers/0/fact"),
             ({"starts": "after_fact", "fact": "no.such"}, "fact_unknown", "/stages/0/timers/0/fact"),
             ({"starts": "after_fact", "fact": "demo.score"}, "timer_fact_worked_out", "/stages/0/timers/0/fact"),

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from stage_engine.domain.literals import FactType, literal_of
+from stage_engine.domain.literals import FactType, exact_number, literal_of
 
 _JSON = st.one_of(st.booleans(), st.text(max_size=30), st.lists(st.text(max_size=5), max_size=3))
 
@@ -54,6 +54,16 @@ def test_an_instant_is_kept_in_utc_whatever_offset_it_was_written_with() -> None
 def test_an_instant_that_utc_has_no_date_for_is_refused(raw: str) -> None:
     with pytest.raises(ValueError, match="outside of the calendar"):
         literal_of(raw, FactType.INSTANT)
+
+
+@pytest.mark.parametrize("raw", ["1.00000000000000000000000000000000001", "123456789012345.0000000000000000000004"])
+def test_digits_that_rounding_would_hide_are_counted(raw: str) -> None:
+    with pytest.raises(ValueError, match="more than 15 digits before or 12 after the point"):
+        exact_number(raw)
+
+
+def test_zeros_behind_the_point_are_no_digits() -> None:
+    assert exact_number(f"1.{'0' * 60}") == 1
 
 
 @given(_JSON, st.sampled_from(FactType))

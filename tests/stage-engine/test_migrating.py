@@ -233,8 +233,8 @@ class TestMigration:
         seen: list[int] = []
         carry = tasks.carry_page
 
-        async def dies_once(*given: Any) -> bool:
-            more = await carry(*given)
+        async def dies_once(*given: Any, **how: Any) -> bool:
+            more = await carry(*given, **how)
             seen.append(1)
             if len(seen) == 2:
                 raise ConnectionError("killed before the commit")
@@ -248,6 +248,25 @@ class TestMigration:
         moves = [m.opportunity_id for m in await world_of.changes(14) if m.kind == changed.TRANSITION_KIND_MIGRATE]
         assert sorted(moves) == names
 
+    async def test_one_that_cannot_be_carried_over_stays_and_holds_up_no_other(
+        self, world_of: Tenant, admin: Client, eventually: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await world_of.publish_pipeline()
+        names = [f"o{number}" for number in range(5)]
+        await observed(world_of, **dict.fromkeys(names, "demo"))
+        make = stage_engine.service.migrating.input_of
+
+        def fails(plan: Any, number: str, opportunity_id: str, version: int, actor: str) -> Any:
+            if opportunity_id == "o2":
+                raise OverflowError
+            return make(plan, number, opportunity_id, version, actor)
+
+        monkeypatch.setattr(stage_engine.service.migrating, "input_of", fails)
+        published = await admin.post(f"{PATH}/publish", {"migrate": {}})
+        done = await finished(admin, published["migration"], eventually)
+        assert (done["planned"], done["moved"], done["left"]) == (5, 4, 1)
+        assert {name: version for name, (version, *_) in (await where(admin)).items() if version == 1} == {"o2": 1}
+
     async def test_one_at_a_time(
         self, world_of: Tenant, admin: Client, eventually: Any, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -256,9 +275,9 @@ class TestMigration:
         go_on = asyncio.Event()
         carry = tasks.carry_page
 
-        async def waits(*given: Any) -> bool:
+        async def waits(*given: Any, **how: Any) -> bool:
             await go_on.wait()
-            return await carry(*given)
+            return await carry(*given, **how)
 
         monkeypatch.setattr(tasks, "carry_page", waits)
         started = (await admin.post(f"{PATH}/publish", {"migrate": {}}))["migration"]

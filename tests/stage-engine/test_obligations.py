@@ -15,11 +15,13 @@ from sqlalchemy.dialects import postgresql
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import FactChange, HoldRequest, Occasion, ResumeRequest
 from stage_engine.domain.lint import lint
-from stage_engine.domain.obligations import next_moment
+from stage_engine.domain.obligations import next_moment, owed_since
+from stage_engine.domain.on_migration import input_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Touch
 from stage_engine.domain.timers import first_due
-from stage_engine.engine import cell_fault
+from stage_engine.domain.versions import Plan
+from stage_engine.engine import cell_fault, compiled
 from stage_engine.repository.obligations import Wanted, page_of
 from stagecraft.crm.v1 import activity_observed_pb2 as pb
 from stagecraft.crm.v1 import record_observed_pb2 as crm
@@ -179,6 +181,44 @@ class TestObligations:
         resume = ResumeRequest("r1", "o1", held.revision, "mona")
         after = world.decide(held, resume, rules, world.start + 100 * DAY).opportunity
         assert (the(after).due, the(after).state) == (world.start + 106 * DAY, OwedState.OPEN)
+
+    def test_activities_count_from_the_first_that_was_made_if_one_was(self, world: Any) -> None:
+        """What is imported owes nothing that is owed once: its row is empty."""
+        rules = owing(world, FIRST_CALL)
+        imported = world.opportunity(rules=rules)
+        assert imported.owing["first_call"].owed == ()
+        assert owed_since(imported) is None
+        assert owed_since(created(world, rules)) == world.start
+
+    @pytest.mark.parametrize("starts", ["on_first_sight", "on_entry"])
+    def test_a_version_in_which_it_is_owed_once_ends_the_row(self, world: Any, starts: str) -> None:
+        """Also where it rests on hold, and whatever it counts from there."""
+        rules = owing(world, {**CADENCE, "within": "10d"})
+        opportunity = created(world, rules)
+        hold = HoldRequest("h1", "o1", opportunity.revision, "mona", "budget")
+        held = world.decide(opportunity, hold, rules, world.start + 4 * DAY).opportunity
+        once = compiled(world.pipeline(obligations=[{**CADENCE, "repeats": "", "within": "10d", "starts": starts}]))
+        once = compiled(replace(once.pipeline, version=2))
+        moved = world.decide(held, input_of(Plan({}), "1", "o1", 2, "olga"), once, world.start + 5 * DAY).opportunity
+        resume = ResumeRequest("r1", "o1", moved.revision, "mona")
+        after = world.decide(moved, resume, once, world.start + 100 * DAY).opportunity
+        series = after.owing["cadence"]
+        assert (series.next_at, len(series.owed)) == (None, 1)
+
+    def test_a_clock_of_the_crm_at_the_beginning_of_the_calendar_is_none_too_early(self, world: Any) -> None:
+        rules = owing(world, {**FIRST_CALL, "within": "2bh", "starts": "on_entry"})
+        early = {"committed_at": datetime.min.replace(tzinfo=UTC)}
+        first = created(world, rules, **early)
+        moved = world.decide(first, world.observation("discovery", **early), rules).opportunity
+        assert (moved.stage_key, moved.owing["first_call"].owed[-1].due.year) == ("discovery", 2006)
+
+    def test_of_very_many_that_came_due_unseen_the_last_are_made(self, world: Any) -> None:
+        rules = owing(world, {**CADENCE, "within": "1h", "repeats": "1h"})
+        first = world.observation("prospecting", occasion=Occasion.CREATED, committed_at=datetime(1, 1, 1, tzinfo=UTC))
+        decision = world.decide(None, first, rules)
+        assert len(decision.owed) == 502
+        assert [each.made_at for each in decision.owed[-2:]] == [world.start - HOUR, world.start]
+        assert decision.opportunity.owing["cadence"].next_at == world.start + HOUR
 
     def test_the_owner_of_the_time_owes_it(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
@@ -358,6 +398,16 @@ class TestLedger:
         # One of three was never called: the median is the slower call, and the p90 is not known.
         assert (overall["wall_median"], overall["wall_p90"], overall["share_in_time"]) == (5 * 3600, None, "0.3333")
         assert [(each["group"], each["judged"]) for each in speed["by_owner"]] == [("rita", 2), ("ron", 1)]
+
+    async def test_a_call_about_what_was_imported_may_be_withdrawn(self, world_of: Tenant) -> None:
+        await world_of.publish_pipeline(obligations=[FIRST_CALL])
+        await world_of.observe("o1", "prospecting", kind=crm.OBSERVATION_KIND_IMPORTED)
+        await world_of.decisions(1)
+        at = utc_now() - HOUR
+        await called(world_of, "o1", at)
+        await world_of.decisions(2)
+        await called(world_of, "o1", at, withdrawn=True)
+        assert len(await world_of.decisions(3)) == 3
 
     @pytest.mark.capability(26)
     async def test_a_call_that_is_withdrawn_leaves_its_place_to_the_next(self, world_of: Tenant) -> None:

@@ -1,6 +1,6 @@
 """Who was chosen for a subject: logged with the reason, kept where a person chose, and given on when left alone."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from stage_engine.domain.assigned import Assigned
@@ -101,6 +101,12 @@ class TestOnAssignment:
         assert due is not None and due.key == IDLE
         fired = world.decide(after, due, rules, world.start + 24 * DAY)
         assert (fired.outcome, fired.opportunity.due_at) == (Outcome.NO_OP, None)
+
+    def test_a_touch_at_the_end_of_the_calendar_is_none_too_many(self, world: Any) -> None:
+        rules = world.ruleset(reassign_after="14d")
+        touched = world.facts(world.fact("activity.last_touch_at", datetime.max.replace(tzinfo=UTC)))
+        after = world.decide(assigned(world, rules=rules), touched, rules).opportunity
+        assert after.due_at == datetime(9000, 1, 15, tzinfo=UTC)
 
     def test_what_a_person_gave_someone_is_never_taken_away(self, world: Any) -> None:
         rules = world.ruleset(reassign_after="14d")

@@ -160,7 +160,8 @@ class TestOwnProposals:
         back = world.command(overridden, "prospecting", reason_code="X", actor="rita", role="rep")
         opportunity = after(world.decide(overridden, back, now=world.at(60)))
         # Refused, for it was captured before a person set the stage; yet the rule holds.
-        refused = world.decide(opportunity, world.submission("prospecting", "70", opportunity))
+        given = world.submission("prospecting", "70", opportunity, captured_at=world.start)
+        refused = world.decide(opportunity, given)
         assert codes(refused) == [Code.OVERRIDE_ACTIVE]
         command = world.command(after(refused), "discovery", actor="rita", role="rep")
         assert world.decide(after(refused), command).outcome is Outcome.ACCEPTED
@@ -269,3 +270,12 @@ class TestSuppliedFacts:
         ):
             decision = world.decide(opportunity, world.command(opportunity, "discovery", facts=(fact, wrong)), rules)
             assert (codes(decision), after(decision).facts) == ([code], {})
+
+    def test_with_a_command_on_what_is_closed_they_count_if_it_is_reopened(self, world: Any) -> None:
+        rules = self.rules(world)
+        closed = world.opportunity("closed_lost", rules)
+        fact = world.fact("account.industry", "Retail", "person")
+        refused = world.decide(closed, world.command(closed, "closed_won", facts=(fact,)), rules)
+        assert (codes(refused), after(refused).facts) == ([Code.TERMINAL], {})
+        reopened = world.decide(closed, world.command(closed, "discovery", reason_code="X", facts=(fact,)), rules)
+        assert (after(reopened).stage_key, after(reopened).facts["account.industry"].value) == ("discovery", "Retail")

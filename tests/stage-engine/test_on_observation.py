@@ -132,7 +132,8 @@ class TestReconciliation:
         assert sync.write_confirmed(after(decision), world.confirmed(2, "discovery")) == after(decision)
 
     def test_an_edit_seen_before_the_write_it_followed_is_adopted_once_the_write_is_reported(self, world: Any) -> None:
-        edited = world.observation("prospecting", number=3, committed_at=world.at(2))
+        of = {"account_id": "a1", "account_type": "Customer"}
+        edited = world.observation("prospecting", number=3, committed_at=world.at(2), **of)
         opportunity = after(world.decide(self.moved_by_rule(world), edited))
         assert opportunity.stage_key == "discovery", "it may be the base that the write will replace"
         opportunity = sync.write_confirmed(opportunity, world.confirmed(2, "discovery", 2))
@@ -146,6 +147,7 @@ class TestReconciliation:
         )
         assert decision.actor == edited.changed_by
         assert sync.left_unreconciled(after(decision), world.confirmed(2, "discovery", 2, "w1")) is None
+        assert (after(decision).account_id, after(decision).account_type) == ("a1", "Customer")
 
     def test_a_write_that_went_over_an_edit_is_taken_back(self, world: Any) -> None:
         opportunity = after(world.decide(self.moved_by_rule(world), world.observation("negotiation", number=2)))

@@ -71,6 +71,19 @@ def test_it_goes_where_the_mapping_says_in_the_middle_of_a_stage(world: Any, sho
     assert led(world, now, seen(world, "renewal", shown), other, rules) is None
 
 
+def test_what_held_in_the_other_pipeline_has_not_lasted_here(world: Any) -> None:
+    """Rules of two pipelines may have the same key."""
+    document = world.document()
+    back = {"rule_id": "ill", "from_stage": None, "to_stage": "prospecting", "mode": "auto", "back": True,
+            "lasting": "3d", "conditions": [{"fact": "opportunity.amount", "cell": "> 0"}]}  # fmt: skip
+    both = {"rules": [*document["rules"], back]}
+    rules, other = own(world, **both), renewals(world, **both)
+    before = world.opportunity("discovery", rules)
+    assert before.lasting.keys() == {"ill"}
+    now = after(led(world, before, seen(world, "renewal"), rules, other))
+    assert (now.stage_key, now.lasting, now.timers) == ("demo", {}, {})
+
+
 def test_without_a_place_it_stays_until_its_own_pipeline_applies_again(world: Any) -> None:
     rules, other = own(world), renewals(world, reassign={})
     before = world.opportunity("discovery", rules)

@@ -219,6 +219,12 @@ class TestExpiry:
         assert Code.NO_LONGER_SUPPORTED in {r.code for r in decision.reasons}
         assert decision.opportunity.due_at is None
 
+    def test_evidence_from_the_end_of_the_calendar_does_not_expire(self, world: Any) -> None:
+        rules = world.ruleset(evidence_max_age=3650)
+        opportunity = world.opportunity(rules=rules)
+        given = world.submission("prospecting", "10", opportunity, captured_at=datetime.max.replace(tzinfo=UTC))
+        assert world.decide(opportunity, given, rules).opportunity.due_at.year == 9009
+
 
 class TestPause:
     def test_what_was_left_is_left_after_a_hold(self, world: Any) -> None:

@@ -68,9 +68,12 @@ def amount(text: str) -> Decimal | None:
         return None
     if number is None:
         return None
-    exponent = number.normalize().as_tuple().exponent
+    # Rounded to the digits of a context, which more digits than are allowed would not survive.
+    normal = number.normalize()
+    exponent = normal.as_tuple().exponent
     assert isinstance(exponent, int)
-    return number if number.adjusted() < AMOUNT_DIGITS and -exponent <= AMOUNT_FRACTION_DIGITS else None
+    fits = number.adjusted() < AMOUNT_DIGITS and -exponent <= AMOUNT_FRACTION_DIGITS
+    return number if fits and normal == number else None
 
 
 def day(text: str, field: str) -> date | None:

@@ -19,7 +19,7 @@ from stage_engine.repository.activities import tenants_with_meetings
 from stage_engine.repository.timers import due_tenants
 from stage_engine.service.breaking import BreakerWatch, check
 from stage_engine.service.intake import Intake
-from stage_engine.service.migrating import MigrationStarted, carry_page
+from stage_engine.service.migrating import MigrationStarted, carry_page, pass_over
 from stage_engine.service.placing import PipelinePublication
 from stage_engine.service.timing import PAGE, fire_page
 from stage_engine.service.viewing import Viewing
@@ -239,9 +239,24 @@ async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:
         if stop.is_set():
             return False
         try:
-            async with runtime.database.unit_of_work(tenant_id) as uow:
-                more |= await carry_page(uow, migration_id)
+            more |= await _carry(runtime, tenant_id, migration_id)
         except Exception:
             # It holds up itself only.
             log.exception("a page of the migration %s of %s will be tried again", migration_id, tenant_id)
     return more
+
+
+async def _carry(runtime: Runtime, tenant_id: str, migration_id: UUID) -> bool:
+    """A page, or only its first opportunity where that fails. One that fails by itself stays on its version."""
+    for alone in (False, True):
+        try:
+            async with runtime.database.unit_of_work(tenant_id) as uow:
+                return await carry_page(uow, migration_id, alone=alone)
+        except Exception as error:
+            if passes_by_itself(error):
+                raise
+            what = "an opportunity" if alone else "a page"
+            log.exception("%s of the migration %s of %s cannot be carried over", what, migration_id, tenant_id)
+    async with runtime.database.unit_of_work(tenant_id) as uow:
+        await pass_over(uow, migration_id)
+    return True

@@ -17,6 +17,8 @@ NO_TIME = timedelta(0)
 # Nothing is timed from before or after: adding the longest duration stays within the calendar.
 EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _DAY = timedelta(days=1)
+# What takes longer than the longest duration at an hour a week, as where the hours change meanwhile, takes so long.
+_LONGEST = timedelta(days=60 * 365)
 _MINUTES_OF_A_DAY = 1440
 # With less, business time would take years to pass.
 _LEAST_MINUTES_OF_A_WEEK = 60
@@ -70,7 +72,7 @@ def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> da
         return start
     left, first = duration, _date(calendar, start) - _DAY
     day = first
-    while True:
+    while day <= first + _LONGEST:
         if day.day == 1 and day > first + 2 * _DAY and (month := _of_month(calendar, day)) < left:
             left, day = left - month, _first_of_next_month(day)
             continue
@@ -80,6 +82,7 @@ def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> da
                 return begins + left
             left -= max(NO_TIME, closes - begins)
         day += _DAY
+    return start + _LONGEST
 
 
 def business_between(calendar: Calendar, start: datetime, end: datetime) -> timedelta:

@@ -14,7 +14,6 @@ _DURATION = re.compile(r"([0-9]{1,5})(m|h|d|w|bh|bd)")
 _WALL = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 # Ten years by the wall clock. In business time about a year of work: where little is done in a week, it takes many.
 _MOST = {"m": 99_999, "h": 87_600, "d": 3650, "w": 520, "bh": 2000, "bd": 500}
-SHORTEST_REPEAT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +49,13 @@ class Duration:
 
 @lru_cache(1024)
 def duration_of(text: str) -> Duration:
-    """The duration of a text, ValueError where it is none or too long."""
+    """The duration of a text, ValueError where it is none, no time at all, or too long."""
     match = _DURATION.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no duration such as 30m, 36h, 90d, 2w, or 2bh and 3bd in business time")
     number, unit = int(match[1]), match[2]
+    if not number:
+        raise ValueError(f"{text} is no time at all; at least 1{unit} is allowed")
     if number > _MOST[unit]:
         raise ValueError(f"{text} is too long; at most {_MOST[unit]}{unit} are allowed")
     return Duration(number, unit)

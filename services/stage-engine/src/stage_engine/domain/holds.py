@@ -1,7 +1,7 @@
 """Opportunities that are put off, and what time means for one: its age leaves out how long it was on hold."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from stage_engine.domain.calendar import LATEST, NO_TIME, add_business, business_between, business_days
@@ -10,6 +10,9 @@ from stage_engine.domain.facts import LAST_TOUCH, Facts
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_condition
 from stage_engine.domain.pipeline import Condition, Pipeline
+
+# Business time is counted from here at the earliest.
+_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ def stage_age(opportunity: Opportunity, now: datetime) -> Decimal:
 def business_age(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Decimal:
     """Whole business days in the stage."""
     calendar = pipeline.calendar
-    passed = business_between(calendar, opportunity.visit_opened_at, _clock(opportunity, now))
+    passed = business_between(calendar, _opened(opportunity), _clock(opportunity, now))
     return business_days(calendar, max(NO_TIME, passed - opportunity.held.visit_business))
 
 
@@ -80,7 +83,7 @@ def staleness_of(opportunity: Opportunity, pipeline: Pipeline) -> Staleness:
     if stage.expected_days:
         rotting = _after(opportunity, pipeline, stage.expected_days * pipeline.calendar.day)
     if stage.stalled_after_days:
-        stalled = min(last_sign_of_life(opportunity), LATEST) + timedelta(days=stage.stalled_after_days)
+        stalled = last_sign_of_life(opportunity) + timedelta(days=stage.stalled_after_days)
     return Staleness(rotting, stalled)
 
 
@@ -93,14 +96,19 @@ def rotten_at(opportunity: Opportunity, pipeline: Pipeline) -> datetime | None:
     return _after(opportunity, pipeline, days * pipeline.calendar.day * 3 / 2) if days else None
 
 
+def _opened(opportunity: Opportunity) -> datetime:
+    """When the stage was entered, as far back as business time is counted: a CRM may name any year."""
+    return max(opportunity.visit_opened_at, _FIRST)
+
+
 def _after(opportunity: Opportunity, pipeline: Pipeline, expected: timedelta) -> datetime:
     """When so much business time has passed in the stage."""
-    return add_business(pipeline.calendar, opportunity.visit_opened_at, expected + opportunity.held.visit_business)
+    return add_business(pipeline.calendar, _opened(opportunity), expected + opportunity.held.visit_business)
 
 
 def last_sign_of_life(opportunity: Opportunity) -> datetime:
     """The last touch; where none is known, the last evidence or when the stage was entered. Going on after a hold is
-    one."""
+    one. Any duration may be added to it."""
     touch = opportunity.facts.get(LAST_TOUCH)
     if touch is not None and isinstance(touch.value, datetime):
         signs = [touch.value]
@@ -108,7 +116,7 @@ def last_sign_of_life(opportunity: Opportunity) -> datetime:
         signs = [opportunity.visit_opened_at, *(score.captured_at for score in opportunity.scores.values())]
     if opportunity.held.last_end is not None:
         signs.append(opportunity.held.last_end)
-    return max(signs)
+    return min(max(signs), LATEST)
 
 
 def whole_days(passed: timedelta) -> Decimal:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from stage_engine.domain.clocks import SHORTEST_REPEAT, Starts, Timer, duration_of
+from stage_engine.domain.clocks import Starts, Timer, duration_of
 from stage_engine.domain.facts import AGES, assessment_of, milestone_of, timer_of
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.pipeline import Category, Pipeline
@@ -28,19 +28,17 @@ def timer_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
         elif timer.reads not in pipeline.reads and not timer.actions:
             text = f"nothing reads {timer.reads}, and it asks for nothing, so nothing comes of it"
             yield warning("timer_unread", pointer, text)
-        yield from _duration_findings(pointer, timer, pipeline)
+        yield from _duration_findings(pointer, timer)
         yield from _fact_findings(pointer, timer, pipeline)
 
 
-def _duration_findings(pointer: str, timer: Timer, pipeline: Pipeline) -> Iterator[LintFinding]:
+def _duration_findings(pointer: str, timer: Timer) -> Iterator[LintFinding]:
     for name, text in (("after", timer.after), ("repeats", timer.repeats)):
         try:
-            length = duration_of(text).length(pipeline.calendar) if text or name == "after" else SHORTEST_REPEAT
+            if text or name == "after":
+                duration_of(text)
         except ValueError as fault:
             yield error("duration_invalid", f"{pointer}/{name}", str(fault))
-            continue
-        if name == "repeats" and length < SHORTEST_REPEAT:
-            yield error("timer_repeats_too_often", f"{pointer}/{name}", "a timer repeats once a minute at most")
 
 
 def _fact_findings(pointer: str, timer: Timer, pipeline: Pipeline) -> Iterator[LintFinding]:

@@ -70,9 +70,11 @@ def exact_number(text: str) -> Decimal:
     number = Decimal(text)
     if not number.is_finite():
         raise ValueError(f"{text} is not a finite number")
-    digits = number.normalize().as_tuple()
+    # Rounded to the digits of a context, which more digits than are allowed would not survive.
+    normal = number.normalize()
+    digits = normal.as_tuple()
     exponent = int(digits.exponent)
-    if -exponent > FRACTION_DIGITS or len(digits.digits) + exponent > INTEGER_DIGITS:
+    if normal != number or -exponent > FRACTION_DIGITS or len(digits.digits) + exponent > INTEGER_DIGITS:
         raise ValueError(f"{text} has more than {INTEGER_DIGITS} digits before or {FRACTION_DIGITS} after the point")
     return number
 

@@ -7,7 +7,7 @@ right what was missed, and one that is withdrawn meets nothing.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from stage_engine.domain.clocks import Obligation, Starts, duration_of
 from stage_engine.domain.decision import Ruling
@@ -21,6 +21,10 @@ from stage_engine.domain.pipeline import Condition, Pipeline
 
 # The newest, and the one before.
 _KEPT = 2
+# So many that came due while nothing was decided are made at once: those of the last time.
+_MOST_AT_ONCE = 500
+# Nothing is owed from longer ago: a CRM may name any year.
+_FAR = timedelta(days=20 * 365)
 
 
 def with_obligations(before: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
@@ -57,6 +61,11 @@ def next_moment(opportunity: Opportunity) -> datetime | None:
     return min(_moments(opportunity), default=None)
 
 
+def owed_since(opportunity: Opportunity) -> datetime | None:
+    """When the first of what is kept was made: an earlier activity meets nothing. None where nothing was made."""
+    return min((each.made_at for series in opportunity.owing.values() for each in series.owed), default=None)
+
+
 def _moments(opportunity: Opportunity) -> Iterator[datetime]:
     for series in opportunity.owing.values():
         if series.ended or series.rests_since is not None:
@@ -79,6 +88,9 @@ def _in_force(
     none."""
     asked = obligation is not None and _is_asked(obligation, after, pipeline)
     series = held
+    if series is not None and obligation is not None and not obligation.repeats:
+        # In the version before it was owed again and again.
+        series = replace(series, next_at=None)
     if series is not None and not series.ended and not (asked and _is_of(series, obligation, after)):
         if obligation is not None and series.rests_since is not None:
             series = _resumed(series, series.rests_since, obligation, pipeline, now)
@@ -89,7 +101,7 @@ def _in_force(
         owed = () if series is None else series.owed
         series = Owing(_visit(obligation, after), owed)
         if obligation.repeats or _is_fresh(before, after, given):
-            anchor = _anchor(before, after, given, now)
+            anchor = max(now - _FAR, _anchor(before, after, given, now))
             series = _with_next(replace(series, next_at=anchor), obligation, after, pipeline)
     series = _at_rest(series, obligation, after, pipeline, now)
     return _rolled(series, obligation, after, pipeline, now)
@@ -172,8 +184,14 @@ def _rested(owed: Owed, since: datetime) -> bool:
 
 
 def _rolled(series: Owing, obligation: Obligation, after: Opportunity, pipeline: Pipeline, now: datetime) -> Owing:
-    """With all that is to be made by now, one for each time that has passed."""
-    while series.next_at is not None and series.next_at <= now and series.rests_since is None and obligation.repeats:
+    """With all that is to be made by now, one for each time that has passed, of very many the last."""
+    if series.next_at is None or series.next_at > now or series.rests_since is not None or not obligation.repeats:
+        return series
+    each, calendar = duration_of(obligation.repeats), pipeline.calendar
+    passed = each.passed(series.next_at, now, calendar) // each.length(calendar)
+    if passed > _MOST_AT_ONCE:
+        series = replace(series, next_at=each.after(series.next_at, calendar, passed - _MOST_AT_ONCE))
+    while series.next_at is not None and series.next_at <= now:
         series = _with_next(series, obligation, after, pipeline)
     return series
 

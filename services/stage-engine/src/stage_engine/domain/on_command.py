@@ -72,6 +72,9 @@ def _informed(
     found = taken(opportunity, pipeline, given.facts, now)
     if unread or found.reasons:
         return opportunity, (*unread, *found.reasons)
+    if not pipeline.is_open(opportunity.stage_key):
+        # No rule leads on from where it is closed.
+        return found.opportunity, ()
     # As with automation off: rules say what is earned, and the person moves.
     ruling = by_rules(found.opportunity, rules.held_back(), now, triggers | found.changed, given)
     fault = next((reason for reason in ruling.reasons if reason.code in _FAULTS), None)

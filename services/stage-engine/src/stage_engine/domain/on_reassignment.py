@@ -49,6 +49,7 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         contested=False,
         last_open="",
         tugs=(),
+        lasting={},
         sync_error=None,
         in_flight=((revision, given.to_stage),) if write else (),
         facts=kept,

@@ -36,8 +36,12 @@ def on_timer(
     over = expired(opportunity, given.key)
     if over is not None and over.opportunity is not None:
         ruling = _asked(over.opportunity, frozenset(), given, rules, now, unblocked)
-        ended = {"ended_requests": over.ended_requests, "ended_proposals": over.ended_proposals}
-        return replace(ruling, reasons=(*over.reasons, *ruling.reasons), **ended)
+        return replace(
+            ruling,
+            reasons=(*over.reasons, *ruling.reasons),
+            ended_requests=(*over.ended_requests, *ruling.ended_requests),
+            ended_proposals=(*over.ended_proposals, *ruling.ended_proposals),
+        )
     after = opportunity.changed(timers={**opportunity.timers, given.key: fired})
     triggers = frozenset() if timer is None else frozenset({timer.reads})
     lasted = pipeline.rule(rule_of_timer(given.key) or "")

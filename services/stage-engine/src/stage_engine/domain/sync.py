@@ -76,6 +76,8 @@ def left_unreconciled(opportunity: Opportunity, write: ConfirmedWrite) -> Observ
         committed_at=last.committed_at if edited_since else write.at,
         number=max(write.number, last.number),
         currency=opportunity.currency,
+        account_id=opportunity.account_id,
+        account_type=opportunity.account_type,
     )
 
 

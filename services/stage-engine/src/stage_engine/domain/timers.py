@@ -12,7 +12,7 @@ from datetime import UTC, datetime, time, timedelta
 from stage_engine.domain.acting import timer_of_action
 from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.calendar import EARLIEST, LATEST, NO_TIME
-from stage_engine.domain.clocks import NEVER_HELD, SHORTEST_REPEAT, Running, Starts, Timer, duration_of
+from stage_engine.domain.clocks import NEVER_HELD, Running, Starts, Timer, duration_of
 from stage_engine.domain.decision import Ruling
 from stage_engine.domain.facts import CLOSE_DATE
 from stage_engine.domain.holds import last_sign_of_life, resumed
@@ -100,7 +100,7 @@ def _wanted(before: Opportunity, after: Opportunity, pipeline: Pipeline, now: da
     for key, score in after.scores.items():
         days = pipeline.max_age_of(key)
         if days is not None:
-            yield _Wanted(EVIDENCE + key, score.captured_at + timedelta(days=days) + _TICK, 0)
+            yield _Wanted(EVIDENCE + key, min(score.captured_at, LATEST) + timedelta(days=days) + _TICK, 0)
     if pipeline.is_open(after.stage_key):
         yield from _wanted_while_open(before, after, pipeline, now)
 
@@ -184,9 +184,8 @@ def after_firing(running: Running, timer: Timer | None, pipeline: Pipeline, numb
     due = None
     if timer is not None and timer.repeats and running.due is not None:
         each = duration_of(timer.repeats)
-        length = max(each.length(pipeline.calendar), SHORTEST_REPEAT)
         since = max(running.due, now - _FAR) if each.in_business_time else running.due
-        missed = each.passed(since, now, pipeline.calendar) // length
+        missed = each.passed(since, now, pipeline.calendar) // each.length(pipeline.calendar)
         due = each.after(since, pipeline.calendar, missed + 1)
     return replace(running, due=due, set_by=number, fired=running.fired + 1)
 

@@ -24,6 +24,7 @@ from stage_engine.service.figures import Counted, Figures, Question
 router = router("figures")
 
 _CSV = "text/csv"
+_SIGNS, _LINES = frozenset("=+-@\uff1d\uff0b\uff0d\uff20"), frozenset("\t\r\n")
 AS_TABLE = {"content": {_CSV: {"schema": {"type": "string"}}}}
 _FILTERS = ["object_type", "pipeline", "person", "team", "segment"]
 Word = Annotated[str | None, Query(max_length=140)]
@@ -122,10 +123,12 @@ def _cells(row: dict[str, object], names: Iterable[str]) -> list[str]:
 
 
 def safe_cell(value: object) -> str:
-    """A value as a cell: none is empty, and a text that begins as a formula does gets an apostrophe."""
+    """A value as a cell: none is empty, and a text that begins as a formula does gets an apostrophe, also where blanks
+    or wide signs come first, which some programs take for nothing or for the others."""
     text = "" if value is None else str(value)
     is_number = text.lstrip("-").replace(".", "", 1).isdigit()
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") and not is_number else text
+    begins = text[:1] in _LINES or text.lstrip()[:1] in _SIGNS
+    return f"'{text}" if begins and not is_number else text
 
 
 def _summary(figure: Figure) -> schemas.FigureSummary:

@@ -21,7 +21,7 @@ from stage_engine.domain.activities import (
 )
 from stage_engine.domain.facts import CRM
 from stage_engine.domain.inputs import FactChange
-from stage_engine.domain.obligations import is_touch
+from stage_engine.domain.obligations import is_touch, owed_since
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.messages import ActivityObserved, read_activity
@@ -93,11 +93,7 @@ class Activities:
         """What obligations ask for, by subject. What met one and does so no more leaves its place to the others."""
         withdrawn = withdrawn_of(held, new)
         counting: list[Activity] = []
-        owing = {
-            subject_id: min(owed.made_at for series in known[subject_id].owing.values() for owed in series.owed)
-            for subject_id in withdrawn
-            if known[subject_id].owing
-        }
+        owing = {id_: since for id_ in withdrawn if (since := owed_since(known[id_])) is not None}
         if owing:
             counting = await self._repository.counting(owing, min(owing.values()))
         return asked_of(new, withdrawn, counting)

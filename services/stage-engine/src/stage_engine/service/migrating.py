@@ -119,13 +119,15 @@ class _Turn:
     target: Version
 
 
-async def carry_page(uow: UnitOfWork, migration_id: UUID) -> bool:
-    """Carry over the next page; whether there may be more. False also while another instance is at it."""
+async def carry_page(uow: UnitOfWork, migration_id: UUID, *, alone: bool = False) -> bool:
+    """Carry over the next page, or the next opportunity `alone`; whether there may be more. False also while another
+    instance is at it."""
     repository = MigrationRepository(uow.session, uow.tenant_id)
     found = await repository.take(migration_id)
     if found is None:
         return False
-    turns = await _turns(repository, found)
+    size = 1 if alone else PAGE
+    turns = await _turns(repository, found, size)
     rulesets = Rulesets(uow)
     deciding = Deciding(uow, rulesets)
     known = await deciding.load([each.opportunity_id for each in turns])
@@ -142,20 +144,30 @@ async def carry_page(uow: UnitOfWork, migration_id: UUID) -> bool:
     ]
     if arrivals:
         await deciding.decide(arrivals, {each.opportunity_id: compiled[each.target] for each in placed})
-    more = len(turns) == PAGE
+    more = len(turns) == size
     after = turns[-1].opportunity_id if turns else found.after
     await repository.went_on(migration_id, after, len(placed), len(open_) - len(placed), finished=not more)
     return more
 
 
-async def _turns(repository: MigrationRepository, of: MigrationRecord) -> list[_Turn]:
+async def pass_over(uow: UnitOfWork, migration_id: UUID) -> None:
+    """Leave the next opportunity on its version."""
+    repository = MigrationRepository(uow.session, uow.tenant_id)
+    found = await repository.take(migration_id)
+    if found is not None:
+        turns = await _turns(repository, found, 1)
+        after = turns[0].opportunity_id if turns else found.after
+        await repository.went_on(migration_id, after, 0, len(turns), finished=not turns)
+
+
+async def _turns(repository: MigrationRepository, of: MigrationRecord, size: int) -> list[_Turn]:
     if of.undoes is None:
-        page = await repository.live(of.pipeline_key, of.to_version, of.after, PAGE)
+        page = await repository.live(of.pipeline_key, of.to_version, of.after, size)
         return [_Turn(each.opportunity_id, None, (of.pipeline_key, of.to_version)) for each in page]
     undone = await repository.one(of.pipeline_key, of.undoes)
     assert undone is not None
     turns: list[_Turn] = []
-    for each in await repository.carried(of.undoes, of.after, PAGE):
+    for each in await repository.carried(of.undoes, of.after, size):
         before = decode_opportunity(each.state)
         turns.append(_Turn(each.opportunity_id, undone.to_version, (before.pipeline_key, before.pipeline_version)))
     return turns
