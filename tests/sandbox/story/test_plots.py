@@ -19,9 +19,7 @@ WAYS = {each.name: each.outcome for each in plots.ASKED}
 PERSONS = {"Lund Retail": RITA, "Mora Steel": RON, "North Bank": SAM, "Ostra Paper": RITA}
 GIVEN = {each.name: Given(PERSONS[each.name], each.rule_id, "in turn", each.state) for each in plots.FRESH}
 SPEED = Speed(4, 2, 6600)
-MOMENTS = st.integers(0, 20 * 365 * 24 * 60).map(
-    lambda minutes: datetime(2020, 1, 1, tzinfo=UTC) + timedelta(minutes=minutes)
-)
+MINUTES = st.integers(0, 20 * 365 * 24 * 60)
 
 
 def wrong_calls() -> list[dict[str, Calls]]:
