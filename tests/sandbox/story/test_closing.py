@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from sandbox.story import plots
 from sandbox.story.closing import print_report
 from sandbox.story.life import AnswerLine, Chapter, Life
 from sandbox.story.measure import Latency
 from sandbox.story.report import Gap, Missing, Refusal, Report, StageLine
 from sandbox.story.screen import WIDTH, Screen
 from sandbox.story.verify import Verdict
+
+from tests.sandbox.story.test_plots import GIVEN, SPEED, WAYS
 
 PLACES = {"Salesforce org": "http://127.0.0.1:1/"}
 CLEAN = Verdict(0, 0, 0, salesforce_equal=True, partner_exactly_once=True, findings=())
@@ -89,6 +92,7 @@ def report(**changes: Any) -> Report:
         repeated_deliveries=0,
         mistaken=(),
         notes=(),
+        processes=(plots.survey_told(WAYS), plots.calls_told(plots.EXPECTED_CALLS), plots.leads_told(GIVEN, SPEED)),
         duration_s=80.0,
     )
     return replace(whole, **changes)
@@ -176,3 +180,16 @@ class TestScreen:
         with pytest.raises(OSError), Screen(Console(file=text)) as screen, screen.phase("Starting"):
             raise OSError
         assert "✓" not in text.getvalue()
+
+    def test_the_three_processes_take_five_lines(self) -> None:
+        lines = shown(report()).splitlines()
+        start = next(place for place, line in enumerate(lines) if line.startswith("Three processes"))
+        # With the empty line before it.
+        assert [line.strip()[:1] for line in lines[start + 1 : start + 5]] == ["✓", "✓", "✓", ""]
+
+    def test_a_process_that_does_not_come_out_as_told_fails_the_run(self) -> None:
+        told = report(processes=(plots.calls_told({}),))
+        assert not told.passed
+        assert told.figures["processes"]["ninety_day_call"]["came_out"] is False
+        assert shown(told).count("✗") == 1
+        assert "Rita is missing" in shown(told)

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from sandbox.story.life import Chapter, Life
 from sandbox.story.report import Report
+from sandbox.story.screen import ticked
 
 BAR_WIDTH = 14
 INDENT = (0, 0, 0, 2)
@@ -36,6 +37,9 @@ def _parts(report: Report, places: Mapping[str, str]) -> Iterator[RenderableType
     yield Padding(_gap(report), INDENT)
     yield _head("What was missing, and what was refused")
     yield Padding(Group(_missing(report), _refusals(report)), INDENT)
+    yield _head("Three processes, told with moments of the last months")
+    findings = [words for told in report.processes for words in told.findings]
+    yield Padding(ticked([(told.came_out, told.name, told.line) for told in report.processes], findings), INDENT)
     yield _head("Does it all agree?")
     yield Padding(_proof(report), INDENT)
     yield _head("Where to look")
@@ -190,9 +194,8 @@ def _refusals(report: Report) -> RenderableType:
 
 def _proof(report: Report) -> RenderableType:
     verdict = report.verdict
-    table = Table.grid(padding=(0, 1))
     submissions = f"all {report.submissions:,} accepted submissions"
-    for good, words in (
+    rows = [
         (verdict.lost == 0, f"{submissions} were scored, decided and recorded in Salesforce ({verdict.lost} lost)"),
         (verdict.doubled == 0, f"none of it happened twice ({verdict.doubled} doubled)"),
         (
@@ -204,10 +207,8 @@ def _proof(report: Report) -> RenderableType:
             f"the partner got every change exactly once and in order ({verdict.out_of_order} out of order)",
         ),
         (not report.mistaken, "everything that had to be refused was refused, and nothing else"),
-    ):
-        table.add_row(Text("✓", "bold green") if good else Text("✗", "bold red"), words)
-    findings = [Text(f"    {words}", "red") for words in (*verdict.findings, *report.mistaken)]
-    return Group(table, *findings, Text(""), _speed(report))
+    ]
+    return Group(ticked(rows, [*verdict.findings, *report.mistaken]), Text(""), _speed(report))
 
 
 def _speed(report: Report) -> RenderableType:

@@ -32,6 +32,7 @@ from sandbox.story.maven import DataSetNotFound, read_world
 from sandbox.story.org_load import OrgConsole
 from sandbox.story.partner import TOPIC, USER, Partner
 from sandbox.story.play import Play, loopback_client, settle
+from sandbox.story.processes import tell_processes
 from sandbox.story.report import Report, Run, report_of
 from sandbox.story.screen import WIDTH, Screen, progress_table
 from sandbox.story.setup import SetupStuck, import_opportunities, publish_field_example
@@ -162,6 +163,8 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             chosen = choose_opportunity(sides)
             record = await console.record(chosen) if chosen else {}
             life = life_of(chosen, story, published, sides, record) if chosen else None
+        events = sides.event_count - before
+        processes = await tell_processes(stack, http, screen)
     return report_of(
         Run(
             title=plan.title,
@@ -172,7 +175,8 @@ async def _play(plan: Plan, stack: Stack, screen: Screen, began: float) -> Repor
             engine=found.engine,
             verdict=verdict,
             life=life,
-            events=sides.event_count - before,
+            processes=processes,
+            events=events,
             playing_s=played,
             duration_s=time.perf_counter() - began,
         )

@@ -14,6 +14,7 @@ from sandbox.story.life import Life
 from sandbox.story.measure import Latency, latency_of
 from sandbox.story.setup import Published
 from sandbox.story.sides import Sides
+from sandbox.story.told import Told
 from sandbox.story.verify import EngineOpportunity, Verdict
 from sandbox.story.witness import Witness
 from sandbox.story.world import CRM_STAGE, OPEN_STAGES, STAGES, Opportunity, Story, rank
@@ -103,11 +104,12 @@ class Report:
     repeated_deliveries: int
     mistaken: tuple[str, ...]
     notes: tuple[str, ...]
+    processes: tuple[Told, ...]
     duration_s: float
 
     @property
     def passed(self) -> bool:
-        return self.verdict.passed and not self.mistaken
+        return self.verdict.passed and not self.mistaken and all(each.came_out for each in self.processes)
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -125,6 +127,7 @@ class Report:
             "latency_to_salesforce_ms": self.to_salesforce.as_figures,
             "events_per_s": self.events_per_s,
             "submissions_per_s": self.submissions_per_s,
+            "processes": {each.key: each.as_figures for each in self.processes},
             "duration_s": round(self.duration_s, 1),
             "passed": self.passed,
         }
@@ -142,6 +145,7 @@ class Run:
     engine: Mapping[str, EngineOpportunity]
     verdict: Verdict
     life: Life | None
+    processes: tuple[Told, ...]
     events: int
     playing_s: float
     duration_s: float
@@ -182,6 +186,7 @@ def report_of(run: Run) -> Report:
         repeated_deliveries=run.sides.partner.repeated_deliveries,
         mistaken=tuple(run.sides.journal.mistaken),
         notes=run.story.world.notes,
+        processes=run.processes,
         duration_s=run.duration_s,
     )
 

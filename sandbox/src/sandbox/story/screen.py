@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
@@ -107,3 +107,11 @@ def progress_table(rows: list[tuple[str, int, int]], footer: str) -> RenderableT
         bar = Text("━" * filled, "cyan") + Text("━" * (BAR_WIDTH - filled), "bright_black")
         table.add_row(Text(f"      {words:<26}"), bar, Text(f"{done:>6,} of {total:,}"))
     return Group(table, Text(f"      {footer}", "dim"))
+
+
+def ticked(rows: Sequence[tuple[bool, *tuple[str, ...]]], findings: Sequence[str]) -> RenderableType:
+    """Rows with a mark for good or bad, and what was found wrong in words."""
+    table = Table.grid(padding=(0, 1))
+    for good, *words in rows:
+        table.add_row(Text("✓", "bold green") if good else Text("✗", "bold red"), *words)
+    return Group(table, *(Text(f"    {words}", "red") for words in findings))
