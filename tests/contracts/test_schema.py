@@ -76,7 +76,8 @@ def test_the_application_role_is_neither_owner_nor_exempt(database):
 COUNTED = {
     "tenant_id", "dead_letter_id", "retry_at", "parked_at", "replayed_at", "dismissed_at", "updated_at", "quarantined",
     "deleted", "category", "stage_rank", "earned_rank", "received_at", "outcome",
-    "migration_id", "started_at", "finished_at", "due_at",
+    "migration_id", "started_at", "finished_at", "due_at", "state", "requested_at", "kind", "done", "withdrawn",
+    "occurred_at",
 }  # fmt: skip
 
 

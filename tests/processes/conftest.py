@@ -93,10 +93,11 @@ class Company:
 
         await eventually(more, 30)
 
-    async def report(self, id_: str, source: str, **facts: Any) -> None:
+    async def report(self, id_: str, source: str, of: str = "opportunity", **facts: Any) -> None:
         """A program reports facts; `survey__wants` is `survey.wants`."""
         items = [
             {
+                "object_type": of,
                 "subject_id": id_,
                 "name": name.replace("__", "."),
                 "value": value,

@@ -16,18 +16,18 @@ async def test_engagement_and_fit_bring_an_account_to_a_representative(company: 
     first = (await company.assigned("fits")).person_id
 
     # Engagement alone is not enough, and neither is fit.
-    await company.report("unfit", "marketing", account__engagement="95", account__fit="D")
-    await company.report("fits", "marketing", account__fit="A", account__play="security")
+    await company.report("unfit", "marketing", "account", account__engagement="95", account__fit="D")
+    await company.report("fits", "marketing", "account", account__fit="A", account__play="security")
     await company.at("unfit", "to_be_marketed", "account")
-    await company.report("fits", "marketing", account__engagement="70")
+    await company.report("fits", "marketing", "account", account__engagement="70")
     await company.at("fits", "research", "account")
     assert (await company.actions("fits", "account"))["research"]["kind"] == "task"
 
-    await company.report("fits", "research", account__researched=True)
+    await company.report("fits", "research", "account", account__researched=True)
     await company.at("fits", "engaged", "account")
     track = (await company.actions("fits", "account"))["engage"]
     assert (track["kind"], track["target"], track["fields"]) == ("enrol", "engagement_track", {"play": "security"})
-    await company.report("fits", "marketing", account__engagement="85")
+    await company.report("fits", "marketing", "account", account__engagement="85")
     await company.at("fits", "active_prospect", "account")
     actions = await company.actions("fits", "account")
     assert [actions[key]["target"] for key in ("leave_track", "cadence")] == ["engagement_track", "sdr_cadence"]
@@ -37,7 +37,7 @@ async def test_engagement_and_fit_bring_an_account_to_a_representative(company: 
     second = (await company.assigned("fits", besides=first)).person_id
     assert {first, second} == {"rita", "ron"}
 
-    await company.report("fits", "cadence", account__cadence="exhausted")
+    await company.report("fits", "cadence", "account", account__cadence="exhausted")
     await company.at("fits", "nurture", "account")
     actions = await company.actions("fits", "account")
     assert (actions["stop"]["kind"], actions["nurture"]["target"]) == ("unenrol", "nurture_programme")

@@ -14,9 +14,11 @@ async def test_from_the_appointment_to_the_win_by_milestones(company: Company) -
     await company.staff("ann", "sid", "abe")
     await company.install("expected_to_qualified", people=TEAM)
     await company.seen("001A", "target", "account", type="Target")
-    await company.report("001A", "cadence", account__appointment_with="assistant", account__appointment_on="2027-01-15")
+    await company.report(
+        "001A", "cadence", "account", account__appointment_with="assistant", account__appointment_on="2027-01-15"
+    )
     await company.at("001A", "target", "account")
-    await company.report("001A", "cadence", account__appointment_with="decision maker")
+    await company.report("001A", "cadence", "account", account__appointment_with="decision maker")
     await company.at("001A", "in_play", "account")
     expect = (await company.actions("001A", "account"))["expect"]
     assert (expect["kind"], expect["target"]) == ("create_record", "Opportunity")

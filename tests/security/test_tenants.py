@@ -12,6 +12,7 @@ pytestmark = pytest.mark.stack
 # Shipped with the service, the same for everybody.
 SHARED = (
     "get_assessment_template", "get_profile_template", "get_pipeline_template", "install_process_template",
+    "get_figure",
 )  # fmt: skip
 # What its owner may find empty.
 MAY_BE_EMPTY = {"list_pipeline_findings"}

@@ -1,11 +1,13 @@
 """The portfolio of accounts: counted by type, stage and owner, with what is open, for those who may see it."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from stagecraft.common.v1.fact_pb2 import Fact
-from testing.service import eventually
+from testing.service import ServiceUnderTest, eventually
 
 from tests.builders import activity_observed, person_observed
 from tests.stage_engine import Client, Tenant
@@ -13,6 +15,12 @@ from tests.stage_engine import Client, Tenant
 pytestmark = pytest.mark.stack
 
 PATH = "/v1/accounts/portfolio"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def engine(start_service: Any) -> AsyncIterator[ServiceUnderTest]:
+    """A running engine where managers see their team."""
+    yield await start_service("stage_engine", managers_see="team")
 
 
 async def account(world_of: Tenant, id_: str, kind: str, owner: str, stage: str = "prospecting") -> None:
