@@ -52,8 +52,8 @@ class TestReopening:
         learned = Client(recommender, tenant)
 
         async def outcomes(won: int, lost: int) -> None:
-            (model,) = (await learned.get("/v1/model"))["pipelines"]
-            assert (model["won"], model["lost"]) == (won, lost)
+            models = (await learned.get("/v1/model"))["pipelines"]
+            assert [(each["won"], each["lost"]) for each in models] == [(won, lost)]
 
         await eventually(lambda: outcomes(1, 0))
         reopened = await admin.post(f"{path}/reopen", {"reason_code": "BOUNCED"}, match=2)
