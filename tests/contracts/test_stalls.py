@@ -8,8 +8,9 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import wraps
 from typing import Any
 from uuid import uuid4
 
@@ -41,6 +42,20 @@ from tests.scoring.largest import largest_form, largest_profile
 pytestmark = pytest.mark.stack
 
 SECONDS = 0.1
+
+
+def at_least_once(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """The test passes at the first try or at the second: a machine that does much else makes work dearer now and then,
+    while what stalls the loop by itself does so each time."""
+
+    @wraps(test)
+    async def tried(start_service: Any, tenant: str, eventually: Any) -> None:
+        try:
+            await test(start_service, tenant, eventually)
+        except AssertionError:
+            await test(start_service, f"{tenant}-2", eventually)
+
+    return tried
 
 
 class Pulse:
@@ -107,6 +122,7 @@ def largest_score(**changes: Any) -> SubmissionScored:
     return submission_scored(contributions=contributions, **changes)
 
 
+@at_least_once
 async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any) -> None:
     engine, pulse = await start_service("stage_engine"), Pulse()
     admin = Person(engine, tenant, pulse)
@@ -148,6 +164,7 @@ async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any
     assert pulse.stalls == {}
 
 
+@at_least_once
 async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None:
     scoring, pulse = await start_service("scoring"), Pulse()
     admin = Person(scoring, tenant, pulse)
@@ -183,6 +200,7 @@ async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None
     assert pulse.stalls == {}
 
 
+@at_least_once
 async def test_the_recommender(start_service: Any, tenant: str, eventually: Any) -> None:
     recommender, pulse = await start_service("recommender"), Pulse()
     admin = Person(recommender, tenant, pulse)
