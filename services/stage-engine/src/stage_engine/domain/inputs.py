@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Literal
+from typing import Any, Literal
 
 from stage_engine.domain.actions import Action
 from stage_engine.domain.assigned import Assigned
@@ -265,8 +265,24 @@ class TimerFired:
         return ""
 
 
+class _Requested:
+    """What a person asks for: a command names it, once."""
+
+    __slots__ = ()
+    command_id: str
+    kind: Any
+
+    @property
+    def identity(self) -> str:
+        return f"{self.kind}:{self.command_id}"
+
+    @property
+    def input_id(self) -> str:
+        return self.command_id
+
+
 @value
-class HoldRequest:
+class HoldRequest(_Requested):
     """A person puts the opportunity off: until a time, or a date by the owner's calendar, or until `fact` meets `cell`;
     with none of them until a person goes on with it."""
 
@@ -281,17 +297,9 @@ class HoldRequest:
     cell: str = ""
     kind: Literal["hold"] = "hold"
 
-    @property
-    def identity(self) -> str:
-        return f"hold:{self.command_id}"
-
-    @property
-    def input_id(self) -> str:
-        return self.command_id
-
 
 @value
-class ResumeRequest:
+class ResumeRequest(_Requested):
     """A person goes on with an opportunity on hold."""
 
     command_id: str
@@ -300,14 +308,6 @@ class ResumeRequest:
     actor: str
     reason: str = ""
     kind: Literal["resume"] = "resume"
-
-    @property
-    def identity(self) -> str:
-        return f"resume:{self.command_id}"
-
-    @property
-    def input_id(self) -> str:
-        return self.command_id
 
 
 @value
@@ -395,7 +395,7 @@ class Keep(StrEnum):
 
 
 @value
-class ReleaseRequest:
+class ReleaseRequest(_Requested):
     """A person ends the quarantine of an opportunity whose stage was contested, and says whose stage counts."""
 
     command_id: str
@@ -406,14 +406,6 @@ class ReleaseRequest:
     keep: Keep
     reason: str
     kind: Literal["release"] = "release"
-
-    @property
-    def identity(self) -> str:
-        return f"release:{self.command_id}"
-
-    @property
-    def input_id(self) -> str:
-        return self.command_id
 
 
 @value
