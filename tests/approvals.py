@@ -3,8 +3,8 @@
 from typing import Any
 
 from stage_engine.domain.decision import Decision
-from stage_engine.domain.inputs import Answer, ApprovalAnswer, ProposalAnswer
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import Answer, ApprovalAnswer, ProposalAnswer
 from stage_engine.engine import compiled
 
 TWO_MANAGERS: dict[str, Any] = {"approvers": {"roles": ["manager"]}, "needed": 2}

@@ -15,16 +15,15 @@ from stage_engine.domain.fold import Step, fold
 from stage_engine.domain.inputs import (
     Command,
     FactChange,
-    HoldRequest,
     Input,
     Migration,
     Observation,
     Occasion,
     Reassignment,
-    ResumeRequest,
     Submission,
 )
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.engine import compiled
 
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)

@@ -13,11 +13,12 @@ from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import Action, ActionKind, TextError, parse_text, rendered
 from stage_engine.domain.decision import Decision, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, Migration, Occasion, Reassignment, ResumeRequest
+from stage_engine.domain.inputs import Migration, Occasion, Reassignment
 from stage_engine.domain.lint import lint
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled
 from stage_engine.schemas.pipelines import DraftBody

@@ -14,7 +14,7 @@ from stage_engine.domain.decide import decide
 from stage_engine.domain.decision import Cause, Outcome
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import HoldRequest, Input, Observation, Occasion, ResumeRequest, Submission
+from stage_engine.domain.inputs import Input, Observation, Occasion, Submission
 from stage_engine.domain.replay import (
     StoredDecision,
     decode_decision,
@@ -25,6 +25,7 @@ from stage_engine.domain.replay import (
     encode_opportunity,
     run_again,
 )
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.domain.sync import ParkedWrite, write_confirmed, write_parked
 from stage_engine.domain.taking import AHEAD_LIMIT
 from stage_engine.domain.timers import first_due

@@ -8,8 +8,8 @@ import pytest
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.holds import age, business_age, stage_age, staleness_of
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 
 DAY = timedelta(days=1)
 TOUCH = "activity.last_touch_at"

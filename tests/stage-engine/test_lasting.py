@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.lasting import LASTING
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.domain.timers import first_due
 
 DAY = timedelta(days=1)

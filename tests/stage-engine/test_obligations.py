@@ -13,12 +13,13 @@ from kit.http.ownership import Owners
 from kit.ids import utc_now, uuid7
 from sqlalchemy.dialects import postgresql
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import FactChange, HoldRequest, Occasion, ResumeRequest
+from stage_engine.domain.inputs import FactChange, Occasion
 from stage_engine.domain.lint import lint
 from stage_engine.domain.obligations import next_moment, owed_since
 from stage_engine.domain.on_migration import input_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Touch
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.domain.timers import first_due
 from stage_engine.domain.versions import Plan
 from stage_engine.engine import cell_fault, compiled

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome, TransitionKind
-from stage_engine.domain.inputs import VoidRequest
 from stage_engine.domain.on_void import REASON
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import VoidRequest
 from stage_engine.domain.score import Score
 
 

@@ -9,20 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage_engine.domain.decision import Code, Decision
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import (
-    Assignment,
-    Command,
-    FactChange,
-    HoldRequest,
-    Hop,
-    Input,
-    Observation,
-    ReleaseRequest,
-    ResumeRequest,
-    Submission,
-    TimerFired,
-    VoidRequest,
-)
+from stage_engine.domain.inputs import Assignment, Command, FactChange, Hop, Input, Observation, Submission, TimerFired
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import (
     StoredDecision,
@@ -34,6 +21,7 @@ from stage_engine.domain.replay import (
     encode_opportunity,
     run_again,
 )
+from stage_engine.domain.requests import HoldRequest, ReleaseRequest, ResumeRequest, VoidRequest
 from stage_engine.domain.score import Score
 
 _zones = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30)), timezone(timedelta(hours=-8))])

@@ -20,19 +20,7 @@ from stage_engine.domain.document import from_document
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import (
-    HoldRequest,
-    Hop,
-    Input,
-    Keep,
-    Migration,
-    Observation,
-    Occasion,
-    Reassignment,
-    ReleaseRequest,
-    ResumeRequest,
-    VoidRequest,
-)
+from stage_engine.domain.inputs import Hop, Input, Migration, Observation, Occasion, Reassignment
 from stage_engine.domain.lasting import LASTING
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import (
@@ -43,6 +31,7 @@ from stage_engine.domain.replay import (
     encode_opportunity,
     run_again,
 )
+from stage_engine.domain.requests import HoldRequest, Keep, ReleaseRequest, ResumeRequest, VoidRequest
 from stage_engine.domain.sync import ParkedWrite, write_confirmed, write_parked
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled

@@ -9,8 +9,8 @@ import pytest
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.domain.timers import first_due
 
 DAY = timedelta(days=1)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Keep, ReleaseRequest
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.requests import Keep, ReleaseRequest
 from stage_engine.domain.sync import write_confirmed
 
 FLOW = "flow-user"

@@ -24,22 +24,16 @@ from stage_engine.domain.decision import Code, Decision, Outcome, Reason, Ruling
 from stage_engine.domain.earning import with_support
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import (
-    ApprovalAnswer,
     Assignment,
     Command,
     FactChange,
-    HoldRequest,
     Hop,
     Input,
     Migration,
     Observation,
-    ProposalAnswer,
     Reassignment,
-    ReleaseRequest,
-    ResumeRequest,
     Submission,
     TimerFired,
-    VoidRequest,
 )
 from stage_engine.domain.lasting import with_lasting
 from stage_engine.domain.obligations import with_obligations
@@ -59,6 +53,14 @@ from stage_engine.domain.on_timer import on_timer
 from stage_engine.domain.on_void import on_void
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.requests import (
+    ApprovalAnswer,
+    HoldRequest,
+    ProposalAnswer,
+    ReleaseRequest,
+    ResumeRequest,
+    VoidRequest,
+)
 from stage_engine.domain.timers import with_clocks
 from stage_engine.domain.tugs import with_tugs
 from stage_engine.domain.with_pending import carried_over, with_pending

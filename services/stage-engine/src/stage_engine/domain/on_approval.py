@@ -7,10 +7,10 @@ from stage_engine.domain.approving import approvals_of, ended, is_approved, may_
 from stage_engine.domain.by_rules import carried_out, judged_again
 from stage_engine.domain.decision import Code, EndedRequest, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
-from stage_engine.domain.inputs import Answer, ApprovalAnswer
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Vote
+from stage_engine.domain.requests import Answer, ApprovalAnswer
 
 # What keeps a move from being judged just now, and says nothing against it.
 PASSING = frozenset({Code.ON_HOLD, Code.UNMAPPED_STAGE, Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})

@@ -11,12 +11,12 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.grammar import CellError
 from stage_engine.domain.holds import ends_hold, resumed
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest
 from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_condition
 from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 
 _ALWAYS_READ = frozenset({AMOUNT, CLOSE_DATE, OWNER})
 

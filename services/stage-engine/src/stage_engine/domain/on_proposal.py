@@ -8,13 +8,13 @@ from stage_engine.domain.by_rules import carried_out, judged_again, rests_on_own
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Code, EndedProposal, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
-from stage_engine.domain.inputs import ProposalAnswer
 from stage_engine.domain.on_approval import PASSING
 from stage_engine.domain.on_facts import objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import Proposal, ProposalState
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.progress import hops_of
+from stage_engine.domain.requests import ProposalAnswer
 
 ACCEPTED = "PROPOSAL_ACCEPTED"
 

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Keep, ReleaseRequest
 from stage_engine.domain.move import IN_FLIGHT_LIMIT, Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
+from stage_engine.domain.requests import Keep, ReleaseRequest
 
 REASON = "RELEASED"
 

@@ -7,10 +7,10 @@ from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import score_fact
-from stage_engine.domain.inputs import VoidRequest
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import VoidedEvidencePolicy
+from stage_engine.domain.requests import VoidRequest
 
 REASON = "EVIDENCE_VOIDED"
 

@@ -9,8 +9,8 @@ from kit.http.etag import etag
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 
-from stage_engine.domain.inputs import Answer
 from stage_engine.domain.pending import ApprovalState, ProposalState
+from stage_engine.domain.requests import Answer
 from stage_engine.endpoints.opportunities import shown_decision
 from stage_engine.records import ApprovalRecord, ProposalRecord
 from stage_engine.schemas.opportunities import DecisionOut

@@ -26,14 +26,7 @@ from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stage_engine.domain.activities import Activity
 from stage_engine.domain.explain import QUESTION_LIMIT
 from stage_engine.domain.facts import ACCOUNT, ACCOUNT_TYPE, CRM, CURRENCY, FactInForce
-from stage_engine.domain.inputs import (
-    MappedStage,
-    Observation,
-    Occasion,
-    RequestedMove,
-    Submission,
-    SuppliedFact,
-)
+from stage_engine.domain.inputs import MappedStage, Observation, Occasion, RequestedMove, Submission, SuppliedFact
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
 from stage_engine.records import InstallRefusal, ReachRecord, SettledAction

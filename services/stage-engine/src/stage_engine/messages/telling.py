@@ -19,26 +19,28 @@ from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.decision import Cause, Code, Decision, MoveOutcome, Outcome, Reason, TakenBack, TransitionKind
 from stage_engine.domain.inputs import (
-    ApprovalAnswer,
     Assignment,
     Command,
     FactChange,
-    HoldRequest,
     Hop,
     Input,
     Migration,
     Observation,
-    ProposalAnswer,
     Reassignment,
-    ReleaseRequest,
-    ResumeRequest,
     Submission,
     TimerFired,
-    VoidRequest,
 )
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
 from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.requests import (
+    ApprovalAnswer,
+    HoldRequest,
+    ProposalAnswer,
+    ReleaseRequest,
+    ResumeRequest,
+    VoidRequest,
+)
 from stage_engine.records import ActionRecord
 
 _OUTCOMES = {

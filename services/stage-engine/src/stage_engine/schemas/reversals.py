@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stage_engine.domain.inputs import Keep
+from stage_engine.domain.requests import Keep
 
 
 class ReopenBody(BaseModel):

@@ -8,9 +8,9 @@ from kit.http.auth import Principal
 from kit.http.ownership import Owners
 from kit.ids import uuid7
 
-from stage_engine.domain.inputs import Answer, ApprovalAnswer, ProposalAnswer
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
+from stage_engine.domain.requests import Answer, ApprovalAnswer, ProposalAnswer
 from stage_engine.errors import ApprovalEnded, ApprovalNotFound, PipelineNotFound, ProposalEnded, ProposalNotFound
 from stage_engine.records import ApprovalRecord, ProposalRecord, ProposalTotal
 from stage_engine.repository.pending import Decider, PendingRepository

@@ -17,9 +17,10 @@ from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.decision import Cause, Decision
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.fold import Step, fold
-from stage_engine.domain.inputs import HoldRequest, Hop, Input, Observation
+from stage_engine.domain.inputs import Hop, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
+from stage_engine.domain.requests import HoldRequest
 from stage_engine.records import (
     ActionRecord,
     DecisionRecord,

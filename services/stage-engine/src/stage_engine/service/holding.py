@@ -6,7 +6,7 @@ from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import uuid7
 
-from stage_engine.domain.inputs import HoldRequest, ResumeRequest
+from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.schemas.holds import HoldBody, ResumeBody
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets

@@ -6,10 +6,11 @@ from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import uuid7
 
-from stage_engine.domain.inputs import Command, Input, ReleaseRequest, Submission, VoidRequest
+from stage_engine.domain.inputs import Command, Input, Submission
 from stage_engine.domain.on_submission import score_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_input
+from stage_engine.domain.requests import ReleaseRequest, VoidRequest
 from stage_engine.domain.score import Score
 from stage_engine.errors import EvidenceNotFound, StageUnknown
 from stage_engine.repository.views import ViewRepository
