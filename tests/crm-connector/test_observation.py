@@ -106,6 +106,11 @@ class TestFold:
         assert effect.kind is ObservationKind.CREATED
         assert effect.known.facts == facts_of("Demo", amount(1))
 
+    def test_a_record_that_our_own_write_made_is_new_too(self) -> None:
+        made = change(ChangeKind.CREATED, write_id="w1", stage="Discovery")
+        assert is_echo(made, SENT)
+        assert fold(Known(), made, SENT).kind is ObservationKind.CREATED
+
     def test_a_change_from_before_the_last_read_is_contained_in_it(self) -> None:
         known = replace(KNOWN, state_at=NOW)
         effect = fold(known, change(at=NOW - timedelta(seconds=1), stage="Demo"), None)

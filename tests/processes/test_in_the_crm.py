@@ -129,6 +129,8 @@ async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_quali
     await desk.at(account, "in_play", "account")
     deal = (await desk.settled(account, "expect", "account"))["record_id"]
     await desk.at(deal, "appointment", pipeline_key="expected")
+    given = {role: (await desk.assigned(deal, role)).person_id for role in ("account_executive", "associate")}
+    assert given == {"account_executive": ann, "associate": ann}
     desk.log("Meeting", WhatId=deal)
     await desk.at(deal, "validation")
     desk.edit(deal, Amount=5000)

@@ -189,10 +189,11 @@ def fold(known: Known, change: CrmChange, sent: Mapping[str, object] | None) -> 
     if known.awaits_at(change.committed_at):
         facts = replace(facts, stage=before.stage)
     after = replace(known, facts=facts, deleted=False)
+    if known.facts is None:
+        # A record that our own write made is as new to everybody as any other.
+        return Effect(after, ObservationKind.CREATED)
     if not is_other(known.facts, facts) or is_echo(change, sent):
         return Effect(after)
-    if known.facts is None:
-        return Effect(after, ObservationKind.CREATED)
     return Effect(after, ObservationKind.UPDATED, _foreign_facts(change, sent, changed_facts(before, facts)))
 
 
