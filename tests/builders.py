@@ -16,8 +16,8 @@ from forms.check import visible_questions
 from forms.definition import Form, form_from_json
 from forms.messages import answers_to_proto, form_to_event_fields
 from google.protobuf.message import Message
-from kit.events import Event, Received
-from kit.facts import AMOUNT, CLOSE_DATE, seen_facts
+from kit.contracts.events import Event, Received
+from kit.contracts.facts import AMOUNT, CLOSE_DATE, seen_facts
 from kit.ids import identity_digest
 from stagecraft.assessment.v1.assessment_published_pb2 import ASSESSMENT_STATUS_PUBLISHED, AssessmentPublished
 from stagecraft.assessment.v1.assessment_refused_pb2 import AssessmentRefused

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from kit.events import CONTENT_TYPE, EventType, registry
+from kit.contracts.events import CONTENT_TYPE, EventType, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs/asyncapi.yaml"

@@ -15,7 +15,7 @@ from prometheus_client.metrics import MetricWrapperBase
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "metrics.md"
 MODULES = {
-    "kit.telemetry": "Every service",
+    "kit.observability.telemetry": "Every service",
     "stage_engine.telemetry": "Stage engine",
     "crm_connector.telemetry": "CRM connector",
     "recommender.telemetry": "Recommender",

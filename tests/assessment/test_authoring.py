@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from forms.definition import definition_hash
 from forms.messages import form_from_event
-from kit.events import MAX_EVENT_BYTES
+from kit.contracts.events import MAX_EVENT_BYTES
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,

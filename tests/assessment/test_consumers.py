@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from assessment.consumers import replicate_opportunities, replicate_recommendations, replicate_stages
 from google.protobuf.timestamp_pb2 import Timestamp
+from kit.contracts.events import Event, decode
 from kit.errors import InvalidEvent
-from kit.events import Event, decode
 from kit.ids import utc_now, uuid7
 from sqlalchemy import text
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from faststream.specification.asyncapi.v3_0_0.schema.schema import ApplicationSchema
 from jsonschema import Draft202012Validator
-from kit.events import registry
+from kit.contracts.events import registry
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))

@@ -17,8 +17,8 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
+from kit.contracts.events import Event, Received, registry
 from kit.errors import InvalidEvent
-from kit.events import Event, Received, registry
 
 SERVICES = ("assessment", "scoring", "stage_engine", "crm_connector", "recommender")
 MOMENT = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -5,8 +5,8 @@ import secrets
 
 import psycopg
 import pytest
-from kit.database.migrate import migrate
 from kit.database.tables import metadata as kit_metadata
+from kit.schema.migrate import migrate
 from sandbox.provision import drop_database, provision_database
 
 pytestmark = pytest.mark.stack

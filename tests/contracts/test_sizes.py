@@ -18,11 +18,11 @@ from assessment.service.judging import must_fit
 from crm_connector.messages import crm_write_parked
 from crm_connector.records import QueuedWrite
 from forms.definition import Choice, Form, Question, QuestionType, definition_hash
+from kit.contracts.events import MAX_EVENT_BYTES, MAX_RECORD_BYTES, Event, check_size, event_type, registry
 from kit.delivery.kafka import _REQUEST_SECONDS
-from kit.delivery.lease import MARGIN_SECONDS, TERM_SECONDS
-from kit.delivery.sending import ACKNOWLEDGE_SECONDS
 from kit.errors import EventTooLarge
-from kit.events import MAX_EVENT_BYTES, MAX_RECORD_BYTES, Event, check_size, event_type, registry
+from kit.relay.lease import MARGIN_SECONDS, TERM_SECONDS
+from kit.relay.sending import ACKNOWLEDGE_SECONDS
 from sandbox.stack.topics import TOPICS_FILE, load_topics
 from scoring.domain.profile import Profile, QuestionPoints, Scale, Section, SectionFunction
 from scoring.domain.reach import survey

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from crm_connector.synchronise import measure
-from kit.facts import AMOUNT
+from kit.contracts.facts import AMOUNT
 from prometheus_client import REGISTRY
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.crm_write_parked_pb2 import CrmWriteParked

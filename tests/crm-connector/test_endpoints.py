@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from kit.events import Event
+from kit.contracts.events import Event
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 
 pytestmark = pytest.mark.stack

@@ -25,7 +25,7 @@ from crm_connector.salesforce.objects import STANDARD
 from crm_connector.salesforce.plan import DEFAULT
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.facts import seen_facts
+from kit.contracts.facts import seen_facts
 from stagecraft.crm.v1.record_observed_pb2 import RecordObserved
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_LOST, CATEGORY_OPEN, PipelinePublished, Stage
 from testing.service import eventually

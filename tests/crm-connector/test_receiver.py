@@ -11,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from kit.facts import AMOUNT, CLOSE_DATE
+from kit.contracts.facts import AMOUNT, CLOSE_DATE
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.record_observed_pb2 import (
     OBSERVATION_KIND_CREATED,

@@ -5,9 +5,9 @@ import importlib
 
 import pytest
 from kit import app, runtime
-from kit import health as watchdog
-from kit.events import event_type
-from kit.http import operations
+from kit.contracts.events import event_type
+from kit.observability import health as watchdog
+from kit.operators import operations
 
 from tests.deploy.chart_files import (
     APPLICATION,

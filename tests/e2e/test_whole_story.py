@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from kit.events import Record, decode, headers_of
+from kit.contracts.events import Record, decode, headers_of
 from kit.ids import utc_now, uuid7
 from sandbox.stack.topics import load_topics
 from sandbox.story.seed import main as seed

@@ -6,8 +6,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
+from kit.contracts.events import MAX_RECORD_BYTES, registry
 from kit.delivery.kafka import start_producer
-from kit.events import MAX_RECORD_BYTES, registry
 from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import Topic, create_topics
 from testing.service import ServiceUnderTest

@@ -6,10 +6,10 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from kit.http.access import AccessLog
 from kit.http.auth import Caller, Principal, TokenVerifier, requires
 from kit.http.ownership import Owners
 from kit.http.problems import NotFoundProblem, install_problem_handlers
+from kit.operators.access import AccessLog
 from kit.settings import ServiceSettings
 from sandbox.issuer import LocalIssuer
 

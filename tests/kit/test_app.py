@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import psycopg
 import pytest
 from kit import app
-from kit.events import Event
+from kit.contracts.events import Event
 from kit.ids import utc_now, uuid7
 from sandbox.stack.ports import free_ports
 from sqlalchemy.engine import make_url

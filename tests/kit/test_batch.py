@@ -8,10 +8,10 @@ import pytest
 from aiokafka import ConsumerRecord
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.delivery import outbox
+from kit.contracts.events import Event, Record
 from kit.delivery.batch import Batches, in_turn
-from kit.events import Event, Record
 from kit.ids import uuid7
+from kit.relay import outbox
 from kit.settings import ServiceSettings
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted

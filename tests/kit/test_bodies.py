@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from kit.app import create_app
+from kit.fairness.fair_use import LOOK_SECONDS
 from kit.http.bodies import BATCH_BODY, DOCUMENT_BODY, USUAL_BODY, accepts, has_bad_escape
-from kit.http.fair_use import LOOK_SECONDS
 from kit.http.web import router
 from kit.settings import ServiceSettings
 from sandbox.issuer import LocalIssuer

@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
-from kit.events import Event, Record, event_type
+from kit.contracts.events import Event, Record, event_type
 from kit.ids import uuid7
-from kit.telemetry import DUPLICATES
+from kit.observability.telemetry import DUPLICATES
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored

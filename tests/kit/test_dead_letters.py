@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.aside.dead_letters import _announced, _row, bounded, tenant_of
+from kit.contracts.events import Event, decode
 from kit.delivery.batch import _read
-from kit.delivery.dead_letters import _announced, _row, bounded, tenant_of
 from kit.errors import InvalidEvent
-from kit.events import Event, decode
 from kit.ids import uuid7
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted

@@ -3,8 +3,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.contracts.events import Event, Record, decode, registry
 from kit.errors import InvalidEvent
-from kit.events import Event, Record, decode, registry
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 
 storable = st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=90)

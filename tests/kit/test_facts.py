@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.facts import FactValue, SeenFact, amount_of, fact_of, seen_facts
+from kit.contracts.facts import FactValue, SeenFact, amount_of, fact_of, seen_facts
 from stagecraft.common.v1.fact_pb2 import Fact
 
 VALUES = st.one_of(

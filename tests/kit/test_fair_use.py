@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.http.fair_use import ACTIVE_SECONDS, LEAD, LONGEST_SECONDS, LOOK_SECONDS, MOST_OWED, PART, RESERVE, FairUse
+from kit.fairness.fair_use import ACTIVE_SECONDS, LEAD, LONGEST_SECONDS, LOOK_SECONDS, MOST_OWED, PART, RESERVE, FairUse
 from kit.http.problems import TooManyRequestsProblem
 from kit.offload import Offload, Timed
 

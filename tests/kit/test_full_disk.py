@@ -8,9 +8,9 @@ import sys
 
 import pytest
 import pytest_asyncio
-from kit.database.migrate import migrate
-from kit.events import registry
+from kit.contracts.events import registry
 from kit.ids import uuid7
+from kit.schema.migrate import migrate
 from sandbox.provision import provision_database
 from sandbox.stack.ports import free_ports
 from sandbox.stack.topics import Topic, create_topics

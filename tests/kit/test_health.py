@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import pytest
-from kit.health import LIMIT_SECONDS, Progress, Shared, Watchdog, brokers_in_words, in_words
+from kit.observability.health import LIMIT_SECONDS, Progress, Shared, Watchdog, brokers_in_words, in_words
 from sandbox.stack.ports import free_ports
 from sqlalchemy.exc import OperationalError
 

@@ -7,8 +7,8 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from kit.delivery.kafka import new_consumer, start_producer
-from kit.delivery.refusals import TopicUnknown
-from kit.telemetry import EVENTS_LOST
+from kit.observability.telemetry import EVENTS_LOST
+from kit.relay.refusals import TopicUnknown
 from sandbox.stack.topics import Topic, create_topics
 
 pytestmark = pytest.mark.stack

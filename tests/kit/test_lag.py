@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from aiokafka import TopicPartition
 from kit.delivery.lag import GroupLag
-from kit.telemetry import CONSUMER_LAG
+from kit.observability.telemetry import CONSUMER_LAG
 
 BEGINNINGS, ENDS, COMMITTED = {0: 40, 1: 40}, {0: 100, 1: 100}, {0: None, 1: 90}
 

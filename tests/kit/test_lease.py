@@ -3,7 +3,7 @@
 import secrets
 
 import pytest
-from kit.delivery.lease import MARGIN_SECONDS, TERM_SECONDS, Lease
+from kit.relay.lease import MARGIN_SECONDS, TERM_SECONDS, Lease
 
 pytestmark = pytest.mark.stack
 

@@ -1,6 +1,6 @@
 """What the command says when it cannot migrate."""
 
-from kit.database import migrate
+from kit.schema import migrate
 
 
 def test_a_database_that_does_not_answer_is_named_in_a_line(monkeypatch, capsys):

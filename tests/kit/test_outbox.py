@@ -15,14 +15,15 @@ import pytest_asyncio
 from aiokafka import errors
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from kit.database.migrate import migrate
 from kit.database.unit_of_work import Database
-from kit.delivery import inbox, outbox, refusals, sending
-from kit.delivery.lease import LeaseLost
-from kit.delivery.outbox import Relay
-from kit.delivery.quarantine import BEHIND, dismiss, send_again
-from kit.delivery.refusals import ATTEMPTS, Silence, TopicUnknown, Verdict, judge
-from kit.health import Watchdog
+from kit.delivery import inbox
+from kit.observability.health import Watchdog
+from kit.relay import outbox, refusals, sending
+from kit.relay.lease import LeaseLost
+from kit.relay.outbox import Relay
+from kit.relay.quarantine import BEHIND, dismiss, send_again
+from kit.relay.refusals import ATTEMPTS, Silence, TopicUnknown, Verdict, judge
+from kit.schema.migrate import migrate
 from psycopg.conninfo import make_conninfo
 from sandbox.provision import drop_database, provision_database
 from sqlalchemy import text

@@ -6,8 +6,8 @@ import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import MessageSizeTooLargeError
+from kit.contracts.events import Event
 from kit.delivery.kafka import start_producer
-from kit.events import Event
 from kit.ids import uuid7
 from sandbox.stack.topics import Topic, create_topics
 from sqlalchemy import text

@@ -4,7 +4,7 @@ import pytest
 from aiokafka import errors
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.delivery.refusals import Holds, Line, Silence, TopicUnknown, Verdict, judge
+from kit.relay.refusals import Holds, Line, Silence, TopicUnknown, Verdict, judge
 
 
 def subclasses(kind):

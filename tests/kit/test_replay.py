@@ -1,7 +1,7 @@
 """Dead letters hold their key, and are handled again in its order: by themselves, or on a person's word."""
 
 import pytest
-from kit.events import Event
+from kit.contracts.events import Event
 from kit.http.auth import SCOPES_OF
 from kit.ids import uuid7
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
@@ -114,8 +114,8 @@ async def test_an_unknown_fault_is_tried_again_with_pauses_before_a_person_has_t
 
     from sample.consumers import Faults
 
-    monkeypatch.setattr("kit.delivery.replay.RETRY_AFTER", (timedelta(0),) * 3)
-    monkeypatch.setattr("kit.delivery.dead_letters.RETRY_AFTER", (timedelta(0),) * 3)
+    monkeypatch.setattr("kit.aside.replay.RETRY_AFTER", (timedelta(0),) * 3)
+    monkeypatch.setattr("kit.aside.dead_letters.RETRY_AFTER", (timedelta(0),) * 3)
     crashes = service.runtime.resources.get(Faults).crashes
     # Once in its batch, and at the first two attempts after that.
     crashes["shaky"], crashes["broken"] = 3, 100

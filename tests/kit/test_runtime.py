@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import Fetcher
-from kit.health import LIMIT_SECONDS
 from kit.ids import uuid7
+from kit.observability.health import LIMIT_SECONDS
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sandbox.stack.health import COLUMNS, health_of
@@ -250,7 +250,7 @@ def open_to_all(admin_url, name, everybody):
 
 
 async def test_a_gauge_that_cannot_be_measured_vanishes(own_service, monkeypatch):
-    monkeypatch.setattr("kit.health._SHARED_SECONDS", 0)
+    monkeypatch.setattr("kit.observability.health._SHARED_SECONDS", 0)
 
     async def away():
         raise ConnectionError("away")
@@ -292,7 +292,7 @@ async def test_a_broker_that_says_nothing_is_no_reason_to_restart_and_requests_g
     # The same relations as between the real ones.
     monkeypatch.setattr("kit.delivery.consumer._CONNECT_SECONDS", 0.6)
     monkeypatch.setattr("kit.runtime._CONNECT_SECONDS", 0.6)
-    monkeypatch.setattr("kit.delivery.outbox.POLL_SECONDS", 0.05)
+    monkeypatch.setattr("kit.relay.outbox.POLL_SECONDS", 0.05)
     app = create(outside.settings.model_copy(update={"kafka_bootstrap_servers": silent_broker}))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app)

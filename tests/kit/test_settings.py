@@ -1,7 +1,7 @@
 """Settings that are refused."""
 
 import pytest
-from kit.database import migrate
+from kit.schema import migrate
 from kit.settings import ServiceSettings
 
 SAFE = {

@@ -4,8 +4,8 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
+from kit.fairness.shares import Shares
 from kit.http.problems import TooManyRequestsProblem
-from kit.http.shares import Shares
 
 
 async def test_a_tenant_that_fills_its_share_holds_up_itself_only():

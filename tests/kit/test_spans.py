@@ -5,9 +5,9 @@ import socket
 from uuid import UUID
 
 import pytest
-from kit import spans
-from kit.events import Event, Received, decode
-from kit.spans import AnnouncedExporter, consumer_spans
+from kit.contracts.events import Event, Received, decode
+from kit.observability import spans
+from kit.observability.spans import AnnouncedExporter, consumer_spans
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter, SpanExportResult
@@ -102,7 +102,7 @@ class TestAnnouncedExporter:
         exporter = AnnouncedExporter(OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces", timeout=0.2), endpoint)
         provider = TracerProvider()
         provider.add_span_processor(SimpleSpanProcessor(exporter))
-        with caplog.at_level(logging.DEBUG, "kit.spans"):
+        with caplog.at_level(logging.DEBUG, "kit.observability.spans"):
             for _ in range(3):
                 provider.get_tracer("test").start_span("one").end()
         provider.shutdown()
@@ -117,7 +117,7 @@ class TestAnnouncedExporter:
                 return self.outcomes.pop(0)
 
         exporter = AnnouncedExporter(Fails(), "http://127.0.0.1:9")
-        with caplog.at_level(logging.INFO, "kit.spans"):
+        with caplog.at_level(logging.INFO, "kit.observability.spans"):
             for _ in range(5):
                 exporter.export([])
         assert [record.getMessage() for record in caplog.records] == [

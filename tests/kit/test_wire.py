@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
-from kit import wire
+from kit.contracts import wire
 from kit.errors import InvalidEvent
 from stagecraft.stage.v1.stage_decided_pb2 import OUTCOME_NO_OP, Outcome
 

@@ -231,7 +231,7 @@ def test_labels_of_rules_name_states_and_kinds_that_the_code_knows():
 
 def test_what_waits_is_named_as_the_services_name_it():
     root = RULES.parents[1]
-    files = [*root.glob("services/*/src/**/*.py"), *root.glob("libs/kit/src/kit/delivery/*.py")]
+    files = [*root.glob("services/*/src/**/*.py"), *root.glob("libs/kit/src/kit/*/*.py")]
     sources = "\n".join(file.read_text() for file in files)
     for name, expr in EXPRESSIONS:
         for what in re.findall(r'what=~?"([\w|]+)"', expr):

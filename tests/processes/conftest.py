@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from uuid import uuid4
 
 import pytest_asyncio
-from kit.facts import fact_of
+from kit.contracts.facts import fact_of
 from kit.ids import utc_now, uuid7
 from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
-from kit.events import Received
+from kit.contracts.events import Received
 from recommender import consumers
 from recommender import models as t
 from sqlalchemy import select

@@ -7,10 +7,10 @@ import pytest
 import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
-from kit.database.migrate import migrate
+from kit.contracts.events import Event, Record, decode, headers_of
 from kit.delivery.kafka import start_producer
-from kit.delivery.refusals import TopicUnknown, Verdict, judge
-from kit.events import Event, Record, decode, headers_of
+from kit.relay.refusals import TopicUnknown, Verdict, judge
+from kit.schema.migrate import migrate
 from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import load_topics
 from scoring.settings import Settings

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from kit.database.faults import DatabaseUnreachable
-from kit.database.migrate import migrate
 from kit.database.unit_of_work import Database
+from kit.schema.migrate import migrate
 from sandbox.issuer import LocalIssuer
 from sandbox.provision import drop_database, provision_database
 from sandbox.stack.topics import create_topics, load_topics

@@ -2,7 +2,7 @@
 reason; what is good and comes after is handled."""
 
 import pytest
-from kit.events import Event, event_type, registry
+from kit.contracts.events import Event, event_type, registry
 from sqlalchemy import text
 from testing.service import eventually
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from kit.events import Event, Record, event_type, registry
+from kit.contracts.events import Event, Record, event_type, registry
 from sqlalchemy import text
 from testing.service import eventually
 

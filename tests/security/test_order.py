@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID, uuid5
 
 import pytest
-from kit.events import Event, event_type
+from kit.contracts.events import Event, event_type
 from sqlalchemy import text
 from stagecraft.assessment.v1 import assessment_published_pb2
 from stagecraft.crm.v1 import record_observed_pb2

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from kit.facts import fact_of
+from kit.contracts.facts import fact_of
 from testing.service import ServiceUnderTest
 
 from tests.plans.statements import largest_statement

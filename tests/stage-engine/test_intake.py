@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from kit.delivery.parking import expire
+from kit.aside.parking import expire
 from kit.ids import utc_now
 from stage_engine.templates import templates
 from stagecraft.crm.v1 import record_observed_pb2 as crm

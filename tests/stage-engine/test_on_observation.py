@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from kit.facts import fact_of
+from kit.contracts.facts import fact_of
 from stage_engine.domain import sync
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.document import from_document

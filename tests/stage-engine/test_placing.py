@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from kit.facts import fact_of
+from kit.contracts.facts import fact_of
 from stage_engine.domain.choosing import choose_for
 from stage_engine.domain.inputs import MappedStage, Occasion
 from stage_engine.service import placing

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from kit import wire
+from kit.contracts import wire
 from kit.ids import uuid7
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.calendar import DEFAULT

@@ -8,7 +8,7 @@ from typing import Any
 
 import asyncpg
 import pytest
-from kit.facts import fact_of
+from kit.contracts.facts import fact_of
 from kit.ids import utc_now
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.stage.v1.action_requested_pb2 import ActionRequested

@@ -19,7 +19,7 @@ import httpx
 import psutil
 import uvloop
 from aiokafka import AIOKafkaProducer
-from kit.events import Event
+from kit.contracts.events import Event
 from kit.ids import utc_now, uuid7
 from sandbox.stack.control import Stack
 from sandbox.stack.services import SERVICES

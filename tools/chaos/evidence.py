@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from kit.events import Record, decode, headers_of
+from kit.contracts.events import Record, decode, headers_of
 from sandbox.stack.topics import load_topics
 from sandbox.story.journal import Journal
 from sandbox.story.org_load import OrgConsole

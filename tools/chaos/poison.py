@@ -15,7 +15,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
-from kit.events import headers_of, registry
+from kit.contracts.events import headers_of, registry
 from kit.ids import utc_now, uuid7
 from sandbox.stack.services import SERVICES
 from sandbox.story.api import Caller

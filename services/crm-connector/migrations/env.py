@@ -1,5 +1,5 @@
 """Runs this service's migrations."""
 
-from kit.database.migrations import run_migrations
+from kit.schema.migrations import run_migrations
 
 run_migrations()

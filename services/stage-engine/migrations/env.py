@@ -1,3 +1,3 @@
-from kit.database.migrations import run_migrations
+from kit.schema.migrations import run_migrations
 
 run_migrations()

@@ -3,7 +3,6 @@ from uuid import UUID
 
 from fastapi import Query, Response
 from kit.app import create_app
-from kit.http import audit, people
 from kit.http.auth import Caller, requires
 from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, check_revision, etag
@@ -11,6 +10,7 @@ from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 from kit.ids import uuid7
+from kit.operators import audit, people
 from pydantic import BaseModel
 from sqlalchemy import insert, select, update
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored

@@ -1,6 +1,6 @@
 """deploy/kafka/topics.yaml against the contracts and the services."""
 
-from kit.events import registry
+from kit.contracts.events import registry
 from sandbox.stack.services import SERVICES
 from sandbox.stack.topics import load_topics
 

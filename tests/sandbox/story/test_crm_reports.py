@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from kit.events import Received, Record, decode, headers_of
+from kit.contracts.events import Received, Record, decode, headers_of
 from sandbox.story.crm_reports import Called, CrmReports, Employed, Seen
 
 NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from crm_connector.domain.observation import Facts
 from crm_connector.repository.opportunities import OpportunityRepository
-from kit.events import Event, Record
+from kit.contracts.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
 from stage_engine.errors import PLURALS

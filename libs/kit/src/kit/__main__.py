@@ -11,7 +11,7 @@ import sys
 import uvicorn
 from pydantic import ValidationError
 
-from kit.database.migrate import migrate_all
+from kit.schema.migrate import migrate_all
 
 _EXAMPLES = """examples:
   python -m kit serve scoring --port 8001

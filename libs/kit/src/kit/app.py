@@ -17,20 +17,20 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi_swagger import patch_fastapi
 from opentelemetry.sdk.trace import TracerProvider
 
-from kit.database.migrations import SchemaUnfit, check_schema
 from kit.database.waiting import Waiting
 from kit.delivery.batch import Handlers
 from kit.delivery.pace import PROMPT, Pace, backoff, pause
-from kit.health import in_words
-from kit.http import dead_letters, operations, people, quarantine
-from kit.http.access import AccessLog
+from kit.fairness.shares import Shares
 from kit.http.bodies import BodyLimit
 from kit.http.problems import install_problem_handlers
-from kit.http.shares import Shares
 from kit.http.web import document_problems
+from kit.observability.health import in_words
+from kit.observability.telemetry import EVENT_LOOP_DELAY, PROBE_PATHS, configure_logging, configure_tracing
+from kit.operators import dead_letters, operations, people, quarantine
+from kit.operators.access import AccessLog
 from kit.runtime import Runtime
+from kit.schema.migrations import SchemaUnfit, check_schema
 from kit.settings import ServiceSettings
-from kit.telemetry import EVENT_LOOP_DELAY, PROBE_PATHS, configure_logging, configure_tracing
 
 __all__ = ["Runtime", "Task", "create_app"]
 

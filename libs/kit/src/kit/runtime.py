@@ -10,24 +10,24 @@ from typing import Any
 from prometheus_client import Gauge
 from sqlalchemy.pool import QueuePool
 
-from kit import telemetry
+from kit.aside.replay import measure_dead_letters
+from kit.aside.retries import Retries
 from kit.database.resources import Resources
 from kit.database.unit_of_work import Database
 from kit.database.waiting import Waiting, measure_waiting
-from kit.delivery import quarantine
 from kit.delivery.batch import Batches, Handlers
 from kit.delivery.consumer import Consumer
 from kit.delivery.housekeeping import Housekeeping
 from kit.delivery.kafka import EventProducer, new_consumer, start_producer, why_unreachable
 from kit.delivery.lag import GroupLag
-from kit.delivery.outbox import Relay
 from kit.delivery.pace import Pace
-from kit.delivery.replay import measure_dead_letters
-from kit.delivery.retries import Retries
-from kit.health import Shared, Watchdog, in_words
+from kit.fairness.fair_use import FairUse
 from kit.http.auth import TokenVerifier
-from kit.http.fair_use import FairUse
+from kit.observability import telemetry
+from kit.observability.health import Shared, Watchdog, in_words
 from kit.offload import Offload
+from kit.relay import quarantine
+from kit.relay.outbox import Relay
 from kit.settings import ServiceSettings
 
 log = logging.getLogger(__name__)

@@ -83,7 +83,7 @@ def issuer(test_run_dir: Path) -> LocalIssuer:
 
 def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> str:
     """A migrated database of the service to clone, made once for all workers."""
-    from kit.database.migrate import migrate
+    from kit.schema.migrate import migrate
     from sandbox.provision import drop_database, provision_database
 
     name = f"{package}_template"

@@ -13,10 +13,10 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from fastapi import FastAPI
 from google.protobuf.message import Message
 from kit.app import Runtime
+from kit.contracts.events import Event, Received, Record, decode, event_type, headers_of
 from kit.database.unit_of_work import Database
 from kit.delivery.kafka import start_producer
-from kit.events import Event, Received, Record, decode, event_type, headers_of
-from kit.http.fair_use import FairUse
+from kit.fairness.fair_use import FairUse
 from kit.ids import uuid7
 from kit.settings import ServiceSettings
 from sandbox.issuer import LocalIssuer

@@ -13,8 +13,8 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from google.protobuf.message import Message
-from kit.events import Event
-from kit.facts import fact_of
+from kit.contracts.events import Event
+from kit.contracts.facts import fact_of
 from kit.ids import identity_digest, uuid7
 from stagecraft.crm.v1.activity_observed_pb2 import ACTIVITY_KIND_CALL, ActivityObserved
 from stagecraft.crm.v1.person_observed_pb2 import Identity, PersonObserved

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from google.protobuf.message import Message
-from kit.events import Received
+from kit.contracts.events import Received
 from stagecraft.stage.v1.stage_changed_pb2 import StageChanged
 
 TOPIC = "stagecraft.partner.acme.northwind.stage-changed.v1"

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from google.protobuf.message import Message
-from kit.events import Received, Record, decode, headers_of
+from kit.contracts.events import Received, Record, decode, headers_of
 
 FETCH_WAIT_MS = 50
 # Called with an event and the moment it was read, in seconds of `time.perf_counter`.

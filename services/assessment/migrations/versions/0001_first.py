@@ -1,7 +1,7 @@
 """The service's first schema."""
 
 from assessment.models import Base, held_submission
-from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
+from kit.schema.migrations import create_kit_tables, create_tables, let_relay_count
 
 revision = "0001"
 down_revision = None

@@ -4,7 +4,7 @@ from fastapi import FastAPI
 from kit.app import create_app
 from kit.database.waiting import Waiting
 from kit.delivery.pace import PATIENT
-from kit.http import people
+from kit.operators import people
 
 from assessment import consumers
 from assessment.endpoints import authoring, capture, delivery, review

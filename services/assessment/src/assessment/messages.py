@@ -4,11 +4,11 @@ import re
 from datetime import datetime
 
 from forms.messages import answers_to_proto, form_to_event_fields
-from kit import wire
+from kit.contracts import wire
+from kit.contracts.events import Received
+from kit.contracts.facts import OPPORTUNITY, amount_of, fact_of
+from kit.contracts.facts import FactValue as KnownValue
 from kit.errors import InvalidEvent
-from kit.events import Received
-from kit.facts import OPPORTUNITY, amount_of, fact_of
-from kit.facts import FactValue as KnownValue
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
     ASSESSMENT_STATUS_RETIRED,

@@ -1,7 +1,7 @@
 """The first tables."""
 
 from crm_connector.models import Base
-from kit.database.migrations import create_kit_tables, create_tables
+from kit.schema.migrations import create_kit_tables, create_tables
 
 revision = "0001"
 down_revision = None

@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Query, Response
-from kit.http import audit
 from kit.http.auth import Caller, Principal, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.ownership import Owners
@@ -15,6 +14,7 @@ from kit.http.texts import RecordId
 from kit.http.web import Uow
 from kit.http.web import router as kit_router
 from kit.ids import utc_now, uuid7
+from kit.operators import audit
 
 from crm_connector import schemas
 from crm_connector.domain.fields import UNKNOWN, value_of

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from kit import wire
-from kit.events import Received
-from kit.facts import OPPORTUNITY, fact_of
+from kit.contracts import wire
+from kit.contracts.events import Received
+from kit.contracts.facts import OPPORTUNITY, fact_of
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1.action_settled_pb2 import ActionSettled

@@ -13,7 +13,7 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from kit.database.unit_of_work import Database, UnitOfWork
 from kit.delivery.pace import backoff
 from kit.ids import utc_now, uuid7
-from kit.telemetry import DEAD_LETTERS
+from kit.observability.telemetry import DEAD_LETTERS
 
 from crm_connector.crm import ChangeBatch, Crm, CrmFault, CrmRefused, EventsSpent, PositionLost
 from crm_connector.domain.observation import ChangeKind, CrmRecord, ObservationKind

@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
+from kit.contracts.wire import PlainDecimal
 from kit.http.pagination import in_utc
-from kit.wire import PlainDecimal
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
 from crm_connector.domain.fields import MOST_FACTS, FactType, FieldMapping, MappedField

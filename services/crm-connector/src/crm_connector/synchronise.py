@@ -8,8 +8,8 @@ from datetime import datetime
 from kit.app import Runtime
 from kit.database.unit_of_work import Database
 from kit.database.waiting import show_waiting
-from kit.delivery.lease import Lease, LeaseLost
 from kit.ids import utc_now
+from kit.relay.lease import Lease, LeaseLost
 
 from crm_connector.carrier import Carrier
 from crm_connector.domain.intents import IN_LINE, IntentState

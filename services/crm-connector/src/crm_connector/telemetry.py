@@ -1,6 +1,6 @@
 """Metrics of the CRM connector, with what a rise of each means."""
 
-from kit import telemetry as kit_telemetry
+from kit.observability import telemetry as kit_telemetry
 from prometheus_client import Counter, Gauge, Histogram
 
 from crm_connector.domain.intents import Verdict

@@ -1,6 +1,6 @@
 """Histories of opportunities, the counts learned from them, and recommendations."""
 
-from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
+from kit.schema.migrations import create_kit_tables, create_tables, let_relay_count
 from recommender.models import Base, parked_submission
 
 revision = "0001"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
 from kit.delivery.people import PersonObserved, observe_people
-from kit.events import Received
 
 from recommender import messages as m
 from recommender.service import Learning

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kit import wire
+from kit.contracts import wire
+from kit.contracts.events import Received
+from kit.contracts.facts import OPPORTUNITY
 from kit.errors import InvalidEvent
-from kit.events import Received
-from kit.facts import OPPORTUNITY
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, AssessmentStatus
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.crm.v1.record_observed_pb2 import ObservationKind, RecordObserved

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from kit.wire import PlainDecimal
+from kit.contracts.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from recommender.domain.model import Abstention, Level

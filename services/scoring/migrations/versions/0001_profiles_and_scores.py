@@ -1,6 +1,6 @@
 """Scoring profiles, the assessments they are for, scores, and submissions that wait for a profile."""
 
-from kit.database.migrations import create_kit_tables, create_tables
+from kit.schema.migrations import create_kit_tables, create_tables
 from scoring.models import Base
 
 revision = "0001"

@@ -4,10 +4,10 @@ from forms.answers import AnswerMalformed, Value
 from forms.definition import Form, QuestionType, form_to_json
 from forms.lint import Severity, lint
 from forms.messages import answer_to_proto, answers_from_proto, form_from_event
-from kit import wire
+from kit.contracts import wire
+from kit.contracts.events import Received
+from kit.contracts.facts import OPPORTUNITY
 from kit.errors import InvalidEvent
-from kit.events import Received
-from kit.facts import OPPORTUNITY
 from kit.numbers import plain
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_RETIRED,

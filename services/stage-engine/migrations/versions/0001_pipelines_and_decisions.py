@@ -1,7 +1,7 @@
 """Pipelines, opportunities, decisions, transitions, score replicas, migrations, calendars, obligations,
 assignments, partner feeds, and what figures are counted from."""
 
-from kit.database.migrations import create_kit_tables, create_tables, let_relay_count
+from kit.schema.migrations import create_kit_tables, create_tables, let_relay_count
 from stage_engine.models import Base, action, activity, migration, opportunity, placement
 
 revision = "0001"

@@ -11,7 +11,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from kit.database.faults import DatabaseUnreachable
-from kit.health import in_words
+from kit.observability.health import in_words
 from kit.settings import ServiceSettings
 
 # What the driver sends to commit.

@@ -15,14 +15,14 @@ from google.protobuf.message import Message
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
+from kit.contracts.events import NO_TENANT, Event, Received
 from kit.database import bulk
 from kit.database.engine import new_engine, renew
 from kit.database.faults import READ_ONLY, sqlstate_of
 from kit.database.resources import Resources
 from kit.database.tables import outbox
-from kit.events import NO_TENANT, Event, Received
+from kit.observability.telemetry import EVENTS_PUBLISHED, current_traceparent
 from kit.settings import ServiceSettings
-from kit.telemetry import EVENTS_PUBLISHED, current_traceparent
 
 _SIDE_CONNECTIONS = 3
 _PROBE = text(

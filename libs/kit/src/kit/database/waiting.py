@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Table, text
 
 from kit.database.unit_of_work import Database
-from kit.telemetry import WAITING_AGE, WAITING_ITEMS
+from kit.observability.telemetry import WAITING_AGE, WAITING_ITEMS
 
 # Counted no further: that so much waits says enough, and a look must not grow with it.
 MOST_COUNTED = 10_000

@@ -6,7 +6,7 @@ void.
 
 No event stops another tenant's, nor another key's of its own tenant. What fails for good is set aside as a dead letter
 with everything of its key behind it; what fails for an unknown reason is set aside likewise, and handled again after
-pauses (see kit.delivery.replay).
+pauses (see kit.aside.replay).
 """
 
 import logging
@@ -19,18 +19,18 @@ from typing import Any, NamedTuple
 from aiokafka import ConsumerRecord
 from google.protobuf.message import Message
 
+from kit.aside.dead_letters import BEHIND, Refused, bounded, set_aside, tenant_of
+from kit.contracts.events import Received, Record, decode, event_type, headers_of
 from kit.database.faults import Fault, fault_of
 from kit.database.unit_of_work import Database, UnitOfWork
 from kit.delivery import inbox
-from kit.delivery.dead_letters import BEHIND, Refused, bounded, set_aside, tenant_of
 from kit.errors import InvalidEvent, RetryableError
-from kit.events import Received, Record, decode, event_type, headers_of
-from kit.health import in_words
 from kit.ids import utc_now
+from kit.observability.health import in_words
+from kit.observability.spans import consumer_spans
+from kit.observability.telemetry import DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
 from kit.offload import Timed
 from kit.settings import ServiceSettings
-from kit.spans import consumer_spans
-from kit.telemetry import DUPLICATES, EVENT_AGE, EVENTS_CONSUMED
 
 log = logging.getLogger(__name__)
 

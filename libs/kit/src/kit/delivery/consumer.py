@@ -22,9 +22,9 @@ from kit.delivery.kafka import leave_group
 from kit.delivery.pace import Pace, backoff, pause
 from kit.delivery.patience import within
 from kit.delivery.stall import ClientStalled, Stall
-from kit.health import Watchdog
+from kit.observability.health import Watchdog
+from kit.observability.telemetry import BATCH_SECONDS, CONSUMER_RETRIES
 from kit.settings import ServiceSettings
-from kit.telemetry import BATCH_SECONDS, CONSUMER_RETRIES
 
 log = logging.getLogger(__name__)
 

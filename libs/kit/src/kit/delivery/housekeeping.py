@@ -6,9 +6,9 @@ import time
 
 from sqlalchemy import text
 
+from kit.aside.parking import expire
 from kit.database.unit_of_work import Database
 from kit.delivery.pace import pause
-from kit.delivery.parking import expire
 
 log = logging.getLogger(__name__)
 

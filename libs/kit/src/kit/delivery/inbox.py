@@ -5,9 +5,9 @@ from operator import attrgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from kit.contracts.events import Received
 from kit.database.bulk import driver_of
 from kit.database.unit_of_work import UnitOfWork
-from kit.events import Received
 
 # With a dead letter of the tenant, this claims nothing, and what is held is looked up.
 _CLAIM = """

@@ -18,16 +18,16 @@ from aiokafka.errors import (
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.protocol.produce import ProduceRequest
 
+from kit.contracts.events import MAX_RECORD_BYTES
 from kit.delivery.patience import within
-from kit.delivery.refusals import TopicUnknown
-from kit.events import MAX_RECORD_BYTES
-from kit.health import brokers_in_words
+from kit.observability.health import brokers_in_words
+from kit.observability.telemetry import EVENTS_LOST
+from kit.relay.refusals import TopicUnknown
 from kit.settings import ServiceSettings
-from kit.telemetry import EVENTS_LOST
 
 log = logging.getLogger(__name__)
 
-# Shorter than the margin of the relay's lease, see kit.delivery.lease.
+# Shorter than the margin of the relay's lease, see kit.relay.lease.
 _REQUEST_SECONDS = 8
 _FIND_SECONDS = 1
 _STOP_SECONDS = 1

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from kit.health import Progress
-from kit.telemetry import CONSUMER_LAG, EVENTS_LOST
+from kit.observability.health import Progress
+from kit.observability.telemetry import CONSUMER_LAG, EVENTS_LOST
 
 
 class GroupLag:

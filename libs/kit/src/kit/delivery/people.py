@@ -5,11 +5,11 @@ from collections.abc import Sequence
 
 from stagecraft.crm.v1.person_observed_pb2 import PersonObserved
 
-from kit import wire
+from kit.contracts import wire
+from kit.contracts.events import Received
 from kit.database.people import PersonRecord, keep_people
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
-from kit.events import Received
 
 __all__ = ["PersonObserved", "observe_people"]
 

@@ -17,8 +17,8 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
+from kit.contracts.events import MOST_TENANT, NO_TENANT
 from kit.delivery.pace import pause
-from kit.events import MOST_TENANT, NO_TENANT
 from kit.http.problems import ForbiddenProblem, UnauthenticatedProblem, UnavailableProblem
 from kit.ids import identity_digest
 from kit.settings import ServiceSettings
@@ -215,7 +215,8 @@ def admit(request: Request) -> Principal:
 
 
 async def authenticate(request: Request, _documented: Annotated[Any, Depends(_bearer)]) -> Principal:
-    """The caller, whom our routes admitted before they read the body, as a person of the CRM (see kit.http.people)."""
+    """The caller, whom our routes admitted before they read the body, as a person of the CRM: see
+    kit.operators.people."""
     return await request.app.state.people.known(request, getattr(request.state, "caller", None) or admit(request))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 
-from kit.telemetry import current_traceparent
+from kit.observability.telemetry import current_traceparent
 
 
 async def _continue_trace(request: httpx.Request) -> None:

@@ -12,12 +12,12 @@ from fastapi.routing import APIRoute
 
 from kit.database.faults import is_transient
 from kit.database.unit_of_work import Database, UnitOfWork
+from kit.fairness.shares import Shares
 from kit.http.auth import Caller, Principal, admit
 from kit.http.bodies import body_rules, check_text
 from kit.http.idempotency import AnsweredBefore, claim_key, store_answer
 from kit.http.parameters import check_query, parameters_of
 from kit.http.problems import PROBLEM_MEDIA_TYPE, NotFoundProblem, ProblemDocument, UnavailableProblem
-from kit.http.shares import Shares
 
 log = logging.getLogger(__name__)
 

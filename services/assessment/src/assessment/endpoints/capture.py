@@ -10,9 +10,9 @@ from kit.http.idempotency import REPLAY_HEADER
 from kit.http.ownership import Owners
 from kit.http.problems import pointer
 from kit.http.web import Uow, router, unavailable_while_it_passes
+from kit.observability.telemetry import current_traceparent
 from kit.offload import Turns
 from kit.runtime import Runtime
-from kit.telemetry import current_traceparent
 from pydantic import ValidationError
 
 from assessment.domain.admission import Receipt

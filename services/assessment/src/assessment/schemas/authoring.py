@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
 from forms.definition import MAX_CHOICE_KEY, MAX_QUESTION_KEY, Question, QuestionType
+from kit.contracts.wire import PlainDecimal
 from kit.http.texts import Shape, refusal
-from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
 MAX_QUESTIONS = 500

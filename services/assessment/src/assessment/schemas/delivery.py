@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from kit.wire import PlainDecimal
+from kit.contracts.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from assessment.domain.delivery import NextReason

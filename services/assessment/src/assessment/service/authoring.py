@@ -6,11 +6,11 @@ from importlib import resources
 from forms.definition import definition_hash
 from forms.lint import Finding, Severity, is_light, lint
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import microseconds, utc_now
 from kit.offload import Offload
+from kit.operators import audit
 from pydantic import TypeAdapter
 
 from assessment.errors import (

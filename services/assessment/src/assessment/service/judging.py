@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from kit.contracts.events import check_size
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import EventTooLarge
-from kit.events import check_size
 from kit.http.ownership import Owners
 from kit.ids import utc_now
 from kit.offload import Turns

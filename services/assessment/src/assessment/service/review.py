@@ -6,10 +6,10 @@ from typing import Any
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 from kit.ids import utc_now
+from kit.operators import audit
 
 from assessment.domain.admission import Admitted, judge, number_attempts
 from assessment.domain.answers import CaptureRefused

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.events import Received
 from kit.ids import utc_now
 
 from crm_connector.domain.actions import ActionKind, Settled, Settlement

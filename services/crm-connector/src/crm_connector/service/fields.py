@@ -4,10 +4,10 @@ import logging
 from collections.abc import Iterable
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
+from kit.operators import audit
 
 from crm_connector.crm import Crm, CrmFault
 from crm_connector.domain.fields import CrmField, FieldMapping, named_wrongly, not_there, object_of

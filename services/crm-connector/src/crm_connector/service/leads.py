@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.ids import identity_digest, utc_now, uuid7
-from kit.telemetry import current_traceparent
+from kit.observability.telemetry import current_traceparent
+from kit.operators import audit
 
 from crm_connector.domain.actions import Settled, Settlement
 from crm_connector.domain.leads import LeadState, NewLead

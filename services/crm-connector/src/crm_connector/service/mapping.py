@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.events import Received
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
+from kit.operators import audit
 from kit.runtime import Runtime
 
 from crm_connector.domain.stages import CrmStage, MappingFault, StageMap, completed, faults, lacking

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
-from kit.events import Received
 from kit.ids import utc_now, uuid7
 
 from crm_connector.crm import Crm

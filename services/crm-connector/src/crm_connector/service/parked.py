@@ -6,9 +6,9 @@ from datetime import datetime
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.ids import utc_now
+from kit.operators import audit
 
 from crm_connector.domain.intents import IntentState, Move
 from crm_connector.errors import IntentNotFound, IntentNotParked

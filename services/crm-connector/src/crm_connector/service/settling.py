@@ -9,7 +9,7 @@ from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
 from kit.ids import derived, utc_now
-from kit.telemetry import consumer_span
+from kit.observability.telemetry import consumer_span
 
 from crm_connector.domain.intents import IntentState, Move, Reply, Settlement, left_out_after, settle
 from crm_connector.domain.observation import written

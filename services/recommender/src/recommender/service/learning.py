@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.events import Received
 from kit.ids import utc_now
 
 from recommender.domain.advice import Advice

@@ -12,11 +12,11 @@ from forms.definition import Question, QuestionType, form_from_json
 from kit.database.resources import Resources
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import DeadlineExceeded
-from kit.http import audit
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now, uuid7
 from kit.offload import Offload
+from kit.operators import audit
 
 from scoring.domain.lint import Analysis, analyse, too_complex
 from scoring.domain.plan import ScoringPlan, compile_plan

@@ -3,8 +3,8 @@
 from datetime import datetime
 from uuid import UUID
 
+from kit.aside.parking import parked_aggregate
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import parked_aggregate
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 

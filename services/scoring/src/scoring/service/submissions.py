@@ -7,9 +7,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from forms.definition import form_from_json
+from kit.aside.parking import AT_ONCE, Early, park, take
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import AT_ONCE, Early, park, take
-from kit.events import Received
 from kit.ids import derived, utc_now
 from kit.numbers import plain
 

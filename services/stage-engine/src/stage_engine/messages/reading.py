@@ -5,10 +5,10 @@ from datetime import date
 from decimal import Decimal
 from itertools import islice
 
-from kit import wire
+from kit.contracts import wire
+from kit.contracts.events import Received
+from kit.contracts.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from kit.errors import InvalidEvent
-from kit.events import Received
-from kit.facts import AMOUNT, CLOSE_DATE, SeenFact, seen_facts
 from stagecraft.assessment.v1.assessment_refused_pb2 import AssessmentRefused
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.common.v1.move_pb2 import Move

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from kit.wire import PlainDecimal
+from kit.contracts.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from stage_engine.domain.figures.kinds import Group, Unit

@@ -2,7 +2,7 @@
 
 from datetime import date, datetime
 
-from kit.wire import PlainDecimal
+from kit.contracts.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
 from stage_engine.domain.owed import OwedState

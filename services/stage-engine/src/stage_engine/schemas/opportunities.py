@@ -4,8 +4,8 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
+from kit.contracts.wire import PlainDecimal
 from kit.http.texts import RecordId
-from kit.wire import PlainDecimal
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind

@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from kit.aside.parking import AT_ONCE, take
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import AT_ONCE, take
-from kit.events import Received
 
 from stage_engine.domain.activities import (
     Activity,

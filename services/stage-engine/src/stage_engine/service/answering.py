@@ -3,10 +3,10 @@
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 from kit.ids import uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.http.ownership import Owners
 from kit.ids import utc_now
+from kit.operators.audit import record
 
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.assignment import AssignmentRules, Worker, assign, taken

@@ -6,11 +6,11 @@ from typing import Any
 
 from kit.database.people import people_of
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
 from kit.offload import Offload
+from kit.operators.audit import record
 
 from stage_engine.domain.document import from_document, to_document
 from stage_engine.domain.facts import assessment_of

@@ -1,9 +1,9 @@
 """A person gives a subject to a person: a choice that rules leave alone."""
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.ids import utc_now, uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.inputs import Assignment

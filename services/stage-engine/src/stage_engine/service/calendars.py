@@ -5,9 +5,9 @@ from dataclasses import replace
 from zoneinfo import available_timezones
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
+from kit.operators.audit import record
 
 from stage_engine.domain.calendar import DEFAULT, Calendar, faults
 from stage_engine.errors import CalendarInvalid, CalendarNotFound

@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now, uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.decision import Code
 from stage_engine.domain.facts import PERSON, FactInForce

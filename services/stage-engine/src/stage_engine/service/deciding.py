@@ -7,8 +7,8 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.message import Message
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.events import Received
 from kit.ids import derived, utc_now, uuid7
 
 from stage_engine import messages

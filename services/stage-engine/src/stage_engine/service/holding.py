@@ -1,10 +1,10 @@
 """A person puts an opportunity off, or goes on with it."""
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.requests import HoldRequest, ResumeRequest
 from stage_engine.schemas.holds import HoldBody, ResumeBody

@@ -4,9 +4,9 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
+from kit.aside.parking import AT_ONCE, take
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import AT_ONCE, take
-from kit.events import Received
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked

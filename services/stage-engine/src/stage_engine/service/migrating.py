@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.ids import utc_now, uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.on_migration import input_of

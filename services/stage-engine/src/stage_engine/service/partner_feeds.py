@@ -1,10 +1,10 @@
 """Topics of partners."""
 
+from kit.contracts.events import PARTNER_TOPICS
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.quarantine import dismiss_topic
-from kit.events import PARTNER_TOPICS
-from kit.http.audit import record
 from kit.http.auth import Principal
+from kit.operators.audit import record
+from kit.relay.quarantine import dismiss_topic
 from kit.runtime import Runtime
 
 from stage_engine.errors import PartnerFeedExists, PartnerFeedNotFound, PartnerTopicMissing

@@ -1,10 +1,10 @@
 """A person takes something back: an outcome, evidence, a quarantine."""
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import uuid7
+from kit.operators.audit import record
 
 from stage_engine.domain.inputs import Command, Input, Submission
 from stage_engine.domain.on_submission import score_of

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 from kit.ids import utc_now
+from kit.operators.audit import record
 
 from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import ActionState

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 from kit.database.unit_of_work import UnitOfWork
-from kit.http.audit import record
 from kit.http.auth import Principal
 from kit.http.etag import check_revision
 from kit.ids import utc_now
+from kit.operators.audit import record
 
 from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity

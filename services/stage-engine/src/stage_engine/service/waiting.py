@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+from kit.aside.parking import Early, park
+from kit.contracts.events import Received
 from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.parking import Early, park
-from kit.events import Received
 
 from stage_engine.settings import Settings
 from stage_engine.telemetry import EVENTS_PARKED

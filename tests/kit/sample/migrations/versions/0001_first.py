@@ -1,4 +1,4 @@
-from kit.database.migrations import create_kit_tables, create_tables
+from kit.schema.migrations import create_kit_tables, create_tables
 from sample.models import Base
 
 revision = "0001"

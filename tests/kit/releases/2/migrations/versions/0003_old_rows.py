@@ -1,6 +1,6 @@
 """Rows from before the trigger."""
 
-from kit.database.migrations import backfill
+from kit.schema.migrations import backfill
 
 revision = "0003"
 down_revision = "0002"

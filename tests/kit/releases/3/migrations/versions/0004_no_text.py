@@ -1,7 +1,7 @@
 """Contract, one release later: nobody knows `text` any more."""
 
 from alembic import op
-from kit.database.migrations import serves_since
+from kit.schema.migrations import serves_since
 
 revision = "0004"
 down_revision = "0003"

@@ -8,13 +8,13 @@ from uuid import UUID
 from fastapi import Path, Query, Request
 from pydantic import BaseModel, Field
 
-from kit.delivery import quarantine
-from kit.http import audit
 from kit.http.auth import Caller, requires
-from kit.http.dead_letters import Dismissal
 from kit.http.pagination import Page, Paging
 from kit.http.problems import ConflictProblem, NotFoundProblem
 from kit.http.web import Uow, router
+from kit.operators import audit
+from kit.operators.dead_letters import Dismissal
+from kit.relay import quarantine
 
 api = router("operations")
 Position = Annotated[int, Path(ge=1, lt=2**63, description="as the list gives it")]

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kit.http.problems import UnavailableProblem, problem_response
-from kit.telemetry import HTTP_REQUESTS, HTTP_SECONDS, PROBE_PATHS
+from kit.observability.telemetry import HTTP_REQUESTS, HTTP_SECONDS, PROBE_PATHS
 
 log = logging.getLogger("http")
 

@@ -12,12 +12,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from kit.contracts.events import MAX_EVENT_BYTES, NO_TENANT, Received, Record
 from kit.database import bulk, tables
 from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent
-from kit.events import MAX_EVENT_BYTES, NO_TENANT, Received, Record
 from kit.ids import utc_now
-from kit.telemetry import DEAD_LETTERS
+from kit.observability.telemetry import DEAD_LETTERS
 
 BEHIND = InvalidEvent("behind_a_dead_letter", "An earlier event of its key waits as a dead letter.")
 # How long to wait before each further attempt at an event whose fault is not known to be permanent.

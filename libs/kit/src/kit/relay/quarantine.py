@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kit.database import tables
 from kit.database.rows import columns, record, records
 from kit.database.waiting import Waiting
-from kit.delivery.lease import Lease, LeaseLost, held
+from kit.relay.lease import Lease, LeaseLost, held
 
 WAITING = Waiting("quarantined_events", tables.quarantined_event, "quarantined_at", "dismissed_at IS NULL")
 # Setting aside and sending again wait for each other. Otherwise an event could be set aside behind one that has just

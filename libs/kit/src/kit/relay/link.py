@@ -8,8 +8,8 @@ import asyncpg
 from aiokafka import AIOKafkaProducer
 
 from kit.database.unit_of_work import Database
-from kit.delivery.lease import Lease, LeaseLost
 from kit.delivery.patience import within
+from kit.relay.lease import Lease, LeaseLost
 
 log = logging.getLogger(__name__)
 

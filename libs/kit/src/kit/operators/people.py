@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from kit.database.people import Match, Matches, PersonClaim, match_person
 from kit.database.tables import unmatched_person
 from kit.database.unit_of_work import Database
+from kit.fairness.shares import Shares
 from kit.http.auth import Principal, requires
 from kit.http.ownership import READ_ANY
 from kit.http.pagination import Page, Paging
-from kit.http.shares import Shares
 from kit.http.web import Uow, router, unavailable_while_it_passes
 from kit.settings import ServiceSettings
 

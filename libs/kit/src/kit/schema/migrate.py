@@ -13,7 +13,7 @@ from alembic import command
 from psycopg.errors import LockNotAvailable
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 
-from kit.database.migrations import alembic_config
+from kit.schema.migrations import alembic_config
 from kit.settings import postgresql_url
 
 # Each attempt lets the table's users pass before the next.

@@ -10,7 +10,7 @@ from kit.database.tables import audit
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
 from kit.ids import uuid7
-from kit.telemetry import current_traceparent, trace_id_of
+from kit.observability.telemetry import current_traceparent, trace_id_of
 
 
 async def record(uow: UnitOfWork, caller: Principal, action: str, subject: str, **detail: Any) -> None:

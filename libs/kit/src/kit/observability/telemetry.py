@@ -21,8 +21,8 @@ from opentelemetry.trace import Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from prometheus_client import Counter, Gauge, Histogram
 
+from kit.observability.spans import AnnouncedExporter
 from kit.settings import ServiceSettings
-from kit.spans import AnnouncedExporter
 
 # Operations that machines ask every few seconds: neither logged, nor traced, nor counted.
 PROBE_PATHS = frozenset({"/livez", "/readyz", "/metrics", "/statusz"})

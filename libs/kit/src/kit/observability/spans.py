@@ -18,7 +18,7 @@ from opentelemetry.trace import Span, SpanKind, Status, StatusCode, set_span_in_
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 if TYPE_CHECKING:
-    from kit.events import Received
+    from kit.contracts.events import Received
 
 log = logging.getLogger(__name__)
 _tracer = trace.get_tracer("kit")

@@ -9,10 +9,10 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 
-from kit.http import audit as audit_log
 from kit.http.auth import admit, requires
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
+from kit.operators import audit as audit_log
 
 probes = APIRouter(tags=["operations"], generate_unique_id_function=lambda route: route.name)
 api = router("operations")

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from kit.delivery.refusals import Silence
+from kit.relay.refusals import Silence
 
 # Longer than a healthy broker takes; shorter than the margin of the lease.
 ACKNOWLEDGE_SECONDS = 8.0

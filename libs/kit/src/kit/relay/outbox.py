@@ -1,7 +1,7 @@
 """The relay: moves committed events from the outbox table to Kafka, at least once and in order.
 
 Events are independent of each other but for their line: one key of a topic, or all of a partner's topic. So an event
-that cannot be sent holds up its line, and nothing else (see kit.delivery.refusals).
+that cannot be sent holds up its line, and nothing else (see kit.relay.refusals).
 """
 
 import asyncio
@@ -11,16 +11,16 @@ from collections.abc import Awaitable, Callable, Sequence
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import text
 
+from kit.contracts.events import PARTNER_TOPICS
 from kit.database.unit_of_work import Database
-from kit.delivery import quarantine
-from kit.delivery.lease import LeaseLost, held
-from kit.delivery.link import REPLY_SECONDS, Link
 from kit.delivery.pace import RELAY, backoff, pause
-from kit.delivery.refusals import ATTEMPTS, Holds, Line, Refusal, Verdict, judge
-from kit.delivery.sending import OutboxRow, Outcome, send
-from kit.events import PARTNER_TOPICS
-from kit.health import Watchdog
-from kit.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
+from kit.observability.health import Watchdog
+from kit.observability.telemetry import EVENTS_RELAYED, OUTBOX_AGE, OUTBOX_DEPTH, RELAY_FAILURES
+from kit.relay import quarantine
+from kit.relay.lease import LeaseLost, held
+from kit.relay.link import REPLY_SECONDS, Link
+from kit.relay.refusals import ATTEMPTS, Holds, Line, Refusal, Verdict, judge
+from kit.relay.sending import OutboxRow, Outcome, send
 
 log = logging.getLogger(__name__)
 

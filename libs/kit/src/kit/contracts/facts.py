@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from stagecraft.common.v1.fact_pb2 import Fact, Texts
 
-from kit import wire
+from kit.contracts import wire
 from kit.errors import InvalidEvent
 from kit.numbers import plain
 

@@ -9,12 +9,12 @@ from typing import Any
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from kit.aside.dead_letters import Refused, bounded, reject, set_aside
+from kit.contracts.events import Received, Record, decode
 from kit.database import bulk, rows, tables
 from kit.database.sets import among
 from kit.database.unit_of_work import Database, UnitOfWork
-from kit.delivery.dead_letters import Refused, bounded, reject, set_aside
 from kit.errors import InvalidEvent
-from kit.events import Received, Record, decode
 from kit.settings import ServiceSettings
 
 AT_ONCE = 500

@@ -4,10 +4,10 @@ import asyncio
 import logging
 from uuid import UUID
 
+from kit.aside.replay import due_dead_letters, failed_again, retry_next, take_dead_letter
 from kit.database.unit_of_work import Database
 from kit.delivery.batch import Batches, as_invalid, is_permanent, passes_by_itself
 from kit.delivery.pace import pause
-from kit.delivery.replay import due_dead_letters, failed_again, retry_next, take_dead_letter
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from kit.aside.dead_letters import RETRY_AFTER, cut
+from kit.contracts.events import Record
 from kit.database import rows, tables
 from kit.database.unit_of_work import Database
-from kit.delivery.dead_letters import RETRY_AFTER, cut
 from kit.errors import InvalidEvent
-from kit.events import Record
 from kit.ids import utc_now
-from kit.telemetry import DEAD_LETTERS_WAITING
+from kit.observability.telemetry import DEAD_LETTERS_WAITING
 
 _COUNT = select(func.count()).select_from(tables.dead_letter).where(tables.DEAD_LETTER_WAITS)
 _LETTER = tables.dead_letter

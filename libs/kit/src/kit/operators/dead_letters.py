@@ -9,9 +9,7 @@ from fastapi import Depends, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import ColumnElement
 
-from kit.database.tables import dead_letter as letters
-from kit.database.unit_of_work import UnitOfWork
-from kit.delivery.replay import (
+from kit.aside.replay import (
     DeadLetterRecord,
     Dismissed,
     dead_letter,
@@ -24,12 +22,14 @@ from kit.delivery.replay import (
     take_dead_letter,
     tenants_with_dead_letters,
 )
+from kit.database.tables import dead_letter as letters
+from kit.database.unit_of_work import UnitOfWork
 from kit.errors import InvalidEvent, RetryableError
-from kit.http import audit as audit_log
 from kit.http.auth import Caller, requires
 from kit.http.pagination import Page, Paging
 from kit.http.problems import ConflictProblem, ForbiddenProblem, NotFoundProblem, UnavailableProblem
 from kit.http.web import router, unavailable_while_it_passes, unit_of_work
+from kit.operators import audit as audit_log
 
 _ALL = "dead-letters:all"
 

@@ -1,0 +1,1 @@
+"""Events set aside: dead letters, and those that wait for another event."""

@@ -1,0 +1,1 @@
+"""Events as the contracts define them, read into values and written from them."""

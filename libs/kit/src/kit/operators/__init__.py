@@ -1,0 +1,1 @@
+"""What operators ask a service, and what every request leaves for them."""

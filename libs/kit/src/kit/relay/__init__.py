@@ -1,0 +1,1 @@
+"""From the outbox to Kafka: what is committed is sent, in order, whatever the broker says."""

@@ -1,0 +1,1 @@
+"""Schema changes: written with it, and carried out by it."""
