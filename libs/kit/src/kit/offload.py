@@ -23,7 +23,6 @@ T = TypeVar("T")
 
 WORKERS = 2
 START_SECONDS = 30
-# A process gets its seconds within so many times as many, or the machine is too busy.
 PATIENCE = 6
 SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
@@ -33,9 +32,11 @@ worked: ContextVar[Callable[[float], None] | None] = ContextVar("worked", defaul
 
 
 class Offload:
-    """At most WORKERS processes, started when they are needed. One for each application: `resources.get(Offload)`."""
+    """At most WORKERS processes, started when they are needed. One for each application: `resources.get(Offload)`.
+    A process gets the seconds of its deadline within `patience` times as many, or the machine is too busy."""
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        self._patience = patience
         self._free = asyncio.Semaphore(WORKERS)
         self._idle: list[Process] = []
 
@@ -56,7 +57,7 @@ class Offload:
         worker = self._idle.pop() if self._idle else await _start()
         began, tell = time.perf_counter(), worked.get()
         try:
-            async with asyncio.timeout(PATIENCE * deadline):
+            async with asyncio.timeout(self._patience * deadline):
                 outcome, failed = await _ask(worker, call)
         except TimeoutError:
             await _end(worker)

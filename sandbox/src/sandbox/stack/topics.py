@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 TOPICS_FILE = Path(__file__).parents[4] / "deploy" / "kafka" / "topics.yaml"
+_SEEN_SECONDS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +54,8 @@ def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
 
 
 async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "", **login: Any) -> list[str]:
-    """Create those that do not exist yet and return their names; `prefix` gives each test worker its own set, `login`
-    is what `kit.kafka.login` makes.
+    """Create those that do not exist yet, wait until clients see them, and return their names; `prefix` gives each test
+    worker its own set, `login` is what `kit.delivery.kafka.login` makes.
 
     Raises KafkaError when a broker refuses one for another reason than that it exists.
     """
@@ -74,10 +76,19 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix:
             for topic in missing
         ]
         response = await admin.create_topics(requested)
+        errors = response.topic_errors  # pyright: ignore[reportAttributeAccessIssue] - comes from the schema
+        created = [name for name, *error in errors if _was_created(name, *error)]
+        await _seen(admin, {topic.name for topic in requested})
     finally:
         await admin.close()
-    errors = response.topic_errors  # pyright: ignore[reportAttributeAccessIssue] - comes from the schema
-    return [name for name, *error in errors if _was_created(name, *error)]
+    return created
+
+
+async def _seen(admin: AIOKafkaAdminClient, names: set[str]) -> None:
+    """Wait until the broker tells clients of the topics, which it does a little after it has made them."""
+    async with asyncio.timeout(_SEEN_SECONDS):
+        while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 - the broker has nothing to wait for
+            await asyncio.sleep(0.02)
 
 
 def _topic(entry: dict[str, Any]) -> Topic:

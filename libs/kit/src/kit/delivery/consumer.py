@@ -18,7 +18,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
 
 from kit.delivery.batch import Batches, Raw
-from kit.delivery.kafka import leave_group
+from kit.delivery.kafka import leave_group, let_go
 from kit.delivery.pace import Pace, backoff, pause
 from kit.delivery.patience import within
 from kit.delivery.stall import ClientStalled, Stall
@@ -220,3 +220,5 @@ async def _close(consumer: AIOKafkaConsumer) -> None:
         await within(10, consumer.stop())
     except Exception as error:
         log.warning("the consumer did not close cleanly: %s", error)
+    finally:
+        let_go(consumer._client)

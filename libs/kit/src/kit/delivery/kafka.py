@@ -8,6 +8,7 @@ from typing import Any
 from zlib import crc32
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.client import AIOKafkaClient
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import (
     KafkaConnectionError,
@@ -105,6 +106,7 @@ class EventProducer(AIOKafkaProducer):
         except TimeoutError as error:
             log.warning("the producer did not end by itself: %s", error)
         finally:
+            let_go(self.client)
             await self.client.close()
 
     async def _find(self, topic: str) -> None:
@@ -177,6 +179,12 @@ class EventConsumer(AIOKafkaConsumer):
             begin,
         )
         self.seek(partition, begin)
+
+
+def let_go(client: AIOKafkaClient) -> None:
+    """Close the client's connections at once, whatever it still waits for."""
+    for connection in list(client._conns.values()):
+        connection.close()
 
 
 def leave_group(consumer: AIOKafkaConsumer) -> None:
