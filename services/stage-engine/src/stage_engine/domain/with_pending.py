@@ -29,7 +29,8 @@ def with_pending(before: Opportunity, ruling: Ruling, rules: Ruleset, now: datet
         return ruling
     if after.deleted:
         return _overtaken(ruling, after, "the opportunity was deleted in the CRM")
-    if after.visit_no != before.visit_no:
+    # A record that begins has left nothing behind: it asks from where it begins.
+    if after.visit_no != before.visit_no and before.stage_key:
         return _overtaken(ruling, after, f"it has moved to {after.stage_key}")
     return ruling
 
