@@ -1,5 +1,6 @@
 """Where a new record begins: in the CRM's stage, by the policy for edits; further on, by entry criteria."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -206,7 +207,7 @@ class TestThroughEvents:
         content = document(world, start_by_criteria=True, crm_edit_policy="validate_then_adopt")
         await world_of.publish_pipeline(**content)
         new = {"kind": crm.OBSERVATION_KIND_CREATED}
-        facts = [fact_of(BUDGET, 200), fact_of(SPONSOR, True)]
+        facts = [fact_of(BUDGET, Decimal(200)), fact_of(SPONSOR, True)]
         await world_of.observe("o1", "prospecting", facts=facts, **new)
         await world_of.observe("o2", "demo", facts=facts[:1], **new)
         await world_of.observe("o3", "demo", facts=facts, **new)
@@ -216,7 +217,7 @@ class TestThroughEvents:
         }  # fmt: skip
         assert found["o2"].reasons[0].code == "EDIT_REVERTED"
         shown = await admin.call("GET", "/v1/opportunities/o1", 200)
-        assert (shown["stage_key"], shown["earned_stage"]) == ("demo", "demo")
+        assert (shown["claimed_stage"], shown["earned_stage"]) == ("demo", "demo")
         history = (await admin.call("GET", "/v1/changes?opportunity_id=o1", 200))["items"]
         assert [(each["from_stage"], each["to_stage"]) for each in history] == [("", "demo")]
 
