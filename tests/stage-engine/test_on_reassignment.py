@@ -1,5 +1,6 @@
 """What becomes of a subject to which another pipeline applies."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -8,9 +9,10 @@ from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.decision import Code, Outcome, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import FactChange, MappedStage, Observation
+from stage_engine.domain.inputs import FactChange, MappedStage, Observation, Occasion
 from stage_engine.domain.lint import lint
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import OwedState
 from stage_engine.domain.replay import (
     StoredDecision,
     encode_decision,
@@ -191,6 +193,26 @@ class TestKeysOfThePipelineThatIsLeft:
         assert [asked.key for asked in decision.actions] == ["bye", "call"]
         done = before.changed(asked_in_cycle={"call": 1, "bye": 1})
         assert [a.key for a in led(world, done, seen(world, "renewal", "demo"), rules, other).actions] == ["call"]
+
+    def test_nor_is_what_was_owed_there_owed_or_met_here(self, world: Any) -> None:
+        call = {"key": "call", "name": "Call", "starts": "on_first_sight", "within": "2h",
+                "met_by": "activity.call.last_at"}  # fmt: skip
+        rules, other = own(world, obligations=[call]), renewals(world, obligations=[call])
+        first = seen(world, "new")
+        created = replace(first, occasion=Occasion.CREATED, mapped=(), stage_key="prospecting")
+        before = after(world.decide(None, created, rules))
+        (owed,) = before.owing["call"].owed
+        before = after(world.decide(before, world.observation("discovery"), rules))
+        later = world.at(60)
+        newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
+        going = reassignment(before, seen(world, "renewal", "demo"), rules.pipeline, newest, later)
+        assert going is not None
+        decision = world.decide(before, going, other, later)
+        old, new = after(decision).owing["call"].owed
+        assert (old.made_at, old.state, new.made_at, new.state) == (
+            owed.made_at, OwedState.CANCELLED, later, OwedState.OPEN,
+        )  # fmt: skip
+        assert new.due == world.at(180)
 
     @pytest.mark.parametrize(("reads", "waits"), [(False, False), (True, True)])
     def test_nor_is_waited_for_a_fact_that_is_not_read_here(self, world: Any, reads: bool, waits: bool) -> None:
