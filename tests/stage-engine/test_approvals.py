@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from stage_engine.domain.approving import approvals_of
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome
+from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Migration, Occasion, RequestedMove
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState
 from stage_engine.domain.pipeline import RuleMode
 from stage_engine.domain.requests import Answer, HoldRequest
+from stage_engine.domain.sync import write_confirmed
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled
 
@@ -119,8 +121,9 @@ class TestAsking:
         assert (again.outcome, again.move.refused[0].code) == (Outcome.PROPOSED, Code.APPROVAL_PENDING)
         assert after(again).earned_stage == "discovery"
 
-    def test_an_edit_in_the_crm_is_held_to_it_where_edits_are_validated(self, world: Any) -> None:
-        rules = gated(world, crm_edit_policy="validate_then_adopt")
+    @pytest.mark.parametrize("policy", ["adopt_as_override", "validate_then_adopt", "propose_back"])
+    def test_an_edit_in_the_crm_waits_for_it_under_every_policy(self, world: Any, policy: str) -> None:
+        rules = gated(world, crm_edit_policy=policy)
         first = after(passed(world, world.opportunity(rules=rules), rules)).changed(approval_request=None)
         edited = world.decide(first, world.observation("discovery"), rules)
         assert (edited.outcome, edited.to_stage, edited.crm_target_stage) == (
@@ -132,9 +135,70 @@ class TestAsking:
         made = world.decide(after(made), answer(after(made), "max"), rules)
         assert made.transition is not None
         assert (made.to_stage, made.transition.actor, made.crm_target_stage) == ("discovery", "carl", "discovery")
-        named = gated(world, crm_edit_policy="propose_back")
-        adopted = world.decide(first, world.observation("discovery"), named)
-        assert (adopted.to_stage, codes(adopted)) == ("discovery", [Code.APPROVAL_PENDING])
+
+    @pytest.mark.parametrize("stage", ["discovery", "demo", "closed_won"])
+    @pytest.mark.parametrize(
+        ("policy", "said"),
+        [
+            ("adopt_as_override", [Code.APPROVAL_PENDING]),
+            ("propose_back", [Code.APPROVAL_PENDING, Code.MISSING]),
+            ("validate_then_adopt", [Code.EDIT_REVERTED, Code.MISSING, Code.APPROVAL_PENDING]),
+            ("revert", [Code.EDIT_REVERTED]),
+        ],
+    )
+    def test_an_edit_without_evidence_waits_where_it_would_count(
+        self, world: Any, policy: str, said: list[Code], stage: str
+    ) -> None:
+        """The same wherever it leads, on one step or over several."""
+        stages = [{**s, "approval": TWO_MANAGERS} for s in world.document()["stages"]]
+        rules = compiled(world.pipeline(stages=stages, crm_edit_policy=policy, skip_policy="if_guards_hold"))
+        first = world.opportunity(rules=rules)
+        edited = world.decide(first, world.observation(stage), rules)
+        assert list(dict.fromkeys(codes(edited))) == said
+        assert (after(edited).stage_key, edited.crm_target_stage) == ("prospecting", "prospecting")
+        waits = policy in ("adopt_as_override", "propose_back")
+        assert (after(edited).approval_request is not None) is waits
+        if not waits:
+            return
+        one = world.decide(after(edited), answer(after(edited), "mona"), rules)
+        two = world.decide(after(one), answer(after(one), "max"), rules)
+        assert (two.to_stage, ends(two)) == (stage, [ApprovalState.APPROVED])
+        override = after(two).override
+        assert stage == "closed_won" or (override is not None and override.actor == "carl")
+        lost = world.decide(after(edited), answer(after(edited), "mona", Answer.REJECT), rules)
+        assert (lost.to_stage, ends(lost)) == ("prospecting", [ApprovalState.REJECTED])
+
+    def test_the_exempt_and_a_way_back_in_the_crm_wait_for_no_one(self, world: Any) -> None:
+        rules = gated(world, exempt_people=["mona"])
+        first = world.opportunity(rules=rules)
+        assert after(world.decide(first, world.observation("discovery", changed_by="mona"), rules)).stage_key == (
+            "discovery"
+        )
+        later = world.opportunity("demo", rules=rules)
+        assert after(world.decide(later, world.observation("discovery"), rules)).stage_key == "discovery"
+
+    def test_an_edit_that_comes_again_and_again_is_contested_rather_than_written_back_for_ever(
+        self, world: Any
+    ) -> None:
+        rules = gated(world)
+        opportunity = world.opportunity(rules=rules)
+        for number in range(rules.pipeline.alternations_at_most):
+            assert not opportunity.contested
+            edited = world.decide(opportunity, world.observation("discovery", number=2 * number + 1), rules)
+            revision = after(edited).revision
+            opportunity = write_confirmed(
+                after(edited), world.confirmed(revision, "prospecting", number=2 * number + 2)
+            )
+        assert (opportunity.contested, edited.crm_target_stage) == (True, "")
+
+    @pytest.mark.parametrize("policy", ["validate_then_adopt", "propose_back"])
+    def test_what_the_engine_cannot_judge_waits_all_the_same(self, world: Any, policy: str) -> None:
+        rules = gated(world, crm_edit_policy=policy)
+        first = world.opportunity(rules=rules)
+        broken = Ruleset(rules.pipeline, lambda *_: ["nonsense"])
+        edited = world.decide(first, world.observation("discovery"), broken)
+        assert codes(edited) == [Code.APPROVAL_PENDING, Code.ENGINE_DISAGREEMENT]
+        assert after(edited).stage_key == "prospecting"
 
 
 def replace_mode(world: Any, rules: Any, mode: RuleMode) -> Any:
@@ -266,7 +330,7 @@ class TestEnding:
     def test_any_move_overtakes_it(self, world: Any) -> None:
         rules = gated(world)
         waiting = asked(world, rules)
-        for given in (world.observation("demo"), world.observation("prospecting", occasion=Occasion.DELETED)):
+        for given in (world.observation("closed_lost"), world.observation("prospecting", occasion=Occasion.DELETED)):
             decision = world.decide(waiting, given, rules)
             assert (ends(decision), after(decision).approval_request) == ([ApprovalState.SUPERSEDED], None)
 

@@ -73,5 +73,5 @@ class TestPolicies:
         edited = world.decide(opportunity, world.observation("discovery", **exempt), rules)
         assert (edited.outcome, edited.proposed_stage, edited.reasons) == (Outcome.ACCEPTED, "", ())
 
-    def test_the_first_observation_is_always_taken(self, world: Any) -> None:
+    def test_what_is_imported_is_always_taken(self, world: Any) -> None:
         assert world.opportunity("demo", rules=rules_of(world, "revert")).stage_key == "demo"

@@ -43,7 +43,7 @@ class TestReport:
             ("refused", "FACT_TYPE"),
             ("refused", "FACT_SOURCE"),
             ("refused", "SUBJECT_NOT_FOUND"),
-            ("not_read", ""),
+            ("not_read", "FACT_UNREAD"),
             ("refused", "FACT_FUTURE"),
             ("decided", ""),
         ]

@@ -83,6 +83,7 @@ class TestHold:
             ({"reason": "  "}, Code.MISSING, "a hold needs a reason"),
             ({"fact": "account.mood", "cell": "known"}, Code.FACT_UNREAD, "hold until a time instead"),
             ({"fact": "opportunity.amount", "cell": ">> 3"}, Code.FAILED, ">"),
+            ({"fact": "opportunity.amount", "cell": "'much'"}, Code.FAILED, "no value of opportunity.amount meets"),
             ({"expected_revision": 9}, Code.STALE_REVISION, "meant for 9"),
         ],
     )

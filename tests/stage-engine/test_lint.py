@@ -13,6 +13,7 @@ from stage_engine.domain.finding import LintFinding, ScoreReach, Severity
 from stage_engine.domain.grammar import Cell
 from stage_engine.domain.lint import lint
 from stage_engine.domain.lint_approvals import approval_findings
+from stage_engine.domain.lint_criteria import stage_findings
 from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.engine import cell_fault, compiled
@@ -479,10 +480,15 @@ class TestApprovals:
     def test_one_that_is_hardly_asked_for(self, world: Any) -> None:
         stages = [{**s, "approval": _approvals({})} for s in world.document()["stages"]]
         found = [(f.code, f.pointer) for f in approval_findings(world.pipeline(stages=stages), None)]
-        assert found == [
-            *(("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)),
-            ("approval_not_asked_in_crm", "/crm_edit_policy"),
-        ]
+        assert found == [("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)]
+
+    def test_a_start_by_criteria_needs_some(self, world: Any) -> None:
+        stages = [dict(s) for s in world.document()["stages"]]
+        entry = {"key": "budget", "name": "Budget", "conditions": [{"fact": "opportunity.amount", "cell": "> 1"}]}
+        for need, codes in (("advisory", ["start_without_criteria"]), ("required", [])):
+            stages[1]["entry"] = [{**entry, "need": need}]
+            found = stage_findings(world.pipeline(stages=stages, start_by_criteria=True))
+            assert [f.code for f in found if f.pointer == "/start_by_criteria"] == codes
 
     def test_one_step_asks_for_one(self, world: Any) -> None:
         rules = world.document()["rules"]

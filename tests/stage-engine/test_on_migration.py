@@ -1,5 +1,6 @@
 """What a migration does to one opportunity."""
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
@@ -11,7 +12,9 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.on_migration import input_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
+from stage_engine.domain.requests import HoldRequest
 from stage_engine.domain.sync import write_confirmed
+from stage_engine.domain.timers import first_due
 from stage_engine.domain.versions import OverridePolicy, Plan, ProposalPolicy
 from stage_engine.engine import compiled
 
@@ -180,3 +183,59 @@ def test_the_way_there_replays_and_the_way_back_restores_the_stages(
             before.stage_key, before.earned_stage, before.visit_no,
         )  # fmt: skip
         assert back.visit_opened_at == before.visit_opened_at
+
+
+BUYERS = "contacts.buyers"
+
+
+class TestHolds:
+    def held(self, world: Any, **until: Any) -> Any:
+        """On hold until there are buyers, in a version that reads them."""
+        rules = world.document()["rules"]
+        reading = {"rule_id": "x", "from_stage": "demo", "to_stage": "negotiation",
+                   "conditions": [{"fact": BUYERS, "cell": "> 3"}]}  # fmt: skip
+        rules = world.ruleset(rules=[*rules, reading])
+        first = world.opportunity(rules=rules)
+        wanted = HoldRequest("h1", "o1", first.revision, "mona", "buyers", fact=BUYERS, cell="> 0", **until)
+        return after(world.decide(first, wanted, rules)), rules
+
+    def test_one_until_a_fact_that_the_version_does_not_read_goes_on_by_itself(self, world: Any) -> None:
+        """The next thing that happens to it: its timer, which asks rules about all that came meanwhile."""
+        waiting, old = self.held(world)
+        waiting = after(world.decide(waiting, world.submission("prospecting", "70", waiting), old))
+        assert waiting.hold is not None and waiting.stage_key == "prospecting"
+        rules = version(world, renamed={})
+        decision = migrated(world, waiting, rules, Plan({}))
+        (reason,) = decision.reasons
+        assert (reason.code, reason.fact) == (Code.FACT_UNREAD, BUYERS)
+        assert reason.message.endswith("which version 2 of field_example cannot tell: it goes on")
+        fired = first_due(after(decision), world.at(60))
+        assert fired is not None
+        gone_on = world.decide(after(decision), fired, rules, world.at(60))
+        assert (after(gone_on).hold, gone_on.to_stage) == (None, "discovery")
+
+    def test_one_that_has_a_time_as_well_waits_for_that(self, world: Any) -> None:
+        waiting, _ = self.held(world, until=world.at(6000))
+        decision = migrated(world, waiting, version(world, renamed={}), Plan({}))
+        assert decision.reasons[0].message.endswith("it goes on at 2026-03-06 13:00 UTC")
+        assert after(decision).due_at == world.at(6000)
+
+    def test_one_whose_fact_has_another_type_there_does_not_wait_either(self, world: Any) -> None:
+        waiting, _ = self.held(world)
+        rule = {"conditions": [{"fact": BUYERS, "cell": "'many'"}]}
+        rules = version(world, renamed={}, facts=[{"name": BUYERS, "type": "text"}], rule_0=rule)
+        decision = migrated(world, waiting, rules, Plan({}))
+        assert codes(decision) == [Code.FACT_UNREAD]
+
+    def test_one_that_is_understood_there_waits_on(self, world: Any) -> None:
+        waiting, old = self.held(world)
+        rules = compiled(replace(old.pipeline, version=2))
+        decision = migrated(world, waiting, rules, Plan({}))
+        assert (decision.reasons, after(decision).hold) == ((), waiting.hold)
+
+
+def test_moves_to_and_fro_are_counted_on_under_the_new_keys(world: Any) -> None:
+    edited = after(world.decide(world.opportunity(), world.observation("discovery")))
+    assert [tug.stage_key for tug in edited.tugs] == ["prospecting", "discovery"]
+    moved = after(migrated(world, edited, version(world), Plan(RENAMED)))
+    assert [tug.stage_key for tug in moved.tugs] == ["lead", "talk"]

@@ -1,5 +1,7 @@
 """What becomes of a subject to which another pipeline applies."""
 
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -7,9 +9,10 @@ from stage_engine.domain.choosing import reassignment
 from stage_engine.domain.decision import Code, Outcome, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import FactInForce
-from stage_engine.domain.inputs import FactChange, MappedStage, Observation
+from stage_engine.domain.inputs import FactChange, MappedStage, Observation, Occasion
 from stage_engine.domain.lint import lint
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.owed import OwedState
 from stage_engine.domain.replay import (
     StoredDecision,
     encode_decision,
@@ -17,6 +20,8 @@ from stage_engine.domain.replay import (
     encode_opportunity,
     run_again,
 )
+from stage_engine.domain.requests import HoldRequest
+from stage_engine.domain.timers import first_due
 from stage_engine.engine import cell_fault, compiled
 
 from tests.decisions import OVERRIDE, after, codes, kind
@@ -137,3 +142,87 @@ def test_a_reported_fact_that_only_the_other_one_reads_counts_where_its_source_m
         change = FactChange("c1", "o1", source, (FactInForce("champion", True, source, world.start),))
         found = reassignment(world.opportunity(), change, world.pipeline(), newest, world.start)
         assert (found is not None and found.to_pipeline == "other") is goes
+
+
+class TestKeysOfThePipelineThatIsLeft:
+    """Two pipelines may call different things alike."""
+
+    def stages(self, world: Any, cell: str, **more: Any) -> list[dict[str, Any]]:
+        stages = world.document()["stages"]
+        stages[1]["milestones"] = [
+            {"key": "agreed", "name": "Agreed", "conditions": [{"fact": "opportunity.amount", "cell": cell}]}
+        ]
+        stages[1] |= more
+        return stages
+
+    def test_its_milestones_are_not_reached_here(self, world: Any) -> None:
+        rule = {"rule_id": "agreed", "from_stage": "demo", "to_stage": "negotiation", "mode": "auto",
+                "conditions": [{"fact": "milestones.agreed", "cell": "true"}]}  # fmt: skip
+        rules = own(world, stages=self.stages(world, "> 5"))
+        other = renewals(world, stages=self.stages(world, "> 9999"), rules=[*world.document()["rules"], rule])
+        before = world.opportunity("discovery", rules)
+        before = after(world.decide(before, world.observation("discovery", amount=Decimal(7)), rules))
+        assert before.milestones.keys() == {"agreed"}
+        now = after(led(world, before, seen(world, "renewal", "demo"), rules, other))
+        assert (now.pipeline_key, now.milestones) == ("renewals", {})
+        again = world.decide(now, world.observation("demo", amount=Decimal(8)), other)
+        assert after(again).stage_key == "demo"
+
+    def test_nor_has_its_timer_fired_here(self, world: Any) -> None:
+        timers = {"timers": [{"key": "quiet", "after": "1h", "starts": "on_first_sight"}]}
+        rule = {"rule_id": "quiet", "from_stage": "demo", "to_stage": "closed_lost", "mode": "auto",
+                "reason_code": "QUIET", "conditions": [{"fact": "timers.quiet.fired", "cell": "true"}]}  # fmt: skip
+        rules, other = own(world, **timers), renewals(world, **timers, rules=[*world.document()["rules"], rule])
+        before = world.opportunity("discovery", rules)
+        fired = first_due(before, world.at(60))
+        assert fired is not None
+        before = after(world.decide(before, fired, rules, world.at(60)))
+        assert before.timers["quiet"].fired == 1
+        now = after(led(world, before, seen(world, "renewal", "demo"), rules, other))
+        assert (now.timers["quiet"].fired, now.timers["quiet"].set_by) == (0, now.decision_no)
+
+    def test_nor_was_asked_for_what_it_asked_for_once(self, world: Any) -> None:
+        call = {"key": "call", "kind": "task", "text": "Call", "once_per_cycle": True}
+        stages = self.stages(world, "> 5", on_entry=[call], on_exit=[{**call, "key": "bye"}])
+        ours = self.stages(world, "> 5")
+        ours[2]["on_entry"] = [call]
+        rules, other = own(world, stages=stages), renewals(world, stages=ours)
+        before = after(world.decide(world.opportunity(rules=rules), world.observation("discovery"), rules))
+        assert before.asked_in_cycle.keys() == {"call"}
+        decision = led(world, before, seen(world, "renewal", "demo"), rules, other)
+        assert [asked.key for asked in decision.actions] == ["bye", "call"]
+        done = before.changed(asked_in_cycle={"call": 1, "bye": 1})
+        assert [a.key for a in led(world, done, seen(world, "renewal", "demo"), rules, other).actions] == ["call"]
+
+    def test_nor_is_what_was_owed_there_owed_or_met_here(self, world: Any) -> None:
+        call = {"key": "call", "name": "Call", "starts": "on_first_sight", "within": "2h",
+                "met_by": "activity.call.last_at"}  # fmt: skip
+        rules, other = own(world, obligations=[call]), renewals(world, obligations=[call])
+        first = seen(world, "new")
+        created = replace(first, occasion=Occasion.CREATED, mapped=(), stage_key="prospecting")
+        before = after(world.decide(None, created, rules))
+        (owed,) = before.owing["call"].owed
+        before = after(world.decide(before, world.observation("discovery"), rules))
+        later = world.at(60)
+        newest = {each.pipeline.key: each.pipeline for each in (rules, other)}
+        going = reassignment(before, seen(world, "renewal", "demo"), rules.pipeline, newest, later)
+        assert going is not None
+        decision = world.decide(before, going, other, later)
+        old, new = after(decision).owing["call"].owed
+        assert (old.made_at, old.state, new.made_at, new.state) == (
+            owed.made_at, OwedState.CANCELLED, later, OwedState.OPEN,
+        )  # fmt: skip
+        assert new.due == world.at(180)
+
+    @pytest.mark.parametrize(("reads", "waits"), [(False, False), (True, True)])
+    def test_nor_is_waited_for_a_fact_that_is_not_read_here(self, world: Any, reads: bool, waits: bool) -> None:
+        fact = {"rule_id": "x", "from_stage": "demo", "to_stage": "negotiation", "mode": "auto",
+                "conditions": [{"fact": "contacts.buyers", "cell": "> 3"}]}  # fmt: skip
+        both = [*world.document()["rules"], fact]
+        rules, other = own(world, rules=both), renewals(world, **({"rules": both} if reads else {}))
+        first = world.opportunity("discovery", rules)
+        wanted = HoldRequest("h1", "o1", first.revision, "mona", "buyers", fact="contacts.buyers", cell="> 0")
+        before = after(world.decide(first, wanted, rules))
+        decision = led(world, before, seen(world, "renewal", "demo"), rules, other)
+        assert (Code.FACT_UNREAD in codes(decision)) is not waits
+        assert (after(decision).due_at == world.start) is not waits

@@ -173,9 +173,9 @@ def machine_of(world: Any, policy: dict[str, Any]) -> type[RuleBasedStateMachine
                     since = before.lasting["ill"]
                     assert self.now - since >= timedelta(hours=1)
 
-        @initialize(stage=st.sampled_from(STAGES))
-        def first_seen(self, stage: str) -> None:
-            self.take(world.observation(stage, occasion=Occasion.IMPORTED), first)
+        @initialize(stage=st.sampled_from(STAGES), occasion=st.sampled_from([Occasion.IMPORTED, Occasion.CREATED]))
+        def first_seen(self, stage: str, occasion: Occasion) -> None:
+            self.take(world.observation(stage, occasion=occasion), first)
 
         @rule(minutes=st.sampled_from([1, 10, 45, 200]))
         def time_passes(self, minutes: int) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from stage_engine.domain.actions import Action
 from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, CURRENCY, FactInForce, Facts
 from stage_engine.domain.inputs import FactChange, Observation, Reassignment
@@ -118,8 +119,14 @@ def reassignment(
         shown_stage=(shown or "") if to_stage else "",
         facts=given.facts,
         actor=given.actor,
-        left=pinned.stage(opportunity.stage_key).on_exit if to_stage else (),
+        left=_left(opportunity, pinned) if to_stage else (),
     )
+
+
+def _left(opportunity: Opportunity, pinned: Pipeline) -> tuple[Action, ...]:
+    """What its stage asks for when it is left, without what was asked for once in this cycle."""
+    done = {key for key, cycle in opportunity.asked_in_cycle.items() if cycle == opportunity.cycle_no}
+    return tuple(a for a in pinned.stage(opportunity.stage_key).on_exit if not (a.once_per_cycle and a.key in done))
 
 
 def _may_be_said(fact: FactInForce, pipelines: Iterable[Pipeline], now: datetime) -> bool:

@@ -70,6 +70,10 @@ class Starts(StrEnum):
     AFTER_FACT = "after_fact"
 
 
+# So begin the keys of timers that are the engine's own.
+ENGINES_OWN = "@"
+
+
 @dataclass(frozen=True, slots=True)
 class Timer:
     """When it fires, `timers.<key>.fired` becomes true, or counts up where it repeats; rules that read it decide.

@@ -1,4 +1,5 @@
-"""What becomes of a person's edit of the stage in the CRM, by the policy of the pipeline."""
+"""What becomes of a person's edit of the stage in the CRM, by the policy of the pipeline. What has to be approved waits
+for that whatever the policy: the stage stays until people agree, on this way as on any other."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,16 +24,19 @@ class Verdict:
     adopted: bool = True
     reasons: tuple[Reason, ...] = ()
     proposed_stage: str = ""
-    # By whom it has to be approved before it counts; nothing where it lacks something else as well.
+    # By whom it has to be approved before it counts; nothing where it is undone because it lacks something.
     approvals: tuple[Approval, ...] = ()
 
 
 def verdict(opportunity: Opportunity, given: Observation, rules: Ruleset, now: datetime) -> Verdict:
-    """What the policy says of the edit. Exempt people are always followed; so is everyone while the engine cannot be
-    believed, for nothing is undone on a guess."""
+    """What the policy says of the edit. Exempt people are always followed; so are all while the engine cannot be
+    believed, for nothing is undone on a guess: but for what has to be approved, which is none."""
     pipeline, policy = rules.pipeline, rules.pipeline.crm_edit_policy
-    if policy is CrmEditPolicy.ADOPT_AS_OVERRIDE or is_exempt(pipeline, given.changed_by, given.changed_by_roles):
+    if is_exempt(pipeline, given.changed_by, given.changed_by_roles):
         return Verdict()
+    approvals = approvals_of(pipeline, opportunity.stage_key, given.stage_key)
+    if policy is CrmEditPolicy.ADOPT_AS_OVERRIDE:
+        return Verdict(adopted=not approvals, approvals=approvals)
     if policy is CrmEditPolicy.REVERT:
         text = f"{pipeline.key} lets stages be set here only: {given.stage_key} goes back to {opportunity.stage_key}"
         return Verdict(False, (Reason(Code.EDIT_REVERTED, "", None, text),))
@@ -40,10 +44,9 @@ def verdict(opportunity: Opportunity, given: Observation, rules: Ruleset, now: d
         missing = forbidden_skip(rules, opportunity.stage_key, given.stage_key)
         missing += lacking(opportunity, rules, given.stage_key, now)
     except EngineFault as fault:
-        return Verdict(reasons=(Reason(Code(fault.code), "", None, str(fault)),))
-    approvals = approvals_of(pipeline, opportunity.stage_key, given.stage_key)
-    if approvals and not missing and policy is CrmEditPolicy.VALIDATE_THEN_ADOPT:
-        return Verdict(False, approvals=approvals)
+        return Verdict(not approvals, (Reason(Code(fault.code), "", None, str(fault)),), approvals=approvals)
+    if approvals and (not missing or policy is CrmEditPolicy.PROPOSE_BACK):
+        return Verdict(False, missing, approvals=approvals)
     if approvals:
         missing = (*missing, lacks_approval(approvals, given.stage_key))
     if not missing:
@@ -57,31 +60,34 @@ def verdict(opportunity: Opportunity, given: Observation, rules: Ruleset, now: d
 def written_back(
     observed: Opportunity, given: Observation, found: Verdict, pipeline: Pipeline, now: datetime
 ) -> Ruling:
-    """The edit is not adopted: the CRM, which holds it, is brought back to the stage of the opportunity. Where it only
-    has to be approved, it waits for that here."""
+    """The edit is not adopted: the CRM, which holds it, is brought back to the stage of the opportunity. What has to be
+    approved waits for that here."""
     ours = (observed.revision, observed.stage_key)
     in_flight = (*(w for w in observed.in_flight if w != ours), ours)[-IN_FLIGHT_LIMIT:]
     after = observed.changed(base_stage=given.stage_key, in_flight=in_flight)
     if found.approvals:
         wanted = wish(observed, given.stage_key, given.changed_by, now)
-        ruling = asked_for(after, replace(wanted, command=_as_command(observed, given)), found.approvals, pipeline)
-        return replace(ruling, write=True)
+        command = _as_command(observed, given, pipeline.crm_edit_policy)
+        ruling = asked_for(after, replace(wanted, command=command), found.approvals, pipeline)
+        return replace(ruling, reasons=(*ruling.reasons, *found.reasons), write=True)
     return Ruling(Outcome.REJECTED, after, found.reasons, write=True)
 
 
-def _as_command(opportunity: Opportunity, given: Observation) -> Command:
-    """The same as a command, without the right to override; the edit agreed to pass over stages."""
+def _as_command(opportunity: Opportunity, given: Observation, policy: CrmEditPolicy) -> Command:
+    """The same as a command; the edit agreed to pass over stages. It overrides where the policy lets edits count that
+    lack something."""
+    overrides = policy is not CrmEditPolicy.VALIDATE_THEN_ADOPT
     return Command(
         command_id=given.change_id,
-        opportunity_id=given.opportunity_id,
+        opportunity_id=opportunity.opportunity_id,
         to_stage=given.stage_key,
         expected_revision=opportunity.revision,
         actor=given.changed_by,
         role="crm",
-        may_override=False,
+        may_override=overrides,
         reason_code=CRM_EDIT,
-        text="",
-        override=False,
+        text="edited in the CRM" if overrides else "",
+        override=overrides,
         skip=True,
         expires_at=None,
     )

@@ -72,7 +72,7 @@ def _may_change(before: Opportunity, after: Opportunity) -> bool:
 def earned_stage(opportunity: Opportunity, rules: Ruleset, now: datetime) -> str:
     """The furthest stage that is supported. EngineFault where the evaluators disagree about a step of a new way."""
     pipeline = rules.pipeline
-    best = pipeline.first
+    best = beginning(opportunity, rules, now)
     path = _way(opportunity, rules, best, now)
     if path:
         best = path[-1]
@@ -81,8 +81,28 @@ def earned_stage(opportunity: Opportunity, rules: Ruleset, now: datetime) -> str
         if way and pipeline.further(best, way[-1]) != best:
             best, path = way[-1], [start, *way]
     if best != opportunity.earned_stage:
-        for stage_key in (pipeline.first, *path[:-1]):
+        for stage_key in (beginning(opportunity, rules, now), *path[:-1]):
             rules.hits(stage_key, facts_of(opportunity, pipeline, stage_key, now, of_any_visit=True))
+    return best
+
+
+def beginning(opportunity: Opportunity, rules: Ruleset, now: datetime) -> str:
+    """Where facts alone let a subject begin: the first stage, or in a pipeline that lets it `start_by_criteria` the
+    furthest whose required entry criteria hold, with those of all stages before. EngineFault as above."""
+    pipeline = rules.pipeline
+    best = pipeline.first
+    if not pipeline.start_by_criteria:
+        return best
+    facts, anew = facts_in_force(opportunity, pipeline, now), opportunity.retracted
+    last = len(pipeline.stages) if anew is None else pipeline.rank(anew.stage_key) + 1
+    for stage in pipeline.stages[pipeline.rank(best) + 1 : last]:
+        if not pipeline.is_open(stage.key):
+            continue
+        name = table_name(stage.key, Side.ENTRY)
+        required = [each for each in rules.demands.get(name, ()) if each.acts]
+        if required and not set(required) <= set(rules.hits(name, facts)):
+            break
+        best = stage.key if required else best
     return best
 
 

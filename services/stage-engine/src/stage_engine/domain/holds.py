@@ -1,16 +1,20 @@
 """Opportunities that are put off, and what time means for one: its age leaves out how long it was on hold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from stage_engine.domain.calendar import LATEST, NO_TIME, add_business, business_between, business_days
 from stage_engine.domain.clocks import Held
-from stage_engine.domain.facts import LAST_TOUCH, Facts
+from stage_engine.domain.decision import Code, Reason
+from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, LAST_TOUCH, OWNER, Facts
+from stage_engine.domain.lint_facts import fits
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.parsed import read_condition
+from stage_engine.domain.parsed import read_cell, read_condition
 from stage_engine.domain.pipeline import Condition, Pipeline
 
+# Every opportunity has these, whatever a pipeline reads.
+ALWAYS_READ = frozenset({AMOUNT, CLOSE_DATE, OWNER})
 # Business time is counted from here at the earliest.
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -37,6 +41,27 @@ def ends_hold(opportunity: Opportunity, pipeline: Pipeline, facts: Facts) -> boo
     if hold is None or not hold.fact:
         return False
     return read_condition(Condition(hold.fact, hold.cell), pipeline).holds(facts.get(hold.fact))
+
+
+def waiting_on(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> tuple[Opportunity, tuple[Reason, ...]]:
+    """The opportunity in a version or a pipeline that it has come to. A hold until a fact that nothing there reads, or
+    not by this cell, would never end: it ends by its time, or at once, by the timer of holds."""
+    hold = opportunity.hold
+    if hold is None or not hold.fact or awaits(pipeline, hold.fact, hold.cell):
+        return opportunity, ()
+    ends = "it goes on" if hold.until is None else f"it goes on at {hold.until:%Y-%m-%d %H:%M} UTC"
+    text = f"it is on hold until {hold.fact} is {hold.cell}, which version {pipeline.version} of {pipeline.key} "
+    reason = Reason(Code.FACT_UNREAD, hold.fact, None, f"{text}cannot tell: {ends}")
+    without = replace(hold, fact="", cell="", until=now if hold.until is None else hold.until)
+    return opportunity.changed(hold=without), (reason,)
+
+
+def awaits(pipeline: Pipeline, fact: str, cell: str) -> bool:
+    """Whether a pipeline would notice that the fact meets the cell. CellError outside the grammar."""
+    if fact not in pipeline.reads | ALWAYS_READ:
+        return False
+    kind = pipeline.kind_of_fact(fact)
+    return kind is None or kind.type is None or fits(read_cell(Condition(fact, cell), pipeline), kind.type)
 
 
 def resumed(opportunity: Opportunity, pipeline: Pipeline, now: datetime) -> Opportunity:

@@ -6,7 +6,7 @@ from stage_engine.domain.approval import ROLES, Approval
 from stage_engine.domain.breaker import length_of
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.finding import LintFinding, error, warning
-from stage_engine.domain.pipeline import CrmEditPolicy, Pipeline
+from stage_engine.domain.pipeline import Pipeline
 
 
 def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iterator[LintFinding]:
@@ -15,9 +15,6 @@ def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iter
     for pointer, approval in _placed(pipeline):
         yield from _findings(pointer, approval, people)
     yield from _never_asked(pipeline)
-    if pipeline.asks_approval and pipeline.crm_edit_policy is CrmEditPolicy.ADOPT_AS_OVERRIDE:
-        text = "edits in the CRM count without approval; validate_then_adopt holds them to it as well"
-        yield warning("approval_not_asked_in_crm", "/crm_edit_policy", text)
     yield from _ambiguous(pipeline)
     yield from _duration("/proposals_expire_after", pipeline.proposals_expire_after)
     yield from _breaker(pipeline)

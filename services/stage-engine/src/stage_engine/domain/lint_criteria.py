@@ -38,6 +38,7 @@ def criteria_findings(pipeline: Pipeline, engine_objects: CellCheck) -> Iterator
 
 def stage_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
     """What the criteria of stages leave out or say twice. Their cells can be read."""
+    yield from _start_findings(pipeline)
     used = any(stage.entry or stage.exit for stage in pipeline.stages)
     seen: dict[frozenset[tuple[Condition, ...]], str] = {}
     for i, stage in enumerate(pipeline.stages):
@@ -62,6 +63,17 @@ def stage_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
         if same in seen:
             yield warning("criteria_repeated", pointer, f"{stage.name} asks for the same as {seen[same]}")
         seen.setdefault(same, stage.name)
+
+
+def _start_findings(pipeline: Pipeline) -> Iterator[LintFinding]:
+    """Whether a new subject can ever begin further on, where it may."""
+    if not pipeline.start_by_criteria:
+        return
+    later = [stage for stage in pipeline.stages if pipeline.is_open(stage.key) and stage.key != pipeline.first]
+    required = [each for stage in later for each in stage.entry if each.need is Need.REQUIRED]
+    if not required:
+        text = "no later open stage has a required entry criterion, so every subject begins in the first stage"
+        yield warning("start_without_criteria", "/start_by_criteria", text)
 
 
 def _names_buyer(stage: Stage) -> bool:

@@ -91,7 +91,9 @@ def _in_force(
     if series is not None and obligation is not None and not obligation.repeats:
         # In the version before it was owed again and again.
         series = replace(series, next_at=None)
-    if series is not None and not series.ended and not (asked and _is_of(series, obligation, after)):
+    # The same key of another pipeline is another obligation.
+    goes_on = asked and before.pipeline_key == after.pipeline_key and _is_of(series, obligation, after)
+    if series is not None and not series.ended and not goes_on:
         if obligation is not None and series.rests_since is not None:
             series = _resumed(series, series.rests_since, obligation, pipeline, now)
         series = _ended(series, now)
@@ -112,8 +114,8 @@ def _is_asked(obligation: Obligation, after: Opportunity, pipeline: Pipeline) ->
     return in_stage and not after.deleted and pipeline.is_open(after.stage_key)
 
 
-def _is_of(series: Owing, obligation: Obligation | None, after: Opportunity) -> bool:
-    return obligation is not None and series.visit_no == _visit(obligation, after)
+def _is_of(series: Owing | None, obligation: Obligation | None, after: Opportunity) -> bool:
+    return series is not None and obligation is not None and series.visit_no == _visit(obligation, after)
 
 
 def _is_done(series: Owing, after: Opportunity) -> bool:

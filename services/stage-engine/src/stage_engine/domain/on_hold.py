@@ -8,17 +8,13 @@ from stage_engine.domain.calendar import start_of
 from stage_engine.domain.clocks import Hold
 from stage_engine.domain.decision import Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.grammar import CellError
-from stage_engine.domain.holds import ends_hold, resumed
+from stage_engine.domain.holds import ALWAYS_READ, awaits, ends_hold, resumed
 from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.parsed import read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.requests import HoldRequest, ResumeRequest
-
-_ALWAYS_READ = frozenset({AMOUNT, CLOSE_DATE, OWNER})
 
 
 def on_hold(opportunity: Opportunity, given: HoldRequest, rules: Ruleset, now: datetime) -> Ruling:
@@ -67,11 +63,13 @@ def _objection(held: Opportunity, hold: Hold, pipeline: Pipeline, now: datetime)
         return _failed("until", text)
     if not hold.fact:
         return None
-    if hold.fact not in pipeline.reads | _ALWAYS_READ:
+    if hold.fact not in pipeline.reads | ALWAYS_READ:
         text = f"nothing in {pipeline.key} reads {hold.fact}, so it would never come; hold until a time instead"
         return Reason(Code.FACT_UNREAD, "command.until_fact", None, text)
     try:
-        read_condition(Condition(hold.fact, hold.cell), pipeline)
+        if not awaits(pipeline, hold.fact, hold.cell):
+            text = f"no value of {hold.fact} meets {hold.cell}, by its type; write a cell that some value meets"
+            return _failed("until_fact", text)
     except CellError as fault:
         return _failed("until_fact", str(fault))
     if ends_hold(held, pipeline, facts_in_force(held, pipeline, now)):

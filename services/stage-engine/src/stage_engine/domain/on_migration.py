@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling, Transition, TransitionKind
+from stage_engine.domain.holds import waiting_on
 from stage_engine.domain.inputs import Migration
 from stage_engine.domain.move import IN_FLIGHT_LIMIT
 from stage_engine.domain.opportunity import Opportunity, Override, Retracted
@@ -61,8 +62,11 @@ def on_migration(opportunity: Opportunity, given: Migration, pipeline: Pipeline,
         amount_counts=pipeline.compares(opportunity.currency),
         migrated_at=revision,
         migrated_from=opportunity.base_version,
+        tugs=tuple(replace(tug, stage_key=plan.target(tug.stage_key)) for tug in opportunity.tugs),
     )
-    return Ruling(Outcome.ACCEPTED, after, transition=_transition(opportunity, after, given, now), write=write)
+    after, reasons = waiting_on(after, pipeline, now)
+    transition = _transition(opportunity, after, given, now)
+    return Ruling(Outcome.ACCEPTED, after, reasons, transition=transition, write=write)
 
 
 def _places(plan: Plan, pipeline: Pipeline, stages: Iterable[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
+from stage_engine.domain.on_first_sight import on_first_sight
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
 from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
 from stage_engine.domain.taking import taken
@@ -124,7 +125,7 @@ def _reconciled(
         text = f"{observed.other_pipeline} applies to its facts, and says no place for {ours or 'a new one'}"
         return Ruling(Outcome.REJECTED, observed, (Reason(Code.OTHER_PIPELINE, "", None, text),))
     if not ours:
-        return _adopted(observed, given, pipeline, now)
+        return on_first_sight(observed, given, rules, now)
     if unblocked and pipeline.is_open(ours):
         triggers |= all_facts(observed, pipeline, now)
     if theirs == ours:
@@ -154,11 +155,6 @@ def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
     return bool(waits and migrated and expected and given.crm_stage == before.observed_stage)
 
 
-def _clock(given: Observation) -> str:
-    """How it is known when a stage was entered that was there before the first observation."""
-    return f"STAGE_CLOCK_{given.in_stage_since_source.upper()}" if given.in_stage_since else ""
-
-
 def _agreed(observed: Opportunity, stage: str, revision: int) -> Opportunity:
     return observed.changed(
         base_stage=stage,
@@ -170,18 +166,16 @@ def _agreed(observed: Opportunity, stage: str, revision: int) -> Opportunity:
 
 def _adopted(observed: Opportunity, given: Observation, pipeline: Pipeline, now: datetime) -> Ruling:
     # The CRM's clock must not date an edit into the future: it would outlive evidence captured after it.
-    first = not observed.stage_key
-    entered_at = given.in_stage_since if first else None
-    at = min(entered_at or given.committed_at, now)
+    at = min(given.committed_at, now)
     override = None
-    if not first and is_against_evidence(observed, pipeline, given.stage_key):
+    if is_against_evidence(observed, pipeline, given.stage_key):
         override = Override(given.stage_key, at, given.changed_by, "crm", CRM_EDIT, "", None)
     reasons: tuple[Reason, ...] = ()
-    if not first and observed.stage_key != observed.base_stage:
+    if observed.stage_key != observed.base_stage:
         by = given.changed_by or "a person"
         text = f"{observed.stage_key} was on its way to the CRM when {by} set {given.stage_key}"
         reasons = (Reason(Code.SUPERSEDED, "", None, text),)
-    skipped = () if first else pipeline.skipped(observed.stage_key, given.stage_key)
+    skipped = pipeline.skipped(observed.stage_key, given.stage_key)
     if skipped and pipeline.is_open(given.stage_key) and pipeline.skip_policy is SkipPolicy.FORBID:
         text = f"the edit skips {', '.join(skipped)}, which the pipeline's skip policy forbids; a person's edit counts"
         reasons = (*reasons, Reason(Code.SKIP_FORBIDDEN, "", None, text))
@@ -190,7 +184,7 @@ def _adopted(observed: Opportunity, given: Observation, pipeline: Pipeline, now:
         Cause.IMPORT if given.occasion is Occasion.IMPORTED else Cause.CRM,
         at,
         actor=given.changed_by,
-        reason_code=_clock(given) if first else CRM_EDIT,
+        reason_code=CRM_EDIT,
         override=override,
     )
     after, transition = moved(observed, pipeline, move)

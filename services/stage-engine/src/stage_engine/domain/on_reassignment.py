@@ -3,7 +3,9 @@ input."""
 
 from datetime import datetime
 
+from stage_engine.domain.clocks import ENGINES_OWN
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling, Transition, TransitionKind
+from stage_engine.domain.holds import waiting_on
 from stage_engine.domain.inputs import Reassignment
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline
@@ -50,6 +52,10 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         last_open="",
         tugs=(),
         lasting={},
+        # Keys of the pipeline that is left mean nothing here, though some may be the same.
+        milestones={},
+        asked_in_cycle={},
+        timers={key: timer for key, timer in opportunity.timers.items() if key.startswith(ENGINES_OWN)},
         sync_error=None,
         in_flight=((revision, given.to_stage),) if write else (),
         facts=kept,
@@ -59,6 +65,7 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         migrated_from=0,
         other_pipeline="",
     )
+    moved, waits = waiting_on(moved, pipeline, now)
     found = taken(moved, pipeline, given.facts, now)
     transition = Transition(
         kind=TransitionKind.REASSIGN,
@@ -75,4 +82,5 @@ def _moved(opportunity: Opportunity, given: Reassignment, pipeline: Pipeline, no
         reason_code=REASON,
         changed_at=moved.visit_opened_at,
     )
-    return Ruling(Outcome.ACCEPTED, found.opportunity, found.reasons, transition=transition, write=write)
+    reasons = (*waits, *found.reasons)
+    return Ruling(Outcome.ACCEPTED, found.opportunity, reasons, transition=transition, write=write)

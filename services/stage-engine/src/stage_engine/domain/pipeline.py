@@ -219,6 +219,8 @@ class Pipeline:
     applies_when: tuple[Condition, ...] = ()
     priority: int = 0
     crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    # Whether a new subject begins in the furthest open stage whose entry criteria its facts meet.
+    start_by_criteria: bool = False
     # Where subjects of other pipelines go that come to this one: by pipeline, their stage and ours.
     reassign: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     on_other_pipeline: OtherPipelinePolicy = OtherPipelinePolicy.STAY

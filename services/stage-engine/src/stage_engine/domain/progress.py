@@ -21,13 +21,19 @@ def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
         return gate(opportunity, rules, source, target, now)
     hops = hops_of(rules, source, target)
-    criteria = tuple(dict.fromkeys(reason for a, b in hops for reason in gate(opportunity, rules, a, b, now)))
+    criteria = unmet_criteria(opportunity, rules, target, now)
     if criteria:
         return criteria
     earned = opportunity.earned_stage
     if earned == target or (pipeline.is_open(target) and pipeline.rank(earned) >= pipeline.rank(target)):
         return ()
     return tuple(dict.fromkeys(reason for a, b in hops for reason in guard(opportunity, rules, a, b, now)))
+
+
+def unmet_criteria(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime) -> tuple[Reason, ...]:
+    """The required criteria that hold a move on back, in any of its steps."""
+    hops = hops_of(rules, opportunity.stage_key, target)
+    return tuple(dict.fromkeys(reason for a, b in hops for reason in gate(opportunity, rules, a, b, now)))
 
 
 def hops_of(rules: Ruleset, source: str, target: str) -> tuple[tuple[str, str], ...]:

@@ -19,7 +19,7 @@ def with_tugs(before: Opportunity, given: Input, ruling: Ruling, pipeline: Pipel
         return ruling
     if move is not None and move.cause not in (Cause.RULE, Cause.CRM):
         return replace(ruling, opportunity=after.changed(tugs=())) if after.tugs else ruling
-    new = _new(given, ruling, after, now)
+    new = _new(before, given, ruling, after, now)
     if not new:
         return ruling
     recent = tuple(tug for tug in after.tugs if now - tug.at <= WINDOW) or (Tug(before.stage_key, now, ""),)
@@ -33,13 +33,16 @@ def with_tugs(before: Opportunity, given: Input, ruling: Ruling, pipeline: Pipel
     return replace(ruling, opportunity=after, reasons=(*ruling.reasons, reason), write=False)
 
 
-def _new(given: Input, ruling: Ruling, after: Opportunity, now: datetime) -> tuple[Tug, ...]:
+def _new(before: Opportunity, given: Input, ruling: Ruling, after: Opportunity, now: datetime) -> tuple[Tug, ...]:
     """What a decision adds: the move of a rule or of the CRM, or an edit there that is about to be undone."""
     move = ruling.transition
     if move is not None:
         return (Tug(move.to_stage, now, move.rule_id or move.actor or "the CRM"),)
+    if not isinstance(given, Observation) or given.stage_key in (before.stage_key, before.base_stage):
+        return ()
     undone = ruling.outcome is Outcome.REJECTED and any(r.code is Code.EDIT_REVERTED for r in ruling.reasons)
-    if not undone or not isinstance(given, Observation):
+    waits = ruling.outcome is Outcome.PROPOSED and ruling.write
+    if not undone and not waits:
         return ()
     return Tug(given.stage_key, now, given.changed_by or "the CRM"), Tug(after.stage_key, now, "")
 

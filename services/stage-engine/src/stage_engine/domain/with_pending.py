@@ -10,7 +10,7 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Migration
 from stage_engine.domain.on_proposal import proposed, without
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pending import ApprovalState, ProposalState
+from stage_engine.domain.pending import ApprovalState, Proposal, ProposalState
 from stage_engine.domain.pipeline import Pipeline, RuleMode
 from stage_engine.domain.versions import Plan
 
@@ -29,7 +29,8 @@ def with_pending(before: Opportunity, ruling: Ruling, rules: Ruleset, now: datet
         return ruling
     if after.deleted:
         return _overtaken(ruling, after, "the opportunity was deleted in the CRM")
-    if after.visit_no != before.visit_no:
+    # A record that begins has left nothing behind: it asks from where it begins.
+    if after.visit_no != before.visit_no and before.stage_key:
         return _overtaken(ruling, after, f"it has moved to {after.stage_key}")
     return ruling
 
@@ -54,8 +55,8 @@ def _overtaken(ruling: Ruling, after: Opportunity, text: str) -> Ruling:
 
 
 def carried_over(given: Migration, ruling: Ruling, pipeline: Pipeline) -> Ruling:
-    """The ruling of a migration with what waits for people, where the plan keeps it and the version still asks for it:
-    by the keys that its stages have there."""
+    """The ruling of a migration with what waits for people, by the keys that its stages have in the version, where the
+    plan keeps it and the version still leads there. All else ends at once, and says why."""
     after = ruling.opportunity
     if ruling.outcome is not Outcome.ACCEPTED or after is None:
         return ruling
@@ -65,26 +66,41 @@ def carried_over(given: Migration, ruling: Ruling, pipeline: Pipeline) -> Ruling
     ended: tuple[EndedRequest, ...] = ()
     if request is not None:
         source, target = plan.target(request.from_stage), plan.target(request.to_stage)
-        asked = approvals_of(pipeline, source, target) if target in pipeline and not given.cancel_approval else ()
-        ended = () if asked else (EndedRequest(request, ApprovalState.SUPERSEDED, given.actor, _LEFT),)
+        asked = approvals_of(pipeline, source, target) if target in pipeline else ()
+        dropped = _dropped(pipeline, source, target, request.rule_id, asked=bool(asked))
+        if given.cancel_approval or dropped:
+            ended = (EndedRequest(request, ApprovalState.SUPERSEDED, given.actor, dropped or _LEFT),)
         needed = max((each.needed for each in asked), default=0)
-        request = replace(request, from_stage=source, to_stage=target, needed=needed) if asked else None
-    rules = {rule.rule_id: rule for rule in pipeline.rules if rule.mode is not RuleMode.OFF}
-    kept = {
-        key: replace(each, from_stage=plan.target(each.from_stage), to_stage=plan.target(each.to_stage))
-        for key, each in after.proposals.items()
-        if key in rules and not given.withdraw_proposal and rules[key].to_stage == plan.target(each.to_stage)
-    }
-    over = [
-        EndedProposal(e, ProposalState.SUPERSEDED, given.actor, _LEFT)
-        for k, e in after.proposals.items()
-        if k not in kept
-    ]
+        request = None if ended else replace(request, from_stage=source, to_stage=target, needed=needed)
+    kept: dict[str, Proposal] = {}
+    over: list[EndedProposal] = []
+    for key, each in after.proposals.items():
+        source, target = plan.target(each.from_stage), plan.target(each.to_stage)
+        dropped = _dropped(pipeline, source, target, key)
+        if given.withdraw_proposal or dropped:
+            over.append(EndedProposal(each, ProposalState.SUPERSEDED, given.actor, dropped or _LEFT))
+        else:
+            kept[key] = replace(each, from_stage=source, to_stage=target)
     after = after.changed(approval_request=request, proposals=kept)
     return replace(ruling, opportunity=after, ended_requests=ended, ended_proposals=tuple(over))
 
 
 _LEFT = "it was not kept on the way to another version"
+
+
+def _dropped(pipeline: Pipeline, source: str, target: str, rule_id: str, *, asked: bool = True) -> str:
+    """Why a version leads no more where a move was to go, which no word of people could change; empty where it does.
+    Without a rule a person wants the move."""
+    where = f"version {pipeline.version} of {pipeline.key}"
+    if target not in pipeline:
+        return f"{where} has no stage {target}"
+    rule = pipeline.rule(rule_id) if rule_id else None
+    leads = rule is not None and rule.to_stage == target and rule.from_stage in (None, source)
+    if rule_id and not leads:
+        return f"in {where} no rule {rule_id} leads from {source} to {target}"
+    if rule is not None and rule.mode not in (RuleMode.AUTO, RuleMode.PROPOSE):
+        return f"in {where} the rule {rule_id} moves nothing: it is {rule.mode}"
+    return "" if asked else f"in {where} moving to {target} needs no approval: ask for it again"
 
 
 def expired(opportunity: Opportunity, timer_key: str) -> Ruling | None:

@@ -37,6 +37,7 @@ class Change:
 _NAMES = {
     "cascade_at_most": "moves that may follow one another",
     "alternations_at_most": "times it may go to and fro within an hour",
+    "start_by_criteria": "new subjects begin where entry criteria hold",
     "voided_evidence": "a stage whose evidence was voided",
     "lasting": "how long it must have held",
     "assessment_keys": "assessments",

@@ -79,7 +79,7 @@ class FactAnswer(BaseModel):
 
     idempotency_key: str
     outcome: FactOutcome
-    # Why it was refused.
+    # Why it was refused, or is not kept.
     code: str = ""
     detail: str = ""
     decision_id: UUID | None = None

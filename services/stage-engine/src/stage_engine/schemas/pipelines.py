@@ -246,7 +246,13 @@ class DraftBody(_Strict):
     )
     breaker: BreakerBody | None = Field(None, description="null: rules are never held back for moving too many")
     proposals_expire_after: str = Field("30d", max_length=8, description="how long what rules propose is waited for")
-    crm_edit_policy: CrmEditPolicy = CrmEditPolicy.ADOPT_AS_OVERRIDE
+    crm_edit_policy: CrmEditPolicy = Field(
+        CrmEditPolicy.ADOPT_AS_OVERRIDE,
+        description="what becomes of a stage that a person sets in the CRM, also of a new record",
+    )
+    start_by_criteria: bool = Field(
+        False, description="let a new subject begin in the furthest open stage whose entry criteria its facts meet"
+    )
     exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
     segment_fact: str = Field(

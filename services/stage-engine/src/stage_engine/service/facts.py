@@ -7,6 +7,7 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.auth import Principal
 from kit.http.ownership import Owners
 
+from stage_engine.domain.decision import Code
 from stage_engine.domain.facts import CRM, PERSON, FactInForce, FactKind
 from stage_engine.domain.inputs import FactChange
 from stage_engine.domain.literals import literal_of
@@ -88,8 +89,11 @@ class FactReports:
         kind = known.kind_of(item)
         if kind is None:
             pipeline = known.pipelines[item.subject_id]
-            text = f"Nothing in {pipeline.key}@{pipeline.version} reads {item.name}."
-            return FactAnswer(idempotency_key=item.idempotency_key, outcome=FactOutcome.NOT_READ, detail=text)
+            text = (
+                f"Nothing in {pipeline.key}@{pipeline.version} reads {item.name}, so it is not kept. "
+                "Report it again once a version reads it."
+            )
+            return _refused(item, Code.FACT_UNREAD, text, FactOutcome.NOT_READ)
         try:
             value = None if item.value is None or kind.type is None else literal_of(item.value, kind.type)
         except ValueError as error:
@@ -103,8 +107,8 @@ def _places_by(pipeline: Pipeline, name: str) -> bool:
     return any(each.fact == name for each in pipeline.applies_when)
 
 
-def _refused(item: FactItem, code: str, text: str) -> FactAnswer:
-    return FactAnswer(idempotency_key=item.idempotency_key, outcome=FactOutcome.REFUSED, code=code, detail=text)
+def _refused(item: FactItem, code: str, text: str, outcome: FactOutcome = FactOutcome.REFUSED) -> FactAnswer:
+    return FactAnswer(idempotency_key=item.idempotency_key, outcome=outcome, code=code, detail=text)
 
 
 def _answer(item: FactItem, change: FactChange, decided: Mapping[str, Decided]) -> FactAnswer:
