@@ -12,11 +12,13 @@ from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline, RuleMode
 
-from tests.histories import Logged
+from tests.histories import Logged, rulesets
 from tests.recomputed import CENSORED, COUNTED, EXCLUDED, Case, Stay, Window, segment_of, stays
 
 Logs = Sequence[Sequence[Logged]]
 Cases = Iterator[Case]
+# The newest version of each pipeline, whether anything was decided by it or not.
+_NEWEST = {key: rules.pipeline for (key, _), rules in sorted(rulesets().items(), key=lambda each: each[0])}
 _OUT = ("regress", "close_lost", "walk_away")
 
 
@@ -51,9 +53,6 @@ def strict_conversion(logs: Logs, w: Window) -> Cases:
 
 
 def cumulative_conversion(logs: Logs, w: Window) -> Cases:
-    newest = {"sales": 2, "other": 1}
-    pipelines = {each.rules.pipeline.key: each.rules.pipeline for log in logs for each in log
-                 if each.rules.pipeline.version == newest[each.rules.pipeline.key]}  # fmt: skip
     for stay in _entered(logs, w):
         last = len(stay.log) - 1
         if not stay.is_first or stay.category != "open" or stay.rank_at(last) != 0:
@@ -62,10 +61,10 @@ def cumulative_conversion(logs: Logs, w: Window) -> Cases:
         others = [s for s in stays([stay.log]) if s.is_first and s.pipeline.key == stay.pipeline.key]
         live = [s for s in others if s.category == "open" or (s.category == "won" and s.end is None)]
         over = stay.closed is not None and stay.closed[0] <= end
-        for stage in pipelines[stay.pipeline.key].stages:
+        for stage in _NEWEST[stay.pipeline.key].stages:
             if stage.category not in ("open", "won"):
                 continue
-            place = pipelines[stay.pipeline.key].rank(stage.key)
+            place = _NEWEST[stay.pipeline.key].rank(stage.key)
             hit = any(s.rank_at(last) >= place and s.move.changed_at <= end for s in live)
             yield stay.case(
                 stay.move.changed_at, _verdict(stay.is_gone, hit or over or end <= w.now), int(hit), stage=stage.key

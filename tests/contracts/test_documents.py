@@ -67,6 +67,13 @@ def test_a_service_reads_exactly_the_topics_it_may(package, monkeypatch):
     assert set(consumer.topics) == allowed
 
 
+def test_nothing_that_decides_reads_the_recommender():
+    """Scores, decisions and writes go on while it is away: only what people look at shows its advice."""
+    topics = yaml.safe_load((ROOT / "deploy/kafka/topics.yaml").read_text())["topics"]
+    readers = {reader for topic in topics if topic["writer"] == "recommender" for reader in topic["readers"]}
+    assert readers == {"assessment"}
+
+
 @pytest.mark.parametrize("package", SERVICES)
 def test_the_openapi_document_is_in_step_and_well_formed(package):
     text = importlib.import_module("openapi").generate(package)

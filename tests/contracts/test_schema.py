@@ -72,12 +72,13 @@ def test_the_application_role_is_neither_owner_nor_exempt(database):
     assert {name for (name,) in relay} <= set(OF_THE_RELAY)
 
 
-# Times and places in an order: what says how much of whom waits since when, and nothing of what waits.
+# Times and places in an order: what says how much of whom waits since when, and nothing of what waits. Of what was
+# switched it says what and when, and not why.
 COUNTED = {
     "tenant_id", "dead_letter_id", "retry_at", "parked_at", "replayed_at", "dismissed_at", "updated_at", "quarantined",
     "deleted", "category", "stage_rank", "earned_rank", "received_at", "outcome",
     "migration_id", "started_at", "finished_at", "due_at", "state", "requested_at", "kind", "done", "withdrawn",
-    "occurred_at",
+    "occurred_at", "pipeline_key", "revision", "rule_id", "switch", "changed_at",
 }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from crm_connector.domain.observation import ChangeKind, ClockSource
 from crm_connector.domain.writes import CrmWrite, StageWrite
 from crm_connector.opening import open_crm
 from crm_connector.salesforce import pubsub
+from crm_connector.salesforce.actions import INTAKE_FIELDS
 from crm_connector.salesforce.preflight import RULE_MISSING
 from crm_connector.settings import Settings
 from sandbox.salesforce.ids import make_id
@@ -83,6 +84,26 @@ class TestLacks:
         org.sim("permissions", permissions)
         (lack,) = await crm.lacks()
         assert words in lack.words
+
+    @pytest.mark.parametrize("field", INTAKE_FIELDS)
+    @pytest.mark.parametrize(
+        ("right", "words"), [("hidden", "Lead.{} is missing"), ("read_only", "not edit the field Lead.{}")]
+    )
+    async def test_a_field_that_new_leads_need_is_named_and_stages_of_leads_are_written_without_it(
+        self, crm: Any, org: Any, loaded: list[str], field: str, right: str, words: str
+    ) -> None:
+        await crm.adopt(crm.default_fields, ["opportunity", "lead"])
+        assert await crm.lacks() == []
+        org.sim("permissions", {right: [f"Lead.{field}"]})
+        (lack,) = await crm.lacks()
+        assert words.format(field) in lack.words
+        assert lack.subject not in crm.subject_objects.values()
+
+    async def test_an_org_whose_leads_are_not_followed_needs_no_fields_of_leads(
+        self, crm: Any, org: Any, loaded: list[str]
+    ) -> None:
+        org.sim("permissions", {"hidden": [f"Lead.{field}" for field in INTAKE_FIELDS]})
+        assert await crm.lacks() == []
 
     async def test_a_stage_field_of_accounts_that_is_not_set_or_not_there_is_named(
         self, org: Any, make: Any, loaded: list[str]

@@ -12,7 +12,7 @@ STATES = ("LIVE", "CONNECTING", "IMPORTING", "WAITING_FOR_PIPELINE", "REFUSED", 
 WAITING = {
     "assessment": ("quarantined_events", "held_submissions"),
     "scoring": ("quarantined_events", "parked_submissions"),
-    "stage-engine": ("quarantined_events", "parked_events", "quarantined_opportunities", "proposals"),
+    "stage-engine": ("quarantined_events", "parked_events", "quarantined_opportunities", "proposals", "open_breakers"),
     "crm-connector": ("quarantined_events", "parked_writes", "unfinished_writes"),
     "recommender": ("quarantined_events", "parked_submissions"),
 }

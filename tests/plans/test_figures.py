@@ -1,5 +1,6 @@
 """With 200,000 visits of three years, a figure of one month reads a month of them, whatever it counts."""
 
+import os
 from datetime import timedelta
 from typing import Any, LiteralString, cast
 from uuid import uuid4
@@ -16,10 +17,12 @@ from stage_engine.repository.figures.counting import CountingRepository
 from stage_engine.repository.figures.sampling import Ask
 
 from tests.plans.test_sets import rows_read
+from tests.plans.test_work import looked_through, plans, take_for_large, watched
 from tests.stage_engine import Tenant
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]
-OPPORTUNITIES, VISITS, DAYS = 20_000, 10, 1000
+# OPPORTUNITIES=100000 for a million visits, which takes some minutes.
+OPPORTUNITIES, VISITS, DAYS = int(os.environ.get("OPPORTUNITIES", "20000")), 10, 1000
 OF_A_MONTH = OPPORTUNITIES * VISITS * 30 // DAYS
 # All visits of an opportunity may be looked at beside one of them.
 MOST = (VISITS + 2) * OF_A_MONTH
@@ -70,13 +73,18 @@ async def filled(start_service: Any) -> tuple[Any, str]:
     return service, tenant
 
 
-async def test_a_figure_of_a_month_reads_a_month(filled: tuple[Any, str]) -> None:
-    service, tenant = filled
+def of_a_month() -> Ask:
+    """All of a month that is long over."""
     now = utc_now()
-    ask = Ask(
+    return Ask(
         Owners(None), "opportunity", now - timedelta(days=330), now - timedelta(days=300), now, timedelta(days=20),
         stages=[("field_example", "discovery", 1)],
     )  # fmt: skip
+
+
+async def test_a_figure_of_a_month_reads_a_month(filled: tuple[Any, str]) -> None:
+    service, tenant = filled
+    ask = of_a_month()
     for key in sorted(BY_KEY.keys() - _OF_NOW):
         async with service.database.unit_of_work(tenant) as uow:
             # What other processes read would not be counted here.
@@ -86,3 +94,18 @@ async def test_a_figure_of_a_month_reads_a_month(filled: tuple[Any, str]) -> Non
             await CountingRepository(uow.session).tallies(BY_KEY[key], ask, Group.PERSON)
             read = [await rows_read(uow, table) - rows for table, rows in zip(_TABLES, before, strict=True)]
         assert 0 < sum(read) and max(read) <= MOST, (key, read)
+
+
+async def test_no_figure_of_a_month_looks_through_what_a_million_left(filled: tuple[Any, str]) -> None:
+    service, tenant = filled
+    await take_for_large(service.owner_url, _TABLES)
+    faults: dict[str, list[str]] = {}
+    for key in sorted(BY_KEY.keys() - _OF_NOW):
+        with watched(service.database) as asked:
+            async with service.database.unit_of_work(tenant) as uow:
+                await CountingRepository(uow.session).tallies(BY_KEY[key], of_a_month(), Group.PERSON)
+        found = await plans(service, tenant, asked, _TABLES)
+        assert found, key
+        if wrong := [plan for plan in found if looked_through(plan, _TABLES)]:
+            faults[key] = wrong
+    assert not faults, "\n\n".join(plan for each in faults.values() for plan in each)

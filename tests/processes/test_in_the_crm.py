@@ -1,5 +1,6 @@
 """Shipped processes with the simulated org at their other end: what is asked for is done there, and comes back."""
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -36,12 +37,18 @@ def _record_type(name: str) -> dict[str, Any]:
     return {"Name": name, "DeveloperName": name, "SobjectType": "Opportunity"}
 
 
+def _person(name: str) -> dict[str, Any]:
+    address = f"{name}@acme.example"
+    return {"Username": address, "LastName": name.title(), "Email": address, "IsActive": True}
+
+
 class Desk(Company):
     """A company whose records are in the org."""
 
-    def __init__(self, services: dict[str, ServiceUnderTest], tenant: str, org: RunningOrg) -> None:
+    def __init__(self, services: dict[str, ServiceUnderTest], tenant: str, org: RunningOrg, people: list[str]) -> None:
         super().__init__(services, tenant)
         self.org = org
+        self.people = people
 
     def query(self, soql: str) -> list[dict[str, Any]]:
         headers = {"Authorization": f"Bearer {self.org.token()}"}
@@ -61,6 +68,44 @@ class Desk(Company):
         """A person does something in the org, and says so there."""
         (task,) = self.org.sim("load", {"tasks": [{"Type": kind, "Status": "Not Started", **about}]})["tasks"]
         self.edit(task, Status="Completed")
+
+    async def hand_in(self, form: dict[str, Any]) -> Any:
+        """A program hands a lead in."""
+        service = self.services["crm_connector"]
+        reply = await service.client.post("/v1/leads", json=form, headers=service.headers(self.tenant, "service"))
+        assert reply.status_code == 202, reply.text
+        return reply.json()
+
+    async def taken(self, lead_id: str) -> str:
+        """The id of a lead that was handed in, once the org has it."""
+        service = self.services["crm_connector"]
+
+        async def created() -> str:
+            reply = await service.client.get(f"/v1/leads/{lead_id}", headers=service.headers(self.tenant, "service"))
+            assert reply.json()["state"] == "created", reply.text
+            return reply.json()["record_id"]
+
+        return await eventually(created, 30)
+
+    async def begin(self) -> None:
+        """Leads and opportunities have a process, and what comes from now on is new: the import of what was there is
+        over, and the people of the org are known."""
+        await self.install("bant_lead")
+        await self.install("field_example")
+        first = {"Name": "First", "StageName": "Prospecting", "CloseDate": "2027-03-31"}
+        await self.at(self.create("Lead", LastName="First", Company="First AB"), "new", "lead")
+        await self.at(self.create("Opportunity", **first), "prospecting")
+
+        async def known() -> None:
+            found = await self.rows("SELECT person_id FROM person")
+            assert {row[0] for row in found} >= set(self.people)
+
+        await eventually(known, 30)
+
+    async def assign_leads(self, **rules: Any) -> None:
+        """Leads that come from now on get their owner by these rules."""
+        put = await self.admin.get("/v1/assignment-rules/lead")
+        await self.admin.call("PUT", "/v1/assignment-rules/lead", 200, rules, match=put["version"])
 
     async def settled(self, id_: str, key: str, of: str = "opportunity") -> Any:
         """The action, once the org has done it."""
@@ -90,17 +135,18 @@ async def desk(org: RunningOrg, start_service: StartService) -> Desk:
     org.sim(
         "load", {"stages": [_stage(name) for name in STAGES], "record_types": [_record_type(each) for each in KINDS]}
     )
+    people = org.sim("load", {"users": [_person(each) for each in ("rita", "ron", "sam")]})["users"]
     services = {
         package: await start_service(package, topic_prefix=prefix, **(connector if package == "crm_connector" else {}))
         for package in PACKAGES
     }
-    return Desk(services, tenant, org)
+    desk = Desk(services, tenant, org, people)
+    await desk.begin()
+    return desk
 
 
 @pytest.mark.capability(45)
 async def test_a_complete_bant_makes_an_opportunity_of_the_lead(desk: Desk) -> None:
-    await desk.install("bant_lead")
-    await desk.install("field_example")
     lead = desk.create("Lead", LastName="Lund", Company="Lund AB", Status="Open - Not Contacted")
     await desk.at(lead, "new", "lead")
     task = await desk.settled(lead, "first_call", "lead")
@@ -120,7 +166,7 @@ async def test_a_complete_bant_makes_an_opportunity_of_the_lead(desk: Desk) -> N
 
 
 async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_qualified_one(desk: Desk) -> None:
-    ann = desk.query("SELECT Id FROM User LIMIT 1")[0]["Id"]
+    ann = desk.people[0]
     await desk.install("expected_to_qualified", people={pool: [ann] for pool in POOLS})
     account = desk.create("Account", Name="Initech", Type="Target")
     await desk.at(account, "target", "account")
@@ -140,3 +186,51 @@ async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_quali
     (row,) = desk.query(f"SELECT RecordTypeId, StageName FROM Opportunity WHERE Id = '{deal}'")
     (kind,) = desk.query("SELECT Id FROM RecordType WHERE DeveloperName = 'Qualified_Opportunity'")
     assert row["RecordTypeId"] == kind["Id"]
+
+
+@pytest.mark.capability(29, 57, 58)
+async def test_a_lead_that_a_form_hands_in_twice_is_one_lead_with_the_owner_whom_the_rules_chose(desk: Desk) -> None:
+    rita, ron, sam = desk.people
+    pools = [{"key": "desk", "people": [rita, ron], "turn": "round_robin"}]
+    by_kind = {"rule_id": "by_kind", "conditions": [{"fact": "lead.kind", "cell": "'compliance'"}]}
+    by_source = {"rule_id": "by_source", "conditions": [{"fact": "lead.source", "cell": "'Web'"}]}
+    await desk.assign_leads(
+        rules=[{**by_kind, "to": {"person": sam}}, {**by_source, "to": {"pool": "desk"}}],
+        pools=pools,
+        fallback={"owner": {"person": sam}},
+        facts=[{"name": "lead.kind", "type": "text"}, {"name": "lead.source", "type": "text"}],
+    )
+
+    # The org takes the first of them and its reply is lost. Each is handed in again by its key, and by its address.
+    desk.org.sim("faults", {"drop_after_commit": True, "match": "Lead/Stagecraft_Action_Id__c"})
+    forms = [
+        {"name": "Ada Lee", "company": company, "source": "Web", "kind": kind, "email": f"ada@{domain}.example"}
+        for company, domain, kind in (
+            ("One Oy", "one", "service"),
+            ("Two Oy", "two", "compliance"),
+            ("Three Oy", "three", "service"),
+        )
+    ]
+    owners: dict[str, str] = {}
+    for each in forms:
+        company, form = each["company"], {**each, "idempotency_key": each["company"]}
+        other_key = {**form, "idempotency_key": f"{company} again", "email": form["email"].upper()}
+        taken = await asyncio.gather(*map(desk.hand_in, (form, form, other_key)))
+        assert len({each["lead_id"] for each in taken}) == 1
+        lead = await desk.taken(taken[0]["lead_id"])
+        await desk.at(lead, "new", "lead", pipeline_key="bant_lead")
+        chosen = await desk.assigned(lead)
+        assert chosen.rule_id == ("by_kind" if form["kind"] == "compliance" else "by_source")
+        await desk.settled(lead, "@owner", "lead")
+        (row,) = desk.query(f"SELECT Id, OwnerId FROM Lead WHERE Company = '{company}'")
+        assert row == {**row, "Id": lead, "OwnerId": chosen.person_id}
+        await desk.at(lead, "new", "lead", owner_id=chosen.person_id)
+        owners[company] = chosen.person_id
+        # Handing it in once more, when all is done, changes nothing.
+        assert (await desk.hand_in(form))["record_id"] == lead
+        await desk.replays(lead, "lead")
+    assert owners["Two Oy"] == sam
+    assert {owners["One Oy"], owners["Three Oy"]} == {rita, ron}
+    # The CRM showed the owners that it was asked for: these are no choices of people.
+    log = await desk.rows("SELECT person_id, by_person FROM assignment WHERE role = 'owner' ORDER BY assigned_at")
+    assert [row for row in log if row[0] in {rita, ron, sam}] == [(each, False) for each in owners.values()]

@@ -1,5 +1,6 @@
 """What is in force of all that was switched."""
 
+from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
@@ -53,6 +54,18 @@ def test_a_rule_goes_as_far_as_it_is_switched(world: Any) -> None:
         decision = world.decide(first, passed, compiled(world.pipeline(), Modes(1, {FIRST: mode})))
         told = Outcome.NO_OP if mode is RuleMode.SHADOW else outcome
         assert (decision.outcome, codes(decision), decision.modes_revision) == (told, reasons, 1)
+
+
+def test_what_a_rule_saw_in_shadow_moves_nothing_when_it_is_made_automatic(world: Any) -> None:
+    first = world.opportunity()
+    shadow = compiled(world.pipeline(), Modes(1, {FIRST: RuleMode.SHADOW}))
+    auto = compiled(world.pipeline(), Modes(2, {FIRST: RuleMode.AUTO}))
+    seen = after(world.decide(first, world.submission("prospecting", "70", first), shadow))
+    assert seen.stage_key == "prospecting"
+    # What comes next is no new score.
+    seen = after(world.decide(seen, world.observation("prospecting", amount=Decimal(7)), auto))
+    assert seen.stage_key == "prospecting"
+    assert after(world.decide(seen, world.submission("prospecting", "70", seen), auto)).stage_key == "discovery"
 
 
 def test_while_automation_is_off_rules_judge_and_nothing_moves(world: Any) -> None:

@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_DONE, SETTLEMENT_REFUSED
+from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1.action_requested_pb2 import ACTION_KIND_TASK, ActionRequested
 from testing.service import eventually
 
@@ -86,6 +87,20 @@ async def test_an_import_asks_for_nothing(world_of: Tenant, admin: Client) -> No
     await world_of.observe("006Old", "prospecting", kind=crm.OBSERVATION_KIND_IMPORTED)
     await world_of.decisions(1)
     assert await actions(admin, "006Old") == {}
+
+
+async def test_an_import_by_the_hundred_is_adopted_and_asks_for_nothing(world_of: Tenant, admin: Client) -> None:
+    await world_of.publish_pipeline(**content())
+    stages = [stage["key"] for stage in draft()["stages"]]
+    for n in range(100):
+        await world_of.observe(f"006I{n}", stages[n % len(stages)], kind=crm.OBSERVATION_KIND_IMPORTED)
+    made = await world_of.decisions(100)
+    assert {(each.crm_target_stage, each.change.kind, each.change.cause) for each in made} == {
+        ("", changed.TRANSITION_KIND_ADOPT, changed.CAUSE_IMPORT)
+    }
+    kept = await world_of.rows("SELECT opportunity_id, stage_key FROM opportunity")
+    assert dict(kept) == {f"006I{n}": stages[n % len(stages)] for n in range(100)}
+    assert await world_of.rows("SELECT count(*) FROM action") == [(0,)]
 
 
 async def test_a_program_settles_an_action_once(world_of: Tenant, admin: Client, engine: Any) -> None:

@@ -11,7 +11,7 @@ from stage_engine.tenants import Tenants
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from testing.service import eventually
 
-from tests.stage_engine import Tenant, metric
+from tests.stage_engine import Client, Tenant, metric
 
 pytestmark = pytest.mark.stack
 
@@ -78,8 +78,13 @@ class TestBackground:
             await tenant.observe("o2", "", crm_stage="Renamed")
             await tenant.observe("o3", "demo", kind=crm.OBSERVATION_KIND_UPDATED)
             await tenant.decisions(3)
+            # The last word counts.
+            for word in (True, False, True)[: 2 if name == "acme" else 3]:
+                switch = {"open": word, "reason": "A look at what moved."}
+                await Client(own, name).call("PUT", "/v1/pipelines/field_example/breaker", 200, switch)
 
         async def counted() -> None:
+            assert await metric(own, waiting % "open_breakers") == 1
             assert await metric(own, waiting % "parked_events") == 2
             assert await metric(own, waiting % "quarantined_opportunities") == 2
             assert await metric(own, waiting.replace("items", "oldest_age_seconds") % "parked_events") > 0

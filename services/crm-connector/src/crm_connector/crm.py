@@ -73,7 +73,7 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Lack:
-    """Something that the CRM lacks, in a sentence, and the object that cannot be written without it."""
+    """Something that the CRM lacks, in a sentence, and the object, or the work, that cannot be written without it."""
 
     subject: str
     words: str

@@ -2,7 +2,7 @@
 assignments, partner feeds, and what figures are counted from."""
 
 from kit.schema.migrations import create_kit_tables, create_tables, let_relay_count
-from stage_engine.models import Base, action, activity, migration, opportunity, placement
+from stage_engine.models import Base, action, activity, migration, mode_switching, opportunity, placement
 
 revision = "0001"
 down_revision = None
@@ -18,4 +18,6 @@ def upgrade() -> None:
     let_relay_count("stage_engine", activity, "tenant_id", "kind", "done", "withdrawn", "occurred_at")
     let_relay_count("stage_engine", action, "state", "requested_at")
     let_relay_count("stage_engine", placement, "tenant_id", "started_at")
+    switched = ("tenant_id", "pipeline_key", "revision", "rule_id", "switch", "changed_at")
+    let_relay_count("stage_engine", mode_switching, *switched)
     let_relay_count("stage_engine", migration, "tenant_id", "migration_id", "started_at", "finished_at")

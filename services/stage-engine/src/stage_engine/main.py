@@ -7,7 +7,8 @@ from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
-from stage_engine.models import migration, opportunity
+from stage_engine.models import migration, mode_switching, opportunity
+from stage_engine.repository.modes import BREAKER_IS_OPEN
 from stage_engine.settings import Settings
 from stage_engine.tasks import (
     begin_meetings,
@@ -40,5 +41,6 @@ def create(settings: Settings | None = None) -> FastAPI:
             Waiting("parked_events", parked, "parked_at"),
             Waiting("migrations", migration, "started_at", "finished_at IS NULL"),
             Waiting("quarantined_opportunities", opportunity, "updated_at", "quarantined AND NOT deleted"),
+            Waiting("open_breakers", mode_switching, "changed_at", BREAKER_IS_OPEN),
         ],
     )

@@ -274,6 +274,7 @@ class ModeSwitchingRow(Base, table=True):
     """One switching of a rule, or of all automation of a pipeline: decisions name the revision that it makes."""
 
     __tablename__ = "mode_switching"
+    __table_args__ = (Index("breaker_opened", "changed_at", postgresql_where=text("switch = 'breaker_open'")),)
 
     tenant_id: str = Field(primary_key=True)
     pipeline_key: str = Field(primary_key=True)

@@ -19,6 +19,8 @@ CONVERT = "/services/apexrest/stagecraft/convert"
 _OWNER = "OwnerId"
 _OBJECTS = {ActionKind.TASK: "Task", ActionKind.LEAD: "Lead"}
 _LEAD_FIELDS = {"company": "Company", "source": "LeadSource", "kind": LEAD_KIND, "email": "Email", "phone": "Phone"}
+# Every field that the intake of leads writes.
+INTAKE_FIELDS = ("FirstName", "LastName", *_LEAD_FIELDS.values(), ACTION_ID)
 _RECORD_ID, _DEVELOPER_NAME = (
     re.compile("012[A-Za-z0-9]{12}([A-Za-z0-9]{3})?"),
     re.compile("[A-Za-z][A-Za-z0-9_]{0,79}"),

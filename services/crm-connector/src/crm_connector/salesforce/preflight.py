@@ -9,9 +9,10 @@ from uuid import uuid4
 from pydantic import Field, TypeAdapter
 
 from crm_connector.crm import Lack
+from crm_connector.salesforce.actions import INTAKE_FIELDS
 from crm_connector.salesforce.errors import HALTED, STAGE_CONFLICT, LastingRefusal, error_items
 from crm_connector.salesforce.graph import REPLIES, SUBJECT, readable
-from crm_connector.salesforce.objects import EXPECTED_STAGE, WRITE_ID, SubjectObject
+from crm_connector.salesforce.objects import EXPECTED_STAGE, LEAD, STANDARD, WRITE_ID, SubjectObject
 from crm_connector.salesforce.rest import Rest
 
 # Every field of evidence that is written, by object; those of answers vary with the type of the answer.
@@ -25,6 +26,8 @@ EVIDENCE_FIELDS = {
         "Weight__c", "Sequence__c", "Value_Text__c", "Value_Number__c", "Value_Boolean__c", "Value_Json__c",
     ),
 }  # fmt: skip
+# What needs the fields that only new leads are written with. It is no object: stages of leads are written without them.
+INTAKE = "intake of leads"
 # No org has a stage or a record of these names.
 _NO_STAGE = "No such stage (check by Stagecraft)"
 _NEVER = "never"
@@ -65,10 +68,12 @@ _IDS = TypeAdapter(_Ids)
 
 
 async def lacks(rest: Rest, subjects: Sequence[SubjectObject]) -> list[Lack]:
-    """What is missing of these objects and of what holds evidence."""
+    """What is missing of these objects, of what holds evidence, and of the leads that are handed in."""
     missing = [lack for name, fields in EVIDENCE_FIELDS.items() for lack in await _fields_missing(rest, name, fields)]
     for each in subjects:
         missing += await _of_subject(rest, each)
+        if each.name == STANDARD[LEAD].name:
+            missing += [Lack(INTAKE, lack.words) for lack in await _fields_missing(rest, each.name, INTAKE_FIELDS)]
     return missing
 
 

@@ -12,6 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from stage_engine.domain.modes import Switching
 from stage_engine.models import mode_switching, pipeline, transition
 
+# Of the history: the newest word on the breaker of a pipeline, where that is open.
+BREAKER_IS_OPEN = """
+    switch = 'breaker_open' AND NOT EXISTS (
+        SELECT 1 FROM mode_switching AS later
+        WHERE (later.tenant_id, later.pipeline_key) = (mode_switching.tenant_id, mode_switching.pipeline_key)
+            AND later.rule_id = '@breaker' AND later.revision > mode_switching.revision
+    )
+"""
+
 
 class ModeRepository:
     """Row-level security confines every statement to the transaction's tenant; writes name it."""
