@@ -7,7 +7,8 @@ from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
-from stage_engine.models import migration, opportunity
+from stage_engine.models.opportunities import opportunity
+from stage_engine.models.pipelines import migration
 from stage_engine.settings import Settings
 from stage_engine.tasks import (
     begin_meetings,

@@ -18,7 +18,8 @@ from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import AMOUNT, CURRENCY, Facts
 from stage_engine.domain.grammar import parse
 from stage_engine.domain.literals import Known
-from stage_engine.domain.pipeline import Condition, DeclaredFact
+from stage_engine.domain.rules import DeclaredFact
+from stage_engine.domain.stages import Condition
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)

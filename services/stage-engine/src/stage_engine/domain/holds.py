@@ -9,7 +9,8 @@ from stage_engine.domain.clocks import Held
 from stage_engine.domain.facts import LAST_TOUCH, Facts
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 # Business time is counted from here at the earliest.
 _FIRST = datetime(1970, 1, 1, tzinfo=UTC)

@@ -6,7 +6,8 @@ from stage_engine.domain.approval import ROLES, Approval
 from stage_engine.domain.breaker import length_of
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.finding import LintFinding, error, warning
-from stage_engine.domain.pipeline import CrmEditPolicy, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import CrmEditPolicy
 
 
 def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iterator[LintFinding]:

@@ -17,7 +17,8 @@ from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Owing, Touch
 from stage_engine.domain.parsed import read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 # The newest, and the one before.
 _KEPT = 2

@@ -15,8 +15,9 @@ from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.on_facts import asked_meanwhile, objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.requests import HoldRequest, ResumeRequest
+from stage_engine.domain.stages import Condition
 
 _ALWAYS_READ = frozenset({AMOUNT, CLOSE_DATE, OWNER})
 

@@ -12,7 +12,8 @@ from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
 from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
-from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import OtherPipelinePolicy, SkipPolicy
 from stage_engine.domain.taking import taken
 from stage_engine.domain.tugs import contested
 

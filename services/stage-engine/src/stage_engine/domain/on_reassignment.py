@@ -6,7 +6,8 @@ from datetime import datetime
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling, Transition, TransitionKind
 from stage_engine.domain.inputs import Reassignment
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import OtherPipelinePolicy
 from stage_engine.domain.taking import taken
 
 REASON = "OTHER_PIPELINE"

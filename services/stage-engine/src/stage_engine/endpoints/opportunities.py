@@ -24,8 +24,8 @@ from stage_engine.domain.outlook import Way
 from stage_engine.domain.pending import Proposal
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
 from stage_engine.domain.tugs import contested
-from stage_engine.errors import PLURALS
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
+from stage_engine.errors.opportunities import PLURALS
+from stage_engine.records.opportunities import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
 from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut

@@ -10,8 +10,8 @@ from kit.http.ownership import Owners
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import OF_ACCOUNT
-from stage_engine.records import AccountGroup, OpenAmount
+from stage_engine.models.opportunities import OF_ACCOUNT
+from stage_engine.records.figures import AccountGroup, OpenAmount
 
 By = Literal["type", "stage", "owner"]
 _COLUMNS: Mapping[By, str] = {"type": "account_type", "stage": "stage_key", "owner": "owner_id"}

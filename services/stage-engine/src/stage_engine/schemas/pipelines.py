@@ -9,16 +9,9 @@ from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import (
-    Category,
-    CrmEditPolicy,
-    ForecastCategory,
-    Need,
-    OtherPipelinePolicy,
-    RuleMode,
-    SkipPolicy,
-    VoidedEvidencePolicy,
-)
+from stage_engine.domain.policies import CrmEditPolicy, OtherPipelinePolicy, SkipPolicy, VoidedEvidencePolicy
+from stage_engine.domain.rules import RuleMode
+from stage_engine.domain.stages import Category, ForecastCategory, Need
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 

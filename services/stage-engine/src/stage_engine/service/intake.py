@@ -11,7 +11,7 @@ from kit.database.unit_of_work import UnitOfWork
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
 from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, SubmissionScored, read_submission
-from stage_engine.records import ReachRecord
+from stage_engine.records.pipelines import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.activities import Activities

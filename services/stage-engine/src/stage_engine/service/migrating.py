@@ -16,14 +16,14 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import decode_opportunity
 from stage_engine.domain.versions import Held, Plan, has_place, orphans, used_stages
-from stage_engine.errors import (
+from stage_engine.errors.migrations import (
     MigrationNotFound,
     MigrationNotInvertible,
     MigrationUnderWay,
     PlanIncomplete,
     PlanStageUnknown,
 )
-from stage_engine.records import MigrationRecord
+from stage_engine.records.pipelines import MigrationRecord
 from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets, Version

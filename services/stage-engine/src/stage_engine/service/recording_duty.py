@@ -8,7 +8,7 @@ from stage_engine.domain.decision import Decision
 from stage_engine.domain.inputs import Assignment, Input
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.records import AssignmentRecord, ObligationRecord
+from stage_engine.records.work import AssignmentRecord, ObligationRecord
 
 
 def assignment_records(decision: Decision, given: Input, decision_id: UUID, object_type: str) -> list[AssignmentRecord]:

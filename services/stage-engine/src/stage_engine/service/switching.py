@@ -12,8 +12,8 @@ from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
 from stage_engine.domain.modes import BREAKER, Switch, Switching, in_force, modes_at
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import PipelineInvalid, RuleNotFound
-from stage_engine.records import PipelineRecord
+from stage_engine.errors.pipelines import PipelineInvalid, RuleNotFound
+from stage_engine.records.pipelines import PipelineRecord
 from stage_engine.repository.modes import ModeRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.authoring import Authoring
