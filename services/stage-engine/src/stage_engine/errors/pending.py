@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from kit.http.problems import ConflictProblem, NotFoundProblem
+
 from stage_engine.records.pending import ApprovalRecord, ProposalRecord
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
+
 from stage_engine.domain.finding import LintFinding
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
+
 from stage_engine.domain.finding import LintFinding
 from stage_engine.records.work import ActionRecord
 

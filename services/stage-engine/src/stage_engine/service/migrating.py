@@ -150,14 +150,15 @@ async def carry_page(uow: UnitOfWork, migration_id: UUID, *, alone: bool = False
     return more
 
 
-async def pass_over(uow: UnitOfWork, migration_id: UUID) -> None:
-    """Leave the next opportunity on its version."""
+async def pass_over(uow: UnitOfWork, migration_id: UUID) -> bool:
+    """Leave the next opportunity on its version; True, since there may be more."""
     repository = MigrationRepository(uow.session, uow.tenant_id)
     found = await repository.take(migration_id)
     if found is not None:
         turns = await _turns(repository, found, 1)
         after = turns[0].opportunity_id if turns else found.after
         await repository.went_on(migration_id, after, 0, len(turns), finished=not turns)
+    return True
 
 
 async def _turns(repository: MigrationRepository, of: MigrationRecord, size: int) -> list[_Turn]:
