@@ -25,7 +25,7 @@ class Staleness:
 
     @property
     def first(self) -> datetime | None:
-        """Whichever comes first."""
+        """The one that comes first."""
         return min((at for at in (self.rotting_at, self.stalled_at) if at is not None), default=None)
 
 

@@ -215,11 +215,11 @@ def _met(
     known = facts_in_force(after, pipeline, now).get(fact)
     if not condition.holds(known):
         return series
-    told, by = after.facts.get(fact), given.actor or after.owner_id
-    if told is not None and isinstance(told.value, datetime):
-        return replace(series, owed=tuple(_met_at(each, told.value, by, "") for each in series.owed))
+    said, by = after.facts.get(fact), given.actor or after.owner_id
+    if said is not None and isinstance(said.value, datetime):
+        return replace(series, owed=tuple(_met_at(each, said.value, by, "") for each in series.owed))
     # What holds already when one is made meets it at once.
-    seen = now if told is None else min(now, told.observed_at)
+    seen = now if said is None else min(now, said.observed_at)
     return replace(series, owed=tuple(_met_at(each, max(each.made_at, seen), by, "") for each in series.owed))
 
 

@@ -147,8 +147,8 @@ def _reconciled(
 
 
 def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
-    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name stands
-    for in this version says nothing."""
+    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name means
+    in this version says nothing."""
     waits = before.in_flight and not before.quarantined and not before.deleted
     migrated = before.base_version != before.pipeline_version
     expected = given.occasion is not Occasion.CONFLICT and given.stage_key != before.stage_key

@@ -121,8 +121,8 @@ class Pipeline:
         reads |= {condition.fact for condition in self.applies_when}
         object.__setattr__(self, "owner_fact", f"{self.object_type}.owner_id")
         object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
-        told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
-        object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))
+        named = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
+        object.__setattr__(self, "milestone_facts", tuple(each for each in named if each[0] in reads))
         keys = dict.fromkeys(key for stage in self.stages for key in stage.assessment_keys)
         object.__setattr__(self, "assessment_keys", tuple(keys))
         self._set_actions()

@@ -46,5 +46,5 @@ class Rule:
     lasting: str = ""
     # What its moves ask for.
     actions: tuple[Action, ...] = ()
-    # Asked of this step in place of what its target asks, whoever makes it.
+    # Asked of this step in place of what its target asks, of a person's move as of a rule's.
     approval: Approval | None = None

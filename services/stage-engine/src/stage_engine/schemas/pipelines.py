@@ -127,7 +127,7 @@ class ApproversBody(_Strict):
     roles: list[Literal["rep", "manager", "admin"]] = Field(default=[], max_length=3)
     people: PersonIds = Field(default=[], examples=[["005Qy00000AbCdEIAV"]])
     teams: PersonIds = Field(default=[], description="all who report to these people, directly or through others")
-    manager_of_owner: bool = Field(False, description="whoever the owner reports to, directly or through others")
+    manager_of_owner: bool = Field(False, description="those the owner reports to, directly or through others")
 
 
 class ApprovalBody(_Strict):
@@ -178,7 +178,7 @@ class RuleBody(_Strict):
         "", max_length=8, examples=["3d", "2bd"], description="of one that leads back: how long it must have held"
     )
     approval: ApprovalBody | None = Field(
-        None, description="of this step, whoever makes it; in place of what the stage asks"
+        None, description="of this step, by a person or a rule; in place of what the stage asks"
     )
     actions: list[ActionBody] = Field(default=[], max_length=20, description="what its moves ask for")
 

@@ -69,7 +69,7 @@ class Migrating:
 
     async def undo(self, key: str, migration_id: UUID) -> MigrationRecord:
         """Carry the opportunities of a migration back to the versions and stages they came from; those that have moved
-        on meanwhile go to the stage of their old version that theirs stands for. MigrationNotInvertible."""
+        on meanwhile go to the stage of their old version that theirs corresponds to. MigrationNotInvertible."""
         found = await self.one(key, migration_id)
         if found.finished_at is None:
             raise MigrationUnderWay(key)

@@ -36,8 +36,8 @@ def obligation_records(decision: Decision, opportunity: Opportunity, pipeline: P
     if not decision.owed:
         return []
     calendar = pipeline.calendar
-    told = opportunity.facts.get(pipeline.source_fact)
-    source = told.value if told is not None and isinstance(told.value, str) else ""
+    origin = opportunity.facts.get(pipeline.source_fact)
+    source = origin.value if origin is not None and isinstance(origin.value, str) else ""
     return [
         ObligationRecord(
             opportunity_id=opportunity.opportunity_id,
