@@ -64,10 +64,7 @@ def subjects(object_type: str, plural: str) -> APIRouter:
 
     @api.get(f"/{plural}", name=f"list_{plural}", dependencies=[requires("opportunities:read")])
     async def list_subjects(
-        uow: Uow,
-        caller: Caller,
-        filters: Filtered,
-        paging: Paging,
+        uow: Uow, caller: Caller, filters: Filtered, paging: Paging
     ) -> Page[schemas.OpportunitySummary]:
         """By id, stalled ones by how long they are; a rep sees their own."""
         wanted = filters.of(object_type)
