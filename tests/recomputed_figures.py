@@ -10,7 +10,8 @@ from stage_engine.domain.holds import rotten_at, staleness_of
 from stage_engine.domain.inputs import FactChange, Submission
 from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import Pipeline, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import RuleMode
 
 from tests.histories import Logged, rulesets
 from tests.recomputed import CENSORED, COUNTED, EXCLUDED, Case, Stay, Window, segment_of, stays

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from stage_engine.domain.cells import to_text
 from stage_engine.domain.grammar import Among, Blank, Cell, Is, OneOf, Presence, Range, Scale, parse
 from stage_engine.domain.literals import DAY, Known, known, seconds
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, RuleMode, SkipPolicy, Stage
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.rules import Rule, RuleMode
+from stage_engine.domain.stages import Category, Condition, Stage
 
 D = Decimal
 

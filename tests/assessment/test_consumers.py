@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from assessment.consumers import replicate_opportunities, replicate_recommendations, replicate_stages
+from assessment.service.events import replicate_opportunities, replicate_recommendations, replicate_stages
 from google.protobuf.timestamp_pb2 import Timestamp
 from kit.contracts.events import Event, decode
 from kit.errors import InvalidEvent

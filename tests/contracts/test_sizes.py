@@ -34,7 +34,10 @@ from stage_engine.domain.evaluate import Finding, RuleResult, Truth
 from stage_engine.domain.explain import NEAR_MISS_LIMIT, QUESTION_LIMIT, REASON_LIMIT, reasons_of
 from stage_engine.domain.grammar import Blank
 from stage_engine.domain.parsed import Kind, ParsedCondition, ParsedRule
-from stage_engine.domain.pipeline import Category, Condition, Pipeline, Rule, SkipPolicy, Stage
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.rules import Rule
+from stage_engine.domain.stages import Category, Condition, Stage
 from stage_engine.messages import pipeline_published
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored

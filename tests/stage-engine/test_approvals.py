@@ -12,8 +12,8 @@ from stage_engine.domain.inputs import Migration, Occasion, RequestedMove
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState
-from stage_engine.domain.pipeline import RuleMode
 from stage_engine.domain.requests import Answer, HoldRequest
+from stage_engine.domain.rules import RuleMode
 from stage_engine.domain.sync import write_confirmed
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled

@@ -24,7 +24,8 @@ from stage_engine.domain.assignment import (
 from stage_engine.domain.calendar import DEFAULT
 from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import Condition, DeclaredFact
+from stage_engine.domain.rules import DeclaredFact
+from stage_engine.domain.stages import Condition
 from stage_engine.engine import cell_fault
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)

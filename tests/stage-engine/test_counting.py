@@ -17,7 +17,7 @@ from stage_engine.domain.figures.kinds import Group, rows_of
 from stage_engine.domain.fold import Step
 from stage_engine.domain.inputs import Migration, Reassignment
 from stage_engine.domain.replay import decode_decision, decode_input, decode_opportunity
-from stage_engine.models import decision
+from stage_engine.models.opportunities import decision
 from stage_engine.repository.figures.counting import CountingRepository
 from stage_engine.repository.figures.sampling import Ask
 from stage_engine.repository.figures.sources import SOURCES

@@ -11,7 +11,9 @@ from stage_engine.domain.cells import predicate, to_text
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of
 from stage_engine.domain.grammar import Cell, Range
 from stage_engine.domain.literals import Known, known
-from stage_engine.domain.pipeline import Condition, Pipeline, Rule, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import Rule, RuleMode
+from stage_engine.domain.stages import Condition
 from stage_engine.engine import ZenMatcher, compiled
 
 from tests.rule_tables import FACTS, NOW, known_facts, numbers, pipeline_of, ranges, tables

@@ -10,7 +10,8 @@ from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.installing import merged, renamed, same_content, staffed
 from stage_engine.domain.lint import lint
-from stage_engine.domain.pipeline import DeclaredFact, FactType
+from stage_engine.domain.pipeline import FactType
+from stage_engine.domain.rules import DeclaredFact
 from stage_engine.engine import cell_fault
 from stage_engine.processes import process_templates
 from stage_engine.service.assignment_rules import checked

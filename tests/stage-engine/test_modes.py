@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stage_engine.domain.decision import Code, Outcome
 from stage_engine.domain.modes import Modes, Switch, Switching, in_force, modes_at
-from stage_engine.domain.pipeline import RuleMode
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
+from stage_engine.domain.rules import RuleMode
 from stage_engine.engine import compiled
 
 from tests.decisions import after, codes

@@ -22,9 +22,9 @@ from stage_engine.domain.inputs import Input, Migration
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
-from stage_engine.domain.pipeline import RuleMode
 from stage_engine.domain.replay import StoredDecision, encode_decision, encode_input, encode_opportunity, run_again
 from stage_engine.domain.requests import Answer, ApprovalAnswer, HoldRequest, ResumeRequest
+from stage_engine.domain.rules import RuleMode
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled
 

@@ -10,8 +10,8 @@ from stage_engine.domain.inputs import Migration
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
-from stage_engine.domain.pipeline import RuleMode
 from stage_engine.domain.requests import Answer
+from stage_engine.domain.rules import RuleMode
 from stage_engine.domain.timers import first_due
 from stage_engine.engine import compiled
 

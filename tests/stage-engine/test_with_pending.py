@@ -10,7 +10,7 @@ from stage_engine.domain.inputs import Migration
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
-from stage_engine.domain.pipeline import RuleMode
+from stage_engine.domain.rules import RuleMode
 from stage_engine.engine import compiled
 
 from tests.approvals import RULE, gated, passed

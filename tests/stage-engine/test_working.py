@@ -9,7 +9,7 @@ from kit.http.ownership import Owners
 from sqlalchemy import insert
 from stage_engine.domain.figures.catalogue import BY_KEY
 from stage_engine.domain.figures.kinds import Group, rows_of
-from stage_engine.models import activity, activity_total, obligation
+from stage_engine.models.work import activity, activity_total, obligation
 from stage_engine.repository.figures.counting import CountingRepository
 from stage_engine.repository.figures.sampling import Ask
 

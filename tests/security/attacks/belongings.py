@@ -10,7 +10,7 @@ from crm_connector.repository.opportunities import OpportunityRepository
 from kit.contracts.events import Event, Record
 from kit.ids import uuid7
 from sqlalchemy import text
-from stage_engine.errors import PLURALS
+from stage_engine.errors.opportunities import PLURALS
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED
 from testing.service import ServiceUnderTest, eventually
 

@@ -156,7 +156,7 @@ def _is_choice(question: Question, key: str, literal: Literal) -> bool:
 
 
 def _outcomes(condition: Condition, questions: Questions, tries: Steps) -> frozenset[bool]:
-    """Whether the condition can hold and can fail; empty when that cannot be told."""
+    """Whether the condition can hold and can fail; empty when that is not known."""
     tests = list(leaves(condition))
     found: set[bool] = set()
     try:
@@ -208,7 +208,7 @@ def _selections(question: Question, literals: list[Scalar], tries: Steps) -> lis
     keys = {key for found in _named(question, literals, tries).values() for key in found}
     named = [choice for choice in question.choices if choice.key in keys]
     others = [choice for choice in question.choices if choice.key not in keys]
-    # One choice that no test names stands for all of them.
+    # One choice that no test names is tried for all of them.
     tried = [*named, *others[:1], *[choice for choice in others[1:] if choice.exclusive][:1]]
     together = [choice.key for choice in tried if not choice.exclusive]
     if len(together) > _MOST_TOGETHER:

@@ -47,7 +47,7 @@ def inspect_labels(labels: Sequence[str]) -> Iterator[Overlap | Hole | MixedUnit
         yield from _inspect([found for found in ranges if alike(found.unit, longest.unit)])
         return
     yield MixedUnits(*sorted((longest, other), key=true_ranges.index))
-    # What another unit covers is not known here, so a hole cannot be told.
+    # What another unit covers is not known here, so a hole cannot be found.
     for unit in dict.fromkeys(found.unit for found in true_ranges):
         same = [found for found in ranges if found.unit == unit]
         yield from (found for found in _inspect(same) if isinstance(found, Overlap))

@@ -1,5 +1,5 @@
-"""How much of an assessment the CRM's fields hold: one table for whoever writes a form or gives points, who is warned,
-and for what is written to the CRM, which is shortened to it."""
+"""How much of an assessment the CRM's fields hold: one table for those who write a form or give points, who are
+warned, and for what is written to the CRM, which is shortened to it."""
 
 from dataclasses import dataclass
 from decimal import Decimal

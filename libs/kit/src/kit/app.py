@@ -238,7 +238,7 @@ async def _finish(work: list[asyncio.Task[None]]) -> None:
 
 async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
     """Run a loop until `stop`, or until it ends by itself. One that fails starts again, also one that a client's own
-    cancellation ended: whoever cancels us is obeyed."""
+    cancellation ended: a cancellation of ours is obeyed."""
     failures, loop, own, asked = 0, asyncio.get_running_loop(), asyncio.current_task(), 0
     while not stop.is_set():
         began = loop.time()
@@ -247,7 +247,7 @@ async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]]
             return
         except (Exception, asyncio.CancelledError) as fault:
             # Not zero after a failure: the TaskGroup of Python 3.11 counts its own request to end and never takes it
-            # back. Only a further one is somebody's.
+            # back. Only a further one is of another task.
             asked, before = own.cancelling() if own else 0, asked
             if isinstance(fault, asyncio.CancelledError) and asked > before:
                 raise

@@ -27,7 +27,7 @@ PATIENCE = 6
 SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
 
-# Told how many seconds a process worked for whoever is at work here.
+# Called with how many seconds a process worked for the tenant at work here.
 worked: ContextVar[Callable[[float], None] | None] = ContextVar("worked", default=None)
 
 

@@ -63,7 +63,7 @@ class TenantNotConnected(ConflictProblem):
 
 
 class MappingInvalid(InvalidProblem):
-    """Some pairs of a mapping cannot stand."""
+    """Some pairs of a mapping contradict each other or the CRM."""
 
     code = "stage_mapping_invalid"
 
@@ -73,7 +73,7 @@ class MappingInvalid(InvalidProblem):
 
 
 class CrmNotReached(ConflictProblem):
-    """What only the CRM knows cannot be told now."""
+    """What only the CRM knows cannot be read now."""
 
     code = "crm_not_reached"
 

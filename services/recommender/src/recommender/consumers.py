@@ -1,52 +1,18 @@
 """Which events this service handles, and how."""
 
-from collections.abc import Sequence
-
-from kit.contracts.events import Received
-from kit.database.unit_of_work import UnitOfWork
 from kit.delivery.batch import Handlers
 from kit.delivery.people import PersonObserved, observe_people
 
 from recommender import messages as m
-from recommender.service import Learning
-
-
-async def keep_assessments(uow: UnitOfWork, events: Sequence[Received[m.AssessmentPublished]]) -> None:
-    await Learning(uow).keep_assessments([m.read_assessment(event) for event in events])
-
-
-async def keep_profiles(uow: UnitOfWork, events: Sequence[Received[m.ScoringProfilePublished]]) -> None:
-    await Learning(uow).keep_profiles([m.read_profile(event) for event in events], events[0])
-
-
-async def keep_pipelines(uow: UnitOfWork, events: Sequence[Received[m.PipelinePublished]]) -> None:
-    await Learning(uow).keep_pipelines([m.read_pipeline(event) for event in events], events[0])
-
-
-async def keep_observations(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
-    await Learning(uow).keep_observations([found for event in events if (found := m.read_observation(event))])
-
-
-async def keep_decisions(uow: UnitOfWork, events: Sequence[Received[m.StageDecided]]) -> None:
-    await Learning(uow).keep_decisions([found for event in events if (found := m.read_decision(event))])
-
-
-async def follow_stages(uow: UnitOfWork, events: Sequence[Received[m.StageChanged]]) -> None:
-    await Learning(uow).follow_stages([m.read_visit(e) for e in events], {e.message.opportunity_id: e for e in events})
-
-
-async def recommend_stages(uow: UnitOfWork, events: Sequence[Received[m.SubmissionScored]]) -> None:
-    causes = {event.message.score_id: event for event in events}
-    await Learning(uow).recommend_stages([m.read_score(event) for event in events], causes)
-
+from recommender.service import events
 
 HANDLERS: Handlers = {
-    m.AssessmentPublished: keep_assessments,
-    m.ScoringProfilePublished: keep_profiles,
-    m.PipelinePublished: keep_pipelines,
-    m.RecordObserved: keep_observations,
-    m.StageDecided: keep_decisions,
-    m.StageChanged: follow_stages,
-    m.SubmissionScored: recommend_stages,
+    m.AssessmentPublished: events.keep_assessments,
+    m.ScoringProfilePublished: events.keep_profiles,
+    m.PipelinePublished: events.keep_pipelines,
+    m.RecordObserved: events.keep_observations,
+    m.StageDecided: events.keep_decisions,
+    m.StageChanged: events.follow_stages,
+    m.SubmissionScored: events.recommend_stages,
     PersonObserved: observe_people,
 }

@@ -2,7 +2,10 @@
 assignments, partner feeds, and what figures are counted from."""
 
 from kit.schema.migrations import create_kit_tables, create_tables, let_relay_count
-from stage_engine.models import Base, action, activity, migration, mode_switching, opportunity, placement
+from stage_engine.models import Base
+from stage_engine.models.opportunities import opportunity, placement
+from stage_engine.models.pipelines import migration, mode_switching
+from stage_engine.models.work import action, activity
 
 revision = "0001"
 down_revision = None

@@ -7,7 +7,8 @@ from kit.database.waiting import Waiting
 
 from stage_engine import consumers
 from stage_engine.endpoints import ROUTERS
-from stage_engine.models import migration, mode_switching, opportunity
+from stage_engine.models.opportunities import opportunity
+from stage_engine.models.pipelines import migration, mode_switching
 from stage_engine.repository.modes import BREAKER_IS_OPEN
 from stage_engine.settings import Settings
 from stage_engine.tasks import (

@@ -7,7 +7,6 @@ import random
 from datetime import datetime
 from uuid import UUID
 
-from kit.delivery.batch import passes_by_itself
 from kit.delivery.pace import pause
 from kit.http.ownership import Owners
 from kit.ids import utc_now
@@ -20,6 +19,7 @@ from stage_engine.repository.timers import due_tenants
 from stage_engine.service.breaking import BreakerWatch, check
 from stage_engine.service.intake import Intake
 from stage_engine.service.migrating import MigrationStarted, carry_page, pass_over
+from stage_engine.service.narrowing import narrowing
 from stage_engine.service.placing import PipelinePublication
 from stage_engine.service.timing import PAGE, fire_page
 from stage_engine.service.viewing import Viewing
@@ -157,14 +157,14 @@ async def begin_some(runtime: Runtime, stop: asyncio.Event) -> None:
 
 async def _begin(runtime: Runtime, tenant_id: str, now: datetime) -> None:
     """A page, or only the first meeting where that fails. One that fails by itself is counted and not decided on."""
-    for size, decide in ((PAGE, True), (1, True), (1, False)):
-        try:
-            async with runtime.database.unit_of_work(tenant_id) as uow:
-                return await Intake(uow).begin_meetings(now, size, decide=decide)
-        except Exception as error:
-            if passes_by_itself(error) or not decide:
-                raise
-            log.exception("%d meetings of %s cannot be decided on", size, tenant_id)
+    await narrowing(
+        runtime.database,
+        tenant_id,
+        "a page of meetings that began",
+        lambda uow: Intake(uow).begin_meetings(now, PAGE),
+        lambda uow: Intake(uow).begin_meetings(now, 1),
+        lambda uow: Intake(uow).begin_meetings(now, 1, decide=False),
+    )
 
 
 async def watch_breakers(runtime: Runtime, stop: asyncio.Event) -> None:
@@ -217,17 +217,14 @@ async def place_some(runtime: Runtime, stop: asyncio.Event) -> bool:
 
 async def _place(runtime: Runtime, tenant_id: str) -> bool:
     """A page, or only its first record where that fails. One that fails by itself holds up none of the others."""
-    for size in (_PLACED_AT_ONCE, 1):
-        try:
-            async with runtime.database.unit_of_work(tenant_id) as uow:
-                return await Intake(uow).place_page(size)
-        except Exception as error:
-            if passes_by_itself(error):
-                raise
-            log.exception("%d unplaced records of %s cannot be looked at", size, tenant_id)
-    async with runtime.database.unit_of_work(tenant_id) as uow:
-        await Intake(uow).pass_over()
-    return True
+    return await narrowing(
+        runtime.database,
+        tenant_id,
+        "a page of unplaced records",
+        lambda uow: Intake(uow).place_page(_PLACED_AT_ONCE),
+        lambda uow: Intake(uow).place_page(1),
+        lambda uow: Intake(uow).pass_over(),
+    )
 
 
 async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:
@@ -248,15 +245,11 @@ async def carry_some(runtime: Runtime, stop: asyncio.Event) -> bool:
 
 async def _carry(runtime: Runtime, tenant_id: str, migration_id: UUID) -> bool:
     """A page, or only its first opportunity where that fails. One that fails by itself stays on its version."""
-    for alone in (False, True):
-        try:
-            async with runtime.database.unit_of_work(tenant_id) as uow:
-                return await carry_page(uow, migration_id, alone=alone)
-        except Exception as error:
-            if passes_by_itself(error):
-                raise
-            what = "an opportunity" if alone else "a page"
-            log.exception("%s of the migration %s of %s cannot be carried over", what, migration_id, tenant_id)
-    async with runtime.database.unit_of_work(tenant_id) as uow:
-        await pass_over(uow, migration_id)
-    return True
+    return await narrowing(
+        runtime.database,
+        tenant_id,
+        f"a page of the migration {migration_id}",
+        lambda uow: carry_page(uow, migration_id),
+        lambda uow: carry_page(uow, migration_id, alone=True),
+        lambda uow: pass_over(uow, migration_id),
+    )

@@ -26,7 +26,7 @@ _CACHED_MEMBERS = 500_000
 
 # Beside another one, a transaction would derive teams from managers that it does not see yet.
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('people of ' || :tenant_id, 0))")
-# Whoever reported to those before, and they themselves.
+# Those who reported to them before, and they themselves.
 _AFFECTED = text(
     "SELECT DISTINCT person_id FROM team WHERE tenant_id = :tenant_id AND manager_id = ANY(:changed)"
     " UNION SELECT unnest(CAST(:changed AS varchar[]))"

@@ -73,7 +73,7 @@ quarantined_event = Table(
     Index("quarantined_event_since", "quarantined_at", postgresql_where=QUARANTINE_HOLDS),
 )
 
-# A lead that ends by itself: whoever holds the row leads until it expires, or is renewed. See kit.relay.lease.
+# A lead that ends by itself: the holder of the row leads until it expires, or is renewed. See kit.relay.lease.
 lease = Table(
     "lease",
     metadata,

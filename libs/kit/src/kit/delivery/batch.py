@@ -98,7 +98,7 @@ class Batches:
         self.last_error = self.last_words = ""
         # Called between transactions, so that a long batch is not taken for a stuck one.
         self.beat: Callable[[], None] = lambda: None
-        # Told for how long a tenant's events had the event loop.
+        # Called with how long a tenant's events had the event loop.
         self.took: Callable[[str, float], None] = lambda _tenant_id, _seconds: None
 
     async def apply(self, records: Sequence[Raw]) -> list[Raw]:

@@ -190,7 +190,7 @@ def _principal(claims: dict[str, Any], settings: ServiceSettings) -> Principal:
     scopes = frozenset(scope for role in known for scope in SCOPES_OF[role])
     if settings.managers_see == "all" and "opportunities:read-team" in scopes:
         scopes |= {"opportunities:read-any"}
-    # By another claim it is nobody until it is matched: a name is never taken for the id of a user.
+    # By another claim it is no person until it is matched: a name is never taken for the id of a user.
     person_id = person_of(name if settings.person_claim_is == "crm_id" else "", subject)
     value = person_id if settings.person_claim_is == "crm_id" else name
     return Principal(tenant_id, subject, person_id, known, scopes, identity_digest(tenant_id, value) if name else "")

@@ -80,7 +80,7 @@ def body_rules(endpoint: Callable[..., Any]) -> BodyRules:
 
 
 def has_bad_escape(content: bytes) -> bool:
-    """Whether text in this JSON cannot be stored, for what its escapes stand for."""
+    """Whether text in this JSON cannot be stored, for what its escapes mean."""
     # Most bodies have no such escape, and looking for one is a hundred times faster than reading them all.
     return rb"\u" in content and _GOOD_TEXT.fullmatch(content) is None
 

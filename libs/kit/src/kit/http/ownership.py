@@ -4,7 +4,7 @@ a query.
 A caller with the scope `opportunities:read-any` sees all of the tenant. One with `opportunities:read-team` sees their
 own and those of all who report to them, directly or through others. Every other caller sees their own: those whose
 owner in the CRM they are. A person who has left the company owns nothing any more. An opportunity whose owner is not
-known is nobody's own. What a caller does not see is answered as if it did not exist.
+known belongs to no caller. What a caller does not see is answered as if it did not exist.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Texts of requests: of a shape that is told in words, and ids of records in one form."""
+"""Texts of requests: of a shape that refusals describe in words, and ids of records in one form."""
 
 import re
 from dataclasses import dataclass

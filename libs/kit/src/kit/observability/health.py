@@ -98,8 +98,8 @@ def in_words(error: BaseException) -> str:
     """What an error of a connection means. Never holds a password, a statement or its parameters."""
     if isinstance(error, DBAPIError):
         error = (error.orig and error.orig.__cause__) or error.orig or error
-    if told := getattr(error, "words", "") or _of_statement(error):
-        return told
+    if words := getattr(error, "words", "") or _of_statement(error):
+        return words
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):

@@ -43,7 +43,7 @@ async def metrics(request: Request) -> Response:
 
 @probes.get("/statusz", summary="One look for a person: readiness, lag, outbox, dead letters, last error")
 async def statusz(request: Request) -> dict[str, Any]:
-    """The same facts as the metrics, in words, of this process. The last error is told in full to who may read dead
+    """The same facts as the metrics, in words, of this process. The last error is shown in full to who may read dead
     letters."""
     runtime = request.app.state.runtime
     full = "authorization" in request.headers and admit(request).may("dead-letters:read")

@@ -45,7 +45,7 @@ _OF_AN_EVENT = {
     errors.PolicyViolationError: "policy_violated",
 }
 # The whole topic is refused. A partner's is given up until a person acts. A topic of ours is a fault of the deployment,
-# which whoever deploys corrects: its events wait in the outbox, in order.
+# which a new deployment corrects: its events wait in the outbox, in order.
 _OF_A_TOPIC = {
     TopicUnknown: "topic_unknown",
     errors.UnknownTopicOrPartitionError: "topic_unknown",

@@ -45,7 +45,7 @@ class Waiting:
 
 
 class HoldReason(StrEnum):
-    """Why a capture is held for a reviewer. That its definition does not count is told to the submitter, and goes
+    """Why a capture is held for a reviewer. That its definition does not count is said to the submitter, and goes
     before; the rest is not: it would say whether the opportunity exists."""
 
     NOT_OWNER = "not_owner"
@@ -65,7 +65,7 @@ HeldOutcome = Literal["accepted", "discarded"]
 
 
 def explained(reason: HoldReason, capture: Capture) -> str:
-    """A reason that is told to the submitter, in words."""
+    """A reason that is said to the submitter, in words."""
     key, version = capture.assessment_key, capture.assessment_version
     if reason is HoldReason.VERSION_UNKNOWN:
         return f"{key} has no published version {version}."

@@ -190,7 +190,7 @@ def fold(known: Known, change: CrmChange, sent: Mapping[str, object] | None) -> 
         facts = replace(facts, stage=before.stage)
     after = replace(known, facts=facts, deleted=False)
     if known.facts is None:
-        # A record that our own write made is as new to everybody as any other.
+        # A record that our own write made is as new to every service as any other.
         return Effect(after, ObservationKind.CREATED)
     if not is_other(known.facts, facts) or is_echo(change, sent):
         return Effect(after)

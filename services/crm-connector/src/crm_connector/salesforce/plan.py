@@ -214,7 +214,7 @@ async def made(rest: Rest, names: FieldMapping, object_types: Sequence[str], obj
 
 def _with_currencies(names: FieldMapping, fields: Mapping[str, Sequence[CrmField]]) -> FieldMapping:
     """The mapping, and the currency of each type where the org has one for each record: an amount means nothing without
-    it, whoever wrote the mapping."""
+    it, also where the mapping leaves it out."""
     many = [each for each, found in fields.items() if any(field.name == CURRENCY for field in found)]
     currencies = {f"{each}.{CURRENCY_FACT}": MappedField(CURRENCY, TEXT) for each in many}
     return FieldMapping({**currencies, **names.facts}, names.contact_roles)

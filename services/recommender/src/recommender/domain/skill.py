@@ -20,7 +20,7 @@ from recommender.domain.model import (
 
 
 class Model:
-    """Counts of past cases, and how well they would have told each of those cases."""
+    """Counts of past cases, and how well they would have foretold each of those cases."""
 
     def __init__(self, table: CountTable, priors: Priors = CHAMPION_0) -> None:
         self.table = table
@@ -43,7 +43,7 @@ class Model:
 
     def skill_bound(self, cell: Cell, stages: Sequence[str]) -> float:
         """The lower confidence bound of the skill in the cell's stage and assessment: by how much the Brier score is
-        better than that of the stage's base rate, each case told without itself."""
+        better than that of the stage's base rate, each case foretold without itself."""
         place = cell.pipeline_key, cell.stage_key, cell.assessment_key
         if place not in self._bounds:
             self._bounds[place] = self._skill_bound(place, stages)
@@ -70,8 +70,8 @@ class Model:
                 counts = {level: {stage: levels[level][stage] for stage in stages} for level in Level}
                 uniform = dict.fromkeys(stages, 1.0 / len(stages))
                 blind = smoothed(counts[Level.STAGE], uniform, self._priors.uniform_strength)
-                told = spread(counts, finest(counts, self._priors.support_floor), self._priors)
-                yield cases, brier(blind, label) - brier(told, label)
+                informed = spread(counts, finest(counts, self._priors.support_floor), self._priors)
+                yield cases, brier(blind, label) - brier(informed, label)
 
 
 def brier(probabilities: Mapping[str, float], outcome: str) -> float:

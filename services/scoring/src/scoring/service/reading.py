@@ -1,4 +1,4 @@
-"""Scores, for whoever sees their opportunities."""
+"""Scores, for those who see their opportunities."""
 
 from datetime import datetime
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""What a decision asks other services to do. The engine never calls out: it writes down what is asked for, and is told
+"""What a decision asks other services to do. The engine never calls out: it writes down what is asked for, and hears
 what became of it. What fails moves nothing back."""
 
 from collections.abc import Iterator, Mapping

@@ -9,7 +9,7 @@ ROLES = ("rep", "manager", "admin")
 @dataclass(frozen=True, slots=True)
 class Approvers:
     """Who may decide: people of these roles who see the subject, these people, all who report to those of `teams`, and
-    whoever the owner reports to, directly or through others."""
+    those the owner reports to, directly or through others."""
 
     roles: tuple[str, ...] = ()
     people: tuple[str, ...] = ()

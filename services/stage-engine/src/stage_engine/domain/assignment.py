@@ -18,7 +18,8 @@ from stage_engine.domain.cells import predicate
 from stage_engine.domain.facts import AMOUNT, CURRENCY, Facts
 from stage_engine.domain.grammar import parse
 from stage_engine.domain.literals import Known
-from stage_engine.domain.pipeline import Condition, DeclaredFact
+from stage_engine.domain.rules import DeclaredFact
+from stage_engine.domain.stages import Condition
 
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
@@ -227,8 +228,8 @@ def _of_pool(
     first = min(able, key=lambda each: _order(pool, each))
     waited = "had none yet" if first.last_at is None else f"had the last at {first.last_at:%Y-%m-%d %H:%M} UTC"
     why = waited if pool.turn is Turn.ROUND_ROBIN else f"has the fewest open, {first.load}"
-    told = f" ({', '.join(passed)})" if passed else ""
-    return first.person_id, f"{first.person_id} of {pool.key} {why}{told}"
+    left_out = f" ({', '.join(passed)})" if passed else ""
+    return first.person_id, f"{first.person_id} of {pool.key} {why}{left_out}"
 
 
 def _order(pool: Pool, worker: Worker) -> tuple[datetime, int, str]:

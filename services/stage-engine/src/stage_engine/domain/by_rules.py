@@ -17,7 +17,9 @@ from stage_engine.domain.lasting import has_lasted, not_yet
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
-from stage_engine.domain.pipeline import Pipeline, Rule, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.rules import Rule, RuleMode
 
 _acts = attrgetter("acts")
 # So many moves may lead to one another through the facts that subjects give each other.

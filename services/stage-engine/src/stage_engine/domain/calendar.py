@@ -54,7 +54,7 @@ DEFAULT = Calendar("UTC", tuple(Hours(weekday, 9 * 60, 17 * 60) for weekday in r
 
 
 def faults(calendar: Calendar) -> Iterator[str]:
-    """Why nobody could work by it."""
+    """Why no person could work by it."""
     if sum(each.closes - each.opens for each in calendar.hours) < _LEAST_MINUTES_OF_A_WEEK:
         yield "a week needs at least one working hour"
     last: Hours | None = None

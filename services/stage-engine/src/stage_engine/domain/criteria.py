@@ -10,7 +10,8 @@ from stage_engine.domain.facts import Facts
 from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.opportunity import Opportunity, Reached
 from stage_engine.domain.parsed import ParsedRule, Side, table_name
-from stage_engine.domain.pipeline import Category, Criterion, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Category, Criterion
 
 
 @dataclass(frozen=True, slots=True)

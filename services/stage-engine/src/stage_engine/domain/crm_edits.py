@@ -11,7 +11,8 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import Command, Observation
 from stage_engine.domain.move import IN_FLIGHT_LIMIT
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import CrmEditPolicy, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import CrmEditPolicy
 from stage_engine.domain.progress import forbidden_skip, lacking
 
 CRM_EDIT = "CRM_EDIT"

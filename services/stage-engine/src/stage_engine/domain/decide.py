@@ -84,10 +84,12 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime) -> Ruling:
     pipeline = rules.pipeline
     if isinstance(given, Migration):
-        ruling = carried_over(given, on_migration(opportunity, given, pipeline, now), pipeline)
+        ruling = on_migration(opportunity, given, pipeline, now)
+        ruling = carried_over(given, ruling, pipeline)
         return _timed(opportunity, given, ruling, pipeline, now)
     if isinstance(given, Reassignment):
-        ruling = with_pending(opportunity, on_reassignment(opportunity, given, pipeline, now), rules, now)
+        ruling = on_reassignment(opportunity, given, pipeline, now)
+        ruling = with_pending(opportunity, ruling, rules, now)
         ruling = with_actions(opportunity, ruling, pipeline, now, given.left)
         return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
@@ -97,9 +99,13 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     lapsed = override is not None and override.expires_at is not None and override.expires_at <= now
     if lapsed:
         opportunity = opportunity.changed(override=None)
-    handled = _handled(opportunity, given, rules, now, unblocked=lapsed)
-    handled = with_lasting(opportunity, with_tugs(opportunity, given, handled, pipeline, now), rules, now)
-    ruling = with_pending(opportunity, with_owner_of_crm(opportunity, given, handled), rules, now)
+    # Each step adds to the ruling of those before it: what stops the move comes before what the move asks for, and what
+    # is owed before the timers that say when.
+    ruling = _handled(opportunity, given, rules, now, unblocked=lapsed)
+    ruling = with_tugs(opportunity, given, ruling, pipeline, now)
+    ruling = with_lasting(opportunity, ruling, rules, now)
+    ruling = with_owner_of_crm(opportunity, given, ruling)
+    ruling = with_pending(opportunity, ruling, rules, now)
     ruling = with_actions(opportunity, ruling, pipeline, now)
     ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
@@ -107,7 +113,8 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
 
 def _timed(opportunity: Opportunity, given: Input, ruling: Ruling, pipeline: Pipeline, now: datetime) -> Ruling:
     """The ruling with what is owed and the timers as they are to run after it."""
-    return with_clocks(opportunity, with_obligations(opportunity, given, ruling, pipeline, now), pipeline, now)
+    ruling = with_obligations(opportunity, given, ruling, pipeline, now)
+    return with_clocks(opportunity, ruling, pipeline, now)
 
 
 def _handled(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetime, *, unblocked: bool) -> Ruling:

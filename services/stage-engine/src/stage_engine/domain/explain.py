@@ -13,7 +13,7 @@ from stage_engine.domain.facts import Facts, assessment_of
 from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
-from stage_engine.domain.pipeline import Rule
+from stage_engine.domain.rules import Rule
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5

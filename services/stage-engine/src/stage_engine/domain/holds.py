@@ -11,7 +11,8 @@ from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, LAST_TOUCH, OWNER, Fac
 from stage_engine.domain.lint_facts import fits
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import read_cell, read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 # Every opportunity has these, whatever a pipeline reads.
 ALWAYS_READ = frozenset({AMOUNT, CLOSE_DATE, OWNER})
@@ -28,7 +29,7 @@ class Staleness:
 
     @property
     def first(self) -> datetime | None:
-        """Whichever comes first."""
+        """The one that comes first."""
         return min((at for at in (self.rotting_at, self.stalled_at) if at is not None), default=None)
 
 

@@ -25,7 +25,9 @@ from stage_engine.domain.lint_overlap import overlap_findings
 from stage_engine.domain.lint_structure import structure_findings
 from stage_engine.domain.lint_timers import timer_findings
 from stage_engine.domain.parsed import read_cell
-from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import Rule, RuleMode
+from stage_engine.domain.stages import Category
 
 Reach = Mapping[str, ScoreReach]
 

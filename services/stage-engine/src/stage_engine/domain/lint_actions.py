@@ -9,7 +9,8 @@ from stage_engine.domain.actions import NAMES_OF_MOVE, Action, ActionKind, Named
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.facts import NAMES
 from stage_engine.domain.finding import LintFinding, error
-from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Category
 
 
 @dataclass(frozen=True, slots=True)

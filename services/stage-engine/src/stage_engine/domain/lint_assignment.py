@@ -7,7 +7,8 @@ from stage_engine.domain.assignment import AssignmentRules, Goal
 from stage_engine.domain.facts import AGES
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.lint_facts import CellCheck, condition_findings
-from stage_engine.domain.pipeline import Pipeline, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
 
 
 def assignment_findings(object_type: str, rules: AssignmentRules, engine_objects: CellCheck) -> list[LintFinding]:

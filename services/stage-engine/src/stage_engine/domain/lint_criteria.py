@@ -9,7 +9,8 @@ from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Cell
 from stage_engine.domain.lint_facts import CellCheck, condition_findings
 from stage_engine.domain.parsed import read_cell
-from stage_engine.domain.pipeline import Category, Condition, Criterion, Milestone, Need, Pipeline, Stage
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Category, Condition, Criterion, Milestone, Need, Stage
 
 # More required ones than this are filled in without a look.
 CRITERIA_LIMIT = 7

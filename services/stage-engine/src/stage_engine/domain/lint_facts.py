@@ -9,7 +9,8 @@ from stage_engine.domain.facts import NAME, NAMES, WORKED_OUT, assessment_of, ki
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.grammar import Among, Blank, Cell, CellError, Is, OneOf, Presence, Range, Scale, parse
 from stage_engine.domain.literals import DAY, FactType
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 # What the engine objects to in a cell; None when it accepts it.
 CellCheck = Callable[[str], str | None]

@@ -23,7 +23,7 @@ def gap_findings(pipeline: Pipeline, reach: Mapping[str, ScoreReach]) -> Iterato
     """Stretches of a number between rules of one stage in which none of them acts, and combinations that pass."""
     tables = rules_by_stage(pipeline)
     index = {rule.rule_id: i for i, rule in enumerate(pipeline.rules)}
-    told: set[str] = set()
+    reported: set[str] = set()
     for i, stage in enumerate(pipeline.stages):
         acting = [p for p in tables.get(stage.key, ()) if p.acts and p.possible]
         by_fact: dict[str, list[Cell]] = {}
@@ -36,8 +36,8 @@ def gap_findings(pipeline: Pipeline, reach: Mapping[str, ScoreReach]) -> Iterato
                 text = f"in {stage.key} no rule acts while {fact} is in {to_text(gap)}"
                 yield info("rules_leave_gap", f"/stages/{i}", text)
         for parsed in acting:
-            if parsed.rule.rule_id not in told:
-                told.add(parsed.rule.rule_id)
+            if parsed.rule.rule_id not in reported:
+                reported.add(parsed.rule.rule_id)
                 yield from _passing(f"/rules/{index[parsed.rule.rule_id]}/conditions", parsed, reach)
 
 

@@ -9,7 +9,8 @@ from stage_engine.domain.facts import LAST_TOUCH
 from stage_engine.domain.finding import LintFinding, error
 from stage_engine.domain.lint_facts import CellCheck, condition_findings
 from stage_engine.domain.obligations import is_touch
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 SHORTEST = timedelta(hours=1)
 _WEEK = timedelta(days=7)

@@ -9,7 +9,10 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, error, info, warning
 from stage_engine.domain.grammar import Cell, CellError
 from stage_engine.domain.parsed import read_cell, read_condition
-from stage_engine.domain.pipeline import Category, Pipeline, Rule, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.rules import Rule, RuleMode
+from stage_engine.domain.stages import Category
 
 
 def structure_findings(pipeline: Pipeline) -> Iterator[LintFinding]:

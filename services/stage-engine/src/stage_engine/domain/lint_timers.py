@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from stage_engine.domain.clocks import Starts, Timer, duration_of
 from stage_engine.domain.facts import AGES, assessment_of, milestone_of, timer_of
 from stage_engine.domain.finding import LintFinding, error, warning
-from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Category
 
 
 def timer_findings(pipeline: Pipeline) -> Iterator[LintFinding]:

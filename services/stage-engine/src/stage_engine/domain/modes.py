@@ -6,7 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 
 from stage_engine.domain.finding import LintFinding, warning
-from stage_engine.domain.pipeline import Pipeline, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import RuleMode
 
 
 class Switch(StrEnum):

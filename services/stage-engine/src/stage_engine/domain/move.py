@@ -5,7 +5,8 @@ from datetime import datetime
 
 from stage_engine.domain.decision import Cause, TakenBack, Transition, TransitionKind
 from stage_engine.domain.opportunity import Opportunity, Override, Retracted
-from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Category
 
 # Writes to the CRM still unconfirmed that are remembered, so that their echo does not pass for a person's edit.
 IN_FLIGHT_LIMIT = 8

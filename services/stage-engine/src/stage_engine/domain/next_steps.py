@@ -12,7 +12,8 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way
 from stage_engine.domain.owed import OwedState
-from stage_engine.domain.pipeline import Need, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Need
 
 
 class StepKind(StrEnum):

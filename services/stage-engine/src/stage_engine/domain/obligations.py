@@ -17,7 +17,8 @@ from stage_engine.domain.known_facts import facts_in_force
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed, OwedState, Owing, Touch
 from stage_engine.domain.parsed import read_condition
-from stage_engine.domain.pipeline import Condition, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Condition
 
 # The newest, and the one before.
 _KEPT = 2
@@ -216,11 +217,11 @@ def _met(
     known = facts_in_force(after, pipeline, now).get(fact)
     if not condition.holds(known):
         return series
-    told, by = after.facts.get(fact), given.actor or after.owner_id
-    if told is not None and isinstance(told.value, datetime):
-        return replace(series, owed=tuple(_met_at(each, told.value, by, "") for each in series.owed))
+    said, by = after.facts.get(fact), given.actor or after.owner_id
+    if said is not None and isinstance(said.value, datetime):
+        return replace(series, owed=tuple(_met_at(each, said.value, by, "") for each in series.owed))
     # What holds already when one is made meets it at once.
-    seen = now if told is None else min(now, told.observed_at)
+    seen = now if said is None else min(now, said.observed_at)
     return replace(series, owed=tuple(_met_at(each, max(each.made_at, seen), by, "") for each in series.owed))
 
 

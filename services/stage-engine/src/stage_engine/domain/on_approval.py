@@ -48,7 +48,7 @@ def on_approval(opportunity: Opportunity, given: ApprovalAnswer, rules: Ruleset,
 
 def _withdrawn(opportunity: Opportunity, request: ApprovalRequest, given: ApprovalAnswer) -> Ruling:
     if not request.is_of_person or request.asked_by != given.actor:
-        asker = request.asked_by if request.is_of_person else f"nobody: the rule {request.rule_id} asks for it"
+        asker = request.asked_by if request.is_of_person else f"no person: the rule {request.rule_id} asks for it"
         text = f"only the person who asked for the move takes it back, and that is {asker}"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.NOT_APPROVER, "answer.actor", None, text),))
     after, end = ended(opportunity, ApprovalState.WITHDRAWN, given.actor, given.reason)

@@ -11,8 +11,8 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
-from stage_engine.domain.pipeline import Category
 from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
+from stage_engine.domain.stages import Category
 from stage_engine.domain.taking import taken
 from stage_engine.domain.tugs import why_quarantined
 

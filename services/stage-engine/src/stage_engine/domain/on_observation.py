@@ -13,7 +13,8 @@ from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.on_first_sight import on_first_sight
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
-from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import OtherPipelinePolicy, SkipPolicy
 from stage_engine.domain.taking import taken
 from stage_engine.domain.tugs import contested
 
@@ -147,8 +148,8 @@ def _reconciled(
 
 
 def _still_shows_the_base(before: Opportunity, given: Observation) -> bool:
-    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name stands
-    for in this version says nothing."""
+    """Whether the CRM shows what it did before a migration whose write is on its way: the stage that its name means
+    in this version says nothing."""
     waits = before.in_flight and not before.quarantined and not before.deleted
     migrated = before.base_version != before.pipeline_version
     expected = given.occasion is not Occasion.CONFLICT and given.stage_key != before.stage_key

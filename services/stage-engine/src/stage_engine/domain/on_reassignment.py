@@ -8,7 +8,8 @@ from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling, T
 from stage_engine.domain.holds import waiting_on
 from stage_engine.domain.inputs import Reassignment
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import OtherPipelinePolicy, Pipeline
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import OtherPipelinePolicy
 from stage_engine.domain.taking import taken
 
 REASON = "OTHER_PIPELINE"

@@ -9,7 +9,7 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.facts import score_fact
 from stage_engine.domain.move import Move, moved
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import VoidedEvidencePolicy
+from stage_engine.domain.policies import VoidedEvidencePolicy
 from stage_engine.domain.requests import VoidRequest
 
 REASON = "EVIDENCE_VOIDED"

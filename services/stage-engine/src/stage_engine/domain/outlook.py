@@ -9,7 +9,7 @@ from stage_engine.domain.explain import near_misses_of, reasons_of
 from stage_engine.domain.known_facts import facts_of
 from stage_engine.domain.lasting import not_yet
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import RuleMode
+from stage_engine.domain.rules import RuleMode
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,9 @@ from stage_engine.domain.cells import measure, predicate
 from stage_engine.domain.facts import AGES, assessment_of
 from stage_engine.domain.grammar import Among, Blank, Cell, OneOf, Range, Scale, parse
 from stage_engine.domain.literals import FactType, Known
-from stage_engine.domain.pipeline import Category, Condition, Milestone, Need, Pipeline, Rule, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import Rule, RuleMode
+from stage_engine.domain.stages import Category, Condition, Milestone, Need
 
 
 class Kind(IntEnum):

@@ -3,10 +3,8 @@
 from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from stage_engine.domain.actions import Action
-from stage_engine.domain.approval import Approval
 from stage_engine.domain.breaker import Breaker
 from stage_engine.domain.calendar import DEFAULT, Calendar
 from stage_engine.domain.clocks import Obligation, Timer
@@ -22,177 +20,12 @@ from stage_engine.domain.facts import (
     timer_of,
 )
 from stage_engine.domain.literals import FactType
+from stage_engine.domain.policies import CrmEditPolicy, OtherPipelinePolicy, SkipPolicy, VoidedEvidencePolicy
+from stage_engine.domain.rules import DeclaredFact, Rule
+from stage_engine.domain.stages import FORECAST, Category, Condition, Criterion, ForecastCategory, Milestone, Stage
 
 # What most subjects are.
 OPPORTUNITY = "opportunity"
-
-
-class Category(StrEnum):
-    """What a stage means for the outcome; abandoned is the walk-away."""
-
-    OPEN = "open"
-    WON = "won"
-    LOST = "lost"
-    ABANDONED = "abandoned"
-
-
-class ForecastCategory(StrEnum):
-    """How far a stage is counted on when the close of a period is foretold."""
-
-    PIPELINE = "pipeline"
-    BEST_CASE = "best_case"
-    COMMIT = "commit"
-    OMITTED = "omitted"
-    CLOSED = "closed"
-
-
-_FORECAST = {
-    Category.OPEN: ForecastCategory.PIPELINE,
-    Category.WON: ForecastCategory.CLOSED,
-    Category.LOST: ForecastCategory.OMITTED,
-    Category.ABANDONED: ForecastCategory.OMITTED,
-}
-
-
-class RuleMode(StrEnum):
-    """How far a rule may go: unread, recorded, asking a person, acting."""
-
-    OFF = "off"
-    SHADOW = "shadow"
-    PROPOSE = "propose"
-    AUTO = "auto"
-
-
-class SkipPolicy(StrEnum):
-    """Whether open stages may be passed over. An override and a person's edit in the CRM may in any case."""
-
-    FORBID = "forbid"
-    IF_GUARDS_HOLD = "if_guards_hold"
-
-
-class CrmEditPolicy(StrEnum):
-    """What becomes of a person's edit of the stage in the CRM: it counts and is remembered as an override; it counts if
-    it lacks nothing and is undone otherwise; it counts and what it lacks is named with the way back; it is undone."""
-
-    ADOPT_AS_OVERRIDE = "adopt_as_override"
-    VALIDATE_THEN_ADOPT = "validate_then_adopt"
-    PROPOSE_BACK = "propose_back"
-    REVERT = "revert"
-
-
-class OtherPipelinePolicy(StrEnum):
-    """What becomes of a subject to which another pipeline applies that says no place for its stage."""
-
-    STAY = "stay"
-    QUARANTINE = "quarantine"
-
-
-class VoidedEvidencePolicy(StrEnum):
-    """What becomes of a stage that rested on evidence which a person has voided: it stays, and the decision says that
-    it is no longer supported; it goes back to the last stage that the rest supports."""
-
-    KEEP = "keep"
-    REGRESS = "regress"
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """A fact such as `prospecting.score` and the cell it has to meet."""
-
-    fact: str
-    cell: str
-
-
-class Need(StrEnum):
-    """Whether a criterion holds a move back, or only advises."""
-
-    REQUIRED = "required"
-    ADVISORY = "advisory"
-
-
-@dataclass(frozen=True, slots=True)
-class Criterion:
-    """A named demand of a stage: met once every condition holds on the evidence and facts in force. `supplied_by` names
-    the question or the field of the CRM that answers it."""
-
-    key: str
-    name: str
-    conditions: tuple[Condition, ...]
-    need: Need = Need.REQUIRED
-    help: str = ""
-    playbook_url: str = ""
-    supplied_by: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Milestone:
-    """Something that is remembered once it was reached in its stage. Rules read it as `milestones.<key>`: true or
-    false, or of a repeatable one how often."""
-
-    key: str
-    name: str
-    conditions: tuple[Condition, ...]
-    repeatable: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """A step of the sale. Evidence from `assessment_keys` counts while an opportunity is here. `entry` is asked of what
-    comes, `exit` of what goes on. An opportunity rots after `expected_days` of business, and stalls after
-    `stalled_after_days` without a sign of life."""
-
-    key: str
-    name: str
-    category: Category
-    assessment_keys: tuple[str, ...] = ()
-    description: str = ""
-    entry: tuple[Criterion, ...] = ()
-    exit: tuple[Criterion, ...] = ()
-    milestones: tuple[Milestone, ...] = ()
-    timers: tuple[Timer, ...] = ()
-    expected_days: int | None = None
-    stalled_after_days: int | None = None
-    # None: by its category. The probability of a win is in percent, as people state it.
-    forecast: ForecastCategory | None = None
-    win_probability: int | None = None
-    # What is asked for when a subject comes, goes, or is closed from here.
-    on_entry: tuple[Action, ...] = ()
-    on_exit: tuple[Action, ...] = ()
-    on_close: tuple[Action, ...] = ()
-    # Asked of what comes here, but for a way back.
-    approval: Approval | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class DeclaredFact:
-    """A fact that is not built in: a field that the tenant's mapping supplies, or that a program reports. `sources` may
-    write it, the first before the others; any source may where none is named. `unit` is that of its numbers."""
-
-    name: str
-    type: FactType
-    sources: tuple[str, ...] = ()
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Moves an opportunity to `to_stage` once every condition holds. `from_stage` None: from any open stage.
-    A smaller priority goes first; `reason_code` is what its moves give as reason. `back` says that it leads to an
-    earlier stage on purpose, and `lasting` for how long, such as `3d`, its conditions must have held by then."""
-
-    rule_id: str
-    from_stage: str | None
-    to_stage: str
-    conditions: tuple[Condition, ...]
-    mode: RuleMode = RuleMode.PROPOSE
-    priority: int = 0
-    reason_code: str = ""
-    back: bool = False
-    lasting: str = ""
-    # What its moves ask for.
-    actions: tuple[Action, ...] = ()
-    # Asked of this step in place of what its target asks, whoever makes it.
-    approval: Approval | None = None
 
 
 @dataclass(frozen=True)
@@ -290,8 +123,8 @@ class Pipeline:
         reads |= {condition.fact for condition in self.applies_when}
         object.__setattr__(self, "owner_fact", f"{self.object_type}.owner_id")
         object.__setattr__(self, "_milestones", {m.key: m for s in self.stages for m in s.milestones})
-        told = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
-        object.__setattr__(self, "milestone_facts", tuple(each for each in told if each[0] in reads))
+        named = ((f"milestones.{key}", milestone) for key, milestone in self._milestones.items())
+        object.__setattr__(self, "milestone_facts", tuple(each for each in named if each[0] in reads))
         keys = dict.fromkeys(key for stage in self.stages for key in stage.assessment_keys)
         object.__setattr__(self, "assessment_keys", tuple(keys))
         self._set_actions()
@@ -402,7 +235,7 @@ class Pipeline:
     def forecast_of(self, key: str) -> ForecastCategory:
         """How far the stage is counted on: as it says, or by its category."""
         stage = self._by_key[key]
-        return stage.forecast or _FORECAST[stage.category]
+        return stage.forecast or FORECAST[stage.category]
 
     def first_stage(self) -> str:
         """Where an opportunity starts that has proved nothing."""

@@ -8,7 +8,8 @@ from stage_engine.domain.criteria import gate
 from stage_engine.domain.decision import Code, Reason
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import Category, SkipPolicy
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.stages import Category
 
 
 def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime) -> tuple[Reason, ...]:

@@ -11,7 +11,8 @@ from stage_engine.domain.inputs import Migration
 from stage_engine.domain.on_proposal import proposed, without
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, Proposal, ProposalState
-from stage_engine.domain.pipeline import Pipeline, RuleMode
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import RuleMode
 from stage_engine.domain.versions import Plan
 
 APPROVAL = "@approval"

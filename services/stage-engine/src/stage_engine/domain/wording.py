@@ -7,7 +7,9 @@ from typing import Any
 
 from stage_engine.domain.actions import Action, ActionField
 from stage_engine.domain.clocks import Obligation, Timer
-from stage_engine.domain.pipeline import Condition, Criterion, DeclaredFact, Milestone, Pipeline, Rule, Stage
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.rules import DeclaredFact, Rule
+from stage_engine.domain.stages import Condition, Criterion, Milestone, Stage
 
 # What belongs to a stage or a pipeline by a key or name of its own.
 Member = Criterion | Milestone | DeclaredFact | Action | Timer

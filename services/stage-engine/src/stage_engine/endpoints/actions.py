@@ -11,8 +11,8 @@ from kit.http.web import Uow, router
 
 from stage_engine.domain.actions import ActionKind, ActionState
 from stage_engine.endpoints.opportunities import SubjectId
-from stage_engine.errors import PLURALS
-from stage_engine.records import ActionRecord
+from stage_engine.errors.opportunities import PLURALS
+from stage_engine.records.work import ActionRecord
 from stage_engine.schemas.actions import ActionOut, NextSteps, SettlementBody, StepOut
 from stage_engine.service.settling import Settling
 from stage_engine.service.viewing import Viewing

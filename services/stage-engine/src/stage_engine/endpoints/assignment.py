@@ -14,7 +14,7 @@ from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.endpoints.opportunities import SubjectId, shown_decision
 from stage_engine.endpoints.pipelines import findings_out
 from stage_engine.engine import cell_fault
-from stage_engine.errors import PLURALS
+from stage_engine.errors.opportunities import PLURALS
 from stage_engine.schemas import assignment as schemas
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.service.assignment_rules import RulesOfAssignment

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from stage_engine.domain.figures.catalogue import FIGURES, LEFT_OUT, Figure
 from stage_engine.domain.figures.kinds import Group
 from stage_engine.domain.pipeline import OPPORTUNITY
-from stage_engine.errors import GroupByMissing
+from stage_engine.errors.figures import GroupByMissing
 from stage_engine.repository.figures.counting import Case
 from stage_engine.schemas import figures as schemas
 from stage_engine.schemas.moments import Moment

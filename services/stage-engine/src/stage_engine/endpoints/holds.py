@@ -6,7 +6,7 @@ from kit.http.etag import IfMatch, etag
 from kit.http.web import Uow, router
 
 from stage_engine.endpoints.opportunities import SubjectId, shown_decision
-from stage_engine.errors import PLURALS
+from stage_engine.errors.opportunities import PLURALS
 from stage_engine.schemas.holds import HoldBody, ResumeBody
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.service.deciding import Decided

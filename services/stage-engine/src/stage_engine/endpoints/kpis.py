@@ -13,8 +13,9 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.conversion import NOTHING, Estimate
-from stage_engine.domain.pipeline import OPPORTUNITY, Category, Stage
-from stage_engine.records import OwnerTotal, StageTotal
+from stage_engine.domain.pipeline import OPPORTUNITY
+from stage_engine.domain.stages import Category, Stage
+from stage_engine.records.figures import OwnerTotal, StageTotal
 from stage_engine.schemas import kpis as schemas
 from stage_engine.schemas import unplaced as shown
 from stage_engine.schemas.moments import Moment

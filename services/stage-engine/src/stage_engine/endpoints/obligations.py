@@ -14,8 +14,9 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.owed import OwedState
-from stage_engine.errors import ZoneUnknown
-from stage_engine.records import LeadTime, ObligationRecord
+from stage_engine.errors.work import ZoneUnknown
+from stage_engine.records.figures import LeadTime
+from stage_engine.records.work import ObligationRecord
 from stage_engine.repository.obligations import Period, Wanted, Window
 from stage_engine.schemas import obligations as schemas
 from stage_engine.schemas.moments import Moment

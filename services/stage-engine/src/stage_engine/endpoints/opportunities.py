@@ -1,12 +1,12 @@
 """Subjects over HTTP, opportunities first: what is claimed, earned and missing; commands; decisions and their replay;
 changes."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.ownership import Owners
@@ -24,8 +24,8 @@ from stage_engine.domain.outlook import Way
 from stage_engine.domain.pending import Proposal
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity
 from stage_engine.domain.tugs import contested
-from stage_engine.errors import PLURALS
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord
+from stage_engine.errors.opportunities import PLURALS
+from stage_engine.records.opportunities import ChangeRecord, DecisionRecord, OpportunityRecord
 from stage_engine.schemas import opportunities as schemas
 from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
@@ -39,33 +39,37 @@ from stage_engine.service.viewing import OpportunityView, Viewing, Wanted
 SubjectId = Annotated[RecordId, Path(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
 
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which subjects a list shows."""
+
+    stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None
+    to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False
+    quarantined: Annotated[bool, Query(description="only those that are quarantined")] = False
+    elsewhere: Annotated[bool, Query(description="only those to which another pipeline applies")] = False
+    on_hold: Annotated[bool, Query(description="only those that are put off")] = False
+    stalled: Annotated[bool, Query(description="only those too long in their stage or without a touch")] = False
+
+    def of(self, object_type: str) -> Wanted:
+        """The same of one type of subject; which of them are stalled is asked apart."""
+        return Wanted(object_type, self.stage, self.to_confirm, self.quarantined, self.elsewhere, self.on_hold)
+
+
+Filtered = Annotated[Filters, Depends()]
+
+
 def subjects(object_type: str, plural: str) -> APIRouter:
     """The operations on the subjects of one type: the same for every type."""
     api = router(plural)
 
     @api.get(f"/{plural}", name=f"list_{plural}", dependencies=[requires("opportunities:read")])
     async def list_subjects(
-        uow: Uow,
-        caller: Caller,
-        paging: Paging,
-        stage: Annotated[str | None, Query(max_length=64, description="claimed stage", examples=["demo"])] = None,
-        to_confirm: Annotated[bool, Query(description="only those whose earned stage a person has to confirm")] = False,
-        quarantined: Annotated[bool, Query(description="only those that are quarantined")] = False,
-        elsewhere: Annotated[bool, Query(description="only those to which another pipeline applies")] = False,
-        on_hold: Annotated[bool, Query(description="only those that are put off")] = False,
-        stalled: Annotated[bool, Query(description="only those too long in their stage or without a touch")] = False,
+        uow: Uow, caller: Caller, filters: Filtered, paging: Paging
     ) -> Page[schemas.OpportunitySummary]:
         """By id, stalled ones by how long they are; a rep sees their own."""
-        wanted = Wanted(
-            object_type,
-            stage,
-            to_confirm=to_confirm,
-            quarantined=quarantined,
-            elsewhere=elsewhere,
-            on_hold=on_hold,
-        )
+        wanted = filters.of(object_type)
         viewing = Viewing(uow, Owners.seen_by(caller))
-        if stalled:
+        if filters.stalled:
             longest = await viewing.stalled(wanted, paging.after(datetime, str), paging.limit + 1)
             return paging.page(longest, lambda record: [record.stalled_at, record.opportunity_id], _summary)
         found = await viewing.opportunities(wanted, paging.after(str) or "", paging.limit + 1)

@@ -7,7 +7,7 @@ from kit.http.auth import Caller, requires
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 
-from stage_engine.records import FeedRecord
+from stage_engine.records.partner_feeds import FeedRecord
 from stage_engine.schemas.partner_feeds import NewPartnerFeed, PartnerFeedOut, PartnerKey
 from stage_engine.service.partner_feeds import PartnerFeeds
 

@@ -12,7 +12,7 @@ from kit.http.web import Uow, router
 from stage_engine.domain.pending import ApprovalState, ProposalState
 from stage_engine.domain.requests import Answer
 from stage_engine.endpoints.opportunities import shown_decision
-from stage_engine.records import ApprovalRecord, ProposalRecord
+from stage_engine.records.pending import ApprovalRecord, ProposalRecord
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.schemas.pending import (
     ApprovalOut,

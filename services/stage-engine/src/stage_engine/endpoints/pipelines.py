@@ -12,7 +12,7 @@ from kit.http.web import ManyUows, Uow, router
 
 from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
-from stage_engine.records import PipelineRecord, PipelineSummary, VersionRecord
+from stage_engine.records.pipelines import PipelineRecord, PipelineSummary, VersionRecord
 from stage_engine.schemas import pipelines as schemas
 from stage_engine.service.authoring import Authoring, template
 from stage_engine.templates import templates

@@ -14,7 +14,7 @@ router = router("versions")
 
 @router.post("/releases", status_code=201, dependencies=[requires("pipelines:write")])
 async def release(body: Release, uow: Uow, caller: Caller, response: Response) -> PublishedOut:
-    """Publish a pipeline together with versions of assessments and their points: whoever reads sees the old ones or the
+    """Publish a pipeline together with versions of assessments and their points: readers see the old ones or the
     new ones, never some of each. 409 with all that is missing; otherwise refused as a publication is."""
     plan = body.migrate.plan() if body.migrate else None
     published = await Releases(uow, caller).release(

@@ -10,7 +10,7 @@ from kit.http.web import Uow, router
 
 from stage_engine.endpoints.holds import reply
 from stage_engine.endpoints.opportunities import SubjectId
-from stage_engine.errors import PLURALS
+from stage_engine.errors.opportunities import PLURALS
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.schemas.reversals import ReleaseBody, ReopenBody, VoidBody
 from stage_engine.service.reversing import Reversing

@@ -9,7 +9,7 @@ from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
 
 from stage_engine.domain.choosing import NotPlaced
-from stage_engine.records import UnplacedRecord
+from stage_engine.records.opportunities import UnplacedRecord
 from stage_engine.schemas import unplaced as schemas
 from stage_engine.service.viewing import Viewing
 

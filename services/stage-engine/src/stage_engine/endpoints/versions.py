@@ -13,7 +13,7 @@ from pydantic import Field
 from stage_engine.domain.document import from_document
 from stage_engine.domain.wording import differences
 from stage_engine.endpoints.pipelines import Key, findings_out, version_out
-from stage_engine.records import MigrationRecord, VersionSummary
+from stage_engine.records.pipelines import MigrationRecord, VersionSummary
 from stage_engine.schemas import versions as schemas
 from stage_engine.service.authoring import Authoring, Published
 from stage_engine.service.migrating import Migrating

@@ -5,7 +5,10 @@ from datetime import datetime
 
 from stagecraft.stage.v1 import pipeline_published_pb2 as pb
 
-from stage_engine.domain.pipeline import Criterion, Need, Pipeline, RuleMode, SkipPolicy
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.policies import SkipPolicy
+from stage_engine.domain.rules import RuleMode
+from stage_engine.domain.stages import Criterion, Need
 from stage_engine.messages.telling import CATEGORIES
 
 _MODES = {

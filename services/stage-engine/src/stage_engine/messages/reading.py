@@ -29,7 +29,8 @@ from stage_engine.domain.facts import ACCOUNT, ACCOUNT_TYPE, CRM, CURRENCY, Fact
 from stage_engine.domain.inputs import MappedStage, Observation, Occasion, RequestedMove, Submission, SuppliedFact
 from stage_engine.domain.literals import Literal, exact_number
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite
-from stage_engine.records import InstallRefusal, ReachRecord, SettledAction
+from stage_engine.records.pipelines import InstallRefusal, ReachRecord
+from stage_engine.records.work import SettledAction
 
 # Unanswered questions that a decision names: the first ones are where to go on.
 NAMED_LIMIT = 20

@@ -32,7 +32,7 @@ from stage_engine.domain.inputs import (
 )
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
-from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.requests import (
     ApprovalAnswer,
     HoldRequest,
@@ -41,7 +41,8 @@ from stage_engine.domain.requests import (
     ResumeRequest,
     VoidRequest,
 )
-from stage_engine.records import ActionRecord
+from stage_engine.domain.stages import Category
+from stage_engine.records.work import ActionRecord
 
 _OUTCOMES = {
     Outcome.ACCEPTED: decided.OUTCOME_ACCEPTED,

@@ -11,8 +11,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.actions import ActionState
-from stage_engine.models import action, opportunity
-from stage_engine.records import ActionRecord, SettledAction
+from stage_engine.models.opportunities import opportunity
+from stage_engine.models.work import action
+from stage_engine.records.work import ActionRecord, SettledAction
 
 _ACTION = columns(action, ActionRecord)
 

@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from stage_engine.domain.activities import Activity, Change, Key, Total
-from stage_engine.models import activity, activity_total
+from stage_engine.models.work import activity, activity_total
 
 _REPLACE = bulk.replace(
     activity, *(name for name in bulk.column_names(Activity) if name not in ("subject_id", "activity_id"))

@@ -14,8 +14,9 @@ from sqlalchemy import Select, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.assignment import AssignmentRules
-from stage_engine.models import assignment, assignment_rules, decision, opportunity
-from stage_engine.records import AssignmentRecord, AssignmentRulesRecord, FirstSeen, WorkerRecord
+from stage_engine.models.opportunities import decision, opportunity
+from stage_engine.models.work import assignment, assignment_rules
+from stage_engine.records.work import AssignmentRecord, AssignmentRulesRecord, FirstSeen, WorkerRecord
 
 _RULES = TypeAdapter(AssignmentRules)
 # The load is counted in an index of what is open; the last turn is the end of another.

@@ -10,8 +10,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.calendar import Calendar
-from stage_engine.models import calendar
-from stage_engine.records import CalendarRecord, OwnersCalendar
+from stage_engine.models.work import calendar
+from stage_engine.records.work import CalendarRecord, OwnersCalendar
 
 _CALENDAR = TypeAdapter(Calendar)
 # A person's own go first, then those of the nearest team, then those of all.

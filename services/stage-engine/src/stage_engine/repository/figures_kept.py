@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.figures.standings import Evaluation, Standing
 from stage_engine.domain.figures.visits import Visit
-from stage_engine.models import evaluation, standing, visit
+from stage_engine.models.figures import evaluation, standing, visit
 
 _REPLACE_VISIT = bulk.replace(visit, *(n for n in bulk.column_names(Visit) if n not in ("opportunity_id", "revision")))
 _END_STANDING = bulk.replace(standing, "until")

@@ -9,8 +9,8 @@ from sqlalchemy import case, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.conversion import End, Watched
-from stage_engine.models import opportunity, transition
-from stage_engine.records import OwnerTotal, StageTotal
+from stage_engine.models.opportunities import opportunity, transition
+from stage_engine.records.figures import OwnerTotal, StageTotal
 
 _VALUE = func.coalesce(func.sum(opportunity.c.amount), 0)
 _AHEAD = opportunity.c.stage_rank > opportunity.c.earned_rank

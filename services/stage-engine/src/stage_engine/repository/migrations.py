@@ -8,8 +8,10 @@ from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.versions import Held
-from stage_engine.models import decision, migration, opportunity
-from stage_engine.records import MigrationRecord, OpportunityState
+from stage_engine.models.opportunities import decision, opportunity
+from stage_engine.models.pipelines import migration
+from stage_engine.records.opportunities import OpportunityState
+from stage_engine.records.pipelines import MigrationRecord
 
 _MIGRATION = columns(migration, MigrationRecord)
 # Open, or not yet in any stage.

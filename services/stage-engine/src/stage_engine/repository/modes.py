@@ -10,7 +10,8 @@ from sqlalchemy import func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.modes import Switching
-from stage_engine.models import mode_switching, pipeline, transition
+from stage_engine.models.opportunities import transition
+from stage_engine.models.pipelines import mode_switching, pipeline
 
 # Of the history: the newest word on the breaker of a pipeline, where that is open.
 BREAKER_IS_OPEN = """

@@ -14,8 +14,9 @@ from sqlalchemy import ColumnElement, Select, Text, cast, func, literal_column, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.owed import OwedState
-from stage_engine.models import obligation
-from stage_engine.records import LeadTime, ObligationRecord, OwedTotal
+from stage_engine.models.work import obligation
+from stage_engine.records.figures import LeadTime, OwedTotal
+from stage_engine.records.work import ObligationRecord
 
 _COLUMNS = columns(obligation, ObligationRecord)
 _KEY = ("opportunity_id", "key", "made_at")

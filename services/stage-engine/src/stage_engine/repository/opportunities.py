@@ -5,8 +5,8 @@ from collections.abc import Collection, Sequence
 from kit.database import bulk
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import decision, opportunity, transition
-from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.models.opportunities import decision, opportunity, transition
+from stage_engine.records.opportunities import DecisionRecord, OpportunityRecord, TransitionRecord
 from stage_engine.repository.locks import lock
 
 _STATES = """

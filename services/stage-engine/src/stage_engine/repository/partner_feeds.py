@@ -5,8 +5,8 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import partner_feed
-from stage_engine.records import FeedRecord
+from stage_engine.models.partner_feeds import partner_feed
+from stage_engine.records.partner_feeds import FeedRecord
 
 _FEED = columns(partner_feed, FeedRecord)
 

@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Select, delete, false, func, or_, select, 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.pending import ApprovalState
-from stage_engine.models import approval, approver, proposal
-from stage_engine.records import ApprovalRecord, ApproverRecord, ProposalRecord, ProposalTotal
+from stage_engine.models.pending import approval, approver, proposal
+from stage_engine.records.pending import ApprovalRecord, ApproverRecord, ProposalRecord, ProposalTotal
 
 _APPROVAL = columns(approval, ApprovalRecord)
 _PROPOSAL = columns(proposal, ProposalRecord)

@@ -12,8 +12,9 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import install_refusal, opportunity, pipeline, pipeline_version, score_reach
-from stage_engine.records import (
+from stage_engine.models.opportunities import opportunity
+from stage_engine.models.pipelines import install_refusal, pipeline, pipeline_version, score_reach
+from stage_engine.records.pipelines import (
     InstallRefusal,
     Newest,
     PipelineRecord,

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from kit.database.rows import records
 from kit.http.ownership import Owners
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import OF_ACCOUNT
-from stage_engine.records import AccountGroup, OpenAmount
+from stage_engine.models.opportunities import OF_ACCOUNT
+from stage_engine.records.figures import AccountGroup, OpenAmount
 
 By = Literal["type", "stage", "owner"]
 _COLUMNS: Mapping[By, str] = {"type": "account_type", "stage": "stage_key", "owner": "owner_id"}
@@ -69,19 +69,20 @@ class PortfolioRepository:
 
     async def groups(self, wanted: PortfolioWanted, owners: Owners, now: datetime) -> list[AccountGroup]:
         """The accounts that these owners have, the greatest group first."""
-        given = {**self._given(wanted, owners), "now": now, "most": MOST_GROUPS}
-        return await records(self._session, text(statement(GROUPS, wanted.by)).bindparams(**given), AccountGroup)
+        asked = self._asked(GROUPS, wanted, owners).bindparams(now=now, most=MOST_GROUPS)
+        return await records(self._session, asked, AccountGroup)
 
     async def amounts(self, wanted: PortfolioWanted, owners: Owners) -> list[OpenAmount]:
         """What these owners have open with them."""
-        given = self._given(wanted, owners)
-        return await records(self._session, text(statement(AMOUNTS, wanted.by)).bindparams(**given), OpenAmount)
+        return await records(self._session, self._asked(AMOUNTS, wanted, owners), OpenAmount)
 
-    def _given(self, wanted: PortfolioWanted, owners: Owners) -> dict[str, Any]:
+    def _asked(self, of: str, wanted: PortfolioWanted, owners: Owners) -> TextClause:
         people: Sequence[str] | None = None if owners.person_ids is None else sorted(owners.person_ids)
         if wanted.owner_id is not None:
             people = [wanted.owner_id] if owners.include(wanted.owner_id) else []
-        return {"tenant_id": self._tenant_id, "owners": people, "type": wanted.type, "stage": wanted.stage}
+        return text(statement(of, wanted.by)).bindparams(
+            tenant_id=self._tenant_id, owners=people, type=wanted.type, stage=wanted.stage
+        )
 
 
 def statement(of: str, by: By) -> str:

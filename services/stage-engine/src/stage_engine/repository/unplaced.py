@@ -10,8 +10,9 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import opportunity, placement, unplaced
-from stage_engine.records import AsideTotal, UnplacedRecord
+from stage_engine.models.opportunities import opportunity, placement, unplaced
+from stage_engine.records.figures import AsideTotal
+from stage_engine.records.opportunities import UnplacedRecord
 
 _UNPLACED = columns(unplaced, UnplacedRecord)
 

@@ -11,8 +11,8 @@ from kit.http.ownership import Owners
 from sqlalchemy import ColumnElement, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from stage_engine.models import TO_CONFIRM, decision, opportunity, transition
-from stage_engine.records import ChangeRecord, DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.models.opportunities import TO_CONFIRM, decision, opportunity, transition
+from stage_engine.records.opportunities import ChangeRecord, DecisionRecord, OpportunityRecord, TransitionRecord
 
 _OPPORTUNITY = columns(opportunity, OpportunityRecord)
 _DECISION = columns(decision, DecisionRecord)

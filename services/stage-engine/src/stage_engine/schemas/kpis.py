@@ -5,7 +5,7 @@ from datetime import datetime
 from kit.contracts.wire import PlainDecimal
 from pydantic import BaseModel, Field
 
-from stage_engine.domain.pipeline import Category
+from stage_engine.domain.stages import Category
 from stage_engine.schemas.unplaced import Aside
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.modes import Switch
-from stage_engine.domain.pipeline import RuleMode
+from stage_engine.domain.rules import RuleMode
 
 _REASON = Field(min_length=1, max_length=500, examples=["too many opportunities moved"])
 

@@ -10,7 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.earning import Support
-from stage_engine.domain.pipeline import Category, Need, RuleMode
+from stage_engine.domain.rules import RuleMode
+from stage_engine.domain.stages import Category, Need
 from stage_engine.schemas.assignment import AssignedOut
 from stage_engine.schemas.holds import HoldOut, TimerOut
 from stage_engine.schemas.moments import Moment

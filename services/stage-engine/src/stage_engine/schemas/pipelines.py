@@ -9,16 +9,9 @@ from stage_engine.domain.actions import ActionKind
 from stage_engine.domain.clocks import Starts
 from stage_engine.domain.finding import Severity
 from stage_engine.domain.literals import FactType
-from stage_engine.domain.pipeline import (
-    Category,
-    CrmEditPolicy,
-    ForecastCategory,
-    Need,
-    OtherPipelinePolicy,
-    RuleMode,
-    SkipPolicy,
-    VoidedEvidencePolicy,
-)
+from stage_engine.domain.policies import CrmEditPolicy, OtherPipelinePolicy, SkipPolicy, VoidedEvidencePolicy
+from stage_engine.domain.rules import RuleMode
+from stage_engine.domain.stages import Category, ForecastCategory, Need
 
 Key = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$", examples=["prospecting"])]
 
@@ -134,7 +127,7 @@ class ApproversBody(_Strict):
     roles: list[Literal["rep", "manager", "admin"]] = Field(default=[], max_length=3)
     people: PersonIds = Field(default=[], examples=[["005Qy00000AbCdEIAV"]])
     teams: PersonIds = Field(default=[], description="all who report to these people, directly or through others")
-    manager_of_owner: bool = Field(False, description="whoever the owner reports to, directly or through others")
+    manager_of_owner: bool = Field(False, description="those the owner reports to, directly or through others")
 
 
 class ApprovalBody(_Strict):
@@ -185,7 +178,7 @@ class RuleBody(_Strict):
         "", max_length=8, examples=["3d", "2bd"], description="of one that leads back: how long it must have held"
     )
     approval: ApprovalBody | None = Field(
-        None, description="of this step, whoever makes it; in place of what the stage asks"
+        None, description="of this step, by a person or a rule; in place of what the stage asks"
     )
     actions: list[ActionBody] = Field(default=[], max_length=20, description="what its moves ask for")
 

@@ -124,8 +124,8 @@ def _change(
     subject: Opportunity, pipeline: Pipeline, totals: Sequence[Total], last: Heard, asked: Asked
 ) -> FactChange | None:
     """The facts that the pipeline version reads and that changed, and what obligations ask for, if there is any."""
-    told = facts_of(totals)
-    facts = tuple(fact for fact in told if fact.name in pipeline.reads and _may_say(pipeline, fact.name))
+    counted = facts_of(totals)
+    facts = tuple(fact for fact in counted if fact.name in pipeline.reads and _may_say(pipeline, fact.name))
     if not any(is_touch(each.met_by) for each in pipeline.obligations):
         asked = _NOTHING
     held = {name: fact.value for name, fact in subject.facts.items() if fact.source == CRM}
@@ -133,7 +133,7 @@ def _change(
     if asked == _NOTHING and all(held.get(fact.name) == fact.value for fact in facts):
         return None
     # The number of all that was heard names the report: one activity may change without a stamp of its own.
-    change_id = f"activity:{last.activity.activity_id}:{told[0].sequence}"
+    change_id = f"activity:{last.activity.activity_id}:{counted[0].sequence}"
     by = last.activity.person_id
     return FactChange(change_id, subject.opportunity_id, CRM, facts, by, asked.touches, asked.withdrawn)
 

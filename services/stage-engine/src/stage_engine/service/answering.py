@@ -11,8 +11,9 @@ from kit.operators.audit import record
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState, ProposalState
 from stage_engine.domain.requests import Answer, ApprovalAnswer, ProposalAnswer
-from stage_engine.errors import ApprovalEnded, ApprovalNotFound, PipelineNotFound, ProposalEnded, ProposalNotFound
-from stage_engine.records import ApprovalRecord, ProposalRecord, ProposalTotal
+from stage_engine.errors.pending import ApprovalEnded, ApprovalNotFound, ProposalEnded, ProposalNotFound
+from stage_engine.errors.pipelines import PipelineNotFound
+from stage_engine.records.pending import ApprovalRecord, ProposalRecord, ProposalTotal
 from stage_engine.repository.pending import Decider, PendingRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.commanding import strongest_role

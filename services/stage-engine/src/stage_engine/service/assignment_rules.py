@@ -21,8 +21,8 @@ from stage_engine.domain.inputs import Observation
 from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.domain.replay import decode_input
 from stage_engine.engine import cell_fault
-from stage_engine.errors import AssignmentRulesInvalid, AssignmentRulesNotFound
-from stage_engine.records import AssignmentRulesRecord
+from stage_engine.errors.work import AssignmentRulesInvalid, AssignmentRulesNotFound
+from stage_engine.records.work import AssignmentRulesRecord
 from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.repository.locks import lock
 from stage_engine.service.assigning import named_by

@@ -20,7 +20,7 @@ from stage_engine.domain.lint_approvals import named_in
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.versions import Plan
 from stage_engine.engine import cell_fault
-from stage_engine.errors import (
+from stage_engine.errors.pipelines import (
     PipelineExists,
     PipelineInvalid,
     PipelineNotFound,
@@ -28,7 +28,13 @@ from stage_engine.errors import (
     TemplateNotFound,
 )
 from stage_engine.messages import pipeline_published
-from stage_engine.records import MigrationRecord, PipelineRecord, PipelineSummary, VersionRecord, VersionSummary
+from stage_engine.records.pipelines import (
+    MigrationRecord,
+    PipelineRecord,
+    PipelineSummary,
+    VersionRecord,
+    VersionSummary,
+)
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.impact import LINT_SECONDS, Impact, VersionFinding

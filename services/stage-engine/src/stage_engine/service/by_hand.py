@@ -7,7 +7,7 @@ from kit.operators.audit import record
 
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.inputs import Assignment
-from stage_engine.errors import PersonUnknown
+from stage_engine.errors.work import PersonUnknown
 from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.schemas.assignment import AssignBody
 from stage_engine.service.deciding import Arrival, Decided, Deciding

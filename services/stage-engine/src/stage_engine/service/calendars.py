@@ -10,8 +10,8 @@ from kit.http.etag import check_revision
 from kit.operators.audit import record
 
 from stage_engine.domain.calendar import DEFAULT, Calendar, faults
-from stage_engine.errors import CalendarInvalid, CalendarNotFound
-from stage_engine.records import CalendarRecord
+from stage_engine.errors.work import CalendarInvalid, CalendarNotFound
+from stage_engine.records.work import CalendarRecord
 from stage_engine.repository.calendars import CalendarRepository
 from stage_engine.repository.locks import lock
 

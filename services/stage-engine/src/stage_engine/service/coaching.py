@@ -9,7 +9,7 @@ from kit.http.ownership import Owners
 from stage_engine.domain.figures.catalogue import BY_KEY
 from stage_engine.domain.figures.coaching import COACHED, STEPS, Comparison, FunnelRow, compared, funnel_of
 from stage_engine.domain.figures.kinds import Group
-from stage_engine.errors import PersonNotFound
+from stage_engine.errors.figures import PersonNotFound
 from stage_engine.repository.figures.counting import CountingRepository
 from stage_engine.service.figures import Figures, Question
 

@@ -13,7 +13,8 @@ from stage_engine.domain.facts import PERSON, FactInForce
 from stage_engine.domain.inputs import Command
 from stage_engine.domain.literals import literal_of
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import FactInvalid, StageUnknown
+from stage_engine.errors.opportunities import FactInvalid
+from stage_engine.errors.pipelines import StageUnknown
 from stage_engine.schemas.opportunities import TransitionRequest
 from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets

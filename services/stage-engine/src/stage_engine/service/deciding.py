@@ -21,14 +21,9 @@ from stage_engine.domain.inputs import Hop, Input, Observation
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_opportunity, encode_opportunity
 from stage_engine.domain.requests import HoldRequest
-from stage_engine.records import (
-    ActionRecord,
-    DecisionRecord,
-    FeedRecord,
-    OpportunityRecord,
-    SettledAction,
-    TransitionRecord,
-)
+from stage_engine.records.opportunities import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records.partner_feeds import FeedRecord
+from stage_engine.records.work import ActionRecord, SettledAction
 from stage_engine.repository.actions import ActionRepository
 from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.repository.obligations import ObligationRepository

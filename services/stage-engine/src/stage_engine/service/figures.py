@@ -10,8 +10,8 @@ from kit.ids import utc_now
 
 from stage_engine.domain.figures.catalogue import BY_KEY, Figure
 from stage_engine.domain.figures.kinds import Group, Row, rows_of
-from stage_engine.domain.pipeline import Category
-from stage_engine.errors import FigureNotFound, GroupUnknown, PeriodEmpty
+from stage_engine.domain.stages import Category
+from stage_engine.errors.figures import FigureNotFound, GroupUnknown, PeriodEmpty
 from stage_engine.repository.figures.counting import MOST_ROWS, Case, CountingRepository, Place
 from stage_engine.repository.figures.sampling import Ask
 from stage_engine.service.rulesets import Rulesets

@@ -11,8 +11,8 @@ from stage_engine.domain.facts import assessment_of
 from stage_engine.domain.finding import LintFinding, ScoreReach, warning
 from stage_engine.domain.lint import unreachable
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import DefaultTaken
-from stage_engine.records import StageUse, default_of
+from stage_engine.errors.pipelines import DefaultTaken
+from stage_engine.records.pipelines import StageUse, default_of
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.rulesets import Rulesets
 

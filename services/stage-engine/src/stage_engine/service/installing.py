@@ -11,10 +11,10 @@ from kit.ids import microseconds, utc_now
 
 from stage_engine.domain.assignment import AssignmentRules
 from stage_engine.domain.installing import merged, prefixed, renamed, same_content, staffed
-from stage_engine.errors import PoolUnknown, TemplateNotFound, TemplateRefused
+from stage_engine.errors.pipelines import PoolUnknown, TemplateNotFound, TemplateRefused
 from stage_engine.messages import assessment_requested
 from stage_engine.processes import ProcessTemplate, process_templates
-from stage_engine.records import PipelineRecord, ReachRecord
+from stage_engine.records.pipelines import PipelineRecord, ReachRecord
 from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.repository.locks import lock
 from stage_engine.repository.pipelines import PipelineRepository

@@ -11,7 +11,7 @@ from kit.database.unit_of_work import UnitOfWork
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.sync import ConfirmedWrite, ParkedWrite, left_unreconciled, write_confirmed, write_parked
 from stage_engine.messages import ActivityObserved, CrmWriteConfirmed, SubmissionScored, read_submission
-from stage_engine.records import ReachRecord
+from stage_engine.records.pipelines import ReachRecord
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.activities import Activities
@@ -80,13 +80,15 @@ class Intake:
         await self._assigning.new(placed.arrivals)
         return more
 
-    async def pass_over(self) -> None:
-        """Leave out the next unplaced record until it changes, or a pipeline is published."""
+    async def pass_over(self) -> bool:
+        """Leave out the next unplaced record until it changes, or a pipeline is published; True, since there may be
+        more."""
         unplaced = UnplacedRepository(self._uow.session, self._uow.tenant_id)
         after = await unplaced.place_reached()
         if after is not None:
             page = await unplaced.page(after, 1)
             await unplaced.went_on(page[0] if page else None)
+        return True
 
     async def confirmations(self, found: Sequence[tuple[ConfirmedWrite, Received[CrmWriteConfirmed]]]) -> None:
         """The CRM holds what was written: the new base. Where a person's edit and our write crossed, the opportunity is

@@ -10,9 +10,11 @@ from kit.http.ownership import Owners
 from kit.ids import utc_now
 
 from stage_engine.domain.conversion import Conversion, conversion_of
-from stage_engine.domain.pipeline import Pipeline, Stage
-from stage_engine.errors import PipelineNotPublished
-from stage_engine.records import AsideTotal, OwnerTotal, StageTotal, default_of
+from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.stages import Stage
+from stage_engine.errors.pipelines import PipelineNotPublished
+from stage_engine.records.figures import AsideTotal, OwnerTotal, StageTotal
+from stage_engine.records.pipelines import default_of
 from stage_engine.repository.kpis import KpiRepository
 from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.repository.pipelines import PipelineRepository

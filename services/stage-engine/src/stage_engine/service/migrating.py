@@ -16,14 +16,14 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import decode_opportunity
 from stage_engine.domain.versions import Held, Plan, has_place, orphans, used_stages
-from stage_engine.errors import (
+from stage_engine.errors.migrations import (
     MigrationNotFound,
     MigrationNotInvertible,
     MigrationUnderWay,
     PlanIncomplete,
     PlanStageUnknown,
 )
-from stage_engine.records import MigrationRecord
+from stage_engine.records.pipelines import MigrationRecord
 from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.service.deciding import Arrival, Deciding
 from stage_engine.service.rulesets import Rulesets, Version
@@ -69,7 +69,7 @@ class Migrating:
 
     async def undo(self, key: str, migration_id: UUID) -> MigrationRecord:
         """Carry the opportunities of a migration back to the versions and stages they came from; those that have moved
-        on meanwhile go to the stage of their old version that theirs stands for. MigrationNotInvertible."""
+        on meanwhile go to the stage of their old version that theirs corresponds to. MigrationNotInvertible."""
         found = await self.one(key, migration_id)
         if found.finished_at is None:
             raise MigrationUnderWay(key)
@@ -150,14 +150,15 @@ async def carry_page(uow: UnitOfWork, migration_id: UUID, *, alone: bool = False
     return more
 
 
-async def pass_over(uow: UnitOfWork, migration_id: UUID) -> None:
-    """Leave the next opportunity on its version."""
+async def pass_over(uow: UnitOfWork, migration_id: UUID) -> bool:
+    """Leave the next opportunity on its version; True, since there may be more."""
     repository = MigrationRepository(uow.session, uow.tenant_id)
     found = await repository.take(migration_id)
     if found is not None:
         turns = await _turns(repository, found, 1)
         after = turns[0].opportunity_id if turns else found.after
         await repository.went_on(migration_id, after, 0, len(turns), finished=not turns)
+    return True
 
 
 async def _turns(repository: MigrationRepository, of: MigrationRecord, size: int) -> list[_Turn]:

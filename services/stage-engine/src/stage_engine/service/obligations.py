@@ -7,7 +7,8 @@ from typing import Literal
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
 
-from stage_engine.records import LeadTime, ObligationRecord, OwedTotal
+from stage_engine.records.figures import LeadTime, OwedTotal
+from stage_engine.records.work import ObligationRecord
 from stage_engine.repository.obligations import ObligationRepository, Period, Place, Wanted, Window
 
 

@@ -7,8 +7,8 @@ from kit.operators.audit import record
 from kit.relay.quarantine import dismiss_topic
 from kit.runtime import Runtime
 
-from stage_engine.errors import PartnerFeedExists, PartnerFeedNotFound, PartnerTopicMissing
-from stage_engine.records import FeedRecord
+from stage_engine.errors.partner_feeds import PartnerFeedExists, PartnerFeedNotFound, PartnerTopicMissing
+from stage_engine.records.partner_feeds import FeedRecord
 from stage_engine.repository.partner_feeds import PartnerFeedRepository
 
 

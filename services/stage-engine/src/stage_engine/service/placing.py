@@ -12,7 +12,7 @@ from stage_engine.domain.choosing import Choice, choose_for
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation, Occasion
 from stage_engine.domain.replay import decode_input, encode_input
-from stage_engine.records import UnplacedRecord
+from stage_engine.records.opportunities import UnplacedRecord
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.rulesets import Rulesets

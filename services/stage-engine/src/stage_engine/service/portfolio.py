@@ -7,7 +7,7 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
 from kit.ids import utc_now
 
-from stage_engine.records import AccountGroup, OpenAmount
+from stage_engine.records.figures import AccountGroup, OpenAmount
 from stage_engine.repository.portfolio import PortfolioRepository, PortfolioWanted
 
 

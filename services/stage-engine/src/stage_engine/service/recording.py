@@ -15,7 +15,7 @@ from stage_engine.domain.inputs import Input, Observation, Submission, TimerFire
 from stage_engine.domain.known_facts import date_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import encode_decision, encode_input
-from stage_engine.records import DecisionRecord, OpportunityRecord, TransitionRecord
+from stage_engine.records.opportunities import DecisionRecord, OpportunityRecord, TransitionRecord
 
 _ALARMING = frozenset({Code.ENGINE_FAULT, Code.ENGINE_DISAGREEMENT})
 

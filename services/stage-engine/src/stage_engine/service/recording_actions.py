@@ -12,7 +12,7 @@ from stage_engine import telemetry
 from stage_engine.domain.actions import LONGEST_TEXT, ActionKind, ActionState, Phase
 from stage_engine.domain.assigned import OWNER_ROLE
 from stage_engine.domain.decision import Decision, Lapsed
-from stage_engine.records import ActionRecord, SettledAction
+from stage_engine.records.work import ActionRecord, SettledAction
 
 # The key of an action that no pipeline declares.
 OWNER_KEY = "@owner"

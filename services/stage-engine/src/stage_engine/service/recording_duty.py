@@ -8,7 +8,7 @@ from stage_engine.domain.decision import Decision
 from stage_engine.domain.inputs import Assignment, Input
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.records import AssignmentRecord, ObligationRecord
+from stage_engine.records.work import AssignmentRecord, ObligationRecord
 
 
 def assignment_records(decision: Decision, given: Input, decision_id: UUID, object_type: str) -> list[AssignmentRecord]:
@@ -36,8 +36,8 @@ def obligation_records(decision: Decision, opportunity: Opportunity, pipeline: P
     if not decision.owed:
         return []
     calendar = pipeline.calendar
-    told = opportunity.facts.get(pipeline.source_fact)
-    source = told.value if told is not None and isinstance(told.value, str) else ""
+    origin = opportunity.facts.get(pipeline.source_fact)
+    source = origin.value if origin is not None and isinstance(origin.value, str) else ""
     return [
         ObligationRecord(
             opportunity_id=opportunity.opportunity_id,

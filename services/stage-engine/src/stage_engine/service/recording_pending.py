@@ -13,7 +13,7 @@ from stage_engine.domain.decision import Decision, EndedProposal, EndedRequest
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Proposal, ProposalState
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.records import Agreement, ApprovalRecord, ApproverRecord, ProposalRecord
+from stage_engine.records.pending import Agreement, ApprovalRecord, ApproverRecord, ProposalRecord
 
 
 def approval_id(tenant_id: str, opportunity_id: str, request: ApprovalRequest) -> UUID:

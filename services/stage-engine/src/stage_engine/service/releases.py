@@ -8,7 +8,7 @@ from kit.http.auth import Principal
 from stage_engine.domain.document import from_document
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.versions import Plan
-from stage_engine.errors import ReleaseIncomplete
+from stage_engine.errors.pipelines import ReleaseIncomplete
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.authoring import Authoring, Published
 

@@ -12,7 +12,8 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.replay import decode_input
 from stage_engine.domain.requests import ReleaseRequest, VoidRequest
 from stage_engine.domain.score import Score
-from stage_engine.errors import EvidenceNotFound, StageUnknown
+from stage_engine.errors.opportunities import EvidenceNotFound
+from stage_engine.errors.pipelines import StageUnknown
 from stage_engine.repository.views import ViewRepository
 from stage_engine.schemas.reversals import ReleaseBody, ReopenBody, VoidBody
 from stage_engine.service.commanding import OVERRIDE, strongest_role

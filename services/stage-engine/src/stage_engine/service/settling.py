@@ -13,8 +13,8 @@ from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import ActionState
 from stage_engine.domain.on_assignment import owner_refused
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.errors import ActionNotFound, ActionSettledBefore
-from stage_engine.records import ActionRecord, SettledAction
+from stage_engine.errors.work import ActionNotFound, ActionSettledBefore
+from stage_engine.records.work import ActionRecord, SettledAction
 from stage_engine.repository.actions import ActionRepository
 from stage_engine.schemas.actions import SettlementBody
 from stage_engine.service.deciding import Deciding

@@ -5,7 +5,7 @@ from kit.http.ownership import Owners
 
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import OpportunityNotFound
+from stage_engine.errors.opportunities import OpportunityNotFound
 from stage_engine.service.deciding import Deciding
 from stage_engine.service.rulesets import Rulesets
 

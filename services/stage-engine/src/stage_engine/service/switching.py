@@ -12,8 +12,8 @@ from stage_engine.domain.document import from_document
 from stage_engine.domain.finding import LintFinding, Severity
 from stage_engine.domain.modes import BREAKER, Switch, Switching, in_force, modes_at
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.errors import PipelineInvalid, RuleNotFound
-from stage_engine.records import PipelineRecord
+from stage_engine.errors.pipelines import PipelineInvalid, RuleNotFound
+from stage_engine.records.pipelines import PipelineRecord
 from stage_engine.repository.modes import ModeRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.service.authoring import Authoring
@@ -70,7 +70,7 @@ class SwitchingModes:
 
     async def automation(self, key: str, *, enabled: bool, reason: str) -> InForce:
         """Let rules move opportunities of this pipeline by themselves, or none at all. It takes no revision: who stops
-        what goes wrong must not be refused for a change of somebody else's."""
+        what goes wrong must not be refused for a change of another person."""
         found = await self._authoring.one(key, for_update=True)
         history = await self._repository.history(key, found.modes_revision)
         switch = Switch.AUTOMATION_ON if enabled else Switch.AUTOMATION_OFF

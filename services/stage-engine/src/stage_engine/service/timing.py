@@ -11,6 +11,7 @@ from stage_engine.domain.timers import first_due
 from stage_engine.repository.timers import TimerRepository
 from stage_engine.service.assigning import Assigning
 from stage_engine.service.deciding import Arrival, Deciding
+from stage_engine.service.narrowing import narrowing
 from stage_engine.service.rulesets import Rulesets
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,12 @@ async def _fire(uow: UnitOfWork, opportunity_ids: Sequence[str], now: datetime) 
 
 
 async def _fire_alone(database: Database, tenant_id: str, opportunity_id: str) -> None:
+    """Fire it, or look at it again later where it fails by itself."""
     now = utc_now()
-    try:
-        async with database.unit_of_work(tenant_id) as uow:
-            await _fire(uow, [opportunity_id], now)
-    except Exception:
-        log.exception("the timer of %s of %s will be fired again", opportunity_id, tenant_id)
-        async with database.unit_of_work(tenant_id) as uow:
-            await TimerRepository(uow.session, tenant_id).postpone(opportunity_id, now + _AGAIN_AFTER)
+    await narrowing(
+        database,
+        tenant_id,
+        f"the timer of {opportunity_id}",
+        lambda uow: _fire(uow, [opportunity_id], now),
+        lambda uow: TimerRepository(uow.session, tenant_id).postpone(opportunity_id, now + _AGAIN_AFTER),
+    )

@@ -15,7 +15,7 @@ from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import decode_opportunity
 from stage_engine.domain.versions import Orphans, Plan, orphans, used_stages
 from stage_engine.engine import compiled
-from stage_engine.records import OpportunityState
+from stage_engine.records.opportunities import OpportunityState
 from stage_engine.repository.migrations import MigrationRepository
 from stage_engine.repository.pending import PendingRepository
 from stage_engine.service.migrating import check_names

@@ -18,8 +18,9 @@ from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.outlook import Way, ways_on
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.replay import StoredDecision, decode_decision, decode_opportunity, run_again
-from stage_engine.errors import DecisionNotFound, OpportunityNotFound
-from stage_engine.records import ActionRecord, ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.errors.opportunities import DecisionNotFound, OpportunityNotFound
+from stage_engine.records.opportunities import ChangeRecord, DecisionRecord, OpportunityRecord, UnplacedRecord
+from stage_engine.records.work import ActionRecord
 from stage_engine.repository.actions import ActionRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.repository.views import ViewRepository, Wanted

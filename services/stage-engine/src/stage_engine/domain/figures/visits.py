@@ -13,8 +13,9 @@ from stage_engine.domain.facts import CREATED
 from stage_engine.domain.fold import Step
 from stage_engine.domain.inputs import Migration, Observation, Occasion
 from stage_engine.domain.opportunity import Opportunity
-from stage_engine.domain.pipeline import Category, Pipeline
+from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.progress import lacking
+from stage_engine.domain.stages import Category
 from stage_engine.domain.versions import Plan
 
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from sqlalchemy import Select, and_, case, func, or_
 
-from stage_engine.domain.pipeline import Category
-from stage_engine.models import opportunity, visit
+from stage_engine.domain.stages import Category
+from stage_engine.models.figures import visit
+from stage_engine.models.opportunities import opportunity
 from stage_engine.repository.figures.sampling import (
     COUNTED,
     EXCLUDED,

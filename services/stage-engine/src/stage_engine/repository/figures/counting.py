@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from stage_engine.domain.figures.catalogue import Figure
 from stage_engine.domain.figures.kinds import Group, Tally
-from stage_engine.models import opportunity
+from stage_engine.models.opportunities import opportunity
 from stage_engine.repository.figures.sampling import CENSORED, COUNTED, EXCLUDED, Ask
 from stage_engine.repository.figures.sources import SOURCES
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from sqlalchemy import Date, Select, SelectBase, and_, case, cast, exists, func, literal, or_, select
 
-from stage_engine.domain.pipeline import Category, ForecastCategory
-from stage_engine.models import opportunity, standing, visit
+from stage_engine.domain.stages import Category, ForecastCategory
+from stage_engine.models.figures import standing, visit
+from stage_engine.models.opportunities import opportunity
 from stage_engine.repository.figures.present import of_present, present
 from stage_engine.repository.figures.sampling import (
     CENSORED,

@@ -6,8 +6,9 @@ from sqlalchemy import Select, SelectBase, Text, and_, case, column, exists, fun
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Integer
 
-from stage_engine.domain.pipeline import Category
-from stage_engine.models import evaluation, opportunity, visit
+from stage_engine.domain.stages import Category
+from stage_engine.models.figures import evaluation, visit
+from stage_engine.models.opportunities import opportunity
 from stage_engine.repository.figures.sampling import (
     COUNTED,
     EXCLUDED,

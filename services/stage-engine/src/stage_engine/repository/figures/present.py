@@ -5,7 +5,7 @@ from typing import Any
 from kit.database.tables import person
 from sqlalchemy import Select, and_, func, select, text
 
-from stage_engine.models import LOAD, opportunity
+from stage_engine.models.opportunities import LOAD, opportunity
 from stage_engine.repository.figures.sampling import Ask
 
 _o = opportunity.c

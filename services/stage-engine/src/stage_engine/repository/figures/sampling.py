@@ -22,7 +22,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.selectable import NamedFromClause
 
-from stage_engine.models import opportunity, visit
+from stage_engine.models.figures import visit
+from stage_engine.models.opportunities import opportunity
 
 COUNTED, CENSORED, EXCLUDED = "counted", "censored", "excluded"
 Column = ColumnElement[Any]

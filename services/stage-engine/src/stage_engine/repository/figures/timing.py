@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Numeric, Select, SelectBase, and_, case, cast, func, literal, or_, select
 
-from stage_engine.domain.pipeline import Category
-from stage_engine.models import visit
+from stage_engine.domain.stages import Category
+from stage_engine.models.figures import visit
 from stage_engine.repository.figures.present import of_present, present
 from stage_engine.repository.figures.sampling import (
     CENSORED,

@@ -5,7 +5,8 @@ from typing import Any
 from kit.database.tables import person
 from sqlalchemy import Select, Text, and_, case, cast, func, literal, or_, select
 
-from stage_engine.models import activity, activity_total, obligation, opportunity
+from stage_engine.models.opportunities import opportunity
+from stage_engine.models.work import activity, activity_total, obligation
 from stage_engine.repository.figures.present import of_present, present
 from stage_engine.repository.figures.sampling import CENSORED, COUNTED, EXCLUDED, Ask, number, sample, there
 
