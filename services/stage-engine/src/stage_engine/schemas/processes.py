@@ -25,12 +25,15 @@ class InstallBody(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9_-]{0,19})?$")] = Field(
-        "", alias="as", description="begins all keys, so that the same process can be there twice", examples=["emea"]
+        default="",
+        alias="as",
+        description="begins all keys, so that the same process can be there twice",
+        examples=["emea"],
     )
     people: dict[Key, list[PersonId]] = Field(
         default={}, max_length=20, description="by pool; of one that is not named you are the only one"
     )
-    take_over_default: bool = Field(False, description="also where another pipeline is the default one")
+    take_over_default: bool = Field(default=False, description="also where another pipeline is the default one")
 
 
 class InstalledOut(BaseModel):
