@@ -84,8 +84,7 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     if chapter.accepted:
         verdict = Text.assemble(("passed", "green"), f": {chapter.rule}, margin +{chapter.margin.lstrip('+')}")
     else:
-        short = f", {chapter.margin.lstrip('-')} points short" if chapter.margin else ""
-        verdict = Text.assemble(("not enough", "yellow"), f": {chapter.needed}{short}")
+        verdict = Text.assemble(("not enough", "yellow"), f": {chapter.needed}")
     steps.add_row(_ms(chapter.decided_ms), "Decision", verdict)
     if chapter.accepted:
         steps.add_row("", "Stage", Text(f"{chapter.from_stage} → {chapter.to_stage}", "bold green"))

@@ -28,12 +28,13 @@ InvalidProblem
 ├── GroupUnknown           the figure cannot be cut so
 ├── GroupByMissing         a group is named, and not by what the figure is cut
 ├── PeriodEmpty            the period ends before it begins
+├── ObligationUnknown      no pipeline in force declares it
 ├── PlanStageUnknown       the plan names a stage that no version in use has
 ├── StageUnknown           the opportunity's pipeline has no such stage
 └── PartnerTopicMissing    the broker does not know the topic
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
@@ -91,16 +92,25 @@ class GroupByMissing(InvalidProblem):
 class PeriodEmpty(InvalidProblem):
     code = "period_empty"
 
-    def __init__(self) -> None:
-        detail = "The period is empty: let `to` be later than `from`."
-        super().__init__(detail, errors=[FieldError("/query/to", self.code, detail)])
+    def __init__(self, begins: str = "from", ends: str = "to") -> None:
+        detail = f"The period is empty: let `{ends}` be later than `{begins}`."
+        super().__init__(detail, errors=[FieldError(f"/query/{ends}", self.code, detail)])
+
+
+class ObligationUnknown(InvalidProblem):
+    code = "obligation_unknown"
+
+    def __init__(self, key: str, there: Sequence[str]) -> None:
+        known = f"There are {', '.join(there)}." if there else "A pipeline declares them under `obligations`."
+        detail = f"No pipeline in force declares the obligation {key!r}. {known}"
+        super().__init__(detail, errors=[FieldError("/query/key", self.code, detail)])
 
 
 class TemplateNotFound(NotFoundProblem):
     code = "template_not_found"
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"There is no template {key!r}.")
+    def __init__(self, key: str, there: Iterable[str]) -> None:
+        super().__init__(f"There is no template {key!r}. There are {', '.join(sorted(there))}.")
 
 
 # Types of subjects, and what their operations are found under.
@@ -343,8 +353,8 @@ class PipelineInvalid(InvalidProblem):
 class StageUnknown(InvalidProblem):
     code = "stage_unknown"
 
-    def __init__(self, pipeline_key: str, stage_key: str, kind: str = "") -> None:
-        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}."
+    def __init__(self, pipeline_key: str, stage_key: str, there: Iterable[str], kind: str = "") -> None:
+        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}. It has {', '.join(there)}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])
 
 

@@ -14,7 +14,7 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.owed import OwedState
-from stage_engine.errors import ZoneUnknown
+from stage_engine.errors import PeriodEmpty, ZoneUnknown
 from stage_engine.records import LeadTime, ObligationRecord
 from stage_engine.repository.obligations import Period, Wanted, Window
 from stage_engine.schemas import obligations as schemas
@@ -80,7 +80,9 @@ async def get_not_report(
 async def get_speed_to_lead(
     uow: Uow,
     caller: Caller,
-    key: Annotated[str, Query(max_length=64, description="the obligation that is the first call")],
+    key: Annotated[
+        str, Query(max_length=64, description="the obligation that is the first call", examples=["first_call"])
+    ],
     since: Since = None,
     until: Until = None,
 ) -> schemas.SpeedToLead:
@@ -101,6 +103,8 @@ async def get_speed_to_lead(
 
 def _window(since: datetime | None, until: datetime | None, zone: str, key: str | None) -> Window:
     end = until or utc_now()
+    if since is not None and since >= end:
+        raise PeriodEmpty("since", "until")
     return Window(since or end - _YEAR, end, zone, key)
 
 

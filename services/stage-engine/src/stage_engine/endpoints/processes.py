@@ -9,6 +9,7 @@ from kit.http.pagination import Page
 from kit.http.web import ManyUows, router
 from kit.ids import uuid7
 
+from stage_engine.endpoints.pipelines import findings_out
 from stage_engine.processes import ProcessTemplate, process_templates
 from stage_engine.schemas.processes import InstallBody, InstalledOut, ProcessTemplateOut
 from stage_engine.service.installing import Installing, order_of
@@ -64,6 +65,7 @@ async def install_process_template(
         assignment_rules=dict(found.assignment_rules),
         waiting_for=list(found.waiting_for),
         changed=changed,
+        findings=findings_out(found.findings),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.schemas.assignment import PersonId
-from stage_engine.schemas.pipelines import Key
+from stage_engine.schemas.pipelines import FindingOut, Key
 
 
 class ProcessTemplateOut(BaseModel):
@@ -45,3 +45,6 @@ class InstalledOut(BaseModel):
     assignment_rules: dict[str, int] = Field(description="by type of object", examples=[{"lead": 1}])
     waiting_for: list[str]
     changed: bool = Field(description="false: all of it was there already")
+    findings: list[FindingOut] = Field(
+        description="people who get nothing by the assignment rules, and people who were named for a pool that has some"
+    )

@@ -7,8 +7,13 @@ from typing import Literal
 from kit.database.unit_of_work import UnitOfWork
 from kit.http.ownership import Owners
 
+from stage_engine.errors import ObligationUnknown
 from stage_engine.records import LeadTime, ObligationRecord, OwedTotal
 from stage_engine.repository.obligations import ObligationRepository, Period, Place, Wanted, Window
+from stage_engine.repository.pipelines import PipelineRepository
+
+# What one refusal looks through.
+MOST_PIPELINES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +31,7 @@ class Obligations:
 
     def __init__(self, uow: UnitOfWork, owners: Owners) -> None:
         self._repository = ObligationRepository(uow.session, uow.tenant_id)
+        self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
         self._owners = owners
 
     async def many(self, wanted: Wanted, after: Place | None, limit: int) -> list[ObligationRecord]:
@@ -36,9 +42,18 @@ class Obligations:
         """What came due in a time, by person or team and period."""
         return await self._repository.totals(window, period, self._owners, by_team=by == "team")
 
+    async def _demand(self, key: str) -> None:
+        """Of what a pipeline declares nothing may have been made yet; a key that none declares is a slip."""
+        newest = await self._pipelines.newest_versions("", MOST_PIPELINES)
+        there = sorted({each["key"] for found in newest for each in found.document.get("obligations", ())})
+        if key not in there:
+            raise ObligationUnknown(key, there)
+
     async def speed_to_lead(self, window: Window) -> SpeedToLead:
-        """How long it took to meet what was made in a time."""
+        """How long it took to meet what was made in a time. ObligationUnknown."""
         [overall] = await self._repository.lead_times(window, self._owners, None)
+        if window.key and not overall.judged and not overall.censored:
+            await self._demand(window.key)
         return SpeedToLead(
             overall,
             await self._repository.lead_times(window, self._owners, "owner_id"),
