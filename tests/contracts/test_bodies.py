@@ -28,7 +28,7 @@ def document(service):
 def bodies_of(service):
     """The models of bodies by path, of PUT."""
     for route in routes_of(service):
-        if "PUT" in route.methods and route.body_field is not None:
+        if "PUT" in (route.methods or ()) and route.body_field is not None:
             yield f"/v1{route.path.removeprefix('/v1')}", route.body_field.field_info.annotation
 
 
