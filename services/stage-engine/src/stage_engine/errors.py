@@ -101,8 +101,7 @@ class ObligationUnknown(InvalidProblem):
     code = "obligation_unknown"
 
     def __init__(self, key: str, there: Sequence[str]) -> None:
-        known = f"There are {', '.join(there)}." if there else "A pipeline declares them under `obligations`."
-        detail = f"No pipeline in force declares the obligation {key!r}. {known}"
+        detail = f"No pipeline in force declares the obligation {key!r}. There are {', '.join(there)}."
         super().__init__(detail, errors=[FieldError("/query/key", self.code, detail)])
 
 

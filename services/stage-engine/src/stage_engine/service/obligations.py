@@ -43,10 +43,10 @@ class Obligations:
         return await self._repository.totals(window, period, self._owners, by_team=by == "team")
 
     async def _demand(self, key: str) -> None:
-        """Of what a pipeline declares nothing may have been made yet; a key that none declares is a slip."""
+        """Of what a pipeline declares nothing may have been made yet; a key that is none of those that are declared is a slip."""
         newest = await self._pipelines.newest_versions("", MOST_PIPELINES)
         there = sorted({each["key"] for found in newest for each in found.document.get("obligations", ())})
-        if key not in there:
+        if there and key not in there:
             raise ObligationUnknown(key, there)
 
     async def speed_to_lead(self, window: Window) -> SpeedToLead:
