@@ -43,7 +43,7 @@ class Obligations:
         return await self._repository.totals(window, period, self._owners, by_team=by == "team")
 
     async def _demand(self, key: str) -> None:
-        """Of what a pipeline declares nothing may have been made yet; a key that is none of those that are declared is a slip."""
+        """Nothing may have been made yet of what is declared; a key that is not among those is a slip."""
         newest = await self._pipelines.newest_versions("", MOST_PIPELINES)
         there = sorted({each["key"] for found in newest for each in found.document.get("obligations", ())})
         if there and key not in there:
