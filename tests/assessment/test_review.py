@@ -167,7 +167,7 @@ class TestDefinitions:
         submission_id = await keep(world, **UNKNOWN)
         kept = (await world.submit(submission_id, **UNKNOWN)).json()
         assert (kept["status"], kept["code"]) == ("waiting", "version_unknown")
-        assert kept["detail"] == "prospecting has no published version 7."
+        assert kept["detail"] == "prospecting has no published version 7. Answer the one that next-assessment names."
         other = await world.submit(submission_id, **UNKNOWN, attempt_no=2)
         assert (other.status_code, other.json()["code"]) == (409, "payload_mismatch")
         foreign = await world.submit(submission_id, **UNKNOWN, subject="bob")

@@ -1,12 +1,16 @@
 """Pointers, and what is said of a body that cannot be read."""
 
-from typing import Annotated
+from datetime import date
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
 import pytest
 from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient
 from kit.http.problems import install_problem_handlers, pointer
-from pydantic import BaseModel, ConfigDict, Field
+from kit.http.read_back import ReadBack
+from kit.http.texts import Instant
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class Note(BaseModel):
@@ -79,3 +83,82 @@ async def test_a_body_that_is_no_json_is_refused_with_line_and_column(body: byte
     problem = await post(body)
     assert (problem["code"], problem["line"], problem["column"]) == ("malformed_json", line, column)
     assert problem["detail"].endswith(f"at line {line}, column {column}.")
+
+
+class Strict(ReadBack):
+    """A body of which more is read than written."""
+
+    model_config = ConfigDict(extra="forbid")
+    only_read = frozenset({"revision"})
+
+    name: Annotated[str, Field(min_length=1, pattern="^[a-z]*$")]
+    kind: Literal["a", "b"] = "a"
+    at: Instant | None = None
+    on: date | None = None
+    tags: Annotated[tuple[str, ...], Field(min_length=2)] = ("x", "y")
+    id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        if self.at and self.on:
+            raise ValueError("name a time or a date, not both")
+        return self
+
+
+@pytest.fixture
+async def strict():
+    app = FastAPI()
+    install_problem_handlers(app)
+
+    @app.put("/strict")
+    async def put(body: Strict, since: Instant | None = None) -> str:
+        return body.name
+
+    async with AsyncClient(transport=ASGITransport(app), base_url="http://test") as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "where", "words"),
+    [
+        ({"name": ""}, "/name", "This must not be empty."),
+        ({"name": "A"}, "/name", "This text has another form than is allowed: ^[a-z]*$."),
+        ({"name": "a", "kind": "c"}, "/kind", "This must be 'a' or 'b'."),
+        ({"name": "a", "at": "soon"}, "/at", "This must be a time such as 2026-11-30T09:00:00Z."),
+        ({"name": "a", "at": 2026}, "/at", "This must be a time such as 2026-11-30T09:00:00Z."),
+        ({"name": "a", "at": "2026"}, "/at", "This must be a time such as 2026-11-30T09:00:00Z."),
+        ({"name": "a", "at": "-1.5e3"}, "/at", "This must be a time such as 2026-11-30T09:00:00Z."),
+        ({"name": "a", "on": "25.12.2026"}, "/on", "This must be a date such as 2026-11-30."),
+        ({"name": "a", "tags": ["x"]}, "/tags", "This must have at least 2 members; it has 1."),
+        ({"name": "a", "id": "x"}, "/id", "This must be a UUID, such as 0190a6a2-5c1e-7c3a-9f0e-3b1d2c4e5f60."),
+        ({"name": "a", "at": "2026-11-30T09:00:00Z", "on": "2026-11-30"}, "", "Name a time or a date, not both."),
+        ({"name": "a", "revison": 1}, "/revison", "There is no field of this name."),
+    ],
+)
+async def test_what_is_wrong_is_said_in_plain_words(strict, body: dict, where: str, words: str) -> None:
+    problem = (await strict.put("/strict", json=body)).json()
+    assert [(error["pointer"], error["detail"]) for error in problem["errors"]] == [(where, words)]
+
+
+async def test_what_is_only_read_may_be_sent_back(strict) -> None:
+    assert (await strict.put("/strict", json={"name": "a", "revision": 3})).status_code == 200
+
+
+async def test_a_year_is_no_time_and_a_plus_in_a_url_is_explained(strict) -> None:
+    """A bare number would count as seconds since 1970."""
+    for since in ("2026", "1793000000", "2026-11-30T09:00:00+01:00"):
+        answer = await strict.put(f"/strict?since={since}", json={"name": "a"})
+        assert answer.status_code == 422
+        assert "write + as %2B" in answer.json()["errors"][0]["detail"]
+    answer = await strict.put("/strict?since=2026-11-30T09:00:00%2B01:00", json={"name": "a"})
+    assert answer.status_code == 200
+
+
+async def test_the_detail_says_that_there_are_more_errors(strict) -> None:
+    problem = (await strict.put("/strict", json={"a": 1, "b": 1, "c": 1, "d": 1, "name": "a"})).json()
+    assert problem["detail"].endswith("And 1 more: see errors.")
+
+
+async def test_a_path_or_method_that_is_not_there_says_what_is(strict) -> None:
+    assert "/openapi.json" in (await strict.get("/stricd")).json()["detail"]
+    assert (await strict.get("/strict")).json()["detail"] == "GET is not possible here; PUT is."

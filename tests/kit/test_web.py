@@ -101,6 +101,7 @@ async def test_a_claim_that_makes_no_sense_is_refused(service, tenant, wrong):
 async def test_a_missing_scope_is_named(service, tenant):
     answer = await service.client.post("/v1/notes", json={"text": "a"}, headers=service.headers(tenant, "rep"))
     assert (answer.status_code, answer.json()["code"]) == (403, "missing_scope")
+    assert "a token of one of these roles has it: " in answer.json()["detail"]
     assert answer.json()["scope"] == "assessments:write"
 
 

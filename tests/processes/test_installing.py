@@ -31,7 +31,11 @@ async def test_all_of_it_is_there_after_one_call_and_the_next_changes_nothing(co
     listed = (await company.admin.get("/v1/process-templates"))["items"]
     assert [each["key"] for each in listed] == EIGHT
     people = {"inside_sales": ["rita", "ron"]}
+    await company.staff("rita", "ron")
     first = await company.install("bant_lead", people=people)
+    assert [(each["code"], each["pointer"]) for each in first.pop("findings")] == [
+        ("person_unknown", "/pools/1/people/0")
+    ]
     assert first == {
         "pipelines": {"bant_lead": 1},
         "assessments": {"bant": 1},
@@ -45,15 +49,20 @@ async def test_all_of_it_is_there_after_one_call_and_the_next_changes_nothing(co
     assert {pool["key"]: pool["people"] for pool in rules["pools"]} == {
         "inside_sales": ["rita", "ron"], "specialists": ["admin"]
     }  # fmt: skip
-    again = await company.install("bant_lead", expect=200)
+    again = await company.install("bant_lead", expect=200, people={"inside_sales": ["sam"]})
+    kept = again.pop("findings")[-1]
+    assert (kept["code"], kept["pointer"]) == ("pool_kept", "/people/inside_sales")
+    assert "PUT /v1/assignment-rules/lead" in kept["message"]
     assert again == {**first, "changed": False}
+    path = "/v1/process-templates/bant_lead/install"
+    assert (await company.engine.client.post(path, headers=company.engine.headers(company.tenant))).status_code == 200
     assert (await company.admin.get("/v1/pipelines/bant_lead"))["newest_version"] == 1
 
 
 async def test_what_a_tenant_made_of_it_since_stays(company: Company) -> None:
     await company.install("generic_five")
     found = await company.admin.get("/v1/pipelines/generic_five_steps")
-    draft = {key: value for key, value in found["draft"].items() if key != "key"}
+    draft = found["draft"]
     path = "/v1/pipelines/generic_five_steps"
     await company.admin.call("PUT", f"{path}/draft", 200, {**draft, "name": "Ours"}, match=found["revision"])
     await company.admin.post(f"{path}/publish")
@@ -119,7 +128,9 @@ async def test_one_that_was_left_half_done_is_gone_on_with(company: Company, mon
 async def test_only_who_writes_pipelines_installs_and_only_pools_have_people(company: Company) -> None:
     rep = Client(company.engine, company.tenant, "rep", "rita")
     await rep.post("/v1/process-templates/meddic/install", {}, expect=403)
-    assert (await company.install("none", expect=404))["code"] == "template_not_found"
+    unknown = await company.install("none", expect=404)
+    assert unknown["code"] == "template_not_found"
+    assert unknown["detail"] == f"There is no template 'none'. There are {', '.join(EIGHT)}."
     unknown = await company.install("bant_lead", expect=422, people={"hunters": ["rita"]})
     assert (unknown["code"], unknown["errors"][0]["pointer"]) == ("pool_unknown", "/people/hunters")
 

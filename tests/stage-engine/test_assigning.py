@@ -68,6 +68,12 @@ class TestAssigning:
         assert (await admin.call("GET", PATH, 404))["code"] == "assignment_rules_not_found"
         put = await admin.call("PUT", PATH, 200, rules(), match=0)
         assert (put["version"], put["findings"]) == (1, [])
+        assert (await admin.call("PUT", PATH, 200, put, match=1))["rules"] == put["rules"]
+        typed = "/v1/assignment-rules/opportunty"
+        found = await admin.call("PUT", typed, 200, rules(fallback={"owner": {"person": "ghost"}}), match=0)
+        assert [(each["code"], each["pointer"]) for each in found["findings"]] == [
+            ("object_type_unknown", ""), ("person_unknown", "/fallback/owner/person")
+        ]  # fmt: skip
         await created(world_of, "o1")
         await created(world_of, "o2")
         await created(world_of, "o3", source="Fair", amount="90000")

@@ -392,6 +392,14 @@ class TestLedger:
         }  # fmt: skip
         assert (by_owner["ron"]["missed"], by_owner["ron"]["open"], by_owner["ron"]["not_in_time"]) == (1, 1, ["o3"])
         await admin.get("/v1/obligations/not?zone=Mars/Olympus", 422)
+        year = await admin.get("/v1/obligations/not?since=2026", 422)
+        assert year["errors"][0]["pointer"] == "/query/since"
+        backwards = "since=2026-02-01T00:00:00Z&until=2026-01-01T00:00:00Z"
+        empty = await admin.get(f"/v1/speed-to-lead?key=first_call&{backwards}", 422)
+        assert (empty["code"], empty["errors"][0]["pointer"]) == ("period_empty", "/query/until")
+        slip = await admin.get("/v1/speed-to-lead?key=first_cal", 422)
+        assert slip["code"] == "obligation_unknown"
+        assert "first_call" in slip["detail"]
 
         speed = await admin.get(f"/v1/speed-to-lead?key=first_call&until={until}")
         overall = speed["overall"]

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from crm_connector.salesforce.plan import DEFAULT as DEFAULT_FIELDS
 from kit.contracts import wire
 from kit.ids import uuid7
 from stage_engine.domain.assigned import Assigned
@@ -40,6 +41,15 @@ class TestObligationRecords:
         [row] = obligation_records(met, met.opportunity, rules.pipeline)
         assert (row.state, row.by, row.wall_seconds) == (OwedState.MET, "rita", int((monday - created).total_seconds()))
         assert row.business_seconds == 5 * 60 + 60 * 60
+
+    def test_the_source_of_a_lead_is_the_fact_that_the_connector_reads(self, world: Any) -> None:
+        """Whoever asks how fast leads are called asks where they came from."""
+        rules = world.ruleset(obligations=[OBLIGATION], object_type="lead")
+        facts = (world.fact("lead.source", "Web"),)
+        made = world.decide(None, world.observation("prospecting", occasion=Occasion.CREATED, facts=facts), rules)
+        [row] = obligation_records(made, made.opportunity, rules.pipeline)
+        assert row.source == "Web"
+        assert rules.pipeline.source_fact in DEFAULT_FIELDS.facts
 
     def test_what_owes_nothing_has_no_row(self, world: Any) -> None:
         decision = world.decide(None, world.observation("prospecting"))

@@ -48,7 +48,7 @@ def life() -> Life:
     missed = chapter(
         accepted=False,
         margin="-10",
-        needed="prospecting.score is 50; needed: > 60",
+        needed="prospecting.score is 50; needed: > 60; 10 points short",
         score="50",
         partner_ms=None,
     )
@@ -124,6 +124,7 @@ class TestClosing:
             "eed8ae09e78f49f986d0821fc676d64e",
         ):
             assert words in text
+        assert text.count("10 points short") == 1
 
     def test_a_run_without_a_complete_life_still_has_a_screen(self) -> None:
         assert "Does it all agree?" in shown(report(life=None))

@@ -84,7 +84,9 @@ def _chapter(number: int, chapter: Chapter) -> RenderableType:
     if chapter.accepted:
         verdict = Text.assemble(("passed", "green"), f": {chapter.rule}, margin +{chapter.margin.lstrip('+')}")
     else:
-        short = f", {chapter.margin.lstrip('-')} points short" if chapter.margin else ""
+        # The engine's words may say it already.
+        says_it = not chapter.margin or " short" in chapter.needed
+        short = "" if says_it else f", {chapter.margin.lstrip('-')} points short"
         verdict = Text.assemble(("not enough", "yellow"), f": {chapter.needed}{short}")
     steps.add_row(_ms(chapter.decided_ms), "Decision", verdict)
     if chapter.accepted:

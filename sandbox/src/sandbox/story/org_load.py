@@ -88,6 +88,11 @@ class OrgConsole:
         rows = page.raise_for_status().json()["opportunities"]
         return {row["Name"]: (row["Id"], row["OwnerId"]) for row in rows}
 
+    async def in_stage(self, stage_name: str) -> list[str]:
+        """The ids of up to 1,000 opportunities in this stage."""
+        page = await self._http.get(f"{self.url}/_sim/opportunities", params={"limit": DUMP_PAGE})
+        return [row["Id"] for row in page.raise_for_status().json()["opportunities"] if row["StageName"] == stage_name]
+
     async def manager_of(self, user_id: str) -> str:
         """The id of the user to whom this one reports; empty for none."""
         found = (await self._http.get(f"{self.url}/_sim/users")).raise_for_status().json()

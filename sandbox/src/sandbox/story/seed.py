@@ -66,7 +66,9 @@ async def _seed(stack: Stack, world: World) -> list[str]:
         await publish_field_example(admin)
         print("  the opportunities of the org are imported", flush=True)
         await import_opportunities(admin)
-        opportunity_id, owner = next(iter(there.values()))
+        due = set(await console.in_stage("Prospecting"))
+        of_all = list(there.values())
+        opportunity_id, owner = next((each for each in of_all if each[0] in due), of_all[0])
         manager = await console.manager_of(owner)
     return _what_to_try(stack, opportunity_id, owner, manager)
 
@@ -85,6 +87,11 @@ def _what_to_try(stack: Stack, opportunity_id: str, owner: str, manager: str) ->
         f'  curl -s -H "Authorization: Bearer $REP" {assessment}/v1/opportunities/{opportunity_id}/next-assessment',
         f'  curl -s -H "Authorization: Bearer $MANAGER" "{engine}/v1/funnel?pipeline={PIPELINE}"',
         "",
+        "The main job: the rep answers the prospecting assessment. Within seconds it is received, scored and decided:",
+        "the stage moves, and the org's page of the opportunity shows stage, score and answers.",
+        *main_job(assessment, opportunity_id),
+        f"  open {stack.environment['ORG_URL']}/opportunity/{opportunity_id} in a browser",
+        "",
         "What sales operations changes, and what was written to Salesforce:",
         f'  curl -s -H "Authorization: Bearer $ADMIN" {engine}/v1/pipelines/{PIPELINE}',
         f'  curl -s -H "Authorization: Bearer $ADMIN" {connector}/v1/write-intents',
@@ -92,6 +99,19 @@ def _what_to_try(stack: Stack, opportunity_id: str, owner: str, manager: str) ->
         "Documentation to try every call in a browser:",
         *(f"  {url}/docs" for url in stack.urls.values()),
         f"The org itself: {stack.environment['ORG_URL']}",
+    ]
+
+
+def main_job(assessment: str, opportunity_id: str) -> list[str]:
+    """Commands for a shell that has REP: they hand in answers, wait, and ask what became of them."""
+    of = f'"opportunity_id": "{opportunity_id}", "assessment_key": "prospecting", "assessment_version": 1'
+    answers = '"answers": {"hours": "over_5", "compliance": "yes"}'
+    body = f"""'{{{of}, {answers}, "captured_at": "'$(date -u +%FT%TZ)'"}}'"""
+    return [
+        """  ID=$(python3 -c 'import uuid; print(uuid.uuid4())')""",
+        f'  curl -s -X PUT {assessment}/v1/submissions/$ID -H "Authorization: Bearer $REP" \\',
+        f"    -H 'Content-Type: application/json' -d {body}",
+        f'  sleep 5; curl -s {assessment}/v1/submissions/$ID -H "Authorization: Bearer $REP"',
     ]
 
 

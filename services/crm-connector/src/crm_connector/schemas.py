@@ -6,7 +6,9 @@ from uuid import UUID
 
 from kit.contracts.wire import PlainDecimal
 from kit.http.pagination import in_utc
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from kit.http.read_back import ReadBack
+from kit.http.texts import Instant
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from crm_connector.domain.fields import MOST_FACTS, FactType, FieldMapping, MappedField
 from crm_connector.domain.intents import IntentState, Lane
@@ -17,7 +19,7 @@ OPPORTUNITY_ID = "006Sg0000000001AAA"
 MOMENT = "2026-11-22T19:00:05Z"
 # PostgreSQL stores no NUL.
 NO_NUL = r"^[^\x00]*$"
-Moment = Annotated[AwareDatetime, AfterValidator(in_utc)]
+Moment = Annotated[Instant, AfterValidator(in_utc)]
 
 
 class _Document(BaseModel):
@@ -184,9 +186,10 @@ class StageMapping(BaseModel):
     stages_as_of: datetime | None = Field(description="when the CRM's stages were last read", examples=[MOMENT])
 
 
-class StageMappingChange(_Document):
+class StageMappingChange(_Document, ReadBack):
     """The whole mapping of a pipeline version; stages that are left out are not mapped."""
 
+    only_read = frozenset({"pipeline_key", "pipeline_version", "is_default", "unmapped", "stages_as_of"})
     stages: Annotated[
         dict[Annotated[str, Field(max_length=200)], Annotated[str, Field(min_length=1, max_length=255)]],
         Field(max_length=200, examples=[{"prospecting": "Prospecting", "closed_won": "Closed Won"}]),
@@ -275,9 +278,10 @@ _Roles = Annotated[
 ]
 
 
-class FieldMappingChange(_Document):
+class FieldMappingChange(_Document, ReadBack):
     """The whole mapping; facts that are left out are not read any more."""
 
+    only_read = frozenset({"is_default", "checked", "unavailable"})
     facts: _Facts
     contact_roles: _Roles = {}
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from kit.contracts.wire import PlainDecimal
+from kit.http.read_back import ReadBack
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.config import JsonDict
 
@@ -127,7 +128,11 @@ class ProfileDraft(_Body):
     profile: ProfileBody
 
 
-class ProfileChange(_Body):
+class ProfileChange(_Body, ReadBack):
+    only_read = frozenset(
+        {"profile_id", "assessment_key", "assessment_version", "status", "revision", "version", "reachable", "findings"}
+        | {"created_at", "created_by", "updated_at", "updated_by", "published_at", "published_by"}
+    )
     title: Title = ""
     profile: ProfileBody
 

@@ -93,7 +93,9 @@ class Principal:
     def demand(self, scope: str) -> None:
         """ForbiddenProblem `missing_scope` unless the caller holds this scope."""
         if scope not in self.scopes:
-            raise ForbiddenProblem(f"The scope {scope} is needed.", code="missing_scope", extra={"scope": scope})
+            having = ", ".join(sorted(role for role, scopes in SCOPES_OF.items() if scope in scopes)) or "no role"
+            detail = f"The scope {scope} is needed: a token of one of these roles has it: {having}."
+            raise ForbiddenProblem(detail, code="missing_scope", extra={"scope": scope})
 
 
 class TokenVerifier:

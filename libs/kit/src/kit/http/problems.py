@@ -170,6 +170,19 @@ _WORDS = {
     "model_attributes_type": "This must be an object.",
     "model_type": "This must be an object.",
     "timezone_aware": "This time needs an offset from UTC, such as Z or +01:00.",
+    "uuid_parsing": "This must be a UUID, such as 0190a6a2-5c1e-7c3a-9f0e-3b1d2c4e5f60.",
+    "string_pattern_mismatch": "This text has another form than is allowed: {pattern}.",
+    "string_too_short": "This must have at least {min_length} characters.",
+    "string_too_long": "This must have at most {max_length} characters.",
+    "too_short": "This must have at least {min_length} members; it has {actual_length}.",
+    "too_long": "This must have at most {max_length} members.",
+    "enum": "This must be {expected}.",
+    "literal_error": "This must be {expected}.",
+}
+# Times and dates that cannot be read have many codes of the checker, and one remedy.
+_TIMES = {
+    "datetime": "This must be a time such as 2026-11-30T09:00:00Z",
+    "date": "This must be a date such as 2026-11-30",
 }
 
 
@@ -208,8 +221,23 @@ def _field_errors(found: Sequence[Mapping[str, Any]], body: Any) -> tuple[FieldE
 
 
 def _field_error(where: str, error: Mapping[str, Any]) -> FieldError:
-    words = _WORDS.get(error["type"]) or error["msg"]
+    words = _words(error, in_url=where.startswith("/query/"))
     return FieldError(where, error["type"], words if words.endswith(".") else words + ".")
+
+
+def _words(error: Mapping[str, Any], *, in_url: bool) -> str:
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "value_error":
+        # What a validator of ours says; the checker puts its own words before it.
+        words = str(context["error"])
+        return words[:1].upper() + words[1:]
+    if (of := kind.split("_", 1)[0]) in _TIMES and kind.endswith(("_parsing", "_type", "_inexact")):
+        # In a URL a plus is a blank.
+        plus = "; write + as %2B in a URL" if in_url and of == "datetime" else ""
+        return f"{_TIMES[of]}{plus}."
+    if kind == "string_too_short" and context["min_length"] == 1:
+        return "This must not be empty."
+    return _WORDS[kind].format_map(context) if kind in _WORDS else error["msg"]
 
 
 def _pointer_of(error: Mapping[str, Any], body: Any) -> str:
@@ -248,12 +276,19 @@ def install_problem_handlers(app: FastAPI) -> None:
             return problem_response(request, _malformed(str(error.body), found[0]["loc"][-1], found[0]["ctx"]["error"]))
         errors = _field_errors(found, error.body)
         detail = "; ".join(f"{e.pointer or 'the body'}: {e.detail}" for e in errors[:3]) or "See errors."
+        if len(errors) > 3:
+            detail += f" And {len(errors) - 3} more: see errors."
         return _respond(request, 422, InvalidProblem.code, InvalidProblem.title, detail, errors=errors)
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
         code = _HTTP_CODES.get(error.status_code, "http_error")
         detail = error.detail if error.detail.endswith(".") else error.detail + "."
+        if detail == "Not Found.":
+            detail = "There is no such path here. /openapi.json lists all, and /docs shows them."
+        if error.status_code == 405:
+            allowed = (error.headers or {}).get("Allow", "")
+            detail = f"{request.method} is not possible here; {allowed} is." if allowed else detail
         return _respond(request, error.status_code, code, error.detail.rstrip("."), detail, headers=error.headers)
 
     async def on_too_large(request: Request, error: Exception) -> JSONResponse:

@@ -2,9 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, LiteralString
 
-from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
@@ -12,6 +13,20 @@ from kit.record_ids import full_record_id
 
 RecordId = Annotated[str, AfterValidator(full_record_id)]
 """An id that may be a Salesforce record's: of 15 characters it is completed to 18."""
+
+# A date, or at least its year: what begins so is never read as a number of seconds.
+_BEGINS_WITH_A_DAY = re.compile(r"\d{4}-").match
+
+
+def _no_number(value: Any) -> Any:
+    """A number, such as a year alone, would count as seconds since 1970."""
+    if not isinstance(value, datetime) and not (isinstance(value, str) and _BEGINS_WITH_A_DAY(value)):
+        raise PydanticCustomError("datetime_parsing", "a time is a text")
+    return value
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_no_number, json_schema_input_type=AwareDatetime)]
+"""A moment as a text with its offset from UTC; a number is refused."""
 
 
 def refusal(code: LiteralString, words: str) -> PydanticCustomError:

@@ -68,7 +68,7 @@ def explained(reason: HoldReason, capture: Capture) -> str:
     """A reason that is said to the submitter, in words."""
     key, version = capture.assessment_key, capture.assessment_version
     if reason is HoldReason.VERSION_UNKNOWN:
-        return f"{key} has no published version {version}."
+        return f"{key} has no published version {version}. Answer the one that next-assessment names."
     if reason is HoldReason.VERSION_RETIRED:
         return f"Version {version} of {key} was retired before this was captured."
     return "The definition that was answered is not the one that was published."

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from forms.definition import MAX_CHOICE_KEY, MAX_QUESTION_KEY, Question, QuestionType
 from kit.contracts.wire import PlainDecimal
+from kit.http.read_back import ReadBack
 from kit.http.texts import Shape, refusal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
@@ -65,10 +66,13 @@ class QuestionBody(_Strict):
     max_length: int = Field(0, ge=0, le=10_000, description="characters of a text; 0: the platform's limit")
 
 
-class DraftBody(_Strict):
+class DraftBody(_Strict, ReadBack):
     """What an author may change before publishing. A draft may still have errors; publishing refuses them. The other
     members of an assessment may be sent back as they were read, and change nothing."""
 
+    only_read = frozenset(
+        {"key", "latest_version", "draft_revision", "updated_at", "updated_by", "created_at", "created_by", "findings"}
+    )
     title: str = Field(min_length=1, max_length=200, examples=["Prospecting assessment"])
     description: str = Field("", max_length=4000)
     questions: list[QuestionBody] = Field(max_length=MAX_QUESTIONS)
@@ -91,14 +95,6 @@ class DraftBody(_Strict):
             ]
         },
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_what_is_only_read(cls, data: Any) -> Any:
-        if not isinstance(data, dict):
-            return data
-        only_read = AssessmentOut.model_fields.keys() - cls.model_fields.keys()
-        return {name: value for name, value in data.items() if name not in only_read}
 
     @model_validator(mode="after")
     def _not_too_large(self) -> Self:

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from kit.http.texts import RecordId, Shape
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
+from kit.http.texts import Instant, RecordId, Shape
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
@@ -62,8 +62,8 @@ class SubmissionBody(BaseModel):
     definition_hash: Annotated[str, _Hash] | None = Field(None, description="proof of what was answered")
     answers: Answers
     visit: VisitBody | None = Field(None, description="where the rep worked; absent: the current visit")
-    captured_at: AwareDatetime = Field(description="when the rep finished, by the device's clock")
-    sent_at: AwareDatetime | None = Field(None, description="the device's clock now: tells how wrong it is")
+    captured_at: Instant = Field(description="when the rep finished, by the device's clock")
+    sent_at: Instant | None = Field(None, description="the device's clock now: tells how wrong it is")
     attempt_no: int = Field(1, ge=1, le=MAX_INTEGER, description="as next-assessment gave it")
     channel: domain.Channel = domain.Channel.ONLINE
     move: MoveBody | None = Field(None, description="to be made in the same decision; takes transitions:write")

@@ -55,15 +55,15 @@ DEFAULT = Calendar("UTC", tuple(Hours(weekday, 9 * 60, 17 * 60) for weekday in r
 
 def faults(calendar: Calendar) -> Iterator[str]:
     """Why no person could work by it."""
-    if sum(each.closes - each.opens for each in calendar.hours) < _LEAST_MINUTES_OF_A_WEEK:
-        yield "a week needs at least one working hour"
     last: Hours | None = None
     for each in sorted(calendar.hours, key=lambda each: (each.weekday, each.opens)):
         if not 0 <= each.opens < each.closes <= _MINUTES_OF_A_DAY:
-            yield "working hours end after they begin, within one day"
+            yield "working hours end after they begin, within one day: cut a night shift at 24:00"
         elif last is not None and last.weekday == each.weekday and each.opens < last.closes:
             yield "working hours of one day must not overlap"
         last = each
+    if sum(each.closes - each.opens for each in calendar.hours) < _LEAST_MINUTES_OF_A_WEEK:
+        yield "a week needs at least one working hour"
 
 
 def add_business(calendar: Calendar, start: datetime, duration: timedelta) -> datetime:

@@ -92,6 +92,7 @@ _BUILT_IN = {
     ACTIVITY_COUNT: FactKind(FactType.DECIMAL, "activities"),
     "opportunity.record_type": FactKind(FactType.TEXT),
     "opportunity.lead_source": FactKind(FactType.TEXT),
+    "lead.source": FactKind(FactType.TEXT),
     "opportunity.type": FactKind(FactType.TEXT),
 }
 _BUILT_IN |= {f"activity.{kind}.count": FactKind(FactType.DECIMAL, "activities") for kind in ACTIVITY_KINDS}

@@ -1,7 +1,7 @@
 """Checks of assignment rules before they are put in force."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from stage_engine.domain.assignment import AssignmentRules, Goal
 from stage_engine.domain.facts import AGES
@@ -14,6 +14,20 @@ from stage_engine.domain.policies import SkipPolicy
 def assignment_findings(object_type: str, rules: AssignmentRules, engine_objects: CellCheck) -> list[LintFinding]:
     """Every finding."""
     return [*_rule_findings(object_type, rules, engine_objects), *_pool_findings(rules), *_fallback_findings(rules)]
+
+
+def people_findings(rules: AssignmentRules, active: Mapping[str, bool]) -> Iterator[LintFinding]:
+    """Who of the people named gets nothing: `active` has those whom the CRM has."""
+    named = [(f"/rules/{i}/to/person", each.to.person) for i, each in enumerate(rules.rules)]
+    named += [
+        (f"/pools/{i}/people/{j}", person) for i, pool in enumerate(rules.pools) for j, person in enumerate(pool.people)
+    ]
+    named += [(f"/fallback/{role}/person", goal.person) for role, goal in rules.fallback.items()]
+    for pointer, person in named:
+        if person and person not in active:
+            yield warning("person_unknown", pointer, f"{person} is no user of the CRM, and gets nothing")
+        elif person and not active[person]:
+            yield warning("person_inactive", pointer, f"{person} is not active in the CRM any more, and gets nothing")
 
 
 def facts_of(object_type: str, rules: AssignmentRules) -> Pipeline:

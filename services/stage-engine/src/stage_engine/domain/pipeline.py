@@ -168,7 +168,7 @@ class Pipeline:
     @property
     def source_fact(self) -> str:
         """The fact that says where a subject came from."""
-        return f"{self.object_type}.lead_source"
+        return "lead.source" if self.object_type == "lead" else f"{self.object_type}.lead_source"
 
     def in_calendar(self, calendar: Calendar) -> "Pipeline":
         """The version where these business hours are in force."""

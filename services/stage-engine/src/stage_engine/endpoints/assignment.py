@@ -10,10 +10,8 @@ from kit.http.ownership import Owners
 from kit.http.web import Uow
 from kit.http.web import router as router_of
 
-from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.endpoints.opportunities import SubjectId, shown_decision
 from stage_engine.endpoints.pipelines import findings_out
-from stage_engine.engine import cell_fault
 from stage_engine.errors.opportunities import PLURALS
 from stage_engine.schemas import assignment as schemas
 from stage_engine.schemas.opportunities import DecisionOut
@@ -28,9 +26,10 @@ ObjectType = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,63}$", examples=["l
 @router.get("/assignment-rules/{object_type}", dependencies=[requires("pipelines:read")])
 async def get_assignment_rules(object_type: ObjectType, uow: Uow, response: Response) -> schemas.AssignmentRulesOut:
     """The rules by which new subjects of a type get their owner and their team. The ETag is the version."""
-    found = await RulesOfAssignment(uow).one(object_type)
+    rules = RulesOfAssignment(uow)
+    found = await rules.one(object_type)
     response.headers["ETag"] = etag(found.version)
-    findings = findings_out(assignment_findings(object_type, found.document, cell_fault))
+    findings = findings_out(await rules.findings(object_type, found.document))
     return schemas.out(object_type, found.version, found.document, findings)
 
 

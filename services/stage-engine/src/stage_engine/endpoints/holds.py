@@ -1,6 +1,8 @@
 """Holds over HTTP."""
 
-from fastapi import APIRouter, Response
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.web import Uow, router
@@ -11,6 +13,9 @@ from stage_engine.schemas.holds import HoldBody, ResumeBody
 from stage_engine.schemas.opportunities import DecisionOut
 from stage_engine.service.deciding import Decided
 from stage_engine.service.holding import Holding
+
+# Nothing has to be said: the body may be left out.
+Resumption = Annotated[ResumeBody, Body(default_factory=ResumeBody)]
 
 
 def holds(object_type: str, plural: str) -> APIRouter:
@@ -27,7 +32,7 @@ def holds(object_type: str, plural: str) -> APIRouter:
 
     @api.post(f"/{plural}/{{record_id}}/resume", name=f"resume_{object_type}", status_code=201)
     async def resume(
-        record_id: SubjectId, body: ResumeBody, expected: IfMatch, uow: Uow, caller: Caller, response: Response
+        record_id: SubjectId, body: Resumption, expected: IfMatch, uow: Uow, caller: Caller, response: Response
     ) -> DecisionOut:
         """Go on with a subject on hold. Rules are asked about all that came in the meantime."""
         return reply(await Holding(uow, caller, object_type).resume(record_id, body, expected), response)

@@ -14,6 +14,7 @@ from kit.http.web import Uow, router
 from kit.ids import utc_now
 
 from stage_engine.domain.owed import OwedState
+from stage_engine.errors.figures import PeriodEmpty
 from stage_engine.errors.work import ZoneUnknown
 from stage_engine.records.figures import LeadTime
 from stage_engine.records.work import ObligationRecord
@@ -81,7 +82,9 @@ async def get_not_report(
 async def get_speed_to_lead(
     uow: Uow,
     caller: Caller,
-    key: Annotated[str, Query(max_length=64, description="the obligation that is the first call")],
+    key: Annotated[
+        str, Query(max_length=64, description="the obligation that is the first call", examples=["first_call"])
+    ],
     since: Since = None,
     until: Until = None,
 ) -> schemas.SpeedToLead:
@@ -102,6 +105,8 @@ async def get_speed_to_lead(
 
 def _window(since: datetime | None, until: datetime | None, zone: str, key: str | None) -> Window:
     end = until or utc_now()
+    if since is not None and since >= end:
+        raise PeriodEmpty("since", "until")
     return Window(since or end - _YEAR, end, zone, key)
 
 

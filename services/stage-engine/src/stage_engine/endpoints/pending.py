@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Body, Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.etag import etag
 from kit.http.pagination import Page, Paging
@@ -25,6 +25,8 @@ from stage_engine.schemas.pending import (
 from stage_engine.service.answering import Answering
 from stage_engine.service.deciding import Decided
 
+# Nothing has to be said: the body may be left out.
+Consent = Annotated[ConsentBody, Body(default_factory=ConsentBody)]
 _READ, _WRITE = requires("opportunities:read"), requires("transitions:write")
 
 approvals, proposals = router("approvals"), router("proposals")
@@ -53,7 +55,7 @@ async def get_approval(approval_id: UUID, uow: Uow, caller: Caller) -> ApprovalO
 
 @approvals.post("/approvals/{approval_id}/approve", status_code=201, dependencies=[_WRITE])
 async def approve_approval(
-    approval_id: UUID, body: ConsentBody, uow: Uow, caller: Caller, response: Response
+    approval_id: UUID, body: Consent, uow: Uow, caller: Caller, response: Response
 ) -> DecisionOut:
     """Agree. With the last who is needed the move is made, if it may be made as things are now. The reply is the
     decision: look at `outcome` and `transition`."""
@@ -70,7 +72,7 @@ async def reject_approval(
 
 @approvals.post("/approvals/{approval_id}/withdraw", status_code=201, dependencies=[_WRITE])
 async def withdraw_approval(
-    approval_id: UUID, body: ConsentBody, uow: Uow, caller: Caller, response: Response
+    approval_id: UUID, body: Consent, uow: Uow, caller: Caller, response: Response
 ) -> DecisionOut:
     """Take the own wish back."""
     return _reply(await Answering(uow, caller).answer(approval_id, Answer.WITHDRAW, body.text), response)
@@ -97,7 +99,7 @@ async def get_proposal(proposal_id: UUID, uow: Uow, caller: Caller) -> ProposalO
 
 @proposals.post("/proposals/{proposal_id}/accept", status_code=201, dependencies=[_WRITE])
 async def accept_proposal(
-    proposal_id: UUID, body: ConsentBody, uow: Uow, caller: Caller, response: Response
+    proposal_id: UUID, body: Consent, uow: Uow, caller: Caller, response: Response
 ) -> DecisionOut:
     """Make the move that a rule proposes, if the rule still holds in the mode that is in force now. The reply is the
     decision: look at `outcome`."""

@@ -3,12 +3,13 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import Path, Response
+from fastapi import Body, Path, Response
 from kit.http.auth import Caller, requires
 from kit.http.pagination import Page
 from kit.http.web import ManyUows, router
 from kit.ids import uuid7
 
+from stage_engine.endpoints.pipelines import findings_out
 from stage_engine.processes import ProcessTemplate, process_templates
 from stage_engine.schemas.processes import InstallBody, InstalledOut, ProcessTemplateOut
 from stage_engine.service.installing import Installing, order_of
@@ -16,6 +17,8 @@ from stage_engine.service.installing import Installing, order_of
 router = router("process templates")
 
 Key = Annotated[str, Path(max_length=64, examples=["bant_lead"])]
+# Nothing has to be said: the body may be left out.
+Options = Annotated[InstallBody, Body(default_factory=InstallBody)]
 
 # For assessments and their points, which other services publish; usually it takes less than one.
 PATIENCE_SECONDS = 10.0
@@ -39,7 +42,7 @@ async def list_process_templates() -> Page[ProcessTemplateOut]:
     responses=_OTHER_ANSWERS,  # pyright: ignore[reportArgumentType]
 )
 async def install_process_template(
-    key: Key, body: InstallBody, uows: ManyUows, caller: Caller, response: Response
+    key: Key, body: Options, uows: ManyUows, caller: Caller, response: Response
 ) -> InstalledOut:
     """Install assessments, points, pipelines and assignment rules of a process. Pipelines and assignment rules come
     into force together, once the points are there. Repeat the call as often as you like: what is there stays. 409
@@ -62,6 +65,7 @@ async def install_process_template(
         assignment_rules=dict(found.assignment_rules),
         waiting_for=list(found.waiting_for),
         changed=changed,
+        findings=findings_out(found.findings),
     )
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Path, Query, Response
+from fastapi import Body, Path, Query, Response
 from kit.http.auth import Caller, requires
 from kit.http.pagination import Page, Paging
 from kit.http.web import Uow, router
@@ -23,6 +23,8 @@ router = router("versions")
 
 Which = Annotated[str, Field(pattern=r"^(draft|[1-9][0-9]{0,8})$")]
 
+# A dry run may leave the body out: each stage goes to the one of the same key.
+Plan = Annotated[schemas.PlanBody, Body(default_factory=schemas.PlanBody)]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="a published version, or the next number: the draft")]
 
 
@@ -80,7 +82,7 @@ async def diff_pipeline_versions(
 
 @router.post("/pipelines/{key}/versions/{version}/plan", dependencies=[requires("pipelines:write")])
 async def plan_migration(
-    key: Key, version: Number, body: schemas.PlanBody, uow: Uow, caller: Caller, paging: Paging
+    key: Key, version: Number, body: Plan, uow: Uow, caller: Caller, paging: Paging
 ) -> schemas.DryRunOut:
     """What migrating all live opportunities to this version would do: how many go from which stage to which, who has no
     place, and page by page who goes, and where rules would take them at the next input. Nothing is changed."""

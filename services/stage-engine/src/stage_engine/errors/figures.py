@@ -38,6 +38,6 @@ class GroupByMissing(InvalidProblem):
 class PeriodEmpty(InvalidProblem):
     code = "period_empty"
 
-    def __init__(self) -> None:
-        detail = "The period is empty: let `to` be later than `from`."
-        super().__init__(detail, errors=[FieldError("/query/to", self.code, detail)])
+    def __init__(self, begins: str = "from", ends: str = "to") -> None:
+        detail = f"The period is empty: let `{ends}` be later than `{begins}`."
+        super().__init__(detail, errors=[FieldError(f"/query/{ends}", self.code, detail)])

@@ -1,6 +1,6 @@
 """Refusals about pipelines, their versions and templates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from kit.http.problems import ConflictProblem, FieldError, InvalidProblem, NotFoundProblem
 
@@ -25,8 +25,8 @@ class PipelineVersionNotFound(NotFoundProblem):
 class TemplateNotFound(NotFoundProblem):
     code = "template_not_found"
 
-    def __init__(self, key: str) -> None:
-        super().__init__(f"There is no template {key!r}.")
+    def __init__(self, key: str, there: Iterable[str]) -> None:
+        super().__init__(f"There is no template {key!r}. There are {', '.join(sorted(there))}.")
 
 
 class PipelineNotPublished(NotFoundProblem):
@@ -104,6 +104,6 @@ class PipelineInvalid(InvalidProblem):
 class StageUnknown(InvalidProblem):
     code = "stage_unknown"
 
-    def __init__(self, pipeline_key: str, stage_key: str, kind: str = "") -> None:
-        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}."
+    def __init__(self, pipeline_key: str, stage_key: str, there: Iterable[str], kind: str = "") -> None:
+        detail = f"The pipeline {pipeline_key!r} has no {kind}stage {stage_key!r}. It has {', '.join(there)}."
         super().__init__(detail, errors=[FieldError("/to_stage", self.code, detail)])

@@ -74,3 +74,11 @@ class ZoneUnknown(InvalidProblem):
     def __init__(self, zone: str) -> None:
         detail = f"There is no time zone {zone!r}. Name one such as Europe/Berlin."
         super().__init__(detail, errors=[FieldError("/query/zone", self.code, detail)])
+
+
+class ObligationUnknown(InvalidProblem):
+    code = "obligation_unknown"
+
+    def __init__(self, key: str, there: Sequence[str]) -> None:
+        detail = f"No pipeline in force declares the obligation {key!r}. There are {', '.join(there)}."
+        super().__init__(detail, errors=[FieldError("/query/key", self.code, detail)])

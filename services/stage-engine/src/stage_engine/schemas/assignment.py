@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any
 
+from kit.http.read_back import ReadBack
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from stage_engine.domain.assignment import AssignmentRules, Turn
@@ -64,9 +65,10 @@ class AbsenceBody(_Strict):
     until: Moment
 
 
-class AssignmentRulesBody(_Strict):
+class AssignmentRulesBody(_Strict, ReadBack):
     """Rules in order: for each role the first that holds and finds a person decides."""
 
+    only_read = frozenset({"object_type", "version", "findings"})
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     rules: list[AssignmentRuleBody] = Field(max_length=200)

@@ -2,8 +2,8 @@
 
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
 
+from kit.http.read_back import ReadBack
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.calendar import Calendar, Hours
@@ -35,9 +35,10 @@ class HoursBody(BaseModel):
     closes: str = Field(pattern=_TIME, examples=["17:00"], description="24:00 is the end of the day")
 
 
-class CalendarBody(BaseModel):
+class CalendarBody(ReadBack):
     """When people work."""
 
+    only_read = frozenset({"scope", "revision"})
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
@@ -53,7 +54,7 @@ class CalendarBody(BaseModel):
 
     zone: str = Field(max_length=64, description="a name of the IANA time zone database", examples=["Europe/Berlin"])
     hours: list[HoursBody] = Field(min_length=1, max_length=50, description="at least an hour in a week")
-    holidays: Annotated[list[date], Field(max_length=1000)] = []
+    holidays: list[date] = Field(default=[], max_length=1000)
 
     def calendar(self) -> Calendar:
         hours = (Hours(_WEEK.index(h.weekday), _minutes(h.opens), _minutes(h.closes)) for h in self.hours)

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime
+from kit.http.texts import Instant
+from pydantic import AfterValidator
 
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
@@ -15,4 +16,4 @@ def _storable(moment: datetime) -> datetime:
 
 
 # An aware time, taken over in UTC; nothing that arithmetic on it could push out of the calendar.
-Moment = Annotated[AwareDatetime, AfterValidator(_storable)]
+Moment = Annotated[Instant, AfterValidator(_storable)]

@@ -14,7 +14,7 @@ class ConsentBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    text: str = Field("", max_length=2000)
+    text: str = Field(default="", max_length=2000)
 
 
 class RefusalBody(BaseModel):

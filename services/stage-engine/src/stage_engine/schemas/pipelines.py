@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
+from kit.http.read_back import ReadBack
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from stage_engine.domain.actions import ActionKind
@@ -209,10 +210,11 @@ class BreakerBody(_Strict):
     at_least: int = Field(50, ge=1, le=1_000_000, description="below that it never opens")
 
 
-class DraftBody(_Strict):
+class DraftBody(_Strict, ReadBack):
     """The content of a pipeline, with at most 1,000 conditions of together 50,000 characters, and 200 actions. A draft
     may have errors; publishing refuses them."""
 
+    only_read = frozenset({"key"})
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     name: str = Field(min_length=1, max_length=200)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.schemas.assignment import PersonId
-from stage_engine.schemas.pipelines import Key
+from stage_engine.schemas.pipelines import FindingOut, Key
 
 
 class ProcessTemplateOut(BaseModel):
@@ -25,12 +25,15 @@ class InstallBody(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z][A-Za-z0-9_-]{0,19})?$")] = Field(
-        "", alias="as", description="begins all keys, so that the same process can be there twice", examples=["emea"]
+        default="",
+        alias="as",
+        description="begins all keys, so that the same process can be there twice",
+        examples=["emea"],
     )
     people: dict[Key, list[PersonId]] = Field(
         default={}, max_length=20, description="by pool; of one that is not named you are the only one"
     )
-    take_over_default: bool = Field(False, description="also where another pipeline is the default one")
+    take_over_default: bool = Field(default=False, description="also where another pipeline is the default one")
 
 
 class InstalledOut(BaseModel):
@@ -42,3 +45,6 @@ class InstalledOut(BaseModel):
     assignment_rules: dict[str, int] = Field(description="by type of object", examples=[{"lead": 1}])
     waiting_for: list[str]
     changed: bool = Field(description="false: all of it was there already")
+    findings: list[FindingOut] = Field(
+        description="people who get nothing by the assignment rules, and people who were named for a pool that has some"
+    )

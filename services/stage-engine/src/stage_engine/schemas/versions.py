@@ -17,14 +17,14 @@ class PlanBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     stages: dict[Key, Key] = Field(default={}, max_length=200, examples=[{"demo": "presentation"}])
-    overrides: OverridePolicy = Field(OverridePolicy.KEEP, description="what becomes of overrides")
+    overrides: OverridePolicy = Field(default=OverridePolicy.KEEP, description="what becomes of overrides")
     proposals: ProposalPolicy = Field(
-        ProposalPolicy.KEEP,
+        default=ProposalPolicy.KEEP,
         description="what becomes of earned stages to confirm, and of what rules propose",
     )
 
     approvals: ApprovalPolicy = Field(
-        ApprovalPolicy.KEEP,
+        default=ApprovalPolicy.KEEP,
         description="what becomes of moves that wait for approval, where they still have to",
     )
 

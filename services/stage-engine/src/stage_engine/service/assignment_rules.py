@@ -16,11 +16,12 @@ from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.assignment import AssignmentRules, Worker, assign, taken
 from stage_engine.domain.calendar import DEFAULT
 from stage_engine.domain.choosing import observed_facts
-from stage_engine.domain.finding import LintFinding, Severity
+from stage_engine.domain.finding import LintFinding, Severity, warning
 from stage_engine.domain.inputs import Observation
-from stage_engine.domain.lint_assignment import assignment_findings
+from stage_engine.domain.lint_assignment import assignment_findings, people_findings
 from stage_engine.domain.replay import decode_input
 from stage_engine.engine import cell_fault
+from stage_engine.errors.opportunities import PLURALS
 from stage_engine.errors.work import AssignmentRulesInvalid, AssignmentRulesNotFound
 from stage_engine.records.work import AssignmentRulesRecord
 from stage_engine.repository.assignments import AssignmentRepository
@@ -67,11 +68,20 @@ class RulesOfAssignment:
             raise AssignmentRulesNotFound(object_type)
         return found
 
+    async def findings(self, object_type: str, rules: AssignmentRules) -> list[LintFinding]:
+        """What the author should look at. AssignmentRulesInvalid where rules cannot work."""
+        found = checked(object_type, rules)
+        if object_type not in PLURALS:
+            words = f"the CRM shows no records of type {object_type!r}: there are {', '.join(PLURALS)}"
+            found.append(warning("object_type_unknown", "", words))
+        bench = await self._repository.bench(object_type, rules.people)
+        return [*found, *people_findings(rules, {each.person_id: each.active for each in bench})]
+
     async def put(
         self, object_type: str, rules: AssignmentRules, expected: int, caller: Principal
     ) -> tuple[AssignmentRulesRecord, list[LintFinding]]:
         """A new version, in force at once, and what its author should look at. AssignmentRulesInvalid."""
-        findings = checked(object_type, rules)
+        findings = await self.findings(object_type, rules)
         await lock(self._uow.session, self._uow.tenant_id, [f"assignment:{object_type}"])
         newest = await self._repository.newest(object_type)
         if newest is None and expected:
@@ -87,7 +97,7 @@ class RulesOfAssignment:
     ) -> Simulation:
         """What they would have done with what came since then, each at its own time. All begin with nothing open. A
         fact that no pipeline read when a subject came is unknown."""
-        findings = checked(object_type, rules)
+        findings = await self.findings(object_type, rules)
         seen = await self._repository.first_seen(object_type, since or utc_now() - MONTH, owners, MOST)
         given = [(each, decode_input(each.given)) for each in reversed(seen)]
         facts = {

@@ -74,7 +74,7 @@ def template(key: str) -> dict[str, Any]:
     """A shipped pipeline. TemplateNotFound."""
     found = templates().get(key)
     if found is None:
-        raise TemplateNotFound(key)
+        raise TemplateNotFound(key, templates())
     return found
 
 

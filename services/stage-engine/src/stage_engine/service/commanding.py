@@ -57,7 +57,7 @@ class Commanding:
             if reason.code is Code.STALE_REVISION:
                 check_revision(expected_revision, opportunity.revision)
             if reason.fact == "command.to_stage":
-                raise StageUnknown(opportunity.pipeline_key, request.to_stage)
+                raise StageUnknown(pipeline.key, request.to_stage, (stage.key for stage in pipeline.stages))
         detail = {
             "decision_id": str(decided.record.decision_id),
             "outcome": decided.decision.outcome.value,

@@ -10,6 +10,7 @@ from kit.http.auth import Principal
 from kit.ids import microseconds, utc_now
 
 from stage_engine.domain.assignment import AssignmentRules
+from stage_engine.domain.finding import LintFinding, info
 from stage_engine.domain.installing import merged, prefixed, renamed, same_content, staffed
 from stage_engine.errors.pipelines import PoolUnknown, TemplateNotFound, TemplateRefused
 from stage_engine.messages import assessment_requested
@@ -22,12 +23,14 @@ from stage_engine.schemas.pipelines import NewPipeline
 from stage_engine.service.assignment_rules import RulesOfAssignment
 from stage_engine.service.authoring import Authoring, template
 
+_OF_PEOPLE = {"person_unknown", "person_inactive"}
+
 
 def process_template(key: str) -> ProcessTemplate:
     """A shipped process. TemplateNotFound."""
     found = process_templates().get(key)
     if found is None:
-        raise TemplateNotFound(key)
+        raise TemplateNotFound(key, process_templates())
     return found
 
 
@@ -39,6 +42,8 @@ class Order:
     pipelines: tuple[dict[str, Any], ...]
     assessments: Mapping[str, str]
     assignment_rules: Mapping[str, AssignmentRules]
+    # The pools for which people were named: as the template calls them, as the tenant does, and who.
+    named: tuple[tuple[str, str, tuple[str, ...]], ...]
     take_over_default: bool
 
 
@@ -57,6 +62,7 @@ def order_of(
         pipelines=tuple(_content(each, prefix, found.assessments) for each in found.pipelines),
         assessments={prefixed(prefix, each): each for each in found.assessments},
         assignment_rules={of: staffed(rules, prefix, staff) for of, rules in found.assignment_rules.items()},
+        named=tuple((pool, prefixed(prefix, pool), tuple(people[pool])) for pool in found.pools if people.get(pool)),
         take_over_default=take_over_default,
     )
 
@@ -76,6 +82,7 @@ class Installed:
     assignment_rules: Mapping[str, int]
     waiting_for: tuple[str, ...]
     changed: bool
+    findings: tuple[LintFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +137,8 @@ class Installing:
                 )
                 versions[content["key"]] = published.version.version
         changed = not in_force or any(each.differs for each in rules)
-        return Installed(versions, _versions(points), await self._put(rules), (), changed=changed)
+        in_rules = [finding for each in rules for finding in await self._findings(order, each)]
+        return Installed(versions, _versions(points), await self._put(rules), (), changed, tuple(in_rules))
 
     async def _other_pipelines(self, order: Order, there: Mapping[str, PipelineRecord | None]) -> list[tuple[str, str]]:
         """A published pipeline is the template's when its first version is: what became of it since is its author's."""
@@ -157,6 +165,17 @@ class Installing:
             differs = newest is None or found.rules != newest.document
             wanted.append(_Rules(of, found.rules, newest.version if newest else 0, differs))
         return wanted, clashes
+
+    async def _findings(self, order: Order, wanted: _Rules) -> list[LintFinding]:
+        """Who gets nothing by the rules, and whom the order names although a pool has its people already."""
+        there = {pool.key: pool.people for pool in wanted.rules.pools}
+        found = await RulesOfAssignment(self._uow).findings(wanted.object_type, wanted.rules)
+        words = f"has people already, who stay: PUT /v1/assignment-rules/{wanted.object_type} changes them"
+        return [each for each in found if each.code in _OF_PEOPLE] + [
+            info("pool_kept", f"/people/{pool}", f"{key} {words}")
+            for pool, key, people in order.named
+            if there.get(key, people) != people
+        ]
 
     async def _put(self, wanted: Sequence[_Rules]) -> dict[str, int]:
         """Put in force what differs; the versions in force by type of object."""

@@ -42,7 +42,9 @@ class Reversing:
         pipeline = (await self._rulesets.of([(subject.pipeline_key, subject.pipeline_version)])).popitem()[1].pipeline
         target = body.to_stage or (subject.last_open if subject.last_open in pipeline else pipeline.first)
         if target not in pipeline or not pipeline.is_open(target):
-            raise StageUnknown(pipeline.key, target, "open ")
+            raise StageUnknown(
+                pipeline.key, target, (s.key for s in pipeline.stages if pipeline.is_open(s.key)), "open "
+            )
         given = Command(
             command_id=str(uuid7()),
             opportunity_id=record_id,
