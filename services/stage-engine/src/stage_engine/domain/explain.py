@@ -13,7 +13,6 @@ from stage_engine.domain.facts import Facts, assessment_of
 from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.parsed import ParsedRule
-from stage_engine.domain.rules import Rule
 
 # Questions named in a near miss: more would hide the ones that matter.
 QUESTION_LIMIT = 5
@@ -68,24 +67,30 @@ def near_misses_of(opportunity: Opportunity, results: Iterable[RuleResult]) -> t
     """The conditions of rules that only numbers kept from holding, the nearest first."""
     missed: list[tuple[Decimal, str, NearMiss]] = []
     for result in results:
-        rule, unmet = result.parsed.rule, result.unmet
+        parsed, unmet = result.parsed, result.unmet
         for finding in unmet:
             if finding.margin is None:
                 break
         else:
             for finding in unmet:
                 assert finding.margin is not None
-                missed.append((abs(finding.margin), rule.rule_id, _near_miss(opportunity, rule, finding)))
+                near = _near_miss(parsed, finding, _questions(opportunity, finding))
+                missed.append((abs(finding.margin), parsed.rule.rule_id, near))
     if len(missed) > 1:
         missed.sort(key=itemgetter(0, 1))
     return tuple([miss for _, _, miss in missed[:NEAR_MISS_LIMIT]])
 
 
-def _near_miss(opportunity: Opportunity, rule: Rule, finding: Finding) -> NearMiss:
-    condition, margin = finding.condition, finding.margin
+def _questions(opportunity: Opportunity, finding: Finding) -> tuple[str, ...]:
+    """The questions that lost points of what the finding is about, most first."""
+    score = opportunity.scores.get(assessment_of(finding.fact) or "")
+    return tuple([key for key, _ in score.lost[:QUESTION_LIMIT]]) if score is not None else ()
+
+
+@lru_cache(8192)
+def _near_miss(parsed: ParsedRule, finding: Finding, keys: tuple[str, ...]) -> NearMiss:
+    rule, condition, margin = parsed.rule, finding.condition, finding.margin
     assert margin is not None and finding.actual is not None
-    score = opportunity.scores.get(assessment_of(condition.fact) or "")
-    keys = tuple([key for key, _ in score.lost[:QUESTION_LIMIT]]) if score is not None and score.lost else ()
     actual = shown(finding.actual)
     return NearMiss(rule.rule_id, rule.to_stage, condition.fact, condition.text, actual, margin, keys, condition.unit)
 
