@@ -61,6 +61,8 @@ def up(stack: Stack, given: argparse.Namespace) -> int:
         print("interrupted; what was started is stopped", file=sys.stderr)
         raise
     _print_addresses(stack)
+    if not given.infrastructure:
+        print("next: `make seed` gives it a small company and says what to try; `make down` stops it")
     return 0
 
 
