@@ -6,6 +6,7 @@ import secrets
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.protocol.fetch import FetchRequest
 from kit.delivery.kafka import new_consumer, start_producer
 from kit.observability.telemetry import EVENTS_LOST
 from kit.relay.refusals import TopicUnknown
@@ -53,6 +54,31 @@ async def test_a_consumer_says_what_retention_took_and_goes_on(outside, topic):
     assert await read(again, 3) == [7, 8, 9]
     await again.stop()
     assert EVENTS_LOST.labels("sample", topic)._value.get() == 4
+
+
+async def test_a_consumer_asks_less_often_while_nothing_comes(outside, topic, monkeypatch):
+    """A request that waits for longer is answered as soon as something comes all the same."""
+    consumer, waits = new_consumer(outside.settings), []
+    await consumer.start()
+    consumer.subscribe([topic])
+    send = consumer._client.send
+
+    async def noted(node_id, request, **more):
+        if isinstance(request, FetchRequest):
+            waits.append(request._max_wait_ms)
+        return await send(node_id, request, **more)
+
+    monkeypatch.setattr(consumer._client, "send", noted)
+    await outside.producer.send_and_wait(topic, b"0", key=b"k")
+    assert await read(consumer, 1) == [0]
+    while waits[-1] == 50:
+        assert not await consumer.getmany(timeout_ms=100)
+    assert waits[-1] == 500
+    await outside.producer.send_and_wait(topic, b"1", key=b"k")
+    assert await read(consumer, 1) == [1]
+    while waits[-1] == 500:
+        await consumer.getmany(timeout_ms=100)
+    await consumer.stop()
 
 
 async def test_a_producer_says_soon_that_a_topic_is_unknown(outside):

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 from zlib import crc32
@@ -32,6 +33,10 @@ log = logging.getLogger(__name__)
 _REQUEST_SECONDS = 8
 _FIND_SECONDS = 1
 _STOP_SECONDS = 1
+# How long a request for events waits at the broker while some come, and once none came for so many seconds.
+_BUSY_WAIT_MS = 50
+_QUIET_WAIT_MS = 500
+_QUIET_SECONDS = 1
 
 
 def login(username: str, password: str, tls: ssl.SSLContext | None = None) -> dict[str, Any]:
@@ -146,14 +151,30 @@ async def start_producer(settings: ServiceSettings, may_send: Callable[[], bool]
 
 class EventConsumer(AIOKafkaConsumer):
     """A consumer that says what it can no longer read. Left to itself the client goes on with the oldest event that the
-    topic still keeps, and says nothing."""
+    topic still keeps, and says nothing.
+
+    A request of the client waits at the broker until there is an event in the partitions that it names. It names none
+    that has events ready here, and there is one request at a time: while events come it waits for a moment only, so
+    that such a partition is asked for again soon. While none come it waits for longer, which costs both sides less.
+    """
 
     def __init__(self, service: str, **options: Any) -> None:
-        super().__init__(**options, auto_offset_reset="none")
+        super().__init__(**options, fetch_max_wait_ms=_BUSY_WAIT_MS, auto_offset_reset="none")
         self._service = service
+        self._came_at = time.monotonic()
 
     async def getmany(self, *partitions: TopicPartition, **more: Any) -> dict[TopicPartition, list[Any]]:
         """What the broker has. A place that is lost is counted, logged, and left for the oldest event there is."""
+        found = await self._getmany(*partitions, **more)
+        now = time.monotonic()
+        if found:
+            self._came_at = now
+        quiet = now - self._came_at > _QUIET_SECONDS
+        assert self._fetcher is not None
+        self._fetcher._fetch_max_wait_ms = _QUIET_WAIT_MS if quiet else _BUSY_WAIT_MS
+        return found
+
+    async def _getmany(self, *partitions: TopicPartition, **more: Any) -> dict[TopicPartition, list[Any]]:
         try:
             return await super().getmany(*partitions, **more)
         except NoOffsetForPartitionError as new:
@@ -204,7 +225,6 @@ def new_consumer(settings: ServiceSettings) -> AIOKafkaConsumer:
         group_id=f"{settings.topic_prefix}{settings.service}",
         group_instance_id=settings.kafka_instance_id or None,
         enable_auto_commit=False,
-        fetch_max_wait_ms=50,
         max_partition_fetch_bytes=MAX_RECORD_BYTES,
         session_timeout_ms=10_000,
         heartbeat_interval_ms=2_000,
