@@ -252,9 +252,8 @@ async def test_a_loop_that_fails_starts_again_later_and_later_and_for_ever(monke
             until.set()
         raise OverflowError("a bug")
 
-    monkeypatch.setattr(app, "pause", noted)
     monkeypatch.setattr(app.log, "exception", lambda *_: None)
-    await asyncio.wait_for(app._supervised("loop", failing, stop), 60)
+    await asyncio.wait_for(app._supervised("loop", failing, stop, noted), 60)
     assert runs == 1501
     assert pauses[:3] == [1, 2, 4] and max(pauses) == pauses[-1] == 60
 

@@ -236,9 +236,14 @@ async def _finish(work: list[asyncio.Task[None]]) -> None:
             log.error("ended with %s: %s", type(outcome).__name__, outcome)
 
 
-async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event) -> None:
-    """Run a loop until `stop`, or until it ends by itself. One that fails starts again, also one that a client's own
-    cancellation ended: a cancellation of ours is obeyed."""
+async def _supervised(
+    name: str,
+    run: Callable[[asyncio.Event], Awaitable[None]],
+    stop: asyncio.Event,
+    rest: Callable[[asyncio.Event, float], Awaitable[Any]] = pause,
+) -> None:
+    """Run a loop until `stop`, or until it ends by itself. One that fails starts again after a `rest`, also one that a
+    client's own cancellation ended: a cancellation of ours is obeyed."""
     failures, loop, own, asked = 0, asyncio.get_running_loop(), asyncio.current_task(), 0
     while not stop.is_set():
         began = loop.time()
@@ -253,7 +258,7 @@ async def _supervised(name: str, run: Callable[[asyncio.Event], Awaitable[None]]
                 raise
             failures = 1 if loop.time() - began > _WELL_SECONDS else failures + 1
             log.exception("the %s failed and starts again", name)
-            await pause(stop, backoff(failures, _RESTART_SECONDS, _LONGEST_RESTART_SECONDS))
+            await rest(stop, backoff(failures, _RESTART_SECONDS, _LONGEST_RESTART_SECONDS))
 
 
 async def _ticking(runtime: Runtime, stop: asyncio.Event) -> None:
