@@ -193,5 +193,11 @@ def publish_field_example(system):
         eventually(published)
     pipeline = admin.get("stage-engine", "/v1/pipeline-templates/field_example")
     admin.do("POST", "stage-engine", "/v1/pipelines", pipeline)
-    admin.do("POST", "stage-engine", "/v1/pipelines/field_example/publish")
+
+    def in_force():
+        # The points may be on their way to the engine.
+        answer = admin.call("POST", "stage-engine", "/v1/pipelines/field_example/publish")
+        assert answer.is_success, answer.text
+
+    eventually(in_force)
     admin.do("POST", "stage-engine", "/v1/partner-feeds", {"partner_key": "northwind"})

@@ -13,7 +13,7 @@ from kit.ids import utc_now, uuid7
 from sandbox.stack.topics import load_topics
 from sandbox.story.seed import main as seed
 
-from tests.e2e.criteria import STRONG, new_opportunity, publish_criteria
+from tests.e2e.criteria import STRONG, new_opportunity, publish_criteria, publish_qualification
 
 PASS = {"hours": "over_5", "compliance": "yes"}
 FAIL = {"hours": "two_to_four", "compliance": "yes"}
@@ -442,7 +442,14 @@ def test_documentation_loads_from_the_service_alone(system):
 
 
 @pytest.fixture(scope="module")
-def with_criteria(system):
+def qualification(system):
+    """An assessment that the criteria ask for."""
+    publish_qualification(system.person("admin"))
+
+
+# What is new gets the newest version, whatever test came before: each test publishes its own.
+@pytest.fixture
+def with_criteria(system, qualification):
     """The number of the version with criteria."""
     return publish_criteria(system)
 
@@ -510,7 +517,7 @@ def _visit_known(rep, manager, deal):
     return visit
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def reverting(system):
     """The number of a version that lets stages be set here only."""
     admin, path = system.person("admin"), "/v1/pipelines/field_example"
