@@ -82,7 +82,7 @@ def test_a_page_reads_few_rows(filled: Filled, service: str, path: str, role: st
             for _ in range(ASKED):
                 assert await caller.get(service, address.path, **dict(parse_qsl(address.query)))
 
-    filled.rows.since()
+    # The test before this one ended with a look, and nothing was asked for since.
     uvloop.run(ask())
     read = {table: rows for (owner, table), rows in filled.rows.since(ASKED).items() if owner == service}
     assert {table: rows for table, rows in read.items() if rows > most} == {}
