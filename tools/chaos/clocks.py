@@ -18,11 +18,19 @@ from stagecraft.stage.v1.stage_decided_pb2 import OwedState, StageDecided
 from tools.chaos.databases import Databases
 
 _OPEN_STAGES = "category = 'open' AND NOT deleted AND NOT quarantined AND NOT on_hold AND stage_key <> ''"
+_UNFIRED = f"""
+    SELECT opportunity_id, stage_key
+    FROM opportunity
+    WHERE tenant_id = 'acme' AND {_OPEN_STAGES}
+      AND coalesce((state::jsonb #>> ARRAY['timers', 'due_' || stage_key, 'fired'])::int, 0) = 0
+"""
 UNSETTLED: Mapping[str, tuple[str, str]] = {
     "timers that are due": (
         "stage-engine",
         "SELECT count(*) FROM opportunity WHERE tenant_id = 'acme' AND due_at <= now()",
     ),
+    # Each fires a minute after its stage was entered.
+    "timers that are to fire": ("stage-engine", f"SELECT count(*) FROM ({_UNFIRED}) AS waiting"),
     "actions to be settled": (
         "stage-engine",
         "SELECT count(*) FROM action WHERE tenant_id = 'acme' AND state = 'open'",
@@ -35,12 +43,6 @@ _FIRED = """
     WHERE tenant_id = 'acme' AND given::json->>'kind' = 'timer' AND given::json->>'key' LIKE 'due_%'
       AND (decision::json->'actions') IS NOT NULL
     GROUP BY 1, 2, 3
-"""
-_UNFIRED = f"""
-    SELECT opportunity_id, stage_key
-    FROM opportunity
-    WHERE tenant_id = 'acme' AND {_OPEN_STAGES}
-      AND coalesce((state::jsonb #>> ARRAY['timers', 'due_' || stage_key, 'fired'])::int, 0) = 0
 """
 _ASKED = """
     SELECT action.action_id::text, action.state, action.action_key
@@ -61,11 +63,11 @@ async def publish_clocks(admin: Caller) -> None:
         if stage["category"] == "open":
             key = stage["key"]
             call = {"key": f"call_{key}", "kind": "task", "text": "Call about {move.to}"}
-            stage["timers"] = [{"key": f"due_{key}", "after": "0m", "actions": [call]}]
-    # One stays open until its stage is left, the other is missed at once: neither ends while a run is judged.
+            stage["timers"] = [{"key": f"due_{key}", "after": "1m", "actions": [call]}]
+    # One stays open until its stage is left, the other is missed before a run is judged: neither ends meanwhile.
     document["obligations"] = [
         {"key": key, "name": "Call the customer", "within": within, "met_by": "activity.call.last_at"}
-        for key, within in (("call", "30d"), ("call_at_once", "0m"))
+        for key, within in (("call", "30d"), ("call_at_once", "1m"))
     ]
     await admin.post("stage-engine", "/v1/pipelines", document)
 
