@@ -29,7 +29,7 @@ UNSETTLED: Mapping[str, tuple[str, str]] = {
         "stage-engine",
         "SELECT count(*) FROM opportunity WHERE tenant_id = 'acme' AND due_at <= now()",
     ),
-    # Each fires a minute after its stage was entered.
+    # Each fires as its stage is entered, the first ones a minute after the record was made.
     "timers that are to fire": ("stage-engine", f"SELECT count(*) FROM ({_UNFIRED}) AS waiting"),
     "actions to be settled": (
         "stage-engine",
@@ -63,7 +63,8 @@ async def publish_clocks(admin: Caller) -> None:
         if stage["category"] == "open":
             key = stage["key"]
             call = {"key": f"call_{key}", "kind": "task", "text": "Call about {move.to}"}
-            stage["timers"] = [{"key": f"due_{key}", "after": "1m", "actions": [call]}]
+            since = {"starts": "after_fact", "fact": "opportunity.created_at"}
+            stage["timers"] = [{"key": f"due_{key}", "after": "1m", **since, "actions": [call]}]
     # One stays open until its stage is left, the other is missed before a run is judged: neither ends meanwhile.
     document["obligations"] = [
         {"key": key, "name": "Call the customer", "within": within, "met_by": "activity.call.last_at"}
