@@ -7,6 +7,7 @@ processor time of the loop's thread between two turns of a pulse: other programs
 import asyncio
 import gc
 import json
+import math
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -60,11 +61,28 @@ def at_least_once(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitab
     return tried
 
 
+def _fixed_work() -> float:
+    """Seconds of this thread that a fixed piece of work takes now."""
+    began = time.thread_time()
+    sum(range(200_000))
+    return time.thread_time() - began
+
+
 class Pulse:
-    """Notes what kept the loop for too long."""
+    """Notes what kept the loop for too long. A machine that does much else makes all work dearer: what fixed work takes
+    meanwhile, beside the least it ever took here, says by how much."""
+
+    _least = math.inf
 
     def __init__(self) -> None:
         self.stalls: dict[str, float] = {}
+        for _ in range(5):
+            self._dearness()
+
+    def _dearness(self) -> float:
+        taken = _fixed_work()
+        Pulse._least = min(Pulse._least, taken)
+        return taken / Pulse._least
 
     @asynccontextmanager
     async def during(self, what: str) -> AsyncIterator[None]:
@@ -78,6 +96,7 @@ class Pulse:
                 now = time.thread_time()
                 worst, last = max(worst, now - last), now
 
+        dearness = self._dearness()
         # A collection of all that other tests left is none of the operation's.
         gc.collect()
         gc.freeze()
@@ -90,6 +109,7 @@ class Pulse:
             stop = True
             await beating
             gc.unfreeze()
+            worst /= max(dearness, self._dearness())
             if worst > SECONDS:
                 self.stalls[what] = worst
 
