@@ -16,7 +16,7 @@ PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.2
 CONFLICT = 409
 # The codes of a service that has not yet received what other services published.
-IN_FLIGHT = ("assessment_unknown", "pipeline_not_found", "pipeline_invalid")
+IN_FLIGHT = ("assessment_unknown", "pipeline_not_found")
 
 
 class SetupStuck(Exception):
@@ -114,7 +114,7 @@ async def _publish_pipeline(admin: Caller) -> dict[str, str]:
     template = await admin.get("stage-engine", f"/v1/pipeline-templates/{PIPELINE}")
     await _unless_there(admin.post("stage-engine", "/v1/pipelines", template))
     if not (await admin.get("stage-engine", f"/v1/pipelines/{PIPELINE}"))["newest_version"]:
-        await _when_arrived(lambda: admin.post("stage-engine", f"/v1/pipelines/{PIPELINE}/publish"))
+        await admin.post("stage-engine", f"/v1/pipelines/{PIPELINE}/publish")
     return {
         rule["rule_id"]: " and ".join(f"{condition['fact']} {condition['cell']}" for condition in rule["conditions"])
         for rule in template["rules"]
