@@ -252,7 +252,7 @@ async def _supervised(
             return
         except (Exception, asyncio.CancelledError) as fault:
             # Not zero after a failure: the TaskGroup of Python 3.11 counts its own request to end and never takes it
-            # back. Only a further one is of another task.
+            # back. Only a further one comes from outside.
             asked, before = own.cancelling() if own else 0, asked
             if isinstance(fault, asyncio.CancelledError) and asked > before:
                 raise

@@ -101,7 +101,7 @@ class EventProducer(AIOKafkaProducer):
         return await super().send(topic, *event, **more)
 
     async def stop(self) -> None:
-        """Let go of the broker. What is not acknowledged by now never leaves: what queued it sends it again, and an
+        """Let go of the broker. What is not acknowledged by now never leaves: the relay sends it again, and an
         idempotent client would go on trying beside its successor."""
         if self._closed:
             return

@@ -30,8 +30,8 @@ class Verdict:
 
 
 def verdict(opportunity: Opportunity, given: Observation, rules: Ruleset, now: datetime) -> Verdict:
-    """What the policy says of the edit. Exempt people are always followed; so are all while the engine cannot be
-    believed, for nothing is undone on a guess: but for what has to be approved, which is none."""
+    """What the policy says of the edit. Exempt people are always followed. While the engine cannot be believed, so are
+    all others, for nothing is undone on a guess; but what needs approval waits for it then, too."""
     pipeline, policy = rules.pipeline, rules.pipeline.crm_edit_policy
     if is_exempt(pipeline, given.changed_by, given.changed_by_roles):
         return Verdict()

@@ -70,7 +70,7 @@ class SwitchingModes:
 
     async def automation(self, key: str, *, enabled: bool, reason: str) -> InForce:
         """Let rules move opportunities of this pipeline by themselves, or none at all. It takes no revision: who stops
-        what goes wrong must not be refused for a change of another person."""
+        what goes wrong must not be refused because another person changed something."""
         found = await self._authoring.one(key, for_update=True)
         history = await self._repository.history(key, found.modes_revision)
         switch = Switch.AUTOMATION_ON if enabled else Switch.AUTOMATION_OFF
