@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sandbox.salesforce.ids import make_id
 from stagecraft.crm.v1.record_observed_pb2 import (
+    OBSERVATION_KIND_CREATED,
     OBSERVATION_KIND_DELETED,
     OBSERVATION_KIND_IMPORTED,
     STAGE_CLOCK_SOURCE_HISTORY,
@@ -188,6 +189,9 @@ class TestEvents:
         assert observations[-1].crm_stage == "Demo"
         link.org.sim("edit", {"id": opportunity, "fields": {"StageName": "Negotiation"}})
         assert (await link.observed(opportunity, 3))[-1].crm_stage == "Negotiation"
+        # No event told of its creation, but it is none of those that were there before we came.
+        (made,) = await link.observed(await link.created(), 1)
+        assert made.kind == OBSERVATION_KIND_CREATED
         link.org.sim("limits", {"DailyDeliveredPlatformEvents": {"Remaining": 1_000_000}})
         await link.ask("connection/retry")
         link.org.sim("edit", {"id": opportunity, "fields": {"StageName": "Discovery"}})

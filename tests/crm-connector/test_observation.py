@@ -22,6 +22,7 @@ from crm_connector.domain.observation import (
     hides_stage,
     is_echo,
     is_other,
+    kind_of_read,
     needs_read,
     since_written,
     written,
@@ -170,6 +171,21 @@ class TestRecord:
         first = fold_record(Known(), record("Demo"), ObservationKind.IMPORTED)
         assert (first.kind, first.changed) == (ObservationKind.IMPORTED, ())
         assert fold_record(first.known, record("Demo"), ObservationKind.IMPORTED).kind is None
+
+    @pytest.mark.parametrize("kind", [ObservationKind.IMPORTED, ObservationKind.UPDATED])
+    def test_what_a_read_shows_first_that_was_made_since_we_follow_is_new(self, kind: ObservationKind) -> None:
+        since, later = NOW, NOW + timedelta(seconds=1)
+        made = replace(record("Demo"), created_at=later)
+        assert kind_of_read(Known(), made, kind, since) is ObservationKind.CREATED
+        assert kind_of_read(Known(), replace(made, created_at=since), kind, since) is kind
+        assert kind_of_read(Known(), replace(made, created_at=None), kind, since) is kind
+        assert kind_of_read(Known(), made, kind, None) is kind
+        assert kind_of_read(KNOWN, made, kind, since) is kind
+
+    def test_what_is_undeleted_or_crosses_a_write_is_that(self) -> None:
+        made = replace(record("Demo"), created_at=NOW)
+        for kind in (ObservationKind.UNDELETED, ObservationKind.CONFLICT, ObservationKind.CREATED):
+            assert kind_of_read(Known(), made, kind, NOW - timedelta(days=1)) is kind
 
     def test_a_difference_is_named(self) -> None:
         effect = fold_record(Known(Facts("Demo")), record("Discovery"), ObservationKind.UPDATED)

@@ -61,7 +61,8 @@ async def test_a_record_becomes_an_opportunity(scripted: Scripted) -> None:
     modified_at = datetime(2026, 11, 22, 19, 0, 5, tzinfo=UTC)
     facts = Facts("Demo", "005A", {AMOUNT: "money:1234.1", CLOSE_DATE: "date:2027-03-31"})
     clock = StageClock(datetime(2026, 10, 1, 8, tzinfo=UTC), ClockSource.STAGE_STAMP)
-    assert found == CrmRecord(ID, facts, modified_at, "005B", "w1", deleted=False, stage_clock=clock)
+    created_at = datetime.fromisoformat(str(OPPORTUNITY["CreatedDate"]))
+    assert found == CrmRecord(ID, facts, modified_at, "005B", "w1", stage_clock=clock, created_at=created_at)
 
 
 async def test_numbers_keep_all_their_digits(scripted: Scripted) -> None:

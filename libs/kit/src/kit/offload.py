@@ -23,6 +23,7 @@ T = TypeVar("T")
 
 WORKERS = 2
 START_SECONDS = 30
+END_SECONDS = 5
 PATIENCE = 6
 SLICE_SECONDS = 0.005
 _LENGTH = struct.Struct(">Q")
@@ -63,8 +64,7 @@ class Offload:
             await _end(worker)
             raise RetryableError("The machine is too busy for long work.") from None
         except (EOFError, OSError) as lost:
-            await _end(worker)
-            if worker.returncode == -signal.SIGPROF:
+            if await _ended(worker) == -signal.SIGPROF:
                 raise DeadlineExceeded(deadline) from None
             raise RetryableError("A process for long work has ended.") from lost
         except BaseException:
@@ -148,9 +148,22 @@ async def _ask(worker: Process, call: bytes) -> tuple[Any, bool]:
 
 
 async def _end(worker: Process) -> None:
+    """Kill it and wait until it is gone."""
     if worker.returncode is None:
         worker.kill()
     await worker.communicate()
+
+
+async def _ended(worker: Process) -> int:
+    """The return code of one that has closed its output, and so is about to end. To kill it could take its return code
+    away from who waits for it."""
+    try:
+        async with asyncio.timeout(END_SECONDS):
+            await worker.communicate()
+    except TimeoutError:
+        await _end(worker)
+    assert worker.returncode is not None
+    return worker.returncode
 
 
 def _work(calls: BinaryIO, outcomes: BinaryIO) -> None:

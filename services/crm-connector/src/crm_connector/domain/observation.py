@@ -45,7 +45,8 @@ class StageClock:
 
 @dataclass(frozen=True, slots=True)
 class CrmRecord:
-    """A record as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds."""
+    """A record as the CRM gave it to a read. `write_id` is that of our last write which the CRM holds. Without
+    `created_at` it is not known when it was created."""
 
     record_id: str
     facts: Facts
@@ -55,6 +56,7 @@ class CrmRecord:
     deleted: bool = False
     stage_clock: StageClock | None = None
     object_type: str = OPPORTUNITY
+    created_at: datetime | None = None
 
 
 class FactChanges(TypedDict, total=False):
@@ -201,6 +203,18 @@ def _foreign_facts(change: CrmChange, sent: Mapping[str, object] | None, names: 
     """Those of the facts that our write did not set."""
     ours = sent is not None and change.facts.get("stage") in sent.values()
     return tuple(name for name in names if not (ours and name == STAGE))
+
+
+def kind_of_read(
+    known: Known, record: CrmRecord, kind: ObservationKind, followed_since: datetime | None
+) -> ObservationKind:
+    """What a read is published as, for which `kind` is meant: CREATED where it is the first that we see of a record
+    that is younger than our import of its type. A read may come before the change that tells of the creation."""
+    if known.facts is not None or kind not in (ObservationKind.IMPORTED, ObservationKind.UPDATED):
+        return kind
+    if followed_since is None or record.created_at is None or record.created_at <= followed_since:
+        return kind
+    return ObservationKind.CREATED
 
 
 def fold_record(known: Known, record: CrmRecord, kind: ObservationKind) -> Effect:

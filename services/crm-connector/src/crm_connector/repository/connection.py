@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from kit.database import bulk
 from kit.database.rows import columns, record, records
 from kit.database.tables import dead_letter
-from sqlalchemy import Update, delete, select, text, update
+from sqlalchemy import Update, delete, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -97,6 +97,14 @@ class ConnectionRepository:
         i = import_run.c
         statement = select(i.import_id).where(i.tenant_id == self._tenant_id, i.state == "COMPLETED").limit(1)
         return (await self._session.execute(statement)).first() is not None
+
+    async def followed_since(self) -> dict[str, datetime]:
+        """When the first import of each type of records began: what is younger was created under our eyes."""
+        i = import_run.c
+        read = func.jsonb_array_elements_text(i.object_types).table_valued("value", name="read")
+        statement = select(read.c.value, func.min(i.created_at)).select_from(import_run).join(read, true())
+        found = await self._session.execute(statement.where(i.tenant_id == self._tenant_id).group_by(read.c.value))
+        return {object_type: since for object_type, since in found}
 
     async def imported_types(self, fields_key: str) -> set[str]:
         """Types of records of which all were read, or are being read, as they are read now."""

@@ -73,6 +73,7 @@ class _Record:
                 else StageClock(self.created_at, ClockSource.CREATION)
             ),
             object_type=object_type,
+            created_at=self.created_at,
         )
 
 

@@ -23,6 +23,7 @@ from crm_connector.domain.observation import (
     fold,
     fold_record,
     hides_stage,
+    kind_of_read,
     needs_read,
     since_written,
 )
@@ -154,7 +155,8 @@ def _absence(key: str, object_type: str, now: datetime) -> CrmChange:
 @dataclass(frozen=True, slots=True)
 class _Intake:
     """Folds what the CRM shows into the opportunities that it locked, in one transaction. `attempts` are our own writes
-    among what is shown; `proven` are those that no reply had confirmed before."""
+    among what is shown; `proven` are those that no reply had confirmed before. `followed` says since when the types are
+    followed."""
 
     uow: UnitOfWork
     now: datetime
@@ -162,6 +164,7 @@ class _Intake:
     maps: Maps
     attempts: Mapping[str, Attempt]
     proven: dict[UUID, QueuedWrite]
+    followed: Mapping[str, datetime]
 
     @classmethod
     async def open(cls, uow: UnitOfWork, shown: Sequence[CrmChange | CrmRecord], now: datetime) -> "_Intake":
@@ -172,7 +175,9 @@ class _Intake:
         written = {each.write_id for each in shown if each.write_id}
         attempts = await SettledRepository(uow.session, uow.tenant_id).ledger(written)
         proven = await take_echoes(uow, (attempt.intent_id for attempt in attempts.values()), now)
-        return cls(uow, now, rows, maps, attempts, proven)
+        first_seen = any(row.known.facts is None for row in rows.values())
+        followed = await ConnectionRepository(uow.session, uow.tenant_id).followed_since() if first_seen else {}
+        return cls(uow, now, rows, maps, attempts, proven, followed)
 
     def take_change(self, change: CrmChange, record: CrmRecord | None) -> None:
         """Fold a change; `record` is its opportunity as it was read, if it had to be."""
@@ -181,7 +186,7 @@ class _Intake:
         if needs_read(known, change) or (
             record is not None and hides_stage(change, attempt.stage if attempt else None)
         ):
-            effect = _effect_of_read(known, record, change)
+            effect = self._effect_of_read(known, record, change)
         else:
             effect = fold(known, change, attempt.sent if attempt else None)
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by)
@@ -190,12 +195,24 @@ class _Intake:
     def take_record(self, record: CrmRecord, kind: ObservationKind) -> bool:
         """Fold a record that was read; whether it was news, to be published as `kind`."""
         row = self.rows[record.record_id]
-        effect = fold_record(row.known, record, kind)
+        effect = self._fold_read(row.known, record, kind)
         # Facts that come from elsewhere change without the record's own stamp: the number of the news names them.
         number = f":{row.sequence + 1}" if row.known.state_at == record.modified_at else ""
         occasion = _reading(record, f"read:{record.record_id}:{record.modified_at.isoformat()}{number}")
         self._take(record, effect, self.attempts.get(record.write_id), occasion)
         return effect.kind is not None
+
+    def _effect_of_read(self, known: Known, record: CrmRecord | None, change: CrmChange) -> Effect:
+        if record is not None:
+            return self._fold_read(known, record, _READ_AFTER.get(change.kind, ObservationKind.UPDATED))
+        if known.facts is None or known.deleted:
+            return Effect(known)
+        # The CRM says something happened to a record that it no longer has.
+        return Effect(replace(known, deleted=True), ObservationKind.DELETED)
+
+    def _fold_read(self, known: Known, record: CrmRecord, kind: ObservationKind) -> Effect:
+        since = self.followed.get(record.object_type)
+        return fold_record(known, record, kind_of_read(known, record, kind, since))
 
     def _take(self, shown: CrmChange | CrmRecord, effect: Effect, attempt: Attempt | None, occasion: Occasion) -> None:
         row = replace(self.rows[shown.record_id], object_type=shown.object_type)
@@ -221,15 +238,6 @@ class _Intake:
         """Write the opportunities back."""
         opportunities = OpportunityRepository(self.uow.session, self.uow.tenant_id)
         await opportunities.save(list(self.rows.values()), self.now)
-
-
-def _effect_of_read(known: Known, record: CrmRecord | None, change: CrmChange) -> Effect:
-    if record is not None:
-        return fold_record(known, record, _READ_AFTER.get(change.kind, ObservationKind.UPDATED))
-    if known.facts is None or known.deleted:
-        return Effect(known)
-    # The CRM says something happened to a record that it no longer has.
-    return Effect(replace(known, deleted=True), ObservationKind.DELETED)
 
 
 def _reading(record: CrmRecord, change_id: str) -> Occasion:
