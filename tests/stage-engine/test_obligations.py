@@ -400,6 +400,8 @@ class TestLedger:
         slip = await admin.get("/v1/speed-to-lead?key=first_cal", 422)
         assert slip["code"] == "obligation_unknown"
         assert "first_call" in slip["detail"]
+        for listed in ("obligations", "obligations/not"):
+            assert (await admin.get(f"/v1/{listed}?key=first_cal", 422))["code"] == "obligation_unknown"
 
         speed = await admin.get(f"/v1/speed-to-lead?key=first_call&until={until}")
         overall = speed["overall"]

@@ -92,6 +92,15 @@ class TestByThePolicyForEdits:
             decision = created(world, "demo", rules, **more)
             assert (decision.to_stage, decision.reasons, decision.crm_target_stage) == ("demo", (), "")
 
+    @pytest.mark.parametrize("occasion", [Occasion.CREATED, Occasion.IMPORTED])
+    def test_a_stage_that_means_nothing_is_no_way_past(self, world: Any, occasion: Occasion) -> None:
+        rules = rules_of(world, crm_edit_policy="revert")
+        waits = after(created(world, "", rules, crm_stage="Legacy", occasion=occasion))
+        again = after(world.decide(waits, world.observation("", crm_stage="Legacy 2"), rules))
+        decision = world.decide(again, world.observation("discovery"), rules)
+        back = "prospecting" if occasion is Occasion.CREATED else ""
+        assert decision.crm_target_stage == back
+
     @pytest.mark.parametrize("policy", POLICIES)
     @pytest.mark.parametrize("stage", ["prospecting", "closed_won", "closed_lost"])
     def test_the_first_stage_and_an_end_are_taken_as_they_are(self, world: Any, policy: str, stage: str) -> None:

@@ -1,5 +1,6 @@
 """Records find their pipeline, or are listed with the reason why they have none."""
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from stage_engine.domain.inputs import MappedStage, Occasion
 from stage_engine.service import placing
 from stage_engine.service.deciding import Arrival
 from stage_engine.service.intake import Intake
+from stage_engine.templates import templates
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 
@@ -74,6 +76,22 @@ class TestUnplaced:
         # What waited for it is decided on as well.
         assert (await world_of.decisions(2))[1].HasField("submission")
         assert await unplaced(world_of) == [("l1", "NO_PIPELINE")]
+
+    async def test_one_that_was_created_and_is_placed_later_passes_the_gates_of_a_new_one(
+        self, world_of: Tenant
+    ) -> None:
+        stages = deepcopy(templates()["field_example"]["stages"])
+        stages[1]["entry"] = [
+            {"key": "big", "name": "Big", "conditions": [{"fact": "opportunity.amount", "cell": "> 1"}]}
+        ]
+        big = [{"fact": "opportunity.type", "cell": "'New'"}]
+        await world_of.publish_pipeline(applies_when=big, stages=stages, crm_edit_policy="revert")
+        await world_of.observe("o1", "discovery", amount="1", kind=crm.OBSERVATION_KIND_CREATED)
+        await world_of.observe("o2", "discovery", amount="1", kind=crm.OBSERVATION_KIND_IMPORTED)
+        for each in ("o1", "o2"):
+            await world_of.observe(each, "discovery", amount="1", facts=[fact_of("opportunity.type", "New")])
+        found = {change.opportunity_id: change.to_stage for change in await world_of.changes(2)}
+        assert found == {"o1": "prospecting", "o2": "discovery"}
 
     async def test_a_publication_places_it_once_the_crm_reported_its_stage(
         self, world_of: Tenant, eventually: Any

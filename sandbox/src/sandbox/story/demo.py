@@ -104,7 +104,7 @@ def perform(plan: Plan, console: Console) -> int:
             report = asyncio.run(_play(plan, stack, screen, began))
         figures = plan.run_dir / "demo.json"
         figures.write_text(json.dumps(report.figures, indent=2) + "\n")
-        print_report(console, report, _places(stack, report, figures))
+        print_report(console, report, _places(stack, plan, report, figures))
         _conclude(console, report)
         if plan.stays:
             _wait(console)
@@ -233,15 +233,16 @@ def _introduce(plan: Plan, console: Console) -> None:
         console.print(Text("    `make up` is running too; the demo has a system of its own beside it.", "dim"))
 
 
-def _places(stack: Stack, report: Report, figures: Path) -> dict[str, str]:
-    places = {service: f"{url}/docs" for service, url in stack.urls.items()}
+def _places(stack: Stack, plan: Plan, report: Report, figures: Path) -> dict[str, str]:
+    """Where to look further: at addresses only while something answers there."""
+    kept = {"these figures": str(figures), "logs": str(stack.run.logs)}
+    if not plan.stays:
+        return kept
     org = stack.environment["ORG_URL"]
-    places["Salesforce org"] = f"{org}/"
+    places = {service: f"{url}/docs" for service, url in stack.urls.items()} | {"Salesforce org": f"{org}/"}
     if report.life is not None:
         places["the opportunity above"] = f"{org}/opportunity/{report.life.opportunity_id}"
-    places["these figures"] = str(figures)
-    places["logs"] = str(stack.run.logs)
-    return places
+    return places | kept
 
 
 def _conclude(console: Console, report: Report) -> None:

@@ -41,6 +41,7 @@ from stage_engine.domain.on_approval import on_approval
 from stage_engine.domain.on_assignment import on_assignment, with_owner_of_crm
 from stage_engine.domain.on_command import on_command
 from stage_engine.domain.on_facts import on_facts
+from stage_engine.domain.on_first_sight import as_creation
 from stage_engine.domain.on_hold import on_hold, on_resume
 from stage_engine.domain.on_hop import on_hop
 from stage_engine.domain.on_migration import on_migration
@@ -73,6 +74,8 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
     """
     if opportunity is None and isinstance(given, Observation):
         opportunity = unplaced(given, rules.pipeline)
+    if opportunity is not None and isinstance(given, Observation):
+        given = as_creation(opportunity, given)
     if opportunity is None:
         reason = Reason(Code.MISSING, "opportunity", None, f"{given.opportunity_id} was never observed in the CRM")
         ruling = Ruling(Outcome.REJECTED, None, (reason,))

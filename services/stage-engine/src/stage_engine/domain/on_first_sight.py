@@ -20,6 +20,13 @@ ENTRY_CRITERIA = "ENTRY_CRITERIA"
 NOT_ADOPTED = "CRM_EDIT_NOT_ADOPTED"
 
 
+def as_creation(opportunity: Opportunity, given: Observation) -> Observation:
+    """What first shows a stage of ours for a record that was created under our eyes counts as its creation: no stage
+    that means nothing here is a way past the gates."""
+    late = opportunity.made_here and not opportunity.stage_key and given.occasion is Occasion.UPDATED
+    return replace(given, occasion=Occasion.CREATED) if late else given
+
+
 def on_first_sight(observed: Opportunity, given: Observation, rules: Ruleset, now: datetime) -> Ruling:
     """The stage that the CRM shows, unless the pipeline's policy for edits says otherwise of a new record, or lets it
     begin further on."""

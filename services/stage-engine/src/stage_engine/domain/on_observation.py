@@ -107,6 +107,7 @@ def _observed(before: Opportunity, given: Observation, pipeline: Pipeline) -> Op
         deleted=False,
         quarantined=before.contested or elsewhere,
         last_observation=last,
+        made_here=before.made_here or given.occasion is Occasion.CREATED,
     )
 
 

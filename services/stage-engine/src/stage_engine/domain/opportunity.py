@@ -165,6 +165,8 @@ class Opportunity:
     account_type: str = ""
     # Owners that the CRM is asked for, the newest last, until it shows them.
     owners_asked_for: tuple[str, ...] = ()
+    # It was created under our eyes, not imported.
+    made_here: bool = False
 
     @property
     def due_at(self) -> datetime | None:

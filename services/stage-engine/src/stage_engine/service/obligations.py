@@ -36,12 +36,18 @@ class Obligations:
         self._owners = owners
 
     async def many(self, wanted: Wanted, after: Place | None, limit: int) -> list[ObligationRecord]:
-        """By the time they are due."""
-        return await self._repository.many(wanted, self._owners, after, limit)
+        """By the time they are due. ObligationUnknown."""
+        found = await self._repository.many(wanted, self._owners, after, limit)
+        if wanted.key and not found and after is None:
+            await self._demand(wanted.key)
+        return found
 
     async def totals(self, window: Window, period: Period, by: Literal["person", "team"]) -> list[OwedTotal]:
-        """What came due in a time, by person or team and period."""
-        return await self._repository.totals(window, period, self._owners, by_team=by == "team")
+        """What came due in a time, by person or team and period. ObligationUnknown."""
+        found = await self._repository.totals(window, period, self._owners, by_team=by == "team")
+        if window.key and not found:
+            await self._demand(window.key)
+        return found
 
     async def _demand(self, key: str) -> None:
         """Nothing may have been made yet of what is declared; a key that is not among those is a slip."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
@@ -58,19 +58,23 @@ class Placing:
     def _first_placed(
         self, record_id: str, seen: Sequence[Arrival], newest: Mapping[str, Ruleset], found: Placed, now: datetime
     ) -> tuple[Observation, Choice] | None:
-        last, choice = None, Choice(None)
+        last, choice, made_here = None, Choice(None), False
         for i, arrival in enumerate(seen):
             given = arrival.given
             assert isinstance(given, Observation)
             if last is not None and 0 < given.number < last.number:
                 continue
+            # What first places a record that was created under our eyes counts as its creation.
+            made_here |= given.occasion is Occasion.CREATED
+            if made_here and given.occasion is Occasion.UPDATED:
+                given = replace(given, occasion=Occasion.CREATED)
             last = given
             if given.occasion is Occasion.DELETED:
                 continue
             choice = choose_for((ruleset.pipeline for ruleset in newest.values()), given, now)
             if choice.pipeline is not None:
                 found.rulesets[record_id] = newest[choice.pipeline.key]
-                found.arrivals += seen[i:]
+                found.arrivals += [replace(arrival, given=given), *seen[i + 1 :]]
                 return None
         return None if last is None else (last, choice)
 
