@@ -72,10 +72,9 @@ def decide(opportunity: Opportunity | None, given: Input, rules: Ruleset, now: d
 
     Only an observation makes an opportunity known; anything else about an unknown one is refused.
     """
-    if opportunity is None and isinstance(given, Observation):
-        opportunity = unplaced(given, rules.pipeline)
-    if opportunity is not None and isinstance(given, Observation):
-        given = as_creation(opportunity, given)
+    if isinstance(given, Observation):
+        opportunity = opportunity or unplaced(given, rules.pipeline)
+        given = as_creation(given, waits=opportunity.made_here and not opportunity.stage_key)
     if opportunity is None:
         reason = Reason(Code.MISSING, "opportunity", None, f"{given.opportunity_id} was never observed in the CRM")
         ruling = Ruling(Outcome.REJECTED, None, (reason,))

@@ -20,10 +20,10 @@ ENTRY_CRITERIA = "ENTRY_CRITERIA"
 NOT_ADOPTED = "CRM_EDIT_NOT_ADOPTED"
 
 
-def as_creation(opportunity: Opportunity, given: Observation) -> Observation:
-    """What first shows a stage of ours for a record that was created under our eyes counts as its creation: no stage
-    that means nothing here is a way past the gates."""
-    late = opportunity.made_here and not opportunity.stage_key and given.occasion is Occasion.UPDATED
+def as_creation(given: Observation, *, waits: bool) -> Observation:
+    """An update of a record that was created under our eyes, and `waits` for its first stage since, counts as its
+    creation. So it passes the gates of a new one, whatever stage it was created in."""
+    late = waits and given.occasion is Occasion.UPDATED
     return replace(given, occasion=Occasion.CREATED) if late else given
 
 

@@ -11,6 +11,7 @@ from kit.ids import utc_now
 from stage_engine.domain.choosing import Choice, choose_for
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Observation, Occasion
+from stage_engine.domain.on_first_sight import as_creation
 from stage_engine.domain.replay import decode_input, encode_input
 from stage_engine.records.opportunities import UnplacedRecord
 from stage_engine.repository.unplaced import UnplacedRepository
@@ -64,11 +65,8 @@ class Placing:
             assert isinstance(given, Observation)
             if last is not None and 0 < given.number < last.number:
                 continue
-            # What first places a record that was created under our eyes counts as its creation.
             made_here |= given.occasion is Occasion.CREATED
-            if made_here and given.occasion is Occasion.UPDATED:
-                given = replace(given, occasion=Occasion.CREATED)
-            last = given
+            last = given = as_creation(given, waits=made_here)
             if given.occasion is Occasion.DELETED:
                 continue
             choice = choose_for((ruleset.pipeline for ruleset in newest.values()), given, now)
