@@ -133,6 +133,18 @@ class Linked:
         await self.service.publish(message, tenant=self.tenant, sequence=message.decision_no)
         return message
 
+    async def publish_pipelines(self, *pipelines: PipelinePublished) -> None:
+        """Publish these versions, and wait until the connector reads by them: they come on a topic of their own."""
+        for each in pipelines:
+            await self.service.publish(each, tenant=self.tenant)
+
+        async def known() -> None:
+            for each in pipelines:
+                path = f"/v1/stage-mappings/{each.pipeline_key}?version={each.version}"
+                assert (await self.service.client.get(path, headers=self.headers)).status_code == 200
+
+        await eventually(known)
+
     def record(self, opportunity_id: str) -> dict[str, Any]:
         found = self.org.sim(f"opportunities?id={opportunity_id}", method="GET")
         return found["opportunities"][0]
@@ -219,7 +231,7 @@ async def linked(org: RunningOrg, start_service: StartService) -> AsyncIterator[
     service = await start_service("crm_connector", **settings_of(org, tenant))
     found = Linked(org, service, tenant)
     await service.publish(assessment(), tenant=tenant)
-    await service.publish(pipeline(), tenant=tenant)
+    await found.publish_pipelines(pipeline())
 
     async def live() -> None:
         assert (await found.get("connection"))["state"] == "LIVE"

@@ -156,8 +156,7 @@ class TestPinned:
     async def test_an_opportunity_is_read_by_the_version_that_it_is_in(self, linked: Any, make: Any) -> None:
         first, second = make.pipeline(1, key="new", default=False), make.pipeline(2, key="new", default=False)
         second.stages[2].key = "trial"
-        for each in (first, second):
-            await linked.service.publish(each, tenant=linked.tenant)
+        await linked.publish_pipelines(first, second)
         opportunity_id = await linked.created(StageName="Demo")
         for number, stage_key in ((1, "demo"), (2, "trial")):
             # Once a decision says that the opportunity is in this version, its stage is published as that reads it.
@@ -176,8 +175,7 @@ class TestMigrated:
         second.stages[2].key, second.stages[2].name = "trial", name
         # The counterpart of a stage that the version before had is free again.
         del second.stages[3]
-        for each in (first, second):
-            await linked.service.publish(each, tenant=linked.tenant)
+        await linked.publish_pipelines(first, second)
         opportunity_id = await linked.created(StageName="Demo")
         placed = make.decision(opportunity_id, 1)
         placed.pipeline_key = key

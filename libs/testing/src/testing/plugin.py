@@ -30,8 +30,17 @@ _OWNER = "STAGECRAFT_TEST_OWNER_PID"
 _PASSWORD = "test"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--disorder SEED`."""
+    parser.addoption("--disorder", type=int, metavar="SEED", help="let the parts of services take their turns at random")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Workers are children of this process and share its folder and its infrastructure."""
+    if (seed := config.getoption("--disorder")) is not None:
+        from testing.disorder import disorder
+
+        disorder(seed)
     if not hasattr(config, "workerinput"):
         os.environ[_RUN_DIR] = tempfile.mkdtemp(prefix="stagecraft-test-")
         os.environ[_OWNER] = str(os.getpid())
