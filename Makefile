@@ -13,6 +13,8 @@ ROLE ?= admin
 TENANT ?= acme
 WORKERS ?= 2
 CASES ?= 20000
+FILLED ?= 200000
+SEED ?= 7
 
 TOOLS := .cache/tools
 UV := $(or $(shell command -v uv 2>/dev/null),$(TOOLS)/bin/uv)
@@ -20,10 +22,10 @@ SYNCED := .venv/.synced
 RUN := .venv/bin/python
 STACK := $(RUN) -m sandbox.stack
 
-.PHONY: help setup demo up down status logs seed token reset test test-fast chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics capabilities ci
+.PHONY: help setup demo up down status logs seed token reset test test-fast test-disorder filled chaos bench fuzz lint fmt types proto openapi asyncapi licences audit chart dashboards observe grafana metrics capabilities ci
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(TOOLS)/bin/uv:
 	$(PYTHON) -m venv $(TOOLS)
@@ -63,7 +65,7 @@ reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 
 # Python 3.11.2 stops with a SystemError when the collector formats a traceback while pytest reports a failed test. It
 # does not without the marks under each line (python/cpython#106905).
-test test-fast dashboards fuzz: export PYTHONNODEBUGRANGES = 1
+test test-fast test-disorder dashboards filled fuzz: export PYTHONNODEBUGRANGES = 1
 
 test: $(SYNCED) ## run every test: unit, integration, end to end
 	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards" tests
@@ -74,6 +76,12 @@ chaos: $(SYNCED) ## break everything at random under load and compare what is le
 test-fast: $(SYNCED) ## run the tests that need neither PostgreSQL nor Kafka
 	$(RUN) -m pytest -n $(WORKERS) --hypothesis-profile fast \
 		-m "not stack and not e2e and not slow and not dashboards" tests
+
+test-disorder: $(SYNCED) ## run the tests of services whose parts take their turns at random; SEED=7
+	$(RUN) -m pytest -n $(WORKERS) --disorder $(SEED) -m "stack and not slow and not dashboards" tests
+
+filled: $(SYNCED) ## fill the databases with FILLED=200000 opportunities, and see that few rows are read
+	FILLED=$(FILLED) $(RUN) -m pytest -n 0 tests/plans/test_filled.py
 
 bench: $(SYNCED) ## measure beside a bare pipeline in the same run; bench/results.json
 	$(RUN) -m tools.bench

@@ -282,12 +282,12 @@ class TestOrderDoesNotMatter:
                         answers = await send(side, chosen)
                         assert {a["status"] for a in answers} <= {"accepted", "duplicate"}
             rows.append([{k: v for k, v in row.items() if k != "submission_id"} for row in await stored(side)])
-            published.append(await self._events(side))
+            published.append(await self._events(side, len(rows[-1])))
         assert rows[0] == rows[1]
         assert published[0] == published[1]
 
-    async def _events(self, side: Any) -> list[tuple[str, datetime]]:
-        events = await side.service.events(AssessmentSubmitted, tenant=side.tenant, count=1, settle_seconds=0.1)
+    async def _events(self, side: Any, count: int) -> list[tuple[str, datetime]]:
+        events = await side.service.events(AssessmentSubmitted, tenant=side.tenant, count=count, settle_seconds=0.1)
         return sorted((e.message.opportunity_id, e.message.captured_at.ToDatetime()) for e in events)
 
 

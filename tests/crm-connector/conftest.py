@@ -31,6 +31,8 @@ from stagecraft.stage.v1.pipeline_published_pb2 import (
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from testing.service import ServiceUnderTest, StartService, eventually
 
+from tests.published import publish_pipelines
+
 STAGES = (
     ("prospecting", "Prospecting", CATEGORY_OPEN),
     ("discovery", "Discovery", CATEGORY_OPEN),
@@ -134,16 +136,8 @@ class Linked:
         return message
 
     async def publish_pipelines(self, *pipelines: PipelinePublished) -> None:
-        """Publish these versions, and wait until the connector reads by them: they come on a topic of their own."""
-        for each in pipelines:
-            await self.service.publish(each, tenant=self.tenant)
-
-        async def known() -> None:
-            for each in pipelines:
-                path = f"/v1/stage-mappings/{each.pipeline_key}?version={each.version}"
-                assert (await self.service.client.get(path, headers=self.headers)).status_code == 200
-
-        await eventually(known)
+        """Publish these versions, and wait until the connector reads by them."""
+        await publish_pipelines(self.service, self.tenant, *pipelines)
 
     def record(self, opportunity_id: str) -> dict[str, Any]:
         found = self.org.sim(f"opportunities?id={opportunity_id}", method="GET")
@@ -175,16 +169,12 @@ class Linked:
 
     async def observed(self, opportunity_id: str, count: int) -> list[RecordObserved]:
         """Everything that was published as observed of the opportunity, once it is that much."""
-
-        async def enough() -> list[RecordObserved]:
-            events = await self.service.events(RecordObserved, tenant=self.tenant, count=1)
-            own = [e for e in events if e.message.record_id == opportunity_id]
-            sequences = [e.sequence for e in own]
-            assert sequences == sorted(set(sequences))
-            assert len(own) >= count
-            return [e.message for e in own]
-
-        return await eventually(enough)
+        events = await self.service.events(
+            RecordObserved, tenant=self.tenant, count=count, where=lambda each: each.record_id == opportunity_id
+        )
+        sequences = [event.sequence for event in events]
+        assert sequences == sorted(set(sequences))
+        return [event.message for event in events]
 
     async def state_of(self, opportunity_id: str, *states: str) -> list[dict[str, Any]]:
         """The opportunity's intents, the oldest first, once they are in these states."""

@@ -20,8 +20,10 @@ GRAPH = "composite/graph"
 
 
 async def _confirmed(linked: Any, opportunity_id: str) -> list[CrmWriteConfirmed]:
-    events = await linked.service.events(CrmWriteConfirmed, tenant=linked.tenant, count=1)
-    return [e.message for e in events if e.message.opportunity_id == opportunity_id]
+    events = await linked.service.events(
+        CrmWriteConfirmed, tenant=linked.tenant, count=1, where=lambda each: each.opportunity_id == opportunity_id
+    )
+    return [e.message for e in events]
 
 
 class TestWrite:
@@ -172,8 +174,10 @@ class TestFaults:
         await linked.decide(make.decision(opportunity, target="discovery", expected="prospecting"))
         (intent,) = await linked.state_of(opportunity, "PARKED")
         assert (intent["code"], intent["reason"]) == ("FIELD_CUSTOM_VALIDATION_EXCEPTION", words)
-        events = await linked.service.events(CrmWriteParked, tenant=linked.tenant, count=1)
-        assert [e.message.reason for e in events if e.message.opportunity_id == opportunity] == [words]
+        (parked,) = await linked.service.events(
+            CrmWriteParked, tenant=linked.tenant, count=1, where=lambda each: each.opportunity_id == opportunity
+        )
+        assert parked.message.reason == words
 
         # Connectors of other tests may share this process and its gauges: measured and read with nothing in between.
         await measure(linked.service.runtime, linked.tenant)

@@ -20,7 +20,6 @@ from stagecraft.crm.v1.action_settled_pb2 import (
 )
 from stagecraft.stage.v1 import action_requested_pb2 as requests
 from stagecraft.stage.v1.stage_decided_pb2 import Assigned, StageDecided
-from testing.service import eventually
 
 from tests.builders import MOMENT, action_requested, received, stage_decided
 
@@ -35,12 +34,10 @@ async def ask(linked: Any, opportunity_id: str, **given: Any) -> str:
 
 
 async def settled(linked: Any, action_id: str) -> ActionSettled:
-    async def found() -> ActionSettled:
-        events = await linked.service.events(ActionSettled, tenant=linked.tenant, count=1)
-        (only,) = [e.message for e in events if e.message.action_id == action_id]
-        return only
-
-    return await eventually(found)
+    (only,) = await linked.service.events(
+        ActionSettled, tenant=linked.tenant, count=1, where=lambda each: each.action_id == action_id
+    )
+    return only.message
 
 
 async def rows(linked: Any, soql: str) -> list[dict[str, Any]]:

@@ -10,6 +10,8 @@ import pytest_asyncio
 from kit.contracts.events import Event
 from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 
+from tests.published import publish_pipelines
+
 pytestmark = pytest.mark.stack
 Eventually = Callable[..., Awaitable[Any]]
 TENANT = "recorded"
@@ -18,7 +20,7 @@ TENANT = "recorded"
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def service(start_service: Any, make: SimpleNamespace) -> AsyncIterator[Any]:
     found = await start_service("crm_connector", salesforce_tenant=TENANT, crm_poll_seconds=0.2)
-    await found.publish(make.pipeline(), tenant=TENANT)
+    await publish_pipelines(found, TENANT, make.pipeline())
     await found.publish(make.assessment(), tenant=TENANT)
     yield found
 
@@ -55,8 +57,9 @@ class TestConsumers:
         await service.send(event.record("test", service.settings.topic_prefix))
         (intent,) = await intents(opportunity, "CONFIRMED")
         assert (intent["lane"], intent["target_stage"]) == ("STAGE", "discovery")
-        events = await service.events(CrmWriteConfirmed, tenant=TENANT, count=1)
-        (confirmed,) = [e for e in events if e.message.opportunity_id == opportunity]
+        (confirmed,) = await service.events(
+            CrmWriteConfirmed, tenant=TENANT, count=1, where=lambda each: each.opportunity_id == opportunity
+        )
         assert confirmed.message.submission_id == message.submission.submission_id
         assert confirmed.traceparent.split("-")[1] == trace
 
@@ -139,7 +142,7 @@ class TestTenants:
     async def test_without_a_crm_of_its_own_nothing_is_written_for_it(
         self, service: Any, make: SimpleNamespace, opportunity: str, tenant: str, intents: Any
     ) -> None:
-        await service.publish(make.pipeline(), tenant=tenant)
+        await publish_pipelines(service, tenant, make.pipeline())
         await service.publish(make.decision(opportunity, target="demo"), tenant=tenant)
         await intents(opportunity, "NEW", tenant=tenant)
         found = (await service.client.get("/v1/connection", headers=service.headers(tenant))).json()
@@ -220,7 +223,7 @@ class TestApi:
     async def test_manual_changes_are_audited(
         self, service: Any, make: SimpleNamespace, tenant: str, eventually: Eventually
     ) -> None:
-        await service.publish(make.pipeline(), tenant=tenant)
+        await publish_pipelines(service, tenant, make.pipeline())
         headers = {**service.headers(tenant, subject="ann"), "If-Match": '"0"'}
 
         async def mapped() -> None:

@@ -14,6 +14,8 @@ from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED, Reco
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
 from testing.service import StartService, eventually
 
+from tests.published import publish_pipelines
+
 pytestmark = pytest.mark.stack
 
 ADA = {"name": "Ada Lee", "company": "Acme Bank", "source": "Web", "kind": "compliance"}
@@ -57,13 +59,10 @@ async def in_org(linked: Any, company: str) -> list[dict[str, Any]]:
 
 
 async def observed(service: Any, tenant: str, record_id: str) -> RecordObserved:
-    async def found() -> RecordObserved:
-        events = await service.events(RecordObserved, tenant=tenant, count=1)
-        own = [e.message for e in events if e.message.record_id == record_id]
-        assert own
-        return own[0]
-
-    return await eventually(found)
+    events = await service.events(
+        RecordObserved, tenant=tenant, count=1, where=lambda each: each.record_id == record_id
+    )
+    return events[0].message
 
 
 def facts(message: RecordObserved) -> dict[str, str]:
@@ -72,7 +71,7 @@ def facts(message: RecordObserved) -> dict[str, str]:
 
 @pytest.mark.capability(57, 58)
 async def test_a_lead_that_a_form_hands_in_is_one_lead_of_the_org_and_is_observed(linked: Any) -> None:
-    await linked.service.publish(leads_pipeline(), tenant=linked.tenant)
+    await linked.publish_pipelines(leads_pipeline())
     first = await hand_in(linked.service, linked.tenant, body(company="Zero Bank"))
     # From here on the org's leads are followed.
     zero = await settled(linked.service, linked.tenant, first["lead_id"], "created")
@@ -154,7 +153,7 @@ async def recording(start_service: StartService) -> AsyncIterator[tuple[Any, str
 
 async def test_the_recording_adapter_shows_the_lead_itself(recording: tuple[Any, str]) -> None:
     service, tenant = recording
-    await service.publish(leads_pipeline(), tenant=tenant)
+    await publish_pipelines(service, tenant, leads_pipeline())
     taken = await hand_in(service, tenant, body())
     done = await settled(service, tenant, taken["lead_id"], "created")
     seen = await observed(service, tenant, done["record_id"])

@@ -247,8 +247,10 @@ class TestStages:
 
 
 async def test_an_imported_opportunity_tells_since_when_it_is_in_its_stage(link: Any) -> None:
-    events = await link.service.events(RecordObserved, tenant=link.tenant, count=2)
-    imported = {e.message.record_id: e.message for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED}
+    events = await link.service.events(
+        RecordObserved, tenant=link.tenant, count=2, where=lambda each: each.kind == OBSERVATION_KIND_IMPORTED
+    )
+    imported = {e.message.record_id: e.message for e in events}
     found = {
         key: (imported[key].in_stage_since.ToJsonString(), imported[key].in_stage_since_source)
         for key in (row["Id"] for row in OLD)

@@ -189,7 +189,7 @@ class TestMigrated:
     async def test_what_the_crm_calls_alike_is_not_written(self, linked: Any, make: Any) -> None:
         opportunity_id = await self.migrated(linked, make, "Demo", "alike")
         await linked.state_of(opportunity_id, "SUPERSEDED")
-        assert mapped((await linked.observed(opportunity_id, 2))[-1]) == "trial"
+        assert mapped((await linked.observed(opportunity_id, 3))[-1]) == "trial"
         assert linked.record(opportunity_id)["StageName"] == "Demo"
 
     async def test_another_name_replaces_the_one_of_the_version_before(self, linked: Any, make: Any) -> None:

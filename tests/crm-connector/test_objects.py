@@ -42,7 +42,7 @@ class Subjects:
         message = PipelinePublished(
             pipeline_key=f"{self.object_type}s", version=1, name="Its own", stages=stages, object_type=self.object_type
         )
-        await self.linked.service.publish(message, tenant=self.linked.tenant)
+        await self.linked.publish_pipelines(message)
 
     async def created(self, stage: str = "first") -> str:
         headers = {"Authorization": f"Bearer {self.linked.org.token()}"}
@@ -92,8 +92,10 @@ class TestWriteBack:
         (intent,) = await linked.state_of(record_id, "ECHOED")
         assert (intent["object_type"], intent["attempts"]) == (subjects.object_type, 1)
         assert subjects.held(record_id)[subjects.field] == subjects.stages[1]
-        confirmed = await linked.service.events(CrmWriteConfirmed, tenant=linked.tenant, count=1)
-        assert [e.message.stage_key for e in confirmed if e.message.opportunity_id == record_id] == ["second"]
+        (confirmed,) = await linked.service.events(
+            CrmWriteConfirmed, tenant=linked.tenant, count=1, where=lambda each: each.opportunity_id == record_id
+        )
+        assert confirmed.message.stage_key == "second"
         assert len(await linked.observed(record_id, 1)) == 1
         await subjects.decide(record_id, "last", "second", 2)
         await linked.state_of(record_id, "ECHOED", "ECHOED")

@@ -105,13 +105,9 @@ class TestReading:
 @pytest.mark.stack
 class TestOrg:
     async def of(self, linked, person_id, count=1):
-        async def enough():
-            events = await linked.service.events(PersonObserved, tenant=linked.tenant, count=1)
-            own = [event for event in events if event.message.person_id == person_id]
-            assert len(own) >= count
-            return own
-
-        return await eventually(enough)
+        return await linked.service.events(
+            PersonObserved, tenant=linked.tenant, count=count, where=lambda each: each.person_id == person_id
+        )
 
     @pytest.fixture(autouse=True)
     def _no_polls(self, monkeypatch):

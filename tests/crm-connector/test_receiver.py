@@ -51,12 +51,12 @@ class TestImport:
     async def test_everything_there_is_imported_once(
         self, receiving: Any, loaded: list[str], eventually: Eventually
     ) -> None:
-        async def all_there() -> list[Any]:
-            tenant = receiving.tenant
-            events = await receiving.service.events(RecordObserved, tenant=tenant, count=LOADED)
-            return [e for e in events if e.message.kind == OBSERVATION_KIND_IMPORTED]
-
-        imported = await eventually(all_there)
+        imported = await receiving.service.events(
+            RecordObserved,
+            tenant=receiving.tenant,
+            count=LOADED,
+            where=lambda each: each.kind == OBSERVATION_KIND_IMPORTED,
+        )
         assert {e.message.record_id for e in imported} >= set(loaded)
         assert len(imported) == len({e.message.record_id for e in imported})
         first = next(e.message for e in imported if e.message.record_id == loaded[7])
@@ -195,8 +195,13 @@ class TestInterruptions:
         receiving.org.sim("faults", method="DELETE")
         await receiving.state_of(opportunity_id, "ECHOED")
         assert len(receiving.record(opportunity_id)["history"]) == 2
-        events = await receiving.service.events(CrmWriteConfirmed, tenant=receiving.tenant, count=1)
-        assert len([e for e in events if e.message.opportunity_id == opportunity_id]) == 1
+        events = await receiving.service.events(
+            CrmWriteConfirmed,
+            tenant=receiving.tenant,
+            count=1,
+            where=lambda each: each.opportunity_id == opportunity_id,
+        )
+        assert len(events) == 1
         assert [o.crm_stage for o in await receiving.observed(opportunity_id, 1)] == ["Prospecting"]
 
 

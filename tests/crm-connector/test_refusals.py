@@ -14,6 +14,7 @@ from sqlalchemy import text
 from testing.service import eventually
 
 from tests import senders
+from tests.published import publish_pipelines
 
 pytestmark = pytest.mark.stack
 # What of the evidence the CRM does not take, how it says so, and how many calls it takes until the stage is there.
@@ -68,7 +69,7 @@ async def service(start_service: Any) -> AsyncIterator[Any]:
 @pytest.fixture
 async def queue(service: Any, tenant: str, make: SimpleNamespace) -> Any:
     """Publishes decisions, and gives the intents in the order of decisions and of what was left of each."""
-    await service.publish(make.pipeline(), tenant=tenant)
+    await publish_pipelines(service, tenant, make.pipeline())
     await service.publish(make.assessment(), tenant=tenant)
 
     async def intents() -> list[dict[str, Any]]:

@@ -28,6 +28,7 @@ from stagecraft.crm.v1.crm_write_confirmed_pb2 import CrmWriteConfirmed
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_DELETED, RecordObserved
 
 from tests.builders import mapped
+from tests.published import publish_pipelines
 from tests.senders import sending
 
 pytestmark = pytest.mark.stack
@@ -167,7 +168,7 @@ async def service(start_service: Any) -> AsyncIterator[Any]:
 @pytest.fixture
 async def queue(service: Any, tenant: str, make: SimpleNamespace, eventually: Eventually) -> Any:
     """Publishes decisions and gives the intents, opportunity by opportunity: events of two may come in any order."""
-    await service.publish(make.pipeline(), tenant=tenant)
+    await publish_pipelines(service, tenant, make.pipeline())
     await service.publish(make.assessment(), tenant=tenant)
 
     async def intents() -> list[dict[str, Any]]:

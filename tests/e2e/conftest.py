@@ -10,18 +10,19 @@ import httpx
 import pytest
 from kit.ids import utc_now, uuid7
 from sandbox.stack.control import Stack
+from testing.service import NOT_YET
 
 WAIT_SECONDS = 45
 JO = "jo@acme.example"
 
 
 def eventually(check, seconds=WAIT_SECONDS):
-    """The check's result once it stops raising AssertionError; its last error when it never does."""
+    """The check's result once it is true of what it finds; its last error when it never is."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return check()
-        except AssertionError:
+        except NOT_YET:
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)

@@ -22,9 +22,9 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.ids import utc_now
 from sqlalchemy import text
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, PipelinePublished, Stage
-from testing.service import eventually
 
 from tests.plans.statements import largest_statement
+from tests.published import publish_pipelines
 
 pytestmark = [pytest.mark.slow, pytest.mark.stack]
 OPPORTUNITIES = 100_000
@@ -47,23 +47,12 @@ def fill(service: Any, tenant: str, statement: str, *parameters: Any) -> None:
         connection.execute("ANALYZE")
 
 
-async def known(service: Any, tenant: str, version: int) -> None:
-    """Wait until the connector knows this version."""
-
-    async def there() -> None:
-        path = f"/v1/stage-mappings/sales?version={version}"
-        assert (await service.client.get(path, headers=service.headers(tenant))).status_code == 200
-
-    await eventually(there)
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def connector(start_service: Any) -> tuple[Any, str]:
     """The connector with all opportunities in the first version of a pipeline."""
     tenant = f"tenant-{uuid4().hex[:8]}"
     service = await start_service("crm_connector", salesforce_tenant="another")
-    await service.publish(pipeline(1, "Prospecting", "Demo"), tenant=tenant)
-    await known(service, tenant, 1)
+    await publish_pipelines(service, tenant, pipeline(1, "Prospecting", "Demo"))
     fill(service, tenant, "UPDATE pipeline SET remap_after = NULL WHERE tenant_id = %s")
     fill(
         service,
@@ -119,8 +108,7 @@ class TestConnector:
             assert published == OPPORTUNITIES // ONE_IN
             assert pages == OPPORTUNITIES // PAGE + 1
 
-            await service.publish(pipeline(2, "Prospecting", "Trial"), tenant=tenant)
-            await known(service, tenant, 2)
+            await publish_pipelines(service, tenant, pipeline(2, "Prospecting", "Trial"))
             # The opportunities are in the first version still.
             assert (await self.remap(service, tenant))[1] == 0
         assert largest.parameters <= MOST_PARAMETERS

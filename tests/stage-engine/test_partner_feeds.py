@@ -59,6 +59,12 @@ class TestPartnerFeeds:
         kafka = AIOKafkaAdminClient(bootstrap_servers=servers)
         await kafka.start()
         await kafka.delete_topics([name])
+
+        async def gone() -> None:
+            assert name not in await kafka.list_topics()
+
+        # The broker deletes a topic a moment after it says so, and takes events until then.
+        await eventually(gone)
         await kafka.close()
 
         await lose(admin, first)

@@ -66,7 +66,7 @@ async def test_a_won_opportunity_is_handed_over(world_of: Tenant, admin: Client)
     await world_of.publish_pipeline(**content())
     await seen(world_of, "006Won")
     await world_of.observe("006Won", "closed_won")
-    await world_of.decisions(1)
+    await world_of.decisions(2)
     shown = await actions(admin, "006Won")
     assert shown["hand_over"]["text"] == "006Won"
     assert shown["ping"]["text"] == "Prospecting is done"
@@ -77,7 +77,7 @@ async def test_a_dead_opportunity_starts_its_disposition(world_of: Tenant, admin
     await world_of.publish_pipeline(**content())
     await seen(world_of, "006Dead")
     await world_of.observe("006Dead", "closed_lost")
-    await world_of.decisions(1)
+    await world_of.decisions(2)
     shown = await actions(admin, "006Dead")
     assert (shown["bury"]["phase"], shown["bury"]["fields"]) == ("close", {"Subject": "Lost"})
 

@@ -375,9 +375,10 @@ async def test_walking_away_is_no_loss_and_is_written_to_a_field(journey: Journe
     assert (made["transition"]["kind"], made["transition"]["reason_code"]) == ("walk_away", "NO_FIT")
     change = (await journey.world.changes(2))[-1]
     assert (change.to_category, change.reason_code) == (CATEGORY_ABANDONED, "NO_FIT")
-    events = await journey.world.service.events(ActionRequested, tenant=journey.world.tenant, count=1)
-    (asked,) = [e.message for e in events if e.message.action_key == "classify"]
-    assert [(each.name, each.value) for each in asked.fields] == [("Disqualified_Reason__c", "NO_FIT")]
+    (asked,) = await journey.world.service.events(
+        ActionRequested, tenant=journey.world.tenant, count=1, where=lambda each: each.action_key == "classify"
+    )
+    assert [(each.name, each.value) for each in asked.message.fields] == [("Disqualified_Reason__c", "NO_FIT")]
     stages = {s["key"]: s["claimed"]["opportunities"] for s in (await journey.admin.get("/v1/funnel"))["stages"]}
     assert (stages["walked_away"], stages["closed_lost"]) == (1, 0)
     reopened = await journey.post("reopen", {"reason_code": "CHANGED"})

@@ -25,7 +25,7 @@ _SPLIT = 0.4
 
 def disorder(seed: int) -> None:
     """Disturb every service that this process starts from now on. Each process draws numbers of its own."""
-    chance = random.Random(f"{seed}/{os.environ.get('PYTEST_XDIST_WORKER', '')}")  # noqa: S311
+    chance = random.Random(f"{seed}/{os.environ.get('PYTEST_XDIST_WORKER', '')}")
 
     async def wait(how_often: float, most: float) -> None:
         if chance.random() < how_often:

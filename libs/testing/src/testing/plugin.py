@@ -32,7 +32,9 @@ _PASSWORD = "test"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--disorder SEED`."""
-    parser.addoption("--disorder", type=int, metavar="SEED", help="let the parts of services take their turns at random")
+    parser.addoption(
+        "--disorder", type=int, metavar="SEED", help="let the parts of services take their turns at random"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -29,13 +29,17 @@ T = TypeVar("T")
 WAIT_SECONDS = 90.0
 
 
+# What a check raises of something that is not there yet: it compares, unpacks, or looks into what it found.
+NOT_YET = (AssertionError, ValueError, LookupError)
+
+
 async def eventually(check: Callable[[], Awaitable[T]], seconds: float = WAIT_SECONDS) -> T:
-    """The result of the check once it stops raising AssertionError; its last error when it never does."""
+    """The result of the check once it is true of what it finds; its last error when it never is."""
     deadline = asyncio.get_running_loop().time() + seconds
     while True:
         try:
             return await check()
-        except AssertionError:
+        except NOT_YET:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.05)
@@ -84,10 +88,17 @@ class ServiceUnderTest:
         )
 
     async def events(
-        self, message: type[M], *, tenant: str, count: int, topic: str = "", settle_seconds: float = 0.3
+        self,
+        message: type[M],
+        *,
+        tenant: str,
+        count: int,
+        topic: str = "",
+        settle_seconds: float = 0.3,
+        where: Callable[[M], bool] = lambda _message: True,
     ) -> list[Received[M]]:
-        """The tenant's events of a topic from its beginning, once there are at least `count`, and whatever else
-        comes within `settle_seconds`. AssertionError when they do not come."""
+        """The tenant's events of a topic from its beginning that `where` takes, once there are at least `count` of
+        these, and whatever else comes within `settle_seconds`. AssertionError when they do not come."""
         name = self.settings.topic_prefix + (topic or event_type(message).topic)
         found: list[Received[M]] = []
         loop = asyncio.get_running_loop()
@@ -98,7 +109,7 @@ class ServiceUnderTest:
                 for raw in (r for records in fetched.values() for r in records):
                     record = Record(raw.topic, (raw.key or b"").decode(), raw.value or b"", headers_of(raw.headers))
                     event = decode(record, raw.partition, raw.offset)
-                    if event.tenant_id == tenant:
+                    if event.tenant_id == tenant and where(cast("M", event.message)):
                         found.append(cast("Received[M]", event))
                 if len(found) >= count and not fetched:
                     return found
