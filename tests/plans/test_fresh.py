@@ -8,8 +8,8 @@ import pytest
 from tests.plans.rows_read import RowsRead
 from tools.bench.system import Work, system
 
-OPPORTUNITIES, BEFORE, MEASURED = 2000, 2000, 300
-# As far as a table is read whole while it is small; without a bound it would be all 2,000 rows, and growing.
+OPPORTUNITIES, BEFORE, MEASURED = 1000, 1000, 200
+# As far as a table is read whole while it is small; without a bound it would be all 1,000 rows, and growing.
 MOST_ROWS = 200
 
 

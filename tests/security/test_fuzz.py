@@ -25,7 +25,7 @@ from tests.security.conftest import PACKAGES, started
 pytestmark = [pytest.mark.stack, pytest.mark.filterwarnings("ignore:Do not use the `random` module")]
 
 CASES = int(os.environ.get("FUZZ_CASES", "0"))
-PER_OPERATION = 6
+PER_OPERATION = 3
 PARTS = ("method", "url", "params", "headers", "json", "data")
 NAMES = (
     "not_a_server_error",
