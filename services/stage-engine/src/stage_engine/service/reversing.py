@@ -96,6 +96,7 @@ class Reversing:
             may_release=True,
             keep=body.keep,
             reason=body.reason,
+            role=strongest_role(self._caller),
         )
         return await self._decide(given, "opportunity.release_requested", keep=body.keep.value)
 
