@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.assignment import (
+    MOST_ABSENCES,
+    MOST_FACTS,
+    MOST_FALLBACKS,
+    MOST_OF_A_POOL,
+    MOST_POOLS,
+    MOST_RULES,
     Absence,
     AssignmentRule,
     AssignmentRules,
@@ -22,11 +29,15 @@ from stage_engine.domain.assignment import (
     taken,
 )
 from stage_engine.domain.calendar import DEFAULT
+from stage_engine.domain.finding import Severity
+from stage_engine.domain.installing import merged, staffed
 from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.domain.literals import FactType
 from stage_engine.domain.rules import DeclaredFact
 from stage_engine.domain.stages import Condition
 from stage_engine.engine import cell_fault
+from stage_engine.processes import process_templates
+from stage_engine.schemas.assignment import out
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 INDUSTRY = "account.industry"
@@ -196,6 +207,37 @@ def test_a_pool_shares_evenly_whatever_its_order(loads: dict[str, int], turn: Tu
 )  # fmt: skip
 def test_what_cannot_assign_is_found(rules: AssignmentRules, code: str, pointer: str) -> None:
     assert (code, pointer) in [(each.code, each.pointer) for each in assignment_findings("lead", rules, cell_fault)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "pointer"),
+    [
+        (replace(RULES, rules=(LARGE,) * (MOST_RULES + 1)), "/rules"),
+        (replace(RULES, pools=RULES.pools * (MOST_POOLS + 1)), "/pools"),
+        (replace(RULES, absences=(Absence("rita", MONDAY, MONDAY),) * (MOST_ABSENCES + 1)), "/absences"),
+        (replace(RULES, fallback={f"r{n}": Goal("rita") for n in range(MOST_FALLBACKS + 1)}), "/fallback"),
+        (replace(RULES, facts=RULES.facts * (MOST_FACTS + 1)), "/facts"),
+        (replace(RULES, pools=(Pool("banking", ("rita",) * (MOST_OF_A_POOL + 1)),)), "/pools/0/people"),
+    ],
+)
+def test_no_more_come_into_force_than_can_be_shown(rules: AssignmentRules, pointer: str) -> None:
+    found = assignment_findings("lead", rules, cell_fault)
+    assert ("too_many", pointer) in [(each.code, each.pointer) for each in found]
+    with pytest.raises(ValidationError):
+        out("lead", 1, rules, [])
+
+
+def test_installing_a_process_again_and_again_ends_before_its_rules_cannot_be_shown() -> None:
+    shipped = process_templates()["expected_to_qualified"]
+    people = {pool: ["rita"] for pool in shipped.pools}
+    there: AssignmentRules | None = None
+    for number in range(MOST_POOLS):
+        there = merged(there, staffed(shipped.assignment_rules["opportunity"], f"p{number}", people)).rules
+        errors = [e for e in assignment_findings("opportunity", there, cell_fault) if e.severity is Severity.ERROR]
+        if errors:
+            break
+        assert len(out("opportunity", 1, there, []).rules) == len(there.rules)
+    assert {each.code for each in errors} == {"too_many"}
 
 
 def test_sound_rules_have_no_findings() -> None:

@@ -21,6 +21,9 @@ from stage_engine.domain.literals import Known
 from stage_engine.domain.rules import DeclaredFact
 from stage_engine.domain.stages import Condition
 
+# So many of each may be in force, by whichever way they come: put by a person, or installed with a template.
+MOST_RULES, MOST_POOLS, MOST_ABSENCES, MOST_FALLBACKS, MOST_FACTS = 200, 100, 500, 20, 200
+MOST_OF_A_POOL = 500
 _LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
 
