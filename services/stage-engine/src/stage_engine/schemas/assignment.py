@@ -1,7 +1,7 @@
 """Assignment rules."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from kit.http.read_back import ReadBack
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -17,7 +17,7 @@ from stage_engine.domain.assignment import (
     Turn,
 )
 from stage_engine.schemas.moments import Moment
-from stage_engine.schemas.pipelines import ConditionBody, DeclaredFactBody, FindingOut, Key
+from stage_engine.schemas.pipelines import ConditionBody, DeclaredFactBody, FindingOut, Key, PersonId
 
 _RULES = TypeAdapter(AssignmentRules)
 _EXAMPLE: dict[str, Any] = {
@@ -32,7 +32,6 @@ _EXAMPLE: dict[str, Any] = {
     "fallback": {"owner": {"person": "005Qy00000AbCdFIAV"}},
     "facts": [{"name": "account.industry", "type": "text"}],
 }
-PersonId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Strict(BaseModel):

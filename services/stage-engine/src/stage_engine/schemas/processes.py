@@ -5,8 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from stage_engine.domain.assignment import MOST_OF_A_POOL
-from stage_engine.schemas.assignment import PersonId
-from stage_engine.schemas.pipelines import FindingOut, Key
+from stage_engine.schemas.pipelines import FindingOut, Key, PersonId
 
 
 class ProcessTemplateOut(BaseModel):
