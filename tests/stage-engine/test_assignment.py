@@ -187,6 +187,37 @@ def test_a_pool_shares_evenly_whatever_its_order(loads: dict[str, int], turn: Tu
         assert max(ends.values()) - min(ends.values()) <= 1
 
 
+class Counted(dict[str, Worker]):
+    """A bench that counts how often someone is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: str) -> Worker:
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_however_many_rules_lead_to_a_pool_each_of_its_people_is_looked_at_once(away: bool) -> None:
+    ids = [f"p{n:03}" for n in range(MOST_OF_A_POOL)]
+    pool = Pool("all", tuple(ids), capacity=1, working_hours=True)
+    absences = tuple(Absence(each, MONDAY, MONDAY + timedelta(days=1)) for each in ids)
+    led = tuple(replace(rule("r", Goal(pool="all")), rule_id=f"r{n}") for n in range(MOST_RULES))
+    rules = AssignmentRules(led, (pool,), absences if away else (), {"owner": Goal(pool="all")})
+    counted = Counted(bench(*(worker(each, 5) for each in ids)))
+    [chosen] = assign(rules, {}, counted, MONDAY)
+    assert chosen.person_id == ("" if away else "p000")
+    assert counted.looks <= 4 * len(ids)
+    # The reason is kept with the subject: it names the first, and counts the rest.
+    assert len(chosen.reason) < 10_000
+    assert f"and {MOST_RULES - 10} more rules" in chosen.reason
+    assert f"and {MOST_OF_A_POOL - 10} more people" in chosen.reason
+
+
 @pytest.mark.parametrize(
     ("rules", "code", "pointer"),
     [
