@@ -182,10 +182,25 @@ class TestRecord:
         assert kind_of_read(Known(), made, kind, None) is kind
         assert kind_of_read(KNOWN, made, kind, since) is kind
 
-    def test_what_is_undeleted_or_crosses_a_write_is_that(self) -> None:
-        made = replace(record("Demo"), created_at=NOW)
-        for kind in (ObservationKind.UNDELETED, ObservationKind.CONFLICT, ObservationKind.CREATED):
-            assert kind_of_read(Known(), made, kind, NOW - timedelta(days=1)) is kind
+    def test_what_crosses_a_write_is_that_and_so_is_what_is_undeleted_once_it_was_shown(self) -> None:
+        made, since = replace(record("Demo"), created_at=NOW), NOW - timedelta(days=1)
+        for kind in (ObservationKind.CONFLICT, ObservationKind.CREATED):
+            assert kind_of_read(Known(), made, kind, since) is kind
+        assert kind_of_read(KNOWN, made, ObservationKind.UNDELETED, since) is ObservationKind.UNDELETED
+        assert kind_of_read(Known(), made, ObservationKind.UNDELETED, NOW) is ObservationKind.UNDELETED
+
+    @pytest.mark.parametrize("told", [True, False])
+    def test_a_new_record_that_was_deleted_before_anyone_saw_it_is_new_when_it_comes_back(self, told: bool) -> None:
+        """Deleting it at once would else lead round the gates of a new record. `told`: its deletion came as a change,
+        else it was read."""
+        if told:
+            known = fold(Known(), change(ChangeKind.DELETED), None).known
+        else:
+            known = fold_record(Known(), record("Demo", deleted=True), ObservationKind.CREATED).known
+        back = replace(record("Demo", at=NOW + timedelta(seconds=1)), created_at=NOW)
+        kind = kind_of_read(known, back, ObservationKind.UNDELETED, NOW - timedelta(days=1))
+        effect = fold_record(known, back, kind)
+        assert (effect.kind, effect.known.deleted) == (ObservationKind.CREATED, False)
 
     def test_a_difference_is_named(self) -> None:
         effect = fold_record(Known(Facts("Demo")), record("Discovery"), ObservationKind.UPDATED)

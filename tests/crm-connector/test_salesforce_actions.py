@@ -158,12 +158,24 @@ async def test_a_converted_lead_is_an_opportunity(desk: Desk) -> None:
     assert again.reply.code == "CANNOT_UPDATE_CONVERTED_LEAD"
 
 
-@pytest.mark.parametrize("name", ["StageName", "Stagecraft_Write_Id__c"])
+@pytest.mark.parametrize("name", ["StageName", "stagename", "Stagecraft_Write_Id__c", "STAGECRAFT_Write_id__c"])
 async def test_no_action_sets_a_stage(desk: Desk, name: str) -> None:
     deal = await desk.opportunity()
     desk.calls.clear()
     refused = (await desk.crm.carry_out(action(deal, ActionKind.FIELD_UPDATE, fields={name: "Closed Won"}))).reply
     assert (refused.verdict, refused.code) == (Verdict.REFUSED, "FIELD_PROTECTED")
+    assert desk.calls == []
+
+
+@pytest.mark.parametrize("target", ["x' OR Name != '", "Order/001", "Order?x=", "", "A" * 81, "Z\u0430k\u0430z"])
+async def test_what_is_no_name_of_an_object_reaches_no_address_and_no_query(desk: Desk, target: str) -> None:
+    deal = await desk.opportunity()
+    desk.calls.clear()
+    asked = action(deal, ActionKind.CREATE_RECORD, target=target, fields={"RecordTypeId": "Expected"})
+    refused = (await desk.crm.carry_out(asked)).reply
+    assert (refused.verdict, refused.code) == (Verdict.REFUSED, "OBJECT_UNKNOWN")
+    # After a crash it is sent again, and so refused.
+    assert (await desk.crm.carried_out(asked)).reply.verdict is Verdict.AGAIN
     assert desk.calls == []
 
 

@@ -5,6 +5,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from stage_engine.domain.approving import approvals_of
 from stage_engine.domain.decision import Cause, Code, Decision, Outcome
 from stage_engine.domain.evaluate import Ruleset
@@ -12,7 +14,7 @@ from stage_engine.domain.inputs import Migration, Occasion, RequestedMove
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalState
-from stage_engine.domain.requests import Answer, HoldRequest
+from stage_engine.domain.requests import Answer, HoldRequest, Keep, ReleaseRequest
 from stage_engine.domain.rules import RuleMode
 from stage_engine.domain.sync import write_confirmed
 from stage_engine.domain.timers import first_due
@@ -201,6 +203,127 @@ class TestAsking:
         assert after(edited).stage_key == "prospecting"
 
 
+OPEN = ["prospecting", "discovery", "demo", "negotiation"]
+ENDS = ["closed_won", "closed_lost"]
+# Ways by which no one is asked on purpose are not among them: imports, exempt people, migrations, other pipelines.
+WAYS = st.lists(
+    st.one_of(
+        st.tuples(st.just("edit"), st.sampled_from([*OPEN, *ENDS, ""])),
+        st.tuples(st.just("undelete"), st.sampled_from([*OPEN, *ENDS, ""])),
+        st.tuples(st.just("reopen"), st.sampled_from(OPEN)),
+        st.tuples(st.just("command"), st.sampled_from([*OPEN, *ENDS])),
+        st.tuples(st.just("passes"), st.sampled_from(["prospecting", "discovery", "demo", "sales_feedback"])),
+        st.tuples(st.just("release"), st.sampled_from(list(Keep))),
+        st.tuples(st.just("confirmed"), st.just("")),
+    ),
+    max_size=12,
+)
+
+
+class TestNoWayRound:
+    """Whatever comes, and in whatever order: without the word of those who are asked, no stage from the one that has
+    to be approved on is ever reached."""
+
+    @settings(max_examples=400, suppress_health_check=[HealthCheck.differing_executors])
+    @given(
+        policy=st.sampled_from(["adopt_as_override", "validate_then_adopt", "propose_back", "revert"]),
+        gate=st.sampled_from([*OPEN[1:], "closed_won"]),
+        by_criteria=st.booleans(),
+        begins=st.sampled_from([*OPEN, *ENDS, ""]),
+        ways=WAYS,
+    )
+    def test_it_stays_before_what_has_to_be_approved(
+        self, world: Any, policy: str, gate: str, by_criteria: bool, begins: str, ways: list[tuple[str, Any]]
+    ) -> None:
+        rules = gated(world, stage=gate, crm_edit_policy=policy, start_by_criteria=by_criteria)
+        pipeline = rules.pipeline
+        now, number = world.start, 1
+        opportunity = after(
+            world.decide(None, world.observation(begins, occasion=Occasion.CREATED, number=number), rules)
+        )
+        for way, what in ways:
+            assert opportunity.stage_key in ("", "closed_lost") or pipeline.rank(opportunity.stage_key) < (
+                pipeline.rank(gate)
+            ), f"{opportunity.stage_key} was reached"
+            number, now = number + 1, now + timedelta(minutes=1)
+            if way == "confirmed":
+                for revision, stage in opportunity.in_flight:
+                    opportunity = write_confirmed(opportunity, world.confirmed(revision, stage, number=number))
+                continue
+            if way == "undelete":
+                gone = world.observation(what, occasion=Occasion.DELETED, number=number)
+                opportunity = after(world.decide(opportunity, gone, rules, now))
+                number += 1
+            given: Any = world.observation(
+                what, occasion=Occasion.UNDELETED if way == "undelete" else Occasion.UPDATED, number=number
+            )
+            if way in ("command", "reopen"):
+                given = world.command(opportunity, what, reopens=way == "reopen", skip=True, **OVERRIDE)
+            elif way == "passes":
+                given = world.submission(what, "100", opportunity)
+            elif way == "release":
+                given = ReleaseRequest(f"r{number}", "o1", opportunity.revision, "mona", True, what, "fine", "manager")
+            opportunity = after(world.decide(opportunity, given, rules, now))
+        assert opportunity.stage_key in ("", "closed_lost") or pipeline.rank(opportunity.stage_key) < (
+            pipeline.rank(gate)
+        )
+
+    def test_closing_and_reopening_counts_from_where_it_was_closed(self, world: Any) -> None:
+        rules = gated(world)
+        later = world.opportunity("demo", rules=rules)
+        lost = after(world.decide(later, world.command(later, "closed_lost", reason_code="GONE"), rules))
+        for stage, waits in (("prospecting", False), ("demo", False), ("negotiation", False), ("discovery", True)):
+            back = world.decide(lost, world.command(lost, stage, reason_code="BACK", reopens=True), rules)
+            assert (back.outcome is Outcome.PROPOSED) is waits, stage
+
+    @pytest.mark.parametrize("policy", ["adopt_as_override", "propose_back"])
+    @pytest.mark.parametrize("stage", ["demo", "closed_won"])
+    def test_an_edit_of_a_closed_one_is_made_once_it_is_approved(self, world: Any, policy: str, stage: str) -> None:
+        rules = gated(world, crm_edit_policy=policy)
+        lost = after(world.decide(world.opportunity(rules=rules), world.observation("closed_lost"), rules))
+        waits = after(world.decide(lost, world.observation(stage), rules))
+        one = after(world.decide(waits, answer(waits, "mona"), rules))
+        two = world.decide(one, answer(one, "max"), rules)
+        assert (two.to_stage, ends(two)) == (stage, [ApprovalState.APPROVED])
+
+    def test_keeping_the_stage_of_the_crm_waits_for_it_in_the_name_of_who_keeps_it(self, world: Any) -> None:
+        rules = gated(world, exempt_people=["eva"])
+        fought = world.opportunity(rules=rules).changed(contested=True, quarantined=True, base_stage="discovery")
+        kept = world.decide(fought, release_by("mona", fought), rules)
+        request = after(kept).approval_request
+        assert (kept.outcome, kept.crm_target_stage, after(kept).contested) == (Outcome.PROPOSED, "prospecting", False)
+        assert request is not None and (request.asked_by, request.to_stage) == ("mona", "discovery")
+        own = world.decide(after(kept), answer(after(kept), "mona"), rules)
+        assert codes(own) == [Code.NOT_APPROVER]
+        one = after(world.decide(after(kept), answer(after(kept), "max"), rules))
+        two = world.decide(one, answer(one, "moritz"), rules)
+        assert (two.to_stage, ends(two)) == ("discovery", [ApprovalState.APPROVED])
+        assert world.decide(fought, release_by("eva", fought), rules).to_stage == "discovery"
+
+    def test_nobody_approves_what_follows_from_the_own_answers_later(self, world: Any) -> None:
+        rules = gated(world, {"approvers": {"roles": ["manager"]}})
+        first, until = world.opportunity(rules=rules), world.start + timedelta(days=1)
+        held = after(world.decide(first, HoldRequest("h", "o1", 1, "mona", "budget", until=until), rules))
+        answered = after(passed(world, held, rules, submitted_by="mona"))
+        assert answered.approval_request is None
+        fired = first_due(answered, until)
+        assert fired is not None
+        waiting = after(world.decide(answered, fired, rules, until))
+        assert waiting.approval_request is not None and waiting.approval_request.asked_by == "mona"
+        assert codes(world.decide(waiting, answer(waiting, "mona"), rules, until)) == [Code.NOT_APPROVER]
+        assert world.decide(waiting, answer(waiting, "max"), rules, until).to_stage == "discovery"
+
+    def test_winning_passes_over_no_stage_that_has_to_be_approved(self, world: Any) -> None:
+        rules = gated(world)
+        first = world.opportunity(rules=rules)
+        won = world.decide(first, world.command(first, "closed_won", **OVERRIDE), rules)
+        assert (won.outcome, won.proposed_stage) == (Outcome.PROPOSED, "closed_won")
+
+
+def release_by(actor: str, opportunity: Opportunity) -> ReleaseRequest:
+    return ReleaseRequest(f"by-{actor}", "o1", opportunity.revision, actor, True, Keep.CRM, "fine", "manager")
+
+
 def replace_mode(world: Any, rules: Any, mode: RuleMode) -> Any:
     return compiled(rules.pipeline, Modes(1, {RULE: mode}))
 
@@ -330,8 +453,8 @@ class TestEnding:
     def test_any_move_overtakes_it(self, world: Any) -> None:
         rules = gated(world)
         waiting = asked(world, rules)
-        for given in (world.observation("closed_lost"), world.observation("prospecting", occasion=Occasion.DELETED)):
-            decision = world.decide(waiting, given, rules)
+        for seen in (world.observation("closed_lost"), world.observation("prospecting", occasion=Occasion.DELETED)):
+            decision = world.decide(waiting, seen, rules)
             assert (ends(decision), after(decision).approval_request) == ([ApprovalState.SUPERSEDED], None)
 
     @pytest.mark.parametrize(("cancel", "kept"), [(False, True), (True, False)])

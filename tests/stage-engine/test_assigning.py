@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from kit.ids import utc_now
+from stage_engine.domain.assigned import MOST_ROLES
 from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_REFUSED
@@ -137,6 +138,18 @@ class TestAssigning:
         assert reply["outcome"] == "accepted"
         assert (await world_of.rows(LOG))[-1] == ("o1", "ron", "", True)
         assert await world_of.rows("SELECT assignee_id FROM opportunity") == [("ron",)]
+
+    async def test_a_subject_has_no_more_roles_than_can_be_kept_with_it(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        await world_of.publish_pipeline()
+        await created(world_of, "o1", source="Fair")
+        await world_of.decisions(1)
+        path = "/v1/opportunities/o1/assign"
+        for number in range(MOST_ROLES):
+            await admin.post(path, {"person_id": "ron", "role": f"r{number}", "reason": "One more."})
+        refused = await admin.post(path, {"person_id": "ron", "role": "one_more", "reason": "x"}, expect=409)
+        assert refused["code"] == "too_many_roles"
+        await admin.post(path, {"person_id": "mona", "role": "r0", "reason": "In the place of Ron."})
 
     async def test_an_action_gives_a_role_by_the_same_decision(self, world_of: Tenant, admin: Client) -> None:
         await people(world_of, "rita", "ron", "mona", "desk")

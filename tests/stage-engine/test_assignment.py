@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.assignment import (
+    MOST_ABSENCES,
+    MOST_FACTS,
+    MOST_FALLBACKS,
+    MOST_OF_A_POOL,
+    MOST_POOLS,
+    MOST_RULES,
     Absence,
     AssignmentRule,
     AssignmentRules,
@@ -22,11 +29,15 @@ from stage_engine.domain.assignment import (
     taken,
 )
 from stage_engine.domain.calendar import DEFAULT
+from stage_engine.domain.finding import Severity
+from stage_engine.domain.installing import merged, staffed
 from stage_engine.domain.lint_assignment import assignment_findings
 from stage_engine.domain.literals import FactType
 from stage_engine.domain.rules import DeclaredFact
 from stage_engine.domain.stages import Condition
 from stage_engine.engine import cell_fault
+from stage_engine.processes import process_templates
+from stage_engine.schemas.assignment import out
 
 MONDAY = datetime(2026, 3, 2, 10, tzinfo=UTC)
 INDUSTRY = "account.industry"
@@ -176,6 +187,37 @@ def test_a_pool_shares_evenly_whatever_its_order(loads: dict[str, int], turn: Tu
         assert max(ends.values()) - min(ends.values()) <= 1
 
 
+class Counted(dict[str, Worker]):
+    """A bench that counts how often someone is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, key: str) -> Worker:
+        self.looks += 1
+        return super().__getitem__(key)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.looks += 1
+        return super().get(key, default)
+
+
+@pytest.mark.parametrize("away", [True, False])
+def test_however_many_rules_lead_to_a_pool_each_of_its_people_is_looked_at_once(away: bool) -> None:
+    ids = [f"p{n:03}" for n in range(MOST_OF_A_POOL)]
+    pool = Pool("all", tuple(ids), capacity=1, working_hours=True)
+    absences = tuple(Absence(each, MONDAY, MONDAY + timedelta(days=1)) for each in ids)
+    led = tuple(replace(rule("r", Goal(pool="all")), rule_id=f"r{n}") for n in range(MOST_RULES))
+    rules = AssignmentRules(led, (pool,), absences if away else (), {"owner": Goal(pool="all")})
+    counted = Counted(bench(*(worker(each, 5) for each in ids)))
+    [chosen] = assign(rules, {}, counted, MONDAY)
+    assert chosen.person_id == ("" if away else "p000")
+    assert counted.looks <= 4 * len(ids)
+    # The reason is kept with the subject: it names the first, and counts the rest.
+    assert len(chosen.reason) < 10_000
+    assert f"and {MOST_RULES - 10} more rules" in chosen.reason
+    assert f"and {MOST_OF_A_POOL - 10} more people" in chosen.reason
+
+
 @pytest.mark.parametrize(
     ("rules", "code", "pointer"),
     [
@@ -196,6 +238,37 @@ def test_a_pool_shares_evenly_whatever_its_order(loads: dict[str, int], turn: Tu
 )  # fmt: skip
 def test_what_cannot_assign_is_found(rules: AssignmentRules, code: str, pointer: str) -> None:
     assert (code, pointer) in [(each.code, each.pointer) for each in assignment_findings("lead", rules, cell_fault)]
+
+
+@pytest.mark.parametrize(
+    ("rules", "pointer"),
+    [
+        (replace(RULES, rules=(LARGE,) * (MOST_RULES + 1)), "/rules"),
+        (replace(RULES, pools=RULES.pools * (MOST_POOLS + 1)), "/pools"),
+        (replace(RULES, absences=(Absence("rita", MONDAY, MONDAY),) * (MOST_ABSENCES + 1)), "/absences"),
+        (replace(RULES, fallback={f"r{n}": Goal("rita") for n in range(MOST_FALLBACKS + 1)}), "/fallback"),
+        (replace(RULES, facts=RULES.facts * (MOST_FACTS + 1)), "/facts"),
+        (replace(RULES, pools=(Pool("banking", ("rita",) * (MOST_OF_A_POOL + 1)),)), "/pools/0/people"),
+    ],
+)
+def test_no_more_come_into_force_than_can_be_shown(rules: AssignmentRules, pointer: str) -> None:
+    found = assignment_findings("lead", rules, cell_fault)
+    assert ("too_many", pointer) in [(each.code, each.pointer) for each in found]
+    with pytest.raises(ValidationError):
+        out("lead", 1, rules, [])
+
+
+def test_installing_a_process_again_and_again_ends_before_its_rules_cannot_be_shown() -> None:
+    shipped = process_templates()["expected_to_qualified"]
+    people = {pool: ["rita"] for pool in shipped.pools}
+    there: AssignmentRules | None = None
+    for number in range(MOST_POOLS):
+        there = merged(there, staffed(shipped.assignment_rules["opportunity"], f"p{number}", people)).rules
+        errors = [e for e in assignment_findings("opportunity", there, cell_fault) if e.severity is Severity.ERROR]
+        if errors:
+            break
+        assert len(out("opportunity", 1, there, []).rules) == len(there.rules)
+    assert {each.code for each in errors} == {"too_many"}
 
 
 def test_sound_rules_have_no_findings() -> None:

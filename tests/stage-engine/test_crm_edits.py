@@ -57,6 +57,17 @@ class TestPolicies:
         for stage in ("prospecting", "closed_lost"):
             assert world.decide(opportunity, world.observation(stage), rules).outcome is Outcome.ACCEPTED
 
+    def test_closing_it_first_is_no_way_past_what_it_lacks(self, world: Any) -> None:
+        rules = rules_of(world, "validate_then_adopt")
+        lost = after(world.decide(world.opportunity(rules=rules), world.observation("closed_lost"), rules))
+        for stage, lacks in (("closed_won", True), ("demo", True), ("discovery", True), ("prospecting", False)):
+            edited = world.decide(lost, world.observation(stage), rules)
+            assert (edited.outcome is Outcome.REJECTED) is lacks, stage
+            assert edited.crm_target_stage == ("closed_lost" if lacks else "")
+        later = world.opportunity("demo", rules=rules)
+        lost = after(world.decide(later, world.observation("closed_lost"), rules))
+        assert world.decide(lost, world.observation("demo"), rules).to_stage == "demo"
+
     def test_a_proposal_names_the_way_back_and_what_is_missing(self, world: Any) -> None:
         rules = rules_of(world, "propose_back")
         opportunity = world.opportunity(rules=rules)

@@ -94,6 +94,14 @@ class TestReport:
 
         await eventually(judged)
 
+    async def test_a_fact_is_no_larger_than_can_be_kept_with_its_subject(self, admin: Client, world_of: Tenant) -> None:
+        await self.pipeline(world_of)
+        for value in (["x" * 2001], ["x" * 2000, "y" * 2000, "z"], ["x"] * 201):
+            refused = await admin.post("/v1/facts", {"items": [item("1", value)]}, 422)
+            assert refused["errors"][0]["pointer"].startswith("/items/0/value")
+        move = {"to_stage": "discovery", "facts": [{"name": "account.tags", "value": ["x" * 4000, "y"]}]}
+        await admin.post("/v1/opportunities/o1/transitions", move, match=1, expect=422)
+
     async def test_of_one_source_the_newest_word_counts_whatever_comes_when(
         self, admin: Client, world_of: Tenant
     ) -> None:

@@ -65,6 +65,17 @@ def at_time(world: Any, opportunity: Opportunity, rules: Ruleset, now: datetime)
 
 
 class TestObligations:
+    @pytest.mark.parametrize("days", [1, 30, 2_500_000])
+    def test_a_moment_to_come_meets_it_when_it_is_said_and_not_then(self, world: Any, days: int) -> None:
+        """What is agreed for next month is neither late today nor done before its time is said."""
+        meeting = {**FIRST_CALL, "within": "3d", "met_by": "account.meeting_at", "cell": "known"}
+        rules = owing(world, meeting, facts=[{"name": "account.meeting_at", "type": "instant"}])
+        opportunity, now = created(world, rules), world.start + HOUR
+        said = world.fact("account.meeting_at", world.start + timedelta(days=days), "dialler", observed_at=now)
+        opportunity = world.decide(opportunity, world.facts(said), rules, now).opportunity
+        met = the(opportunity)
+        assert (met.state, met.met_at) == (OwedState.MET, now)
+
     def test_one_is_made_at_first_sight_and_met_by_a_call(self, world: Any) -> None:
         rules = owing(world, FIRST_CALL)
         opportunity = created(world, rules)

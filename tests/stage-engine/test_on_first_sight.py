@@ -122,6 +122,35 @@ class TestByThePolicyForEdits:
         two = world.decide(after(one), answer(after(one), "max"), rules)
         assert (two.to_stage, [each.state for each in two.ended_requests]) == ("demo", [ApprovalState.APPROVED])
 
+    @pytest.mark.parametrize("policy", ["adopt_as_override", "propose_back"])
+    def test_an_end_that_has_to_be_approved_waits_as_well(self, world: Any, policy: str) -> None:
+        stages = document(world)["stages"]
+        won = next(each for each in stages if each["key"] == "closed_won")
+        won["approval"] = TWO_MANAGERS
+        rules = rules_of(world, stages=stages, crm_edit_policy=policy)
+        decision = created(world, "closed_won", rules)
+        assert (decision.to_stage, decision.proposed_stage, decision.crm_target_stage) == (
+            "prospecting", "closed_won", "prospecting",
+        )  # fmt: skip
+        assert created(world, "closed_won", rules, occasion=Occasion.IMPORTED).to_stage == "closed_won"
+        assert created(world, "closed_lost", rules).to_stage == "closed_lost"
+
+    def test_what_has_to_be_approved_waits_while_the_engine_cannot_be_believed(self, world: Any) -> None:
+        stages = document(world)["stages"]
+        stages[2]["approval"] = TWO_MANAGERS
+        rules = rules_of(world, stages=stages, start_by_criteria=True)
+        decision = created(world, "demo", Ruleset(rules.pipeline, lambda *_: ["nonsense"]))
+        assert (decision.to_stage, decision.proposed_stage) == ("prospecting", "demo")
+
+    @pytest.mark.parametrize("occasion", [Occasion.UPDATED, Occasion.UNDELETED, Occasion.IMPORTED])
+    def test_whatever_shows_the_first_stage_of_a_new_record_is_judged(self, world: Any, occasion: Occasion) -> None:
+        rules = rules_of(world, crm_edit_policy="revert")
+        waits = after(created(world, "", rules, crm_stage="Legacy"))
+        gone = after(world.decide(waits, world.observation("", occasion=Occasion.DELETED), rules))
+        for before in (waits, gone):
+            decision = world.decide(before, world.observation("discovery", occasion=occasion), rules)
+            assert (decision.to_stage, decision.crm_target_stage) == ("prospecting", "prospecting")
+
     def test_nothing_is_undone_on_a_guess(self, world: Any) -> None:
         rules = rules_of(world, crm_edit_policy="validate_then_adopt")
         decision = created(world, "discovery", Ruleset(rules.pipeline, lambda *_: ["nonsense"]))

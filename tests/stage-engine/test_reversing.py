@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from kit.ids import utc_now, uuid7
+from stage_engine.service import reversing
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_WON
 from stagecraft.stage.v1.stage_changed_pb2 import TRANSITION_KIND_REOPEN, StageChanged
@@ -121,9 +122,11 @@ class TestVoiding:
     def path(self, message: SubmissionScored) -> str:
         return f"/v1/opportunities/o1/evidence/{message.submission_id}/void"
 
+    @pytest.mark.parametrize("page", [1, 2, 100])
     async def test_the_rest_counts_again_and_when_nothing_is_left_the_stage_goes_back(
-        self, world_of: Tenant, admin: Client
+        self, world_of: Tenant, admin: Client, monkeypatch: pytest.MonkeyPatch, page: int
     ) -> None:
+        monkeypatch.setattr(reversing, "_PAGE", page)
         first, second = await self.in_demo(world_of, voided_evidence="regress")
         body = {"reason": "The wrong buyer."}
         made = await admin.post(self.path(second), body)
@@ -166,6 +169,8 @@ class TestVoiding:
         found = await admin.post(f"/v1/opportunities/o1/evidence/{uuid7()}/void", body, expect=404)
         assert found["code"] == "evidence_not_found"
         await admin.post(f"/v1/opportunities/o2/evidence/{first.submission_id}/void", body, expect=404)
+        for pattern in ("%25", f"{first.submission_id[:-1]}_", first.submission_id.upper()):
+            await admin.post(f"/v1/opportunities/o1/evidence/{pattern}/void", body, expect=404)
 
 
 class TestReleasing:

@@ -346,7 +346,7 @@ class ActionQueue(Base, table=True):
 
 class LeadIntake(Base, table=True):
     """Leads that other programs handed in, without what they say: that is in the queue until the CRM has it. `key` and
-    `person`, a digest of the e-mail address, name one each; one that was refused may be handed in anew."""
+    `person`, a digest of the e-mail address, name one each; what was refused or expired may be handed in anew."""
 
     __tablename__ = "lead_intake"  # pyright: ignore[reportAssignmentType]
     __table_args__ = (
@@ -356,7 +356,7 @@ class LeadIntake(Base, table=True):
             "tenant_id",
             "person",
             unique=True,
-            postgresql_where=text("person <> '' AND state <> 'refused'"),
+            postgresql_where=text("person <> '' AND state <> 'refused' AND state <> 'expired'"),
         ),
     )
 

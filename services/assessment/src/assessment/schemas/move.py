@@ -22,6 +22,7 @@ def _storable(text: str) -> str:
 
 # An item of a batch is judged alone, so its texts are checked here.
 Text = Annotated[str, AfterValidator(_storable)]
+Long = Annotated[Text, Field(max_length=2000)]
 
 
 class FactBody(BaseModel):
@@ -30,7 +31,7 @@ class FactBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[Text, Field(min_length=1, max_length=140, examples=["account.industry"])]
-    value: bool | Annotated[Text, Field(max_length=2000)] | Annotated[list[Text], Field(max_length=200)] | None = Field(
+    value: bool | Long | Annotated[list[Long], Field(max_length=200)] | None = Field(
         description="numbers, dates and instants as texts; null: it is not known"
     )
 

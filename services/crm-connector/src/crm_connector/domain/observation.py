@@ -209,8 +209,9 @@ def kind_of_read(
     known: Known, record: CrmRecord, kind: ObservationKind, followed_since: datetime | None
 ) -> ObservationKind:
     """What a read is published as, for which `kind` is meant: CREATED where it is the first that we see of a record
-    that is younger than our import of its type. A read may come before the change that tells of the creation."""
-    if known.facts is not None or kind not in (ObservationKind.IMPORTED, ObservationKind.UPDATED):
+    that is younger than our import of its type. A read may come before the change that tells of the creation, and the
+    record may have been deleted and undeleted before anything was read of it."""
+    if known.facts is not None or kind is ObservationKind.CONFLICT:
         return kind
     if followed_since is None or record.created_at is None or record.created_at <= followed_since:
         return kind
@@ -226,10 +227,13 @@ def fold_record(known: Known, record: CrmRecord, kind: ObservationKind) -> Effec
     if known.facts is not None and known.awaits_at(record.modified_at):
         # The record's stage may be older than ours, or newer: the changes will show it, so none of them counts as read.
         facts, state_at = replace(facts, stage=known.facts.stage), known.state_at
+    if record.deleted and known.facts is None:
+        # Nobody was shown it. Should it come back, that is the first that anyone sees of it.
+        return Effect(replace(known, deleted=True, state_at=state_at))
     after = replace(known, facts=facts, deleted=record.deleted, state_at=state_at)
     if record.deleted:
         kind = ObservationKind.DELETED
-        news = not known.deleted and known.facts is not None
+        news = not known.deleted
     else:
         news = known.deleted or is_other(known.facts, facts)
         if known.deleted and kind is ObservationKind.UPDATED:

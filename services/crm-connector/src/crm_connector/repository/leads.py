@@ -15,6 +15,8 @@ from crm_connector.records import LeadRecord, SettledLead
 
 _LEAD = columns(lead_intake, LeadRecord)
 _of = lead_intake.c
+# What the CRM has not got, and will not get, is no reason against another try.
+_bars_others = (_of.state != LeadState.REFUSED) & (_of.state != LeadState.EXPIRED)
 
 
 class LeadRepository:
@@ -28,13 +30,15 @@ class LeadRepository:
         """The lead, or the one that was handed in before with its key or its e-mail address."""
         values = {name: getattr(lead, name) for name in lead.__dataclass_fields__}
         row = insert(lead_intake).values(tenant_id=self._tenant_id, **values).on_conflict_do_nothing()
-        await self._session.execute(row)
-        person = (_of.person == lead.person) & (_of.person != "") & (_of.state != LeadState.REFUSED)
+        person = (_of.person == lead.person) & (_of.person != "") & _bars_others
         same = or_(_of.key == lead.key, person)
         statement = select(*_LEAD).where(_of.tenant_id == self._tenant_id, same)
-        found = await record(self._session, statement.order_by(_of.key != lead.key).limit(1), LeadRecord)
-        assert found is not None
-        return found
+        while True:
+            await self._session.execute(row)
+            found = await record(self._session, statement.order_by(_of.key != lead.key).limit(1), LeadRecord)
+            if found is not None:
+                return found
+            # The lead of this person, which was in the way, has failed in between.
 
     async def one(self, lead_id: UUID) -> LeadRecord | None:
         """The lead."""

@@ -75,7 +75,10 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
     """Do it; the id of the record that was created, empty where none was. ApiRefusal and the CrmUnavailable errors."""
     match action.kind:
         case ActionKind.TASK | ActionKind.CREATE_RECORD | ActionKind.LEAD:
-            name = _OBJECTS.get(action.kind, action.target)
+            name = _created_object(action)
+            if not name:
+                words = f"{action.target!r} is no name of an object. Name another one in the action."
+                raise LastingRefusal(400, "OBJECT_UNKNOWN", words)
             return (
                 await rest.patch(_by_action(rest, name, action), await _new_fields(rest, name, action), _CREATED)
             ).id
@@ -99,8 +102,8 @@ async def carried_out(rest: Rest, objects: Objects, action: CrmAction) -> str | 
     """What a reading says: the id of the record that was created, empty where none is; None: it was not done."""
     match action.kind:
         case ActionKind.TASK | ActionKind.CREATE_RECORD | ActionKind.LEAD:
-            name = _OBJECTS.get(action.kind, action.target)
-            return await _record(rest, name, action)
+            name = _created_object(action)
+            return await _record(rest, name, action) if name else None
         case ActionKind.NOTIFICATION:
             return await _post(rest, action)
         case ActionKind.FIELD_UPDATE:
@@ -131,6 +134,12 @@ async def _fields(rest: Rest, name: str, action: CrmAction) -> dict[str, str]:
         words = f"{name} has no record type {named} in this org. Make it, or name another one in the action."
         raise LastingRefusal(400, "RECORD_TYPE_UNKNOWN", words)
     return {**fields, RECORD_TYPE: found[0].id}
+
+
+def _created_object(action: CrmAction) -> str:
+    """The object of the record to create, empty of what is no name: it becomes a part of addresses and of queries."""
+    name = _OBJECTS.get(action.kind, action.target)
+    return name if _DEVELOPER_NAME.fullmatch(name) else ""
 
 
 def _by_action(rest: Rest, name: str, action: CrmAction) -> str:
@@ -178,8 +187,10 @@ def _lead(action: CrmAction) -> dict[str, Any]:
 
 def _refuse_own(action: CrmAction, protected: frozenset[str]) -> None:
     """A second way to set a stage, or what we write beside it, would be one past every decision."""
+    # The org reads names in letters of either case.
+    ours = {name.lower() for name in protected}
     for name in action.fields:
-        if name in protected:
+        if name.lower() in ours:
             words = f"An action may not set {name}: stages are moved by decisions. Take it out of the action."
             raise LastingRefusal(400, "FIELD_PROTECTED", words)
 

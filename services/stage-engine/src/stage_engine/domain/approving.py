@@ -17,13 +17,32 @@ def steps_of(pipeline: Pipeline, source: str, target: str) -> tuple[tuple[str, s
     return tuple(zip((source, *skipped), (*skipped, target), strict=True))
 
 
-def approvals_of(pipeline: Pipeline, source: str, target: str) -> tuple[Approval, ...]:
+def judged_from(pipeline: Pipeline, source: str, last_open: str) -> str:
+    """The open stage that a move counts from: of a closed subject the one it was closed in, the first where that is not
+    known. So closing it and opening it again is no way past what lies between."""
+    if not source or pipeline.is_open(source):
+        return source
+    return last_open if last_open in pipeline and pipeline.is_open(last_open) else pipeline.first
+
+
+def approvals_of(pipeline: Pipeline, source: str, target: str, last_open: str = "") -> tuple[Approval, ...]:
     """What a move has to be approved by, on all its steps: what the rule of the step asks, whatever its mode, else what
-    the stage asks. A way back to an earlier stage is approved only where its rule says so."""
+    the stage asks. A way back to an earlier stage is approved only where its rule says so. Who wins passes over stages
+    like who goes on. `last_open` is the open stage that a closed subject was closed in."""
     if not pipeline.asks_approval or not source or source == target:
         return ()
-    found = (_approval_of(pipeline, a, b) for a, b in steps_of(pipeline, source, target))
+    steps = [(source, target)]
+    begins = judged_from(pipeline, source, last_open)
+    if begins != target:
+        skipped = pipeline.skipped(begins, target)
+        steps += zip((begins, *skipped), (*skipped, target), strict=True)
+    found = (_approval_of(pipeline, a, b) for a, b in steps)
     return tuple(dict.fromkeys(each for each in found if each is not None))
+
+
+def approvals_for(opportunity: Opportunity, pipeline: Pipeline, target: str) -> tuple[Approval, ...]:
+    """What the opportunity's move to there has to be approved by."""
+    return approvals_of(pipeline, opportunity.stage_key, target, opportunity.last_open)
 
 
 def _approval_of(pipeline: Pipeline, source: str, target: str) -> Approval | None:
@@ -82,7 +101,8 @@ def asked_for(
     if first is not None and (first.to_stage == wanted.to_stage or (first.is_of_person and not wanted.is_of_person)):
         outcome = Outcome.PROPOSED if first.to_stage == wanted.to_stage else Outcome.REJECTED
         proposed = first.to_stage if outcome is Outcome.PROPOSED else ""
-        return Ruling(outcome, opportunity, (_pending(first, approvals, pipeline),), proposed_stage=proposed)
+        reason = _pending(opportunity, first, approvals, pipeline)
+        return Ruling(outcome, opportunity, (reason,), proposed_stage=proposed)
     until = min(duration_of(each.expires_after).after(wanted.asked_at, pipeline.calendar) for each in approvals)
     request = replace(wanted, expires_at=until, needed=max(each.needed for each in approvals))
     ended: tuple[EndedRequest, ...] = ()
@@ -90,7 +110,7 @@ def asked_for(
         ended = (
             EndedRequest(first, ApprovalState.SUPERSEDED, wanted.asked_by, f"{wanted.to_stage} is wanted instead"),
         )
-    reasons = (_pending(request, approvals, pipeline),)
+    reasons = (_pending(opportunity, request, approvals, pipeline),)
     after = opportunity.changed(approval_request=request)
     return Ruling(Outcome.PROPOSED, after, reasons, proposed_stage=request.to_stage, ended_requests=ended)
 
@@ -109,9 +129,12 @@ def lacks_approval(approvals: tuple[Approval, ...], target: str) -> Reason:
     return Reason(Code.APPROVAL_PENDING, "", None, text)
 
 
-def _pending(request: ApprovalRequest, approvals: tuple[Approval, ...], pipeline: Pipeline) -> Reason:
+def _pending(
+    opportunity: Opportunity, request: ApprovalRequest, approvals: tuple[Approval, ...], pipeline: Pipeline
+) -> Reason:
     if request.from_stage in pipeline and request.to_stage in pipeline:
-        approvals = approvals_of(pipeline, request.from_stage, request.to_stage) or approvals
+        last_open = opportunity.last_open
+        approvals = approvals_of(pipeline, request.from_stage, request.to_stage, last_open) or approvals
     return lacks_approval(approvals, request.to_stage)
 
 

@@ -6,6 +6,8 @@ from stage_engine.domain.value import value
 
 # The role of who owns the subject in the CRM.
 OWNER_ROLE = "owner"
+# A person gives no further role once a subject has so many: each is kept with it, and in each of its decisions.
+MOST_ROLES = 50
 
 
 @value

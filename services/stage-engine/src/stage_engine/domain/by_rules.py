@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
-from stage_engine.domain.approving import approvals_of, asked_for, wish
+from stage_engine.domain.approving import approvals_for, asked_for, wish
 from stage_engine.domain.criteria import gate, with_milestones
 from stage_engine.domain.decision import Cause, Code, Explanation, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, RuleResult, Ruleset, facts_read_by, findings_of
@@ -108,12 +108,20 @@ def _won(
         held = (Reason(Code.BREAKER_OPEN, "", None, text),)
         after = with_earned(opportunity, pipeline, winner)
         return Ruling(Outcome.PROPOSED, after, held + shadows, explanation, proposed_stage=target)
-    approvals = approvals_of(pipeline, opportunity.stage_key, target)
+    approvals = approvals_for(opportunity, pipeline, target)
     if approvals:
-        wanted = wish(opportunity, target, given.actor, now, rule.rule_id)
+        wanted = wish(opportunity, target, given.actor or _answered_by(opportunity, winner), now, rule.rule_id)
         ruling = asked_for(with_earned(opportunity, pipeline, winner), wanted, approvals, pipeline)
         return replace(ruling, reasons=ruling.reasons + shadows, explanation=explanation)
     return replace(carried_out(opportunity, pipeline, rule, now, explanation, given), reasons=shadows)
+
+
+def _answered_by(opportunity: Opportunity, winner: RuleResult) -> str:
+    """Whose answers a rule rests on, the newest: a move that follows from them by a timer, or by another move, is as
+    much this person's as one that follows at once."""
+    scores = (opportunity.scores.get(assessment_of(fact) or "") for fact in winner.parsed.facts)
+    newest = max((each for each in scores if each is not None), key=lambda score: score.order, default=None)
+    return "" if newest is None else newest.submitted_by
 
 
 def carried_out(

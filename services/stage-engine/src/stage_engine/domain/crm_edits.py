@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from stage_engine.domain.approval import Approval
-from stage_engine.domain.approving import approvals_of, asked_for, is_exempt, lacks_approval, wish
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, lacks_approval, wish
 from stage_engine.domain.decision import Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
-from stage_engine.domain.inputs import Command, Observation
+from stage_engine.domain.inputs import IN_THE_CRM, Command, Observation
 from stage_engine.domain.move import IN_FLIGHT_LIMIT
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
@@ -35,14 +35,14 @@ def verdict(opportunity: Opportunity, given: Observation, rules: Ruleset, now: d
     pipeline, policy = rules.pipeline, rules.pipeline.crm_edit_policy
     if is_exempt(pipeline, given.changed_by, given.changed_by_roles):
         return Verdict()
-    approvals = approvals_of(pipeline, opportunity.stage_key, given.stage_key)
+    approvals = approvals_for(opportunity, pipeline, given.stage_key)
     if policy is CrmEditPolicy.ADOPT_AS_OVERRIDE:
         return Verdict(adopted=not approvals, approvals=approvals)
     if policy is CrmEditPolicy.REVERT:
         text = f"{pipeline.key} lets stages be set here only: {given.stage_key} goes back to {opportunity.stage_key}"
         return Verdict(False, (Reason(Code.EDIT_REVERTED, "", None, text),))
     try:
-        missing = forbidden_skip(rules, opportunity.stage_key, given.stage_key)
+        missing = forbidden_skip(opportunity, rules, given.stage_key)
         missing += lacking(opportunity, rules, given.stage_key, now)
     except EngineFault as fault:
         return Verdict(not approvals, (Reason(Code(fault.code), "", None, str(fault)),), approvals=approvals)
@@ -84,7 +84,7 @@ def _as_command(opportunity: Opportunity, given: Observation, policy: CrmEditPol
         to_stage=given.stage_key,
         expected_revision=opportunity.revision,
         actor=given.changed_by,
-        role="crm",
+        role=IN_THE_CRM,
         may_override=overrides,
         reason_code=CRM_EDIT,
         text="edited in the CRM" if overrides else "",

@@ -161,6 +161,10 @@ class Observation:
         return self.changed_by
 
 
+# The role on record of who edits a stage in the CRM, which says nothing of the roles of a person.
+IN_THE_CRM = "crm"
+
+
 @value
 class Command:
     """A person wants the opportunity in another stage. `override` puts it there without the evidence, `skip` agrees to

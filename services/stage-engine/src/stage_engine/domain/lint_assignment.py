@@ -3,7 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from stage_engine.domain.assignment import AssignmentRules, Goal
+from stage_engine.domain.assignment import (
+    MOST_ABSENCES,
+    MOST_FACTS,
+    MOST_FALLBACKS,
+    MOST_OF_A_POOL,
+    MOST_POOLS,
+    MOST_RULES,
+    AssignmentRules,
+    Goal,
+)
 from stage_engine.domain.facts import AGES
 from stage_engine.domain.finding import LintFinding, error, warning
 from stage_engine.domain.lint_facts import CellCheck, condition_findings
@@ -13,7 +22,26 @@ from stage_engine.domain.policies import SkipPolicy
 
 def assignment_findings(object_type: str, rules: AssignmentRules, engine_objects: CellCheck) -> list[LintFinding]:
     """Every finding."""
-    return [*_rule_findings(object_type, rules, engine_objects), *_pool_findings(rules), *_fallback_findings(rules)]
+    return [
+        *_too_many(rules),
+        *_rule_findings(object_type, rules, engine_objects),
+        *_pool_findings(rules),
+        *_fallback_findings(rules),
+    ]
+
+
+def _too_many(rules: AssignmentRules) -> Iterator[LintFinding]:
+    counted = [
+        ("/rules", len(rules.rules), MOST_RULES),
+        ("/pools", len(rules.pools), MOST_POOLS),
+        ("/absences", len(rules.absences), MOST_ABSENCES),
+        ("/fallback", len(rules.fallback), MOST_FALLBACKS),
+        ("/facts", len(rules.facts), MOST_FACTS),
+    ]
+    counted += ((f"/pools/{i}/people", len(pool.people), MOST_OF_A_POOL) for i, pool in enumerate(rules.pools))
+    for pointer, number, most in counted:
+        if number > most:
+            yield error("too_many", pointer, f"there would be {number}, and {most} may be; take some out first")
 
 
 def people_findings(rules: AssignmentRules, active: Mapping[str, bool]) -> Iterator[LintFinding]:

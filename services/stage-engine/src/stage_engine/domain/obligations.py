@@ -218,7 +218,8 @@ def _met(
     if not condition.holds(known):
         return series
     said, by = after.facts.get(fact), given.actor or after.owner_id
-    if said is not None and isinstance(said.value, datetime):
+    # A moment to come, such as that of a meeting that was agreed, meets it when it is said.
+    if said is not None and isinstance(said.value, datetime) and said.value <= now:
         return replace(series, owed=tuple(_met_at(each, said.value, by, "") for each in series.owed))
     # What holds already when one is made meets it at once.
     seen = now if said is None else min(now, said.observed_at)

@@ -25,7 +25,7 @@ def on_approval(opportunity: Opportunity, given: ApprovalAnswer, rules: Ruleset,
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.SUPERSEDED, "", None, text),))
     if given.answer is Answer.WITHDRAW:
         return _withdrawn(opportunity, request, given)
-    approvals = approvals_of(rules.pipeline, request.from_stage, request.to_stage)
+    approvals = approvals_of(rules.pipeline, request.from_stage, request.to_stage, opportunity.last_open)
     vote = Vote(given.actor, now, given.roles, given.teams, given.manages_owner, given.reason)
     if approvals and not any(may_vote(vote, each, request.asked_by) for each in approvals):
         return Ruling(Outcome.REJECTED, opportunity, (_no_approver(given, request),))

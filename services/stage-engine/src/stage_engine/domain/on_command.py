@@ -3,12 +3,12 @@
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.approving import approvals_of, asked_for, is_exempt, wish
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, wish
 from stage_engine.domain.by_rules import by_rules, engine_fault, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.earning import earned_stage
 from stage_engine.domain.evaluate import EngineFault, Ruleset
-from stage_engine.domain.inputs import Command
+from stage_engine.domain.inputs import IN_THE_CRM, Command
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
@@ -42,7 +42,7 @@ def on_command(
     if given.to_stage == opportunity.stage_key:
         return Ruling(Outcome.NO_OP, opportunity)
     pipeline = rules.pipeline
-    approvals = approvals_of(pipeline, opportunity.stage_key, given.to_stage)
+    approvals = approvals_for(opportunity, pipeline, given.to_stage)
     if approvals and not approved and not is_exempt(pipeline, given.actor, (given.role,)):
         wanted = replace(wish(before, given.to_stage, given.actor, now), command=given)
         return asked_for(before, wanted, approvals, pipeline)
@@ -120,6 +120,11 @@ def _objections(opportunity: Opportunity, given: Command, rules: Ruleset, now: d
     if given.reopens and pipeline.is_open(source):
         return (Reason(Code.FAILED, "command.reopen", None, f"it is open, in {source}: there is nothing to reopen"),)
     if not pipeline.is_open(source):
+        if given.role == IN_THE_CRM:
+            # An edit there may lead from one end to the other, and needs no role to reopen.
+            if given.override:
+                return ()
+            return (*forbidden_skip(opportunity, rules, target), *lacking(opportunity, rules, target, now))
         if category is not Category.OPEN:
             return (Reason(Code.TERMINAL, "", None, f"the opportunity is closed in {source}; reopen it first"),)
         return _role(given, "reopening") + _missing("reason_code", given.reason_code, "reopening needs a reason")
@@ -138,7 +143,7 @@ def _objections_to_progress(
     skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
     if skipped:
         names = ", ".join(skipped)
-        forbidden = () if given.override else forbidden_skip(rules, source, target)
+        forbidden = () if given.override else forbidden_skip(opportunity, rules, target)
         if forbidden:
             return forbidden
         if not given.skip:

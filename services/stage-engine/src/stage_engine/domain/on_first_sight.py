@@ -1,5 +1,6 @@
 """Where a record begins that is seen for the first time. What is imported is taken as it is. Creating a record is no
-way past the gates: in a later open stage it counts as an edit that brought it there from where it would begin."""
+way past the gates: in a later open stage, and in an end that people have to approve, it counts as an edit that brought
+it there from where it would begin."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -21,9 +22,9 @@ NOT_ADOPTED = "CRM_EDIT_NOT_ADOPTED"
 
 
 def as_creation(given: Observation, *, waits: bool) -> Observation:
-    """An update of a record that was created under our eyes, and `waits` for its first stage since, counts as its
+    """Whatever shows a record that was created under our eyes, and `waits` for its first stage since, counts as its
     creation. So it passes the gates of a new one, whatever stage it was created in."""
-    late = waits and given.occasion is Occasion.UPDATED
+    late = waits and given.occasion in (Occasion.UPDATED, Occasion.UNDELETED, Occasion.IMPORTED)
     return replace(given, occasion=Occasion.CREATED) if late else given
 
 
@@ -32,7 +33,8 @@ def on_first_sight(observed: Opportunity, given: Observation, rules: Ruleset, no
     begin further on."""
     pipeline, theirs = rules.pipeline, given.stage_key
     adopted = _adopted(observed, given, pipeline, now)
-    if given.occasion is not Occasion.CREATED or not pipeline.is_open(theirs):
+    asks = bool(approvals_of(pipeline, pipeline.first, theirs))
+    if given.occasion is not Occasion.CREATED or not (asks or pipeline.is_open(theirs)):
         return adopted
     try:
         begins = _begins(observed, rules, now)
@@ -40,7 +42,12 @@ def on_first_sight(observed: Opportunity, given: Observation, rules: Ruleset, no
         ahead = pipeline.rank(theirs) - pipeline.rank(begins)
         unmet = unmet_criteria(as_if, rules, theirs, now) if ahead > 0 else ()
     except EngineFault as fault:
-        return replace(adopted, reasons=(Reason(Code(fault.code), "", None, str(fault)),))
+        unmet = (Reason(Code(fault.code), "", None, str(fault)),)
+        if not asks:
+            return replace(adopted, reasons=unmet)
+        # Nothing is undone on a guess; but what needs approval waits for it then, too.
+        begins, ahead = pipeline.first, 1
+        as_if = observed.changed(stage_key=begins)
     if ahead < 0:
         return _placed(observed, given, pipeline, begins, now, ENTRY_CRITERIA)
     if ahead == 0 or is_exempt(pipeline, given.changed_by, given.changed_by_roles):

@@ -9,7 +9,7 @@ from stage_engine.domain.crm_edits import CRM_EDIT, verdict, written_back
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.facts import AMOUNT, CLOSE_DATE, OWNER
-from stage_engine.domain.inputs import Observation, Occasion
+from stage_engine.domain.inputs import IN_THE_CRM, Observation, Occasion
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.on_first_sight import on_first_sight
 from stage_engine.domain.opportunity import LastObservation, Opportunity, Override
@@ -171,7 +171,7 @@ def _adopted(observed: Opportunity, given: Observation, pipeline: Pipeline, now:
     at = min(given.committed_at, now)
     override = None
     if is_against_evidence(observed, pipeline, given.stage_key):
-        override = Override(given.stage_key, at, given.changed_by, "crm", CRM_EDIT, "", None)
+        override = Override(given.stage_key, at, given.changed_by, IN_THE_CRM, CRM_EDIT, "", None)
     reasons: tuple[Reason, ...] = ()
     if observed.stage_key != observed.base_stage:
         by = given.changed_by or "a person"

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.approving import approvals_of, asked_for, is_exempt, wish
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, wish
 from stage_engine.domain.by_rules import carried_out, judged_again, rests_on_own
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Code, EndedProposal, Outcome, Reason, Ruling
@@ -80,7 +80,7 @@ def _accepted(
         text = "it rests on answers of your own; another person has to confirm it"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.OWN_PROPOSAL, "answer.actor", None, text),))
     end = EndedProposal(proposal, ProposalState.ACCEPTED, given.actor, given.reason)
-    approvals = approvals_of(pipeline, opportunity.stage_key, rule.to_stage)
+    approvals = approvals_for(opportunity, pipeline, rule.to_stage)
     if approvals and not is_exempt(pipeline, given.actor, (given.role,)):
         wanted = wish(free, rule.to_stage, given.actor, now, rule.rule_id, accepted=True)
         return replace(asked_for(free, wanted, approvals, pipeline), ended_proposals=(end,))

@@ -1,9 +1,12 @@
 """Deciding on the end of a quarantine: a person says whose stage counts where the engine and the CRM contested it."""
 
+from dataclasses import replace
 from datetime import datetime
 
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, wish
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import Ruleset
+from stage_engine.domain.inputs import Command
 from stage_engine.domain.move import IN_FLIGHT_LIMIT, Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
 from stage_engine.domain.requests import Keep, ReleaseRequest
@@ -13,7 +16,8 @@ REASON = "RELEASED"
 
 def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, now: datetime) -> Ruling:
     """Keeping the CRM's stage writes nothing, so that nothing there is set off; keeping the engine's brings the CRM to
-    it. Rules are asked again at the next input."""
+    it, and so does a stage of the CRM that people have to approve, until they do. Rules are asked again at the next
+    input."""
     objection = _objection(opportunity, given)
     if objection is not None:
         return Ruling(Outcome.REJECTED, opportunity, (objection,))
@@ -21,10 +25,18 @@ def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, 
     freed = opportunity.changed(contested=False, quarantined=False, tugs=())
     if theirs == ours or theirs not in rules.pipeline:
         return Ruling(Outcome.ACCEPTED, freed)
-    if given.keep is Keep.ENGINE:
+    pipeline = rules.pipeline
+    approvals = () if given.keep is Keep.ENGINE else approvals_for(freed, pipeline, theirs)
+    if is_exempt(pipeline, given.actor, (given.role,)):
+        approvals = ()
+    if given.keep is Keep.ENGINE or approvals:
         write = (opportunity.revision, ours)
         in_flight = (*(w for w in freed.in_flight if w != write), write)[-IN_FLIGHT_LIMIT:]
-        return Ruling(Outcome.ACCEPTED, freed.changed(in_flight=in_flight), write=True)
+        written = freed.changed(in_flight=in_flight)
+        if not approvals:
+            return Ruling(Outcome.ACCEPTED, written, write=True)
+        wanted = replace(wish(freed, theirs, given.actor, now), command=_as_command(opportunity, given))
+        return replace(asked_for(written, wanted, approvals, pipeline), write=True)
     override = None
     if is_against_evidence(freed, rules.pipeline, theirs):
         override = Override(theirs, now, given.actor, "", REASON, given.reason, None)
@@ -33,6 +45,24 @@ def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, 
     # The CRM holds it already.
     after = after.changed(base_stage=theirs, base_revision=after.revision, in_flight=(), sync_error=None)
     return Ruling(Outcome.ACCEPTED, after, transition=transition)
+
+
+def _as_command(opportunity: Opportunity, given: ReleaseRequest) -> Command:
+    """The wish to keep the CRM's stage, which counts whatever the evidence."""
+    return Command(
+        command_id=given.command_id,
+        opportunity_id=opportunity.opportunity_id,
+        to_stage=opportunity.base_stage,
+        expected_revision=opportunity.revision,
+        actor=given.actor,
+        role=given.role,
+        may_override=given.may_release,
+        reason_code=REASON,
+        text=given.reason,
+        override=True,
+        skip=True,
+        expires_at=None,
+    )
 
 
 def _objection(opportunity: Opportunity, given: ReleaseRequest) -> Reason | None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from stage_engine.domain.approving import steps_of
+from stage_engine.domain.approving import judged_from, steps_of
 from stage_engine.domain.by_rules import guard
 from stage_engine.domain.criteria import gate
 from stage_engine.domain.decision import Code, Reason
@@ -14,10 +14,12 @@ from stage_engine.domain.stages import Category
 
 def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime) -> tuple[Reason, ...]:
     """What a move on lacks: criteria first, then evidence, unless that has been earned. A way back lacks nothing, and
-    giving up only what the end demands."""
-    pipeline, source = rules.pipeline, opportunity.stage_key
-    if not pipeline.is_open(source):
+    giving up only what the end demands. A closed one is judged from the stage that it was closed in."""
+    pipeline, source = rules.pipeline, _judged_from(opportunity, rules)
+    if not source or source == target:
         return ()
+    if source != opportunity.stage_key:
+        opportunity = opportunity.changed(stage_key=source)
     gives_up = pipeline.stage(target).category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
         return gate(opportunity, rules, source, target, now)
@@ -42,11 +44,15 @@ def hops_of(rules: Ruleset, source: str, target: str) -> tuple[tuple[str, str], 
     return steps_of(rules.pipeline, source, target)
 
 
-def forbidden_skip(rules: Ruleset, source: str, target: str) -> tuple[Reason, ...]:
+def forbidden_skip(opportunity: Opportunity, rules: Ruleset, target: str) -> tuple[Reason, ...]:
     """Why stages may not be passed over."""
-    pipeline = rules.pipeline
-    skipped = pipeline.skipped(source, target) if pipeline.is_open(source) and pipeline.is_open(target) else ()
+    pipeline, source = rules.pipeline, _judged_from(opportunity, rules)
+    skipped = pipeline.skipped(source, target) if source and pipeline.is_open(target) else ()
     if not skipped or pipeline.skip_policy is not SkipPolicy.FORBID:
         return ()
     text = f"the pipeline does not let {', '.join(skipped)} be skipped; only an override does"
     return (Reason(Code.SKIP_FORBIDDEN, "", None, text),)
+
+
+def _judged_from(opportunity: Opportunity, rules: Ruleset) -> str:
+    return judged_from(rules.pipeline, opportunity.stage_key, opportunity.last_open)

@@ -97,6 +97,7 @@ class ReleaseRequest(_Requested):
     may_release: bool
     keep: Keep
     reason: str
+    role: str = ""
     kind: Literal["release"] = "release"
 
 

@@ -67,7 +67,7 @@ def carried_over(given: Migration, ruling: Ruling, pipeline: Pipeline) -> Ruling
     ended: tuple[EndedRequest, ...] = ()
     if request is not None:
         source, target = plan.target(request.from_stage), plan.target(request.to_stage)
-        asked = approvals_of(pipeline, source, target) if target in pipeline else ()
+        asked = approvals_of(pipeline, source, target, after.last_open) if target in pipeline else ()
         dropped = _dropped(pipeline, source, target, request.rule_id, asked=bool(asked))
         if given.cancel_approval or dropped:
             ended = (EndedRequest(request, ApprovalState.SUPERSEDED, given.actor, dropped or _LEFT),)

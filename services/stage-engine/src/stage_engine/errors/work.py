@@ -68,6 +68,15 @@ class PersonUnknown(InvalidProblem):
         super().__init__(detail, errors=[FieldError("/person_id", self.code, detail)])
 
 
+class TooManyRoles(ConflictProblem):
+    """A subject has as many roles as it may have."""
+
+    code = "too_many_roles"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"It has {most} roles, and may have no more. Give one of these to another person instead.")
+
+
 class ZoneUnknown(InvalidProblem):
     code = "zone_unknown"
 

@@ -83,11 +83,22 @@ class ViewRepository:
         )
         return await records(self._session, statement, DecisionRecord)
 
-    async def submissions(self, opportunity_id: str) -> list[str]:
-        """The submissions that decisions on an opportunity were made on, as JSON."""
+    async def submission(self, opportunity_id: str, submission_id: str) -> str | None:
+        """A submission that a decision on an opportunity was made on, as JSON."""
         of = decision.c
-        statement = select(of.given).where(of.opportunity_id == opportunity_id, of.identity.like("submission:%"))
-        return list((await self._session.execute(statement.order_by(of.decision_no))).scalars())
+        named = of.identity.startswith(f"submission:{submission_id}:", autoescape=True)
+        statement = select(of.given).where(of.opportunity_id == opportunity_id, named)
+        return (await self._session.execute(statement.order_by(of.decision_no).limit(1))).scalar()
+
+    async def submissions(self, opportunity_id: str, after: int, limit: int) -> list[tuple[int, str]]:
+        """A page of the submissions that decisions on an opportunity were made on, as JSON, each with the number of its
+        decision."""
+        of = decision.c
+        statement = select(of.decision_no, of.given).where(
+            of.opportunity_id == opportunity_id, of.identity.like("submission:%"), of.decision_no > after
+        )
+        found = await self._session.execute(statement.order_by(of.decision_no).limit(limit))
+        return [(number, given) for number, given in found]
 
     async def owner_of(self, opportunity_id: str) -> str | None:
         """The owner of an opportunity."""

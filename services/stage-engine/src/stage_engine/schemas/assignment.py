@@ -1,14 +1,23 @@
 """Assignment rules."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from kit.http.read_back import ReadBack
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from stage_engine.domain.assignment import AssignmentRules, Turn
+from stage_engine.domain.assignment import (
+    MOST_ABSENCES,
+    MOST_FACTS,
+    MOST_FALLBACKS,
+    MOST_OF_A_POOL,
+    MOST_POOLS,
+    MOST_RULES,
+    AssignmentRules,
+    Turn,
+)
 from stage_engine.schemas.moments import Moment
-from stage_engine.schemas.pipelines import ConditionBody, DeclaredFactBody, FindingOut, Key
+from stage_engine.schemas.pipelines import ConditionBody, DeclaredFactBody, FindingOut, Key, PersonId
 
 _RULES = TypeAdapter(AssignmentRules)
 _EXAMPLE: dict[str, Any] = {
@@ -23,7 +32,6 @@ _EXAMPLE: dict[str, Any] = {
     "fallback": {"owner": {"person": "005Qy00000AbCdFIAV"}},
     "facts": [{"name": "account.industry", "type": "text"}],
 }
-PersonId = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class _Strict(BaseModel):
@@ -51,7 +59,7 @@ class PoolBody(_Strict):
     """People who take turns."""
 
     key: Key
-    people: list[PersonId] = Field(max_length=500)
+    people: list[PersonId] = Field(max_length=MOST_OF_A_POOL)
     turn: Turn = Turn.LEAST_LOADED
     capacity: int | None = Field(None, ge=1, le=100_000, description="open subjects of a person; null: any number")
     working_hours: bool = Field(False, description="only those who are at work")
@@ -71,11 +79,13 @@ class AssignmentRulesBody(_Strict, ReadBack):
     only_read = frozenset({"object_type", "version", "findings"})
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
-    rules: list[AssignmentRuleBody] = Field(max_length=200)
-    pools: list[PoolBody] = Field(default=[], max_length=100)
-    absences: list[AbsenceBody] = Field(default=[], max_length=500)
-    fallback: dict[Key, GoalBody] = Field(default={}, max_length=20, description="by role; asks for no hours")
-    facts: list[DeclaredFactBody] = Field(default=[], max_length=200, description="those that are not built in")
+    rules: list[AssignmentRuleBody] = Field(max_length=MOST_RULES)
+    pools: list[PoolBody] = Field(default=[], max_length=MOST_POOLS)
+    absences: list[AbsenceBody] = Field(default=[], max_length=MOST_ABSENCES)
+    fallback: dict[Key, GoalBody] = Field(
+        default={}, max_length=MOST_FALLBACKS, description="by role; asks for no hours"
+    )
+    facts: list[DeclaredFactBody] = Field(default=[], max_length=MOST_FACTS, description="those that are not built in")
     currency: str = Field("", pattern=r"^([A-Z]{3})?$", description="of amounts that are compared; ISO 4217")
 
     def rules_of(self) -> AssignmentRules:

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from kit.contracts.wire import PlainDecimal
-from kit.http.texts import RecordId
-from pydantic import BaseModel, ConfigDict, Field
+from kit.http.texts import RecordId, refusal
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from stage_engine.domain.decision import Cause, Code, Outcome, TransitionKind
 from stage_engine.domain.earning import Support
@@ -18,7 +18,18 @@ from stage_engine.schemas.moments import Moment
 from stage_engine.schemas.obligations import OwedOut
 from stage_engine.schemas.waiting import ProposedOut, WaitingOut
 
-FactValue = Annotated[str, Field(max_length=2000)] | bool | Annotated[list[str], Field(max_length=200)]
+# Of all texts of one fact together: it is kept with its subject, and in each of its decisions.
+MOST_CHARACTERS = 4000
+
+
+def _kept(texts: list[str]) -> list[str]:
+    if sum(map(len, texts)) > MOST_CHARACTERS:
+        raise refusal("fact_too_large", f"All texts of a fact together have at most {MOST_CHARACTERS} characters.")
+    return texts
+
+
+Text = Annotated[str, Field(max_length=2000)]
+FactValue = Text | bool | Annotated[list[Text], Field(max_length=200), AfterValidator(_kept)]
 OpportunityId = Annotated[RecordId, Field(max_length=200, examples=["006Qy00000AbCdEIAV"])]
 
 

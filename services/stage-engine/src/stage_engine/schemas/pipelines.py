@@ -119,7 +119,9 @@ class ObligationBody(_Strict):
     repeats: str = Field("", max_length=8, description="owed again each time this has passed; empty: once")
 
 
-PersonIds = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=50)]
+PersonId = Annotated[str, Field(min_length=1, max_length=64)]
+PersonIds = Annotated[list[PersonId], Field(max_length=50)]
+RoleName = Annotated[str, Field(min_length=1, max_length=64)]
 
 
 class ApproversBody(_Strict):
@@ -248,7 +250,7 @@ class DraftBody(_Strict, ReadBack):
     start_by_criteria: bool = Field(
         False, description="let a new subject begin in the furthest open stage whose entry criteria its facts meet"
     )
-    exempt_people: list[str] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
+    exempt_people: list[PersonId] = Field(default=[], max_length=200, description="whose edits in the CRM always count")
     timers: list[TimerBody] = Field(default=[], max_length=20, description="those that run in every open stage")
     segment_fact: str = Field(
         "", max_length=140, description="the fact by which figures are cut", examples=["opportunity.type"]
@@ -262,7 +264,7 @@ class DraftBody(_Strict, ReadBack):
         "", max_length=8, description="without a touch: what rules assigned goes to another owner", examples=["14d"]
     )
     obligations: list[ObligationBody] = Field(default=[], max_length=20, description="what owners owe by a time")
-    exempt_roles: list[str] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
+    exempt_roles: list[RoleName] = Field(default=[], max_length=20, description="whose edits in the CRM always count")
     cascade_at_most: int = Field(
         1, ge=1, le=50, description="moves by rules that may follow one another from one input"
     )

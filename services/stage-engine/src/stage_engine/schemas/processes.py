@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from stage_engine.schemas.assignment import PersonId
-from stage_engine.schemas.pipelines import FindingOut, Key
+from stage_engine.domain.assignment import MOST_OF_A_POOL
+from stage_engine.schemas.pipelines import FindingOut, Key, PersonId
 
 
 class ProcessTemplateOut(BaseModel):
@@ -30,7 +30,7 @@ class InstallBody(BaseModel):
         description="begins all keys, so that the same process can be there twice",
         examples=["emea"],
     )
-    people: dict[Key, list[PersonId]] = Field(
+    people: dict[Key, Annotated[list[PersonId], Field(max_length=MOST_OF_A_POOL)]] = Field(
         default={}, max_length=20, description="by pool; of one that is not named you are the only one"
     )
     take_over_default: bool = Field(default=False, description="also where another pipeline is the default one")

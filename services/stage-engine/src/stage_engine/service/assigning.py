@@ -1,5 +1,6 @@
 """Giving subjects to people: those that are new, and those that were left alone."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -100,6 +101,8 @@ class Assigning:
             if not choices:
                 continue
             bench = taken(bench, choices, now)
+            # As in a simulation: the lock is held, and the loop is not.
+            await asyncio.sleep(0)
             given = Assignment(wish.assignment_id, wish.opportunity_id, found.version, choices)
             arrivals.append(Arrival(given, cause=wish.arrival.cause))
         await self._deciding.decide(arrivals)

@@ -1,5 +1,6 @@
 """The rules by which subjects are assigned: put, read, and tried out on subjects that came."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,8 @@ class RulesOfAssignment:
             choices = assign(rules, facts.get(each.opportunity_id, {}), bench, each.decided_at)
             bench = taken(bench, choices, each.decided_at)
             subjects.append(Simulated(each.opportunity_id, each.decided_at, choices))
+            # Large pools take milliseconds for each subject, and others wait for their turn meanwhile.
+            await asyncio.sleep(0)
         first_choices = [each.choices[0] for each in subjects if each.choices]
         return Simulation(
             findings,

@@ -5,9 +5,9 @@ from kit.http.auth import Principal
 from kit.ids import utc_now, uuid7
 from kit.operators.audit import record
 
-from stage_engine.domain.assigned import Assigned
+from stage_engine.domain.assigned import MOST_ROLES, Assigned
 from stage_engine.domain.inputs import Assignment
-from stage_engine.errors.work import PersonUnknown
+from stage_engine.errors.work import PersonUnknown, TooManyRoles
 from stage_engine.repository.assignments import AssignmentRepository
 from stage_engine.schemas.assignment import AssignBody
 from stage_engine.service.deciding import Arrival, Decided, Deciding
@@ -26,8 +26,11 @@ class ByHand:
         self._deciding = Deciding(uow, self._rulesets)
 
     async def assign(self, record_id: str, body: AssignBody) -> Decided:
-        """The decision. PersonUnknown for one who has left, or whom the CRM does not have."""
-        await demanded(self._deciding, self._rulesets, self._caller, self._object_type, record_id)
+        """The decision. PersonUnknown for one who has left, or whom the CRM does not have, TooManyRoles for a role
+        beyond those that a subject may have."""
+        subject, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, record_id)
+        if body.role not in subject.assigned and len(subject.assigned) >= MOST_ROLES:
+            raise TooManyRoles(MOST_ROLES)
         repository = AssignmentRepository(self._uow.session, self._uow.tenant_id)
         if not any(each.active for each in await repository.bench(self._object_type, [body.person_id])):
             raise PersonUnknown(body.person_id)

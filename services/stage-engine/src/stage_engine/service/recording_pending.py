@@ -84,10 +84,13 @@ def approval_records(
 
 def approver_records(record: ApprovalRecord, decision: Decision, pipeline: Pipeline) -> list[ApproverRecord]:
     """Who may decide on a request after a decision, while it waits."""
-    request = None if decision.opportunity is None else decision.opportunity.approval_request
-    if request is None or record.state is not ApprovalState.PENDING or request.number != record.number:
+    if decision.opportunity is None or record.state is not ApprovalState.PENDING:
         return []
-    approvals = approvals_of(pipeline, request.from_stage, request.to_stage)
+    request = decision.opportunity.approval_request
+    if request is None or request.number != record.number:
+        return []
+    last_open = decision.opportunity.last_open
+    approvals = approvals_of(pipeline, request.from_stage, request.to_stage, last_open)
     return [ApproverRecord(record.approval_id, name) for name in sorted(approver_names(request, approvals))]
 
 

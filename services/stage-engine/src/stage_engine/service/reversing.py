@@ -21,6 +21,9 @@ from stage_engine.service.deciding import Arrival, Decided, Deciding
 from stage_engine.service.rulesets import Rulesets
 from stage_engine.service.subjects import demanded
 
+# Submissions that are read at once.
+_PAGE = 100
+
 
 class Reversing:
     """The decision on the wish, also when it is a refusal. PreconditionFailedProblem when the subject has moved on:
@@ -67,16 +70,16 @@ class Reversing:
         a submission that no decision on the subject rests on."""
         self._caller.demand(OVERRIDE)
         subject, _ = await demanded(self._deciding, self._rulesets, self._caller, self._object_type, record_id)
-        evidence = await self._evidence(record_id)
-        voided = next((each for each in evidence if each.submission_id == submission_id), None)
-        if voided is None:
+        found = await self._views.submission(record_id, submission_id)
+        voided = None if found is None else decode_input(found)
+        if not isinstance(voided, Submission):
             raise EvidenceNotFound(record_id, submission_id)
         given = VoidRequest(
             command_id=str(uuid7()),
             opportunity_id=record_id,
             submission_id=submission_id,
             assessment_key=voided.assessment_key,
-            remaining=_remaining(subject, evidence, voided),
+            remaining=await self._remaining(subject, voided),
             actor=self._caller.person_id,
             role=strongest_role(self._caller),
             may_void=True,
@@ -96,6 +99,7 @@ class Reversing:
             may_release=True,
             keep=body.keep,
             reason=body.reason,
+            role=strongest_role(self._caller),
         )
         return await self._decide(given, "opportunity.release_requested", keep=body.keep.value)
 
@@ -104,9 +108,20 @@ class Reversing:
         check_revision(expected_revision, subject.revision)
         return subject
 
-    async def _evidence(self, record_id: str) -> list[Submission]:
-        found = [decode_input(text) for text in await self._views.submissions(record_id)]
-        return [each for each in found if isinstance(each, Submission)]
+    async def _remaining(self, subject: Opportunity, voided: Submission) -> Score | None:
+        """The latest score of the assessment that could count, without what is voided. A subject may have very many
+        submissions: they are read in pages, and others have their turn meanwhile."""
+        best: Score | None = None
+        after, more = 0, True
+        while more:
+            page = await self._views.submissions(subject.opportunity_id, after, _PAGE)
+            more = len(page) == _PAGE
+            for number, text in page:
+                after, given = number, decode_input(text)
+                score = _score_that_counts(subject, given, voided) if isinstance(given, Submission) else None
+                if score is not None and (best is None or score.order > best.order):
+                    best = score
+        return best
 
     async def _decide(self, given: Input, action: str, **detail: str) -> Decided:
         decided = (await self._deciding.decide([Arrival(given)]))[0]
@@ -118,16 +133,10 @@ class Reversing:
         return decided
 
 
-def _remaining(subject: Opportunity, evidence: list[Submission], voided: Submission) -> Score | None:
-    """The latest score of the assessment that could count, without what is voided."""
-    gone = {*subject.voided, voided.submission_id}
-    scores = [
-        score_of(each, each.score)
-        for each in evidence
-        if each.assessment_key == voided.assessment_key
-        and each.submission_id not in gone
-        and each.score is not None
-        and each.visit_no <= subject.visit_no
-        and (each.entitled or each.submitted_by == subject.owner_id)
-    ]
-    return max(scores, key=lambda score: score.order, default=None)
+def _score_that_counts(subject: Opportunity, given: Submission, voided: Submission) -> Score | None:
+    """The score of a submission that could count; None of one that could not."""
+    gone = given.submission_id in subject.voided or given.submission_id == voided.submission_id
+    entitled = given.entitled or given.submitted_by == subject.owner_id
+    if gone or not entitled or given.score is None or given.visit_no > subject.visit_no:
+        return None
+    return score_of(given, given.score) if given.assessment_key == voided.assessment_key else None
