@@ -1,7 +1,7 @@
 """Giving subjects to people: those that are new, and those that were left alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
@@ -32,8 +32,9 @@ class _Wish:
     arrival: Arrival
     besides: tuple[str, ...] = ()
     before: Mapping[str, Assigned] = field(default_factory=dict)
-    # Roles that an action of its pipeline has given already.
+    # Roles that an action of its pipeline has given already; and whether actions wait for the choice.
     given: frozenset[str] = frozenset()
+    awaited: bool = False
 
 
 class Assigning:
@@ -46,6 +47,17 @@ class Assigning:
         self._deciding = deciding
         self._repository = AssignmentRepository(uow.session, uow.tenant_id)
 
+    async def announced(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """The arrivals, where those that were created say whether rules in force choose their owner next."""
+        types = {a.given.object_type for a in arrivals if isinstance(a.given, Observation) and _is_new(a)}
+        ruled = {each for each in sorted(types) if await self._repository.newest(each) is not None}
+        return [
+            replace(a, given=replace(a.given, owner_to_come=True))
+            if isinstance(a.given, Observation) and _is_new(a) and a.given.object_type in ruled
+            else a
+            for a in arrivals
+        ]
+
     async def new(self, arrivals: Sequence[Arrival]) -> None:
         """Give those away that were created. What was imported has its owner."""
         now, wishes = utc_now(), dict[str, dict[str, _Wish]]()
@@ -56,7 +68,9 @@ class Assigning:
             if isinstance(given, Observation) and given.opportunity_id in created:
                 facts, subject = observed_facts(given, now), subjects.get(given.opportunity_id)
                 roles = frozenset(subject.assigned) if subject is not None else frozenset[str]()
-                wish = _Wish(f"first:{given.opportunity_id}", given.opportunity_id, facts, arrival, given=roles)
+                awaited = subject is not None and bool(subject.awaiting_owner)
+                id_ = f"first:{given.opportunity_id}"
+                wish = _Wish(id_, given.opportunity_id, facts, arrival, given=roles, awaited=awaited)
                 wishes.setdefault(given.object_type, {})[given.opportunity_id] = wish
         for object_type, of_type in sorted(wishes.items()):
             await self._give(object_type, list(of_type.values()), now)
@@ -97,7 +111,7 @@ class Assigning:
         for wish in wishes:
             chosen = assign(rules, wish.facts, bench, now, besides=wish.besides, before=wish.before)
             choices = tuple(each for each in chosen if each.role not in wish.given)
-            if not choices:
+            if not choices and not wish.awaited:
                 continue
             bench = taken(bench, choices, now)
             given = Assignment(wish.assignment_id, wish.opportunity_id, found.version, choices)
