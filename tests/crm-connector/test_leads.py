@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -9,8 +10,12 @@ import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.domain.leads import NewLead
-from kit.ids import uuid7
-from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED, RecordObserved
+from kit.ids import utc_now, uuid7
+from stagecraft.crm.v1.record_observed_pb2 import (
+    OBSERVATION_KIND_CREATED,
+    OBSERVATION_KIND_IMPORTED,
+    RecordObserved,
+)
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
 from testing.service import StartService, eventually
 
@@ -19,13 +24,13 @@ pytestmark = pytest.mark.stack
 ADA = {"name": "Ada Lee", "company": "Acme Bank", "source": "Web", "kind": "compliance"}
 
 
-def leads_pipeline(key: str = "leads") -> PipelinePublished:
+def leads_pipeline(key: str = "leads", at: datetime | None = None) -> PipelinePublished:
     stages = [
         Stage(key="new", name="Open - Not Contacted", category=CATEGORY_OPEN),
         Stage(key="done", name="Closed - Converted", category=CATEGORY_WON),
     ]
     return PipelinePublished(
-        pipeline_key=key, version=1, name="Leads", stages=stages, object_type="lead", is_default=True
+        pipeline_key=key, version=1, name="Leads", stages=stages, object_type="lead", is_default=True, published_at=at
     )
 
 
@@ -91,6 +96,19 @@ async def test_a_lead_that_a_form_hands_in_is_one_lead_of_the_org_and_is_observe
     assert (seen.object_type, seen.kind, seen.crm_stage) == ("lead", OBSERVATION_KIND_CREATED, row["Status"])
     said = facts(seen)
     assert (said["lead.company"], said["lead.source"], said["lead.kind"]) == ("One Bank", "Web", "compliance")
+
+
+async def test_a_lead_counts_as_new_from_the_publication_of_the_first_pipeline_on(linked: Any) -> None:
+    """Also one that came before the connector heard of the pipeline, and began to read leads."""
+    ids: list[str] = []
+    before = utc_now()
+    for company in ("Old Bank", "New Bank"):
+        before = utc_now()
+        taken = await hand_in(linked.service, linked.tenant, body(company=company))
+        ids.append((await settled(linked.service, linked.tenant, taken["lead_id"], "created"))["record_id"])
+    await linked.service.publish(leads_pipeline(at=before), tenant=linked.tenant)
+    kinds = [(await observed(linked.service, linked.tenant, each)).kind for each in ids]
+    assert kinds == [OBSERVATION_KIND_IMPORTED, OBSERVATION_KIND_CREATED]
 
 
 async def test_the_same_person_is_one_lead_whatever_the_key(linked: Any) -> None:
