@@ -100,16 +100,18 @@ class ConnectionRepository:
 
     async def followed_since(self) -> dict[str, datetime]:
         """Since when the records of each type are followed: what is younger was created under our eyes. That is since
-        its first pipeline was published, or since the first import of all began, whichever came later."""
+        its first pipeline was published, or since the first import of all began, whichever came later. Of the
+        publication it is the whole second: a CRM keeps no more of when a record was made."""
         i, p = import_run.c, pipeline.c
         read = func.jsonb_array_elements_text(i.object_types).table_valued("value", name="read")
         imports = select(read.c.value, func.min(i.created_at)).select_from(import_run).join(read, true())
         begun = await self._session.execute(imports.where(i.tenant_id == self._tenant_id).group_by(read.c.value))
         first_read = {object_type: at for object_type, at in begun}
         pipelines = select(p.object_type, func.min(p.published_at)).where(p.tenant_id == self._tenant_id)
-        published = {each: at for each, at in await self._session.execute(pipelines.group_by(p.object_type))}
+        found = await self._session.execute(pipelines.group_by(p.object_type))
+        published = {each: at.replace(microsecond=0) for each, at in found if at is not None}
         first = min(first_read.values(), default=None)
-        return {each: min(at, max(first or at, published.get(each) or at)) for each, at in first_read.items()}
+        return {each: min(at, max(first or at, published.get(each, at))) for each, at in first_read.items()}
 
     async def imported_types(self, fields_key: str) -> set[str]:
         """Types of records of which all were read, or are being read, as they are read now."""
