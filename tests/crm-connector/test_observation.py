@@ -177,7 +177,8 @@ class TestRecord:
         since, later = NOW, NOW + timedelta(seconds=1)
         made = replace(record("Demo"), created_at=later)
         assert kind_of_read(Known(), made, kind, since) is ObservationKind.CREATED
-        assert kind_of_read(Known(), replace(made, created_at=since), kind, since) is kind
+        assert kind_of_read(Known(), replace(made, created_at=since), kind, since) is ObservationKind.CREATED
+        assert kind_of_read(Known(), replace(made, created_at=since - timedelta(seconds=1)), kind, since) is kind
         assert kind_of_read(Known(), replace(made, created_at=None), kind, since) is kind
         assert kind_of_read(Known(), made, kind, None) is kind
         assert kind_of_read(KNOWN, made, kind, since) is kind

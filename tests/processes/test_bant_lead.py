@@ -22,7 +22,7 @@ async def test_a_complete_and_strong_bant_converts_the_lead(company: Company) ->
     given = {name: (await company.assigned(name)).person_id for name in ("00Qa", "00Qb", "00Qc")}
     assert ({given["00Qa"], given["00Qb"]}, given["00Qc"]) == ({"rita", "ron"}, "sam")
     call = (await company.actions("00Qa", "lead"))["first_call"]
-    assert (call["kind"], call["text"]) == ("task", "Call Lund AB")
+    assert (call["kind"], call["text"], call["to"]) == ("task", "Call Lund AB", given["00Qa"])
 
     # The CRM takes over the owner that the rules chose.
     owner = given["00Qa"]

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from stage_engine.domain.acting import settled
 from stage_engine.domain.actions import Action, ActionKind, TextError, parse_text, rendered
+from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.decision import Decision, TransitionKind
 from stage_engine.domain.evaluate import Ruleset
-from stage_engine.domain.inputs import Migration, Occasion, Reassignment
+from stage_engine.domain.inputs import Assignment, Migration, Occasion, Reassignment
 from stage_engine.domain.lint import lint
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
@@ -237,6 +238,61 @@ class TestTimers:
         broken = world.pipeline(timers=[{"key": "quiet", "after": "90d", "actions": [task("call", text="{")]}])
         pointers = [f.pointer for f in lint(broken, {}, lambda _: None) if f.severity == "error"]
         assert pointers == ["/timers/0/actions/0/text"]
+
+
+def chosen(world: Any, *people: str, action: tuple[str, int] | None = None) -> Assignment:
+    choices = tuple(Assigned("owner", each, "in_turn", "inside", "in turn", world.start) for each in people)
+    return Assignment("first:o1", "o1", 1, choices, action=action)
+
+
+class TestOwner:
+    """What is for the owner of a new subject goes to the one whom rules choose for it."""
+
+    def test_it_waits_for_the_choice_and_goes_to_who_was_chosen(self, world: Any) -> None:
+        named = task("tell", to="mona")
+        rules = acting(world, on_first_sight=[task("greet"), named])
+        first = seen(world, rules, owner_id="integration", owner_to_come=True)
+        assert [(each.key, each.to) for each in first.actions] == [("tell", "mona")]
+        second = world.decide(first.opportunity, chosen(world, "ron"), rules)
+        found = {each.key: (each.to, each.phase) for each in second.actions}
+        assert found == {"greet": ("ron", "first_sight"), "enter_prospecting": ("ron", "entry"),
+                         "once_prospecting": ("ron", "entry")}  # fmt: skip
+        assert second.opportunity.open_actions.keys() == {"tell", *found}
+        again = world.decide(second.opportunity, chosen(world, "zoe"), rules)
+        assert (again.actions, again.opportunity.awaiting_owner) == ((), ())
+
+    def test_where_no_one_is_chosen_it_goes_to_the_owner_in_the_crm(self, world: Any) -> None:
+        rules = acting(world)
+        first = seen(world, rules, owner_id="integration", owner_to_come=True)
+        for no_one in (chosen(world), chosen(world, "")):
+            assert {each.to for each in world.decide(first.opportunity, no_one, rules).actions} == {"integration"}
+
+    def test_a_role_that_an_action_gives_is_not_the_choice(self, world: Any) -> None:
+        rules = acting(world)
+        first = seen(world, rules, owner_id="integration", owner_to_come=True)
+        zoe = world.decide(first.opportunity, chosen(world, "zoe", action=("give", 1)), rules)
+        assert zoe.actions == ()
+        assert {each.to for each in world.decide(zoe.opportunity, chosen(world), rules).actions} == {"zoe"}
+
+    def test_what_is_asked_for_meanwhile_waits_too(self, world: Any) -> None:
+        rules = acting(world)
+        first = seen(world, rules, owner_id="integration", owner_to_come=True)
+        moved = world.decide(first.opportunity, world.submission("prospecting", 70), rules)
+        assert (moved.opportunity.stage_key, moved.actions) == ("discovery", ())
+        found = keys(world.decide(moved.opportunity, chosen(world, "ron"), rules))
+        assert found[0] == "greet" and found[-1] == "once_discovery"
+
+    def test_one_that_is_deleted_asks_for_nothing(self, world: Any) -> None:
+        rules = acting(world)
+        first = seen(world, rules, owner_id="integration", owner_to_come=True)
+        gone = world.decide(first.opportunity, world.observation("prospecting", occasion=Occasion.DELETED), rules)
+        assert world.decide(gone.opportunity, chosen(world, "ron"), rules).actions == ()
+
+    def test_what_is_asked_for_before_the_crm_shows_the_choice_goes_to_who_was_chosen(self, world: Any) -> None:
+        rules = acting(world)
+        before = world.decide(there(world, rules), chosen(world, "ron"), rules).opportunity
+        moved = world.decide(before, world.submission("prospecting", 70), rules)
+        assert moved.actions and {each.to for each in moved.actions} == {"ron"}
 
 
 class TestTexts:

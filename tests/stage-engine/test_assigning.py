@@ -124,6 +124,26 @@ class TestAssigning:
         await admin.post("/v1/opportunities/o1/assign", {"person_id": "ron", "reason": "Again."})
         assert await world_of.rows("SELECT count(*) FROM action") == [(2,)]
 
+    async def test_what_is_asked_of_the_owner_is_asked_of_who_was_chosen(self, world_of: Tenant, admin: Client) -> None:
+        await people(world_of, "rita", "ron", "mona", "desk")
+        call = {"key": "call", "kind": "task", "text": "Call"}
+        # Of those from the fair the pipeline's own action gives the role, so that rules have nothing left to choose.
+        give = assign("give", "{opportunity.next_step}")
+        step = {"name": "opportunity.next_step", "type": "text"}
+        await world_of.publish_pipeline(on_first_sight=[call, give], facts=[step])
+        await created(world_of, "o0")
+        await world_of.decisions(1)
+        await admin.call("PUT", PATH, 200, rules(), match=0)
+        await created(world_of, "o1", source="Fair")
+        named = Fact(name="opportunity.next_step", text="mona")
+        await created(world_of, "o2", facts=[named])
+        await world_of.decisions(8)
+        for id_, to in (("o0", "integration"), ("o1", "desk"), ("o2", "mona")):
+            assert (await settled_actions(admin, id_))["call"]["to"] == to
+        for each in (await admin.get("/v1/opportunities/o1/decisions"))["items"]:
+            replayed = await admin.post(f"/v1/decisions/{each['decision_id']}/replay", expect=200)
+            assert replayed["identical"] is True
+
     @pytest.mark.capability(61)
     async def test_a_persons_choice_stays(self, world_of: Tenant, admin: Client) -> None:
         await people(world_of, "rita", "ron", "mona", "desk")

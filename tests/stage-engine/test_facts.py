@@ -48,6 +48,8 @@ class TestReport:
             ("decided", ""),
         ]
         assert (await admin.get("/v1/opportunities/o1"))["claimed_stage"] == "discovery"
+        [other] = (await admin.post("/v1/facts", {"items": [item("7", "2", object_type="lead")]}, 200))["items"]
+        assert (other["code"], "'o1' is of type opportunity" in other["detail"]) == ("SUBJECT_NOT_FOUND", True)
         again = (await admin.post("/v1/facts", {"items": [items[5]]}, 200))["items"]
         assert [a["outcome"] for a in again] == ["duplicate"]
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import Query, Response
+from fastapi import Path, Query, Response
 from kit.http.auth import Caller, Principal, requires
 from kit.http.etag import IfMatch, etag
 from kit.http.ownership import Owners
@@ -29,6 +29,8 @@ from crm_connector.settings import Settings
 from crm_connector.signals import Signals
 
 router = kit_router("crm-connector")
+OpportunityId = Annotated[RecordId, Path(examples=["006Qy00000AbCdEIAV"])]
+PipelineKey = Annotated[str, Path(examples=["field_example"])]
 ObjectType = Annotated[Literal["opportunity", "lead", "account"], Query(alias="object")]
 Version = Annotated[int | None, Query(ge=1, lt=2**31, description="the newest when left out")]
 
@@ -178,7 +180,7 @@ def _done(done: parked.Done) -> schemas.ParkedWritesDone:
 
 @router.get("/stage-mappings/{pipeline_key}", dependencies=[requires("connection:read")])
 async def get_stage_mapping(
-    uow: Uow, response: Response, pipeline_key: str, version: Version = None
+    uow: Uow, response: Response, pipeline_key: PipelineKey, version: Version = None
 ) -> schemas.StageMapping:
     """The mapping in force for a pipeline version; by equal names until a person sets one."""
     return await _mapping(uow, response, pipeline_key, version)
@@ -188,7 +190,7 @@ async def get_stage_mapping(
 async def put_stage_mapping(
     uow: Uow,
     response: Response,
-    pipeline_key: str,
+    pipeline_key: PipelineKey,
     change: schemas.StageMappingChange,
     caller: Annotated[Principal, requires("connection:write")],
     revision: IfMatch,
@@ -229,7 +231,7 @@ async def list_field_candidates(uow: Uow, object_type: ObjectType = "opportunity
 
 
 @router.get("/opportunities/{opportunity_id}", dependencies=[requires("opportunities:read")])
-async def get_opportunity(uow: Uow, opportunity_id: RecordId, caller: Caller) -> schemas.Opportunity:
+async def get_opportunity(uow: Uow, opportunity_id: OpportunityId, caller: Caller) -> schemas.Opportunity:
     """What was last known of an opportunity in the CRM."""
     absent = OpportunityNotFound(f"There is no opportunity {opportunity_id!r} of yours.")
     row = await OpportunityRepository(uow.session, uow.tenant_id).get(opportunity_id)

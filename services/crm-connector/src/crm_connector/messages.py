@@ -237,6 +237,7 @@ def read_pipeline(message: PipelinePublished) -> PipelineVersion:
             PipelineStage(stage.key, stage.name, Category(wire.word(StageCategory, stage.category, "category")))
             for stage in message.stages
         ),
+        published_at=wire.moment(message.published_at, "published_at") if message.HasField("published_at") else None,
     )
 
 

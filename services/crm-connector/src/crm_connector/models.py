@@ -277,6 +277,7 @@ class Pipeline(Base, table=True):
     is_default: bool
     object_type: str
     stages: list[dict[str, str]] = Field(sa_type=JSONB)
+    published_at: datetime | None = _moment(nullable=True)
     pairs: dict[str, str] = Field(sa_column=Column(JSONB, nullable=False, server_default="{}"))
     mapping_revision: int = Field(sa_column=Column(Integer, nullable=False, server_default="0"))
     remap_after: str | None = Field(sa_column=Column(String, nullable=True, server_default=""))

@@ -67,6 +67,7 @@ class PipelineVersion:
     is_default: bool
     object_type: str
     stages: tuple[PipelineStage, ...]
+    published_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

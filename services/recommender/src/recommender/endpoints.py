@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query
+from fastapi import Path, Query
 from kit.http.auth import Caller, requires
 from kit.http.ownership import Owners
 from kit.http.pagination import Page, Paging, invalid_cursor
@@ -36,7 +36,9 @@ router = router("recommendations", dependencies=[requires("recommendations:read"
 
 
 @router.get("/opportunities/{opportunity_id}/recommendation")
-async def get_recommendation(opportunity_id: RecordId, uow: Uow, caller: Caller) -> StageRecommendation:
+async def get_recommendation(
+    opportunity_id: Annotated[RecordId, Path(examples=["006Qy00000AbCdEIAV"])], uow: Uow, caller: Caller
+) -> StageRecommendation:
     """The latest recommendation for an opportunity, with its reasons."""
     return _recommendation(await Reading(uow).latest(Owners.seen_by(caller), opportunity_id))
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import Query, Response, status
+from fastapi import Path, Query, Response, status
 from kit.http.auth import Caller, requires
 from kit.http.bodies import DOCUMENT_BODY, accepts
 from kit.http.etag import IfMatch, etag
@@ -165,7 +165,7 @@ async def list_profile_templates() -> Page[TemplateSummary]:
 
 
 @router.get("/profile-templates/{key}", dependencies=_READ)
-async def get_profile_template(key: str) -> TemplateView:
+async def get_profile_template(key: Annotated[str, Path(examples=["prospecting"])]) -> TemplateView:
     """A ready profile, to be sent as `profile` of a draft."""
     template = profile_templates().get(key)
     if template is None:

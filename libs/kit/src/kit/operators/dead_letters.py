@@ -59,9 +59,9 @@ class DeadLetter(BaseModel):
 class Selection(BaseModel):
     """Which dead letters of the tenant: all that wait, or those of a topic, a key or a code."""
 
-    topic: str | None = Field(default=None, max_length=300)
-    key: str | None = Field(default=None, max_length=300)
-    code: str | None = Field(default=None, max_length=100)
+    topic: str | None = Field(default=None, max_length=300, examples=["stagecraft.crm.observed.v1"])
+    key: str | None = Field(default=None, max_length=300, examples=["006Qy00000AbCdEIAV"])
+    code: str | None = Field(default=None, max_length=100, examples=["missing_field"])
 
     def conditions(self) -> list[ColumnElement[bool]]:
         """As SQL."""
@@ -72,7 +72,7 @@ class Selection(BaseModel):
 class Dismissals(Selection):
     """Which dead letters will never be handled, and why."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, examples=["The record was deleted in the CRM."])
 
 
 class Affected(BaseModel):
@@ -84,7 +84,7 @@ class Affected(BaseModel):
 class Dismissal(BaseModel):
     """Why an event will never be handled."""
 
-    reason: str = Field(min_length=1, max_length=500)
+    reason: str = Field(min_length=1, max_length=500, examples=["The record was deleted in the CRM."])
 
 
 class TenantLetters(BaseModel):

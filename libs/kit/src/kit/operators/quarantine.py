@@ -17,7 +17,7 @@ from kit.operators.dead_letters import Dismissal
 from kit.relay import quarantine
 
 api = router("operations")
-Position = Annotated[int, Path(ge=1, lt=2**63, description="as the list gives it")]
+Position = Annotated[int, Path(ge=1, lt=2**63, description="as the list gives it", examples=[1])]
 
 
 class QuarantinedEvent(BaseModel):

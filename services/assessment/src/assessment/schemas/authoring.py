@@ -16,6 +16,12 @@ MAX_CHOICES_TOGETHER = 2_000
 MAX_CHARACTERS = 200_000
 _QUESTIONS = TypeAdapter(tuple[Question, ...])
 
+_EXAMPLE: dict[str, Any] = {
+    "title": "Prospecting assessment",
+    "questions": [
+        {"key": "compliance", "text": "Are there compliance implications?", "type": "boolean", "required": True}
+    ],
+}
 AssessmentKey = Annotated[
     str,
     Shape(
@@ -77,24 +83,7 @@ class DraftBody(_Strict, ReadBack):
     description: str = Field("", max_length=4000)
     questions: list[QuestionBody] = Field(max_length=MAX_QUESTIONS)
 
-    model_config = ConfigDict(
-        extra="forbid",
-        json_schema_extra={
-            "examples": [
-                {
-                    "title": "Prospecting assessment",
-                    "questions": [
-                        {
-                            "key": "compliance",
-                            "text": "Are there compliance implications?",
-                            "type": "boolean",
-                            "required": True,
-                        }
-                    ],
-                }
-            ]
-        },
-    )
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
 
     @model_validator(mode="after")
     def _not_too_large(self) -> Self:
@@ -119,6 +108,8 @@ class DraftBody(_Strict, ReadBack):
 
 class NewAssessment(DraftBody):
     """A new assessment under a key of its own."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"key": "prospecting", **_EXAMPLE}]})
 
     key: AssessmentKey
 

@@ -50,7 +50,11 @@ class Acceptance(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     assessment_version: int | None = Field(
-        None, ge=1, le=MAX_INTEGER, description="a published version; absent: the one that the submission names"
+        None,
+        ge=1,
+        le=MAX_INTEGER,
+        description="a published version; absent: the one that the submission names",
+        examples=[1],
     )
     note: str = Field("", max_length=500)
 
@@ -60,4 +64,4 @@ class Discard(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    note: str = Field(min_length=1, max_length=500)
+    note: str = Field(min_length=1, max_length=500, examples=["It is about another opportunity."])

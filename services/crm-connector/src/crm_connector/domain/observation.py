@@ -209,11 +209,11 @@ def kind_of_read(
     known: Known, record: CrmRecord, kind: ObservationKind, followed_since: datetime | None
 ) -> ObservationKind:
     """What a read is published as, for which `kind` is meant: CREATED where it is the first that we see of a record
-    that is younger than our import of its type. A read may come before the change that tells of the creation, and the
-    record may have been deleted and undeleted before anything was read of it."""
+    that was made since we follow its type. A read may come before the change that tells of the creation, and the record
+    may have been deleted and undeleted before anything was read of it."""
     if known.facts is not None or kind is ObservationKind.CONFLICT:
         return kind
-    if followed_since is None or record.created_at is None or record.created_at <= followed_since:
+    if followed_since is None or record.created_at is None or record.created_at < followed_since:
         return kind
     return ObservationKind.CREATED
 

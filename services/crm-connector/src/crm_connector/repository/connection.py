@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from crm_connector.crm import UnreadChange
 from crm_connector.domain.holds import Hold
 from crm_connector.domain.stages import CrmStage
-from crm_connector.models import change_seen, connection, crm_stage, import_run, write_hold
+from crm_connector.models import change_seen, connection, crm_stage, import_run, pipeline, write_hold
 from crm_connector.records import ConnectionRecord, ImportRecord
 
 # Imports that are looked at to know what was read.
@@ -99,12 +99,19 @@ class ConnectionRepository:
         return (await self._session.execute(statement)).first() is not None
 
     async def followed_since(self) -> dict[str, datetime]:
-        """When the first import of each type of records began: what is younger was created under our eyes."""
-        i = import_run.c
+        """Since when the records of each type are followed: what is younger was created under our eyes. That is since
+        its first pipeline was published, or since the first import of all began, whichever came later. Of the
+        publication it is the whole second: a CRM keeps no more of when a record was made."""
+        i, p = import_run.c, pipeline.c
         read = func.jsonb_array_elements_text(i.object_types).table_valued("value", name="read")
-        statement = select(read.c.value, func.min(i.created_at)).select_from(import_run).join(read, true())
-        found = await self._session.execute(statement.where(i.tenant_id == self._tenant_id).group_by(read.c.value))
-        return {object_type: since for object_type, since in found}
+        imports = select(read.c.value, func.min(i.created_at)).select_from(import_run).join(read, true())
+        begun = await self._session.execute(imports.where(i.tenant_id == self._tenant_id).group_by(read.c.value))
+        first_read = {object_type: at for object_type, at in begun}
+        pipelines = select(p.object_type, func.min(p.published_at)).where(p.tenant_id == self._tenant_id)
+        found = await self._session.execute(pipelines.group_by(p.object_type))
+        published = {each: at.replace(microsecond=0) for each, at in found if at is not None}
+        first = min(first_read.values(), default=None)
+        return {each: min(at, max(first or at, published.get(each, at))) for each, at in first_read.items()}
 
     async def imported_types(self, fields_key: str) -> set[str]:
         """Types of records of which all were read, or are being read, as they are read now."""

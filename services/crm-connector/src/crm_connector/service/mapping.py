@@ -53,6 +53,7 @@ async def _keep_pipeline(uow: UnitOfWork, given: PipelineVersion) -> None:
         given.is_default and (before is None or before.version < given.version),
         given.object_type,
         given.stages,
+        given.published_at,
         pairs=completed(before.pairs if before else {}, given.stages, catalog, left_out),
         mapping_revision=before.mapping_revision if before else 0,
         remap_after="",

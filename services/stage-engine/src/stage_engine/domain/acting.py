@@ -1,7 +1,7 @@
 """What a decision asks other services to do. The engine never calls out: it writes down what is asked for, and hears
 what became of it. What fails moves nothing back."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -12,11 +12,13 @@ from stage_engine.domain.actions import (
     SUBJECT_ID,
     Action,
     ActionKind,
+    Asked,
     Phase,
     rendered,
 )
 from stage_engine.domain.clocks import duration_of
-from stage_engine.domain.decision import Asked, Cause, Lapsed, Ruling, Transition, TransitionKind
+from stage_engine.domain.decision import Cause, Lapsed, Ruling, Transition, TransitionKind
+from stage_engine.domain.inputs import Assignment, Input, Observation
 from stage_engine.domain.known_facts import all_that_is_known, facts_in_force
 from stage_engine.domain.literals import shown
 from stage_engine.domain.opportunity import OpenAction, Opportunity
@@ -27,36 +29,59 @@ IN_TIME = "It was not settled in time."
 
 
 def with_actions(
-    before: Opportunity, ruling: Ruling, pipeline: Pipeline, now: datetime, left: tuple[Action, ...] = ()
+    before: Opportunity,
+    given: Input,
+    ruling: Ruling,
+    pipeline: Pipeline,
+    now: datetime,
+    left: tuple[Action, ...] = (),
 ) -> Ruling:
     """The ruling with what its timer or its move asks for, or the beginning or end of a hold, in the order of the
     phases; `left` is what the stage of another pipeline asks for where it is left. An import and a migration ask for
-    nothing. What is asked for again before it was settled takes the place of the first."""
+    nothing. What is for the owner waits while rules are about to choose one, and goes out with that choice."""
     move, after = ruling.transition, ruling.opportunity
     if after is None or not (pipeline.actions or left):
         return ruling
+    if after.awaiting_owner and isinstance(given, Assignment) and given.action is None:
+        return _with_owner(ruling, after, now)
     turned = (before.hold is None) is not (after.hold is None)
     if not turned and not ruling.timed and (move is None or _is_silent(move)):
         return ruling
     values = _values(before, after, pipeline, move, now)
+    waits = bool(after.awaiting_owner) or (isinstance(given, Observation) and given.owner_to_come)
     asked: list[Asked] = []
-    lapsed: list[Lapsed] = []
-    open_actions, cycles = dict(after.open_actions), dict(after.asked_in_cycle)
+    waiting: list[Asked] = []
+    cycles = dict(after.asked_in_cycle)
     for phase, action in _of(before, ruling, pipeline, left):
         if action.once_per_cycle:
             if cycles.get(action.key) == after.cycle_no:
                 continue
             cycles[action.key] = after.cycle_no
         found = _asked(action, phase, after, pipeline, values, now)
-        first = open_actions.get(action.key)
-        if first is not None:
-            lapsed.append(Lapsed(action.key, first.revision, first.asked_at, _ASKED_AGAIN))
-        open_actions[action.key] = OpenAction(after.revision, now, found.expires_at)
-        asked.append(found)
-    if not asked:
+        (waiting if waits and _is_for_owner(action, values) else asked).append(found)
+    if not (asked or waiting):
         return ruling
-    after = after.changed(open_actions=open_actions, asked_in_cycle=cycles)
-    return replace(ruling, opportunity=after, actions=tuple(asked), lapsed=(*ruling.lapsed, *lapsed))
+    after = after.changed(asked_in_cycle=cycles, awaiting_owner=(*after.awaiting_owner, *waiting))
+    return _asking(ruling, after, asked, now)
+
+
+def _with_owner(ruling: Ruling, after: Opportunity, now: datetime) -> Ruling:
+    """The ruling with what waited for the owner, also where no one was chosen. A subject that is gone asks for
+    nothing."""
+    asked = [] if after.deleted else [replace(each, to=after.assignee_id) for each in after.awaiting_owner]
+    return _asking(ruling, after.changed(awaiting_owner=()), asked, now)
+
+
+def _asking(ruling: Ruling, after: Opportunity, asked: Sequence[Asked], now: datetime) -> Ruling:
+    """The ruling that asks for these. What is asked for again before it was settled takes the place of the first."""
+    lapsed, open_actions = list(ruling.lapsed), dict(after.open_actions)
+    for each in asked:
+        first = open_actions.get(each.key)
+        if first is not None:
+            lapsed.append(Lapsed(each.key, first.revision, first.asked_at, _ASKED_AGAIN))
+        open_actions[each.key] = OpenAction(after.revision, now, each.expires_at)
+    after = after.changed(open_actions=open_actions)
+    return replace(ruling, opportunity=after, actions=tuple(asked), lapsed=tuple(lapsed))
 
 
 def _is_silent(move: Transition) -> bool:
@@ -118,6 +143,10 @@ def _values(
     }
 
 
+def _is_for_owner(action: Action, values: Mapping[str, str]) -> bool:
+    return action.kind is not ActionKind.ASSIGN and not (action.to and rendered(action.to, values).complete)
+
+
 def _asked(
     action: Action, phase: Phase, after: Opportunity, pipeline: Pipeline, values: Mapping[str, str], now: datetime
 ) -> Asked:
@@ -125,7 +154,7 @@ def _asked(
     fields = ((field.name, rendered(field.value, values)) for field in action.fields)
     to = rendered(action.to, values)
     # Of an assignment it is who gets the role: no one where that is unknown.
-    otherwise = "" if action.kind is ActionKind.ASSIGN else after.owner_id
+    otherwise = "" if action.kind is ActionKind.ASSIGN else after.assignee_id
     due = duration_of(action.due_after).after(now, pipeline.calendar) if action.due_after else None
     return Asked(
         key=action.key,

@@ -3,8 +3,11 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
+
+from stage_engine.domain.value import value
 
 _PART = re.compile(r"\{\{|\}\}|\{([^{}|]*)(?:\|([^{}]*))?\}|[{}]")
 # What a text may name besides facts: the subject and the move that asks for the action.
@@ -100,6 +103,23 @@ class Action:
             except TextError:
                 continue
             yield from (p.fact for p in parts if isinstance(p, Named) and p.fact not in NAMES_OF_MOVE)
+
+
+@value
+class Asked:
+    """An action that a decision asks for, with its texts filled in: `to` is whom it is for, `due_at` until when it is
+    to be done, `expires_at` until when it counts."""
+
+    key: str
+    kind: ActionKind
+    phase: Phase
+    text: str
+    details: str
+    to: str
+    target: str
+    fields: tuple[tuple[str, str], ...]
+    due_at: datetime | None
+    expires_at: datetime
 
 
 class TextError(ValueError):

@@ -92,7 +92,7 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     if isinstance(given, Reassignment):
         ruling = on_reassignment(opportunity, given, pipeline, now)
         ruling = with_pending(opportunity, ruling, rules, now)
-        ruling = with_actions(opportunity, ruling, pipeline, now, given.left)
+        ruling = with_actions(opportunity, given, ruling, pipeline, now, given.left)
         return _timed(opportunity, given, ruling, pipeline, now)
     if (opportunity.pipeline_key, opportunity.pipeline_version) != (pipeline.key, pipeline.version):
         text = f"the opportunity is pinned to {opportunity.pipeline_key}@{opportunity.pipeline_version}"
@@ -108,7 +108,7 @@ def _ruling(opportunity: Opportunity, given: Input, rules: Ruleset, now: datetim
     ruling = with_lasting(opportunity, ruling, rules, now)
     ruling = with_owner_of_crm(opportunity, given, ruling)
     ruling = with_pending(opportunity, ruling, rules, now)
-    ruling = with_actions(opportunity, ruling, pipeline, now)
+    ruling = with_actions(opportunity, given, ruling, pipeline, now)
     ruling = _timed(opportunity, given, ruling, pipeline, now)
     return with_support(opportunity, given, ruling, rules, now)
 

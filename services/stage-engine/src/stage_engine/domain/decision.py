@@ -4,7 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from stage_engine.domain.actions import Action, ActionKind, Phase
+from stage_engine.domain.actions import Action, Asked
 from stage_engine.domain.assigned import Assigned
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.owed import Owed
@@ -167,23 +167,6 @@ class MoveOutcome:
 
     to_stage: str
     refused: tuple[Reason, ...] = ()
-
-
-@value
-class Asked:
-    """An action that a decision asks for, with its texts filled in: `to` is whom it is for, `due_at` until when it is
-    to be done, `expires_at` until when it counts."""
-
-    key: str
-    kind: ActionKind
-    phase: Phase
-    text: str
-    details: str
-    to: str
-    target: str
-    fields: tuple[tuple[str, str], ...]
-    due_at: datetime | None
-    expires_at: datetime
 
 
 @value

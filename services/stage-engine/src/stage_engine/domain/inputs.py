@@ -137,6 +137,8 @@ class Observation:
     # The account of an opportunity, and the type of that, or of the account itself.
     account_id: str = ""
     account_type: str = ""
+    # Rules choose its owner, by a decision that follows.
+    owner_to_come: bool = False
     kind: Literal["observation"] = "observation"
 
     def stage_in(self, pipeline: Pipeline) -> str | None:

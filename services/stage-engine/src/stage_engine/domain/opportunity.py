@@ -6,6 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from stage_engine.domain.actions import Asked
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
 from stage_engine.domain.clocks import NEVER_HELD, Held, Hold, Running
 from stage_engine.domain.facts import FactInForce
@@ -167,6 +168,8 @@ class Opportunity:
     owners_asked_for: tuple[str, ...] = ()
     # It was created under our eyes, not imported.
     made_here: bool = False
+    # Actions for its owner, which wait for the owner that rules are about to choose.
+    awaiting_owner: tuple[Asked, ...] = ()
 
     @property
     def due_at(self) -> datetime | None:

@@ -109,7 +109,7 @@ async def list_pipeline_findings(key: Key, uow: Uow, caller: Caller) -> Page[sch
 
 @router.get("/pipelines/{key}/versions/{version}", dependencies=[requires("pipelines:read")])
 async def get_pipeline_version(
-    key: Key, version: Annotated[int, Path(ge=1, le=2**31 - 1)], uow: Uow, caller: Caller
+    key: Key, version: Annotated[int, Path(ge=1, le=2**31 - 1, examples=[1])], uow: Uow, caller: Caller
 ) -> schemas.VersionOut:
     """A published version with its document."""
     return version_out(await Authoring(uow, caller).version(key, version))

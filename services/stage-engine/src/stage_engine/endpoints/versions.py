@@ -25,7 +25,9 @@ Which = Annotated[str, Field(pattern=r"^(draft|[1-9][0-9]{0,8})$")]
 
 # A dry run may leave the body out: each stage goes to the one of the same key.
 Plan = Annotated[schemas.PlanBody, Body(default_factory=schemas.PlanBody)]
-Number = Annotated[int, Path(ge=1, le=2**31 - 1, description="a published version, or the next number: the draft")]
+Number = Annotated[
+    int, Path(ge=1, le=2**31 - 1, description="a published version, or the next number: the draft", examples=[2])
+]
 
 
 @router.post("/pipelines/{key}/publish", status_code=201, dependencies=[requires("pipelines:write")])

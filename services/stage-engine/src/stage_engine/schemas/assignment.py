@@ -52,7 +52,7 @@ class AssignmentRuleBody(_Strict):
     rule_id: Key
     conditions: list[ConditionBody] = Field(default=[], max_length=20)
     to: GoalBody
-    role: Key = "owner"
+    role: Key = Field("owner", examples=["owner"])
 
 
 class PoolBody(_Strict):

@@ -24,7 +24,7 @@ class AutomationBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    enabled: bool
+    enabled: bool = Field(examples=[False])
     reason: str = _REASON
 
 

@@ -14,7 +14,7 @@ class Release(Publication):
 
     model_config = ConfigDict(extra="forbid")
 
-    pipeline: Key
+    pipeline: Key = Field(examples=["field_example"])
     assessments: dict[Key, Annotated[int, Field(ge=1, le=2**31 - 1)]] = Field(
         min_length=1, max_length=200, examples=[{"prospecting": 2}]
     )

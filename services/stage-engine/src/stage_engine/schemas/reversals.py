@@ -32,5 +32,5 @@ class ReleaseBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: str = Field(min_length=1, max_length=2000)
+    reason: str = Field(min_length=1, max_length=2000, examples=["The flow that set it is switched off."])
     keep: Keep = Keep.CRM

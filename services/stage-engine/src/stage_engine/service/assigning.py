@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from kit.database.unit_of_work import UnitOfWork
@@ -33,8 +33,9 @@ class _Wish:
     arrival: Arrival
     besides: tuple[str, ...] = ()
     before: Mapping[str, Assigned] = field(default_factory=dict)
-    # Roles that an action of its pipeline has given already.
+    # Roles that an action of its pipeline has given already; and whether actions wait for the choice.
     given: frozenset[str] = frozenset()
+    awaited: bool = False
 
 
 class Assigning:
@@ -47,6 +48,17 @@ class Assigning:
         self._deciding = deciding
         self._repository = AssignmentRepository(uow.session, uow.tenant_id)
 
+    async def announced(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """The arrivals, where those that were created say whether rules in force choose their owner next."""
+        types = {a.given.object_type for a in arrivals if isinstance(a.given, Observation) and _is_new(a)}
+        ruled = {each for each in sorted(types) if await self._repository.newest(each) is not None}
+        return [
+            replace(a, given=replace(a.given, owner_to_come=True))
+            if isinstance(a.given, Observation) and _is_new(a) and a.given.object_type in ruled
+            else a
+            for a in arrivals
+        ]
+
     async def new(self, arrivals: Sequence[Arrival]) -> None:
         """Give those away that were created. What was imported has its owner."""
         now, wishes = utc_now(), dict[str, dict[str, _Wish]]()
@@ -57,7 +69,9 @@ class Assigning:
             if isinstance(given, Observation) and given.opportunity_id in created:
                 facts, subject = observed_facts(given, now), subjects.get(given.opportunity_id)
                 roles = frozenset(subject.assigned) if subject is not None else frozenset[str]()
-                wish = _Wish(f"first:{given.opportunity_id}", given.opportunity_id, facts, arrival, given=roles)
+                awaited = subject is not None and bool(subject.awaiting_owner)
+                id_ = f"first:{given.opportunity_id}"
+                wish = _Wish(id_, given.opportunity_id, facts, arrival, given=roles, awaited=awaited)
                 wishes.setdefault(given.object_type, {})[given.opportunity_id] = wish
         for object_type, of_type in sorted(wishes.items()):
             await self._give(object_type, list(of_type.values()), now)
@@ -98,7 +112,7 @@ class Assigning:
         for wish in wishes:
             chosen = assign(rules, wish.facts, bench, now, besides=wish.besides, before=wish.before)
             choices = tuple(each for each in chosen if each.role not in wish.given)
-            if not choices:
+            if not choices and not wish.awaited:
                 continue
             bench = taken(bench, choices, now)
             # As in a simulation: the lock is held, and the loop is not.

@@ -79,10 +79,14 @@ class FactReports:
             text = f"It is in no pipeline: {unplaced[item.subject_id]}. Report the fact again once one takes it."
             return _refused(item, "SUBJECT_UNPLACED", text)
         seen = subject is not None and self._owners.include(subject.owner_id)
-        if not seen or known.pipelines[item.subject_id].object_type != item.object_type:
+        if not seen:
             text = (
                 f"No {item.object_type} {item.subject_id!r} is known. Report it again once it was observed in the CRM."
             )
+            return _refused(item, "SUBJECT_NOT_FOUND", text)
+        actual = known.pipelines[item.subject_id].object_type
+        if actual != item.object_type:
+            text = f"{item.subject_id!r} is of type {actual}. Report it again with {actual!r} as its `object_type`."
             return _refused(item, "SUBJECT_NOT_FOUND", text)
         if item.source in (CRM, PERSON):
             return _refused(item, "FACT_SOURCE", f"{item.source} is not yours to speak for. Name a source of your own.")

@@ -1,6 +1,6 @@
 """What other services report of opportunities: scores, observations in the CRM, what became of our writes."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TypeVar
 
@@ -57,7 +57,7 @@ class Intake:
         for arrival in arrivals:
             if arrival.given.opportunity_id not in known:
                 new.setdefault(arrival.given.opportunity_id, []).append(arrival)
-        placed = await self._placing.place(new) if new else Placed()
+        placed = await self._place(new) if new else Placed()
         of_known = [a for a in arrivals if a.given.opportunity_id in known]
         await self._decide(of_known, placed)
         # What came after the observation that placed a record may lead it on at once.
@@ -73,7 +73,7 @@ class Intake:
             return False
         page = await unplaced.page(after, size)
         known = await self._deciding.load(page)
-        placed = await self._placing.place({each: () for each in page if each not in known})
+        placed = await self._place({each: () for each in page if each not in known})
         await self._decide([], placed)
         more = len(page) == size
         await unplaced.went_on(page[-1] if more else None)
@@ -125,6 +125,10 @@ class Intake:
         by_age = sorted(found, key=lambda each: each.profile_version)
         newest = {(each.assessment_key, each.assessment_version): each for each in by_age}
         await self._pipelines.keep_reach(list(newest.values()))
+
+    async def _place(self, new: Mapping[str, Sequence[Arrival]]) -> Placed:
+        placed = await self._placing.place(new)
+        return Placed(placed.rulesets, await self._assigning.announced(placed.arrivals))
 
     async def _decide(self, of_known: Sequence[Arrival], placed: Placed) -> None:
         await self._deciding.decide([*of_known, *placed.arrivals], placed.rulesets)

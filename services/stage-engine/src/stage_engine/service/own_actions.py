@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from stage_engine.domain.actions import ActionKind, ActionState
+from stage_engine.domain.actions import ActionKind, ActionState, Asked
 from stage_engine.domain.assigned import OWNER_ROLE, Assigned
-from stage_engine.domain.decision import Asked, Decision
+from stage_engine.domain.decision import Decision
 from stage_engine.domain.inputs import Assignment, Input
 from stage_engine.records.work import SettledAction
 from stage_engine.service.recording_actions import action_id
