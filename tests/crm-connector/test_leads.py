@@ -9,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.domain.leads import NewLead
+from crm_connector.service.maps import load_maps
 from kit.ids import uuid7
 from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED, RecordObserved
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
@@ -155,6 +156,13 @@ async def recording(start_service: StartService) -> AsyncIterator[tuple[Any, str
 async def test_the_recording_adapter_shows_the_lead_itself(recording: tuple[Any, str]) -> None:
     service, tenant = recording
     await service.publish(leads_pipeline(), tenant=tenant)
+
+    async def known() -> None:
+        async with service.database.unit_of_work(tenant) as uow:
+            assert (await load_maps(uow, ())).newest
+
+    # What has no stage of its own begins in the first one of a pipeline that is there.
+    await eventually(known)
     taken = await hand_in(service, tenant, body())
     done = await settled(service, tenant, taken["lead_id"], "created")
     seen = await observed(service, tenant, done["record_id"])
