@@ -236,11 +236,11 @@ class World:
 
         return await self.eventually(check)
 
-    async def at_prospecting(self, opportunity_id: str = "006A") -> dict[str, Any]:
+    async def at_prospecting(self, opportunity_id: str = "006A", **observed: Any) -> dict[str, Any]:
         """An opportunity of the rep's, in its first stage, with the form published."""
         published = await self.publish_form()
         await self.pipeline()
-        await self.observe(opportunity_id)
+        await self.observe(opportunity_id, **observed)
         await self.place(opportunity_id)
 
         async def placed() -> None:

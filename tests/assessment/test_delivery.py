@@ -45,6 +45,13 @@ class TestNextAssessment:
 
         await world.eventually(newer)
 
+    @pytest.mark.parametrize("object_type", ["lead", "account"])
+    async def test_a_rep_answers_about_a_lead_or_account_of_theirs(self, world: Any, object_type: str) -> None:
+        await world.at_prospecting("00QA", object_type=object_type)
+        assert (await world.next("00QA"))["due"]["visit"] == {"stage_key": "prospecting", "visit_no": 1}
+        listed = await world.call("GET", "/worklist")
+        assert [each["opportunity_id"] for each in listed.json()["items"]] == ["00QA"]
+
     async def test_follows_attempts(self, world: Any) -> None:
         await world.at_prospecting()
         first = await answered(world)

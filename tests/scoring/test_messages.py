@@ -55,6 +55,9 @@ def test_an_answer_that_no_question_could_have_is_refused() -> None:
     assert isinstance(messages.read_submission(assessment_submitted()).submission_id, UUID)
 
 
-def test_only_an_opportunity_has_an_owner_here() -> None:
-    assert messages.read_owner(received(record_observed(owner_id="ann"), sequence=3)) == OwnerRecord("006A", "ann", 3)
-    assert messages.read_owner(received(record_observed(object_type="lead"))) is None
+@pytest.mark.parametrize("object_type", ["opportunity", "lead", "account"])
+def test_a_record_of_any_type_has_an_owner(object_type: str) -> None:
+    message = record_observed(object_type=object_type, owner_id="ann")
+    assert messages.read_owner(received(message, sequence=3)) == OwnerRecord("006A", "ann", 3)
+    with pytest.raises(InvalidEvent):
+        messages.read_owner(received(record_observed(object_type="")))

@@ -6,8 +6,8 @@ from datetime import datetime
 from forms.messages import answers_to_proto, form_to_event_fields
 from kit.contracts import wire
 from kit.contracts.events import Received
-from kit.contracts.facts import OPPORTUNITY, amount_of, fact_of
 from kit.contracts.facts import FactValue as KnownValue
+from kit.contracts.facts import amount_of, fact_of
 from kit.errors import InvalidEvent
 from stagecraft.assessment.v1.assessment_published_pb2 import (
     ASSESSMENT_STATUS_PUBLISHED,
@@ -65,18 +65,18 @@ _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _CHANNELS = {Channel.ONLINE: CHANNEL_ONLINE, Channel.OFFLINE: CHANNEL_OFFLINE}
 
 
-def read_observation(event: Received[RecordObserved]) -> ObservationRecord | None:
-    """Owner, amount and whether it still exists; None of what is no opportunity. The observed stage is not taken: the
-    stage engine decides it."""
+def read_observation(event: Received[RecordObserved]) -> ObservationRecord:
+    """Owner, amount and whether it still exists, of a record of any type: leads and accounts are assessed too. The
+    observed stage is not taken: the stage engine decides it."""
     message = event.message
-    record = ObservationRecord(
+    wire.required(message.object_type, "object_type")
+    return ObservationRecord(
         opportunity_id=wire.required(message.record_id, "record_id"),
         owner_id=message.owner_id or None,
         amount=amount_of(message.facts),
         deleted=wire.word(ObservationKind, message.kind, "kind") == "deleted",
         observed_no=event.sequence,
     )
-    return record if wire.required(message.object_type, "object_type") == OPPORTUNITY else None
 
 
 def read_change(event: Received[StageChanged]) -> ChangeRecord:

@@ -6,7 +6,6 @@ from forms.lint import Severity, lint
 from forms.messages import answer_to_proto, answers_from_proto, form_from_event
 from kit.contracts import wire
 from kit.contracts.events import Received
-from kit.contracts.facts import OPPORTUNITY
 from kit.errors import InvalidEvent
 from kit.numbers import plain
 from stagecraft.assessment.v1.assessment_published_pb2 import (
@@ -62,11 +61,11 @@ def asked_points(event: Received[AssessmentPublished]) -> tuple[AssessmentVersio
     return (message.assessment_key, message.version), message.template_key
 
 
-def read_owner(event: Received[RecordObserved]) -> OwnerRecord | None:
-    """Whose an opportunity is; None of what is none."""
+def read_owner(event: Received[RecordObserved]) -> OwnerRecord:
+    """Whose a record is, of any type: leads and accounts are assessed too."""
     message = event.message
-    record = OwnerRecord(wire.required(message.record_id, "record_id"), message.owner_id or None, event.sequence)
-    return record if wire.required(message.object_type, "object_type") == OPPORTUNITY else None
+    wire.required(message.object_type, "object_type")
+    return OwnerRecord(wire.required(message.record_id, "record_id"), message.owner_id or None, event.sequence)
 
 
 def read_submission(message: AssessmentSubmitted) -> Submission:

@@ -11,7 +11,7 @@ from assessment.service.replicas import Replicas
 
 
 async def replicate_opportunities(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
-    Replicas(uow).observe([found for event in events if (found := m.read_observation(event))])
+    Replicas(uow).observe([m.read_observation(event) for event in events])
 
 
 async def replicate_stages(uow: UnitOfWork, events: Sequence[Received[m.StageChanged]]) -> None:

@@ -28,7 +28,7 @@ async def score_submissions(uow: UnitOfWork, events: Sequence[Received[m.Assessm
 async def keep_owners(uow: UnitOfWork, events: Sequence[Received[m.RecordObserved]]) -> None:
     """Keep whose each opportunity is; the last event of a batch about one counts."""
     newest: dict[str, OwnerRecord] = {}
-    for found in filter(None, map(m.read_owner, events)):
+    for found in map(m.read_owner, events):
         held = newest.setdefault(found.opportunity_id, found)
         if found.observed_no > held.observed_no:
             newest[found.opportunity_id] = found
