@@ -7,7 +7,7 @@ from typing import Any, Literal
 from uuid import UUID
 
 from crm_connector.domain.fields import FieldMapping, MappedField
-from crm_connector.domain.intents import IntentState, Lane, Move
+from crm_connector.domain.intents import DONE, IntentState, Lane, Move
 from crm_connector.domain.leads import LeadState
 from crm_connector.domain.observation import Known
 from crm_connector.domain.stages import MappedStage, PipelineStage
@@ -206,7 +206,9 @@ class QueuedWrite:
     created_at: datetime
 
     def moved(self, move: Move, **changes: Any) -> "QueuedWrite":
-        """The write after the move. IntentTransitionInvalid."""
+        """The write after the move. What is done no longer says why an earlier attempt failed. IntentTransitionInvalid."""
+        if move.target in DONE:
+            changes = {"code": "", "reason": ""} | changes
         return replace(self, state=move.of(self.state), **changes)
 
 
@@ -300,7 +302,7 @@ class IntentRecord:
     @property
     def confirmed_at(self) -> datetime | None:
         """When the CRM was first known to hold the write."""
-        return self.settled_at if self.state in (IntentState.CONFIRMED, IntentState.ECHOED) else None
+        return self.settled_at if self.state in DONE else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ class IntentState(StrEnum):
         return self not in (IntentState.NEW, IntentState.SENT, IntentState.PARKED)
 
 
+# The CRM has what these wanted.
+DONE = (IntentState.CONFIRMED, IntentState.ECHOED)
 # Of an opportunity's writes in these states only the first is worked on.
 IN_LINE = (IntentState.NEW, IntentState.SENT)
 

@@ -11,7 +11,7 @@ from kit.database.unit_of_work import UnitOfWork
 from kit.ids import derived, utc_now
 from kit.observability.telemetry import consumer_span
 
-from crm_connector.domain.intents import IntentState, Move, Reply, Settlement, left_out_after, settle
+from crm_connector.domain.intents import DONE, IntentState, Move, Reply, Settlement, left_out_after, settle
 from crm_connector.domain.observation import written
 from crm_connector.messages import crm_write_confirmed, crm_write_parked, received_at, unpack_evidence
 from crm_connector.records import OpportunityRecord, QueuedWrite
@@ -224,8 +224,7 @@ async def _keep_answers(uow: UnitOfWork, writes: Sequence[QueuedWrite], now: dat
 async def park_refused_answers(uow: UnitOfWork, writes: Iterable[QueuedWrite], now: datetime) -> None:
     """An answer that the CRM refuses holds back nothing else: once the rest is written, it waits for a person in an
     intent of its own."""
-    done = (IntentState.CONFIRMED, IntentState.ECHOED)
-    written = [write for write in writes if write.left_out and write.state in done]
+    written = [write for write in writes if write.left_out and write.state in DONE]
     rest = {write.intent_id: _refused_answers(write, now) for write in written}
     follows = {refused.intent_id: followed for followed, refused in rest.items()}
     await IntentRepository(uow.session, uow.tenant_id).add(rest.values(), follows)
