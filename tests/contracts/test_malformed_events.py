@@ -87,7 +87,7 @@ LENIENT = {
     ("crm_connector", "AssessmentPublished"): {
         "title", "questions", "questions.key", "questions.choices", "questions.choices.key", "questions.choices.text",
     },
-    ("crm_connector", "PipelinePublished"): {"name", "stages", "stages.key", "stages.name"},
+    ("crm_connector", "PipelinePublished"): {"name", "published_at", "stages", "stages.key", "stages.name"},
     ("crm_connector", "StageDecided"): {f"submission.{name}" for name in _EVIDENCE},
     ("crm_connector", "SubmissionScored"): _EVIDENCE,
     ("stage_engine", "ScoringProfilePublished"): {"scale", "reachable_min", "reachable_max"},

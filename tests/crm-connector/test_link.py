@@ -303,7 +303,11 @@ async def test_loops_that_fail_go_on_after_pauses_with_the_same_session(
         link.org.sim("gap", {"change_type": "GAP_UPDATE", "record_ids": [opportunity]})
         found = await link.connection(lambda found: found["state"] == "FAILED")
         assert found["last_error"] == "The connector failed: LookupError: a defect"
-        assert (await link.service.client.get("/readyz")).json()["ready"]
+
+        async def ready() -> None:
+            assert (await link.service.client.get("/readyz")).json()["reasons"] == []
+
+        await eventually(ready)
     await link.ask("connection/retry")
     await link.connection(lambda found: found["state"] == "LIVE")
     assert link.org.sim("sessions", method="GET")["opened"] == before

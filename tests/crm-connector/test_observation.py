@@ -188,7 +188,8 @@ class TestRecord:
         for kind in (ObservationKind.CONFLICT, ObservationKind.CREATED):
             assert kind_of_read(Known(), made, kind, since) is kind
         assert kind_of_read(KNOWN, made, ObservationKind.UNDELETED, since) is ObservationKind.UNDELETED
-        assert kind_of_read(Known(), made, ObservationKind.UNDELETED, NOW) is ObservationKind.UNDELETED
+        later = NOW + timedelta(seconds=1)
+        assert kind_of_read(Known(), made, ObservationKind.UNDELETED, later) is ObservationKind.UNDELETED
 
     @pytest.mark.parametrize("told", [True, False])
     def test_a_new_record_that_was_deleted_before_anyone_saw_it_is_new_when_it_comes_back(self, told: bool) -> None:

@@ -189,12 +189,12 @@ class Company:
         return {each["action_key"]: each for each in items}
 
     async def judged(self, id_: str, of: str = "opportunity") -> list[Any]:
-        """What the newest submission lacked, once it was decided on."""
+        """What its first submission lacked, once it was decided on."""
 
         async def found() -> list[Any]:
-            newest = (await self.decisions(id_, of))[-1]
-            assert newest["input"]["kind"] == "submission", newest
-            return newest["reasons"]
+            made = await self.decisions(id_, of)
+            first, *_ = [each["reasons"] for each in made if each["input"]["kind"] == "submission"]
+            return first
 
         return await eventually(found, 30)
 

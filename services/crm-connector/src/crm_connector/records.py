@@ -206,7 +206,7 @@ class QueuedWrite:
     created_at: datetime
 
     def moved(self, move: Move, **changes: Any) -> "QueuedWrite":
-        """The write after the move. What is done no longer says why an earlier attempt failed. IntentTransitionInvalid."""
+        """The write after the move. What is done no longer says why it failed before. IntentTransitionInvalid."""
         if move.target in DONE:
             changes = {"code": "", "reason": ""} | changes
         return replace(self, state=move.of(self.state), **changes)
