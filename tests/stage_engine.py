@@ -1,5 +1,6 @@
 """What tests of the stage engine share: other services, and people, as they use it."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +32,8 @@ class Tenant:
         self.tenant = tenant
         self.headers = service.headers(tenant)
         self.pipelines = ["field_example"]
+        # How often each record was observed: who keeps owners takes what comes later for what is newer.
+        self._observed: Counter[str] = Counter()
 
     async def get(self, path: str) -> Any:
         response = await self.service.client.get(path, headers=self.headers)
@@ -58,7 +61,8 @@ class Tenant:
             "committed_at": stamp(utc_now()),
         }
         message = record_observed(opportunity_id=opportunity_id, **{"close_date": "", **fields, **given})
-        await self.service.publish(message, tenant=self.tenant)
+        self._observed[opportunity_id] += 1
+        await self.service.publish(message, tenant=self.tenant, sequence=self._observed[opportunity_id])
         return message
 
     async def score(

@@ -24,6 +24,7 @@ from crm_connector.domain.observation import (
     is_other,
     kind_of_read,
     needs_read,
+    of_first_sight,
     since_written,
     written,
 )
@@ -189,7 +190,16 @@ class TestRecord:
             assert kind_of_read(Known(), made, kind, since) is kind
         assert kind_of_read(KNOWN, made, ObservationKind.UNDELETED, since) is ObservationKind.UNDELETED
         later = NOW + timedelta(seconds=1)
+        assert kind_of_read(Known(), made, ObservationKind.CREATED, later) is ObservationKind.IMPORTED
         assert kind_of_read(Known(), made, ObservationKind.UNDELETED, later) is ObservationKind.UNDELETED
+
+    def test_what_was_made_before_its_type_was_followed_is_imported_also_when_a_late_change_tells_of_it(self) -> None:
+        told = fold(Known(), change(ChangeKind.CREATED, stage="Demo"), None)
+        for since in (None, NOW - timedelta(seconds=1), NOW):
+            assert of_first_sight(told, NOW, since).kind is ObservationKind.CREATED
+        assert of_first_sight(told, NOW, NOW + timedelta(seconds=1)).kind is ObservationKind.IMPORTED
+        edited = fold(KNOWN, change(stage="Demo"), None)
+        assert of_first_sight(edited, NOW, NOW + timedelta(seconds=1)) is edited
 
     @pytest.mark.parametrize("told", [True, False])
     def test_a_new_record_that_was_deleted_before_anyone_saw_it_is_new_when_it_comes_back(self, told: bool) -> None:

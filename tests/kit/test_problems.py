@@ -85,6 +85,28 @@ async def test_a_body_that_is_no_json_is_refused_with_line_and_column(body: byte
     assert problem["detail"].endswith(f"at line {line}, column {column}.")
 
 
+class Left(BaseModel):
+    """One kind of a part."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    left: int = 0
+
+
+class Right(BaseModel):
+    """Another kind of it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    right: int = 0
+
+
+class Part(BaseModel):
+    """What is of one kind or another."""
+
+    last: Annotated[Left | Right, Field()]
+
+
 class Strict(ReadBack):
     """A body of which more is read than written."""
 
@@ -97,6 +119,7 @@ class Strict(ReadBack):
     on: date | None = None
     tags: Annotated[tuple[str, ...], Field(min_length=2)] = ("x", "y")
     id: UUID | None = None
+    parts: dict[str, tuple[Part, ...]] | None = None
 
     @model_validator(mode="after")
     def _not_both(self) -> Self:
@@ -132,7 +155,16 @@ async def strict():
         ({"name": "a", "tags": ["x"]}, "/tags", "This must have at least 2 members; it has 1."),
         ({"name": "a", "id": "x"}, "/id", "This must be a UUID, such as 0190a6a2-5c1e-7c3a-9f0e-3b1d2c4e5f60."),
         ({"name": "a", "at": "2026-11-30T09:00:00Z", "on": "2026-11-30"}, "", "Name a time or a date, not both."),
-        ({"name": "a", "revison": 1}, "/revison", "There is no field of this name."),
+        (
+            {"name": "a", "revison": 1},
+            "/revison",
+            "There is no field of this name. There are: at, id, kind, name, on, parts, tags.",
+        ),
+        (
+            {"name": "a", "parts": {"a/b": [{"last": {"middle": 1}}]}},
+            "/parts/a~1b/0/last/middle",
+            "There is no field of this name. There are: left, right.",
+        ),
     ],
 )
 async def test_what_is_wrong_is_said_in_plain_words(strict, body: dict, where: str, words: str) -> None:

@@ -64,6 +64,11 @@ class Desk(Company):
     def edit(self, id_: str, **fields: Any) -> None:
         self.org.sim("edit", {"id": id_, "fields": fields})
 
+    def convert(self, lead: str) -> None:
+        headers = {"Authorization": f"Bearer {self.org.token()}"}
+        path = f"{self.org.url}/services/apexrest/stagecraft/convert"
+        httpx.post(path, json={"leadId": lead}, headers=headers).raise_for_status()
+
     def log(self, kind: str, **about: str) -> None:
         """A person does something in the org, and says so there."""
         (task,) = self.org.sim("load", {"tasks": [{"Type": kind, "Status": "Not Started", **about}]})["tasks"]
@@ -163,6 +168,24 @@ async def test_a_complete_bant_makes_an_opportunity_of_the_lead(desk: Desk) -> N
     assert deal["Name"] == "Lund AB"
     # What it became is a subject of its own.
     await desk.at(convert["record_id"], "prospecting", pipeline_key="field_example")
+
+
+async def test_a_lead_is_converted_once_whoever_calls_it_qualified(desk: Desk) -> None:
+    """A command moves one there, and somebody converts the other one in the org."""
+    ours, theirs = [
+        desk.create("Lead", LastName=name, Company=f"{name} AB", Status="Open - Not Contacted")
+        for name in ("Ours", "Theirs")
+    ]
+    for lead in (ours, theirs):
+        await desk.at(lead, "new", "lead")
+    await desk.move(ours, "qualified", "lead", override=True, reason_code="KNOWN")
+    desk.convert(theirs)
+    for lead in (ours, theirs):
+        await desk.at(lead, "qualified", "lead")
+        convert = await desk.settled(lead, "convert", "lead")
+        (shown,) = desk.query(f"SELECT Company, IsConverted, ConvertedOpportunityId FROM Lead WHERE Id = '{lead}'")
+        assert (shown["IsConverted"], shown["ConvertedOpportunityId"]) == (True, convert["record_id"])
+        assert len(desk.query(f"SELECT Id FROM Account WHERE Name = '{shown['Company']}'")) == 1
 
 
 async def test_an_appointment_makes_an_expected_opportunity_that_becomes_a_qualified_one(desk: Desk) -> None:

@@ -12,8 +12,9 @@ Problem                       an expected refusal; rendered as application/probl
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -217,7 +218,7 @@ def _field_errors(found: Sequence[Mapping[str, Any]], body: Any) -> tuple[FieldE
             errors.append(FieldError(where, "type_not_allowed", f"This must be {', or '.join(kinds)}."))
         else:
             errors += [_field_error(where, each) for each in of_its_kind or group]
-    return tuple(errors)
+    return tuple(dict.fromkeys(errors))
 
 
 def _field_error(where: str, error: Mapping[str, Any]) -> FieldError:
@@ -255,6 +256,33 @@ def _pointer_of(error: Mapping[str, Any], body: Any) -> str:
     return pointer(*place)
 
 
+def _with_members(error: FieldError, annotation: Any) -> FieldError:
+    """The error, and of a name that is not there also the names that are, where the body is as annotated."""
+    if error.code != "extra_forbidden":
+        return error
+    parts = [part.replace("~1", "/").replace("~0", "~") for part in error.pointer.split("/")[1:]]
+    names = ", ".join(sorted(_members(annotation, parts[:-1])))
+    return replace(error, detail=f"{error.detail} There are: {names}.") if names else error
+
+
+def _members(annotation: Any, place: Sequence[str]) -> set[str]:
+    """The names of an object's members, at this place below the annotated type; of all types that it may have there."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        fields = {field.alias or name: field.annotation for name, field in annotation.model_fields.items()}
+        if not place:
+            return set(fields)
+        return _members(fields.get(place[0]), place[1:])
+    kind, inner = get_origin(annotation), get_args(annotation)
+    if kind is Annotated:
+        inner = inner[:1]
+    elif kind not in (Union, UnionType):
+        # What else has types inside are lists and maps: one part of the place says which of theirs.
+        if not place:
+            return set()
+        place = place[1:]
+    return set[str]().union(*(_members(each, place) for each in inner))
+
+
 def _malformed(body: str, offset: int, why: str) -> Problem:
     line, column = body.count("\n", 0, offset) + 1, offset - body.rfind("\n", 0, offset)
     detail = f"The body is no JSON: {why} at line {line}, column {column}."
@@ -274,7 +302,9 @@ def install_problem_handlers(app: FastAPI) -> None:
         found = error.errors()
         if found and found[0]["type"] == "json_invalid":
             return problem_response(request, _malformed(str(error.body), found[0]["loc"][-1], found[0]["ctx"]["error"]))
-        errors = _field_errors(found, error.body)
+        field = getattr(request.scope.get("route"), "body_field", None)
+        annotation = field and field.field_info.annotation
+        errors = tuple(_with_members(each, annotation) for each in _field_errors(found, error.body))
         detail = "; ".join(f"{e.pointer or 'the body'}: {e.detail}" for e in errors[:3]) or "See errors."
         if len(errors) > 3:
             detail += f" And {len(errors) - 3} more: see errors."

@@ -213,9 +213,23 @@ def kind_of_read(
     may have been deleted and undeleted before anything was read of it."""
     if known.facts is not None or kind is ObservationKind.CONFLICT:
         return kind
-    if followed_since is None or record.created_at is None or record.created_at < followed_since:
+    return _kind_of_first(kind, record.created_at, followed_since)
+
+
+def of_first_sight(effect: Effect, made_at: datetime, followed_since: datetime | None) -> Effect:
+    """The effect of the change that tells of a creation. The stream may go back to before we followed the type: what
+    was made then is none of our time, whichever shows it first."""
+    if effect.kind is not ObservationKind.CREATED:
+        return effect
+    return replace(effect, kind=_kind_of_first(effect.kind, made_at, followed_since))
+
+
+def _kind_of_first(kind: ObservationKind, made_at: datetime | None, followed_since: datetime | None) -> ObservationKind:
+    if followed_since is None or made_at is None:
         return kind
-    return ObservationKind.CREATED
+    if made_at >= followed_since:
+        return ObservationKind.CREATED
+    return ObservationKind.IMPORTED if kind is ObservationKind.CREATED else kind
 
 
 def fold_record(known: Known, record: CrmRecord, kind: ObservationKind) -> Effect:

@@ -94,6 +94,10 @@ async def carry_out(rest: Rest, objects: Objects, action: CrmAction) -> str:
             await rest.change(_subject(rest, objects, action), {_OWNER: action.person_id})
             return ""
         case ActionKind.CONVERT_LEAD:
+            # A person may have done it in the org, which takes no second conversion.
+            converted = await carried_out(rest, objects, action)
+            if converted is not None:
+                return converted
             body = {"leadId": action.opportunity_id, "opportunityName": action.text, "ownerId": action.person_id}
             return (await rest.post(CONVERT, body, _CONVERSION)).opportunity_id or ""
 

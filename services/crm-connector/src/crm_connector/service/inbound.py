@@ -25,6 +25,7 @@ from crm_connector.domain.observation import (
     hides_stage,
     kind_of_read,
     needs_read,
+    of_first_sight,
     since_written,
 )
 from crm_connector.records import Attempt, Conflict, OpportunityRecord, QueuedWrite
@@ -189,6 +190,7 @@ class _Intake:
             effect = self._effect_of_read(known, record, change)
         else:
             effect = fold(known, change, attempt.sent if attempt else None)
+            effect = of_first_sight(effect, change.committed_at, self.followed.get(change.object_type))
         occasion = Occasion(change.change_id, change.committed_at, change.changed_by)
         self._take(change, effect, attempt, occasion)
 
