@@ -178,7 +178,7 @@ async def test_a_lead_is_converted_once_whoever_calls_it_qualified(desk: Desk) -
     ]
     for lead in (ours, theirs):
         await desk.at(lead, "new", "lead")
-    await desk.move(ours, "qualified", "lead", override=True, reason_code="KNOWN")
+    await desk.move(ours, "qualified", "lead", override=True, reason_code="KNOWN", text="They bought before.")
     desk.convert(theirs)
     for lead in (ours, theirs):
         await desk.at(lead, "qualified", "lead")
