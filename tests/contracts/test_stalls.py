@@ -19,6 +19,7 @@ import pytest
 from forms.answers import Value
 from forms.check import visible_questions
 from kit.ids import utc_now, uuid7
+from sqlalchemy import text
 from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
@@ -144,6 +145,11 @@ def largest_score(**changes: Any) -> SubmissionScored:
     return submission_scored(contributions=contributions, **changes)
 
 
+async def rows_of(service: ServiceUnderTest, tenant: str, table: str, count: int = 1) -> None:
+    async with service.database.unit_of_work(tenant) as uow:
+        assert (await uow.session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() == count
+
+
 @at_least_once
 async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any) -> None:
     engine, pulse = await start_service("stage_engine"), Pulse()
@@ -194,7 +200,7 @@ async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None
     answers: dict[str, Value] = dict.fromkeys((question.key for question in form.questions), True)
     async with pulse.during("AssessmentPublished"):
         await scoring.publish(assessment_published(form), tenant=tenant)
-        await asyncio.sleep(1)
+        await eventually(lambda: rows_of(scoring, tenant, "assessment"))
     draft = {"assessment_key": form.key, "assessment_version": form.version, "title": "x" * 200, "profile": profile}
     made = await admin.call("POST", "/v1/scoring-profiles", draft)
     path = f"/v1/scoring-profiles/{made['profile_id']}"
@@ -210,7 +216,7 @@ async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None
     async with pulse.during("AssessmentSubmitted"):
         for submission in submissions[:10]:
             await scoring.publish(submission, tenant=tenant)
-        await asyncio.sleep(1)
+        await eventually(lambda: rows_of(scoring, tenant, "parked", 10))
     await admin.call("POST", f"{path}/publish")
     async with pulse.during("AssessmentSubmitted"):
         for submission in submissions[10:]:

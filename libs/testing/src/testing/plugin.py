@@ -117,11 +117,14 @@ def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> st
 @asynccontextmanager
 async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir: Path) -> AsyncIterator[StartService]:
     from sandbox.provision import drop_database, provision_database
-    from sandbox.stack.topics import create_topics, load_topics
+    from sandbox.stack.topics import create_topics, delete_topics, load_topics
 
     from testing.service import running_service
 
     async with AsyncExitStack() as stack:
+        created: set[str] = set()
+        # Last of all: services that are stopped one by one may share topics.
+        stack.push_async_callback(delete_topics, infrastructure.bootstrap_servers, created)
 
         async def start(package: str, **settings: Any) -> ServiceUnderTest:
             prefix = settings.pop("topic_prefix", None) or f"t{secrets.token_hex(4)}."
@@ -135,7 +138,7 @@ async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir
             stack.callback(drop_database, infrastructure.admin_url, name)
             service = package.replace("_", "-")
             topics = [t for t in load_topics() if t.writer == service or service in t.readers]
-            await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+            created.update(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
             running = running_service(
                 package, infrastructure, issuer, made.database_url, made.migration_url, prefix, **settings
             )

@@ -62,7 +62,7 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix:
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers, **login)
     await admin.start()
     try:
-        existing = set(await admin.list_topics())
+        existing = await _known(admin, {prefix + topic.name for topic in topics})
         missing = [topic for topic in topics if prefix + topic.name not in existing]
         if not missing:
             return []
@@ -87,8 +87,26 @@ async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix:
 async def _seen(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     """Wait until the broker tells clients of the topics, which it does a little after it has made them."""
     async with asyncio.timeout(_SEEN_SECONDS):
-        while not names <= set(await admin.list_topics()):  # noqa: ASYNC110 - the broker has nothing to wait for
+        while await _known(admin, names) != names:  # noqa: ASYNC110 - the broker has nothing to wait for
             await asyncio.sleep(0.02)
+
+
+async def _known(admin: AIOKafkaAdminClient, names: set[str]) -> set[str]:
+    """Those of the topics that the broker tells clients of; it is not asked for all others."""
+    found = await admin.describe_topics(sorted(names)) if names else []
+    return {each["topic"] for each in found if each["error_code"] == 0}
+
+
+async def delete_topics(bootstrap_servers: str, names: set[str]) -> None:
+    """Delete these topics, as far as they are there: a broker carries what it has with it. KafkaError."""
+    if not names:
+        return
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics(sorted(names))
+    finally:
+        await admin.close()
 
 
 def _topic(entry: dict[str, Any]) -> Topic:
