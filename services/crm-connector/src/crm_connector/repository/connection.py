@@ -110,8 +110,12 @@ class ConnectionRepository:
         pipelines = select(p.object_type, func.min(p.published_at)).where(p.tenant_id == self._tenant_id)
         found = await self._session.execute(pipelines.group_by(p.object_type))
         published = {each: at.replace(microsecond=0) for each, at in found if at is not None}
-        first = min(first_read.values(), default=None)
-        return {each: min(at, max(first or at, published.get(each, at))) for each, at in first_read.items()}
+        if not first_read:
+            return {}
+        first = min(first_read.values())
+        # A change may come before the import of its type has begun.
+        since = {each: max(first, at) for each, at in published.items()}
+        return since | {each: min(at, since.get(each, at)) for each, at in first_read.items()}
 
     async def imported_types(self, fields_key: str) -> set[str]:
         """Types of records of which all were read, or are being read, as they are read now."""
