@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +9,8 @@ import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.domain.leads import NewLead
-from kit.ids import utc_now, uuid7
-from stagecraft.crm.v1.record_observed_pb2 import (
-    OBSERVATION_KIND_CREATED,
-    OBSERVATION_KIND_IMPORTED,
-    RecordObserved,
-)
+from kit.ids import uuid7
+from stagecraft.crm.v1.record_observed_pb2 import OBSERVATION_KIND_CREATED, RecordObserved
 from stagecraft.stage.v1.pipeline_published_pb2 import CATEGORY_OPEN, CATEGORY_WON, PipelinePublished, Stage
 from testing.service import StartService, eventually
 
@@ -26,13 +21,13 @@ pytestmark = pytest.mark.stack
 ADA = {"name": "Ada Lee", "company": "Acme Bank", "source": "Web", "kind": "compliance"}
 
 
-def leads_pipeline(key: str = "leads", at: datetime | None = None) -> PipelinePublished:
+def leads_pipeline(key: str = "leads") -> PipelinePublished:
     stages = [
         Stage(key="new", name="Open - Not Contacted", category=CATEGORY_OPEN),
         Stage(key="done", name="Closed - Converted", category=CATEGORY_WON),
     ]
     return PipelinePublished(
-        pipeline_key=key, version=1, name="Leads", stages=stages, object_type="lead", is_default=True, published_at=at
+        pipeline_key=key, version=1, name="Leads", stages=stages, object_type="lead", is_default=True
     )
 
 
@@ -72,24 +67,6 @@ async def observed(service: Any, tenant: str, record_id: str) -> RecordObserved:
 
 def facts(message: RecordObserved) -> dict[str, str]:
     return {fact.name: fact.text for fact in message.facts}
-
-
-async def test_a_lead_counts_as_new_from_the_publication_of_the_first_pipeline_on(linked: Any) -> None:
-    """Also one that came before the connector heard of the pipeline, and began to read leads. This test comes first: no
-    pipeline of leads is there yet."""
-    ids: list[str] = []
-    published = utc_now()
-    for company in ("Old Bank", "New Bank"):
-        # The org keeps whole seconds.
-        await asyncio.sleep(1.1)
-        published = utc_now()
-        taken = await hand_in(linked.service, linked.tenant, body(company=company))
-        ids.append((await settled(linked.service, linked.tenant, taken["lead_id"], "created"))["record_id"])
-    await linked.service.publish(leads_pipeline(at=published), tenant=linked.tenant)
-    old, new = [(await observed(linked.service, linked.tenant, each)).kind for each in ids]
-    # What its own change shows before any pipeline of leads is known was created under our eyes, too.
-    assert old in (OBSERVATION_KIND_IMPORTED, OBSERVATION_KIND_CREATED)
-    assert new == OBSERVATION_KIND_CREATED
 
 
 @pytest.mark.capability(57, 58)

@@ -158,12 +158,12 @@ async def strict():
         (
             {"name": "a", "revison": 1},
             "/revison",
-            "There is no field of this name. There are: at, id, kind, name, on, parts, tags.",
+            "There is no field of this name. Allowed are: at, id, kind, name, on, parts, tags.",
         ),
         (
             {"name": "a", "parts": {"a/b": [{"last": {"middle": 1}}]}},
             "/parts/a~1b/0/last/middle",
-            "There is no field of this name. There are: left, right.",
+            "There is no field of this name. Allowed are: left, right.",
         ),
     ],
 )

@@ -262,7 +262,7 @@ def _with_members(error: FieldError, annotation: Any) -> FieldError:
         return error
     parts = [part.replace("~1", "/").replace("~0", "~") for part in error.pointer.split("/")[1:]]
     names = ", ".join(sorted(_members(annotation, parts[:-1])))
-    return replace(error, detail=f"{error.detail} There are: {names}.") if names else error
+    return replace(error, detail=f"{error.detail} Allowed are: {names}.") if names else error
 
 
 def _members(annotation: Any, place: Sequence[str]) -> set[str]:

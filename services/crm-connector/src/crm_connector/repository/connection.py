@@ -107,11 +107,11 @@ class ConnectionRepository:
         imports = select(read.c.value, func.min(i.created_at)).select_from(import_run).join(read, true())
         begun = await self._session.execute(imports.where(i.tenant_id == self._tenant_id).group_by(read.c.value))
         first_read = {object_type: at for object_type, at in begun}
+        if not first_read:
+            return {}
         pipelines = select(p.object_type, func.min(p.published_at)).where(p.tenant_id == self._tenant_id)
         found = await self._session.execute(pipelines.group_by(p.object_type))
         published = {each: at.replace(microsecond=0) for each, at in found if at is not None}
-        if not first_read:
-            return {}
         first = min(first_read.values())
         # A change may come before the import of its type has begun.
         since = {each: max(first, at) for each, at in published.items()}

@@ -13,7 +13,11 @@ from stage_engine.domain.pipeline import Pipeline
 
 def steps_of(pipeline: Pipeline, source: str, target: str) -> tuple[tuple[str, str], ...]:
     """The single steps of a move, which is held to what each of them asks."""
-    skipped = pipeline.skipped(source, target) if pipeline.is_open(target) else ()
+    return _through(pipeline, source, target) if pipeline.is_open(target) else ((source, target),)
+
+
+def _through(pipeline: Pipeline, source: str, target: str) -> tuple[tuple[str, str], ...]:
+    skipped = pipeline.skipped(source, target)
     return tuple(zip((source, *skipped), (*skipped, target), strict=True))
 
 
@@ -31,18 +35,23 @@ def approvals_of(pipeline: Pipeline, source: str, target: str, last_open: str = 
     like who goes on. `last_open` is the open stage that a closed subject was closed in."""
     if not pipeline.asks_approval or not source or source == target:
         return ()
-    steps = [(source, target)]
     begins = judged_from(pipeline, source, last_open)
-    if begins != target:
-        skipped = pipeline.skipped(begins, target)
-        steps += zip((begins, *skipped), (*skipped, target), strict=True)
-    found = (_approval_of(pipeline, a, b) for a, b in steps)
+    through = _through(pipeline, begins, target) if begins != target else ()
+    found = (_approval_of(pipeline, a, b) for a, b in ((source, target), *through))
     return tuple(dict.fromkeys(each for each in found if each is not None))
 
 
 def approvals_for(opportunity: Opportunity, pipeline: Pipeline, target: str) -> tuple[Approval, ...]:
     """What the opportunity's move to there has to be approved by."""
     return approvals_of(pipeline, opportunity.stage_key, target, opportunity.last_open)
+
+
+def approvals_of_request(opportunity: Opportunity, pipeline: Pipeline) -> tuple[Approval, ...]:
+    """What the move that waits has to be approved by; nothing where none waits."""
+    request = opportunity.approval_request
+    if request is None:
+        return ()
+    return approvals_of(pipeline, request.from_stage, request.to_stage, opportunity.last_open)
 
 
 def _approval_of(pipeline: Pipeline, source: str, target: str) -> Approval | None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.approving import approvals_of, ended, is_approved, may_vote
+from stage_engine.domain.approving import approvals_of_request, ended, is_approved, may_vote
 from stage_engine.domain.by_rules import carried_out, judged_again
 from stage_engine.domain.decision import Code, EndedRequest, Outcome, Reason, Ruling
 from stage_engine.domain.evaluate import EngineFault, Ruleset
@@ -25,7 +25,7 @@ def on_approval(opportunity: Opportunity, given: ApprovalAnswer, rules: Ruleset,
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.SUPERSEDED, "", None, text),))
     if given.answer is Answer.WITHDRAW:
         return _withdrawn(opportunity, request, given)
-    approvals = approvals_of(rules.pipeline, request.from_stage, request.to_stage, opportunity.last_open)
+    approvals = approvals_of_request(opportunity, rules.pipeline)
     vote = Vote(given.actor, now, given.roles, given.teams, given.manages_owner, given.reason)
     if approvals and not any(may_vote(vote, each, request.asked_by) for each in approvals):
         return Ruling(Outcome.REJECTED, opportunity, (_no_approver(given, request),))

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, wish
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, steps_of, wish
 from stage_engine.domain.by_rules import by_rules, engine_fault, rests_on_own
 from stage_engine.domain.decision import Cause, Code, Outcome, Reason, Ruling
 from stage_engine.domain.earning import earned_stage
@@ -11,7 +11,7 @@ from stage_engine.domain.evaluate import EngineFault, Ruleset
 from stage_engine.domain.inputs import IN_THE_CRM, Command
 from stage_engine.domain.move import Move, is_against_evidence, moved
 from stage_engine.domain.opportunity import Opportunity, Override
-from stage_engine.domain.progress import forbidden_skip, hops_of, lacking
+from stage_engine.domain.progress import forbidden_skip, lacking
 from stage_engine.domain.stages import Category
 from stage_engine.domain.taking import taken
 from stage_engine.domain.tugs import why_quarantined
@@ -158,7 +158,7 @@ def _objections_to_progress(
     missing = lacking(opportunity, rules, target, now)
     if missing:
         return missing
-    hops = hops_of(rules, source, target)
+    hops = steps_of(rules.pipeline, source, target)
     if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return (Reason(Code.OWN_PROPOSAL, "command.actor", None, text),)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
-from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, wish
+from stage_engine.domain.approving import approvals_for, asked_for, is_exempt, steps_of, wish
 from stage_engine.domain.by_rules import carried_out, judged_again, rests_on_own
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.decision import Code, EndedProposal, Outcome, Reason, Ruling
@@ -13,7 +13,6 @@ from stage_engine.domain.on_facts import objection_to_rules
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import Proposal, ProposalState
 from stage_engine.domain.pipeline import Pipeline
-from stage_engine.domain.progress import hops_of
 from stage_engine.domain.requests import ProposalAnswer
 
 ACCEPTED = "PROPOSAL_ACCEPTED"
@@ -75,7 +74,7 @@ def _accepted(
         end = EndedProposal(proposal, ProposalState.NO_LONGER_VALID, given.actor, missing=ruling.reasons)
         return replace(ruling, opportunity=free, ended_proposals=(end,))
     rule = next(each for each in pipeline.rules if each.rule_id == proposal.rule_id)
-    hops = hops_of(rules, opportunity.stage_key, rule.to_stage)
+    hops = steps_of(rules.pipeline, opportunity.stage_key, rule.to_stage)
     if not pipeline.confirm_own and any(rests_on_own(opportunity, rules, a, b, given.actor, now) for a, b in hops):
         text = "it rests on answers of your own; another person has to confirm it"
         return Ruling(Outcome.REJECTED, opportunity, (Reason(Code.OWN_PROPOSAL, "answer.actor", None, text),))

@@ -23,12 +23,11 @@ def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, 
         return Ruling(Outcome.REJECTED, opportunity, (objection,))
     ours, theirs = opportunity.stage_key, opportunity.base_stage
     freed = opportunity.changed(contested=False, quarantined=False, tugs=())
-    if theirs == ours or theirs not in rules.pipeline:
-        return Ruling(Outcome.ACCEPTED, freed)
     pipeline = rules.pipeline
-    approvals = () if given.keep is Keep.ENGINE else approvals_for(freed, pipeline, theirs)
-    if is_exempt(pipeline, given.actor, (given.role,)):
-        approvals = ()
+    if theirs == ours or theirs not in pipeline:
+        return Ruling(Outcome.ACCEPTED, freed)
+    asks = given.keep is Keep.CRM and not is_exempt(pipeline, given.actor, (given.role,))
+    approvals = approvals_for(freed, pipeline, theirs) if asks else ()
     if given.keep is Keep.ENGINE or approvals:
         write = (opportunity.revision, ours)
         in_flight = (*(w for w in freed.in_flight if w != write), write)[-IN_FLIGHT_LIMIT:]
@@ -38,10 +37,10 @@ def on_release(opportunity: Opportunity, given: ReleaseRequest, rules: Ruleset, 
         wanted = replace(wish(freed, theirs, given.actor, now), command=_as_command(opportunity, given))
         return replace(asked_for(written, wanted, approvals, pipeline), write=True)
     override = None
-    if is_against_evidence(freed, rules.pipeline, theirs):
+    if is_against_evidence(freed, pipeline, theirs):
         override = Override(theirs, now, given.actor, "", REASON, given.reason, None)
     move = Move(theirs, Cause.PERSON, now, actor=given.actor, reason_code=REASON, override=override)
-    after, transition = moved(freed, rules.pipeline, move)
+    after, transition = moved(freed, pipeline, move)
     # The CRM holds it already.
     after = after.changed(base_stage=theirs, base_revision=after.revision, in_flight=(), sync_error=None)
     return Ruling(Outcome.ACCEPTED, after, transition=transition)

@@ -23,7 +23,7 @@ def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime
     gives_up = pipeline.stage(target).category in (Category.LOST, Category.ABANDONED)
     if gives_up or pipeline.rank(target) < pipeline.rank(source):
         return gate(opportunity, rules, source, target, now)
-    hops = hops_of(rules, source, target)
+    hops = steps_of(rules.pipeline, source, target)
     criteria = unmet_criteria(opportunity, rules, target, now)
     if criteria:
         return criteria
@@ -35,13 +35,8 @@ def lacking(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime
 
 def unmet_criteria(opportunity: Opportunity, rules: Ruleset, target: str, now: datetime) -> tuple[Reason, ...]:
     """The required criteria that hold a move on back, in any of its steps."""
-    hops = hops_of(rules, opportunity.stage_key, target)
+    hops = steps_of(rules.pipeline, opportunity.stage_key, target)
     return tuple(dict.fromkeys(reason for a, b in hops for reason in gate(opportunity, rules, a, b, now)))
-
-
-def hops_of(rules: Ruleset, source: str, target: str) -> tuple[tuple[str, str], ...]:
-    """The single steps of a move, which is held to what each of them asks."""
-    return steps_of(rules.pipeline, source, target)
 
 
 def forbidden_skip(opportunity: Opportunity, rules: Ruleset, target: str) -> tuple[Reason, ...]:

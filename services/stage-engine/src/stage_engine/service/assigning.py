@@ -50,19 +50,22 @@ class Assigning:
 
     async def announced(self, arrivals: Sequence[Arrival]) -> list[Arrival]:
         """The arrivals, where those that were created say whether rules in force choose their owner next."""
-        types = {a.given.object_type for a in arrivals if isinstance(a.given, Observation) and _is_new(a)}
-        ruled = {each for each in sorted(types) if await self._repository.newest(each) is not None}
-        return [
-            replace(a, given=replace(a.given, owner_to_come=True))
-            if isinstance(a.given, Observation) and _is_new(a) and a.given.object_type in ruled
-            else a
-            for a in arrivals
-        ]
+        ruled: dict[str, bool] = {}
+        found: list[Arrival] = []
+        for arrival in arrivals:
+            seen = _created(arrival)
+            if seen is None:
+                found.append(arrival)
+                continue
+            if seen.object_type not in ruled:
+                ruled[seen.object_type] = await self._repository.newest(seen.object_type) is not None
+            found.append(replace(arrival, given=replace(seen, owner_to_come=ruled[seen.object_type])))
+        return found
 
     async def new(self, arrivals: Sequence[Arrival]) -> None:
         """Give those away that were created. What was imported has its owner."""
         now, wishes = utc_now(), dict[str, dict[str, _Wish]]()
-        created = {a.given.opportunity_id for a in arrivals if _is_new(a)}
+        created = {a.given.opportunity_id for a in arrivals if _created(a)}
         subjects = await self._deciding.load([])
         for arrival in arrivals:
             given = arrival.given
@@ -138,5 +141,7 @@ def named_by(rules: AssignmentRules, facts: Mapping[str, object]) -> set[str]:
     return {each for each in named if isinstance(each, str)}
 
 
-def _is_new(arrival: Arrival) -> bool:
-    return isinstance(arrival.given, Observation) and arrival.given.occasion is Occasion.CREATED
+def _created(arrival: Arrival) -> Observation | None:
+    """What shows the creation of a record; None of anything else."""
+    given = arrival.given
+    return given if isinstance(given, Observation) and given.occasion is Occasion.CREATED else None

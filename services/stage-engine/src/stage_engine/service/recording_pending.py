@@ -8,7 +8,7 @@ from uuid import UUID
 from kit.ids import derived
 
 from stage_engine import messages
-from stage_engine.domain.approving import approvals_of, approver_names
+from stage_engine.domain.approving import approvals_of_request, approver_names
 from stage_engine.domain.decision import Decision, EndedProposal, EndedRequest
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pending import ApprovalRequest, ApprovalState, Proposal, ProposalState
@@ -89,8 +89,7 @@ def approver_records(record: ApprovalRecord, decision: Decision, pipeline: Pipel
     request = decision.opportunity.approval_request
     if request is None or request.number != record.number:
         return []
-    last_open = decision.opportunity.last_open
-    approvals = approvals_of(pipeline, request.from_stage, request.to_stage, last_open)
+    approvals = approvals_of_request(decision.opportunity, pipeline)
     return [ApproverRecord(record.approval_id, name) for name in sorted(approver_names(request, approvals))]
 
 
