@@ -1,13 +1,13 @@
 """No request and no event, however large, keeps the event loop from everything else.
 
-Every operation that takes a body, and every handler, gets the largest input that it admits. What counts is the
-processor time of the loop's thread between two turns of a pulse: other programs of the machine do not count.
+Every operation that takes a body, and every handler, gets the largest input that it admits. What counts is the time of
+the processor that the loop has between two turns of a pulse, beside what a fixed piece of work takes in that moment.
 """
 
 import asyncio
 import gc
 import json
-import math
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,6 +24,7 @@ from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
+from testing.pace import slowness
 from testing.service import ServiceUnderTest
 
 from tests.builders import (
@@ -44,46 +45,32 @@ from tests.scoring.largest import largest_form, largest_profile
 pytestmark = pytest.mark.stack
 
 SECONDS = 0.1
+ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")
+TRIES = 4
+Stalls = dict[str, float]
 
 
-def at_least_once(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """The test passes at one of three tries: a machine that does much else makes work dearer now and then, while what
-    stalls the loop by itself does so each time."""
+def in_no_try(test: Callable[..., Awaitable[Stalls]]) -> Callable[..., Awaitable[None]]:
+    """The test gives what stalled the loop, and is tried again while something did: what stalls the loop by itself does
+    so each time, and what another program did to the machine does not."""
 
     @wraps(test)
     async def tried(start_service: Any, tenant: str, eventually: Any) -> None:
-        for attempt in range(3):
-            try:
-                return await test(start_service, f"{tenant}-{attempt}", eventually)
-            except AssertionError:
-                if attempt == 2:
-                    raise
+        always = await test(start_service, f"{tenant}-0", eventually)
+        for attempt in range(1, TRIES):
+            if always:
+                again = await test(start_service, f"{tenant}-{attempt}", eventually)
+                always = {what: min(always[what], again[what]) for what in always.keys() & again.keys()}
+        assert always == {}
 
     return tried
 
 
-def _fixed_work() -> float:
-    """Seconds of this thread that a fixed piece of work takes now."""
-    began = time.thread_time()
-    sum(range(200_000))
-    return time.thread_time() - began
-
-
 class Pulse:
-    """Notes what kept the loop for too long. A machine that does much else makes all work dearer: what fixed work takes
-    meanwhile, beside the least it ever took here, says by how much."""
-
-    _least = math.inf
+    """Notes what kept the loop for too long, in seconds of a machine that does nothing else."""
 
     def __init__(self) -> None:
-        self.stalls: dict[str, float] = {}
-        for _ in range(5):
-            self._dearness()
-
-    def _dearness(self) -> float:
-        taken = _fixed_work()
-        Pulse._least = min(Pulse._least, taken)
-        return taken / Pulse._least
+        self.stalls: Stalls = {}
 
     @asynccontextmanager
     async def during(self, what: str) -> AsyncIterator[None]:
@@ -97,7 +84,7 @@ class Pulse:
                 now = time.thread_time()
                 worst, last = max(worst, now - last), now
 
-        dearness = self._dearness()
+        slow = slowness()
         # A collection of all that other tests left is none of the operation's.
         gc.collect()
         gc.freeze()
@@ -110,9 +97,9 @@ class Pulse:
             stop = True
             await beating
             gc.unfreeze()
-            worst /= max(dearness, self._dearness())
+            worst /= max(slow, slowness())
             if worst > SECONDS:
-                self.stalls[what] = worst
+                self.stalls[what] = max(worst, self.stalls.get(what, 0))
 
 
 class Person:
@@ -125,7 +112,7 @@ class Person:
     async def call(self, method: str, path: str, body: Any = None, match: int | None = None) -> Any:
         content = b"" if body is None else json.dumps(body).encode()
         headers = self._headers if match is None else self._headers | {"if-match": f'"{match}"'}
-        async with self._pulse.during(f"{method} {path.split('?', maxsplit=1)[0]}"):
+        async with self._pulse.during(f"{method} {ID.sub('{id}', path.split('?', maxsplit=1)[0])}"):
             response = await self._service.client.request(method, path, content=content or None, headers=headers)
         assert response.status_code < 300, (method, path, response.text[:2000])
         return json.loads(response.content)
@@ -150,8 +137,8 @@ async def rows_of(service: ServiceUnderTest, tenant: str, table: str, count: int
         assert (await uow.session.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one() == count
 
 
-@at_least_once
-async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any) -> None:
+@in_no_try
+async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any) -> Stalls:
     engine, pulse = await start_service("stage_engine"), Pulse()
     admin = Person(engine, tenant, pulse)
     document = largest_pipeline("lists")
@@ -189,11 +176,11 @@ async def test_the_stage_engine(start_service: Any, tenant: str, eventually: Any
     moved = {"to_stage": "s1", "override": True, "reason_code": "x" * 64, "text": "x" * 2000}
     revision = (await admin.call("GET", path))["revision"]
     await admin.call("POST", f"{path}/transitions", moved, match=revision)
-    assert pulse.stalls == {}
+    return pulse.stalls
 
 
-@at_least_once
-async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None:
+@in_no_try
+async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> Stalls:
     scoring, pulse = await start_service("scoring"), Pulse()
     admin = Person(scoring, tenant, pulse)
     form, profile = largest_form(), largest_profile()
@@ -225,11 +212,11 @@ async def test_scoring(start_service: Any, tenant: str, eventually: Any) -> None
     await admin.call("GET", f"/v1/scores?opportunity_id={submissions[0].opportunity_id}&limit=200")
     await admin.call("GET", f"/v1/submissions/{submissions[0].submission_id}/score")
     await admin.call("GET", "/v1/scoring-profiles?limit=200")
-    assert pulse.stalls == {}
+    return pulse.stalls
 
 
-@at_least_once
-async def test_the_recommender(start_service: Any, tenant: str, eventually: Any) -> None:
+@in_no_try
+async def test_the_recommender(start_service: Any, tenant: str, eventually: Any) -> Stalls:
     recommender, pulse = await start_service("recommender"), Pulse()
     admin = Person(recommender, tenant, pulse)
     async with pulse.during("events"):
@@ -245,4 +232,4 @@ async def test_the_recommender(start_service: Any, tenant: str, eventually: Any)
         await recommender.events(StageRecommended, tenant=tenant, count=10)
     for asked in ("/v1/model", "/v1/recommendations?limit=200", "/v1/model/cells?stage=prospecting"):
         await admin.call("GET", asked)
-    assert pulse.stalls == {}
+    return pulse.stalls

@@ -13,6 +13,7 @@ from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Migration, Occasion, RequestedMove
 from stage_engine.domain.modes import Modes
 from stage_engine.domain.opportunity import Opportunity
+from stage_engine.domain.parsed import Tables
 from stage_engine.domain.pending import ApprovalState
 from stage_engine.domain.requests import Answer, HoldRequest, Keep, ReleaseRequest
 from stage_engine.domain.rules import RuleMode
@@ -197,7 +198,7 @@ class TestAsking:
     def test_what_the_engine_cannot_judge_waits_all_the_same(self, world: Any, policy: str) -> None:
         rules = gated(world, crm_edit_policy=policy)
         first = world.opportunity(rules=rules)
-        broken = Ruleset(rules.pipeline, lambda *_: ["nonsense"])
+        broken = Ruleset(Tables.of(rules.pipeline), lambda *_: ["nonsense"])
         edited = world.decide(first, world.observation("discovery"), broken)
         assert codes(edited) == [Code.APPROVAL_PENDING, Code.ENGINE_DISAGREEMENT]
         assert after(edited).stage_key == "prospecting"

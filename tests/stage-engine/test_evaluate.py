@@ -11,6 +11,7 @@ from stage_engine.domain.cells import predicate, to_text
 from stage_engine.domain.evaluate import EngineDisagreement, Ruleset, findings_of
 from stage_engine.domain.grammar import Cell, Range
 from stage_engine.domain.literals import Known, known
+from stage_engine.domain.parsed import Tables
 from stage_engine.domain.pipeline import Pipeline
 from stage_engine.domain.rules import Rule, RuleMode
 from stage_engine.domain.stages import Condition
@@ -59,7 +60,7 @@ class TestEngine:
 
     def test_digits_that_a_float_would_lose_still_count(self) -> None:
         rule = Rule("r", "a", "won", (Condition("demo.score", "= 100"),), RuleMode.AUTO)
-        engine = ZenMatcher(pipeline_of([rule]))
+        engine = ZenMatcher(Tables.of(pipeline_of([rule])))
         assert engine("a", {"demo.score": D("99.99999999999")}) == []
         assert engine("a", {"demo.score": D("100.000")}) == ["r"]
 
@@ -98,13 +99,13 @@ class TestEngine:
 
     def test_a_disagreement_is_never_decided_by_one_side(self) -> None:
         rule = Rule("r", "a", "b", (Condition("demo.score", "> 60"),), RuleMode.AUTO)
-        rules = Ruleset(pipeline_of([rule]), lambda stage, facts: [])
+        rules = Ruleset(Tables.of(pipeline_of([rule])), lambda stage, facts: [])
         with pytest.raises(EngineDisagreement):
             rules.hits("a", {"demo.score": D(70)})
 
     def test_a_disagreement_becomes_a_rejected_decision_that_keeps_the_evidence(self, world: Any) -> None:
         opportunity = world.opportunity()
-        broken = Ruleset(world.pipeline(), lambda stage, facts: [])
+        broken = Ruleset(Tables.of(world.pipeline()), lambda stage, facts: [])
         decision = world.decide(opportunity, world.submission("prospecting", "70", opportunity), broken)
         assert [r.code for r in decision.reasons] == ["ENGINE_DISAGREEMENT"]
         assert decision.opportunity.stage_key == "prospecting"
@@ -112,8 +113,10 @@ class TestEngine:
 
     def test_a_fault_while_the_guards_of_a_skip_are_asked_is_no_guess_either(self, world: Any) -> None:
         pipeline = world.pipeline(rule_0={"to_stage": "demo"}, skip_policy="if_guards_hold")
-        engine = ZenMatcher(pipeline)
-        rules = Ruleset(pipeline, lambda stage, facts: engine(stage, facts) if stage == "prospecting" else ["?"])
+        engine = ZenMatcher(Tables.of(pipeline))
+        rules = Ruleset(
+            Tables.of(pipeline), lambda stage, facts: engine(stage, facts) if stage == "prospecting" else ["?"]
+        )
         opportunity = world.opportunity(rules=rules)
         decision = world.decide(opportunity, world.submission("prospecting", "70", opportunity), rules)
         assert [r.code for r in decision.reasons] == ["ENGINE_DISAGREEMENT"]

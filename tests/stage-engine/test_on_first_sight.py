@@ -11,6 +11,7 @@ from stage_engine.domain.decision import Cause, Code, Decision, Outcome, Transit
 from stage_engine.domain.evaluate import Ruleset
 from stage_engine.domain.inputs import Occasion
 from stage_engine.domain.modes import Modes
+from stage_engine.domain.parsed import Tables
 from stage_engine.domain.pending import ApprovalState
 from stage_engine.domain.sync import ParkedWrite, write_confirmed, write_parked
 from stage_engine.engine import compiled
@@ -139,7 +140,7 @@ class TestByThePolicyForEdits:
         stages = document(world)["stages"]
         stages[2]["approval"] = TWO_MANAGERS
         rules = rules_of(world, stages=stages, start_by_criteria=True)
-        decision = created(world, "demo", Ruleset(rules.pipeline, lambda *_: ["nonsense"]))
+        decision = created(world, "demo", Ruleset(Tables.of(rules.pipeline), lambda *_: ["nonsense"]))
         assert (decision.to_stage, decision.proposed_stage) == ("prospecting", "demo")
 
     @pytest.mark.parametrize("occasion", [Occasion.UPDATED, Occasion.UNDELETED, Occasion.IMPORTED])
@@ -153,7 +154,7 @@ class TestByThePolicyForEdits:
 
     def test_nothing_is_undone_on_a_guess(self, world: Any) -> None:
         rules = rules_of(world, crm_edit_policy="validate_then_adopt")
-        decision = created(world, "discovery", Ruleset(rules.pipeline, lambda *_: ["nonsense"]))
+        decision = created(world, "discovery", Ruleset(Tables.of(rules.pipeline), lambda *_: ["nonsense"]))
         assert (decision.to_stage, codes(decision)[0]) == ("discovery", Code.ENGINE_DISAGREEMENT)
 
     @settings(max_examples=60)

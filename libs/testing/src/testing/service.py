@@ -1,7 +1,9 @@
 """A service under test: the real application, its own database and topics, in the test's process."""
 
 import asyncio
+import heapq
 import importlib
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -98,9 +100,13 @@ class ServiceUnderTest:
         where: Callable[[M], bool] = lambda _message: True,
     ) -> list[Received[M]]:
         """The tenant's events of a topic from its beginning that `where` takes, once there are at least `count` of
-        these, and whatever else comes within `settle_seconds`. AssertionError when they do not come."""
+        these, and whatever else comes within `settle_seconds`. AssertionError when they do not come.
+
+        Partitions come in any order; what they hold is merged here by the time at which each event was made, so that
+        the last event is the newest. Within a partition, the order stays as it was written.
+        """
         name = self.settings.topic_prefix + (topic or event_type(message).topic)
-        found: list[Received[M]] = []
+        found: dict[int, list[Received[M]]] = defaultdict(list)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + WAIT_SECONDS
         async with self._reading(name) as consumer:
@@ -110,10 +116,11 @@ class ServiceUnderTest:
                     record = Record(raw.topic, (raw.key or b"").decode(), raw.value or b"", headers_of(raw.headers))
                     event = decode(record, raw.partition, raw.offset)
                     if event.tenant_id == tenant and where(cast("M", event.message)):
-                        found.append(cast("Received[M]", event))
-                if len(found) >= count and not fetched:
-                    return found
-                assert loop.time() < deadline, f"{len(found)} of {count} events on {name}"
+                        found[raw.partition].append(cast("Received[M]", event))
+                there = sum(map(len, found.values()))
+                if there >= count and not fetched:
+                    return list(heapq.merge(*found.values(), key=lambda event: event.time))
+                assert loop.time() < deadline, f"{there} of {count} events on {name}"
 
     @asynccontextmanager
     async def _reading(self, topic: str) -> AsyncIterator[AIOKafkaConsumer]:

@@ -14,7 +14,7 @@ from stage_engine.domain.facts import Facts
 from stage_engine.domain.grammar import Among, Blank, Both, Cell, Is, OneOf, Presence, Range, Scale, parse
 from stage_engine.domain.literals import Known, Moment
 from stage_engine.domain.modes import AS_PUBLISHED, Modes
-from stage_engine.domain.parsed import ParsedRule, demands_by_stage, rules_by_stage
+from stage_engine.domain.parsed import ParsedRule, Tables
 from stage_engine.domain.pipeline import Pipeline
 
 # The last row of every table. It always holds: its absence from a result means that the table did not run.
@@ -176,9 +176,9 @@ class ZenMatcher:
     """Matches the rules of one pipeline version: each open stage is a table of zen-engine, made when it is needed. So
     are the criteria and milestones of a stage."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._name = f"{pipeline.key}/{{}}@{pipeline.version}"
-        self._rules = rules_by_stage(pipeline) | demands_by_stage(pipeline)
+    def __init__(self, read: Tables) -> None:
+        self._name = f"{read.pipeline.key}/{{}}@{read.pipeline.version}"
+        self._rules = read.every()
         self._tables: dict[str, _Table] = {}
 
     def __call__(self, stage_key: str, facts: Facts) -> list[str]:
@@ -210,6 +210,5 @@ class ZenMatcher:
 
 def compiled(pipeline: Pipeline, modes: Modes = AS_PUBLISHED) -> Ruleset:
     """A pipeline version ready to decide with, its rules as they are in force."""
-    as_switched = modes.applied(pipeline)
-    matcher, opened = ZenMatcher(as_switched), modes.breaker_open
-    return Ruleset(as_switched, matcher, modes.revision, automation=modes.automation, breaker_open=opened)
+    read, opened = Tables.of(modes.applied(pipeline)), modes.breaker_open
+    return Ruleset(read, ZenMatcher(read), modes.revision, automation=modes.automation, breaker_open=opened)

@@ -16,8 +16,7 @@ from kit.numbers import plain
 from stage_engine.domain.calendar import Calendar
 from stage_engine.domain.facts import Facts, assessment_of, score_fact
 from stage_engine.domain.literals import Known
-from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tests, demands_by_stage, is_timed, rules_by_stage
-from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.parsed import ParsedCondition, ParsedRule, Tables, Tests, is_timed
 from stage_engine.domain.value import value
 
 
@@ -131,23 +130,23 @@ class Ruleset:
 
     def __init__(
         self,
-        pipeline: Pipeline,
+        read: Tables,
         matcher: Matcher,
         modes_revision: int = 0,
         *,
         automation: bool = True,
         breaker_open: bool = False,
     ) -> None:
-        self.pipeline = pipeline
+        self.pipeline = pipeline = read.pipeline
         self.modes_revision = modes_revision
         # Whether rules may move anything by themselves.
         self.automation = automation
         # Whether those that would propose instead.
         self.breaker_open = breaker_open
-        self.tables = rules_by_stage(pipeline)
+        self.tables = read.rules
         # Criteria and milestones, by the names of their tables.
-        self.demands = demands_by_stage(pipeline)
-        every = self.tables | self.demands
+        self.demands = read.demands
+        every = read.every()
         self._possible = {key: tuple(p for p in table if p.possible) for key, table in every.items()}
         # What it takes to keep, in rules and their conditions, once for each stage.
         self.size = sum(1 + len(p.conditions) for table in every.values() for p in table)
@@ -158,7 +157,7 @@ class Ruleset:
         self.alone = self._alone()
         # Whether what holds depends on when it is asked.
         ages = pipeline.evidence_max_age is not None or bool(pipeline.assessment_max_age)
-        self.timed = ages or any(is_timed(c) for table in every.values() for p in table for c in p.conditions)
+        self.timed = ages or any(map(is_timed, read.conditions()))
         self._matcher = matcher
         self._asked: dict[tuple[str, frozenset[str]], Asked] = {}
         self._evidence: dict[str, frozenset[str]] = {}

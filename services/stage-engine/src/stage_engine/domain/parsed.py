@@ -1,9 +1,10 @@
 """The rules of a pipeline as they are read: conditions with their meaning, tables of each stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum, StrEnum
+from itertools import chain
 
 from stage_engine.domain.cells import measure, predicate
 from stage_engine.domain.facts import AGES, assessment_of
@@ -124,6 +125,29 @@ def demands_by_stage(pipeline: Pipeline) -> dict[str, tuple[ParsedRule, ...]]:
             if found:
                 tables[table_name(stage.key, side)] = tuple(sorted(found, key=ParsedRule.order))
     return tables
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tables:
+    """A pipeline as it is read: the rules of each open stage, and criteria and milestones by the names of their
+    tables."""
+
+    pipeline: Pipeline
+    rules: dict[str, tuple[ParsedRule, ...]]
+    demands: dict[str, tuple[ParsedRule, ...]]
+
+    @classmethod
+    def of(cls, pipeline: Pipeline) -> "Tables":
+        """Reads the pipeline, once for all who work with it: the largest takes a while."""
+        return cls(pipeline, rules_by_stage(pipeline), demands_by_stage(pipeline))
+
+    def every(self) -> dict[str, tuple[ParsedRule, ...]]:
+        return self.rules | self.demands
+
+    def conditions(self) -> Iterable[ParsedCondition]:
+        """Each condition once, though a rule may be in the tables of many stages."""
+        lists = {id(each.conditions): each.conditions for table in self.every().values() for each in table}
+        return chain.from_iterable(lists.values())
 
 
 def is_timed(condition: ParsedCondition) -> bool:
