@@ -226,11 +226,12 @@ class World:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    async def settled(self, opportunity_id: str = "006A", **expected: Any) -> dict[str, Any]:
-        """The next-assessment answer once it holds what is expected of its top-level fields."""
+    async def settled(self, opportunity_id: str = "006A", *, role: str = "admin", **expected: Any) -> dict[str, Any]:
+        """The next-assessment answer once it holds what is expected of its top-level fields. A rep has one only once
+        the owner is known too."""
 
         async def check() -> dict[str, Any]:
-            answer = await self.next(opportunity_id, role="admin")
+            answer = await self.next(opportunity_id, role=role)
             assert {name: answer[name] for name in expected} == expected
             return answer
 

@@ -239,7 +239,11 @@ async def has_points(world: Any) -> None:
 class TestOrderDoesNotMatter:
     """Any permutation, duplication and splitting of the same submissions ends in the same rows and events."""
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(
+        max_examples=12,
+        deadline=None,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
     @given(plan=st.data())
     async def test_same_rows_and_one_event_each(self, plan: st.DataObject, world: Any) -> None:
         count = plan.draw(st.integers(1, 6), "submissions")

@@ -69,7 +69,13 @@ class TestNextAssessment:
             question_keys=["compliance", "hours"],
         )
         await world.decided(first, near_misses=[near])
-        retake = await world.settled(reason="retake")
+
+        async def scored_and_decided() -> dict[str, Any]:
+            answer = await world.settled(reason="retake")
+            assert answer["standings"][0]["score"]
+            return answer
+
+        retake = await world.eventually(scored_and_decided)
         assert retake["due"]["attempt_no"] == 2
         [standing] = retake["standings"]
         assert (standing["standing"], standing["words"], standing["score"]) == ("failed", "4 points short", "56")
@@ -174,10 +180,10 @@ class TestWorklist:
         await world.observe("006F", owner_id="bob")
         await world.place("006F")
         await world.settled("006E", reason="opportunity_closed")
-        await world.settled("006F", reason="not_started")
+        await world.eventually(lambda: world.next("006F", subject="bob"))
         for name in ("006B", "006C"):
-            await world.settled(name, reason="not_started")
-        await world.settled("006D", reason="not_published")
+            await world.settled(name, role="rep", reason="not_started")
+        await world.settled("006D", role="rep", reason="not_published")
 
         seen, cursor = [], None
         for _ in range(2):
@@ -239,9 +245,12 @@ class TestWorklist:
         proposed = ProposedMove(proposal_id="p1", rule_id="on", to_stage="demo", expires_at=MOMENT)
         await told(3, waiting=waiting, proposed=[proposed])
         await world.eventually(lambda: shows("demo", ["on"]))
+        submission_id = await answered(world)
         await told(5)
         await told(4, waiting=waiting)
-        await world.eventually(lambda: shows(None, []))
+        await world.decided(submission_id, decision_no=6)
+        await world.settled(reason="retake")
+        await shows(None, [])
 
     async def test_is_empty_for_a_new_rep(self, world: Any) -> None:
         answer = await world.call("GET", "/worklist", subject="newcomer")
@@ -259,10 +268,10 @@ class TestForeignAnswers:
         for opportunity in ("006A", "006B"):
             await world.observe(opportunity)
             await world.place(opportunity)
-        await world.settled("006A", reason="not_started")
+        await world.settled("006A", role="rep", reason="not_started")
         timeline = (await world.call("GET", "/opportunities/006A/timeline")).json()["items"]
         assert [item["kind"] for item in timeline] == ["stage_change"]
-        await world.settled("006B", reason="not_started")
+        await world.settled("006B", role="rep", reason="not_started")
         timeline = (await world.call("GET", "/opportunities/006B/timeline")).json()["items"]
         assert [item["id"] for item in timeline if item["kind"] == "submission"] == [own]
 

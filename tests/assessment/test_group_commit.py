@@ -73,7 +73,7 @@ async def test_what_comes_meanwhile_shares_the_next_ones(world: Any) -> None:
 async def test_a_group_is_followed_by_a_rest_in_which_the_next_one_gathers(
     world: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assessment.service.group_commit.REQUESTS", Pace(0, 1, 1))
+    monkeypatch.setattr("assessment.service.group_commit.REQUESTS", Pace(0, 5, 5))
     taking = Taking()
     commit = GroupCommit(taking)
     await asyncio.gather(*(commit.take(world.service.database, world.tenant, captured()) for _ in range(3)))

@@ -93,7 +93,7 @@ async def test_an_unmet_criterion_names_the_question_that_answers_it_and_the_pla
     await world.observe()
     await world.place()
     submission_id = str(uuid7())
-    await world.settled(reason="not_started")
+    await world.settled(role="rep", reason="not_started")
     await world.submit(submission_id)
     await world.scored(submission_id, "70")
     reason = Reason(code="MISSING", fact="prospecting.answers.hours", message="Hours are known: x", criterion="hours")

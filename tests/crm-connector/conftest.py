@@ -1,6 +1,6 @@
 """A simulated org, the connector linked to it, and decisions to send."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 from crm_connector.salesforce.auth import ClientCredentials, Sessions
 from crm_connector.salesforce.rest import Rest
+from prometheus_client import REGISTRY
 from sandbox.salesforce.testing import RunningOrg, running_org
 from stagecraft.assessment.v1.assessment_published_pb2 import AssessmentPublished, Choice, Question
 from stagecraft.common.v1.answer_pb2 import Answer, ChoiceList
@@ -146,8 +147,7 @@ class Linked:
     async def created(self, **fields: Any) -> str:
         """An opportunity that a person made in the org, once the connector knows it."""
         body = {"Name": f"Deal {next(self._names)}", "StageName": "Prospecting", "CloseDate": "2027-03-31"}
-        headers = {"Authorization": f"Bearer {self.org.token()}"}
-        async with httpx.AsyncClient(base_url=self.org.url, headers=headers) as client:
+        async with self.org.session() as client:
             reply = await client.post("/services/data/v67.0/sobjects/Opportunity", json=body | fields)
         assert reply.status_code == 201, reply.text
         opportunity_id = reply.json()["id"]
@@ -185,6 +185,21 @@ class Linked:
             return items
 
         return await eventually(settled)
+
+
+@pytest.fixture
+def freshness_shown() -> Callable[[], Awaitable[None]]:
+    """Waits until the metrics count one more stage, with the time since its submission, than before the test."""
+
+    def confirmed() -> float:
+        return REGISTRY.get_sample_value("crm_freshness_seconds_count") or 0
+
+    before = confirmed()
+
+    async def counted() -> None:
+        assert confirmed() > before
+
+    return lambda: eventually(counted)
 
 
 @pytest.fixture(scope="session")

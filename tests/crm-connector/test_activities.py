@@ -1,8 +1,6 @@
 """Tasks and meetings of a real org process become activities of the records that they are about."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +18,8 @@ from stagecraft.crm.v1.activity_observed_pb2 import (
     ActivityObserved,
 )
 from testing.service import eventually
+
+from tests.streams import change_of
 
 CALL = {
     "Type": "Call", "Status": "Completed", "ActivityDate": "2026-05-04", "CallType": "Outbound",
@@ -70,11 +70,7 @@ class TestReading:
 
     async def test_a_change_of_a_task_names_it(self, crm: Any, org: Any, about: dict[str, str]) -> None:
         (task,) = org.sim("load", {"tasks": [{"Status": "Not Started"} | about]})["tasks"]
-        async with aclosing(crm.changes(None)) as stream:
-            came = asyncio.ensure_future(anext(stream))
-            await asyncio.sleep(1)
-            await asyncio.to_thread(org.sim, "edit", {"id": task, "fields": {"Status": "Completed"}})
-            batch = await came
+        batch = await change_of(crm, org, {"id": task, "fields": {"Status": "Completed"}})
         assert (list(batch.changes), batch.related) == ([], (Related("Task", task),))
         (found,) = await crm.activities(batch.related)
         assert (found.done, found.kind, found.outcome) == (True, ActivityKind.TASK, "Completed")

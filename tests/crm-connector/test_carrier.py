@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from crm_connector.domain.actions import ActionState, after_reply
 from crm_connector.messages import owner_actions, read_action
@@ -41,8 +40,7 @@ async def settled(linked: Any, action_id: str) -> ActionSettled:
 
 
 async def rows(linked: Any, soql: str) -> list[dict[str, Any]]:
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         return (await client.get("/services/data/v67.0/query", params={"q": soql})).json()["records"]
 
 
@@ -73,8 +71,7 @@ async def test_what_is_asked_for_too_late_expires(linked: Any) -> None:
 async def test_what_was_left_on_its_way_is_read_before_it_is_sent_again(linked: Any) -> None:
     """The process died between the call and its settlement: the task is there, the row says SENT."""
     deal, action_id = await linked.created(), uuid4()
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         path = f"/services/data/v67.0/sobjects/Task/Stagecraft_Action_Id__c/{action_id}"
         reply = await client.patch(path, json={"WhatId": deal, "Subject": "Done before"})
     message = action_requested(action_id=str(action_id), opportunity_id=deal)
@@ -91,8 +88,7 @@ async def test_what_was_left_on_its_way_is_read_before_it_is_sent_again(linked: 
 
 async def user(linked: Any, name: str) -> str:
     body = {"Username": f"{name}@acme.org", "LastName": name, "Email": f"{name}@acme.org"}
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         return (await client.post("/services/data/v67.0/sobjects/User", json=body)).json()["id"]
 
 

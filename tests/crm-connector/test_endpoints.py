@@ -47,7 +47,7 @@ def intents(service: Any, eventually: Eventually) -> Callable[..., Awaitable[lis
 
 class TestConsumers:
     async def test_a_recorded_write_counts_as_done(
-        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any
+        self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any, freshness_shown: Any
     ) -> None:
         message = make.decision(
             opportunity, target="discovery", expected="prospecting", submission=make.scored(opportunity)
@@ -62,6 +62,7 @@ class TestConsumers:
         )
         assert confirmed.message.submission_id == message.submission.submission_id
         assert confirmed.traceparent.split("-")[1] == trace
+        await freshness_shown()
 
     async def test_what_writes_nothing_is_no_intent(
         self, service: Any, make: SimpleNamespace, opportunity: str, intents: Any

@@ -130,8 +130,7 @@ async def last(linked: Any, record_id: str, **expected: Any) -> RecordObserved:
 
 
 async def insert(linked: Any, name: str, **fields: Any) -> str:
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         reply = await client.post(f"/services/data/v67.0/sobjects/{name}", json=fields)
     assert reply.status_code == 201, reply.text
     return reply.json()["id"]

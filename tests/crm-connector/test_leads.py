@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.domain.leads import NewLead
@@ -52,8 +51,7 @@ async def settled(service: Any, tenant: str, lead_id: str, state: str) -> Any:
 
 async def in_org(linked: Any, company: str) -> list[dict[str, Any]]:
     fields = "Id, FirstName, LastName, Company, LeadSource, Status, Email, Stagecraft_Lead_Kind__c"
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         soql = f"SELECT {fields} FROM Lead WHERE Company = '{company}'"
         return (await client.get("/services/data/v67.0/query", params={"q": soql})).json()["records"]
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 from crm_connector.salesforce.preflight import RULE_MISSING
@@ -45,9 +44,8 @@ class Subjects:
         await self.linked.publish_pipelines(message)
 
     async def created(self, stage: str = "first") -> str:
-        headers = {"Authorization": f"Bearer {self.linked.org.token()}"}
         body = {**self.needed, self.field: self.stages[KEYS.index(stage)]}
-        async with httpx.AsyncClient(base_url=self.linked.org.url, headers=headers) as client:
+        async with self.linked.org.session() as client:
             reply = await client.post(f"/services/data/v67.0/sobjects/{self.name}", json=body)
         assert reply.status_code == 201, reply.text
         await self.seen(reply.json()["id"], stage)
@@ -66,12 +64,11 @@ class Subjects:
         message.object_type, message.pipeline_key = self.object_type, f"{self.object_type}s"
         await self.linked.decide(message)
 
-    def held(self, record_id: str) -> dict[str, Any]:
+    async def held(self, record_id: str) -> dict[str, Any]:
         names = f"Id, {self.field}, Stagecraft_Outcome__c"
-        headers = {"Authorization": f"Bearer {self.linked.org.token()}"}
         soql = f"SELECT {names} FROM {self.name} WHERE Id = '{record_id}'"
-        with httpx.Client(base_url=self.linked.org.url, headers=headers) as client:
-            return client.get("/services/data/v67.0/query", params={"q": soql}).json()["records"][0]
+        async with self.linked.org.session() as client:
+            return (await client.get("/services/data/v67.0/query", params={"q": soql})).json()["records"][0]
 
 
 @pytest_asyncio.fixture(params=sorted(KINDS), loop_scope="session")
@@ -91,15 +88,15 @@ class TestWriteBack:
         await subjects.decide(record_id, "second", "first")
         (intent,) = await linked.state_of(record_id, "ECHOED")
         assert (intent["object_type"], intent["attempts"]) == (subjects.object_type, 1)
-        assert subjects.held(record_id)[subjects.field] == subjects.stages[1]
+        assert (await subjects.held(record_id))[subjects.field] == subjects.stages[1]
         (confirmed,) = await linked.service.events(
             CrmWriteConfirmed, tenant=linked.tenant, count=1, where=lambda each: each.opportunity_id == record_id
         )
         assert confirmed.message.stage_key == "second"
-        assert len(await linked.observed(record_id, 1)) == 1
         await subjects.decide(record_id, "last", "second", 2)
         await linked.state_of(record_id, "ECHOED", "ECHOED")
-        assert subjects.held(record_id)["Stagecraft_Outcome__c"] == "lost"
+        assert (await subjects.held(record_id))["Stagecraft_Outcome__c"] == "lost"
+        assert len(await linked.observed(record_id, 1)) == 1
 
     async def test_a_stage_that_a_person_set_is_not_replaced(self, subjects: Subjects) -> None:
         linked = subjects.linked
@@ -108,7 +105,7 @@ class TestWriteBack:
         await subjects.seen(record_id, "last")
         await subjects.decide(record_id, "second", "first")
         await linked.state_of(record_id, "CONFLICT")
-        assert subjects.held(record_id)[subjects.field] == subjects.stages[2]
+        assert (await subjects.held(record_id))[subjects.field] == subjects.stages[2]
 
 
 class TestLacks:
@@ -135,7 +132,7 @@ class TestLacks:
         await linked.decide(subjects.make.decision(opportunity, target="discovery", expected="prospecting"))
         await linked.state_of(opportunity, "ECHOED")
         await linked.state_of(record_id, "NEW")
-        assert subjects.held(record_id)[subjects.field] == subjects.stages[0]
+        assert (await subjects.held(record_id))[subjects.field] == subjects.stages[0]
 
         linked.org.sim("rule", {"active": True, "object": subjects.name})
         linked.org.sim("permissions", {})
@@ -163,23 +160,19 @@ class Loop:
     async def moved(self, record_id: str, *stages: str) -> list[StageChanged]:
         """The moves of the record, once they led through these stages."""
 
-        async def all_of_them() -> list[StageChanged]:
-            events = await self.engine.events(StageChanged, tenant=self.tenant, count=0)
-            own = [event.message for event in events if event.message.opportunity_id == record_id]
-            assert [each.to_stage for each in own] == list(stages)
-            return own
-
-        return await eventually(all_of_them)
+        events = await self.engine.events(
+            StageChanged, tenant=self.tenant, count=len(stages), where=lambda each: each.opportunity_id == record_id
+        )
+        own = [event.message for event in events]
+        assert [each.to_stage for each in own] == list(stages)
+        return own
 
     async def holds(self, name: str, record_id: str, field: str, value: str) -> None:
-        headers = {"Authorization": f"Bearer {self.org.token()}"}
-
         async def held() -> None:
-            async with httpx.AsyncClient(base_url=self.org.url, headers=headers) as client:
-                record = (await client.get(f"/services/data/v67.0/sobjects/{name}/{record_id}")).json()
-            assert record[field] == value
+            assert (await client.get(f"/services/data/v67.0/sobjects/{name}/{record_id}")).json()[field] == value
 
-        await eventually(held)
+        async with self.org.session() as client:
+            await eventually(held)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -227,5 +220,7 @@ class TestWithTheEngine:
         loop.org.sim("edit", {"id": record_id, "fields": {field: stages[2]}})
         *_, closed = await loop.moved(record_id, "first", "second", "last")
         assert closed.cause == CAUSE_CRM
-        decided = [e.message for e in await loop.engine.events(StageDecided, tenant=loop.tenant, count=1)]
-        assert {each.object_type for each in decided if each.opportunity_id == record_id} == {object_type}
+        decided = await loop.engine.events(
+            StageDecided, tenant=loop.tenant, count=1, where=lambda each: each.opportunity_id == record_id
+        )
+        assert {event.message.object_type for event in decided} == {object_type}

@@ -1,14 +1,12 @@
 """The adapter against a real org process: what an org lacks, what it says of deleted records and of stages, and how it
 refuses."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from crm_connector.crm import ChangeBatch, EventsSpent, Usage
+from crm_connector.crm import EventsSpent, Usage
 from crm_connector.domain.holds import Scope
 from crm_connector.domain.intents import Verdict
 from crm_connector.domain.observation import ChangeKind, ClockSource
@@ -19,6 +17,8 @@ from crm_connector.salesforce.actions import INTAKE_FIELDS
 from crm_connector.salesforce.preflight import RULE_MISSING
 from crm_connector.settings import Settings
 from sandbox.salesforce.ids import make_id
+
+from tests.streams import change_of
 
 ROW = {"Name": "Deal", "StageName": "Demo", "CloseDate": "2027-01-31"}
 
@@ -187,20 +187,11 @@ class TestRecords:
 
 
 class TestEvents:
-    @staticmethod
-    async def first(crm: Any, org: Any, edit: dict[str, Any]) -> ChangeBatch:
-        """The first changes after a position, which an edit made before."""
-        async with aclosing(crm.changes(None)) as stream:
-            task = asyncio.ensure_future(anext(stream))
-            await asyncio.sleep(1)
-            await asyncio.to_thread(org.sim, "edit", edit)
-            return await task
-
     async def test_an_allocation_that_is_used_up_has_its_own_fault(self, crm: Any, org: Any, loaded: list[str]) -> None:
         org.sim("limits", {"DailyDeliveredPlatformEvents": {"Max": 100, "Remaining": 0}})
         assert await crm.events_used() == Usage(100, 100)
         with pytest.raises(EventsSpent, match=r"subscription\.limit\.exceeded"):
-            await self.first(crm, org, {"id": loaded[0], "fields": {"Amount": 5}})
+            await change_of(crm, org, {"id": loaded[0], "fields": {"Amount": 5}})
 
     async def test_a_schema_that_is_not_there_makes_a_blind_batch(
         self, crm: Any, org: Any, loaded: list[str], monkeypatch: pytest.MonkeyPatch
@@ -209,7 +200,7 @@ class TestEvents:
             raise pubsub.Unreadable("the schema cannot be read")
 
         monkeypatch.setattr(pubsub, "EventSchema", unreadable)
-        batch = await self.first(crm, org, {"id": loaded[0], "fields": {"Amount": 6}})
+        batch = await change_of(crm, org, {"id": loaded[0], "fields": {"Amount": 6}})
         assert (batch.changes, batch.blind) == ([], True)
         (unread,) = batch.unread
         assert unread.payload
@@ -224,6 +215,6 @@ class TestEvents:
             raise KeyError("no such thing")
 
         monkeypatch.setattr(changes, "_seen", broken)
-        batch = await self.first(crm, org, {"id": loaded[0], "fields": {"Amount": 7}})
+        batch = await change_of(crm, org, {"id": loaded[0], "fields": {"Amount": 7}})
         assert [(change.kind, change.record_id) for change in batch.changes] == [(ChangeKind.GAP, loaded[0])]
         assert (len(batch.unread), batch.blind) == (1, False)

@@ -8,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 import pytest_asyncio
 from kit.contracts.facts import AMOUNT, CLOSE_DATE
@@ -45,6 +44,12 @@ async def receiving(loaded: list[str], linked: Any) -> AsyncIterator[Any]:
 
 def edit(linked: Any, opportunity_id: str, **fields: Any) -> None:
     linked.org.sim("edit", {"id": opportunity_id, "fields": fields})
+
+
+async def delete(linked: Any, opportunity_id: str) -> None:
+    async with linked.org.session() as client:
+        reply = await client.delete(f"/services/data/v67.0/sobjects/Opportunity/{opportunity_id}")
+    assert reply.status_code == 204
 
 
 class TestImport:
@@ -116,10 +121,7 @@ class TestChanges:
 
     async def test_a_deletion_is_observed(self, receiving: Any) -> None:
         opportunity_id = await receiving.created()
-        headers = {"Authorization": f"Bearer {receiving.org.token()}"}
-        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{opportunity_id}"
-        async with httpx.AsyncClient() as client:
-            assert (await client.delete(url, headers=headers)).status_code == 204
+        await delete(receiving, opportunity_id)
         _, deleted = await receiving.observed(opportunity_id, 2)
         assert deleted.kind == OBSERVATION_KIND_DELETED
         await receiving.shows(opportunity_id, deleted=True)
@@ -169,10 +171,7 @@ class TestInterruptions:
         receiving.org.sim("faults", {"match": SUBSCRIBE, "code": "service.unavailable", "times": None})
         edit(receiving, opportunity_id, StageName="Discovery")
         edit(receiving, opportunity_id, StageName="Demo")
-        headers = {"Authorization": f"Bearer {receiving.org.token()}"}
-        url = f"{receiving.org.url}/services/data/v67.0/sobjects/Opportunity/{gone}"
-        async with httpx.AsyncClient() as client:
-            assert (await client.delete(url, headers=headers)).status_code == 204
+        await delete(receiving, gone)
         receiving.org.sim("faults", method="DELETE")
         corrupt = {"match": SUBSCRIBE, "code": "subscription.fetch.replayid.corrupted"}
         receiving.org.sim("faults", corrupt)

@@ -4,7 +4,6 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from crm_connector.repository.connection import ConnectionRepository
 from kit.ids import utc_now, uuid7
@@ -24,8 +23,7 @@ def leads_pipeline(at: datetime) -> PipelinePublished:
 
 
 async def lead_of(linked: Any, company: str) -> str:
-    headers = {"Authorization": f"Bearer {linked.org.token()}"}
-    async with httpx.AsyncClient(base_url=linked.org.url, headers=headers) as client:
+    async with linked.org.session() as client:
         body = {"LastName": "Lee", "Company": company, "Status": "Open - Not Contacted"}
         reply = await client.post("/services/data/v67.0/sobjects/Lead", json=body)
     assert reply.status_code == 201, reply.text

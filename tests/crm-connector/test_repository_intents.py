@@ -14,7 +14,8 @@ from sqlalchemy import func, select, text
 from testing.service import eventually
 
 pytestmark = pytest.mark.stack
-WAITING = "NOT granted AND locktype = 'transactionid'"
+WAITING = """NOT granted AND locktype = 'transactionid'
+    AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())"""
 Queued = Callable[[], Awaitable[list[UUID]]]
 
 

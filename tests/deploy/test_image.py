@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import struct
 import subprocess
 import tempfile
@@ -22,6 +21,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from sandbox.issuer import LocalIssuer
 from sandbox.provision import drop_database, provision_database
+from sandbox.stack.ports import free_ports
 from testing.infrastructure import Infrastructure
 
 from tools.image import box
@@ -214,16 +214,14 @@ def test_an_image_that_would_run_as_root_does_not_start(tmp_path: Path) -> None:
 @contextmanager
 def serving(image: Image, log: Path, **environment: str) -> Iterator[tuple[httpx.Client, subprocess.Popen[bytes]]]:
     """The image's default command, and a client of it."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    (port,) = free_ports(1)
     line = image.command_line(
         environment={"ENVIRONMENT": "test", "HOST": "127.0.0.1", "PORT": str(port), **environment}
     )
     with (
         log.open("wb") as output,
         subprocess.Popen(line, stdout=output, stderr=output) as process,
-        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=10) as client,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60) as client,
     ):
         try:
             yield client, process
@@ -233,7 +231,7 @@ def serving(image: Image, log: Path, **environment: str) -> Iterator[tuple[httpx
 
 def wait_for(client: httpx.Client, process: subprocess.Popen[bytes], log: Path, status: int) -> httpx.Response:
     """The first answer of /readyz with this status."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     answer = None
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -264,14 +262,14 @@ def test_without_database_and_broker_it_is_alive_and_says_what_it_waits_for(imag
 async def test_the_same_image_migrates_and_serves(
     image: Image, infrastructure: Infrastructure, issuer: LocalIssuer, tmp_path: Path
 ) -> None:
-    from sandbox.stack.topics import create_topics, load_topics
+    from sandbox.stack.topics import create_topics, delete_topics, load_topics
 
     log, name, prefix = tmp_path / "log", f"scoring_{os.getpid()}_image", f"image{os.getpid()}."
     made = provision_database(
         infrastructure.admin_url, "scoring", app_password="test", owner_password="test", database=name
     )
     topics = [topic for topic in load_topics() if "scoring" in (topic.writer, *topic.readers)]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    created = await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     try:
         migrated = run_in(image, "migrate", environment={"MIGRATION_DATABASE_URL": made.migration_url})
         assert migrated.returncode == 0, migrated.stderr
@@ -294,6 +292,7 @@ async def test_the_same_image_migrates_and_serves(
         assert "Traceback" not in log.read_text()
     finally:
         drop_database(infrastructure.admin_url, name)
+        await delete_topics(infrastructure.bootstrap_servers, set(created))
 
 
 @contextmanager

@@ -10,9 +10,8 @@ import httpx
 import pytest
 from kit.ids import utc_now, uuid7
 from sandbox.stack.control import Stack
-from testing.service import NOT_YET
+from testing.service import NOT_YET, WAIT_SECONDS
 
-WAIT_SECONDS = 45
 JO = "jo@acme.example"
 
 
@@ -74,11 +73,11 @@ class Person:
         return submission_id
 
     def decided(self, submission_id):
-        """The submission once it is decided."""
+        """The submission once it is scored and decided, of which it hears in any order."""
 
         def check():
             found = self.get("assessment", f"/v1/submissions/{submission_id}")
-            assert found["status"] == "decided", found
+            assert found["status"] == "decided" and found["score"], found
             return found
 
         return eventually(check)

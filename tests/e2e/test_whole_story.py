@@ -12,6 +12,7 @@ from kit.contracts.events import Record, decode, headers_of
 from kit.ids import utc_now, uuid7
 from sandbox.stack.topics import load_topics
 from sandbox.story.seed import main as seed
+from testing.service import WAIT_SECONDS
 
 from tests.e2e.criteria import STRONG, new_opportunity, publish_criteria, publish_qualification
 
@@ -24,23 +25,30 @@ PARTNER = "partner.acme.northwind"
 def partner_events(system, opportunity_id):
     """What the partner was sent about an opportunity, duplicates included, in the order it was sent."""
 
-    async def read():
-        consumer = AIOKafkaConsumer(**system.stack.kafka(PARTNER))
-        await consumer.start()
-        try:
-            await consumer._client.force_metadata_update()
-            consumer.assign([TopicPartition(PARTNER_TOPIC, p) for p in range(4)])
-            await consumer.seek_to_beginning()
-            found = []
-            while fetched := await consumer.getmany(timeout_ms=500):
-                for raw in (r for records in fetched.values() for r in records):
-                    record = Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers))
-                    found.append(decode(record, raw.partition, raw.offset))
-            return [event for event in found if event.message.opportunity_id == opportunity_id]
-        finally:
-            await consumer.stop()
+    found = []
+    for raw in asyncio.run(records(system.stack.kafka(PARTNER), [TopicPartition(PARTNER_TOPIC, p) for p in range(4)])):
+        record = Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers))
+        found.append(decode(record, raw.partition, raw.offset))
+    return [event for event in found if event.message.opportunity_id == opportunity_id]
 
-    return asyncio.run(read())
+
+async def records(access, partitions):
+    """Everything that these partitions hold now."""
+    consumer = AIOKafkaConsumer(**access)
+    await consumer.start()
+    try:
+        await consumer._client.force_metadata_update()
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning()
+        ends = await consumer.end_offsets(partitions)
+        found = []
+        async with asyncio.timeout(WAIT_SECONDS):
+            while [p for p, end in ends.items() if await consumer.position(p) < end]:
+                for fetched in (await consumer.getmany(timeout_ms=500)).values():
+                    found += fetched
+        return found
+    finally:
+        await consumer.stop()
 
 
 def stage_of(person, opportunity):
@@ -282,8 +290,8 @@ def test_every_way_to_a_stage_goes_through_one_decision(system):
     for decision in decisions:
         replay = manager.do("POST", "stage-engine", f"/v1/decisions/{decision['decision_id']}/replay").json()
         assert replay["identical"] is True
-    changes = [event.message for event in partner_events(system, opportunity)]
-    assert [change.revision for change in changes] == [1, 2, 3, 4]
+    changes = system.eventually(lambda: _at_least(partner_events(system, opportunity), 4))
+    assert [change.message.revision for change in changes] == [1, 2, 3, 4]
 
 
 def etag(person, opportunity):
@@ -364,24 +372,12 @@ def secrets_of(run):
 
 
 def everything_on_kafka(system):
-    """Values and headers of every record of every topic."""
-
-    async def read():
-        consumer = AIOKafkaConsumer(**system.stack.kafka())
-        await consumer.start()
-        try:
-            await consumer._client.force_metadata_update()
-            consumer.assign([TopicPartition(t.name, p) for t in load_topics() for p in range(t.partitions)])
-            await consumer.seek_to_beginning()
-            found = []
-            while fetched := await consumer.getmany(timeout_ms=1000):
-                for raw in (r for records in fetched.values() for r in records):
-                    found += [raw.key or b"", raw.value or b"", *(value for _, value in raw.headers)]
-            return found
-        finally:
-            await consumer.stop()
-
-    return asyncio.run(read())
+    """Keys, values and headers of every record of every topic."""
+    partitions = [TopicPartition(topic.name, p) for topic in load_topics() for p in range(topic.partitions)]
+    found = []
+    for raw in asyncio.run(records(system.stack.kafka(), partitions)):
+        found += [raw.key or b"", raw.value or b"", *(value for _, value in raw.headers)]
+    return found
 
 
 def test_no_secret_leaves_its_place(system):

@@ -6,42 +6,28 @@ import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
-from kit.contracts.events import MAX_RECORD_BYTES, registry
 from kit.delivery.kafka import start_producer
 from sandbox.provision import drop_database, provision_database
-from sandbox.stack.topics import Topic, create_topics
+from sandbox.stack.topics import create_topics, delete_topics
 from testing.service import ServiceUnderTest
 
-# As all topics of the platform.
-LARGE = {"max.message.bytes": str(MAX_RECORD_BYTES)}
+from tests.kit.topics import topics_of_the_sample
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def service(start_service, infrastructure):
+async def service(start_service):
     """The sample service, running."""
-    prefix = f"k{secrets.token_hex(4)}."
-    names = [kind.topic for kind in registry().values()]
-    names += [f"{name}.dlq.sample" for name in names]
-    topics = [Topic(name=name, partitions=2, writer="sample", configs=LARGE) for name in names]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-    return await start_service("sample", topic_prefix=prefix)
+    return await start_service("sample", topics=topics_of_the_sample(partitions=2))
 
 
 @pytest.fixture
-def start_own(start_service, infrastructure):
+def start_own(start_service):
     """Starts a service of its own with these settings: what happens to it must not happen to others."""
 
     async def start(**settings):
-        prefix = f"f{secrets.token_hex(4)}."
-        names = [kind.topic for kind in registry().values()]
-        topics = [
-            Topic(name=n, partitions=4, writer="s", configs=LARGE)
-            for n in (*names, *(f"{name}.dlq.sample" for name in names))
-        ]
-        await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-        return await start_service("sample", topic_prefix=prefix, **settings)
+        return await start_service("sample", topics=topics_of_the_sample(partitions=4), **settings)
 
     return start
 
@@ -58,12 +44,8 @@ async def outside(infrastructure, issuer):
     from sample.settings import Settings
 
     prefix, name = f"u{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
-    names = [kind.topic for kind in registry().values()]
-    topics = [
-        Topic(name=n, partitions=4, writer="s", configs=LARGE)
-        for n in (*names, *(f"{each}.dlq.sample" for each in names))
-    ]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    topics = topics_of_the_sample(partitions=4)
+    created = set(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
     made = provision_database(
         infrastructure.admin_url, "sample", app_password="test", owner_password="test", database=name
     )
@@ -78,4 +60,5 @@ async def outside(infrastructure, issuer):
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         yield ServiceUnderTest(FastAPI(), settings, http, issuer, infrastructure, made.migration_url, producer)
     await producer.stop()
+    await delete_topics(infrastructure.bootstrap_servers, created)
     drop_database(infrastructure.admin_url, name)

@@ -67,12 +67,17 @@ async def scalar(service, tenant, statement):
         return (await uow.session.execute(text(statement))).scalar()
 
 
-async def test_an_event_goes_from_topic_through_handler_and_outbox_to_the_next_topic(service, tenant):
+async def test_an_event_goes_from_topic_through_handler_and_outbox_to_the_next_topic(service, tenant, eventually):
     event_id = await service.publish(submission(), tenant=tenant, sequence=7)
     (scored,) = await service.events(SubmissionScored, tenant=tenant, count=1)
     assert scored.sequence == 7
     assert scored.id != event_id
-    assert await scalar(service, tenant, "SELECT count(*) FROM outbox") == 0
+
+    async def deleted():
+        assert await scalar(service, tenant, "SELECT count(*) FROM outbox") == 0
+
+    # The relay deletes it once the broker has it.
+    await eventually(deleted)
 
 
 async def test_the_same_event_twenty_times_is_handled_once(service, tenant):
@@ -229,7 +234,8 @@ async def test_a_crash_between_acknowledgement_and_commit_sends_again_under_the_
 
     async def send_then_crash(producer, rows, slow):
         outcome = await send(producer, rows, slow)
-        if rows and not crashes:
+        # What other tests left on its way does not count.
+        if not crashes and any(row.key.startswith(f"{tenant}:") for row in rows):
             crashes.append(True)
             raise ConnectionError("killed")
         return outcome

@@ -48,12 +48,11 @@ async def test_every_session_has_deadlines_at_both_ends(service):
 
 async def test_a_silent_session_that_holds_locks_delays_and_loses_nothing(start_own, tenant):
     """A host that went away in the middle of a transaction: its session lives on, with the rows that it locked."""
-    service = await start_own(database_lock_seconds=1, database_idle_seconds=4)
+    service = await start_own(database_lock_seconds=1)
     event_id = await service.publish(submission(), tenant=tenant, sequence=1)
     await service.events(SubmissionScored, tenant=tenant, count=1)
     name = make_url(service.settings.database_url.get_secret_value()).set(drivername="postgresql")
-    settings = {"idle_in_transaction_session_timeout": "4s"}
-    ghost = await asyncpg.connect(name.render_as_string(hide_password=False), server_settings=settings)
+    ghost = await asyncpg.connect(name.render_as_string(hide_password=False))
     try:
         await ghost.execute("BEGIN")
         await ghost.execute("SELECT set_config('app.tenant_id', $1, true)", tenant)
@@ -64,6 +63,8 @@ async def test_a_silent_session_that_holds_locks_delays_and_loses_nothing(start_
         await service.publish(submission(), tenant=f"{tenant}-other", sequence=3)
         # Another tenant's event does not wait for the ghost.
         assert len(await service.events(SubmissionScored, tenant=f"{tenant}-other", count=1)) == 1
+        # Now the server ends it, as it does after DATABASE_IDLE_SECONDS.
+        await ghost.execute("SET LOCAL idle_in_transaction_session_timeout = '1s'")
         found = await service.events(SubmissionScored, tenant=tenant, count=2)
         assert [event.sequence for event in found] == [1, 2]
         assert event_id != held

@@ -8,17 +8,17 @@ import sys
 
 import pytest
 import pytest_asyncio
-from kit.contracts.events import registry
 from kit.ids import uuid7
 from kit.schema.migrate import migrate
 from sandbox.provision import provision_database
 from sandbox.stack.ports import free_ports
-from sandbox.stack.topics import Topic, create_topics
+from sandbox.stack.topics import create_topics, delete_topics
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
 from testing.service import running_service
 
+from tests.kit.topics import topics_of_the_sample
 from tools.chaos.disk import FULL, NotPermitted, own_mounts
 
 pytestmark = pytest.mark.stack
@@ -68,14 +68,14 @@ def cluster(tmp_path_factory):
 @pytest_asyncio.fixture(loop_scope="session")
 async def service(cluster, infrastructure, issuer):
     prefix, name = f"d{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
-    names = [kind.topic for kind in registry().values()]
-    topics = [Topic(name=n, partitions=2, writer="s") for n in (*names, *(f"{each}.dlq.sample" for each in names))]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    topics = topics_of_the_sample(partitions=2)
+    created = set(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
     made = provision_database(cluster.admin_url, "sample", app_password="test", owner_password="test", database=name)
     migrate("sample", made.migration_url)
     running = running_service("sample", infrastructure, issuer, made.database_url, made.migration_url, prefix)
     async with running as started:
         yield started
+    await delete_topics(infrastructure.bootstrap_servers, created)
 
 
 async def post(service, tenant, key):

@@ -10,16 +10,17 @@ from aiokafka.protocol.fetch import FetchRequest
 from kit.delivery.kafka import new_consumer, start_producer
 from kit.observability.telemetry import EVENTS_LOST
 from kit.relay.refusals import TopicUnknown
-from sandbox.stack.topics import Topic, create_topics
+from sandbox.stack.topics import Topic, create_topics, delete_topics
 
 pytestmark = pytest.mark.stack
 
 
 @pytest.fixture
 async def topic(outside):
-    name = f"k{secrets.token_hex(4)}.kept"
-    await create_topics(outside.infrastructure.bootstrap_servers, [Topic(name=name, partitions=1, writer="s")])
-    return name
+    name, servers = f"k{secrets.token_hex(4)}.kept", outside.infrastructure.bootstrap_servers
+    await create_topics(servers, [Topic(name=name, partitions=1, writer="s")])
+    yield name
+    await delete_topics(servers, {name})
 
 
 async def read(consumer, count):
@@ -71,13 +72,16 @@ async def test_a_consumer_asks_less_often_while_nothing_comes(outside, topic, mo
     monkeypatch.setattr(consumer._client, "send", noted)
     await outside.producer.send_and_wait(topic, b"0", key=b"k")
     assert await read(consumer, 1) == [0]
-    while waits[-1] == 50:
+    waits.clear()
+    while 500 not in waits:
         assert not await consumer.getmany(timeout_ms=100)
-    assert waits[-1] == 500
+    assert waits[0] == 50 and waits == sorted(waits)
     await outside.producer.send_and_wait(topic, b"1", key=b"k")
     assert await read(consumer, 1) == [1]
-    while waits[-1] == 500:
+    waits.clear()
+    while not waits:
         await consumer.getmany(timeout_ms=100)
+    assert waits[0] == 50
     await consumer.stop()
 
 

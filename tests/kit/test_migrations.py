@@ -152,9 +152,14 @@ async def waits(stack, tree, outside, reason):
     """That release does not serve on this schema, and says what it waits for."""
     process = Process(tree, outside.settings)
     stack.callback(process.kill)
-    answer = await process.answer(outside.client, "/readyz")
-    assert answer.status_code == 503
-    assert reason in answer.json()["reasons"][0]
+
+    async def says_so():
+        answer = await process.answer(outside.client, "/readyz")
+        assert answer.status_code == 503
+        assert reason in answer.json()["reasons"][0]
+
+    # A first look at the database may take longer than it is given.
+    await eventually(says_so)
     assert await asyncio.to_thread(process.stop) == 0
 
 

@@ -189,7 +189,11 @@ async def test_two_relays_never_send_at_once(database):
         await relay.close()
 
 
-async def test_a_relay_that_does_not_lead_wakes_the_leader_and_takes_over_when_it_goes(database, eventually):
+async def test_a_relay_that_does_not_lead_wakes_the_leader_and_takes_over_when_it_goes(
+    database, eventually, monkeypatch
+):
+    # It looks by itself much later only.
+    monkeypatch.setattr(outbox, "POLL_SECONDS", 3600)
     tenant, logs = f"t{secrets.token_hex(6)}", [Log(), Log()]
     relays = []
     for log in logs:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kit.database.people import DEPTH, Match, Matches, PersonRecord, keep_people
+from kit.database.people import DEPTH, Match, Matches, PersonRecord, keep_people, match_person
 from kit.delivery.people import read_person
 from kit.errors import InvalidEvent
 from sqlalchemy import text
@@ -175,6 +175,21 @@ class TestCallers:
             assert await me() == {"person_id": "ann", "owners": []}
 
         await eventually(nothing)
+
+    async def test_what_changes_during_a_match_is_seen_by_the_next_request(self, own_service, tenant, monkeypatch):
+        async def meanwhile(*asked):
+            found = await match_person(*asked)
+            await keep(own_service, tenant, record("ann", active=False))
+            return found
+
+        async def owners():
+            answer = await own_service.client.get("/v1/me", headers=own_service.headers(tenant, "rep", "ann"))
+            return answer.json()["owners"]
+
+        with monkeypatch.context() as during:
+            during.setattr("kit.operators.people.match_person", meanwhile)
+            assert await owners() == ["ann"]
+        assert await owners() == []
 
     async def test_the_list_is_for_administrators(self, own_service, tenant):
         for role in ("rep", "manager", "partner", "sre"):

@@ -1,16 +1,18 @@
 """Plays shipped processes: assessment, scoring and the stage engine between them a broker, and what people do."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+import pytest
 import pytest_asyncio
 from kit.contracts.facts import fact_of
 from kit.ids import utc_now, uuid7
+from stage_engine.endpoints import processes
 from stagecraft.crm.v1 import activity_observed_pb2 as activities
 from stagecraft.crm.v1 import record_observed_pb2 as crm
-from testing.service import ServiceUnderTest, StartService, eventually
+from testing.service import WAIT_SECONDS, ServiceUnderTest, StartService, eventually
 
 from tests.builders import person_observed
 from tests.stage_engine import Client, Tenant, stamp
@@ -91,7 +93,7 @@ class Company:
         async def more() -> None:
             assert len(await self.decisions(id_, of, missing=True)) > before
 
-        await eventually(more, 30)
+        await eventually(more)
 
     async def report(self, id_: str, source: str, of: str = "opportunity", **facts: Any) -> None:
         """A program reports facts; `survey__wants` is `survey.wants`."""
@@ -133,7 +135,7 @@ class Company:
         assert reply.status_code == 422 if refused else reply.is_success, reply.text
 
     async def due(self, id_: str, timer: str) -> None:
-        """Turn the clock: this timer was due a minute ago."""
+        """Turn the clock: this timer was due a minute ago, and fires."""
         due = f"{{timers,{timer},due}}"
 
         async def running() -> None:
@@ -143,11 +145,19 @@ class Company:
             assert at
 
         await eventually(running)
+        made = f"SELECT count(*) FROM decision WHERE opportunity_id = '{id_}'"
+        [(before,)] = await self.rows(made)
         past = "to_char(now() AT TIME ZONE 'UTC' - interval '1 minute', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"')"
         await self.rows(
             "UPDATE opportunity SET due_at = now() - interval '1 minute',"
             f" state = jsonb_set(state::jsonb, '{due}', to_jsonb({past}))::text WHERE opportunity_id = '{id_}'"
         )
+
+        async def fired() -> None:
+            [(now,)] = await self.rows(made)
+            assert now > before
+
+        await eventually(fired)
 
     @staticmethod
     def now() -> datetime:
@@ -167,7 +177,7 @@ class Company:
             assert rows and rows[0][0] != besides, rows
             return Assigned(*rows[0])
 
-        return await eventually(found, 30)
+        return await eventually(found)
 
     async def shown(self, id_: str, of: str = "opportunity") -> Any:
         return await self.admin.get(f"/v1/{_PLURALS[of]}/{id_}")
@@ -180,7 +190,7 @@ class Company:
             assert {"claimed_stage": stage, **expected}.items() <= shown.items(), shown
             return shown
 
-        return await eventually(there, 30)
+        return await eventually(there)
 
     async def move(self, id_: str, stage: str, of: str = "opportunity", **given: Any) -> Any:
         """A person moves it."""
@@ -203,7 +213,7 @@ class Company:
             first, *_ = [each["reasons"] for each in made if each["input"]["kind"] == "submission"]
             return first
 
-        return await eventually(found, 30)
+        return await eventually(found)
 
     async def to_confirm(self, id_: str, of: str = "opportunity") -> None:
         """Wait until rules propose something that a person has to confirm."""
@@ -232,6 +242,14 @@ class Company:
 
     async def rows(self, statement: str) -> list[Any]:
         return await self._told.rows(statement)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def patient() -> Iterator[None]:
+    """What is installed waits for assessments and points, however slow the services are that publish them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(processes, "PATIENCE_SECONDS", WAIT_SECONDS)
+        yield
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -19,6 +19,8 @@ STAGES = ("Prospecting", "Discovery", "Demo", "Negotiation", "Appointment", "Val
           "Proposal", "Closed Won", "Closed Lost")  # fmt: skip
 KINDS = ("Expected_Opportunity", "Qualified_Opportunity")
 POOLS = ("account_executives", "sales_engineers", "associates")
+# Of the org, while the machine is busy.
+REPLY_SECONDS = 60
 STRONG = {"budget": "approved", "authority": "decides", "need": "urgent", "timing": "year"}
 
 
@@ -52,12 +54,14 @@ class Desk(Company):
 
     def query(self, soql: str) -> list[dict[str, Any]]:
         headers = {"Authorization": f"Bearer {self.org.token()}"}
-        reply = httpx.get(f"{self.org.url}/services/data/v67.0/query", params={"q": soql}, headers=headers)
+        url = f"{self.org.url}/services/data/v67.0/query"
+        reply = httpx.get(url, params={"q": soql}, headers=headers, timeout=REPLY_SECONDS)
         return reply.raise_for_status().json()["records"]
 
     def create(self, name: str, **fields: Any) -> str:
         headers = {"Authorization": f"Bearer {self.org.token()}"}
-        reply = httpx.post(f"{self.org.url}/services/data/v67.0/sobjects/{name}", json=fields, headers=headers)
+        url = f"{self.org.url}/services/data/v67.0/sobjects/{name}"
+        reply = httpx.post(url, json=fields, headers=headers, timeout=REPLY_SECONDS)
         assert reply.status_code == 201, reply.text
         return reply.json()["id"]
 
@@ -67,7 +71,7 @@ class Desk(Company):
     def convert(self, lead: str) -> None:
         headers = {"Authorization": f"Bearer {self.org.token()}"}
         path = f"{self.org.url}/services/apexrest/stagecraft/convert"
-        httpx.post(path, json={"leadId": lead}, headers=headers).raise_for_status()
+        httpx.post(path, json={"leadId": lead}, headers=headers, timeout=REPLY_SECONDS).raise_for_status()
 
     def log(self, kind: str, **about: str) -> None:
         """A person does something in the org, and says so there."""
@@ -90,7 +94,7 @@ class Desk(Company):
             assert reply.json()["state"] == "created", reply.text
             return reply.json()["record_id"]
 
-        return await eventually(created, 30)
+        return await eventually(created)
 
     async def begin(self) -> None:
         """Leads and opportunities have a process, and what comes from now on is new: the import of what was there is
@@ -105,7 +109,7 @@ class Desk(Company):
             found = await self.rows("SELECT person_id FROM person")
             assert {row[0] for row in found} >= set(self.people)
 
-        await eventually(known, 30)
+        await eventually(known)
 
     async def assign_leads(self, **rules: Any) -> None:
         """Leads that come from now on get their owner by these rules."""
@@ -120,7 +124,7 @@ class Desk(Company):
             assert found is not None and found["state"] == "done", found
             return found
 
-        return await eventually(done, 30)
+        return await eventually(done)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -1,6 +1,8 @@
 """What scoring a submission costs, and its arithmetic at the edges of what a profile may hold."""
 
+import gc
 import time
+from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
 from typing import Any
@@ -12,11 +14,12 @@ from forms.definition import Choice, Form, Question, QuestionType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scoring.domain.lint import analyse
-from scoring.domain.plan import Bounds, compile_plan
+from scoring.domain.plan import Bounds, ScoringPlan, compile_plan
 from scoring.domain.profile import Profile, profile_from_json
 from scoring.domain.score import score
 from scoring.domain.totals import LEAST_PERCENT
 from scoring.schemas import ProfileBody
+from testing.pace import slowness
 
 from tests.scoring.largest import largest_form, largest_profile
 
@@ -96,31 +99,44 @@ def test_every_legal_profile_is_analysed_and_scores_every_legal_answer_within_bo
             assert found.score is not None
 
 
+def seconds_of(work: Callable[[Any], object], *given: Any) -> float:
+    """The processor time of the cheapest of these pieces of work, in seconds of a machine that does nothing else."""
+    taken: list[float] = []
+    for each in given:
+        gc.collect()
+        slow = slowness()
+        began = time.thread_time()
+        work(each)
+        taken.append((time.thread_time() - began) / max(slow, slowness()))
+    return min(taken)
+
+
+def largest_profiles(count: int, **changes: Any) -> list[Profile]:
+    return [profile_from_json("f", 1, largest_profile(**changes)) for _ in range(count)]
+
+
 @pytest.mark.parametrize("percent_of", ["profile", "path"])
 def test_no_legal_profile_makes_a_submission_cost_more_than_some_milliseconds(percent_of: str) -> None:
     form = largest_form()
-    profile = profile_from_json("f", 1, largest_profile(percent_of=percent_of))
+    [profile] = largest_profiles(1, percent_of=percent_of)
     plan = compile_plan(form, profile, Bounds(D(0), D(1)))
     answered: list[tuple[tuple[str, ...], dict[str, Value]]] = []
-    for number in range(20):
+    for number in range(60):
         # Another set of questions each time, so that nothing remembered helps.
         answers: dict[str, Value] = {q.key: True for q in form.questions if q.required or hash((q.key, number)) % 2}
         answered.append((visible_questions(form, answers), answers))
-    began = time.process_time()
-    for visible, answers in answered:
-        score(plan, visible, answers)
-    assert (time.process_time() - began) / len(answered) < 0.02
+
+    def score_all(some: list[tuple[tuple[str, ...], dict[str, Value]]]) -> None:
+        for visible, answers in some:
+            score(plan, visible, answers)
+
+    assert seconds_of(score_all, answered[:20], answered[20:40], answered[40:]) / 20 < 0.02
 
 
 def test_the_largest_profile_is_analysed_in_seconds_and_compiled_at_once() -> None:
     form = largest_form()
-    profile: Profile = profile_from_json("f", 1, largest_profile())
-    began = time.process_time()
-    analyse(form, profile)
-    assert time.process_time() - began < 5
-    began = time.process_time()
-    compile_plan(form, profile, Bounds(D(0), D(1)))
-    assert time.process_time() - began < 0.1
+    assert seconds_of(lambda profile: analyse(form, profile), *largest_profiles(1)) < 5
+    assert seconds_of(lambda profile: compile_plan(form, profile, Bounds(D(0), D(1))), *largest_profiles(3)) < 0.1
 
 
 def test_many_equal_choices_cost_no_more_than_others() -> None:
@@ -128,7 +144,10 @@ def test_many_equal_choices_cost_no_more_than_others() -> None:
     question = Question("q", "", QuestionType.MULTIPLE_CHOICE, choices=choices)
     points = {"question_key": "q", "choices": [{"choice_key": c.key, "points": "1"} for c in choices]}
     document = ProfileBody.model_validate({"scale": "raw", "questions": [points]}).model_dump(mode="json")
-    began = time.process_time()
-    plan = compile_plan(Form("f", 1, "", "", (question,)), profile_from_json("f", 1, document), Bounds(D(0), D(1)))
-    assert time.process_time() - began < 0.01
-    assert plan.scorers["q"].maximum == 200
+    form = Form("f", 1, "", "", (question,))
+
+    def compiled(document: dict[str, Any]) -> ScoringPlan:
+        return compile_plan(form, profile_from_json("f", 1, document), Bounds(D(0), D(1)))
+
+    assert seconds_of(compiled, *[document] * 3) < 0.01
+    assert compiled(document).scorers["q"].maximum == 200

@@ -16,7 +16,7 @@ from sandbox.stack.topics import load_topics
 from scoring.settings import Settings
 from scoring.templates import profile_templates
 from testing.infrastructure import Infrastructure
-from testing.service import running_service
+from testing.service import WAIT_SECONDS, running_service
 
 from tests.builders import sample
 from tests.security.attacks.broker import secured_broker
@@ -63,15 +63,21 @@ async def send(broker, user, record):
         await producer.stop()
 
 
-async def receive(broker, user, topic, group=None):
-    """The next record of a topic, read as that user."""
+async def receive(broker, user, topic, where, group=None):
+    """The first record of a topic that `where` takes, read as that user."""
     consumer = AIOKafkaConsumer(topic, **broker.login(user), group_id=group, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        async with asyncio.timeout(60):
-            return await consumer.getone()
+        async with asyncio.timeout(WAIT_SECONDS):
+            while not where(raw := await consumer.getone()):
+                pass
+            return raw
     finally:
         await consumer.stop()
+
+
+def event_of(raw):
+    return decode(Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers)), 0, 0)
 
 
 async def test_what_comes_in_as_an_event_goes_out_as_one(broker, scoring, eventually):
@@ -89,11 +95,16 @@ async def test_what_comes_in_as_an_event_goes_out_as_one(broker, scoring, eventu
     await eventually(published)
     submission = sample("AssessmentSubmitted")
     await send(broker, "assessment", Event(TENANT, submission, 1).record("assessment"))
-    for topic in ("stagecraft.scoring.profile-published.v1", "stagecraft.scoring.scored.v1"):
-        raw = await receive(broker, "stage-engine", topic, group="stage-engine")
-        event = decode(Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers)), 0, 0)
-        assert event.tenant_id == TENANT
-    assert event.message.submission_id == submission.submission_id
+    for topic, name, own in (
+        ("stagecraft.scoring.profile-published.v1", "profile_id", made["profile_id"]),
+        ("stagecraft.scoring.scored.v1", "submission_id", submission.submission_id),
+    ):
+
+        def is_own(raw, name=name, own=own):
+            return getattr(event_of(raw).message, name) == own
+
+        raw = await receive(broker, "stage-engine", topic, is_own, group="stage-engine")
+        assert event_of(raw).tenant_id == TENANT
 
 
 async def test_a_broker_that_nobody_vouches_for_is_told_nothing(broker):
@@ -113,7 +124,7 @@ async def test_a_topic_that_may_not_be_written_is_refused_at_once_and_no_other(b
     # It may read this one, and not even see the other.
     for topic in (SUBMITTED, "stagecraft.partner.acme.northwind.stage-changed.v1"):
         with pytest.raises((TopicAuthorizationFailedError, TopicUnknown)) as refused:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(WAIT_SECONDS):
                 await producer.send_and_wait(topic, b"v", b"k")
         assert judge(refused.value, partner=True).verdict is Verdict.PERMANENT
         assert judge(refused.value, partner=False).of_topic
@@ -125,9 +136,13 @@ async def test_a_dead_letter_is_announced_and_its_replay_needs_no_right_to_the_t
     headers = scoring.headers(TENANT)
     garbage = Event(TENANT, sample("AssessmentSubmitted"), 1).record("assessment")
     # Of an opportunity of its own: what comes later of the same one waits for it.
-    await send(broker, "assessment", Record(SUBMITTED, f"{TENANT}:damaged", b"\xff\xff", garbage.headers))
-    assert (await receive(broker, "scoring", f"{SUBMITTED}.dlq.scoring")).value == b"\xff\xff"
-    [letter] = (await scoring.client.get("/v1/dead-letters", headers=headers)).json()["items"]
+    damaged = f"damaged-{secrets.token_hex(4)}"
+    key = f"{TENANT}:{damaged}"
+    await send(broker, "assessment", Record(SUBMITTED, key, b"\xff\xff", garbage.headers))
+    announced = await receive(broker, "scoring", f"{SUBMITTED}.dlq.scoring", lambda raw: raw.key == key.encode())
+    assert announced.value == b"\xff\xff"
+    letters = (await scoring.client.get("/v1/dead-letters", headers=headers)).json()["items"]
+    [letter] = [each for each in letters if each["key"].endswith(damaged)]
     path = f"/v1/dead-letters/{letter['dead_letter_id']}/replay"
     assert (await scoring.client.post(path, headers=headers)).json()["code"] == "event_invalid"
 

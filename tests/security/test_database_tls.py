@@ -16,12 +16,12 @@ from kit.database.unit_of_work import Database
 from kit.schema.migrate import migrate
 from sandbox.issuer import LocalIssuer
 from sandbox.provision import drop_database, provision_database
-from sandbox.stack.topics import create_topics, load_topics
+from sandbox.stack.topics import create_topics, delete_topics, load_topics
 from scoring.main import create
 from scoring.settings import Settings
 from sqlalchemy import make_url
 from testing.infrastructure import Infrastructure
-from testing.service import running_service
+from testing.service import eventually, running_service
 
 from tests.security.attacks.certificates import SelfSigned, self_signed
 from tests.security.attacks.encrypting import encrypting_proxy
@@ -82,13 +82,14 @@ async def test_migrations_and_the_service_work_over_it(
     told = encrypted.settings()
     prefix = f"t{secrets.token_hex(4)}."
     topics = [topic for topic in load_topics() if topic.writer == "scoring" or "scoring" in topic.readers]
-    await create_topics(infrastructure.bootstrap_servers, topics, prefix)
+    created = await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     tls = {"database_tls": told.database_tls, "database_tls_ca_file": told.database_tls_ca_file}
     async with running_service(
         "scoring", infrastructure, issuer, encrypted.url, encrypted.owner_url, prefix, **tls
     ) as scoring:
         answer = await scoring.client.get("/v1/scoring-profiles", headers=scoring.headers(TENANT))
         assert (answer.status_code, answer.json()["items"]) == (200, [])
+    await delete_topics(infrastructure.bootstrap_servers, set(created))
 
 
 async def test_a_server_that_nobody_vouches_for_is_told_nothing(encrypted: Encrypted) -> None:
@@ -134,7 +135,11 @@ async def test_an_expired_certificate_is_said_while_the_service_waits(
             app.router.lifespan_context(app),
             httpx.AsyncClient(transport=transport, base_url="http://scoring") as client,
         ):
-            answer = await client.get("/readyz")
             words = "its certificate is refused: certificate has expired"
-            assert answer.json()["reasons"] == [f"starting: waiting for the database: {words}"]
+
+            async def said() -> None:
+                answer = await client.get("/readyz")
+                assert answer.json()["reasons"] == [f"starting: waiting for the database: {words}"]
+
+            await eventually(said)
             assert (await client.get("/livez")).status_code == 200

@@ -45,7 +45,7 @@ async def put_aside(service, tenant, code, count):
     async def all_aside():
         assert await scalars(service, tenant, "SELECT code FROM dead_letter") == [code] * count
 
-    await eventually(all_aside, 60)
+    await eventually(all_aside)
 
 
 async def good_ones_go_on(service, tenant, sequence=2):
@@ -63,7 +63,7 @@ async def good_ones_go_on(service, tenant, sequence=2):
     async def handled():
         assert {event_id for event_id, _ in sent} <= set(await scalars(service, tenant, "SELECT event_id FROM inbox"))
 
-    await eventually(handled, 60)
+    await eventually(handled)
 
 
 @pytest.mark.parametrize("code", ["bad_payload", "unknown_type", "unexpected_type", "bad_header", "bad_text"])
@@ -125,7 +125,7 @@ async def test_an_event_of_a_newer_release_is_handled_as_far_as_it_is_known(serv
     async def handled():
         assert ids <= set(await scalars(service, tenant, "SELECT event_id FROM inbox"))
 
-    await eventually(handled, 60)
+    await eventually(handled)
     assert await scalars(service, tenant, "SELECT code FROM dead_letter") == []
     assert await own_rows(service, tenant) > 0
 

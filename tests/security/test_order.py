@@ -162,7 +162,7 @@ async def tell(service, tenant, names, numbers):
         assert aside == []
         assert set(ids) <= inbox
 
-    await eventually(all_handled, 60)
+    await eventually(all_handled)
 
 
 async def prepare(service, *tenants):

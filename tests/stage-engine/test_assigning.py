@@ -10,6 +10,7 @@ from stagecraft.common.v1.fact_pb2 import Fact
 from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_REFUSED
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
+from stagecraft.stage.v1.action_requested_pb2 import ActionRequested
 from testing.service import eventually
 
 from tests.builders import action_settled, person_observed
@@ -207,7 +208,7 @@ class TestAssigning:
         assert (again["state"], again["code"]) == ("refused", "OVERRIDE_ACTIVE")
         assert again["words"] == "The role is not given: desk was chosen by a person, and stays owner."
         # No other service is asked for it.
-        assert await world_of.rows("SELECT count(*) FROM outbox WHERE topic LIKE '%action%'") == [(0,)]
+        assert await world_of.service.events(ActionRequested, tenant=world_of.tenant, count=0) == []
         for each in (await admin.get("/v1/opportunities/o1/decisions"))["items"]:
             assert (await admin.post(f"/v1/decisions/{each['decision_id']}/replay", expect=200))["identical"] is True
 

@@ -52,6 +52,12 @@ class TestReport:
         assert (other["code"], "'o1' is of type opportunity" in other["detail"]) == ("SUBJECT_NOT_FOUND", True)
         again = (await admin.post("/v1/facts", {"items": [items[5]]}, 200))["items"]
         assert [a["outcome"] for a in again] == ["duplicate"]
+        other = items[5] | {"value": "3"}
+        (used,) = (await admin.post("/v1/facts", {"items": [other]}, 200))["items"]
+        assert (used["outcome"], used["code"]) == ("refused", "IDEMPOTENCY_KEY_USED")
+        other |= {"idempotency_key": "8", "observed_at": "2026-03-02T09:31:00Z"}
+        (taken,) = (await admin.post("/v1/facts", {"items": [other]}, 200))["items"]
+        assert taken["outcome"] == "decided"
 
     async def test_one_takes_the_subject_to_the_pipeline_that_applies_now(
         self, admin: Client, world_of: Tenant

@@ -155,8 +155,9 @@ class TestFigures:
         while len(await world_of.rows("SELECT activity_id FROM activity")) < 3:
             pass
         rows = (await Client(engine, tenant).get("/v1/activity-funnel?period=year"))["rows"]
-        ann = next(row for row in rows if row["person"] == "ann")
-        assert (ann["activities"], ann["meetings"], ann["won"]) == (3, 2, 1)
+        # What she did and what came of it may lie in two years.
+        ann = [row for row in rows if row["person"] == "ann"]
+        assert [sum(row[step] for row in ann) for step in ("activities", "meetings", "won")] == [3, 2, 1]
 
         shown = await Client(engine, tenant, "rep", "ann").get("/v1/coaching")
         assert shown["person"] == "ann"

@@ -111,6 +111,8 @@ class TestWaiting:
         async def all_wait() -> None:
             assert await world_of.parked() == 1
             assert len((await world_of.get("/v1/unplaced"))["items"]) == 2
+            [(last,)] = await world_of.rows("SELECT observation FROM unplaced WHERE record_id = 'o1'")
+            assert '"demo"' in last
 
         await eventually(all_wait)
         await world_of.publish_pipeline()

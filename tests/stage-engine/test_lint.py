@@ -1,5 +1,6 @@
 """What the check of a pipeline finds."""
 
+import gc
 import time
 from decimal import Decimal
 from itertools import combinations
@@ -19,6 +20,7 @@ from stage_engine.domain.pipeline import Pipeline
 from stage_engine.engine import cell_fault, compiled
 from stage_engine.schemas.pipelines import DraftBody
 from stage_engine.templates import templates
+from testing.pace import slowness
 
 from tests.rule_tables import largest_pipeline, tables
 
@@ -386,16 +388,20 @@ class TestCompetition:
     def test_the_largest_pipeline_is_checked_and_compiled_in_a_moment(self, shape: str) -> None:
         document = largest_pipeline(shape)
         DraftBody.model_validate({k: v for k, v in document.items() if k != "key"})
-        began = time.process_time()
+        # A collection of all that other tests left is none of it.
+        gc.collect()
+        slow, began = slowness(), time.thread_time()
         findings = check(document, {})
-        assert time.process_time() - began < 1
+        checked = time.thread_time() - began
+        assert checked / max(slow, slowness()) < 1
         assert len(findings) < 2000
         taken: list[float] = []
         for _ in range(3):
-            began = time.process_time()
+            slow, began = slowness(), time.thread_time()
             rules = compiled(from_document(document, 1))
             rules.hits("s0", {})
-            taken.append(time.process_time() - began)
+            ended = time.thread_time()
+            taken.append((ended - began) / max(slow, slowness()))
         assert min(taken) < 0.1
 
     def test_rules_on_different_evidence_do_not_compete(self, world: Any) -> None:
@@ -481,6 +487,14 @@ class TestApprovals:
         stages = [{**s, "approval": _approvals({})} for s in world.document()["stages"]]
         found = [(f.code, f.pointer) for f in approval_findings(world.pipeline(stages=stages), None)]
         assert found == [("approval_not_led_to", f"/stages/{i}/approval") for i in (0, 5)]
+
+    def test_a_map_of_another_pipeline_that_leads_past_one(self, world: Any) -> None:
+        stages = [dict(s) for s in world.document()["stages"]]
+        stages[2]["approval"] = _approvals({})
+        places = {"other": {s["key"]: s["key"] for s in stages[:4]}}
+        found = approval_findings(world.pipeline(stages=stages, reassign=places), None)
+        led = [f.pointer for f in found if f.code == "reassign_past_approval"]
+        assert led == [f"/reassign/other/{s['key']}" for s in stages[2:4]]
 
     def test_a_start_by_criteria_needs_some(self, world: Any) -> None:
         stages = [dict(s) for s in world.document()["stages"]]

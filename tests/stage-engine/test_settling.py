@@ -10,6 +10,7 @@ from stagecraft.crm.v1 import record_observed_pb2 as crm
 from stagecraft.crm.v1.action_settled_pb2 import SETTLEMENT_DONE, SETTLEMENT_REFUSED
 from stagecraft.stage.v1 import stage_changed_pb2 as changed
 from stagecraft.stage.v1.action_requested_pb2 import ACTION_KIND_TASK, ActionRequested
+from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
 from testing.service import eventually
 
 from tests.builders import action_settled
@@ -34,7 +35,9 @@ def content() -> dict[str, Any]:
 
 async def seen(world_of: Tenant, opportunity_id: str, stage: str = "prospecting", **given: Any) -> None:
     await world_of.observe(opportunity_id, stage, kind=crm.OBSERVATION_KIND_CREATED, **given)
-    await world_of.decisions(1)
+    await world_of.service.events(
+        StageDecided, tenant=world_of.tenant, count=1, where=lambda each: each.opportunity_id == opportunity_id
+    )
 
 
 async def actions(client: Client, opportunity_id: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from stage_engine.repository.timers import CLAIM
 from stage_engine.service import timing
 from stage_engine.service.timing import fire_page
 from stagecraft.stage.v1 import stage_decided_pb2 as decided
-from testing.service import eventually
+from testing.service import WAIT_SECONDS, eventually
 
 from tests.stage_engine import Client, Tenant, draft, metric, stamp
 
@@ -74,7 +74,8 @@ class TestTimers:
         assert (change.to_stage, change.reason_code) == ("closed_lost", "QUIET")
         decision = (await world_of.decisions(2))[1]
         assert decision.input_kind == decided.INPUT_KIND_TIMER
-        assert await metric(world_of.service, "stage_timer_lateness_seconds_count") == late + 1
+        # Timers of other tests may fire meanwhile.
+        assert await metric(world_of.service, "stage_timer_lateness_seconds_count") > late
         replayed = await admin.post(f"/v1/decisions/{decision.decision_id}/replay", expect=200)
         assert replayed["identical"] is True
         assert await fired(world_of) == [("o1", 1)]
@@ -101,10 +102,10 @@ class TestTimers:
 
         async def others() -> None:
             assert await fired(still) == [("a1", 1), ("c1", 1)]
+            [(until,)] = await still.rows("SELECT due_at FROM opportunity WHERE opportunity_id = 'b1'")
+            assert until > utc_now()
 
         await eventually(others)
-        [(until,)] = await still.rows("SELECT due_at FROM opportunity WHERE opportunity_id = 'b1'")
-        assert until > utc_now()
 
     async def test_a_tenant_with_many_due_does_not_hold_up_another(self, still: Tenant) -> None:
         other = Tenant(still.service, f"{still.tenant}-b")
@@ -149,7 +150,7 @@ async def all_fired(tenant: Tenant, count: int) -> None:
         [(left,)] = await tenant.rows("SELECT count(*) FROM opportunity WHERE due_at IS NOT NULL")
         assert left == 0
 
-    await eventually(done, seconds=max(30, count / 100))
+    await eventually(done, seconds=max(WAIT_SECONDS, count / 100))
     [(once, most)] = await tenant.rows(
         "SELECT count(*), max(n) FROM (SELECT count(*) AS n FROM decision WHERE identity LIKE 'timer:%'"
         " GROUP BY opportunity_id) AS each"

@@ -94,7 +94,7 @@ def endpoint() -> Iterator[str]:
 async def prometheus(endpoint: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Prometheus]:
     installed_prometheus()
     directory = tmp_path_factory.mktemp("prometheus")
-    async with Prometheus(directory, [Target("", endpoint)], scrape_seconds=0.5) as prometheus:
+    async with Prometheus(directory, [Target("", endpoint)], scrape_seconds=2) as prometheus:
         await prometheus.until_up()
         yield prometheus
 

@@ -86,7 +86,10 @@ class TestBesideAStack:
         output = tmp_path / "output"
         org = next(process.pid for process in stack.status().processes if process.name == "salesforce-org")
         # Without Prometheus: what the page shows with one, other tests hold.
-        with observing(stack.run.root, output, PROMETHEUS=str(tmp_path / "absent")) as observe, httpx.Client() as http:
+        with (
+            observing(stack.run.root, output, PROMETHEUS=str(tmp_path / "absent")) as observe,
+            httpx.Client(timeout=DEADLINE_SECONDS) as http,
+        ):
             page = address_of(output, "dashboards")
             assert "without dashboards: PROMETHEUS=" in output.read_text()
             assert sends_to(stack) == {page}

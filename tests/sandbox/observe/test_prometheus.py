@@ -77,7 +77,7 @@ async def running(program: Path, endpoint: str, tmp_path_factory: pytest.TempPat
     rules = directory / "rules.yaml"
     rules.write_text(RULES)
     targets = [Target("scoring", endpoint)]
-    async with Prometheus(directory, targets, rules=[rules], scrape_seconds=0.5, evaluation_seconds=0.5) as prometheus:
+    async with Prometheus(directory, targets, rules=[rules], scrape_seconds=2, evaluation_seconds=0.5) as prometheus:
         await prometheus.until_up()
         yield prometheus
 

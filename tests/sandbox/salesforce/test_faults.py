@@ -5,7 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sandbox.salesforce.testing import RunningOrg
+from sandbox.salesforce.testing import REPLY_SECONDS, RunningOrg
 
 New = Callable[..., Coroutine[Any, Any, str]]
 Key = Callable[[], str]
@@ -65,7 +65,7 @@ async def test_an_html_503_is_not_json(org: RunningOrg, api: httpx.AsyncClient) 
 async def test_latency_only_slows_down(org: RunningOrg, api: httpx.AsyncClient) -> None:
     org.sim("faults", {"latency_ms": 60_000, "match": "limits"})
     with pytest.raises(httpx.ReadTimeout):
-        await api.get("/limits", timeout=1)
+        await api.get("/limits", timeout=httpx.Timeout(REPLY_SECONDS, read=1))
     org.sim("faults", {"latency_ms": 10, "match": "limits"})
     assert (await api.get("/limits")).status_code == 200
 

@@ -9,13 +9,13 @@ import httpx
 import pytest
 from joserfc import jwt
 from joserfc.jwk import RSAKey
-from sandbox.salesforce.testing import JWT_BEARER, RunningOrg
+from sandbox.salesforce.testing import JWT_BEARER, REPLY_SECONDS, RunningOrg
 
 TOKEN = "/services/oauth2/token"
 
 
 def grant(org: RunningOrg, **form: str) -> httpx.Response:
-    return httpx.post(org.url + TOKEN, data=form)
+    return httpx.post(org.url + TOKEN, data=form, timeout=REPLY_SECONDS)
 
 
 def bearer(org: RunningOrg, **claims: Any) -> httpx.Response:
@@ -82,6 +82,7 @@ class TestClientCredentials:
             org.url + TOKEN,
             data={"grant_type": "client_credentials"},
             headers={"Authorization": f"Basic {pair}"},
+            timeout=REPLY_SECONDS,
         )
         for reply in (by_body, by_basic):
             assert reply.status_code == 200
@@ -109,7 +110,7 @@ class TestSessions:
     async def test_a_revoked_token_is_refused_everywhere(self, org: RunningOrg) -> None:
         token = org.token()
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=org.url, headers=headers) as client:
+        async with httpx.AsyncClient(base_url=org.url, headers=headers, timeout=REPLY_SECONDS) as client:
             known = (await client.get("/services/oauth2/userinfo")).json()
             assert known["organization_id"] == org.client["org_id"]
             assert known["preferred_username"] == org.client["username"]
@@ -140,5 +141,5 @@ class TestSessions:
 
 
 def test_versions_need_no_token(org: RunningOrg) -> None:
-    versions = httpx.get(f"{org.url}/services/data").json()
+    versions = httpx.get(f"{org.url}/services/data", timeout=REPLY_SECONDS).json()
     assert versions[-1] == {"label": "v67.0", "url": "/services/data/v67.0", "version": "67.0"}

@@ -20,6 +20,7 @@ Key = Callable[[], str]
 
 TOPIC = "/data/OpportunityChangeEvent"
 CODE = "sfdc.platform.eventbus.grpc."
+WAIT_SECONDS = 60
 
 
 @dataclass
@@ -86,7 +87,7 @@ async def begin_live(subscriber: Subscriber, number: int = 100) -> Any:
 async def take(call: Any, number: int) -> list[pb.ConsumerEvent]:
     """Reads until `number` events came; keepalives are passed over."""
     events: list[pb.ConsumerEvent] = []
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(WAIT_SECONDS):
         while len(events) < number:
             events.extend((await call.read()).events)
     return events
@@ -94,7 +95,7 @@ async def take(call: Any, number: int) -> list[pb.ConsumerEvent]:
 
 async def refusal(call: Any) -> tuple[grpc.StatusCode, str]:
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(WAIT_SECONDS):
             while isinstance(await call.read(), pb.FetchResponse):
                 pass
             raise AssertionError(f"the stream ended well: {await call.code()}")
@@ -282,7 +283,7 @@ class TestDelivery:
     async def test_outstanding_requests_are_capped(self, pubsub: Subscriber) -> None:
         call = await begin(pubsub, 80)
         await call.write(pb.FetchRequest(topic_name=TOPIC, num_requested=80))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(WAIT_SECONDS):
             while (await call.read()).pending_num_requested != 100:
                 pass
         call.cancel()
@@ -301,24 +302,28 @@ class TestDelivery:
 
     async def test_a_keepalive_passes_over_nothing(self, tmp_path_factory: pytest.TempPathFactory) -> None:
         with running_org(tmp_path_factory.mktemp("hasty-org"), keepalive_seconds=0.005) as hasty:
-            headers = {"Authorization": f"Bearer {hasty.token()}"}
             async for subscriber in _subscriber(hasty):
                 call = await begin_live(subscriber)
-                async with httpx.AsyncClient(base_url=f"{hasty.url}/services/data/v67.0", headers=headers) as client:
+                async with hasty.session() as client:
                     for number in range(60):
                         body = {"Name": str(number), "StageName": "Demo", "CloseDate": "2026-12-01"}
-                        assert (await client.post("/sobjects/Opportunity", json=body)).status_code == 201
+                        reply = await client.post("/services/data/v67.0/sobjects/Opportunity", json=body)
+                        assert reply.status_code == 201
                 assert len(await take(call, 60)) == 60
                 call.cancel()
 
     async def test_after_a_half_close_nothing_comes(self, pubsub: Subscriber, new_opportunity: New) -> None:
         call = await begin_live(pubsub)
         await call.done_writing()
-        await asyncio.sleep(0.2)
-        await new_opportunity()
         pending = asyncio.create_task(call.read())
+        async with asyncio.timeout(WAIT_SECONDS):
+            # Keepalives that were on their way.
+            while (await asyncio.wait([pending], timeout=1))[0]:
+                assert not pending.result().events
+                pending = asyncio.create_task(call.read())
+        await new_opportunity()
         done, _ = await asyncio.wait([pending], timeout=1)
-        assert not [t for t in done if isinstance(t.result(), pb.FetchResponse)]
+        assert not done
         call.cancel()
         await asyncio.gather(pending, return_exceptions=True)
 
@@ -349,15 +354,19 @@ class TestRefusals:
         org.sim("tokens/expire")
         assert await refusal(call) == (grpc.StatusCode.UNAUTHENTICATED, f"{CODE}service.auth.error")
 
-    async def test_a_refreshed_token_keeps_it_open(self, org: RunningOrg, pubsub: Subscriber) -> None:
-        call = await begin_live(pubsub)
+    async def test_a_refreshed_token_keeps_it_open(
+        self, org: RunningOrg, pubsub: Subscriber, api: httpx.AsyncClient, new_opportunity: New
+    ) -> None:
+        call = await begin_live(pubsub, 2)
         fresh = org.token()
         await call.write(pb.FetchRequest(topic_name=TOPIC, num_requested=1, auth_refresh=fresh))
-        await call.read()
-        httpx_token = dict(pubsub.metadata)["accesstoken"]
-        await asyncio.to_thread(lambda: httpx.post(f"{org.url}/services/oauth2/revoke", data={"token": httpx_token}))
-        for _ in range(2):
-            assert not (await call.read()).events
+        async with asyncio.timeout(WAIT_SECONDS):
+            while (await call.read()).pending_num_requested != 3:
+                pass
+        revoked = {"token": dict(pubsub.metadata)["accesstoken"]}
+        assert (await api.post(f"{org.url}/services/oauth2/revoke", data=revoked)).status_code == 200
+        await new_opportunity()
+        assert len(await take(call, 1)) == 1
         call.cancel()
 
     async def test_an_ordered_fault_ends_it(self, org: RunningOrg, pubsub: Subscriber, api: httpx.AsyncClient) -> None:

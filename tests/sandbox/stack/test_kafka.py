@@ -226,7 +226,7 @@ async def receive(kafka: Kafka, topic: str) -> bytes | None:
     )
     await consumer.start()
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             return (await consumer.getone()).value
     finally:
         await consumer.stop()

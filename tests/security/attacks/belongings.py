@@ -79,6 +79,12 @@ async def _assessment(owner: Owner) -> dict[str, Any]:
     await owner.tell("PipelinePublished")
     await owner.tell("RecordObserved", owner_id=REP, amount=AMOUNT)
     await owner.tell("StageChanged")
+
+    async def placed() -> None:
+        due = await owner.call("GET", f"/opportunities/{DEAL}/next-assessment")
+        assert due["reason"] not in ("stage_unknown", "pipeline_unknown")
+
+    await eventually(placed)
     await owner.one("/worklist", owner_id=REP)
     for subject, submission_id in ((REP, SUBMISSION), ("bob", HELD)):
         headers = owner.service.headers(OWNER, "rep", subject)

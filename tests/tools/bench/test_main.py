@@ -58,4 +58,6 @@ def test_every_figure_can_be_measured_and_leaves_nothing_behind(tmp_path, monkey
     assert all(result["ours"] > 0 for result in results.values())
     compared = {"pipeline_single", "pipeline_batch", "pipeline_p99", "timers", "http_submission"}
     assert {name for name, result in results.items() if result["ratio"]} == compared
-    assert list(processes_of(str(tmp_path))) == []
+    # Processes for long work end by themselves once the input from their service has.
+    _, left = psutil.wait_procs(processes_of(str(tmp_path)), timeout=60)
+    assert left == []

@@ -11,7 +11,7 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ import pytest_asyncio
 
 if TYPE_CHECKING:
     from sandbox.issuer import LocalIssuer
+    from sandbox.stack.topics import Topic
 
     from testing.infrastructure import Infrastructure
     from testing.service import ServiceUnderTest, StartService
@@ -126,7 +127,7 @@ async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir
         # Last of all: services that are stopped one by one may share topics.
         stack.push_async_callback(delete_topics, infrastructure.bootstrap_servers, created)
 
-        async def start(package: str, **settings: Any) -> ServiceUnderTest:
+        async def start(package: str, topics: Sequence[Topic] | None = None, **settings: Any) -> ServiceUnderTest:
             prefix = settings.pop("topic_prefix", None) or f"t{secrets.token_hex(4)}."
             name = f"{package}_{secrets.token_hex(4)}"
             template = _template(infrastructure, package, run_dir)
@@ -136,8 +137,9 @@ async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir
                     database=name, template=template,
                 )  # fmt: skip
             stack.callback(drop_database, infrastructure.admin_url, name)
-            service = package.replace("_", "-")
-            topics = [t for t in load_topics() if t.writer == service or service in t.readers]
+            if topics is None:
+                service = package.replace("_", "-")
+                topics = [t for t in load_topics() if t.writer == service or service in t.readers]
             created.update(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
             running = running_service(
                 package, infrastructure, issuer, made.database_url, made.migration_url, prefix, **settings
@@ -151,7 +153,8 @@ async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir
 async def start_service(
     infrastructure: Infrastructure, issuer: LocalIssuer, test_run_dir: Path
 ) -> AsyncIterator[StartService]:
-    """Starts a service with a database and topics of its own; all are stopped after the module."""
+    """Starts a service with a database and topics of its own, those of the platform unless others are given; all are
+    stopped after the module."""
     async with _starting(infrastructure, issuer, test_run_dir) as start:
         yield start
 

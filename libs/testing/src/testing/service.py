@@ -100,7 +100,8 @@ class ServiceUnderTest:
         where: Callable[[M], bool] = lambda _message: True,
     ) -> list[Received[M]]:
         """The tenant's events of a topic from its beginning that `where` takes, once there are at least `count` of
-        these, and whatever else comes within `settle_seconds`. AssertionError when they do not come.
+        these, and whatever else the topic holds when nothing has come for `settle_seconds`. AssertionError when they do
+        not come.
 
         Partitions come in any order; what they hold is merged here by the time at which each event was made, so that
         the last event is the newest. Within a partition, the order stays as it was written.
@@ -118,7 +119,7 @@ class ServiceUnderTest:
                     if event.tenant_id == tenant and where(cast("M", event.message)):
                         found[raw.partition].append(cast("Received[M]", event))
                 there = sum(map(len, found.values()))
-                if there >= count and not fetched:
+                if there >= count and not fetched and await _is_read(consumer):
                     return list(heapq.merge(*found.values(), key=lambda event: event.time))
                 assert loop.time() < deadline, f"{there} of {count} events on {name}"
 
@@ -133,6 +134,12 @@ class ServiceUnderTest:
             yield consumer
         finally:
             await consumer.stop()
+
+
+async def _is_read(consumer: AIOKafkaConsumer) -> bool:
+    """Whether it has read all that its partitions hold: that nothing came for a moment may mean that it is slow."""
+    ends = await consumer.end_offsets(list(consumer.assignment()))
+    return all([await consumer.position(partition) >= end for partition, end in ends.items()])
 
 
 StartService = Callable[..., Awaitable[ServiceUnderTest]]

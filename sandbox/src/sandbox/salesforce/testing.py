@@ -17,7 +17,8 @@ from joserfc.jwk import RSAKey
 
 from sandbox.stack.ports import free_ports
 
-START_SECONDS = 30
+START_SECONDS = 90
+REPLY_SECONDS = 60
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -81,8 +82,8 @@ class RunningOrg:
 
     def sim(self, path: str, body: Any = None, *, method: str = "POST") -> Any:
         """Calls the operator's console under `/_sim` and gives its answer, if it has one."""
-        reply = httpx.request(method, f"{self.url}/_sim/{path}", json=body, timeout=60).raise_for_status()
-        return reply.json() if reply.content else None
+        reply = httpx.request(method, f"{self.url}/_sim/{path}", json=body, timeout=REPLY_SECONDS)
+        return reply.raise_for_status().json() if reply.content else None
 
     def assertion(self, **changed: Any) -> str:
         """A JWT bearer assertion; `changed` replaces claims."""
@@ -98,8 +99,13 @@ class RunningOrg:
     def token(self) -> str:
         """Opens a session by JWT bearer and gives its access token."""
         form = {"grant_type": JWT_BEARER, "assertion": self.assertion()}
-        reply = httpx.post(f"{self.url}/services/oauth2/token", data=form).raise_for_status()
-        return reply.json()["access_token"]
+        reply = httpx.post(f"{self.url}/services/oauth2/token", data=form, timeout=REPLY_SECONDS)
+        return reply.raise_for_status().json()["access_token"]
+
+    def session(self) -> httpx.AsyncClient:
+        """A client of the REST API, in a session of its own."""
+        headers = {"Authorization": f"Bearer {self.token()}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=REPLY_SECONDS)
 
 
 @contextmanager

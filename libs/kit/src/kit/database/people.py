@@ -79,6 +79,8 @@ class Matches:
     def __init__(self) -> None:
         self._held: OrderedDict[tuple[str, str], tuple[float, Match | None]] = OrderedDict()
         self._members = 0
+        # How often people have changed.
+        self.changes = 0
 
     def get(self, tenant_id: str, name: str) -> tuple[Match | None] | None:
         """The match, in a tuple; None when it is not known any more."""
@@ -95,6 +97,7 @@ class Matches:
 
     def forget(self, tenant_id: str) -> None:
         """People of this tenant have changed."""
+        self.changes += 1
         for key in [key for key in self._held if key[0] == tenant_id]:
             self._drop(key)
 

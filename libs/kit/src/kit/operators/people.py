@@ -54,8 +54,11 @@ class People:
         key = f"{caller.identity}\n{caller.subject}"
         held = self._matches.get(caller.tenant_id, key)
         if held is None:
+            changes = self._matches.changes
             held = (await self._match(request, caller, caller.person_id if by_id else caller.identity),)
-            self._matches.put(caller.tenant_id, key, held[0])
+            # People who changed meanwhile may be seen here as they were.
+            if self._matches.changes == changes:
+                self._matches.put(caller.tenant_id, key, held[0])
         match = held[0]
         if match is None:
             return caller

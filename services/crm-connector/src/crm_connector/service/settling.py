@@ -115,9 +115,6 @@ def _confirmed(
     uow: UnitOfWork, row: OpportunityRecord, write: QueuedWrite, stage: str, now: datetime
 ) -> OpportunityRecord:
     after = confirm(uow, row, write, write.write_id, now)
-    # What was voided has no assessment of its own, and was received long ago.
-    if write.evidence is not None and write.assessment_key:
-        uow.after_commit(partial(_show_freshness, write.evidence))
     if not stage:
         return after
     known = written(row.known, stage, write.write_id, now)
@@ -151,6 +148,9 @@ def confirm(
     message = crm_write_confirmed(write, write_id, now)
     with consumer_span(_CONFIRMED_SPAN, write.traceparent, write.sent_at):
         uow.publish(message, sequence=after.sequence)
+    # What was voided has no assessment of its own, and was received long ago.
+    if write.evidence is not None and write.assessment_key:
+        uow.after_commit(partial(_show_freshness, write.evidence))
     return after
 
 

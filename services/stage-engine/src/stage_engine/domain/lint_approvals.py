@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from stage_engine.domain.approval import ROLES, Approval
+from stage_engine.domain.approving import approvals_of
 from stage_engine.domain.breaker import length_of
 from stage_engine.domain.clocks import duration_of
 from stage_engine.domain.finding import LintFinding, error, warning
@@ -16,6 +17,7 @@ def approval_findings(pipeline: Pipeline, people: frozenset[str] | None) -> Iter
         yield from _findings(pointer, approval, people)
     yield from _never_asked(pipeline)
     yield from _ambiguous(pipeline)
+    yield from _mapped_past(pipeline)
     yield from _duration("/proposals_expire_after", pipeline.proposals_expire_after)
     yield from _breaker(pipeline)
 
@@ -81,6 +83,15 @@ def _ambiguous(pipeline: Pipeline) -> Iterator[LintFinding]:
         if known != rule.approval:
             text = f"another rule for the step to {rule.to_stage} asks for another approval; one step has one"
             yield error("approval_ambiguous", f"/rules/{i}/approval", text)
+
+
+def _mapped_past(pipeline: Pipeline) -> Iterator[LintFinding]:
+    """Going to another pipeline asks no one: its map was written by who publishes."""
+    for source, stages in pipeline.reassign.items():
+        for stage_key, target in stages.items():
+            if target in pipeline and pipeline.is_open(target) and approvals_of(pipeline, pipeline.first, target):
+                text = f"from {source} subjects come to {target} without the approval that others need"
+                yield warning("reassign_past_approval", f"/reassign/{source}/{stage_key}", text)
 
 
 def _duration(pointer: str, text: str) -> Iterator[LintFinding]:

@@ -14,5 +14,5 @@ router = router("facts", dependencies=[requires("facts:write")])
 @accepts(DOCUMENT_BODY)
 async def report_facts(body: FactReport, uow: Uow, caller: Caller) -> FactAnswers:
     """Report up to 1,000 facts. Each item has an answer of its own: one that is refused holds back none of the others.
-    The same idempotency key of a source is decided on once."""
+    The same idempotency key of a source is decided on once, and refused with another value or time."""
     return FactAnswers(items=await FactReports(uow, caller).take(body.items))

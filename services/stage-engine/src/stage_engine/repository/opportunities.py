@@ -25,6 +25,12 @@ _DECIDED = """
     JOIN decision USING (opportunity_id, identity)
     WHERE decision.tenant_id = $1
 """
+_GIVEN = """
+    SELECT identity, decision.given
+    FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
+    JOIN decision USING (opportunity_id, identity)
+    WHERE decision.tenant_id = $1
+"""
 _REPLACE = bulk.replace(
     opportunity, *(name for name in bulk.column_names(OpportunityRecord) if name != "opportunity_id")
 )
@@ -70,6 +76,14 @@ class OpportunityRepository:
         for opportunity_id, identity in await driver.fetch(_DECIDED, self._tenant_id, ids, identities):
             found.setdefault(opportunity_id, set()).add(identity)
         return found
+
+    async def given(self, inputs: Collection[tuple[str, str]]) -> dict[str, str]:
+        """What was decided on under these identities, each with its opportunity's id: inputs as JSON, by identity."""
+        if not inputs:
+            return {}
+        driver = await bulk.driver_of(self._session)
+        ids, identities = zip(*inputs, strict=True)
+        return {row[0]: row[1] for row in await driver.fetch(_GIVEN, self._tenant_id, ids, identities)}
 
     def save(self, opportunities: Sequence[OpportunityRecord]) -> None:
         """Write opportunities as they are now, with the commit."""

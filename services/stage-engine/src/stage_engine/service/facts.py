@@ -9,10 +9,12 @@ from kit.http.ownership import Owners
 
 from stage_engine.domain.decision import Code
 from stage_engine.domain.facts import CRM, PERSON, FactInForce, FactKind
-from stage_engine.domain.inputs import FactChange
+from stage_engine.domain.inputs import FactChange, Input
 from stage_engine.domain.literals import literal_of
 from stage_engine.domain.opportunity import Opportunity
 from stage_engine.domain.pipeline import Pipeline
+from stage_engine.domain.replay import decode_input
+from stage_engine.repository.opportunities import OpportunityRepository
 from stage_engine.repository.pipelines import PipelineRepository
 from stage_engine.repository.unplaced import UnplacedRepository
 from stage_engine.schemas.facts import FactAnswer, FactItem, FactOutcome
@@ -50,6 +52,7 @@ class FactReports:
         self._reassigning = Reassigning(self._rulesets, self._deciding)
         self._pipelines = PipelineRepository(uow.session, uow.tenant_id)
         self._unplaced = UnplacedRepository(uow.session, uow.tenant_id)
+        self._log = OpportunityRepository(uow.session, uow.tenant_id)
 
     async def take(self, items: Sequence[FactItem]) -> list[FactAnswer]:
         """An answer for each item; those that a pipeline reads cost a decision each, in their order."""
@@ -61,10 +64,17 @@ class FactReports:
         arrivals = [Arrival(each) for each in read if isinstance(each, FactChange)]
         decided = {d.arrival.given.identity: d for d in await self._deciding.decide(arrivals)}
         await self._reassigning.after(arrivals)
+        reported = await self._reported([a.given for a in arrivals if a.given.identity not in decided])
         return [
-            _answer(item, each, decided) if isinstance(each, FactChange) else each
+            _answer(item, each, decided, reported) if isinstance(each, FactChange) else each
             for item, each in zip(items, read, strict=True)
         ]
+
+    async def _reported(self, changes: Sequence[Input]) -> dict[str, FactChange]:
+        """What was reported before under the identities of these changes."""
+        given = await self._log.given([(each.opportunity_id, each.identity) for each in changes])
+        found = {identity: decode_input(document) for identity, document in given.items()}
+        return {identity: each for identity, each in found.items() if isinstance(each, FactChange)}
 
     async def _known(self, subject_ids: Collection[str]) -> _Known:
         subjects = await self._deciding.load(sorted(subject_ids))
@@ -115,9 +125,15 @@ def _refused(item: FactItem, code: str, text: str, outcome: FactOutcome = FactOu
     return FactAnswer(idempotency_key=item.idempotency_key, outcome=outcome, code=code, detail=text)
 
 
-def _answer(item: FactItem, change: FactChange, decided: Mapping[str, Decided]) -> FactAnswer:
+def _answer(
+    item: FactItem, change: FactChange, decided: Mapping[str, Decided], reported: Mapping[str, FactChange]
+) -> FactAnswer:
     made = decided.get(change.identity)
     if made is None:
+        before = reported.get(change.identity)
+        if before is not None and before.facts != change.facts:
+            text = f"{item.source} used this key before, for another value or time. Give this report a key of its own."
+            return _refused(item, "IDEMPOTENCY_KEY_USED", text)
         return FactAnswer(idempotency_key=item.idempotency_key, outcome=FactOutcome.DUPLICATE)
     reason = next((r for r in made.decision.reasons if r.code in _FACT_CODES), None)
     return FactAnswer(
