@@ -68,7 +68,8 @@ reset: $(SYNCED) ## stop everything and delete its data; YES=1 does not ask
 test test-fast test-disorder dashboards filled fuzz: export PYTHONNODEBUGRANGES = 1
 
 test: $(SYNCED) ## run every test: unit, integration, end to end
-	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards" tests
+	$(RUN) -m pytest -n $(WORKERS) -m "not dashboards and not alone" tests
+	$(RUN) -m pytest -n 0 -m alone tests
 
 chaos: $(SYNCED) ## break everything at random under load and compare what is left; SEED=7
 	$(RUN) -m tools.chaos

@@ -42,7 +42,7 @@ from tests.builders import (
 from tests.rule_tables import largest_pipeline
 from tests.scoring.largest import largest_form, largest_profile
 
-pytestmark = pytest.mark.stack
+pytestmark = [pytest.mark.stack, pytest.mark.alone]
 
 SECONDS = 0.1
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")

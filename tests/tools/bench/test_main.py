@@ -49,6 +49,7 @@ def processes_of(mark):
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_every_figure_can_be_measured_and_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setenv(MARK, str(tmp_path))
     names = [name for name in NAMES if name not in WITHOUT]

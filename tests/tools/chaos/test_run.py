@@ -34,6 +34,7 @@ def test_nothing_is_broken_where_the_hostile_tenant_is_measured_alone():
 
 
 @pytest.mark.e2e
+@pytest.mark.alone
 def test_nothing_is_lost_and_nothing_happens_twice(tmp_path_factory):
     """The command itself, which takes mounts of its own."""
     run_dir = Path(os.environ.get("STAGECRAFT_TEST_RUN_DIR") or tmp_path_factory.mktemp("e2e")) / "short"
