@@ -13,7 +13,7 @@ from assessment.schemas.answers import MAX_CHARACTERS as MAX_ANSWERS
 from assessment.schemas.authoring import MAX_CHARACTERS, MAX_CHOICES, MAX_CHOICES_TOGETHER, MAX_QUESTIONS
 from forms.check import MAX_TEXT_LENGTH
 from kit.ids import uuid7
-from testing.pace import slowness
+from testing.pace import Pace
 
 pytestmark = pytest.mark.stack
 
@@ -49,11 +49,11 @@ async def stall(
         given = world.headers("admin") | {"content-type": "application/json"} | headers
         target = path.format(id=uuid7())
         gc.collect()
-        slow = slowness()
+        pace = Pace()
         with slices(monkeypatch) as taken:
             answer = await world.service.client.request(method, f"/v1{target}", content=content, headers=given)
         assert answer.status_code in {200, 201}, answer.text[:500]
-        longest.append(max(taken) / max(slow, slowness()))
+        longest.append(pace.of(max(taken)))
     return min(longest)
 
 

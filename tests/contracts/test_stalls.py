@@ -24,7 +24,7 @@ from stagecraft.common.v1.answer_pb2 import Answer
 from stagecraft.recommendation.v1.stage_recommended_pb2 import StageRecommended
 from stagecraft.scoring.v1.submission_scored_pb2 import Contribution, SubmissionScored
 from stagecraft.stage.v1.stage_decided_pb2 import StageDecided
-from testing.pace import slowness
+from testing.pace import Pace
 from testing.service import ServiceUnderTest
 
 from tests.builders import (
@@ -84,7 +84,7 @@ class Pulse:
                 now = time.thread_time()
                 worst, last = max(worst, now - last), now
 
-        slow = slowness()
+        pace = Pace()
         # A collection of all that other tests left is none of the operation's.
         gc.collect()
         gc.freeze()
@@ -97,7 +97,7 @@ class Pulse:
             stop = True
             await beating
             gc.unfreeze()
-            worst /= max(slow, slowness())
+            worst = pace.of(worst)
             if worst > SECONDS:
                 self.stalls[what] = max(worst, self.stalls.get(what, 0))
 

@@ -260,17 +260,20 @@ def test_without_database_and_broker_it_is_alive_and_says_what_it_waits_for(imag
 
 @pytest.mark.stack
 async def test_the_same_image_migrates_and_serves(
-    image: Image, infrastructure: Infrastructure, issuer: LocalIssuer, tmp_path: Path
+    image: Image,
+    infrastructure: Infrastructure,
+    issuer: LocalIssuer,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
 ) -> None:
-    from sandbox.stack.topics import create_topics, delete_topics, load_topics
+    from sandbox.stack.topics import lent_topics, topics_of
 
     log, name, prefix = tmp_path / "log", f"scoring_{os.getpid()}_image", f"image{os.getpid()}."
     made = provision_database(
         infrastructure.admin_url, "scoring", app_password="test", owner_password="test", database=name
     )
-    topics = [topic for topic in load_topics() if "scoring" in (topic.writer, *topic.readers)]
-    created = await create_topics(infrastructure.bootstrap_servers, topics, prefix)
-    try:
+    request.addfinalizer(lambda: drop_database(infrastructure.admin_url, name))
+    async with lent_topics(infrastructure.bootstrap_servers, topics_of("scoring"), prefix):
         migrated = run_in(image, "migrate", environment={"MIGRATION_DATABASE_URL": made.migration_url})
         assert migrated.returncode == 0, migrated.stderr
         with serving_files(issuer.jwks_path.parent) as keys:
@@ -290,9 +293,6 @@ async def test_the_same_image_migrates_and_serves(
                 process.send_signal(signal.SIGTERM)
                 assert process.wait(timeout=90) in (0, -signal.SIGTERM)
         assert "Traceback" not in log.read_text()
-    finally:
-        drop_database(infrastructure.admin_url, name)
-        await delete_topics(infrastructure.bootstrap_servers, set(created))
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from kit.contracts.events import Record, decode, headers_of
 from kit.ids import utc_now, uuid7
 from sandbox.stack.topics import load_topics
@@ -15,6 +14,7 @@ from sandbox.story.seed import main as seed
 from testing.service import WAIT_SECONDS
 
 from tests.e2e.criteria import STRONG, new_opportunity, publish_criteria, publish_qualification
+from tools.chaos.topics import records
 
 PASS = {"hours": "over_5", "compliance": "yes"}
 FAIL = {"hours": "two_to_four", "compliance": "yes"}
@@ -26,29 +26,20 @@ def partner_events(system, opportunity_id):
     """What the partner was sent about an opportunity, duplicates included, in the order it was sent."""
 
     found = []
-    for raw in asyncio.run(records(system.stack.kafka(PARTNER), [TopicPartition(PARTNER_TOPIC, p) for p in range(4)])):
+    for raw in held_by(system.stack.kafka(PARTNER), [each for each in load_topics() if each.name == PARTNER_TOPIC]):
         record = Record(raw.topic, raw.key.decode(), raw.value, headers_of(raw.headers))
         found.append(decode(record, raw.partition, raw.offset))
     return [event for event in found if event.message.opportunity_id == opportunity_id]
 
 
-async def records(access, partitions):
-    """Everything that these partitions hold now."""
-    consumer = AIOKafkaConsumer(**access)
-    await consumer.start()
-    try:
-        await consumer._client.force_metadata_update()
-        consumer.assign(partitions)
-        await consumer.seek_to_beginning()
-        ends = await consumer.end_offsets(partitions)
-        found = []
+def held_by(kafka, topics):
+    """Every record that the topics hold now."""
+
+    async def read():
         async with asyncio.timeout(WAIT_SECONDS):
-            while [p for p, end in ends.items() if await consumer.position(p) < end]:
-                for fetched in (await consumer.getmany(timeout_ms=500)).values():
-                    found += fetched
-        return found
-    finally:
-        await consumer.stop()
+            return [record async for record in records(kafka, topics)]
+
+    return asyncio.run(read())
 
 
 def stage_of(person, opportunity):
@@ -373,9 +364,8 @@ def secrets_of(run):
 
 def everything_on_kafka(system):
     """Keys, values and headers of every record of every topic."""
-    partitions = [TopicPartition(topic.name, p) for topic in load_topics() for p in range(topic.partitions)]
     found = []
-    for raw in asyncio.run(records(system.stack.kafka(), partitions)):
+    for raw in held_by(system.stack.kafka(), load_topics()):
         found += [raw.key or b"", raw.value or b"", *(value for _, value in raw.headers)]
     return found
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 from fastapi import FastAPI
 from kit.delivery.kafka import start_producer
 from sandbox.provision import drop_database, provision_database
-from sandbox.stack.topics import create_topics, delete_topics
+from sandbox.stack.topics import lent_topics
 from testing.service import ServiceUnderTest
 
 from tests.kit.topics import topics_of_the_sample
@@ -44,8 +44,6 @@ async def outside(infrastructure, issuer):
     from sample.settings import Settings
 
     prefix, name = f"u{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
-    topics = topics_of_the_sample(partitions=4)
-    created = set(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
     made = provision_database(
         infrastructure.admin_url, "sample", app_password="test", owner_password="test", database=name
     )
@@ -56,9 +54,11 @@ async def outside(infrastructure, issuer):
         topic_prefix=prefix,
         oidc_jwks_url=issuer.jwks_url,
     )
-    producer = await start_producer(settings)
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+    async with (
+        lent_topics(infrastructure.bootstrap_servers, topics_of_the_sample(partitions=4), prefix),
+        httpx.AsyncClient(trust_env=False, timeout=30) as http,
+    ):
+        producer = await start_producer(settings)
         yield ServiceUnderTest(FastAPI(), settings, http, issuer, infrastructure, made.migration_url, producer)
-    await producer.stop()
-    await delete_topics(infrastructure.bootstrap_servers, created)
+        await producer.stop()
     drop_database(infrastructure.admin_url, name)

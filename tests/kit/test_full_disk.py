@@ -12,7 +12,7 @@ from kit.ids import uuid7
 from kit.schema.migrate import migrate
 from sandbox.provision import provision_database
 from sandbox.stack.ports import free_ports
-from sandbox.stack.topics import create_topics, delete_topics
+from sandbox.stack.topics import lent_topics
 from sqlalchemy import text
 from stagecraft.assessment.v1.assessment_submitted_pb2 import AssessmentSubmitted
 from stagecraft.scoring.v1.submission_scored_pb2 import SubmissionScored
@@ -69,13 +69,11 @@ def cluster(tmp_path_factory):
 async def service(cluster, infrastructure, issuer):
     prefix, name = f"d{secrets.token_hex(4)}.", f"sample_{secrets.token_hex(4)}"
     topics = topics_of_the_sample(partitions=2)
-    created = set(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
     made = provision_database(cluster.admin_url, "sample", app_password="test", owner_password="test", database=name)
     migrate("sample", made.migration_url)
     running = running_service("sample", infrastructure, issuer, made.database_url, made.migration_url, prefix)
-    async with running as started:
+    async with lent_topics(infrastructure.bootstrap_servers, topics, prefix), running as started:
         yield started
-    await delete_topics(infrastructure.bootstrap_servers, created)
 
 
 async def post(service, tenant, key):

@@ -10,7 +10,7 @@ from aiokafka.protocol.fetch import FetchRequest
 from kit.delivery.kafka import new_consumer, start_producer
 from kit.observability.telemetry import EVENTS_LOST
 from kit.relay.refusals import TopicUnknown
-from sandbox.stack.topics import Topic, create_topics, delete_topics
+from sandbox.stack.topics import Topic, lent_topics
 
 pytestmark = pytest.mark.stack
 
@@ -18,9 +18,8 @@ pytestmark = pytest.mark.stack
 @pytest.fixture
 async def topic(outside):
     name, servers = f"k{secrets.token_hex(4)}.kept", outside.infrastructure.bootstrap_servers
-    await create_topics(servers, [Topic(name=name, partitions=1, writer="s")])
-    yield name
-    await delete_topics(servers, {name})
+    async with lent_topics(servers, [Topic(name=name, partitions=1, writer="s")]):
+        yield name
 
 
 async def read(consumer, count):

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 import pytest_asyncio
-from sandbox.salesforce.testing import RunningOrg, running_org
+from sandbox.salesforce.testing import REPLY_SECONDS, RunningOrg, running_org
 from testing.service import ServiceUnderTest, StartService, eventually
 
 from tests.processes.conftest import Company
@@ -19,8 +19,6 @@ STAGES = ("Prospecting", "Discovery", "Demo", "Negotiation", "Appointment", "Val
           "Proposal", "Closed Won", "Closed Lost")  # fmt: skip
 KINDS = ("Expected_Opportunity", "Qualified_Opportunity")
 POOLS = ("account_executives", "sales_engineers", "associates")
-# Of the org, while the machine is busy.
-REPLY_SECONDS = 60
 STRONG = {"budget": "approved", "authority": "decides", "need": "urgent", "timing": "year"}
 
 
@@ -52,16 +50,17 @@ class Desk(Company):
         self.org = org
         self.people = people
 
-    def query(self, soql: str) -> list[dict[str, Any]]:
+    def _call(self, method: str, path: str, **given: Any) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self.org.token()}"}
-        url = f"{self.org.url}/services/data/v67.0/query"
-        reply = httpx.get(url, params={"q": soql}, headers=headers, timeout=REPLY_SECONDS)
+        url = f"{self.org.url}/services/{path}"
+        return httpx.request(method, url, headers=headers, timeout=REPLY_SECONDS, **given)
+
+    def query(self, soql: str) -> list[dict[str, Any]]:
+        reply = self._call("GET", "data/v67.0/query", params={"q": soql})
         return reply.raise_for_status().json()["records"]
 
     def create(self, name: str, **fields: Any) -> str:
-        headers = {"Authorization": f"Bearer {self.org.token()}"}
-        url = f"{self.org.url}/services/data/v67.0/sobjects/{name}"
-        reply = httpx.post(url, json=fields, headers=headers, timeout=REPLY_SECONDS)
+        reply = self._call("POST", f"data/v67.0/sobjects/{name}", json=fields)
         assert reply.status_code == 201, reply.text
         return reply.json()["id"]
 
@@ -69,9 +68,7 @@ class Desk(Company):
         self.org.sim("edit", {"id": id_, "fields": fields})
 
     def convert(self, lead: str) -> None:
-        headers = {"Authorization": f"Bearer {self.org.token()}"}
-        path = f"{self.org.url}/services/apexrest/stagecraft/convert"
-        httpx.post(path, json={"leadId": lead}, headers=headers, timeout=REPLY_SECONDS).raise_for_status()
+        self._call("POST", "apexrest/stagecraft/convert", json={"leadId": lead}).raise_for_status()
 
     def log(self, kind: str, **about: str) -> None:
         """A person does something in the org, and says so there."""

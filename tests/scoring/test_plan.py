@@ -1,7 +1,5 @@
 """What scoring a submission costs, and its arithmetic at the edges of what a profile may hold."""
 
-import gc
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from itertools import product
@@ -19,7 +17,7 @@ from scoring.domain.profile import Profile, profile_from_json
 from scoring.domain.score import score
 from scoring.domain.totals import LEAST_PERCENT
 from scoring.schemas import ProfileBody
-from testing.pace import slowness
+from testing.pace import spent
 
 from tests.scoring.largest import largest_form, largest_profile
 
@@ -103,11 +101,9 @@ def seconds_of(work: Callable[[Any], object], *given: Any) -> float:
     """The processor time of the cheapest of these pieces of work, in seconds of a machine that does nothing else."""
     taken: list[float] = []
     for each in given:
-        gc.collect()
-        slow = slowness()
-        began = time.thread_time()
-        work(each)
-        taken.append((time.thread_time() - began) / max(slow, slowness()))
+        with spent() as one:
+            work(each)
+        taken.append(one.seconds)
     return min(taken)
 
 

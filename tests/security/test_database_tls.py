@@ -16,7 +16,7 @@ from kit.database.unit_of_work import Database
 from kit.schema.migrate import migrate
 from sandbox.issuer import LocalIssuer
 from sandbox.provision import drop_database, provision_database
-from sandbox.stack.topics import create_topics, delete_topics, load_topics
+from sandbox.stack.topics import lent_topics, topics_of
 from scoring.main import create
 from scoring.settings import Settings
 from sqlalchemy import make_url
@@ -81,15 +81,15 @@ async def test_migrations_and_the_service_work_over_it(
     await asyncio.to_thread(migrate, "scoring", encrypted.owner_url)
     told = encrypted.settings()
     prefix = f"t{secrets.token_hex(4)}."
-    topics = [topic for topic in load_topics() if topic.writer == "scoring" or "scoring" in topic.readers]
-    created = await create_topics(infrastructure.bootstrap_servers, topics, prefix)
     tls = {"database_tls": told.database_tls, "database_tls_ca_file": told.database_tls_ca_file}
-    async with running_service(
-        "scoring", infrastructure, issuer, encrypted.url, encrypted.owner_url, prefix, **tls
-    ) as scoring:
+    async with (
+        lent_topics(infrastructure.bootstrap_servers, topics_of("scoring"), prefix),
+        running_service(
+            "scoring", infrastructure, issuer, encrypted.url, encrypted.owner_url, prefix, **tls
+        ) as scoring,
+    ):
         answer = await scoring.client.get("/v1/scoring-profiles", headers=scoring.headers(TENANT))
         assert (answer.status_code, answer.json()["items"]) == (200, [])
-    await delete_topics(infrastructure.bootstrap_servers, set(created))
 
 
 async def test_a_server_that_nobody_vouches_for_is_told_nothing(encrypted: Encrypted) -> None:

@@ -118,7 +118,7 @@ def _template(infrastructure: Infrastructure, package: str, run_dir: Path) -> st
 @asynccontextmanager
 async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir: Path) -> AsyncIterator[StartService]:
     from sandbox.provision import drop_database, provision_database
-    from sandbox.stack.topics import create_topics, delete_topics, load_topics
+    from sandbox.stack.topics import create_topics, delete_topics, topics_of
 
     from testing.service import running_service
 
@@ -137,9 +137,7 @@ async def _starting(infrastructure: Infrastructure, issuer: LocalIssuer, run_dir
                     database=name, template=template,
                 )  # fmt: skip
             stack.callback(drop_database, infrastructure.admin_url, name)
-            if topics is None:
-                service = package.replace("_", "-")
-                topics = [t for t in load_topics() if t.writer == service or service in t.readers]
+            topics = topics_of(package.replace("_", "-")) if topics is None else topics
             created.update(await create_topics(infrastructure.bootstrap_servers, topics, prefix))
             running = running_service(
                 package, infrastructure, issuer, made.database_url, made.migration_url, prefix, **settings

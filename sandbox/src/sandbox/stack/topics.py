@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ def load_topics(file: Path = TOPICS_FILE) -> list[Topic]:
         for entry in document["partners"]
     ]
     return facts + dead_letters + partners
+
+
+def topics_of(service: str) -> list[Topic]:
+    """Those that the service writes or reads."""
+    return [topic for topic in load_topics() if service in (topic.writer, *topic.readers)]
 
 
 async def create_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "", **login: Any) -> list[str]:
@@ -104,6 +110,16 @@ async def delete_topics(bootstrap_servers: str, names: set[str]) -> None:
         await admin.delete_topics(sorted(names))
     finally:
         await admin.close()
+
+
+@asynccontextmanager
+async def lent_topics(bootstrap_servers: str, topics: Sequence[Topic], prefix: str = "") -> AsyncIterator[None]:
+    """The topics are there within it, and those that it created are gone afterwards. KafkaError."""
+    created = await create_topics(bootstrap_servers, topics, prefix)
+    try:
+        yield
+    finally:
+        await delete_topics(bootstrap_servers, set(created))
 
 
 def _topic(entry: dict[str, Any]) -> Topic:

@@ -19,18 +19,13 @@ _STATES = """
     ORDER BY opportunity.opportunity_id
     FOR UPDATE OF opportunity
 """
-_DECIDED = """
-    SELECT opportunity_id, decision.identity
+_OF_INPUTS = """
     FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
     JOIN decision USING (opportunity_id, identity)
     WHERE decision.tenant_id = $1
 """
-_GIVEN = """
-    SELECT identity, decision.given
-    FROM unnest($2::varchar[], $3::varchar[]) AS given (opportunity_id, identity)
-    JOIN decision USING (opportunity_id, identity)
-    WHERE decision.tenant_id = $1
-"""
+_DECIDED = f"SELECT opportunity_id, decision.identity {_OF_INPUTS}"
+_GIVEN = f"SELECT identity, decision.given {_OF_INPUTS}"
 _REPLACE = bulk.replace(
     opportunity, *(name for name in bulk.column_names(OpportunityRecord) if name != "opportunity_id")
 )
