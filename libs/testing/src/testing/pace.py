@@ -1,7 +1,7 @@
 """How slow this machine is now, beside the one for which budgets of time were set.
 
-A machine that does much else, or that is another, makes all work dearer, also in processor time: its caches and its
-cores are shared. A budget is then a ratio to a fixed piece of work of the same kind, taken in the same moment.
+A busy machine makes all work dearer, in processor time too, because caches and cores are shared. So a budget is a ratio
+to a fixed piece of work that is done in the same moment.
 """
 
 import gc

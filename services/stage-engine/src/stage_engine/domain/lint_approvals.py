@@ -86,7 +86,7 @@ def _ambiguous(pipeline: Pipeline) -> Iterator[LintFinding]:
 
 
 def _mapped_past(pipeline: Pipeline) -> Iterator[LintFinding]:
-    """Going to another pipeline asks no one: its map was written by who publishes."""
+    """Stages to which subjects of other pipelines come past an approval: going to another pipeline asks no one."""
     for source, stages in pipeline.reassign.items():
         for stage_key, target in stages.items():
             if target in pipeline and pipeline.is_open(target) and approvals_of(pipeline, pipeline.first, target):

@@ -138,10 +138,11 @@ class Tables:
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> "Tables":
-        """Reads the pipeline, once for all who work with it: the largest takes a while."""
+        """Read a pipeline. Whoever works with one shares what was read: the largest takes tens of milliseconds."""
         return cls(pipeline, rules_by_stage(pipeline), demands_by_stage(pipeline))
 
     def every(self) -> dict[str, tuple[ParsedRule, ...]]:
+        """All tables by name."""
         return self.rules | self.demands
 
     def conditions(self) -> Iterable[ParsedCondition]:
